@@ -1,0 +1,83 @@
+"""The exceptions of the monitor, drawn as a tree.
+
+    MonitorError                 anything this package raises on purpose
+    ├── ConfigError              the configuration cannot be used (exit 78); carries every problem found
+    ├── LogError                 the log (Kafka or embedded) refused or failed
+    │   ├── LogUnreachable       no answer within the time allowed (exit 69)
+    │   ├── UnknownOutcome       an append may or may not have landed; read the log to know
+    │   └── OffsetLost           records needed are no longer in the log
+    ├── LedgerError              the ledger cannot be continued: another topic, a broken chain, a newer format
+    ├── StateLimit               the join state reached its stated limit
+    └── ReferenceProfileError    a reference profile cannot be read or does not fit the model
+
+Bad input is never an exception: it is a value (`events.Rejected`).
+"""
+
+from __future__ import annotations
+
+
+class MonitorError(Exception):
+    """Anything the monitor raises on purpose; the message says who, what, which value and what to do next."""
+
+
+class ConfigError(MonitorError):
+    """The configuration cannot be used. `problems` holds one finished sentence per mistake, in file order."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class LogError(MonitorError):
+    """The log refused or failed; `topic` and `partition` say where when they are known."""
+
+    def __init__(self, message: str, *, topic: str | None = None, partition: int | None = None) -> None:
+        super().__init__(message)
+        self.topic, self.partition = topic, partition
+
+
+class LogUnreachable(LogError):
+    """No broker answered within the time allowed. Retrying may help."""
+
+
+class UnknownOutcome(LogError):
+    """An append was sent and not acknowledged: it is in the log, or not, or lands later.
+
+    Only the log itself tells. The caller drops its producer and its state and reopens.
+    """
+
+
+class OffsetLost(LogError):
+    """Records that are still needed have left the log (retention, truncation, a re-created topic)."""
+
+    def __init__(self, topic: str, partition: int, wanted: int, begin: int, end: int) -> None:
+        super().__init__(
+            f"topic {topic!r} partition {partition}: offset {wanted} is needed but the log holds [{begin}, {end}). "
+            "Raise the topic's retention above the horizon, or record the loss as a gap in the ledger.",
+            topic=topic,
+            partition=partition,
+        )
+        self.wanted, self.begin, self.end = wanted, begin, end
+
+
+class LedgerError(MonitorError):
+    """The ledger cannot be continued as configured. `hint` says what an operator can do."""
+
+    def __init__(self, why: str, hint: str) -> None:
+        super().__init__(f"{why}. {hint}")
+        self.why, self.hint = why, hint
+
+
+class StateLimit(MonitorError):
+    """The join state of a partition reached its stated limit."""
+
+    def __init__(self, partition: int, rows: int, limit: int) -> None:
+        super().__init__(
+            f"partition {partition}: the join holds {rows} rows, its limit is {limit}. "
+            "Raise state.max_rows, shorten the horizon or add partitions."
+        )
+        self.partition, self.rows, self.limit = partition, rows, limit
+
+
+class ReferenceProfileError(MonitorError):
+    """A reference profile cannot be read, or does not fit the model that names it."""

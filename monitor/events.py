@@ -1,0 +1,117 @@
+"""The values that flow: records as they were read, columns as they were decoded, records that were rejected.
+
+Values only: nothing here reads, writes or decides. Columns are NumPy arrays of one length `n`, row i of
+each being the same record, in offset order of ONE topic partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64s = NDArray[np.int64]
+Int32s = NDArray[np.int32]
+UInt64s = NDArray[np.uint64]
+Float64s = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+MISSING = -1
+"""Category code of a value that was absent or null."""
+INVALID = -2
+"""Category code of a value of the wrong type."""
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    """A run of records of one topic partition, in offset order, as the log returned them.
+
+    `timestamps_ms` is the broker's time of each record. `keys` and `headers` are None when the reader
+    was told that nobody needs them (they cost time on the hot path). `offsets` increases strictly; gaps are the log's own
+    (transaction markers, compaction). `next_offset` is where reading goes on, at least offsets[-1] + 1.
+    """
+
+    topic: str
+    partition: int
+    offsets: Int64s
+    timestamps_ms: Int64s
+    values: Sequence[bytes | None]
+    next_offset: int
+    keys: Sequence[bytes | None] | None = None
+    headers: Sequence[Headers | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class Reason(StrEnum):
+    """Why a record was rejected. Bounded: it is a metric label. The detail, for people, is in `Rejected.detail`."""
+
+    MALFORMED = "malformed"  # not JSON, or not an object
+    ENCODING = "encoding"  # not UTF-8
+    NESTING = "nesting"  # deeper than the decoder follows
+    OVERSIZED = "oversized"  # longer than streams.*.max_bytes
+    EMPTY = "empty"  # null or zero-length value
+    MISSING = "missing"  # a required field is absent or null
+    TYPE = "type"  # a required field has the wrong type
+    TIME = "time"  # the event time cannot be read or is outside years 1970 to 9999
+    FUTURE = "future"  # the event time lies beyond the broker's time + skew
+    NUMBER = "number"  # a score that is NaN, infinite or outside its task's range
+    UNKNOWN_MODEL = "unknown_model"  # not listed, and unlisted models are rejected
+    LABEL_VALUE = "label_value"  # a class or label value that no map or task knows
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that could not be used: where it was, why, and a sentence for people (at most 200 characters, no values of ids)."""
+
+    offset: int
+    reason: Reason
+    detail: str
+
+
+@dataclass(slots=True)
+class PredictionColumns:
+    """Decoded predictions of one RecordBatch; rejected records are in `rejected` only.
+
+    Codes index the decoder's interners, which only ever grow: `model`, `version` and the values of `category`.
+    `score` is NaN where the stream maps none. `predicted` is the class as the task counts it (binary: 0 or 1).
+    A bad *feature* does not reject its record: the value is NaN / MISSING / INVALID and counted in `faults`.
+    """
+
+    offsets: Int64s
+    broker_ms: Int64s
+    ids: UInt64s  # (n, 2): 128 bits of hash of the id's UTF-8 bytes
+    at_ms: Int64s
+    model: Int32s
+    version: Int32s
+    score: Float64s
+    predicted: Float64s
+    withdrawn: Bools
+    numeric: Mapping[str, Float64s] = field(default_factory=dict)
+    category: Mapping[str, Int32s] = field(default_factory=dict)
+    rejected: Sequence[Rejected] = ()
+    faults: Mapping[str, int] = field(default_factory=dict)  # feature name -> bad values
+
+    def __len__(self) -> int:
+        return len(self.at_ms)
+
+
+@dataclass(slots=True)
+class LabelColumns:
+    """Decoded labels of one RecordBatch. `value` is NaN for a withdrawal (a null label with a time)."""
+
+    offsets: Int64s
+    broker_ms: Int64s
+    ids: UInt64s  # (n, 2)
+    at_ms: Int64s
+    value: Float64s
+    rejected: Sequence[Rejected] = ()
+
+    def __len__(self) -> int:
+        return len(self.at_ms)

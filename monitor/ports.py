@@ -1,0 +1,128 @@
+"""What the daemon asks of the outside, as Protocols. Kafka and the embedded log satisfy the same contract suite.
+
+A log is topics of partitions of records with growing offsets. Nothing here knows which log it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from monitor.events import Headers, RecordBatch
+
+
+@dataclass(frozen=True, slots=True)
+class OutRecord:
+    """A record to be appended. `timestamp_ms` None means the log's own time."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers = ()
+    timestamp_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic Driftline wants: `compacted` keeps the latest record of a key; otherwise records never expire by time
+    unless `retention_ms` says so."""
+
+    name: str
+    partitions: int
+    compacted: bool = False
+    retention_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """What the log says about a topic. `topic_id` changes when a topic is deleted and made again."""
+
+    name: str
+    topic_id: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+class Reader(Protocol):
+    """Reads assigned partitions from stated offsets. Never joins a group, never commits, never resets an offset by itself."""
+
+    def assign(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Read exactly these (topic, partition) from these offsets on; partitions already assigned at the position
+        they have are not disturbed."""
+
+    def poll(self, max_records: int, timeout_ms: int) -> list[RecordBatch]:
+        """At most `max_records`, waiting at most `timeout_ms` for the first. At most one batch per partition.
+
+        Raises OffsetLost when a position has left the log, LogError on a fatal client error.
+        """
+
+    def pause(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """Replace the set of partitions that poll leaves alone (their prefetched records are kept or refetched)."""
+
+    def close(self) -> None: ...
+
+
+class Appender(Protocol):
+    """Appends durably. One per owner; dropped, never repaired, after UnknownOutcome."""
+
+    def append(self, topic: str, partition: int, record: OutRecord) -> int:
+        """Append one record and wait for the acknowledgement; returns its offset. Raises UnknownOutcome."""
+
+    def send(self, topic: str, record: OutRecord, partition: int | None = None) -> None:
+        """Queue a record without waiting (by key when `partition` is None); `flush` waits."""
+
+    def flush(self, timeout_ms: int) -> None:
+        """Wait until everything sent is acknowledged. Raises UnknownOutcome if something was not."""
+
+    def close(self) -> None: ...
+
+
+class Leases(Protocol):
+    """Which partitions of a lease topic this process may own. Exclusivity is advisory: the ledger's fence decides."""
+
+    def poll(self, timeout_ms: int) -> frozenset[int]:
+        """The partitions held now. Must be called every few seconds to keep them."""
+
+    def report(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Commit consumer offsets for lag tools. Best effort, errors are swallowed by contract."""
+
+    def close(self) -> None:
+        """Give everything back at once."""
+
+
+class Log(Protocol):
+    """A cluster, or its embedded twin."""
+
+    def cluster_id(self) -> str: ...
+
+    def topic(self, name: str) -> TopicInfo | None:
+        """None when there is no such topic."""
+
+    def ensure(self, spec: TopicSpec) -> TopicInfo:
+        """Create the topic unless it exists; an existing one is returned as it is."""
+
+    def begin_offsets(self, topic: str) -> list[int]:
+        """First offset held, per partition."""
+
+    def end_offsets(self, topic: str) -> list[int]:
+        """One past the last readable offset, per partition, freshly asked."""
+
+    def reader(self, *, keys: bool = True, headers: bool = True) -> Reader: ...
+
+    def appender(self) -> Appender: ...
+
+    def leases(self, topic: str, group: str) -> Leases: ...
+
+    def close(self) -> None: ...
+
+
+class WallClock(Protocol):
+    """The only clocks of the shell. The core never sees one."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds since some fixed point; never goes back."""
+
+    def sleep_ms(self, ms: int) -> None: ...
