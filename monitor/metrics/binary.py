@@ -1,0 +1,224 @@
+"""Binary classification: one confusion matrix at the operating threshold, two score histograms, two losses.
+
+Cells of a window, all integers:
+
+    seen, labelled                  predictions, and those of them whose label is known
+    tp, fp, fn, tn                  labelled rows by predicted and actual class
+    scored                          labelled rows that have a score
+    log_loss, log_loss_squares      sums over scored rows, units 2**-30 and 2**-20
+    brier, brier_squares            sums over scored rows, unit 2**-30
+    positives[1200], negatives[1200]  scored rows by actual class in equal-width score bins, the last one closed
+
+1200 bins, because calibration errors at 10, 12, 15, 20 and 24 bins can then be read off exactly. The squares of the log
+loss reach 1193 a row (p is clipped at 1e-15); in units of 2**-20 a cell holds 3.6e9 such rows, in the usual unit it would
+hold 3.6 million. The log loss itself, at most 34.6 a row, holds 1.2e8 of the worst rows and some 1e10 ordinary ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from monitor.events import Float64s, Int32s, Int64s
+from monitor.metrics import intervals, ranking
+from monitor.metrics.estimates import Estimates, estimates, first_reason
+from monitor.metrics.task import Metric
+from monitor.sketches.cells import CellLayout, Cells, CellSlice
+from monitor.sketches.fixed_point import FRACTION_BITS, natural_log, to_fixed
+from monitor.windows.view import Undefined
+
+SCORE_BINS: Final = 1200
+SQUARED_LOSS_BITS: Final = 20
+SMALLEST_PROBABILITY: Final = 1e-15
+
+LAYOUT: Final = CellLayout(
+    (
+        CellSlice("seen"),
+        CellSlice("labelled"),
+        CellSlice("tp"),
+        CellSlice("fp"),
+        CellSlice("fn"),
+        CellSlice("tn"),
+        CellSlice("scored"),
+        CellSlice("log_loss", fraction_bits=FRACTION_BITS),
+        CellSlice("log_loss_squares", fraction_bits=SQUARED_LOSS_BITS),
+        CellSlice("brier", fraction_bits=FRACTION_BITS),
+        CellSlice("brier_squares", fraction_bits=FRACTION_BITS),
+        CellSlice("positives", SCORE_BINS),
+        CellSlice("negatives", SCORE_BINS),
+    )
+)
+
+WIDTH: Final = 8
+"""Cells that one labelled row touches."""
+
+_ROUNDING: Final = 2.0 ** -(FRACTION_BITS + 1)
+_MATRIX: Final = np.array(
+    [LAYOUT.index(name) for name in ("tn", "fp", "fn", "tp")], dtype=np.int32
+)  # 2*actual + called
+_FIXED_CELLS: Final = tuple(
+    LAYOUT.index(name) for name in ("labelled", "scored", "log_loss", "log_loss_squares", "brier", "brier_squares")
+)
+
+
+class Binary:
+    """The task `binary`. Has no state; `BINARY` is the one to use."""
+
+    name: Final = "binary"
+    cells: Final = LAYOUT
+    metrics: Mapping[str, Metric]
+
+    def contribute(
+        self, score: Float64s, predicted: Float64s, label: Float64s, positive: float
+    ) -> tuple[Int32s, Int64s]:
+        """What n labelled rows add to the cells of their window: cell index and amount, both (n, 8).
+
+        `score` is the probability of the positive class in [0, 1], NaN without one (such rows add 0 to the cells of the
+        score); `predicted` is 1.0 where the model called the row positive; `label` equals `positive` where it was.
+        Includes `labelled`, not `seen`. A row's contribution depends on that row alone, to the bit.
+        """
+        actual = label == positive
+        scored = score == score
+        hit = np.where(scored, score, 0.0)
+        bins = np.minimum((hit * SCORE_BINS).astype(np.int32), SCORE_BINS - 1)
+        miss = np.where(actual, 1.0 - hit, hit)  # distance of the score from the truth
+        loss = -natural_log(np.maximum(np.where(actual, hit, 1.0 - hit), SMALLEST_PROBABILITY))
+        square = miss * miss
+        cell = np.empty((len(score), WIDTH), dtype=np.int32)
+        amount = np.empty((len(score), WIDTH), dtype=np.int64)
+        cell[:, :6] = _FIXED_CELLS
+        cell[:, 6] = _MATRIX[2 * actual.view(np.int8) + (predicted == 1.0)]
+        cell[:, 7] = np.where(actual, LAYOUT.index("positives"), LAYOUT.index("negatives")) + bins
+        amount[:, 0] = 1
+        amount[:, 1] = scored
+        amount[:, 2] = to_fixed(loss)
+        amount[:, 3] = to_fixed(loss * loss, SQUARED_LOSS_BITS)
+        amount[:, 4] = to_fixed(square)
+        amount[:, 5] = to_fixed(square * square)
+        amount[:, 6] = 1
+        amount[:, 7] = scored
+        if not scored.all():
+            amount[~scored, 2:6] = 0
+        return cell, amount
+
+
+def _proportion(hits: tuple[str, ...], trials: tuple[str, ...]) -> Metric:
+    """A share of counts with Wilson's interval, conditional on its denominator."""
+
+    def metric(cells: Cells) -> Estimates:
+        k, n = _sum(cells, hits), _sum(cells, trials)
+        undefined = first_reason(
+            len(cells), (cells.count("labelled") == 0, Undefined.NO_ROWS), (n == 0, Undefined.ZERO_DENOMINATOR)
+        )
+        return estimates(k / n, intervals.wilson(k, n), n, undefined)
+
+    return metric
+
+
+def _sum(cells: Cells, names: tuple[str, ...]) -> Int64s:
+    total = cells.count(names[0])
+    for name in names[1:]:
+        total = total + cells.count(name)
+    return total
+
+
+def _matrix(cells: Cells) -> tuple[Float64s, Float64s, Float64s, Float64s]:
+    """tp, fp, fn, tn as floats (exact below 2**53 rows)."""
+    tp, fp, fn, tn = (cells.count(name).astype(np.float64) for name in ("tp", "fp", "fn", "tn"))
+    return tp, fp, fn, tn
+
+
+def f1(cells: Cells) -> Estimates:
+    """Harmonic mean of precision and recall, 2tp / (2tp + fp + fn); rows are all but the true negatives."""
+    tp, fp, fn, _ = _matrix(cells)
+    rows = _sum(cells, ("tp", "fp", "fn"))
+    value = 2.0 * tp / (2.0 * tp + fp + fn)
+    undefined = first_reason(
+        len(cells), (cells.count("labelled") == 0, Undefined.NO_ROWS), (rows == 0, Undefined.ZERO_DENOMINATOR)
+    )
+    return estimates(value, intervals.normal(value, intervals.f1_variance(tp, fp, fn), 0.0, 1.0), rows, undefined)
+
+
+def balanced_accuracy(cells: Cells) -> Estimates:
+    """Mean of recall and specificity. Needs rows of both classes."""
+    tp, fp, fn, tn = _matrix(cells)
+    labelled = cells.count("labelled")
+    value = 0.5 * (tp / (tp + fn) + tn / (tn + fp))
+    undefined = first_reason(
+        len(cells), (labelled == 0, Undefined.NO_ROWS), ((tp + fn == 0) | (tn + fp == 0), Undefined.ONE_CLASS)
+    )
+    variance = intervals.balanced_accuracy_variance(tp, fp, fn, tn)
+    return estimates(value, intervals.normal(value, variance, 0.0, 1.0), labelled, undefined)
+
+
+def mcc(cells: Cells) -> Estimates:
+    """Matthews correlation coefficient, in [-1, 1]. Needs both classes among the labels and among the predictions."""
+    tp, fp, fn, tn = _matrix(cells)
+    labelled = cells.count("labelled")
+    called, actual, rejected, negative = tp + fp, tp + fn, tn + fn, tn + fp
+    value = (tp * tn - fp * fn) / (np.sqrt(called * actual) * np.sqrt(rejected * negative))
+    undefined = first_reason(
+        len(cells),
+        (labelled == 0, Undefined.NO_ROWS),
+        ((actual == 0) | (negative == 0), Undefined.ONE_CLASS),
+        ((called == 0) | (rejected == 0), Undefined.ZERO_DENOMINATOR),
+    )
+    variance = intervals.mcc_variance(tp, fp, fn, tn, value)
+    return estimates(value, intervals.normal(value, variance, -1.0, 1.0), labelled, undefined)
+
+
+def _mean_loss(name: str, highest: float) -> Metric:
+    """Mean of a loss over the scored rows with the normal interval of a mean, cut to the loss's range."""
+
+    def metric(cells: Cells) -> Estimates:
+        rows = cells.count("scored")
+        total = cells.fixed(name)
+        lower, upper = intervals.normal_mean(total, cells.fixed(f"{name}_squares"), rows)
+        interval = np.maximum(lower, 0.0), np.minimum(upper, highest)
+        return estimates(total / rows, interval, rows, _without_score(cells), _ROUNDING)
+
+    return metric
+
+
+def _without_score(cells: Cells) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return first_reason(
+        len(cells),
+        (cells.count("labelled") == 0, Undefined.NO_ROWS),
+        (cells.count("scored") == 0, Undefined.NO_SCORE),
+    )
+
+
+def roc_auc(cells: Cells) -> Estimates:
+    """Area under the ROC curve from the score histograms; `bound` is half the share of pairs tied within a bin.
+
+    The interval is DeLong's around the binned value: sampling error only, the bound comes on top.
+    """
+    positives, negatives = cells.histogram("positives"), cells.histogram("negatives")
+    area, bound, variance = ranking.roc_auc(positives, negatives)
+    undefined = _without_score(cells)
+    undefined[(undefined == 0) & (area != area)] = first_reason(1, (np.array([True]), Undefined.ONE_CLASS))[0]
+    return estimates(area, intervals.normal(area, variance, 0.0, 1.0), cells.count("scored"), undefined, bound)
+
+
+_METRICS: Final[dict[str, Callable[[Cells], Estimates]]] = {
+    "accuracy": _proportion(("tp", "tn"), ("labelled",)),
+    "precision": _proportion(("tp",), ("tp", "fp")),
+    "recall": _proportion(("tp",), ("tp", "fn")),
+    "f1": f1,
+    "specificity": _proportion(("tn",), ("tn", "fp")),
+    "npv": _proportion(("tn",), ("tn", "fn")),
+    "fpr": _proportion(("fp",), ("tn", "fp")),
+    "balanced_accuracy": balanced_accuracy,
+    "mcc": mcc,
+    "prevalence": _proportion(("tp", "fn"), ("labelled",)),
+    "log_loss": _mean_loss("log_loss", 35.0),
+    "brier": _mean_loss("brier", 1.0),
+    "roc_auc": roc_auc,
+}
+Binary.metrics = MappingProxyType(_METRICS)
+
+BINARY: Final = Binary()
+"""The task of every model with `task: binary`."""

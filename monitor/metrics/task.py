@@ -1,0 +1,53 @@
+"""What a kind of prediction has to say for itself, so that the engine can count it without knowing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from monitor.events import Float64s, Int32s, Int64s
+from monitor.metrics.estimates import Estimates
+from monitor.sketches.cells import CellLayout, Cells
+
+Metric = Callable[[Cells], Estimates]
+"""A metric reads the cells of W windows and gives W estimates. Pure: window i's estimate depends on row i alone."""
+
+
+class Task(Protocol):
+    """A kind of prediction: binary classification now, one more file for each other kind.
+
+    `cells` begins with the counts `seen` (the engine adds it, for every prediction) and `labelled`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def cells(self) -> CellLayout: ...
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """By name, in the order in which people want to read them."""
+
+    def contribute(
+        self, score: Float64s, predicted: Float64s, label: Float64s, positive: float
+    ) -> tuple[Int32s, Int64s]:
+        """What n labelled rows add to the cells of their window: cell index and amount, both (n, k) with k fixed.
+
+        Includes `labelled`, not `seen`. The negated amounts take the rows back exactly.
+        """
+
+
+def evaluate(task: Task, cells: Cells, names: Iterable[str] | None = None) -> dict[str, Estimates]:
+    """The named metrics (all when None) of W windows, in the task's order; only what is asked for is computed.
+
+    Raises KeyError for a name the task does not have.
+    """
+    wanted = task.metrics.keys() if names is None else set(names)
+    unknown = sorted(wanted - task.metrics.keys())
+    if unknown:
+        raise KeyError(f"task {task.name!r} has no metric {unknown[0]!r}; it has {', '.join(task.metrics)}")
+    with np.errstate(divide="ignore", invalid="ignore"):  # undefined windows are masked by their reason
+        return {name: metric(cells) for name, metric in task.metrics.items() if name in wanted}
