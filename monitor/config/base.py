@@ -1,0 +1,43 @@
+"""What every section of the config shares: frozen, closed to unknown keys, strict about types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+
+from monitor.config.sources import problem
+
+
+class Section(BaseModel):
+    """A part of the config: immutable, refuses keys it does not know, never turns text into numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _text_of_scalar(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 1 << 53:
+        raise problem(f"{value} is too large to be held exactly; allowed: up to {1 << 53} in size")
+    return value
+
+
+Flag = Annotated[bool, Strict()]
+Count = Annotated[int, Strict()]
+Number = Annotated[float, Strict(), BeforeValidator(_number)]
+Ratio = Annotated[float, Strict(), Field(ge=0.0, le=1.0)]
+"""A share from 0 to 1."""
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Word = Annotated[str, BeforeValidator(_text_of_scalar), StringConstraints(max_length=500)]
+"""Text; a bare number or boolean of YAML is taken as its text (`version: 2`)."""
+TOPIC_PATTERN = r"^[A-Za-z0-9._-]+$"
+Topic = Annotated[str, StringConstraints(min_length=1, max_length=240, pattern=TOPIC_PATTERN)]
+"""A Kafka topic name, short enough for `.dlq` to be appended."""
+LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+Labels = dict[LabelName, Word]
+"""Names and texts that go into alerts."""

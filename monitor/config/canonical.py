@@ -1,0 +1,60 @@
+"""The config as data: in full, as the part that carries meaning, and their canonical bytes.
+
+Canonical JSON: keys sorted, no spaces, durations and sizes in their one canonical text. Two configs that mean the same
+have the same bytes, whatever the order of keys and however a duration was written; only window names stay as written,
+because they are part of what is published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monitor.config.types import Config
+
+
+def dumps(data: Any) -> str:
+    """Canonical JSON text."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(data: Any) -> str:
+    """`sha256:…` of the canonical JSON."""
+    return "sha256:" + hashlib.sha256(dumps(data).encode()).hexdigest()
+
+
+def everything(config: Config) -> dict[str, Any]:
+    """The config with all defaults, in the form a file would have, secrets replaced by their file or a mask."""
+    data: dict[str, Any] = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if config.kafka is not None:
+        properties = config.kafka.shown()
+        for key, path in config.kafka.secret_files.items():
+            del properties[key]
+            properties[f"{key}_file"] = path
+        data["kafka"]["properties"] = properties
+    return data
+
+
+def meaning(config: Config) -> dict[str, Any]:
+    """The part that gives numbers their meaning. References enter by the digest of their bytes, not by their path;
+    labels for people do not enter; models and windows are known by name, so their order does not matter."""
+    data = everything(config)
+    models = [_model_meaning(model, config.reference_digests.get(model["name"])) for model in data["models"]]
+    template = data.get("unlisted_models", "reject")
+    if isinstance(template, dict):
+        template = _model_meaning(template, config.reference_digests.get("*"))
+    return {
+        "format": 1,
+        "streams": data["streams"],
+        "time": data["time"],
+        "models": sorted(models, key=lambda model: str(model["name"])),
+        "unlisted_models": template,
+        "windows": sorted(data["windows"], key=dumps),
+    }
+
+
+def _model_meaning(model: dict[str, Any], reference_digest: str | None) -> dict[str, Any]:
+    kept = {key: value for key, value in model.items() if key not in ("labels", "reference")}
+    return kept if reference_digest is None else {**kept, "reference": reference_digest}

@@ -1,0 +1,300 @@
+"""Mistakes between fields: each a sentence with both values, at the place that most likely wants to change.
+
+All of them are found at once. A problem also says what else it read, so that a mistake which follows from another one
+(a rule naming a model whose own entry is broken) can be kept quiet until the first is mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic_core import PydanticCustomError
+
+from monitor.config import metric_names
+from monitor.config.durations import format_duration
+from monitor.config.kafka import OWNED
+from monitor.config.panes import off_grid
+from monitor.config.suggest import hint, listing
+
+if TYPE_CHECKING:
+    from monitor.config.types import Config, ModelTemplate, Rule
+
+Path = tuple[str | int, ...]
+"""Keys and list positions from the top, as in YAML."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A mistake: where it is, what is wrong and what is allowed, and which other places it depends on."""
+
+    path: Path
+    sentence: str
+    reads: tuple[Path, ...] = ()
+
+
+def as_error(found: Sequence[Problem]) -> PydanticCustomError:
+    """All of them as one error of validation; its context carries the problems themselves."""
+    text = "\n".join(f"{path_text(p.path)}: {p.sentence}" for p in found)
+    return PydanticCustomError("cross_field", "{text}", {"text": text, "problems": list(found)})
+
+
+def path_text(path: Path) -> str:
+    """`rules[0].window` for ('rules', 0, 'window')."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def cross_field(config: Config) -> list[Problem]:
+    """Every mistake between fields, section by section."""
+    return [
+        *_kafka(config),
+        *_streams(config),
+        *_time(config),
+        *_models(config),
+        *_windows(config),
+        *_rules(config),
+    ]
+
+
+def _kafka(config: Config) -> Iterator[Problem]:
+    for key in config.kafka.properties if config.kafka else ():
+        at = ("kafka", "properties", key)
+        if key in OWNED:
+            yield Problem(at, f"this property belongs to Driftline: {OWNED[key]}. Leave it out")
+        elif "_" in key and not key.endswith("_file"):
+            yield Problem(at, f"no librdkafka property has '_' in its name; did you mean {key.replace('_', '.')!r}?")
+
+
+def _streams(config: Config) -> Iterator[Problem]:
+    predictions, labels = config.streams.predictions, config.streams.labels
+    fields: Path = ("streams", "predictions", "fields")
+    if predictions.fields.score is None and predictions.fields.prediction is None:
+        sentence = "neither score nor prediction is set; at least one of them is needed, as in score: $.score"
+        yield Problem(fields, sentence, ((*fields, "score"), (*fields, "prediction")))
+    internal = {name: part for part, name in _internal(config)}
+    for name, stream in (("predictions", predictions), ("labels", labels)):
+        at = ("streams", name, "topic")
+        if stream is not None and stream.topic in internal:
+            yield Problem(
+                at, f"{stream.topic!r} is an internal topic of namespace {config.namespace!r}", (("namespace",),)
+            )
+    if labels is not None and labels.topic == predictions.topic:
+        other = ("streams", "predictions", "topic")
+        yield Problem(
+            ("streams", "labels", "topic"),
+            f"{labels.topic!r} is also the topic of the predictions; the two must differ",
+            (other,),
+        )
+    elif labels is not None and labels.topic == f"{predictions.topic}.dlq":
+        yield Problem(("streams", "labels", "topic"), f"{labels.topic!r} is where rejected predictions go")
+    elif labels is not None and predictions.topic == f"{labels.topic}.dlq":
+        yield Problem(("streams", "predictions", "topic"), f"{predictions.topic!r} is where rejected labels go")
+    if labels is None or labels.absent is None:
+        return
+    if labels.absent.after_ms > config.time.horizon_ms:
+        yield Problem(
+            ("streams", "labels", "absent", "after"),
+            f"{format_duration(labels.absent.after_ms)} is longer than time.horizon "
+            f"({format_duration(config.time.horizon_ms)}); a label is not waited for beyond the horizon",
+            (("time", "horizon"),),
+        )
+
+
+def _internal(config: Config) -> list[tuple[str, str]]:
+    topics = config.topics()
+    return [(part, str(getattr(topics, part))) for part in topics.__slots__]
+
+
+def _time(config: Config) -> Iterator[Problem]:
+    time = config.time
+    if time.lateness_ms < time.disorder_ms:
+        yield Problem(
+            ("time", "lateness"),
+            f"{format_duration(time.lateness_ms)} is less than time.disorder ({format_duration(time.disorder_ms)}); "
+            "a record within normal disorder must still count",
+            (("time", "disorder"), ("time", "horizon")),
+        )
+
+
+def _models(config: Config) -> Iterator[Problem]:
+    names: dict[str, int] = {}
+    for index, model in enumerate(config.models):
+        if model.name in names:
+            yield _twice(("models", index, "name"), "model", model.name, ("models", names[model.name], "name"))
+        names.setdefault(model.name, index)
+        yield from _model(config, model, ("models", index))
+    if config.unlisted_models is not None:
+        yield from _model(config, config.unlisted_models, ("unlisted_models",))
+    elif not config.models:
+        yield Problem(
+            ("models",),
+            "no model is listed and unlisted_models is 'reject', so every prediction would be rejected; "
+            "list the models, or set unlisted_models: {task: binary}",
+            (("unlisted_models",),),
+        )
+
+
+def _twice(path: Path, what: str, name: str, first: Path) -> Problem:
+    return Problem(
+        path, f"the {what} {name!r} is listed twice, first as {path_text(first)}; names are unique", (first,)
+    )
+
+
+def _model(config: Config, model: ModelTemplate, at: Path) -> Iterator[Problem]:
+    features = config.streams.predictions.features
+    source: Path = ("streams", "predictions", "features")
+    if "features" in model.model_fields_set:
+        for index, name in enumerate(model.features):
+            if name not in features:
+                yield Problem((*at, "features", index), _no_feature(name, features), (source,))
+            elif name in model.features[:index]:
+                yield Problem((*at, "features", index), f"the feature {name!r} is listed twice")
+    for name, values in model.segments.items():
+        path = (*at, "segments", name)
+        if name not in features:
+            yield Problem(path, _no_feature(name, features), (source,))
+        elif features[name].type != "categorical":
+            yield Problem(
+                path,
+                f"the feature {name!r} is {features[name].type}; segments need a categorical feature",
+                ((*source, name),),
+            )
+        yield from _segment_values(path, values)
+
+
+def _segment_values(path: Path, values: Sequence[str]) -> Iterator[Problem]:
+    if not values:
+        yield Problem(path, "no value is listed; list the values to count apart, as in [EWR, LGA]")
+    for index, value in enumerate(values):
+        if value == "other":
+            yield Problem((*path, index), "'other' is where all values go that are not listed; leave it out")
+        elif not value:
+            yield Problem((*path, index), "a segment's value cannot be empty")
+        elif value in values[:index]:
+            yield Problem((*path, index), f"the value {value!r} is listed twice")
+
+
+def _no_feature(name: str, features: Iterable[str]) -> str:
+    allowed = list(features)
+    return (
+        f"{name!r} is not a feature of the predictions; "
+        f"allowed (streams.predictions.features): {listing(allowed)}{hint(name, allowed)}"
+    )
+
+
+def _windows(config: Config) -> Iterator[Problem]:
+    seen: dict[tuple[int | None, int | None, str | None], int] = {}
+    for index, window in enumerate(config.windows):
+        span = (window.size_ms, window.slide_ms, window.calendar)
+        if span in seen:
+            first = config.windows[seen[span]].name
+            same = "is listed twice" if first == window.name else f"is the same window as {first!r}; keep one of them"
+            yield Problem(("windows", index), f"{window.name!r} {same}", (("windows", seen[span]),))
+        seen.setdefault(span, index)
+    for index, sentence in off_grid(config.windows, config.time.tick_ms):
+        yield Problem(("windows", index), sentence, (("time", "tick"),))
+
+
+def _rules(config: Config) -> Iterator[Problem]:
+    names: dict[str, int] = {}
+    for index, rule in enumerate(config.rules):
+        if rule.name in names:
+            yield _twice(("rules", index, "name"), "rule", rule.name, ("rules", names[rule.name], "name"))
+        names.setdefault(rule.name, index)
+        at: Path = ("rules", index)
+        windows = [window.name for window in config.windows]
+        if rule.window not in windows:
+            yield Problem(
+                (*at, "window"),
+                f"{rule.window!r} is not a configured window; allowed (windows): "
+                f"{listing(windows)}{hint(rule.window, windows)}",
+                (("windows",),),
+            )
+        models = [model.name for model in config.models]
+        if rule.model is not None and config.model(rule.model) is None:
+            yield Problem(
+                (*at, "model"),
+                f"{rule.model!r} is not a configured model; allowed (models): "
+                f"{listing(models)}{hint(rule.model, models)}",
+                (("models",), ("unlisted_models",)),
+            )
+            continue
+        yield from _metric(config, rule, at)
+        yield from _rule_segments(rule, subjects(config, rule), at)
+
+
+def subjects(config: Config, rule: Rule) -> list[ModelTemplate]:
+    """The models a rule is about; the template stands for all that are not listed."""
+    if rule.model is not None:
+        model = config.model(rule.model)
+        return [model] if model is not None else []
+    return [*config.models, *([config.unlisted_models] if config.unlisted_models else [])]
+
+
+def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
+    metric, predictions = rule.metric, config.streams.predictions
+    path, reads = (*at, "metric"), (("streams",), ("models",), ("unlisted_models",))
+    if not metric_names.is_known(metric, list(predictions.features)):
+        allowed = metric_names.known(list(predictions.features), score=predictions.fields.score is not None)
+        yield Problem(
+            path,
+            f"{metric!r} is not a metric; allowed: {listing(allowed, 40)}{hint(metric, allowed)}",
+            reads,
+        )
+        return
+    about = metric_names.subject(metric)
+    chosen = subjects(config, rule)
+    if metric_names.needs_labels(metric) and config.streams.labels is None:
+        yield Problem(path, f"{metric!r} needs labels, and streams.labels is not configured", reads)
+    if (about == metric_names.SCORE or metric in metric_names.NEED_SCORE) and predictions.fields.score is None:
+        yield Problem(path, f"{metric!r} needs a score, and streams.predictions.fields.score is not configured", reads)
+    if about is not None and about != metric_names.SCORE and chosen and not any(about in m.features for m in chosen):
+        yield Problem(
+            path, f"no model of this rule watches the feature {about!r}; add it to the model's features", reads
+        )
+    if metric_names.needs_reference(metric) and chosen and not any(m.reference for m in chosen):
+        yield Problem(
+            path,
+            f"{metric!r} compares with a reference, and no model of this rule names one; "
+            "build it with `driftline reference build` and set the model's `reference`",
+            reads,
+        )
+    if not metric_names.needs_labels(metric) and rule.min_coverage > 0:
+        yield Problem(
+            (*at, "min_coverage"), f"{metric!r} needs no labels, so coverage says nothing about it; leave this out"
+        )
+    yield from _threshold(rule, at)
+
+
+def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:
+    low, high = metric_names.value_range(rule.metric)
+    never = {
+        "<": rule.threshold <= low or rule.threshold > high,
+        "<=": rule.threshold < low or rule.threshold >= high,
+        ">": rule.threshold >= high or rule.threshold < low,
+        ">=": rule.threshold > high or rule.threshold <= low,
+    }[rule.op]
+    if never:
+        span = f"from {low:g} to {high:g}" if high < 1e300 else f"{low:g} or more"
+        always = (rule.threshold > low) if rule.op.startswith("<") else (rule.threshold < high)
+        result = "always" if always else "never"
+        yield Problem(
+            (*at, "threshold"),
+            f"{rule.metric} {rule.op} {rule.threshold:g} {result} holds, because {rule.metric} is {span}",
+            ((*at, "op"),),
+        )
+
+
+def _rule_segments(rule: Rule, chosen: Sequence[ModelTemplate], at: Path) -> Iterator[Problem]:
+    path, reads = (*at, "segments"), (("models",), ("unlisted_models",))
+    known = {f"{d}={v}" for m in chosen for d, values in m.segments.items() for v in (*values, "other")}
+    if rule.segments == "each" and not known:
+        yield Problem(path, "'each' needs segments, and no model of this rule has any; add them to the model", reads)
+    if isinstance(rule.segments, str):
+        return
+    for index, segment in enumerate(rule.segments):
+        if segment not in known:
+            sentence = f"{segment!r} is not a segment of this rule's models; allowed: "
+            yield Problem((*path, index), f"{sentence}{listing(sorted(known))}{hint(segment, known)}", reads)

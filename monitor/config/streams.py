@@ -1,0 +1,104 @@
+"""The two streams as configured: topics, where each field is found, watched inputs, words that stand for numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, model_validator
+
+from monitor.config.base import Name, Number, Section, Topic
+from monitor.config.durations import PositiveDuration, Size
+from monitor.config.sources import FeatureField, SourceField, TimeSource, format_path
+
+FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s:=$,][^\s:=,]*$")]
+"""A feature's name becomes part of metric names (`psi:NAME`) and segments (`NAME=value`)."""
+
+
+class PredictionFields(Section):
+    """Where the fields of a prediction are found."""
+
+    id: SourceField = Field(description="What identifies the prediction; its label carries the same id.")
+    model: SourceField = Field(description="Name of the model that answered.")
+    version: SourceField = Field(description="Version of the model that answered.")
+    at: TimeSource = Field(description="When the prediction was made. A plain place means milliseconds since 1970.")
+    score: SourceField | None = Field(
+        None,
+        description="The model's probability of the positive class, 0 to 1. One of score and prediction is needed.",
+    )
+    prediction: SourceField | None = Field(
+        None, description="The class the model answered. Left out, it is score >= threshold of the model."
+    )
+    withdrawn: SourceField | None = Field(None, description="A true boolean here takes the prediction back.")
+
+
+class PredictionStream(Section):
+    """The topic of predictions and how it is read."""
+
+    topic: Topic = Field(description="Kafka topic of the predictions.", examples=["predictions"])
+    max_bytes: Size = Field(1 << 20, description="Longer records are rejected as oversized.")
+    fields: PredictionFields
+    features: dict[FeatureName, FeatureField] = Field(
+        default_factory=dict,
+        description="Inputs to watch, by name: numeric, categorical, or {from: place, type: ...}. "
+        "Without a place it is $.features.NAME.",
+        examples=[{"hour": "numeric", "origin": {"from": "$.origin", "type": "categorical"}}],
+    )
+    values: dict[Name, Number] = Field(
+        default_factory=dict,
+        description="Numbers for the words found in `prediction`.",
+        examples=[{"late": 1, "ontime": 0}],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _features_in_full(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("features"), dict):
+            return value
+        # Sorted: two orders of the same features are the same config, and give the same layout of cells.
+        features = {name: _feature_in_full(name, item) for name, item in sorted(value["features"].items())}
+        return {**value, "features": features}
+
+
+def _feature_in_full(name: str, item: Any) -> Any:
+    place = format_path(("features", name))
+    if item in ("numeric", "categorical"):
+        return {"from": place, "type": item}
+    return {"from": place, **item} if isinstance(item, dict) else item
+
+
+class LabelFields(Section):
+    """Where the fields of a label are found."""
+
+    id: SourceField = Field(description="The id of the prediction that the label is about.")
+    at: TimeSource = Field(description="When the label became known (not when the fact happened).")
+    label: SourceField = Field(description="The true class. A null with a time takes the label back.")
+
+
+class Absent(Section):
+    """What it means when no label comes."""
+
+    value: Number = Field(description="The label that counts when none has come.", examples=[0])
+    after_ms: PositiveDuration = Field(
+        alias="after", description="How long after the prediction. At most time.horizon.", examples=["7d"]
+    )
+
+
+class LabelStream(Section):
+    """The topic of labels and how it is read."""
+
+    topic: Topic = Field(description="Kafka topic of the labels.", examples=["labels"])
+    max_bytes: Size = Field(1 << 20, description="Longer records are rejected as oversized.")
+    fields: LabelFields
+    values: dict[Name, Number] = Field(
+        default_factory=dict,
+        description="Numbers for the words found in `label`.",
+        examples=[{"chargeback": 1, "ok": 0}],
+    )
+    absent: Absent | None = Field(None, description="Left out, a missing label means nothing.")
+
+
+class Streams(Section):
+    """What is read."""
+
+    predictions: PredictionStream
+    labels: LabelStream | None = Field(None, description="Left out, only inputs and scores are watched.")

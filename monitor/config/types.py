@@ -1,0 +1,279 @@
+"""The whole configuration as frozen values: what the rest of the monitor reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from monitor.config import canonical, checks
+from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word
+from monitor.config.durations import Duration, PositiveDuration
+from monitor.config.kafka import Kafka
+from monitor.config.metric_names import needs_labels
+from monitor.config.sources import problem
+from monitor.config.streams import FeatureName, Streams
+from monitor.config.windows import Window, WindowField
+
+
+class Time(Section):
+    """How long to wait, and how far the order of records may be trusted. Event time throughout."""
+
+    horizon_ms: PositiveDuration = Field(
+        129_600_000, alias="horizon", description="Longest delay of a label that still counts, from its prediction."
+    )
+    skew_ms: Duration = Field(
+        0, alias="skew", description="How far a label may precede its prediction, and a record the broker's clock."
+    )
+    disorder_ms: Duration = Field(
+        60_000,
+        alias="disorder",
+        description="How much disorder is normal; ticks close this far behind the newest record.",
+    )
+    lateness_ms: Duration = Field(
+        alias="lateness",
+        default_factory=lambda data: data["horizon_ms"],
+        description="How far behind its own partition a record may be and still count. Default: the horizon.",
+    )
+    max_jump_ms: PositiveDuration = Field(
+        86_400_000, alias="max_jump", description="A record further ahead than this moves no clock until others agree."
+    )
+    tick_ms: PositiveDuration = Field(
+        60_000, alias="tick", description="Step of event time at which rules are evaluated. Divides every window."
+    )
+    idle_after_ms: PositiveDuration = Field(
+        30_000, alias="idle_after", description="A partition without records for this long no longer holds up ticks."
+    )
+
+
+class ModelTemplate(Section):
+    """What is done with the predictions of a model."""
+
+    task: Literal["binary"] = Field("binary", description="What the model predicts.")
+    threshold: Ratio = Field(0.5, description="Scores at or above it are the positive class, unless the stream says.")
+    positive: Number = Field(1.0, description="The label that counts as positive, after the stream's `values`.")
+    features: tuple[FeatureName, ...] = Field(
+        (),
+        description="Watched inputs of this model. Default: all features of the stream.",
+        examples=[["hour", "origin"]],
+    )
+    segments: dict[FeatureName, tuple[Word, ...]] = Field(
+        default_factory=dict,
+        description="Slices to count apart: a categorical feature and its values; all others go to `other`.",
+        examples=[{"origin": ["EWR", "LGA", "JFK"]}],
+    )
+    reference: Name | None = Field(
+        None,
+        description="File of the reference profile, relative to the config file; PSI and KS compare with it.",
+        examples=["fraud.reference.json"],
+    )
+    labels: Labels = Field(
+        default_factory=dict, description="Goes into every alert about the model.", examples=[{"owner": "team-fraud"}]
+    )
+
+
+class Model(ModelTemplate):
+    """A listed model."""
+
+    name: Name = Field(description="As the predictions say it.", examples=["fraud"])
+
+
+Segments = str | tuple[str, ...]
+
+
+def _read_segments(value: Any) -> Segments:
+    if value in ("all", "each"):
+        return str(value)
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
+        for item in value:
+            if not item.partition("=")[0] or not item.partition("=")[2]:
+                raise problem(f"{item!r} is not a segment; allowed: FEATURE=value, as in origin=EWR")
+        return tuple(value)
+    raise problem(f"{value!r} does not say which segments; allowed: all, each, or a list such as [origin=EWR]")
+
+
+_SEGMENTS_SCHEMA = {
+    "anyOf": [{"enum": ["all", "each"]}, {"type": "array", "items": {"type": "string", "pattern": "^[^=]+=.+$"}}]
+}
+
+
+class Rule(Section):
+    """What must not hold: `metric op threshold`, on enough rows, for long enough."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = Field(
+        description="Names the alert.", examples=["low-recall"]
+    )
+    metric: Name = Field(description="What is compared.", examples=["recall", "psi:hour", "volume"])
+    op: Literal["<", "<=", ">", ">="] = Field(description="Quote it: a bare > means something else in YAML.")
+    threshold: Number = Field(description="In the unit of the metric.", examples=[0.4])
+    window: Name = Field(description="One of `windows`, written the same way.", examples=["1d", "24h/1h"])
+    model: Name | None = Field(None, description="Default: every model.")
+    segments: Annotated[Segments, BeforeValidator(_read_segments), WithJsonSchema(_SEGMENTS_SCHEMA)] = Field(
+        "all",
+        description="all = the model as a whole; each = every segment apart; or a list of segments.",
+        examples=["all", "each", ["origin=EWR"]],
+    )
+    min_rows: Count = Field(100, ge=0, description="Fewer rows than this decide nothing.")
+    min_coverage: Ratio = Field(
+        default_factory=lambda data: 0.8 if needs_labels(data["metric"]) else 0.0,
+        description="Less than this share labelled decides nothing. Default: 0.8, or 0 for metrics without labels.",
+    )
+    for_ms: Duration = Field(
+        0, alias="for", description="How long it must hold, in event time, before the alert fires."
+    )
+    severity: Literal["page", "ticket", "info"] = Field("ticket", description="Who is disturbed.")
+    labels: Labels = Field(
+        default_factory=dict,
+        description="Goes into the rule's alerts; overrides the model's.",
+        examples=[{"owner": "me"}],
+    )
+
+
+class State(Section):
+    """Limits of what a worker holds, and how often it commits."""
+
+    max_rows: Count = Field(
+        20_000_000, ge=1_000, description="Predictions held while they wait for labels, per worker."
+    )
+    commit_interval_ms: PositiveDuration = Field(
+        500, alias="commit_interval", description="Longest time between commits."
+    )
+    max_batch_rows: Count = Field(50_000, ge=1, le=1_000_000, description="Records of one commit, at most.")
+
+
+class Flood(Section):
+    """When bad records become a flood: one pointer record per range instead of copies."""
+
+    ratio: Ratio = Field(0.2, description="Share of bad records.")
+    min_records: Count = Field(1_000, ge=1, description="Fewer records than this are never a flood.")
+
+
+class DeadLetters(Section):
+    """What happens to records that cannot be used: they go to TOPIC.dlq with their coordinates."""
+
+    enabled: Flag = Field(True, description="false: they are only counted.")
+    payload: Flag = Field(True, description="false: coordinates and reason only, never the bytes.")
+    flood: Flood = Field(default_factory=lambda: Flood.model_validate({}))
+
+
+class Http(Section):
+    """Where /metrics, /livez and /readyz listen."""
+
+    host: Name = Field("127.0.0.1", description="Address to bind; loopback unless told otherwise.")
+    port: Count = Field(9187, ge=0, le=65_535, description="0 picks a free one.")
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The internal topics of a namespace."""
+
+    ledger: str
+    evals: str
+    tasks: str
+    windows: str
+    alerts: str
+    alerts_state: str
+    configs: str
+
+
+def _read_unlisted(value: Any) -> Any:
+    if value == "reject" or value is None:
+        return None
+    if isinstance(value, str):
+        raise problem(f"{value!r} does not say what to do; allowed: reject, or the keys of a model without its name")
+    return value
+
+
+class Config(Section):
+    """Everything a user can say. Made by `load` (files) or `loads` (text); see docs/configuration.md for the keys."""
+
+    namespace: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=TOPIC_PATTERN)] = Field(
+        "driftline", description="Prefix of internal topics and of the group, so that two deployments share a broker."
+    )
+    kafka: Kafka | None = Field(None, description="Left out, only --embedded runs.")
+    streams: Streams
+    time: Time = Field(default_factory=lambda: Time.model_validate({}))
+    models: tuple[Model, ...] = Field((), description="The models to expect.")
+    unlisted_models: Annotated[
+        ModelTemplate | None, BeforeValidator(_read_unlisted), PlainSerializer(lambda v: "reject" if v is None else v)
+    ] = Field(None, description="What to do with other models: reject, or the keys of a model without its name.")
+    windows: tuple[WindowField, ...] = Field(
+        (Window.parse("1d"), Window.parse("1h")),
+        description="Spans of event time to count over: durations, {size, slide}, day, month (UTC).",
+        min_length=1,
+    )
+    rules: tuple[Rule, ...] = Field((), description="What must not hold.")
+    labels: Labels = Field(
+        default_factory=dict,
+        description="Goes into every alert; a model's and a rule's labels override.",
+        examples=[{"owner": "team-x", "runbook": "https://wiki.example/models"}],
+    )
+    state: State = Field(default_factory=lambda: State.model_validate({}))
+    dead_letters: DeadLetters = Field(default_factory=lambda: DeadLetters.model_validate({}))
+    http: Http = Field(default_factory=lambda: Http.model_validate({}))
+    series_budget: Count = Field(10_000, ge=1, description="Most Prometheus series of models; the rest is counted.")
+    _reference_digests: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _resolve_and_check(self) -> Config:
+        every = tuple(self.streams.predictions.features)
+        # Frozen for everybody else: this is still the making of the value.
+        self.__dict__["models"] = tuple(_with_features(model, every) for model in self.models)
+        if self.unlisted_models is not None:
+            self.__dict__["unlisted_models"] = _with_features(self.unlisted_models, every)
+        if found := checks.cross_field(self):
+            raise checks.as_error(found)
+        return self
+
+    def model(self, name: str) -> Model | None:
+        """The model of that name: as listed, else from the template, else None (its predictions are rejected)."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        if self.unlisted_models is None:
+            return None
+        return Model.model_validate({**self.unlisted_models.model_dump(), "name": name})
+
+    def topics(self) -> Topics:
+        """Names of the internal topics."""
+        names = ("ledger", "evals", "tasks", "windows", "alerts", "alerts.state", "configs")
+        return Topics(*(f"{self.namespace}.{name}" for name in names))
+
+    @property
+    def reference_digests(self) -> Mapping[str, str]:
+        """Model name -> `sha256:…` of the bytes of its reference file; `*` for the template's. Empty unless loaded."""
+        return self._reference_digests
+
+    def with_references(self, digests: Mapping[str, str]) -> Config:
+        """The same config, knowing the digests of the reference files it names."""
+        copy = self.model_copy()
+        copy._reference_digests = dict(sorted(digests.items()))
+        return copy
+
+    def document(self) -> str:
+        """Canonical JSON of everything, without secrets, with every default in full. `loads` reads it back."""
+        return canonical.dumps(canonical.everything(self))
+
+    @property
+    def digest(self) -> str:
+        """`sha256:…` of the part that gives numbers their meaning: streams, time, models, windows, references."""
+        return canonical.digest(canonical.meaning(self))
+
+
+AnyModel = TypeVar("AnyModel", bound=ModelTemplate)
+
+
+def _with_features(model: AnyModel, every: tuple[str, ...]) -> AnyModel:
+    if "features" in model.model_fields_set:
+        return model
+    return model.model_copy(update={"features": every})
