@@ -9,9 +9,10 @@ Cells of a window, all integers:
     brier, brier_squares            sums over scored rows, unit 2**-30
     positives[1200], negatives[1200]  scored rows by actual class in equal-width score bins, the last one closed
 
-1200 bins, because calibration errors at 10, 12, 15, 20 and 24 bins can then be read off exactly. The squares of the log
-loss reach 1193 a row (p is clipped at 1e-15); in units of 2**-20 a cell holds 3.6e9 such rows, in the usual unit it would
-hold 3.6 million. The log loss itself, at most 34.6 a row, holds 1.2e8 of the worst rows and some 1e10 ordinary ones.
+1200 bins, because calibration errors at 10, 12, 15, 20 and 24 bins can then be read off exactly. The squares of the
+log loss reach 1193 a row (p is clipped at 1e-15); in units of 2**-20 a cell holds 3.6e9 such rows, in the usual unit it
+would hold 3.6 million. The log loss itself, at most 34.6 a row, holds 1.2e8 of the worst rows and some 1e10 ordinary
+ones.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics import intervals, ranking
-from monitor.metrics.estimates import Estimates, estimates, first_reason
+from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates, UInt8s, estimates, first_reason
 from monitor.metrics.task import Metric
 from monitor.sketches.cells import CellLayout, Cells, CellSlice
 from monitor.sketches.fixed_point import FRACTION_BITS, natural_log, to_fixed
@@ -56,9 +57,8 @@ WIDTH: Final = 8
 """Cells that one labelled row touches."""
 
 _ROUNDING: Final = 2.0 ** -(FRACTION_BITS + 1)
-_MATRIX: Final = np.array(
-    [LAYOUT.index(name) for name in ("tn", "fp", "fn", "tp")], dtype=np.int32
-)  # 2*actual + called
+# Indexed by 2 * actual + called.
+_MATRIX: Final = np.array([LAYOUT.index(name) for name in ("tn", "fp", "fn", "tp")], dtype=np.int32)
 _FIXED_CELLS: Final = tuple(
     LAYOUT.index(name) for name in ("labelled", "scored", "log_loss", "log_loss_squares", "brier", "brier_squares")
 )
@@ -81,7 +81,7 @@ class Binary:
         Includes `labelled`, not `seen`. A row's contribution depends on that row alone, to the bit.
         """
         actual = label == positive
-        scored = score == score
+        scored = ~np.isnan(score)
         hit = np.where(scored, score, 0.0)
         bins = np.minimum((hit * SCORE_BINS).astype(np.int32), SCORE_BINS - 1)
         miss = np.where(actual, 1.0 - hit, hit)  # distance of the score from the truth
@@ -183,7 +183,7 @@ def _mean_loss(name: str, highest: float) -> Metric:
     return metric
 
 
-def _without_score(cells: Cells) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _without_score(cells: Cells) -> UInt8s:
     return first_reason(
         len(cells),
         (cells.count("labelled") == 0, Undefined.NO_ROWS),
@@ -199,7 +199,7 @@ def roc_auc(cells: Cells) -> Estimates:
     positives, negatives = cells.histogram("positives"), cells.histogram("negatives")
     area, bound, variance = ranking.roc_auc(positives, negatives)
     undefined = _without_score(cells)
-    undefined[(undefined == 0) & (area != area)] = first_reason(1, (np.array([True]), Undefined.ONE_CLASS))[0]
+    undefined[(undefined == DEFINED) & np.isnan(area)] = CODE_OF[Undefined.ONE_CLASS]
     return estimates(area, intervals.normal(area, variance, 0.0, 1.0), cells.count("scored"), undefined, bound)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -31,7 +32,8 @@ CODE_OF: Final[Mapping[Undefined, int]] = {reason: code for code, reason in enum
 class Estimates:
     """One metric of W windows; every column has the shape (W,).
 
-    `value` is NaN exactly where `undefined` is not 0. `lower` and `upper` may be NaN alone: no interval is defined there.
+    `value` is NaN exactly where `undefined` is not 0. `lower` and `upper` may be NaN alone: no interval is
+    defined there.
     `bound` is the largest distance of `value` from the exact statistic, 0.0 where it is exact or undefined.
     """
 
@@ -51,7 +53,7 @@ class Estimates:
         if code != DEFINED:
             return Estimate(None, None, None, int(self.rows[i]), 0.0, CODES[code])
         lower, upper = float(self.lower[i]), float(self.upper[i])
-        no_interval = lower != lower or upper != upper
+        no_interval = math.isnan(lower) or math.isnan(upper)
         return Estimate(
             float(self.value[i]),
             None if no_interval else lower,

@@ -35,11 +35,11 @@ def wilson(successes: Int64s, trials: Int64s, z: float = Z95) -> Interval:
 
 
 def clopper_pearson(successes: Int64s, trials: Int64s, alpha: float = 0.05) -> Interval:
-    """The exact interval of a proportion: covers with at least 1 - alpha, always; wider than Wilson's. NaN without trials.
+    """The exact interval of a proportion: covers with at least 1 - alpha, always; wider than Wilson's.
 
-    For statements that must hold. Slow (inverts the beta distribution); not used for the windows' metrics.
+    NaN without trials.     For statements that must hold. Slow (inverts the beta distribution); not used for the windows' metrics.
     """
-    from scipy.special import betaincinv  # a heavy import that few callers need
+    from scipy.special import betaincinv  # noqa: PLC0415 - a heavy import that few callers need
 
     k, n = successes.astype(np.float64), trials.astype(np.float64)
     # betaincinv wants positive shapes: the edges are replaced afterwards by their exact values

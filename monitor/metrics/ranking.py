@@ -37,9 +37,10 @@ def roc_auc(positives: Int64s, negatives: Int64s) -> tuple[Float64s, Float64s, F
 
 
 def _spread(rows: Int64s, doubled: Int64s, others: Int64s, own: Int64s, area: Float64s) -> Float64s:
-    """Sample variance of DeLong's placement values `doubled / 2 / others`, bin i holding `rows[i]` of the `own` rows."""
+    """Sample variance of DeLong's placement values `doubled / 2 / others`, bin i holding `rows[i]` of `own` rows."""
     distance = np.multiply(doubled, (0.5 / others)[:, np.newaxis])
     distance -= area[:, np.newaxis]
     distance *= distance
     distance *= rows
-    return distance.sum(axis=1) / np.where(own > 1, own - 1.0, np.nan)
+    variance: Float64s = distance.sum(axis=1) / np.where(own > 1, own - 1.0, np.nan)
+    return variance

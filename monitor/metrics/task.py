@@ -22,10 +22,12 @@ class Task(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the configuration calls it."""
 
     @property
-    def cells(self) -> CellLayout: ...
+    def cells(self) -> CellLayout:
+        """The vector of a performance window."""
 
     @property
     def metrics(self) -> Mapping[str, Metric]:

@@ -17,7 +17,7 @@ from monitor.sketches.fixed_point import CELL_LIMIT, from_fixed
 
 @dataclass(frozen=True, slots=True)
 class CellSlice:
-    """A named run of `size` cells. `fraction_bits` is 0 for counts; otherwise the unit of the cells is 2**-fraction_bits."""
+    """A named run of `size` cells, in units of 2**-fraction_bits: 0 for counts."""
 
     name: str
     size: int = 1
@@ -76,7 +76,8 @@ class CellLayout:
 
     def index(self, name: str) -> int:
         """Position of the first cell of that name: of a count the only one, of a histogram bin 0."""
-        return self.slice(name).start
+        self.part(name)
+        return self._starts[name]
 
     def zeros(self, windows: int = 1) -> Cells:
         """`windows` empty vectors."""
@@ -119,7 +120,10 @@ class Cells:
         return from_fixed(self.count(name), self.layout.part(name).fraction_bits)
 
     def __add__(self, other: Cells) -> Cells:
-        """Cell by cell, window by window. Raises OverflowError when a cell leaves the limit, ValueError on another layout."""
+        """Cell by cell, window by window.
+
+        Raises OverflowError when a cell leaves the limit, ValueError for another layout.
+        """
         if self.layout != other.layout:
             raise ValueError("cells of different layouts cannot be added")
         return checked(Cells(self.layout, self.array + other.array))
@@ -141,8 +145,8 @@ class Cells:
     def add(self, window: Int64s | Int32s, cell: Int32s, amount: Int64s) -> None:
         """Add contributions in place: row i of `cell` and `amount`, both (n, k), goes to window `window[i]`.
 
-        Order does not matter and a negated `amount` undoes the call. Does not look for overflow: one row moves a cell by
-        less than 2**42, so call `checked` once every 2**20 rows or sooner.
+        Order does not matter and a negated `amount` undoes the call. Does not look for overflow: a row
+        moves a cell by less than 2**40, so call `checked` once every 2**20 rows or sooner.
         """
         flat = window.astype(np.int64)[:, np.newaxis] * self.layout.size + cell
         target = self.array.reshape(-1)

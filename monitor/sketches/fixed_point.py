@@ -42,7 +42,7 @@ def to_fixed(values: Float64s, bits: int = FRACTION_BITS) -> Int64s:
     scaled = values * float(1 << bits)
     if not bool(np.all(np.abs(scaled) < CELL_LIMIT)):  # false for NaN too
         raise OverflowError(
-            f"a term does not fit a cell of unit 2**-{bits}: terms must be finite and below {CELL_LIMIT >> bits} in size"
+            f"a term does not fit a cell of unit 2**-{bits}: it must be finite and below {CELL_LIMIT >> bits} in size"
         )
     return np.rint(scaled).astype(np.int64)
 
@@ -53,12 +53,12 @@ def from_fixed(cells: Int64s, bits: int = FRACTION_BITS) -> Float64s:
 
 
 def natural_log(x: Float64s) -> Float64s:
-    """ln x of positive normal doubles, within one unit in the last place, with the same bits on every machine.
+    """Natural logarithm of positive normal doubles, within one unit in the last place, the same bits on every machine.
 
-    `numpy.log` and `math.log` choose their algorithm by processor and C library, and their last bit differs; a loss that
-    is rounded to a cell afterwards would then sometimes differ by one unit between two workers, and the ledgers of a run
-    and its replay with it. This one (fdlibm's algorithm) uses only operations that IEEE 754 defines to the bit.
-    Not for zero, negative, infinite, subnormal or NaN arguments: callers clip first.
+    `numpy.log` and `math.log` choose their algorithm by processor and C library, and their last bit differs; a loss
+    that is rounded to a cell afterwards would then sometimes differ by one unit between two workers, and the ledgers
+    of a run and its replay with it. This one (fdlibm's algorithm) uses only operations that IEEE 754 defines to the
+    bit. Not for zero, negative, infinite, subnormal or NaN arguments: callers clip first.
     """
     mantissa, exponent = np.frexp(x)
     low = mantissa < _SQRT_HALF

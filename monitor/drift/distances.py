@@ -1,0 +1,115 @@
+"""Distances between the bin counts of a reference, shape (B,), and of W windows, shape (W, B).
+
+All return float64 of shape (W,), NaN for windows without rows; a reference without rows makes everything NaN.
+Formulas take shares (counts over rows). A window's distance depends on its own counts alone, to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from monitor.events import Bools, Float64s, Int64s
+from monitor.sketches.fixed_point import natural_log
+
+PSI_FLOOR: Final = 1e-4
+"""Shares below this count as this in PSI, on both sides: an empty bin must not make it infinite."""
+LN2: Final = 0.6931471805599453
+
+
+def _shares(reference: Int64s, current: Int64s) -> tuple[Float64s, Float64s]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = reference / reference.sum()
+        q = current / current.sum(axis=1, keepdims=True)
+    return p, q
+
+
+def _ln(x: Float64s) -> Float64s:
+    """Logarithm with the same bits everywhere; NaN stays NaN."""
+    nothing = np.isnan(x)
+    return np.where(nothing, np.nan, natural_log(np.where(nothing, 1.0, x)))
+
+
+def psi(reference: Int64s, current: Int64s, floor: float = PSI_FLOOR) -> Float64s:
+    """Population stability index, sum of (q - p) ln(q / p) with shares floored at `floor` (not renormalised)."""
+    p, q = _shares(reference, current)
+    p, q = np.maximum(p, floor), np.maximum(q, floor)
+    value: Float64s = ((q - p) * (_ln(q) - _ln(p))).sum(axis=1)
+    return value
+
+
+def psi_bias(reference: Int64s, current: Int64s) -> Float64s:
+    """What PSI is on average when nothing changed: (B - 1)(1/n + 1/n0), B counting bins that are not empty in both.
+
+    Under no change PSI is about that times a chi-square over its B - 1 degrees of freedom (Yurdakul & Naranjo).
+    """
+    used = ((reference[np.newaxis] + current) > 0).sum(axis=1)
+    with np.errstate(divide="ignore"):
+        noise = 1.0 / current.sum(axis=1) + 1.0 / reference.sum()
+    return np.where(current.sum(axis=1) > 0, (used - 1) * noise, np.nan)
+
+
+def kolmogorov_smirnov(reference: Int64s, current: Int64s, singletons: Bools) -> tuple[Float64s, Float64s]:
+    """Largest difference of the two distribution functions at the bins' ends, and how much larger the exact one can be.
+
+    Bins are in the order of the values; `singletons` (B,) are those that hold one value, inside which nothing can hide.
+    Elsewhere all reference rows of a bin may lie below all current ones, or above: the bound is what that would give.
+    It is at most the largest bin's share, and it is reached.
+    """
+    p, q = _shares(reference, current)
+    after = np.cumsum(q, axis=1) - np.cumsum(p)
+    value = np.abs(after).max(axis=1)
+    before = after - (q - p)
+    hidden = np.maximum(before + q, p - before)
+    worst = np.where(singletons, 0.0, hidden).max(axis=1)
+    return value, np.maximum(worst - value, 0.0)
+
+
+def ks_noise(reference_rows: int, current_rows: int, alpha: float = 0.05) -> float:
+    """The KS distance that two samples of one distribution exceed with probability about alpha.
+
+    sqrt(ln(2/alpha)/2 (1/n + 1/n0)), Dvoretzky-Kiefer-Wolfowitz with Massart's constant: shifts below it cannot be
+    told from chance.
+    """
+    return math.sqrt(math.log(2.0 / alpha) / 2.0 * (1.0 / reference_rows + 1.0 / current_rows))
+
+
+def ks_margin(reference_rows: int, current_rows: Int64s, alpha: float = 0.05) -> Float64s:
+    """How far a measured KS distance can lie from that of the two distributions, with probability 1 - alpha.
+
+    The sum of both samples' DKW radii at alpha/2 each: valid for any distributions, so it is wide.
+    """
+    weight = math.sqrt(math.log(4.0 / alpha) / 2.0)
+    with np.errstate(divide="ignore"):
+        margin: Float64s = weight * (1.0 / math.sqrt(reference_rows) + 1.0 / np.sqrt(current_rows))
+    return margin
+
+
+def jensen_shannon(reference: Int64s, current: Int64s) -> Float64s:
+    """Jensen-Shannon distance: the square root of the divergence in base 2, so within [0, 1]."""
+    p, q = _shares(reference, current)
+    middle = 0.5 * (p + q)
+
+    def divergence(x: Float64s) -> Float64s:
+        ratio = np.where(x > 0, x / np.where(middle > 0, middle, 1.0), 1.0)
+        total: Float64s = (x * _ln(ratio)).sum(axis=1)
+        return total
+
+    both = 0.5 * (divergence(np.broadcast_to(p, q.shape)) + divergence(q)) / LN2
+    return np.sqrt(np.maximum(both, 0.0))
+
+
+def hellinger(reference: Int64s, current: Int64s) -> Float64s:
+    """Hellinger distance, sqrt(1/2 sum (sqrt q - sqrt p)^2), within [0, 1]."""
+    p, q = _shares(reference, current)
+    gap = np.sqrt(q) - np.sqrt(p)
+    return np.sqrt(0.5 * (gap * gap).sum(axis=1))
+
+
+def total_variation(reference: Int64s, current: Int64s) -> Float64s:
+    """Total variation distance, half the sum of |q - p|: the share of rows that would have to move. Within [0, 1]."""
+    p, q = _shares(reference, current)
+    value: Float64s = 0.5 * np.abs(q - p).sum(axis=1)
+    return value
