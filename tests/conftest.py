@@ -1,0 +1,28 @@
+"""What every test folder shares: the Kafka fixtures, the order of the tests, hypothesis' settings."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.kafka.fixtures import fresh_topics, kafka, own_kafka
+
+__all__ = ["fresh_topics", "kafka", "own_kafka"]
+
+KAFKA_FIXTURES = {"kafka", "fresh_topics", "own_kafka"}
+
+# No deadline: two cores are shared by everything that runs. CI repeats the same cases each time, so that a red run is a
+# changed program; people and `make verify` draw new ones.
+settings.register_profile("people", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("people"), derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") else "people")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a broker, and run the quick tests first: a mistake that needs no broker is told without one."""
+    for item in items:
+        if KAFKA_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.kafka)
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, item.get_closest_marker("kafka") is not None))
