@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -21,11 +22,11 @@ from monitor.events import INVALID, MISSING, Bools, Float64s, Int64s
 UInt8s = NDArray[np.uint8]
 
 QUANTILES: Final = 32
-"""A value holding more than 1/32 of the reference is an atom and gets a bin of its own; the rest is cut at quantiles."""
+"""A value holding more than 1/32 of the reference is an atom and gets a bin of its own; quantiles cut the rest."""
 KEPT_PER_MILLE: Final = 5
 """A category holding at least 0.5 % of the reference's values gets a bin of its own."""
 RARE_LIMIT: Final = 5000
-"""Rarer categories are remembered by hash, so that unseen ones can be told from them: up to this many (75 KB)."""
+"""Rarer categories are remembered by hash, to tell unseen ones from them: up to this many (75 KB)."""
 MAX_BINS: Final = 250
 
 
@@ -50,7 +51,7 @@ class NumericBinning:
         for name, numbers in (("edges", self.edges), ("atoms", self.atoms)):
             if not all(map(math.isfinite, numbers)):
                 raise ReferenceProfileError(f"{name}: must be finite numbers")
-            if any(b <= a for a, b in zip(numbers, numbers[1:], strict=False)):
+            if any(b <= a for a, b in pairwise(numbers)):
                 raise ReferenceProfileError(f"{name}: must increase strictly")
         ends = sorted({*self.edges, *self.atoms})
         if self.minimum is None:
@@ -94,20 +95,20 @@ class NumericBinning:
         return codes
 
     def label(self, code: int) -> str:
-        """What a bin holds, for people: `missing`, `< 1`, `= 3`, `> 3 to 7.5`, `> 9`."""
+        """What a bin holds, for people: `missing`, `< 1`, `= 3`, `> 3 to 7.5`, `> 7.5 to below 9`."""
         if code == self.missing:
             return "missing"
-        if not len(self.uppers):
+        if self.minimum is None:
             return "any number"
-        if code == 0:
-            return f"< {self.minimum:.12g}"
         if code == self.ordered - 1:
             return f"> {self.uppers[-1]:.12g}"
+        if code == 0:
+            return f"< {self.minimum:.12g}"
         if self.singletons[code]:
             return f"= {self.uppers[code]:.12g}"
-        if code == 1:
-            return f"{self.minimum:.12g} to {self.uppers[code]:.12g}"
-        return f"> {self.uppers[code - 1]:.12g} to {self.uppers[code]:.12g}"
+        ends_before_atom = code + 1 < self.ordered and self.singletons[code + 1]
+        upper = f"below {self.uppers[code + 1]:.12g}" if ends_before_atom else f"{self.uppers[code]:.12g}"
+        return f"{self.minimum:.12g} to {upper}" if code == 1 else f"> {self.uppers[code - 1]:.12g} to {upper}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class CategoricalBinning:
             raise ReferenceProfileError("categories: must be named once each")
         if self.bins > MAX_BINS:
             raise ReferenceProfileError(f"categories: make {self.bins} bins, at most {MAX_BINS} are allowed")
-        if any(b <= a for a, b in zip(self.rare, self.rare[1:], strict=False)):
+        if any(b <= a for a, b in pairwise(self.rare)):
             raise ReferenceProfileError("rare: must increase strictly")
         object.__setattr__(self, "_bin_of", {name: code for code, name in enumerate(self.categories)})
         object.__setattr__(self, "_rare", frozenset(self.rare))
@@ -171,7 +172,7 @@ class CategoricalBinning:
         return self.unseen
 
     def table(self, names: Iterable[str]) -> UInt8s:
-        """Bins by category code, for `table[codes]`: the bin of every name, then those of INVALID (-2), MISSING (-1)."""
+        """Bins by category code, for `table[codes]`: that of each name, then those of INVALID (-2) and MISSING (-1)."""
         known = [self.bin_of(name) for name in names]
         return np.array([*known, self.invalid, self.missing], dtype=np.uint8)
 
@@ -204,7 +205,7 @@ def bin_numbers(values: Float64s) -> NumericBinning:
     is_atom = counts * QUANTILES > total
     edges: list[float] = []
     breaks = [-1, *np.flatnonzero(is_atom).tolist(), len(distinct)]
-    for before, after in zip(breaks, breaks[1:], strict=False):
+    for before, after in pairwise(breaks):
         if after - before > 1:
             edges += _quantile_edges(distinct[before + 1 : after], counts[before + 1 : after], total)
             if after < len(distinct) and edges and edges[-1] == distinct[after - 1]:

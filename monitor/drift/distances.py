@@ -16,7 +16,9 @@ from monitor.sketches.fixed_point import natural_log
 
 PSI_FLOOR: Final = 1e-4
 """Shares below this count as this in PSI, on both sides: an empty bin must not make it infinite."""
-LN2: Final = 0.6931471805599453
+_LN2: Final = 0.6931471805599453
+_RADIUS: Final = 1.4802071873007983
+"""sqrt(ln(2/0.025)/2): the DKW radius of one row at 2.5 %."""
 
 
 def _shares(reference: Int64s, current: Int64s) -> tuple[Float64s, Float64s]:
@@ -76,28 +78,27 @@ def ks_noise(reference_rows: int, current_rows: int, alpha: float = 0.05) -> flo
     return math.sqrt(math.log(2.0 / alpha) / 2.0 * (1.0 / reference_rows + 1.0 / current_rows))
 
 
-def ks_margin(reference_rows: int, current_rows: Int64s, alpha: float = 0.05) -> Float64s:
-    """How far a measured KS distance can lie from that of the two distributions, with probability 1 - alpha.
+def ks_margin(reference_rows: int, current_rows: Int64s) -> Float64s:
+    """How far a measured KS distance can lie from that of the two distributions, with probability at least 95 %.
 
-    The sum of both samples' DKW radii at alpha/2 each: valid for any distributions, so it is wide.
+    The sum of both samples' DKW radii at 2.5 % each: valid for any distributions, so it is wide.
     """
-    weight = math.sqrt(math.log(4.0 / alpha) / 2.0)
     with np.errstate(divide="ignore"):
-        margin: Float64s = weight * (1.0 / math.sqrt(reference_rows) + 1.0 / np.sqrt(current_rows))
+        margin: Float64s = _RADIUS * (1.0 / np.sqrt(reference_rows) + 1.0 / np.sqrt(current_rows))
     return margin
 
 
 def jensen_shannon(reference: Int64s, current: Int64s) -> Float64s:
     """Jensen-Shannon distance: the square root of the divergence in base 2, so within [0, 1]."""
     p, q = _shares(reference, current)
-    middle = 0.5 * (p + q)
+    middle: Float64s = 0.5 * (p + q)
 
     def divergence(x: Float64s) -> Float64s:
         ratio = np.where(x > 0, x / np.where(middle > 0, middle, 1.0), 1.0)
         total: Float64s = (x * _ln(ratio)).sum(axis=1)
         return total
 
-    both = 0.5 * (divergence(np.broadcast_to(p, q.shape)) + divergence(q)) / LN2
+    both = 0.5 * (divergence(np.broadcast_to(p, q.shape)) + divergence(q)) / _LN2
     return np.sqrt(np.maximum(both, 0.0))
 
 
@@ -105,7 +106,8 @@ def hellinger(reference: Int64s, current: Int64s) -> Float64s:
     """Hellinger distance, sqrt(1/2 sum (sqrt q - sqrt p)^2), within [0, 1]."""
     p, q = _shares(reference, current)
     gap = np.sqrt(q) - np.sqrt(p)
-    return np.sqrt(0.5 * (gap * gap).sum(axis=1))
+    half_squares: Float64s = 0.5 * (gap * gap).sum(axis=1)
+    return np.sqrt(half_squares)
 
 
 def total_variation(reference: Int64s, current: Int64s) -> Float64s:

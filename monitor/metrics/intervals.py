@@ -37,9 +37,10 @@ def wilson(successes: Int64s, trials: Int64s, z: float = Z95) -> Interval:
 def clopper_pearson(successes: Int64s, trials: Int64s, alpha: float = 0.05) -> Interval:
     """The exact interval of a proportion: covers with at least 1 - alpha, always; wider than Wilson's.
 
-    NaN without trials.     For statements that must hold. Slow (inverts the beta distribution); not used for the windows' metrics.
+    NaN without trials. For statements that must hold. Slow (inverts the beta distribution); the windows' metrics use
+    Wilson's.
     """
-    from scipy.special import betaincinv  # noqa: PLC0415 - a heavy import that few callers need
+    from scipy.special import betaincinv  # a heavy import that few callers need
 
     k, n = successes.astype(np.float64), trials.astype(np.float64)
     # betaincinv wants positive shapes: the edges are replaced afterwards by their exact values
