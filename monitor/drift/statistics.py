@@ -58,6 +58,7 @@ def ks(profile: FeatureProfile, current: Int64s) -> Estimates:
     return estimates(value, interval, rows, first_reason(len(rows), (rows == 0, Undefined.NO_ROWS)), bound)
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def missing_rate(profile: FeatureProfile, current: Int64s) -> Estimates:
     """Share of the predictions seen that have no value of the feature, with Wilson's interval."""
     rows, missing = current.sum(axis=1), current[:, profile.binning.missing]
@@ -108,13 +109,12 @@ def evaluate(reference: Reference, cells: Cells, wanted: Iterable[str] | None = 
     types = {name: profile.type for name, profile in reference.features.items()}
     asked = names(types) if wanted is None else tuple(wanted)
     found: dict[str, Estimates] = {}
-    with np.errstate(divide="ignore", invalid="ignore"):  # undefined windows are masked by their reason
-        for name in asked:
-            parts = split_name(name)
-            profile = reference.features.get(parts[1]) if parts else None
-            if parts is None or profile is None or (parts[0] == "ks" and profile.type != "numeric"):
-                raise KeyError(f"the reference of {reference.model!r} has no statistic {name!r}")
-            found[name] = STATISTICS[parts[0]](profile, cells.histogram(histogram_name(parts[1])))
+    for name in asked:
+        parts = split_name(name)
+        profile = reference.features.get(parts[1]) if parts else None
+        if parts is None or profile is None or (parts[0] == "ks" and profile.type != "numeric"):
+            raise KeyError(f"the reference of {reference.model!r} has no statistic {name!r}")
+        found[name] = STATISTICS[parts[0]](profile, cells.histogram(histogram_name(parts[1])))
     return found
 
 

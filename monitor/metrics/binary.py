@@ -108,6 +108,7 @@ class Binary:
 def _proportion(hits: tuple[str, ...], trials: tuple[str, ...]) -> Metric:
     """A share of counts with Wilson's interval, conditional on its denominator."""
 
+    @np.errstate(divide="ignore", invalid="ignore")
     def metric(cells: Cells) -> Estimates:
         k, n = _sum(cells, hits), _sum(cells, trials)
         undefined = first_reason(
@@ -131,6 +132,7 @@ def _matrix(cells: Cells) -> tuple[Float64s, Float64s, Float64s, Float64s]:
     return tp, fp, fn, tn
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def f1(cells: Cells) -> Estimates:
     """Harmonic mean of precision and recall, 2tp / (2tp + fp + fn); rows are all but the true negatives."""
     tp, fp, fn, _ = _matrix(cells)
@@ -142,6 +144,7 @@ def f1(cells: Cells) -> Estimates:
     return estimates(value, intervals.normal(value, intervals.f1_variance(tp, fp, fn), 0.0, 1.0), rows, undefined)
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def balanced_accuracy(cells: Cells) -> Estimates:
     """Mean of recall and specificity. Needs rows of both classes."""
     tp, fp, fn, tn = _matrix(cells)
@@ -154,6 +157,7 @@ def balanced_accuracy(cells: Cells) -> Estimates:
     return estimates(value, intervals.normal(value, variance, 0.0, 1.0), labelled, undefined)
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def mcc(cells: Cells) -> Estimates:
     """Matthews correlation coefficient, in [-1, 1]. Needs both classes among the labels and among the predictions."""
     tp, fp, fn, tn = _matrix(cells)
@@ -173,6 +177,7 @@ def mcc(cells: Cells) -> Estimates:
 def _mean_loss(name: str, highest: float) -> Metric:
     """Mean of a loss over the scored rows with the normal interval of a mean, cut to the loss's range."""
 
+    @np.errstate(divide="ignore", invalid="ignore")
     def metric(cells: Cells) -> Estimates:
         rows = cells.count("scored")
         total = cells.fixed(name)
@@ -191,6 +196,7 @@ def _without_score(cells: Cells) -> UInt8s:
     )
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def roc_auc(cells: Cells) -> Estimates:
     """Area under the ROC curve from the score histograms; `bound` is half the share of pairs tied within a bin.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-import numpy as np
-
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics.estimates import Estimates
 from monitor.sketches.cells import CellLayout, Cells
@@ -51,5 +49,4 @@ def evaluate(task: Task, cells: Cells, names: Iterable[str] | None = None) -> di
     unknown = sorted(wanted - task.metrics.keys())
     if unknown:
         raise KeyError(f"task {task.name!r} has no metric {unknown[0]!r}; it has {', '.join(task.metrics)}")
-    with np.errstate(divide="ignore", invalid="ignore"):  # undefined windows are masked by their reason
-        return {name: metric(cells) for name, metric in task.metrics.items() if name in wanted}
+    return {name: metric(cells) for name, metric in task.metrics.items() if name in wanted}
