@@ -6,11 +6,12 @@ and whole: read all, then decide. The decisions, in the order in which they are 
 
 Clocks
  1. A rejected record (`rejected` set, or `at` beyond `broker` + skew) moves no clock and has no effect.
- 2. The running maximum of a partition log is taken record by record in offset order. The first record sets it.
- 3. A record more than `max_jump_ms` above the maximum counts, but is held and moves nothing. The next such record
-    joins the held ones if all their times then lie within `max_jump_ms` of each other, else it takes their place.
-    When `jump_ids` distinct ids are held the maximum becomes the smallest of their times, and none is held. Ordinary
-    records in between change nothing of this.
+ 2. The running maximum of a partition log is taken record by record in offset order.
+ 3. A record more than `max_jump_ms` above the maximum counts, but is held (its first time, per id) and moves nothing.
+    Once `jump_ids` distinct ids are held the maximum becomes the smallest of their times and then goes on through
+    the others in order as long as each is within a jump; those still out of reach stay held. Before the maximum
+    exists every record is held, so the first `jump_ids` - 1 ids of a log meet no clock at all. Without `max_jump_ms`
+    nothing is ever held and the first record sets the maximum.
  4. Tick clock = maximum - disorder, finality clock = maximum - lateness. A record is late iff its `at` is strictly
     below the finality clock before it; late records have no effect, but being below the maximum they could not move
     it either.
@@ -20,31 +21,34 @@ Winners (over records that are neither rejected nor late; order in the logs neve
     not withdrawals. `content` is the canonical JSON of everything but `at`, unless Params.content says otherwise.
  6. A key with any withdrawal record is withdrawn, whichever of the two has the larger time and whichever was read
     first: it is in no window. A withdrawal is final, a repeated prediction does not undo it.
- 7. Records of one key count as one prediction however far apart they are: an id used again for another prediction
-    after the horizon is outside what this oracle describes.
+ 7. A key is remembered by its own log's finality clock: a record belongs to what is held of its key (the winner's
+    time so far; of a withdrawal without a prediction its own) iff that is not below the finality clock before the
+    record; the oldest such one if there are several. Otherwise it begins another prediction under the same key. A
+    record that came twice with one time is therefore always known as a repetition.
  8. A label is valid for a prediction iff -skew <= label.at - prediction.at <= horizon, both ends included. Among the
     valid ones the largest (at, value) wins; a withdrawal (label None) is smaller than every value at the same time.
  9. If a withdrawal wins, the prediction has no label: an older label does not come back.
 10. One label reaches every (model, version) of its id; each prediction chooses its own winner among the labels valid
     for it.
-11. `absent`: a prediction without a label (never came, or withdrawn) has the value `absent_value` once the finality
-    clock of its label log is strictly beyond at + absent_after_ms; at the end of input always. A label that comes
-    later replaces it.
+11. `absent`: a prediction for which no valid label came, not even a withdrawal, has the value `absent_value` once the
+    finality clock of its label log is strictly beyond at + absent_after_ms; at the end of input always. A label that
+    comes later replaces it.
 
 Windows
 12. Half open [start, end), by the event time of the winning prediction. A prediction of a window counts in `all` and
     once per dimension as `dimension=value`, with the value `other` where it is not listed, absent or null.
 13. At tick k (ticks are [k*tick_ms, (k+1)*tick_ms)) only records with known_at < (k+1)*tick_ms exist, known_at being
     max(at, tick clock before the record in its own log); a pair is there as soon as both are. Everything above is
-    then applied to those records alone. An absent label is known at at + absent_after_ms + lateness - disorder + 1:
-    then the tick clock of the label log stands exactly where its finality clock makes the absence certain.
+    then applied to those records alone. An absent label is known at at + absent_after_ms + lateness + settle_ms, a
+    function of the prediction alone: by then the finality clock has passed, whenever outcomes are settled.
 
 Outcomes at the end of input (the terms of the conservation identities; `pending`, `waiting` and `shed` are 0 there)
 14. Of the records of a key: the winner is `withdrawn`, `matched` (it has a label record) or `expired`; the first
     withdrawal is `withdrawn`; all others are `duplicate`. A prediction settled by `absent` is `expired`.
-15. Of the label records of an id: those equal in (at, value) to another are `duplicate` but for one; withdrawals are
-    `withdrawal`; then `applied` (wins for at least one key, withdrawn keys included), `superseded` (valid for at
-    least one key), `outside` (there is a prediction of this id, but no valid pair), `orphaned` (there is none).
+15. Of the label records of an id: those equal in (at, value) to another are `duplicate` but for one. The others are
+    `applied` (a value that wins for at least one prediction), `withdrawal` (a withdrawal that does), `superseded`
+    (valid for at least one), `outside` (there is a prediction of this id, but no valid pair) or `orphaned` (there is
+    none). Withdrawn predictions are asked like any other, so the answer does not depend on who was read first.
 """
 
 from __future__ import annotations
@@ -86,8 +90,8 @@ class Label(TypedDict):
 
 R = TypeVar("R", Prediction, Label)
 
-Key = tuple[str, str, str]
-"""(id, model, version)"""
+Key = tuple[str, str, str, int, int]
+"""(id, model, version), and which log and which of the predictions under this key in it (decision 7)"""
 WindowOf = tuple[str, str, str, int]
 """(model, version, segment, start of the window in ms)"""
 Counts = dict[str, int]
@@ -131,22 +135,24 @@ class Params:
     positive: float = 1.0
     absent_value: float | None = None
     absent_after_ms: int = 0
+    settle_ms: int = 0
     segments: Mapping[str, Sequence[str]] = field(default_factory=dict)
     content: Callable[[Prediction], str | bytes | int] = canonical_content
 
 
 @dataclass(frozen=True, slots=True)
 class Read(Generic[R]):
-    """A record that counts, and the event time from which the windows may know it."""
+    """A record that counts, the running maximum of its log before it, and the event time from which it is known."""
 
     record: R
+    before_ms: int | None
     known_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A prediction that is in its windows, and the value of its label (None: unlabelled). `label` None with a `value`
-    means the label was settled as absent."""
+    """A prediction that is in its windows, and the value of its label (None: unlabelled). A `value` without a `label`
+    was settled as absent; a `label` without a value is a withdrawal."""
 
     prediction: Prediction
     value: float | None
@@ -165,7 +171,9 @@ def windows_at_tick(
 ) -> dict[WindowOf, Counts]:
     """The counts of every window as of the end of tick number `tick`, from what is known by then only (decision 13)."""
     end_ms = (tick + 1) * params.tick_ms
-    predictions = [r.record for log in prediction_logs for r in read(log, params)[0] if r.known_at_ms < end_ms]
+    predictions = {
+        key: [r for r in records if r.known_at_ms < end_ms] for key, records in by_key(prediction_logs, params).items()
+    }
     labels = [r.record for log in label_logs for r in read(log, params)[0] if r.known_at_ms < end_ms]
     return count(join(predictions, labels, params, end_ms), params)
 
@@ -174,9 +182,8 @@ def final_rows(
     prediction_logs: Sequence[Sequence[Prediction]], label_logs: Sequence[Sequence[Label]], params: Params
 ) -> list[Row]:
     """Every prediction that is in a window, with its final label."""
-    predictions = [r.record for log in prediction_logs for r in read(log, params)[0]]
     labels = [r.record for log in label_logs for r in read(log, params)[0]]
-    return join(predictions, labels, params, None)
+    return join(by_key(prediction_logs, params), labels, params, None)
 
 
 def outcomes(
@@ -185,18 +192,16 @@ def outcomes(
     """How many records of each stream met which outcome by the end of input (decisions 14 and 15)."""
     of_predictions: Counter[str] = Counter()
     of_labels: Counter[str] = Counter()
-    predictions: list[Prediction] = []
     labels: list[Label] = []
     for prediction_log in prediction_logs:
-        counting, dropped = read(prediction_log, params)
-        predictions += [r.record for r in counting]
-        of_predictions += dropped
+        of_predictions += read(prediction_log, params)[1]
     for label_log in label_logs:
-        counting_labels, dropped = read(label_log, params)
-        labels += [r.record for r in counting_labels]
+        counting, dropped = read(label_log, params)
+        labels += [r.record for r in counting]
         of_labels += dropped
-    return of_predictions + _prediction_outcomes(predictions, labels, params), (
-        of_labels + _label_outcomes(predictions, labels, params)
+    keys = by_key(prediction_logs, params)
+    return of_predictions + _prediction_outcomes(keys, labels, params), of_labels + _label_outcomes(
+        keys, labels, params
     )
 
 
@@ -212,20 +217,23 @@ class RunningMaximum:
         self._held: dict[str, int] = {}
 
     def move(self, at_ms: int, id_: str) -> None:
-        if self.value is None:
-            self.value = at_ms
-        elif self.max_jump_ms is None or at_ms <= self.value + self.max_jump_ms:
+        if self.max_jump_ms is None:
+            self.value = at_ms if self.value is None else max(self.value, at_ms)
+        elif self.value is not None and at_ms <= self.value + self.max_jump_ms:
             self.value = max(self.value, at_ms)
         else:
-            self._hold(at_ms, id_, self.max_jump_ms)
+            self._drop_reached(self.max_jump_ms)
+            self._held.setdefault(id_, at_ms)
+            if len(self._held) >= self.jump_ids:
+                self.value = min(self._held.values())
+                for held_ms in sorted(self._held.values()):
+                    if held_ms <= self.value + self.max_jump_ms:
+                        self.value = held_ms
+                self._drop_reached(self.max_jump_ms)
 
-    def _hold(self, at_ms: int, id_: str, max_jump_ms: int) -> None:
-        times = [at_ms, *self._held.values()]
-        if max(times) - min(times) > max_jump_ms:
-            self._held = {}
-        self._held[id_] = min(at_ms, self._held.get(id_, at_ms))
-        if len(self._held) >= self.jump_ids:
-            self.value, self._held = min(self._held.values()), {}
+    def _drop_reached(self, max_jump_ms: int) -> None:
+        if self.value is not None:
+            self._held = {i: t for i, t in self._held.items() if t > self.value + max_jump_ms}
 
 
 def read(log: Sequence[R], params: Params) -> tuple[list[Read[R]], Counter[str]]:
@@ -242,47 +250,63 @@ def read(log: Sequence[R], params: Params) -> tuple[list[Read[R]], Counter[str]]
         if before is not None and at < before - params.lateness_ms:
             dropped["late"] += 1
         else:
-            counting.append(Read(record, at if before is None else max(at, before - params.disorder_ms)))
+            counting.append(Read(record, before, at if before is None else max(at, before - params.disorder_ms)))
     return counting, dropped
 
 
 # -- winners --------------------------------------------------------------------------------------------------------
 
 
+def by_key(prediction_logs: Sequence[Sequence[Prediction]], params: Params) -> dict[Key, list[Read[Prediction]]]:
+    """The records of each prediction that count, in the order of their log (decision 7)."""
+    keys: dict[Key, list[Read[Prediction]]] = {}
+    for number, log in enumerate(prediction_logs):
+        under: dict[tuple[str, str, str], list[list[Read[Prediction]]]] = defaultdict(list)
+        for record in read(log, params)[0]:
+            p = record.record
+            held = under[p["id"], p["model"], p["version"]]
+            oldest = None if record.before_ms is None else record.before_ms - params.lateness_ms
+            for known in held:
+                if oldest is None or _held_ms(known) >= oldest:
+                    known.append(record)
+                    break
+            else:
+                held.append([record])
+        keys |= {(*key, number, nth): records for key, held in under.items() for nth, records in enumerate(held)}
+    return keys
+
+
+def _held_ms(records: Sequence[Read[Prediction]]) -> int:
+    """The time by which a prediction is remembered."""
+    times = [r.record["at"] for r in records if not r.record.get("withdrawn")]
+    return min(times) if times else records[0].record["at"]
+
+
 def join(
-    predictions: Iterable[Prediction], labels: Iterable[Label], params: Params, known_before_ms: int | None
+    predictions: Mapping[Key, Sequence[Read[Prediction]]],
+    labels: Iterable[Label],
+    params: Params,
+    known_before_ms: int | None,
 ) -> list[Row]:
     """Each prediction that stands, with its label. `known_before_ms` None is the end of input; else it only decides
     which absent labels are certain, for the records are filtered by the caller."""
     by_id = group_labels(labels)
     rows = []
-    for (id_, _, _), (prediction, withdrawals) in winning_predictions(predictions, params).items():
+    for (id_, *_), records in predictions.items():
+        prediction, withdrawals = winning_prediction(records, params)
         if prediction is None or withdrawals:
             continue
         label = winning_label(prediction, by_id.get(id_, ()), params)
-        value = None if label is None else label["label"]
-        if value is None:
-            label = None
-            value = absent_value(prediction, params, known_before_ms)
+        value = absent_value(prediction, params, known_before_ms) if label is None else label["label"]
         rows.append(Row(prediction, value, label))
     return rows
 
 
-def winning_predictions(
-    predictions: Iterable[Prediction], params: Params
-) -> dict[Key, tuple[Prediction | None, list[Prediction]]]:
-    """Per key the prediction that counts (None when only withdrawals came) and its withdrawals (decisions 5 and 6)."""
-    stands: dict[Key, list[Prediction]] = defaultdict(list)
-    withdrawals: dict[Key, list[Prediction]] = defaultdict(list)
-    for p in predictions:
-        (withdrawals if p.get("withdrawn") else stands)[p["id"], p["model"], p["version"]].append(p)
-    return {
-        key: (
-            min(stands[key], key=lambda p: (p["at"], params.content(p))) if key in stands else None,
-            withdrawals.get(key, []),
-        )
-        for key in dict.fromkeys([*stands, *withdrawals])
-    }
+def winning_prediction(records: Sequence[Read[Prediction]], params: Params) -> tuple[Prediction | None, int]:
+    """The one of a key's records that counts (None when only withdrawals came), and how many withdrawals there are."""
+    stands = [r.record for r in records if not r.record.get("withdrawn")]
+    best = min(stands, key=lambda p: (p["at"], params.content(p)), default=None)
+    return best, len(records) - len(stands)
 
 
 def group_labels(labels: Iterable[Label]) -> dict[str, list[Label]]:
@@ -310,7 +334,7 @@ def winning_label(prediction: Prediction, labels: Iterable[Label], params: Param
 
 def absent_value(prediction: Prediction, params: Params, known_before_ms: int | None) -> float | None:
     """The value of a label that never came, once that is certain (decisions 11 and 13)."""
-    certain_ms = prediction["at"] + params.absent_after_ms + params.lateness_ms - params.disorder_ms + 1
+    certain_ms = prediction["at"] + params.absent_after_ms + params.lateness_ms + params.settle_ms
     return params.absent_value if known_before_ms is None or certain_ms < known_before_ms else None
 
 
@@ -362,41 +386,42 @@ def cell(predicted: float, label: float, positive: float) -> str:
 # -- outcomes -------------------------------------------------------------------------------------------------------
 
 
-def _prediction_outcomes(predictions: list[Prediction], labels: list[Label], params: Params) -> Counter[str]:
+def _prediction_outcomes(
+    keys: Mapping[Key, Sequence[Read[Prediction]]], labels: list[Label], params: Params
+) -> Counter[str]:
     by_id = group_labels(labels)
-    total: Counter[str] = Counter(duplicate=len(predictions))
-    for (id_, _, _), (prediction, withdrawals) in winning_predictions(predictions, params).items():
-        settled = []
-        if withdrawals:
-            settled.append("withdrawn")
+    total: Counter[str] = Counter()
+    for (id_, *_), records in keys.items():
+        prediction, withdrawals = winning_prediction(records, params)
+        settled = ["withdrawn"] if withdrawals else []
         if prediction is not None:
             label = winning_label(prediction, by_id.get(id_, ()), params)
             matched = label is not None and label["label"] is not None
             settled.append("withdrawn" if withdrawals else "matched" if matched else "expired")
         total.update(settled)
-        total["duplicate"] -= len(settled)
+        total["duplicate"] += len(records) - len(settled)
     return total
 
 
-def _label_outcomes(predictions: list[Prediction], labels: list[Label], params: Params) -> Counter[str]:
+def _label_outcomes(
+    keys: Mapping[Key, Sequence[Read[Prediction]]], labels: list[Label], params: Params
+) -> Counter[str]:
     winners: dict[str, list[Prediction]] = defaultdict(list)
-    for (id_, _, _), (prediction, _) in winning_predictions(predictions, params).items():
+    for (id_, *_), records in keys.items():
+        prediction, _ = winning_prediction(records, params)
         if prediction is not None:
             winners[id_].append(prediction)
     total: Counter[str] = Counter()
-    for id_, records in group_labels(labels).items():
-        distinct = {rank(x): x for x in records}.values()
-        total["duplicate"] += len(records) - len(distinct)
-        for label in distinct:
-            total[_label_outcome(label, list(distinct), winners.get(id_, []), params)] += 1
+    for id_, given in group_labels(labels).items():
+        distinct = list({rank(x): x for x in given}.values())
+        total["duplicate"] += len(given) - len(distinct)
+        total.update(_label_outcome(label, distinct, winners.get(id_, []), params) for label in distinct)
     return total
 
 
 def _label_outcome(label: Label, rivals: list[Label], predictions: list[Prediction], params: Params) -> str:
-    if label["label"] is None:
-        return "withdrawal"
     if not predictions:
         return "orphaned"
     if any(winning_label(p, rivals, params) is label for p in predictions):
-        return "applied"
+        return "withdrawal" if label["label"] is None else "applied"
     return "superseded" if any(valid(p, label, params) for p in predictions) else "outside"

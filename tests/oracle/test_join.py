@@ -78,6 +78,23 @@ def test_a_withdrawn_prediction_is_in_no_window_whatever_comes_later() -> None:
     assert summary([prediction(10), prediction(12, withdrawn=True), prediction(14)], [label(20)]) == {}
 
 
+def test_a_key_that_comes_again_after_its_log_forgot_it_is_another_prediction() -> None:
+    #  finality clock before the last one: 101 and 102
+    assert summary([prediction(102), prediction(202, "b"), prediction(199)], []) == {100: "1/0", 200: "1/0"}
+    assert summary([prediction(101), prediction(202, "b"), prediction(199)], []) == {
+        100: "1/0",
+        150: "1/0",
+        200: "1/0",
+    }
+
+
+def test_the_label_outcomes_of_a_withdrawn_prediction_do_not_depend_on_who_was_first() -> None:
+    for order in ([0, 1], [1, 0]):
+        log = [[prediction(10), prediction(11, withdrawn=True)][i] for i in order]
+        of_predictions, of_labels = outcomes([log], [[label(20)]], PARAMS)
+        assert (+of_predictions, +of_labels) == ({"withdrawn": 2}, {"applied": 1})
+
+
 def test_one_label_reaches_every_version() -> None:
     windows = final_windows([[prediction(10), prediction(10, predicted=0.0, version="2")]], [[label(20)]], PARAMS)
     assert [windows["m", v, "all", 0]["labelled"] for v in ("1", "2")] == [1, 1]
@@ -96,24 +113,33 @@ def test_lateness_looks_at_one_partition_only() -> None:
     assert outcomes([[prediction(900, "b")], [prediction(1, "a")]], [[]], PARAMS)[0] == {"expired": 2}
 
 
+def maxima(*records: tuple[int, str]) -> list[int | None]:
+    """The running maximum after each (at, id), with jumps of 50 that three ids must confirm."""
+    maximum = RunningMaximum(max_jump_ms=50, jump_ids=3)
+    after = []
+    for at, id_ in records:
+        maximum.move(at, id_)
+        after.append(maximum.value)
+    return after
+
+
 def test_a_lone_jump_moves_no_clock_but_counts() -> None:
-    maximum = RunningMaximum(max_jump_ms=50, jump_ids=3)
-    seen = []
-    for at, id_ in [(0, "a"), (900, "b"), (10, "c"), (900, "b"), (910, "d"), (20, "e"), (905, "f"), (930, "g")]:
-        maximum.move(at, id_)
-        seen.append(maximum.value)
-    #               0 +900  10 same +910 20  third id: the smallest of the three
-    assert seen == [0, 0, 10, 10, 10, 20, 900, 930]
+    start = [(0, "x"), (1, "y"), (2, "z")]
+    assert maxima(*start, (900, "b"), (10, "c"), (900, "b"), (910, "d"), (20, "e"), (905, "f"), (930, "g"))[2:] == [
+        *(2, 2, 10, 10, 10, 20),
+        910,  # the third id: the smallest of the three, and on to those within a jump of it
+        930,
+    ]
     params = replace(PARAMS, max_jump_ms=50)
-    log = [prediction(0, "a"), prediction(900, "b"), prediction(1, "c")]
-    assert outcomes([log], [[]], params)[0] == {"expired": 3}
+    log = [prediction(at, i) for at, i in [*start, (900, "b"), (1, "c")]]
+    assert outcomes([log], [[]], params)[0] == {"expired": 5}
 
 
-def test_jumps_that_do_not_agree_move_nothing() -> None:
-    maximum = RunningMaximum(max_jump_ms=50, jump_ids=3)
-    for at, id_ in [(0, "a"), (900, "b"), (910, "c"), (5000, "d"), (900, "e"), (910, "f")]:
-        maximum.move(at, id_)
-    assert maximum.value == 0
+def test_one_absurd_first_record_does_not_make_the_rest_late() -> None:
+    assert maxima((9999, "x"), (1, "a"), (2, "b"), (3, "c"), (9999, "y"), (9999, "z")) == [
+        *(None, None, 2, 3, 3),
+        9999,  # three ids agree now
+    ]
 
 
 def test_a_record_beyond_the_time_of_the_broker_is_rejected_and_moves_no_clock() -> None:
@@ -144,11 +170,10 @@ def test_absent_labels_are_settled_at_the_end_and_revised_by_a_label() -> None:
     params = replace(PARAMS, absent_value=0.0, absent_after_ms=40)
     assert summary([prediction(10)], [], params) == {0: "1/1 fp1"}
     assert summary([prediction(10)], [label(90)], params) == {0: "1/1 tp1"}
-    assert summary([prediction(10)], [label(20), label(90, None)], params) == {0: "1/1 fp1"}
-    # certain from 10 + 40 + lateness 100 - disorder 5 + 1 on: tick 14 ends at 150, tick 15 at 160
-    labelled = [
-        sum(c["labelled"] for c in windows_at_tick([[prediction(10)]], [[]], params, t).values()) for t in (13, 14)
-    ]
+    assert summary([prediction(10)], [label(20), label(90, None)], params) == {0: "1/0"}
+    # certain from 10 + 40 + lateness 100 on: tick 14 ends at 150, tick 15 at 160
+    ticks = [windows_at_tick([[prediction(10)]], [[]], params, t) for t in (14, 15)]
+    labelled = [sum(c["labelled"] for c in windows.values()) for windows in ticks]
     assert labelled == [0, 1]
 
 
@@ -168,7 +193,7 @@ def test_a_window_at_a_tick_holds_what_is_known_by_its_end() -> None:
 
 def test_every_label_record_has_one_outcome() -> None:
     predictions = [prediction(10), prediction(500, "z")]
-    labels = [label(20, 0.0), label(20, 0.0), label(30), label(40, 1.0, "nobody"), label(140), label(150, None)]
+    labels = [label(20, 0.0), label(20, 0.0), label(30), label(40, 1.0, "nobody"), label(140), label(550, None, "z")]
     assert outcomes([predictions], [labels], PARAMS)[1] == {
         "duplicate": 1,
         "superseded": 1,
