@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.checker.sources import Raw, Sqlite
-from tests.checker.windows import Expected, against, alerts_by_id, current, differences, final, main
+from tests.checker.windows import Expected, against, alerts_of, current, differences, final, main
 
 SCHEMA = """
 CREATE TABLE topics (name TEXT PRIMARY KEY, topic_id TEXT NOT NULL, partitions INTEGER NOT NULL, config TEXT NOT NULL);
@@ -103,13 +103,24 @@ def test_only_final_windows_are_compared_and_the_first_difference_is_named() -> 
     ]
 
 
-def test_alerts_are_taken_once_by_id_and_an_id_with_two_contents_is_a_complaint() -> None:
-    def raw(id_: str, text: str) -> Raw:
-        return Raw(0, 0, 0, None, json.dumps({"id": id_, "data": text}).encode())
+def alert(id_: str, namespace: str = "a", value: float = 0.5) -> Raw:
+    data = {"fingerprint": namespace, "episode": id_, "value": value, "amends": {"event": id_, "value": 1.0}}
+    event = {"id": id_, "source": f"driftline/{namespace}", "type": "firing", "subject": "recall/m", "time": "T"}
+    return Raw(0, 0, 0, None, json.dumps({**event, "partitionkey": namespace, "data": data}).encode())
 
-    alerts, complaints = alerts_by_id([raw("1", "x"), raw("1", "x"), raw("2", "y"), raw("2", "z")])
-    assert sorted(alerts) == ["1", "2"]
+
+def test_alerts_are_taken_once_by_id_and_an_id_with_two_contents_is_a_complaint() -> None:
+    alerts, complaints = alerts_of([alert("1"), alert("1"), alert("2"), alert("2", value=0.6)])
+    assert sorted(alerts) == ["firing recall/m at T (0)", "firing recall/m at T (1)"]
     assert complaints == ["alert 2: published twice with different contents"]
+
+
+def test_alerts_of_two_namespaces_are_equal_but_for_the_namespace() -> None:
+    left, right = alerts_of([alert("1")])[0], alerts_of([alert("9", "b")])[0]
+    assert differences(left, right, "alert") == []
+    other = alerts_of([alert("9", "b", 0.6)])[0]
+    assert differences(left, other, "alert") == ["alert firing recall/m at T (0): $.data.value is 0.5 and 0.6"]
+    assert differences(left, {}, "alert") == ["alert firing recall/m at T (0): only in the first"]
 
 
 def embedded(directory: Path, topics: dict[str, list[tuple[bytes, bytes]]]) -> str:

@@ -5,7 +5,8 @@
     python -m tests.checker.windows --bootstrap HOST:PORT --namespace a --truth monitor/demo/flights/truth.json
     python -m tests.checker.windows --bootstrap HOST:PORT --namespace a --predictions TOPIC --labels TOPIC --window day
 
-`--against`: the final windows of both namespaces byte for byte, and their alerts, deduplicated by id.
+`--against`: the final windows of both namespaces byte for byte, and their alerts, each once by id, without the
+namespace and its hashes.
 `--truth`: counts exactly, ROC AUC within the bound that the window itself states, the other metrics within 1e-9.
 `--predictions`, `--labels`: the same against a recount of the two topics (`tests.checker.recount`).
 Prints one line per difference (the first 20) and exits 1 when there is any, or when there was nothing to compare.
@@ -65,16 +66,31 @@ def final(windows: Mapping[str, bytes]) -> dict[str, bytes]:
     return {key: value for key, value in windows.items() if json.loads(value)["final"]}
 
 
-def alerts_by_id(records: Iterable[Raw]) -> tuple[dict[str, bytes], list[str]]:
-    """Every alert once, and a complaint for each id that was published with two different contents."""
-    alerts: dict[str, bytes] = {}
+def alerts_of(records: Iterable[Raw]) -> tuple[dict[str, bytes], list[str]]:
+    """Every alert once by its id, without what names the deployment, called by what it is about; and a complaint for
+    each id that was published with two contents. Ids differ between namespaces, since they hash the namespace."""
+    by_id: dict[str, bytes] = {}
     complaints = []
     for raw in records:
         if raw.value:
             id_ = str(json.loads(raw.value)["id"])
-            if alerts.setdefault(id_, raw.value) != raw.value:
+            if by_id.setdefault(id_, raw.value) != raw.value:
                 complaints.append(f"alert {id_}: published twice with different contents")
-    return alerts, complaints
+    called: dict[str, list[bytes]] = {}
+    for value in by_id.values():
+        event = json.loads(value)
+        name = f"{event['type']} {event['subject']} at {event['time']}"
+        called.setdefault(name, []).append(without_deployment(event))
+    return {f"{n} ({i})": v for n, values in called.items() for i, v in enumerate(sorted(values))}, complaints
+
+
+def without_deployment(event: dict[str, Any]) -> bytes:
+    """An alert without its namespace and the hashes that the namespace goes into; otherwise byte for byte as it was."""
+    data = {k: v for k, v in event["data"].items() if k not in ("fingerprint", "episode")}
+    if data.get("amends"):
+        data["amends"] = {k: v for k, v in data["amends"].items() if k != "event"}
+    kept = {k: v for k, v in event.items() if k not in ("id", "source", "partitionkey")}
+    return json.dumps({**kept, "data": data}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 # -- comparing -------------------------------------------------------------------------------------------------------
@@ -181,8 +197,8 @@ def compare_namespaces(left: Source, left_name: str, right: Source, right_name: 
     windows = [final(current(flat(s.read(f"{n}.windows")))) for s, n in ((left, left_name), (right, right_name))]
     alerts, complaints = [], []
     for source, name in ((left, left_name), (right, right_name)):
-        by_id, wrong = alerts_by_id(flat(source.read(f"{name}.alerts")))
-        alerts.append(by_id)
+        published, wrong = alerts_of(flat(source.read(f"{name}.alerts")))
+        alerts.append(published)
         complaints += wrong
     found = [*complaints, *differences(windows[0], windows[1], "window"), *differences(alerts[0], alerts[1], "alert")]
     print(f"{len(windows[0])} and {len(windows[1])} final windows, {len(alerts[0])} and {len(alerts[1])} alerts")
