@@ -13,6 +13,7 @@ a clock or a broker to be judged (`driftline check --live` does that elsewhere).
 from __future__ import annotations
 
 from monitor.config.kafka import Kafka
+from monitor.config.load import load, loads
 from monitor.config.panes import pane_ms
 from monitor.config.sources import FeatureSource, Source, TimeField
 from monitor.config.streams import Absent, LabelFields, LabelStream, PredictionFields, PredictionStream, Streams
@@ -23,6 +24,7 @@ from monitor.config.types import (
     Http,
     Model,
     ModelTemplate,
+    ReferenceFile,
     Rule,
     State,
     Time,
@@ -44,6 +46,7 @@ __all__ = [
     "ModelTemplate",
     "PredictionFields",
     "PredictionStream",
+    "ReferenceFile",
     "Rule",
     "Source",
     "State",
@@ -52,5 +55,7 @@ __all__ = [
     "TimeField",
     "Topics",
     "Window",
+    "load",
+    "loads",
     "pane_ms",
 ]

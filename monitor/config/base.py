@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
-
-from monitor.config.sources import problem
+from pydantic_core import PydanticCustomError
 
 
 class Section(BaseModel):
     """A part of the config: immutable, refuses keys it does not know, never turns text into numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def problem(sentence: str) -> PydanticCustomError:
+    """A finished sentence as the error of the field that is being read."""
+    return PydanticCustomError("form", "{form}", {"form": sentence})
+
+
+def misshapen(allowed: str) -> PydanticCustomError:
+    """A value of the wrong shape; whoever reports it says what was given."""
+    return PydanticCustomError("form", "{form}", {"form": f"allowed: {allowed}", "shape": True})
 
 
 def _text_of_scalar(value: Any) -> Any:

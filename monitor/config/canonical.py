@@ -22,7 +22,12 @@ def dumps(data: Any) -> str:
 
 def digest(data: Any) -> str:
     """`sha256:…` of the canonical JSON."""
-    return "sha256:" + hashlib.sha256(dumps(data).encode()).hexdigest()
+    return digest_bytes(dumps(data).encode())
+
+
+def digest_bytes(data: bytes) -> str:
+    """`sha256:…` of bytes as they are."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def everything(config: Config) -> dict[str, Any]:

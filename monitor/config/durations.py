@@ -12,7 +12,8 @@ import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
-from pydantic_core import PydanticCustomError
+
+from monitor.config.base import misshapen, problem
 
 UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 """Milliseconds per unit, largest first. A day is 24 hours (UTC has no other)."""
@@ -90,30 +91,30 @@ def format_size(size: int) -> str:
 
 def _duration(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise PydanticCustomError("form", "{form}", {"form": f"allowed: {_DURATION_FORM}", "shape": True})
+        raise misshapen(_DURATION_FORM)
     try:
         return parse_duration(value if isinstance(value, str) else str(value))
     except ValueError as e:
-        raise PydanticCustomError("form", "{form}", {"form": str(e)}) from None
+        raise problem(str(e)) from None
 
 
 def _positive_duration(value: Any) -> int:
     ms = _duration(value)
     if ms == 0:
-        raise PydanticCustomError("form", "{form}", {"form": f"{value!r} is no time at all; allowed: more than 0"})
+        raise problem(f"{value!r} is no time at all; allowed: more than 0")
     return ms
 
 
 def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise PydanticCustomError("form", "{form}", {"form": f"allowed: {_SIZE_FORM}", "shape": True})
+        raise misshapen(_SIZE_FORM)
     try:
         size = value if isinstance(value, int) else parse_size(value)
     except ValueError as e:
-        raise PydanticCustomError("form", "{form}", {"form": str(e)}) from None
+        raise problem(str(e)) from None
     if not 1 <= size <= LARGEST_BYTES:
         limit = format_size(LARGEST_BYTES)
-        raise PydanticCustomError("form", "{form}", {"form": f"{value!r} is out of range; allowed: 1B to {limit}"})
+        raise problem(f"{value!r} is out of range; allowed: 1B to {limit}")
     return size
 
 

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints
 
-from monitor.config.base import Section, Word
-from monitor.config.sources import problem
+from monitor.config.base import Section, Word, problem
 
 MASK = "********"
 """Stands for a secret wherever config is shown."""
@@ -85,6 +84,12 @@ class Kafka(Section):
     def secret_files(self) -> Mapping[str, str]:
         """Property -> the file that its value was read from."""
         return self._secret_files
+
+    def with_secret_files(self, files: Mapping[str, str]) -> Kafka:
+        """The same connection, knowing which of its properties came from files."""
+        copy = self.model_copy()
+        copy._secret_files = dict(sorted(files.items()))
+        return copy
 
     def shown(self) -> dict[str, str]:
         """The properties as they may be seen: no secret, whether from a file or written in place."""

@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     WithJsonSchema,
     model_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+
+from monitor.config.base import Section, misshapen, problem
+from monitor.config.suggest import hint
 
 LONGEST_PATH = 16
 """Steps of a path. Decoders refuse deeper nesting than this anyway."""
 
 _STEP = re.compile(r"""\.([A-Za-z_$@][\w$@-]*)|\[(?:'([^']+)'|"([^"]+)")\]""", re.ASCII)
-_ALLOWED = "allowed: $.a.b (in the value), key, key:$.a.b, header:NAME or {const: x}"
+_ALLOWED = "$.a.b (in the value), key, key:$.a.b, header:NAME or {const: x}"
 
 
 def parse_path(text: str) -> tuple[str, ...]:
@@ -62,11 +62,6 @@ def format_path(path: tuple[str, ...]) -> str:
 
 def _quoted(step: str) -> str:
     return f'["{step}"]' if "'" in step else f"['{step}']"
-
-
-def problem(sentence: str) -> PydanticCustomError:
-    """A finished sentence as the error of the field that is being read."""
-    return PydanticCustomError("form", "{form}", {"form": sentence})
 
 
 _SOURCE_SCHEMA: dict[str, Any] = {
@@ -109,8 +104,8 @@ class Source:
             return cls("header", name=text[7:])
         if text.startswith("$"):
             return cls("value", path=parse_path(text))
-        hint = f"; did you mean '$.{text}'?" if re.fullmatch(r"[A-Za-z_][\w.-]*", text) else ""
-        raise ValueError(f"{text[:80]!r} is not a place in a record; {_ALLOWED}{hint}")
+        meant = f"; did you mean '$.{text}'?" if re.fullmatch(r"[A-Za-z_][\w.-]*", text) else ""
+        raise ValueError(f"{text[:80]!r} is not a place in a record; allowed: {_ALLOWED}{meant}")
 
     def text(self) -> str:
         """The text form; a constant as `{const: x}`."""
@@ -132,7 +127,7 @@ def _read_source(value: Any) -> Source:
     if isinstance(value, dict) and set(value) == {"const"} and isinstance(value["const"], (str, int, float)):
         const = value["const"]
         return Source("const", const=str(const).lower() if isinstance(const, bool) else str(const))
-    raise PydanticCustomError("form", "{form}", {"form": _ALLOWED, "shape": True})
+    raise misshapen(_ALLOWED)
 
 
 def _write_source(source: Source) -> str | dict[str, str]:
@@ -147,14 +142,12 @@ SourceField = Annotated[
 TimeUnit = Literal["ms", "s", "iso"]
 
 
-class TimeField(BaseModel):
+class TimeField(Section):
     """Where an event time comes from, and its unit: milliseconds or seconds since 1970 (`s` may have a fraction), or
     ISO 8601 text. A plain source means milliseconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: SourceField = Field(alias="from")
-    unit: TimeUnit = "ms"
+    source: SourceField = Field(alias="from", description="Where the time is found.", examples=["$.at"])
+    unit: TimeUnit = Field("ms", description="ms or s since 1970, or iso for ISO 8601 text.")
 
     @model_validator(mode="before")
     @classmethod
@@ -169,21 +162,20 @@ class TimeField(BaseModel):
 FeatureType = Literal["numeric", "categorical"]
 
 
-class FeatureSource(BaseModel):
+class FeatureSource(Section):
     """Where a watched input comes from, and whether it is a number or one of a set of words."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: SourceField = Field(alias="from")
-    type: FeatureType
+    source: SourceField = Field(alias="from", description="Where the value is found.", examples=["$.features.hour"])
+    type: FeatureType = Field(description="A number, or one of a set of words.", examples=["numeric"])
 
     @model_validator(mode="before")
     @classmethod
     def _known_type(cls, value: Any) -> Any:
         if isinstance(value, str):
             allowed = "allowed: numeric, categorical or {from: $.place, type: numeric}"
-            hint = f"; did you mean {{from: {value}, type: numeric}}?" if value.startswith("$") else ""
-            raise problem(f"{value!r} is not a type of feature; {allowed}{hint}")
+            meant = f"; did you mean {{from: {value}, type: numeric}}?" if value.startswith("$") else ""
+            meant = meant or hint(value, ("numeric", "categorical"))
+            raise problem(f"{value!r} is not a type of feature; {allowed}{meant}")
         return value
 
     @model_serializer

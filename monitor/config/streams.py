@@ -17,10 +17,13 @@ FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=100, pat
 class PredictionFields(Section):
     """Where the fields of a prediction are found."""
 
-    id: SourceField = Field(description="What identifies the prediction; its label carries the same id.")
-    model: SourceField = Field(description="Name of the model that answered.")
-    version: SourceField = Field(description="Version of the model that answered.")
-    at: TimeSource = Field(description="When the prediction was made. A plain place means milliseconds since 1970.")
+    id: SourceField = Field(description="What identifies the prediction; its label has the same.", examples=["$.id"])
+    model: SourceField = Field(description="Name of the model that answered.", examples=["$.model", {"const": "fraud"}])
+    version: SourceField = Field(description="Version of the model that answered.", examples=["$.version"])
+    at: TimeSource = Field(
+        description="When the prediction was made. A plain place means milliseconds since 1970.",
+        examples=["$.at", {"from": "$.ts", "unit": "s"}, {"from": "$.time", "unit": "iso"}],
+    )
     score: SourceField | None = Field(
         None,
         description="The model's probability of the positive class, 0 to 1. One of score and prediction is needed.",
@@ -69,9 +72,11 @@ def _feature_in_full(name: str, item: Any) -> Any:
 class LabelFields(Section):
     """Where the fields of a label are found."""
 
-    id: SourceField = Field(description="The id of the prediction that the label is about.")
-    at: TimeSource = Field(description="When the label became known (not when the fact happened).")
-    label: SourceField = Field(description="The true class. A null with a time takes the label back.")
+    id: SourceField = Field(description="The id of the prediction that the label is about.", examples=["$.id"])
+    at: TimeSource = Field(description="When the label became known (not when the fact happened).", examples=["$.at"])
+    label: SourceField = Field(
+        description="The true class. A null with a time takes the label back.", examples=["$.label"]
+    )
 
 
 class Absent(Section):

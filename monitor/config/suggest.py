@@ -5,10 +5,30 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+SYNONYMS = {
+    **dict.fromkeys(("sec", "secs", "second", "seconds", "unix"), "s"),
+    **dict.fromkeys(("milli", "millis", "msec", "millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(("iso8601", "rfc3339", "datetime", "timestamp"), "iso"),
+    **dict.fromkeys(("critical", "high", "error"), "page"),
+    **dict.fromkeys(("warning", "warn", "medium"), "ticket"),
+    **dict.fromkeys(("low", "notice"), "info"),
+    **dict.fromkeys(("auc", "auroc", "roc"), "roc_auc"),
+    **dict.fromkeys(("tpr", "sensitivity"), "recall"),
+    **dict.fromkeys(("tnr",), "specificity"),
+    **dict.fromkeys(("ppv",), "precision"),
+    **dict.fromkeys(("brier_score",), "brier"),
+    **dict.fromkeys(("classification",), "binary"),
+    **dict.fromkeys(("number", "float", "int", "integer", "numerical"), "numeric"),
+    **dict.fromkeys(("category", "string", "text", "enum"), "categorical"),
+}
+"""What people call things elsewhere -> what they are called here."""
+
 
 def nearest(given: str, allowed: Iterable[str]) -> str | None:
     """The allowed name closest to `given`, or None when nothing is close. Case and `-`/`_` do not count as distance."""
     names = {_plain(name): name for name in allowed}
+    if (known := SYNONYMS.get(_plain(given))) in names:
+        return known
     if found := difflib.get_close_matches(_plain(given[:100]), names, n=1, cutoff=0.6):
         return names[found[0]]
     return None

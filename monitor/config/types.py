@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -17,11 +17,10 @@ from pydantic import (
 )
 
 from monitor.config import canonical, checks
-from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word
+from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word, problem
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
 from monitor.config.metric_names import needs_labels
-from monitor.config.sources import problem
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.windows import Window, WindowField
 
@@ -114,7 +113,9 @@ class Rule(Section):
         description="Names the alert.", examples=["low-recall"]
     )
     metric: Name = Field(description="What is compared.", examples=["recall", "psi:hour", "volume"])
-    op: Literal["<", "<=", ">", ">="] = Field(description="Quote it: a bare > means something else in YAML.")
+    op: Literal["<", "<=", ">", ">="] = Field(
+        description="Quote it: a bare > means something else in YAML.", examples=["<"]
+    )
     threshold: Number = Field(description="In the unit of the metric.", examples=[0.4])
     window: Name = Field(description="One of `windows`, written the same way.", examples=["1d", "24h/1h"])
     model: Name | None = Field(None, description="Default: every model.")
@@ -194,6 +195,20 @@ def _read_unlisted(value: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class ReferenceFile:
+    """A reference profile as it was on disk when the config was loaded. What is in it is not looked at here."""
+
+    path: str
+    data: bytes = field(repr=False)
+    digest: str  # sha256:… of `data`
+
+    @classmethod
+    def of(cls, path: str, data: bytes) -> ReferenceFile:
+        """The file with its digest."""
+        return cls(path, data, canonical.digest_bytes(data))
+
+
 class Config(Section):
     """Everything a user can say. Made by `load` (files) or `loads` (text); see docs/configuration.md for the keys."""
 
@@ -222,7 +237,7 @@ class Config(Section):
     dead_letters: DeadLetters = Field(default_factory=lambda: DeadLetters.model_validate({}))
     http: Http = Field(default_factory=lambda: Http.model_validate({}))
     series_budget: Count = Field(10_000, ge=1, description="Most Prometheus series of models; the rest is counted.")
-    _reference_digests: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _references: Mapping[str, ReferenceFile] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _resolve_and_check(self) -> Config:
@@ -250,14 +265,24 @@ class Config(Section):
         return Topics(*(f"{self.namespace}.{name}" for name in names))
 
     @property
-    def reference_digests(self) -> Mapping[str, str]:
-        """Model name -> `sha256:…` of the bytes of its reference file; `*` for the template's. Empty unless loaded."""
-        return self._reference_digests
+    def references(self) -> Mapping[str, ReferenceFile]:
+        """Model name -> its reference file as loaded; `*` for the template's. Empty unless made by `load`."""
+        return self._references
 
-    def with_references(self, digests: Mapping[str, str]) -> Config:
-        """The same config, knowing the digests of the reference files it names."""
+    @property
+    def reference_digests(self) -> Mapping[str, str]:
+        """Model name -> `sha256:…` of the bytes of its reference file; `*` for the template's."""
+        return {name: file.digest for name, file in self._references.items()}
+
+    def reference(self, model: str) -> ReferenceFile | None:
+        """The reference file of a model, listed or not; None when it has none."""
+        listed = any(known.name == model for known in self.models)
+        return self._references.get(model if listed else "*")
+
+    def with_references(self, files: Mapping[str, ReferenceFile]) -> Config:
+        """The same config, knowing the reference files it names."""
         copy = self.model_copy()
-        copy._reference_digests = dict(sorted(digests.items()))
+        copy._references = dict(sorted(files.items()))
         return copy
 
     def document(self) -> str:

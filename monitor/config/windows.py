@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from monitor.config.base import problem
 from monitor.config.durations import DURATION_PATTERN, format_duration, parse_duration
-from monitor.config.sources import problem
 
 _CALENDAR: dict[str, Literal["day", "month"]] = {"day": "day", "month": "month"}
 _ALLOWED = "allowed: a duration such as 1d, {size: 24h, slide: 1h}, day or month"

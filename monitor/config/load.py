@@ -1,0 +1,253 @@
+"""Files, environment and overrides to a Config, or to every problem at once. The only place here that reads files.
+
+Numbered as it happens: 1. read and parse each file; 2. merge the layers; 3. fill in `${VAR}`; 4. read secrets named by
+`KEY_file`; 5. validate each value, then the mistakes between values that are sound; 6. take the digests of references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from monitor.config import yaml_positions as tree
+from monitor.config.checks import Path as Place
+from monitor.config.checks import path_text
+from monitor.config.layers import PROPERTIES, fill_in, from_environment, from_overrides, merge, put
+from monitor.config.types import Config, ReferenceFile
+from monitor.config.validate import validate
+from monitor.config.yaml_positions import Mistake, Node, Position, parse, plain
+from monitor.errors import ConfigError
+
+LARGEST_SECRET_BYTES = 64 << 10
+"""Longest secret read from a file. A certificate chain is a few KiB."""
+
+
+def load(
+    paths: Sequence[Path],
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+    *,
+    require_references: bool = True,
+) -> Config:
+    """The config of these files, later ones over earlier ones, then `environ`, then `overrides` (`a.b=v`).
+
+    `environ` is the process environment or None for no variables at all; this package does not look for itself.
+    `require_references=False` is for the command that is about to build the reference files: missing ones are then
+    left out of `Config.reference_digests`. Raises ConfigError with every problem found, each one sentence as
+    `file:line:column: path: ...`, in the order of the files.
+    """
+    found = _Found()
+    texts = []
+    for path in paths:
+        try:
+            raw = path.read_bytes()
+        except OSError as e:
+            found.say(Position(str(path)), f"the file cannot be read: {_why(e)}")
+            continue
+        try:
+            texts.append((str(path), raw.decode("utf-8-sig")))
+        except UnicodeDecodeError as e:
+            line = raw[: e.start].count(b"\n") + 1
+            found.say(Position(str(path), line, 1), f"the file is not UTF-8: byte 0x{raw[e.start]:02x} is not text")
+    if not paths:
+        found.say(Position("config"), "no config file was given")
+    if found.problems:
+        raise found.error()
+    return _build(texts, overrides, environ or {}, found, require_references)
+
+
+def loads(
+    text: str,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+    *,
+    name: str = "config.yaml",
+    require_references: bool = True,
+) -> Config:
+    """The config of one text, as if it stood in a file called `name`; otherwise as `load`."""
+    return _build([(name, text)], overrides, environ or {}, _Found(), require_references)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Problems with their places, to be told in the order of the files."""
+
+    problems: list[tuple[tuple[int, int, int], str]] = field(default_factory=list)
+    origins: dict[str, int] = field(default_factory=dict)
+
+    def say(self, at: Position, sentence: str) -> None:
+        order = self.origins.setdefault(at.origin, len(self.origins))
+        self.problems.append(((order, at.line, at.column), f"{at}: {sentence}"))
+
+    def error(self) -> ConfigError:
+        told = dict.fromkeys(sentence for _, sentence in sorted(self.problems))
+        return ConfigError(list(told))
+
+
+def _build(
+    texts: Sequence[tuple[str, str]],
+    overrides: Sequence[str],
+    environ: Mapping[str, str],
+    found: _Found,
+    require_references: bool,
+) -> Config:
+    mistakes: list[Mistake] = []
+    root = _layers(texts, overrides, environ, mistakes)
+    root, secret_files = _read_secrets(root, mistakes)
+    for mistake in mistakes:
+        found.say(mistake.at, mistake.sentence)
+    told = {mistake.at for mistake in mistakes}
+    config, problems = validate(plain(root))
+    for problem in problems:
+        if (at := _place(root, problem.path)) not in told:
+            found.say(at, f"{path_text(problem.path)}: {problem.sentence}".removeprefix(": "))
+    if config is None or found.problems:
+        raise found.error()
+    if config.kafka is not None:
+        config = config.model_copy(update={"kafka": config.kafka.with_secret_files(secret_files)})
+    references = _read_references(config, root, found, require_references)
+    if found.problems:
+        raise found.error()
+    return config.with_references(references)
+
+
+def _layers(
+    texts: Sequence[tuple[str, str]], overrides: Sequence[str], environ: Mapping[str, str], mistakes: list[Mistake]
+) -> tree.Mapping:
+    """Steps 1 to 3. Raises ConfigError for text that is not YAML: whatever follows from it would be noise."""
+    root: Node = tree.Mapping({}, Position(texts[0][0] if texts else "config", 1, 1))
+    unreadable = False
+    for origin, text in texts:
+        parsed = parse(text, origin)
+        mistakes.extend(parsed.mistakes)
+        if parsed.tree is None:
+            unreadable |= bool(parsed.mistakes)
+        elif isinstance(parsed.tree, tree.Mapping):
+            root = merge(root, fill_in(parsed.tree, environ, mistakes))
+        else:
+            sentence = "the config is not a mapping; write keys such as 'streams:' at the start of a line"
+            mistakes.append(Mistake(parsed.tree.at, sentence))
+            unreadable = True
+    if unreadable:
+        found = _Found()
+        for mistake in mistakes:
+            found.say(mistake.at, mistake.sentence)
+        raise found.error()
+    for path, value in [*from_environment(environ, mistakes), *from_overrides(overrides, mistakes)]:
+        root = put(root, path, value, mistakes)
+    assert isinstance(root, tree.Mapping), "only mappings are merged, and every path has a key"
+    return root
+
+
+def _read_secrets(root: tree.Mapping, mistakes: list[Mistake]) -> tuple[tree.Mapping, dict[str, str]]:
+    """Step 4: `sasl.password_file` becomes `sasl.password`. Also returns property -> file as it was written."""
+    properties = _node(root, PROPERTIES)
+    if not isinstance(properties, tree.Mapping):
+        return root, {}
+    entries = dict(properties.entries)
+    files: dict[str, str] = {}
+    for key, (at, node) in properties.entries.items():
+        if not key.endswith("_file") or not isinstance(node, tree.Scalar):
+            continue
+        name = key.removesuffix("_file")
+        if name in entries and not _wins(at, entries[name][0]):
+            if entries[name][0].line:
+                mistakes.append(Mistake(at, f"kafka.properties has both {name!r} and {key!r}; keep one of them"))
+            del entries[key]
+            continue
+        del entries[key]
+        secret = _secret(node, mistakes)
+        entries[name] = (at, tree.Scalar(secret, secret, False, node.at))
+        files[name] = node.text
+    over = tree.Mapping(entries, properties.at)
+    kafka = _node(root, PROPERTIES[:1])
+    assert isinstance(kafka, tree.Mapping), "the parent of a node that was found"
+    with_properties = {**kafka.entries, "properties": (kafka.entries["properties"][0], over)}
+    new = tree.Mapping(with_properties, kafka.at)
+    return tree.Mapping({**root.entries, "kafka": (root.entries["kafka"][0], new)}, root.at), files
+
+
+def _wins(one: Position, other: Position) -> bool:
+    """A file named by the environment or an override wins over a value written in a file."""
+    return not one.line and bool(other.line)
+
+
+def _secret(node: tree.Scalar, mistakes: list[Mistake]) -> str:
+    path = _beside(node.at, node.text)
+    try:
+        raw = path.read_bytes()
+        text = raw[:LARGEST_SECRET_BYTES].decode("utf-8")
+    except OSError as e:
+        mistakes.append(Mistake(node.at, f"the secret file {str(path)!r} cannot be read: {_why(e)}"))
+        return ""
+    except UnicodeDecodeError:
+        mistakes.append(Mistake(node.at, f"the secret file {str(path)!r} is not UTF-8 text"))
+        return ""
+    secret = text.removesuffix("\n").removesuffix("\r")
+    if not secret or len(raw) > LARGEST_SECRET_BYTES:
+        why = f"longer than {LARGEST_SECRET_BYTES} bytes" if secret else "empty"
+        mistakes.append(Mistake(node.at, f"the secret file {str(path)!r} is {why}"))
+    return secret
+
+
+def _read_references(
+    config: Config, root: tree.Mapping, found: _Found, require_references: bool
+) -> dict[str, ReferenceFile]:
+    """Step 6. `*` stands for the template of unlisted models."""
+    named: list[tuple[str, str | None, Place]] = [
+        (model.name, model.reference, ("models", index, "reference")) for index, model in enumerate(config.models)
+    ]
+    if config.unlisted_models is not None:
+        named.append(("*", config.unlisted_models.reference, ("unlisted_models", "reference")))
+    files: dict[str, ReferenceFile] = {}
+    for name, reference, place in named:
+        if reference is None:
+            continue
+        at = _place(root, place)
+        path = _beside(at, reference)
+        try:
+            files[name] = ReferenceFile.of(str(path), path.read_bytes())
+        except OSError as e:
+            if require_references or not isinstance(e, FileNotFoundError):
+                remedy = "build it with `driftline reference build`, or leave `reference` out"
+                found.say(at, f"{path_text(place)}: the file {str(path)!r} cannot be read: {_why(e)}; {remedy}")
+    return files
+
+
+def _beside(at: Position, name: str) -> Path:
+    """A path that was written in a config file is relative to that file; any other to the working directory."""
+    return Path(at.origin).parent / name if at.line else Path(name)
+
+
+def _node(root: Node, path: Place) -> Node | None:
+    """What stands exactly at `path`."""
+    node: Node | None = root
+    for step in path:
+        if isinstance(node, tree.Mapping) and str(step) in node.entries:
+            node = node.entries[str(step)][1]
+        elif isinstance(node, tree.Sequence) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
+        else:
+            return None
+    return node
+
+
+def _place(root: tree.Mapping, path: Place) -> Position:
+    """Where `path` was written: its value, or for a key that is missing the nearest key above it."""
+    node: Node = root
+    at = root.at
+    for step in path:
+        if isinstance(node, tree.Mapping) and str(step) in node.entries:
+            key_at, node = node.entries[str(step)]
+            at = node.at if isinstance(node, tree.Scalar) and node.text != "" else key_at
+        elif isinstance(node, tree.Sequence) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
+            at = node.at
+        else:
+            break
+    return at
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or type(error).__name__
