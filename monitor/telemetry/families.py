@@ -1,0 +1,269 @@
+"""The table of families, what their labels are bounded by, and the words those labels use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+from monitor.alerts.event import Change
+from monitor.config.metric_names import BINARY, DISTANCES
+from monitor.events import Reason
+from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
+
+PREFIX = "driftline_"
+NAMESPACE_LABEL = "driftline_namespace"
+
+COMMIT_RESULTS = ("accepted", "refused", "unknown")
+"""Accepted by the reading rule; refused by it (another owner was first); no acknowledgement."""
+DEAD_LETTER_FORMS = ("record", "pointer")
+"""A copy of one record, or one pointer to a range of them (the flood breaker)."""
+ALERT_CHANGES = tuple(Change)
+LOOPS = ("tasks", "evaluator")
+COMMIT_BOUNDS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
+"""Upper bounds of the commit duration histogram: an append takes half a millisecond, a broker's election seconds."""
+OUTCOMES: Mapping[str, tuple[str, ...]] = {
+    "predictions": tuple(f.name for f in fields(PredictionOutcomes)),
+    "labels": tuple(f.name for f in fields(LabelOutcomes)),
+}
+
+
+class TaskState(StrEnum):
+    """Where a partition's owner stands. Bounded: it is a label."""
+
+    OPENING = "opening"  # folding the ledger, fencing
+    REBUILDING = "rebuilding"  # reading the sources up to the committed offsets
+    LIVE = "live"
+    STALLED = "stalled"  # at the limit of its state, or waiting for an operator's decision
+    CLOSING = "closing"
+
+
+class Type(StrEnum):
+    """How Prometheus reads a family. INFO is a gauge that is always 1 and whose labels are the message."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    INFO = "info"
+
+
+PERFORMANCE_METRICS = tuple(m for m in BINARY if m not in ("seen", "labelled", "coverage"))
+"""Metrics exported as quality_score; the three others have families of their own."""
+
+LABELS: Mapping[str, str] = {
+    NAMESPACE_LABEL: "1: the configured namespace",
+    "model": "configured models, or the template for unlisted ones (then by the series budget)",
+    "version": "the predictions' own versions: by the series budget, versions seen last go first",
+    "segment": "`all`, and per configured dimension its listed values and `other`",
+    "window": "configured windows",
+    "metric": "the metrics of the model's task",
+    "feature": "watched features, and `$score`",
+    "method": ", ".join(f"`{d}`" for d in DISTANCES),
+    "rule": "configured rules",
+    "severity": "`page`, `ticket`, `info`",
+    "direction": "`min` (alert below), `max` (alert above)",
+    "kind": "`performance`, `input`",
+    "change": ", ".join(f"`{c}`" for c in ALERT_CHANGES),
+    "stream": "`predictions`, `labels`",
+    "outcome": "the terms of the conservation identity: 8 of predictions, 9 of labels",
+    "topic": "the source topics: 2",
+    "partition": "partitions of the source topics that this process owns",
+    "reason": f"{len(Reason)} reasons of rejection",
+    "form": ", ".join(f"`{f}`" for f in DEAD_LETTER_FORMS),
+    "state": ", ".join(f"`{s}`" for s in TaskState),
+    "result": ", ".join(f"`{r}`" for r in COMMIT_RESULTS),
+    "loop": ", ".join(f"`{name}`" for name in LOOPS),
+    "family": "families under the series budget",
+    "release": "1: the installed version of Driftline",
+    "pythonversion": "1",
+    "digest": "1: the digest of the configuration in use",
+}
+"""Every label and what bounds the number of its values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family. `name` has no prefix; `labels` come after the namespace label, in this order; `unit` is Prometheus'
+    base unit or empty; `budgeted` families share the series budget, the others are bounded by the config alone."""
+
+    name: str
+    type: Type
+    labels: tuple[str, ...]
+    help: str
+    unit: str = ""
+    budgeted: bool = False
+    group: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The name that queries use (the sample name, for counters with `_total`)."""
+        return PREFIX + self.name
+
+
+_SERIES = ("model", "version", "segment")
+_TP = ("topic", "partition")
+
+
+def _group(group: str, *families: Family) -> tuple[Family, ...]:
+    return tuple(Family(f.name, f.type, f.labels, f.help, f.unit, f.budgeted, group) for f in families)
+
+
+def _gauge(name: str, labels: tuple[str, ...], meaning: str, unit: str = "", budgeted: bool = False) -> Family:
+    return Family(name, Type.GAUGE, labels, meaning, unit, budgeted)
+
+
+def _counter(name: str, labels: tuple[str, ...], meaning: str) -> Family:
+    return Family(name, Type.COUNTER, labels, meaning)
+
+
+_QUALITY = _group(
+    "quality",
+    _gauge(
+        "quality_score",
+        (*_SERIES, "window", "metric"),
+        "Metric of the newest window, over the labels that have arrived; absent while undefined.",
+        budgeted=True,
+    ),
+    _gauge(
+        "quality_score_lower",
+        (*_SERIES, "window", "metric"),
+        "Lower end of the 95 % interval of the metric; absent where none is defined.",
+        budgeted=True,
+    ),
+    _gauge(
+        "quality_score_upper",
+        (*_SERIES, "window", "metric"),
+        "Upper end of the 95 % interval of the metric; absent where none is defined.",
+        budgeted=True,
+    ),
+    _gauge(
+        "quality_threshold",
+        ("rule", "model", "segment", "window", "metric", "direction"),
+        "Threshold of a rule on a quality metric; each listed segment has its own series.",
+        budgeted=True,
+    ),
+    _gauge(
+        "quality_samples",
+        (*_SERIES, "window"),
+        "Predictions of the newest window whose label has arrived.",
+        budgeted=True,
+    ),
+    _gauge("quality_seen", (*_SERIES, "window"), "Predictions of the newest window, labelled or not.", budgeted=True),
+    _gauge(
+        "quality_coverage_ratio",
+        (*_SERIES, "window"),
+        "Share of the predictions of the newest window whose label has arrived.",
+        "ratio",
+        budgeted=True,
+    ),
+    _gauge(
+        "window_end_timestamp_seconds",
+        ("model", "version", "window", "kind"),
+        "End of the newest window (event time) of segment all.",
+        "seconds",
+        budgeted=True,
+    ),
+)
+_DRIFT = _group(
+    "drift",
+    _gauge(
+        "drift_score",
+        (*_SERIES, "window", "feature", "method"),
+        "Distance between the newest window and the reference; absent while undefined.",
+        budgeted=True,
+    ),
+    _gauge(
+        "drift_threshold",
+        ("rule", "model", "segment", "window", "feature", "method"),
+        "Threshold of a rule on a distance.",
+        budgeted=True,
+    ),
+    _gauge(
+        "feature_missing_ratio",
+        (*_SERIES, "window", "feature"),
+        "Share of the predictions of the newest window without a value of the feature.",
+        "ratio",
+        budgeted=True,
+    ),
+    _gauge("reference_samples", ("model",), "Rows in the model's reference; absent without a reference."),
+    _counter(
+        "feature_faults_total",
+        ("feature",),
+        "Feature values of the wrong type, counted as invalid; their records are used.",
+    ),
+)
+_JOIN = _group(
+    "join",
+    _gauge(
+        "join_pending_rows",
+        ("stream", "partition"),
+        "Rows that wait for the other stream: predictions without label, labels without prediction.",
+    ),
+    _gauge("join_state_rows", ("partition",), "Rows held by the join, settled ones kept for their identity included."),
+    _gauge("join_state_limit_rows", (), "Rows this process may hold in all (state.max_rows); partitions stall there."),
+    _gauge("join_state_bytes", ("partition",), "Memory of the join's tables.", "bytes"),
+    _gauge(
+        "join_outcomes",
+        ("stream", "outcome"),
+        "Records of the owned partitions by what became of them, since genesis. A gauge: a record may move on.",
+    ),
+    _gauge(
+        "conservation_difference_records",
+        ("stream",),
+        "Records read minus records accounted for. Anything but 0 is a defect.",
+    ),
+    _counter("conservation_failures_total", (), "Commits whose conservation identity did not hold."),
+)
+_STREAM = _group(
+    "stream",
+    _counter("records_consumed_total", ("topic",), "Records read, usable or not."),
+    _counter("records_rejected_total", ("topic", "reason"), "Records that could not be used."),
+    _counter("records_lost_total", ("topic",), "Offsets recorded as lost: retention took them before they were read."),
+    _counter("dead_letters_total", ("topic", "form"), "Dead letters written."),
+    _gauge("consumer_lag_records", _TP, "End offset minus next offset to read; absent until the end is known."),
+    _gauge("tick_clock_timestamp_seconds", _TP, "Tick clock of the partition (event time).", "seconds"),
+    _gauge("finality_clock_timestamp_seconds", _TP, "Finality clock of the partition (event time).", "seconds"),
+    _gauge("partition_idle", _TP, "1 while the partition is recorded as idle."),
+    _gauge("partitions", ("state",), "Partitions that this process owns, by state. Owning none is normal."),
+)
+_LEDGER = _group(
+    "ledger",
+    _counter("commits_total", ("result",), "Appends to the ledger."),
+    Family("commit_duration_seconds", Type.HISTOGRAM, (), "From the append to its acknowledgement.", "seconds"),
+    _counter("ledger_rejected_total", (), "Ledger records that the reading rule ignored."),
+    _gauge("ledger_epoch", ("partition",), "Epoch of the partition's owner."),
+    _gauge("ledger_sequence", ("partition",), "Sequence of the partition's last commit in its epoch."),
+)
+_ALERTS = _group(
+    "alerts",
+    _gauge("alert_active", ("rule", *_SERIES, "severity"), "1 while the alert fires.", budgeted=True),
+    _counter("alerts_emitted_total", ("rule", "change"), "Events written to the alerts topic."),
+    _gauge("evaluator_active", (), "1 while this process is the evaluator."),
+    _gauge("evaluator_tick_timestamp_seconds", (), "End of the last closed tick (event time).", "seconds"),
+    _counter("windows_published_total", (), "Window revisions written to the windows topic."),
+)
+_DAEMON = _group(
+    "daemon",
+    Family("build_info", Type.INFO, ("release", "pythonversion"), "The running build."),
+    Family("config_info", Type.INFO, ("digest",), "The configuration in use."),
+    _gauge("last_loop_timestamp_seconds", ("loop",), "When the loop last came round (wall clock).", "seconds"),
+    _gauge("exported_series", (), "Series under the budget in this exposition."),
+    _gauge("series_budget", (), "The configured series budget."),
+    _counter("dropped_series_total", ("family",), "Series left out because of the budget, once per exposition."),
+)
+
+FAMILIES: tuple[Family, ...] = (*_QUALITY, *_DRIFT, *_JOIN, *_STREAM, *_LEDGER, *_ALERTS, *_DAEMON)
+BY_NAME: Mapping[str, Family] = {f.full_name: f for f in FAMILIES}
+
+RESERVED_LABELS = frozenset(
+    {"job", "instance", "namespace", "pod", "container", "service", "node", "endpoint", "le", "quantile"}
+)
+"""Labels that scrapers attach themselves; using one would have it renamed to exported_*."""
+
+
+def known(name: str) -> bool:
+    """Whether a name in a query is a series of the catalogue (histograms by their three suffixes)."""
+    if name in BY_NAME:
+        return BY_NAME[name].type is not Type.HISTOGRAM
+    stem = next((name.removesuffix(s) for s in ("_bucket", "_sum", "_count") if name.endswith(s)), "")
+    return stem in BY_NAME and BY_NAME[stem].type is Type.HISTOGRAM

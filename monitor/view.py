@@ -1,0 +1,323 @@
+"""The read model: everything that the outside may see of a process, as one frozen value.
+
+The daemon fills it about once a second; the page, the exposition, the status endpoint and `driftline top` only render
+it. Pure: no clock is read, times are handed in (`at_ms` is the wall clock, everything else is event time unless it
+says wall). It holds no ids, no feature values of single records and no secrets.
+
+Every process has the parts of its own: the partitions it owns and what it counted. The windows and alerts are those
+of the evaluator; in a process that stands by they are empty, which is normal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING, Literal
+
+from monitor.join.outcomes import Conservation
+from monitor.telemetry import COMMIT_BOUNDS_MS, TaskState, rule_segments
+from monitor.windows.view import Kind, SeriesKey, WindowView
+
+if TYPE_CHECKING:
+    from monitor.config import Config
+
+SCHEMA = "driftline.status/v1"
+"""Name and version of the JSON form; a reader refuses another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What is running."""
+
+    release: str
+    python: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A model that is watched. `reference_rows` is None without a reference; a provisional one was made from the first
+    rows seen and should be replaced."""
+
+    name: str
+    task: str
+    features: tuple[str, ...] = ()
+    reference_rows: int | None = None
+    reference_digest: str | None = None
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One line to draw: where `rule` starts to object to `metric` of a segment. `direction` says on which side the
+    good values are: `min` (alert below) or `max` (alert above)."""
+
+    rule: str
+    model: str
+    segment: str
+    window: str
+    metric: str
+    direction: Literal["min", "max"]
+    threshold: float
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveAlert:
+    """An alert that is pending or fires now, with the numbers it rests on. `since_ms` is the tick (event time) from
+    which the state holds; `rows` is the denominator of `value`. An operational alert has its condition as `rule`, its
+    scope as the segment, and no model, version, window, metric and value."""
+
+    rule: str
+    series: SeriesKey
+    window: str
+    state: Literal["pending", "firing"]
+    severity: str
+    since_ms: int
+    metric: str
+    op: str
+    threshold: float
+    value: float | None
+    rows: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """One source topic's partition as its owner reads it. `end` is the end offset when it was last asked, None before;
+    clocks are None until a record has moved them. `pending_rows` wait for the other stream."""
+
+    topic: str
+    position: int
+    end: int | None
+    tick_ms: int | None
+    finality_ms: int | None
+    pending_rows: int
+    idle: bool = False
+
+    @property
+    def lag(self) -> int | None:
+        """Records between the position and the end; None until the end is known."""
+        return None if self.end is None else max(0, self.end - self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """A partition that this process owns. Outcomes count since genesis, so they survive a change of owner."""
+
+    partition: int
+    state: TaskState
+    epoch: int
+    sequence: int
+    predictions: StreamStatus
+    labels: StreamStatus | None
+    state_rows: int
+    state_bytes: int
+    prediction_outcomes: Mapping[str, int]
+    label_outcomes: Mapping[str, int]
+    conservation: Conservation
+
+    def streams(self) -> tuple[tuple[str, StreamStatus], ...]:
+        """(stream name, status) of the streams there are."""
+        both = (("predictions", self.predictions), ("labels", self.labels))
+        return tuple((name, status) for name, status in both if status is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """A histogram of durations: one count per bound of COMMIT_BOUNDS_MS (a duration equal to a bound is within it) and
+    one for what is longer. `total_us` is the sum in microseconds."""
+
+    counts: tuple[int, ...] = (0,) * (len(COMMIT_BOUNDS_MS) + 1)
+    total_us: int = 0
+
+    def observe(self, duration_us: int) -> Durations:
+        """The histogram with one more duration."""
+        place = sum(duration_us > bound * 1_000 for bound in COMMIT_BOUNDS_MS)
+        counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
+        return Durations(counts, self.total_us + duration_us)
+
+    def cumulative(self) -> tuple[int, ...]:
+        """Durations within each bound; the last one is the number of all."""
+        return tuple(accumulate(self.counts))
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What this process did since it started; 0 at a restart, as Prometheus expects of counters."""
+
+    consumed: Mapping[str, int] = field(default_factory=dict)  # by topic
+    rejected: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by topic, reason
+    lost: Mapping[str, int] = field(default_factory=dict)  # by topic, offsets
+    dead_letters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by topic, form
+    feature_faults: Mapping[str, int] = field(default_factory=dict)  # by feature
+    commits: Mapping[str, int] = field(default_factory=dict)  # by result
+    commit_durations: Durations = Durations()
+    ledger_rejected: int = 0
+    conservation_failures: int = 0
+    windows_published: int = 0
+    alerts_emitted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by rule, change
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """The evaluator as this process knows it. `tick_ms` is the end of the last closed tick: the numbers are of then."""
+
+    active: bool = False
+    tick_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What readiness rests on. `joined`: the group has answered at least once (with any number of partitions, none
+    included). `loops_ms`: when each loop last came round, wall clock. `fatal`: why the process is about to end."""
+
+    joined: bool = False
+    loops_ms: Mapping[str, int] = field(default_factory=dict)
+    fatal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All of it. `windows` holds the newest window of each (series, window name, kind), see `Newest`."""
+
+    namespace: str
+    at_ms: int
+    build: Build
+    config_digest: str
+    topics: tuple[str, ...]
+    state_limit_rows: int
+    series_budget: int
+    models: tuple[ModelStatus, ...] = ()
+    features: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
+    windows: tuple[WindowView, ...] = ()
+    alerts: tuple[ActiveAlert, ...] = ()
+    partitions: tuple[PartitionStatus, ...] = ()
+    evaluator: Evaluator = Evaluator()
+    counters: Counters = Counters()
+    health: Health = Health()
+    schema: str = SCHEMA
+
+    def outcomes(self, stream: Literal["predictions", "labels"]) -> dict[str, int]:
+        """The terms of the conservation identity, summed over the owned partitions."""
+        total: dict[str, int] = {}
+        for p in self.partitions:
+            for name, count in (p.prediction_outcomes if stream == "predictions" else p.label_outcomes).items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that readiness asks for, with a sentence for people."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def readiness(view: View) -> tuple[Check, ...]:
+    """What must hold before the process counts as ready. Owning no partition is ready; lag and a stalled partition are
+    no reason to be taken out of service (nothing sends traffic here): they have alerts."""
+    opening = [p.partition for p in view.partitions if p.state in (TaskState.OPENING, TaskState.REBUILDING)]
+    owned = len(view.partitions)
+    return (
+        Check("config", True, f"in use: {view.config_digest}"),
+        Check("group", view.health.joined, "joined" if view.health.joined else "no answer from the group yet"),
+        Check(
+            "partitions",
+            not opening,
+            f"{owned} owned, rebuilding {opening}" if opening else f"{owned} owned, all live",
+        ),
+        Check("client", view.health.fatal is None, view.health.fatal or "no fatal error"),
+    )
+
+
+class Newest:
+    """The newest window of each (series, window name, kind) out of a sequence of published revisions.
+
+    Newer means a later start, then a higher revision. Mutable; the daemon keeps one next to its evaluator.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[SeriesKey, str, Kind], WindowView] = {}
+
+    def add(self, views: Iterable[WindowView]) -> None:
+        """Take in revisions, in any order."""
+        for view in views:
+            slot = (view.key.series, view.key.window, view.kind)
+            kept = self._kept.get(slot)
+            if kept is None or (view.key.start_ms, view.revision) >= (kept.key.start_ms, kept.revision):
+                self._kept[slot] = view
+
+    def forget_before(self, end_ms: int) -> None:
+        """Drop series whose newest window ended before `end_ms`: versions that no longer serve."""
+        self._kept = {slot: view for slot, view in self._kept.items() if view.key.end_ms >= end_ms}
+
+    def views(self) -> tuple[WindowView, ...]:
+        """What is kept, by series, window name and kind."""
+        return tuple(self._kept[slot] for slot in sorted(self._kept))
+
+
+def thresholds_of(config: Config, unlisted: Iterable[str] = ()) -> tuple[Threshold, ...]:
+    """The lines that the rules of a config draw, one per model and segment. `unlisted` are the models met so far that
+    only the template covers."""
+    names = dict.fromkeys([*(m.name for m in config.models), *unlisted])
+    found = []
+    for rule in config.rules:
+        for name in names if rule.model is None else (rule.model,):
+            model = config.model(name)
+            for segment in () if model is None else rule_segments(rule, model):
+                direction: Literal["min", "max"] = "min" if rule.op.startswith("<") else "max"
+                found.append(
+                    Threshold(
+                        rule.name, name, segment, rule.window, rule.metric, direction, rule.threshold, rule.severity
+                    )
+                )
+    return tuple(found)
+
+
+def new_view(config: Config, build: Build, at_ms: int) -> View:
+    """The view of a process that has just started: what the config alone says. Fill the rest by
+    `dataclasses.replace`, once a second."""
+    streams = config.streams
+    topics = (streams.predictions.topic, *(() if streams.labels is None else (streams.labels.topic,)))
+    return View(
+        namespace=config.namespace,
+        at_ms=at_ms,
+        build=build,
+        config_digest=config.digest,
+        topics=topics,
+        state_limit_rows=config.state.max_rows,
+        series_budget=config.series_budget,
+        models=tuple(ModelStatus(m.name, m.task, m.features) for m in config.models),
+        features=tuple(streams.predictions.features),
+        rules=tuple(rule.name for rule in config.rules),
+        thresholds=thresholds_of(config),
+    )
+
+
+def encode(view: View) -> bytes:
+    """The view as JSON, the body of /api/v1/status. NaN and infinities become null."""
+    import msgspec
+
+    return msgspec.json.encode(view)
+
+
+def decode(data: bytes) -> View:
+    """The view back from its JSON. Raises ValueError with a sentence for people when it is something else."""
+    import msgspec
+
+    try:
+        view = msgspec.json.decode(data, type=View)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"this is not a status of Driftline ({SCHEMA}): {error}") from error
+    if view.schema != SCHEMA:
+        raise ValueError(
+            f"the status has the form {view.schema!r}, this program reads {SCHEMA!r}: use the same release"
+        )
+    return view
