@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from monitor.config.types import Config, ModelTemplate, Rule
 
 Path = tuple[str | int, ...]
-"""Keys and list positions from the top, as in YAML."""
+"""Keys and list positions from the top, as in YAML. In `Problem.reads`, `*` stands for every position."""
+
+_LABELS: Path = ("streams", "labels")
+_EVERY_NAME: Path = ("models", "*", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +196,14 @@ def _windows(config: Config) -> Iterator[Problem]:
             same = "is listed twice" if first == window.name else f"is the same window as {first!r}; keep one of them"
             yield Problem(("windows", index), f"{window.name!r} {same}", (("windows", seen[span]),))
         seen.setdefault(span, index)
-    for index, sentence in off_grid(config.windows, config.time.tick_ms):
-        yield Problem(("windows", index), sentence, (("time", "tick"),))
+    wrong = off_grid(config.windows, config.time.tick_ms)
+    if len(wrong) == 1:
+        yield Problem(("windows", wrong[0][0]), wrong[0][1], (("time", "tick"),))
+    elif wrong:
+        names = listing(repr(config.windows[index].name) for index, _ in wrong)
+        tick = format_duration(config.time.tick_ms)
+        sentence = f"{tick} does not divide the windows {names} without a rest; take a tick that divides all of them"
+        yield Problem(("time", "tick"), sentence, (("windows",),))
 
 
 def _rules(config: Config) -> Iterator[Problem]:
@@ -218,7 +227,7 @@ def _rules(config: Config) -> Iterator[Problem]:
                 (*at, "model"),
                 f"{rule.model!r} is not a configured model; allowed (models): "
                 f"{listing(models)}{hint(rule.model, models)}",
-                (("models",), ("unlisted_models",)),
+                (_EVERY_NAME, ("unlisted_models",)),
             )
             continue
         yield from _metric(config, rule, at)
@@ -235,31 +244,35 @@ def subjects(config: Config, rule: Rule) -> list[ModelTemplate]:
 
 def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
     metric, predictions = rule.metric, config.streams.predictions
-    path, reads = (*at, "metric"), (("streams",), ("models",), ("unlisted_models",))
+    path: Path = (*at, "metric")
+    features: Path = ("streams", "predictions", "features")
     if not metric_names.is_known(metric, list(predictions.features)):
         allowed = metric_names.known(list(predictions.features), score=predictions.fields.score is not None)
         yield Problem(
             path,
             f"{metric!r} is not a metric; allowed: {listing(allowed, 40)}{hint(metric, allowed)}",
-            reads,
+            (features,) if ":" in metric else (),
         )
         return
     about = metric_names.subject(metric)
     chosen = subjects(config, rule)
     if metric_names.needs_labels(metric) and config.streams.labels is None:
-        yield Problem(path, f"{metric!r} needs labels, and streams.labels is not configured", reads)
+        yield Problem(path, f"{metric!r} needs labels, and streams.labels is not configured", (_LABELS,))
     if (about == metric_names.SCORE or metric in metric_names.NEED_SCORE) and predictions.fields.score is None:
-        yield Problem(path, f"{metric!r} needs a score, and streams.predictions.fields.score is not configured", reads)
+        sentence = f"{metric!r} needs a score, and streams.predictions.fields.score is not configured"
+        yield Problem(path, sentence, (("streams", "predictions", "fields", "score"),))
     if about is not None and about != metric_names.SCORE and chosen and not any(about in m.features for m in chosen):
         yield Problem(
-            path, f"no model of this rule watches the feature {about!r}; add it to the model's features", reads
+            path,
+            f"no model of this rule watches the feature {about!r}; add it to the model's features",
+            (("models", "*", "features"), ("unlisted_models",)),
         )
     if metric_names.needs_reference(metric) and chosen and not any(m.reference for m in chosen):
         yield Problem(
             path,
             f"{metric!r} compares with a reference, and no model of this rule names one; "
             "build it with `driftline reference build` and set the model's `reference`",
-            reads,
+            (("models", "*", "reference"), ("unlisted_models",)),
         )
     if not metric_names.needs_labels(metric) and rule.min_coverage > 0:
         yield Problem(
@@ -288,7 +301,8 @@ def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:
 
 
 def _rule_segments(rule: Rule, chosen: Sequence[ModelTemplate], at: Path) -> Iterator[Problem]:
-    path, reads = (*at, "segments"), (("models",), ("unlisted_models",))
+    path: Path = (*at, "segments")
+    reads: tuple[Path, ...] = (("models", "*", "segments"), ("unlisted_models",))
     known = {f"{d}={v}" for m in chosen for d, values in m.segments.items() for v in (*values, "other")}
     if rule.segments == "each" and not known:
         yield Problem(path, "'each' needs segments, and no model of this rule has any; add them to the model", reads)

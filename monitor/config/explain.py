@@ -98,7 +98,8 @@ def _problem(path: Path, detail: ErrorDetails) -> Problem:
 
 def _sentence(path: Path, kind: str, given: str, detail: ErrorDetails) -> str:
     if kind in _KINDS:
-        return f"{given} is not {_KINDS[kind]}{_allowed(path)}{_kind_hint(kind, detail['input'])}"
+        slip = _kind_hint(kind, detail["input"])
+        return f"{given} is not {_KINDS[kind]}{_allowed(path, example=not slip)}{slip}"
     if kind == "literal_error" and (info := field_at(path)) is not None:
         words = choices(info.annotation)
         empty = "; quote it, as in op: '>'" if not detail["input"] and path[-1] == "op" else ""
@@ -129,14 +130,14 @@ def _unknown_key(path: Path) -> Problem:
     return Problem(path, sentence)
 
 
-def _allowed(path: Path) -> str:
+def _allowed(path: Path, *, example: bool) -> str:
     """What a value of the wrong kind should have been: its range, its keys, or its words."""
     if _range(path):
         return f"; allowed: {_range(path)}"
     info, section = field_at(path), section_at(path)
     if section is not None:
         return f"; allowed: a mapping with {listing(keys(section))}"
-    if info is not None and info.examples:
+    if example and info is not None and info.examples:
         return f"; for example {example_text(info.examples[0])}"
     return ""
 

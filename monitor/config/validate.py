@@ -60,8 +60,7 @@ def _follows(problem: Problem, unsure: set[Path]) -> bool:
 
 
 def _overlap(one: Path, other: Path) -> bool:
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
+    return all(a == b or "*" in (a, b) for a, b in zip(one, other, strict=False))
 
 
 def _without(data: Any, cut: set[Path], stand_ins: Mapping[Path, Any]) -> tuple[Any, dict[Path, list[int]]]:
