@@ -59,6 +59,8 @@ WIDTH: Final = 8
 _ROUNDING: Final = 2.0 ** -(FRACTION_BITS + 1)
 # Indexed by 2 * actual + called.
 _MATRIX: Final = np.array([LAYOUT.index(name) for name in ("tn", "fp", "fn", "tp")], dtype=np.int32)
+_LOWER_EDGES: Final = np.arange(SCORE_BINS) / SCORE_BINS
+_UPPER_EDGES: Final = np.append(_LOWER_EDGES[1:], np.inf)  # the last bin is closed
 _FIXED_CELLS: Final = tuple(
     LAYOUT.index(name) for name in ("labelled", "scored", "log_loss", "log_loss_squares", "brier", "brier_squares")
 )
@@ -83,7 +85,7 @@ class Binary:
         actual = label == positive
         scored = ~np.isnan(score)
         hit = np.where(scored, score, 0.0)
-        bins = np.minimum((hit * SCORE_BINS).astype(np.int32), SCORE_BINS - 1)
+        bins = _score_bins(hit)
         miss = np.where(actual, 1.0 - hit, hit)  # distance of the score from the truth
         loss = -natural_log(np.maximum(np.where(actual, hit, 1.0 - hit), SMALLEST_PROBABILITY))
         square = miss * miss
@@ -103,6 +105,15 @@ class Binary:
         if not scored.all():
             amount[~scored, 2:6] = 0
         return cell, amount
+
+
+def _score_bins(score: Float64s) -> Int32s:
+    """The bin of each score in [0, 1]: bin i begins at the double nearest to i / 1200 and ends before the next one."""
+    bins = np.minimum((score * SCORE_BINS).astype(np.int32), SCORE_BINS - 1)
+    # The product is rounded, so a score beside an edge (0.29, say) can come out one bin off.
+    bins += score >= _UPPER_EDGES[bins]
+    bins -= score < _LOWER_EDGES[bins]
+    return bins
 
 
 def _proportion(hits: tuple[str, ...], trials: tuple[str, ...]) -> Metric:
