@@ -1,0 +1,147 @@
+"""All rules, driven once per closed tick and kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+from monitor.alerts.advance import Turn, amendments, gone, move
+from monitor.alerts.decision import Action, Decided, Decision, decide
+from monitor.alerts.event import AlertEvent, Reason
+from monitor.alerts.rules import applies, kind_of, mature
+from monitor.alerts.state import AlertKey, AlertState, Entry, Phase
+from monitor.config.types import Config, Rule
+from monitor.windows.view import Kind, SeriesKey, WindowView
+
+_NOTHING: Final = Entry()
+_TOLD: Final = frozenset({Action.FIRE, Action.RESOLVE})
+
+
+class WindowLookup(Protocol):
+    """The windows as they are at the end of the tick that is being closed, final ones included while they are held.
+
+    A series' newest window that is over must be held, and every window until it is final.
+    """
+
+    def newest_mature(
+        self, series: SeriesKey, window: str, kind: Kind, mature: Callable[[WindowView], bool]
+    ) -> WindowView | None:
+        """The window of that series, configured name and kind with the largest start for which `mature` is true; None
+        if there is none. Windows that are not over may be offered too: `mature` refuses them."""
+
+
+class Step(NamedTuple):
+    """What a tick did: the state after it, events in the order in which they must be published, every decision
+    taken."""
+
+    state: AlertState
+    events: list[AlertEvent]
+    decisions: list[Decided]
+
+
+class RuleBook:
+    """The rules of a configuration. Holds no state of alerts: that goes in and comes out of `step`.
+
+    Cost: (rules that watch the series) for each series that had rows or a changed window in the tick; nothing for the
+    others.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        rules: Sequence[Rule],
+        labels: Mapping[str, str],
+        model_labels: Callable[[str], Mapping[str, str]],
+    ) -> None:
+        self._namespace = namespace
+        self._rules = {rule.name: rule for rule in sorted(rules, key=lambda rule: rule.name)}
+        self._labels = labels
+        self._model_labels = model_labels
+        # Memo of pure functions, bounded by the series that exist.
+        self._watching: dict[tuple[SeriesKey, Kind], tuple[Rule, ...]] = {}
+
+    @classmethod
+    def of(cls, config: Config) -> RuleBook:
+        """The rules of a configuration; labels are merged, the model's over the global ones, the rule's over both."""
+
+        def model_labels(name: str) -> Mapping[str, str]:
+            model = config.model(name)
+            return model.labels if model is not None else {}
+
+        return cls(config.namespace, config.rules, config.labels, model_labels)
+
+    def step(
+        self,
+        state: AlertState,
+        tick_ms: int,
+        tick_size_ms: int,
+        kind: Kind,
+        changed: Sequence[WindowView],
+        active_series: Iterable[SeriesKey],
+        lookup: WindowLookup,
+    ) -> Step:
+        """Close one tick for the rules of one kind.
+
+        `tick_ms` is the END of the tick. `changed` holds every window of this kind that got a revision in this tick,
+        that its end was reached by this tick, or that became final in it, as it is now; order does not matter.
+        `active_series` are the series that had rows of this kind in the tick. Ticks in which nothing of all that
+        happened need not be stepped.
+        """
+        revised = {view.key: view for view in changed}
+        assert all(view.kind is kind for view in changed), "a tick is closed for one kind at a time"
+        active = frozenset(active_series)
+        entries, events, decisions = dict(state.entries), list[AlertEvent](), list[Decided]()
+        for series in sorted(active.union(key.series for key in revised)):
+            for rule in self.watching(series, kind):
+                key = AlertKey(rule.name, series)
+                entry = entries.get(key, _NOTHING)
+                view = lookup.newest_mature(series, rule.window, kind, partial(mature, rule, tick_ms))
+                decision = decide(rule, entry, view, rows_came=series in active, tick_size_ms=tick_size_ms)
+                decisions.append(Decided(key, decision))
+                if entry is _NOTHING and decision.action is Action.NOTHING:
+                    continue
+                turn = Turn(self._namespace, rule, self.labels(rule, series.model), key, tick_ms)
+                said = decision.view.key if decision.view and decision.action in _TOLD else None
+                entry, amended, amends = amendments(turn, entry, revised, said)
+                entry, event = move(turn, entry, decision)
+                _put(entries, key, entry)
+                events += amended if event is None else [*amended, event]
+                decisions += [Decided(key, amendment) for amendment in amends]
+        return Step(AlertState(entries), events, decisions)
+
+    def retire(self, state: AlertState, tick_ms: int, successor: RuleBook) -> Step:
+        """Hand over to other rules after a tick: alerts of rules that the successor has no more, or that no longer
+        watch the series, end with reason `rule_gone`. Edited rules go on with what they had."""
+        entries, events, decisions = dict(state.entries), list[AlertEvent](), list[Decided]()
+        for key, entry in sorted(state.entries.items(), key=lambda item: item[0]):
+            rule = self._rules[key.rule]
+            if any(other.name == key.rule for other in successor.watching(key.series, kind_of(rule.metric))):
+                continue
+            decision = Decision(Action.RESOLVE if entry.phase is Phase.FIRING else Action.DROP, Reason.RULE_GONE)
+            del entries[key]
+            decisions.append(Decided(key, decision))
+            turn = Turn(self._namespace, rule, self.labels(rule, key.series.model), key, tick_ms)
+            if (event := gone(turn, entry, decision)) is not None:
+                events.append(event)
+        return Step(AlertState(entries), events, decisions)
+
+    def watching(self, series: SeriesKey, kind: Kind) -> tuple[Rule, ...]:
+        """The rules of a kind that watch the series, by name."""
+        if (series, kind) not in self._watching:
+            self._watching[series, kind] = tuple(
+                rule for rule in self._rules.values() if kind_of(rule.metric) is kind and applies(rule, series)
+            )
+        return self._watching[series, kind]
+
+    def labels(self, rule: Rule, model: str) -> dict[str, str]:
+        """What goes into an alert of the rule about the model: global labels, overridden by the model's, then by the
+        rule's."""
+        return {**self._labels, **self._model_labels(model), **rule.labels}
+
+
+def _put(entries: dict[AlertKey, Entry], key: AlertKey, entry: Entry) -> None:
+    if entry.forgettable:
+        entries.pop(key, None)
+    else:
+        entries[key] = entry

@@ -1,0 +1,195 @@
+"""What subscribers are told: the types that JSON Schema, AsyncAPI and the field tables of the docs are generated from.
+
+Every number that was measured has 12 significant digits. Every time is event time; nothing here knows a wall clock, an
+offset or a writer, so equal topics give equal events.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from monitor.alerts.rules import Op
+from monitor.windows.view import Kind, Undefined
+
+DATA_SCHEMA: Final = "urn:driftline:schema:alert:v1"
+"""`dataschema` of every event; the `$id` of the shipped alert.schema.json, which describes the event whole."""
+
+LAST_MS: Final = 253_402_300_799_999
+"""The last millisecond of year 9999. `end` of input moves the clocks to infinity; an event then says this time."""
+
+
+class Change(StrEnum):
+    """What happened to the alert; part of the event's `type`."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    AMENDED = "amended"
+
+
+class Standing(StrEnum):
+    """Whether the episode that an event is about goes on."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class Reason(StrEnum):
+    """Why a decision about an alert was taken. Bounded: it is a metric label."""
+
+    HOLDS = "holds"  # nothing is open and the newest mature window does not break the rule
+    IMMATURE = "immature"  # no window is mature: nothing is decided, what is open stays open
+    BREAKS = "breaks"  # the newest mature window began to break the rule; `for` starts
+    WAITING = "waiting"  # pending, `for` is not over
+    NO_ROWS = "no_rows"  # pending, and no rows came in this tick, which therefore does not count for `for`
+    SUSTAINED = "sustained"  # it broke the rule for long enough: fire
+    STILL_BREAKS = "still_breaks"  # firing goes on
+    RECOVERED = "recovered"  # a newer mature window does not break the rule
+    LATE_TRUTH = "late_truth"  # the window that broke the rule no longer does: labels came or were corrected
+    FLIPPED = "flipped"  # a window that was cited changed its verdict
+    FINAL_VALUE = "final_value"  # a window that was cited became final with another value than was said
+    RULE_GONE = "rule_gone"  # the rule was removed, or no longer watches this series
+    DECIDED = "decided"  # an operational decision was recorded
+
+
+EventType = Literal["io.driftline.alert.firing.v1", "io.driftline.alert.resolved.v1", "io.driftline.alert.amended.v1"]
+
+TYPES: Final[dict[Change, EventType]] = {
+    Change.FIRING: "io.driftline.alert.firing.v1",
+    Change.RESOLVED: "io.driftline.alert.resolved.v1",
+    Change.AMENDED: "io.driftline.alert.amended.v1",
+}
+"""The CloudEvents `type` of each change."""
+
+Severity = Literal["page", "ticket", "info"]
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Ms = int
+Labels = Annotated[
+    dict[str, str], Meta(description="From the configuration: the rule's over the model's over the global ones.")
+]
+
+
+class CitedWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The window that the evidence is from, as it was at the event's tick."""
+
+    name: Annotated[str, Meta(description="The window's configured name: `1d`, `24h/1h`, `month`.")]
+    kind: Kind
+    start_ms: Annotated[Ms, Meta(description="Event time, milliseconds since 1970, included.")]
+    end_ms: Annotated[Ms, Meta(description="Event time, milliseconds since 1970, excluded.")]
+    revision: Annotated[int, Meta(description="Which revision of the window was judged; counts from 1.")]
+    final: Annotated[bool, Meta(description="Whether the window can still change.")]
+
+
+class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was compared with what, and on how much."""
+
+    metric: str
+    value: Annotated[float | None, Meta(description="The value that was judged; null when undefined.")]
+    undefined: Annotated[Undefined | None, Meta(description="Why there is no value; null when there is one.")]
+    lower: Annotated[float | None, Meta(description="Lower end of the 95 % interval; null where none is defined.")]
+    upper: Annotated[float | None, Meta(description="Upper end of the 95 % interval; null where none is defined.")]
+    op: Op
+    threshold: float
+    broken: Annotated[
+        bool | None, Meta(description="Whether `value op threshold` is true; null when there is no value.")
+    ]
+    rows: Annotated[int, Meta(description="The metric's denominator: how many rows the value rests on.")]
+    seen: Annotated[int, Meta(description="Predictions in the window.")]
+    labelled: Annotated[int, Meta(description="Those with their label; 0 in `input` windows.")]
+    coverage: Annotated[float | None, Meta(description="labelled / seen; null in `input` windows.")]
+    counts: Annotated[
+        dict[str, int], Meta(description="Of performance windows the integers the metric comes from: tp, fp, fn, tn.")
+    ]
+    window: CitedWindow
+    config: Annotated[str, Meta(description="Digest of the configuration that the window was computed under.")]
+    reference: Annotated[str | None, Meta(description="Digest of the model's reference; null without one.")]
+
+
+class Amends(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an earlier event said about the same window and is taken back."""
+
+    event: Annotated[Hash, Meta(description="`id` of the event that said it.")]
+    value: float | None
+    broken: bool | None
+
+
+class RuleAlert(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="category", tag="rule"
+):
+    """`data` of an event about a rule on one series of one model."""
+
+    fingerprint: Annotated[Hash, Meta(description="Names the alert over all its episodes; the record's key.")]
+    episode: Annotated[Hash, Meta(description="Names this episode: `id` of the event that fired it.")]
+    state: Annotated[Standing, Meta(description="Whether the episode goes on after this event.")]
+    latest: Annotated[
+        bool, Meta(description="The episode is the alert's newest. Only `amended` events of older ones say false.")
+    ]
+    reason: Annotated[Reason, Meta(description="Why the event was sent.")]
+    summary: Annotated[str, Meta(description="One sentence for people. Not for parsing.")]
+    severity: Severity
+    labels: Labels
+    rule: str
+    model: str
+    version: str
+    segment: Annotated[str, Meta(description="`all`, or `dimension=value`.")]
+    tick_ms: Annotated[Ms, Meta(description="End of the event-time tick at which this was decided.")]
+    since_ms: Annotated[Ms, Meta(description="Tick at which the rule began to break.")]
+    fired_ms: Annotated[Ms, Meta(description="Tick at which `for` was over and the alert fired.")]
+    resolved_ms: Annotated[Ms | None, Meta(description="Tick at which it was resolved; null while it fires.")]
+    evidence: Annotated[Evidence | None, Meta(description="What was judged; null only with reason `rule_gone`.")]
+    amends: Annotated[Amends | None, Meta(description="What is taken back; null unless `amended`.")] = None
+
+
+class OperationalAlert(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="category", tag="operational"
+):
+    """`data` of an event about the daemon itself, from a decision that was recorded; same life cycle, never amended."""
+
+    fingerprint: Annotated[Hash, Meta(description="Names the alert over all its episodes; the record's key.")]
+    episode: Annotated[Hash, Meta(description="Names this episode: `id` of the event that fired it.")]
+    state: Annotated[Standing, Meta(description="Whether the episode goes on after this event.")]
+    latest: Annotated[bool, Meta(description="Always true here.")]
+    reason: Reason
+    summary: Annotated[str, Meta(description="One sentence for people. Not for parsing.")]
+    severity: Severity
+    labels: Labels
+    condition: Annotated[str, Meta(description="What is wrong, such as `label-feed-stalled`.")]
+    scope: Annotated[str, Meta(description="Of what: a topic and partition, or a task.")]
+    tick_ms: Annotated[Ms, Meta(description="The time that the decision was recorded with.")]
+    fired_ms: Annotated[Ms, Meta(description="The time that the firing decision was recorded with.")]
+    resolved_ms: Annotated[Ms | None, Meta(description="The time of the resolving decision; null while it fires.")]
+    facts: Annotated[dict[str, int | str], Meta(description="What the decision was based on.")]
+
+
+class AlertEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A CloudEvent 1.0 in structured JSON: one change of one alert."""
+
+    id: Annotated[
+        Hash, Meta(description="Hash of fingerprint, tick and change. A replay gives the same: dedupe by it.")
+    ]
+    source: Annotated[str, Meta(description="`driftline/NAMESPACE`.")]
+    type: EventType
+    subject: Annotated[
+        str, Meta(description="model/version/segment/rule, or condition/scope; each part percent-encoded.")
+    ]
+    time: Annotated[str, Meta(description="Event time of the tick, RFC 3339. Not when the record was written.")]
+    partitionkey: Annotated[Hash, Meta(description="The fingerprint, which is the record's key.")]
+    data: RuleAlert | OperationalAlert
+    specversion: Literal["1.0"] = "1.0"
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: Literal["urn:driftline:schema:alert:v1"] = DATA_SCHEMA
+
+    @property
+    def change(self) -> Change:
+        """What happened."""
+        return Change(self.type.split(".")[3])
+
+
+def rfc3339(ms: int) -> str:
+    """`2013-01-05T00:00:00.000Z`, always with milliseconds; times after year 9999 are its last millisecond."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(ms, LAST_MS))
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

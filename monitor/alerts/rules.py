@@ -1,0 +1,108 @@
+"""What a rule says about a window: whether it applies, whether the window is mature, whether it breaks the rule."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from monitor.config.metric_names import VOLUME, needs_labels
+from monitor.config.types import Rule
+from monitor.windows.canonical import rounded
+from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowView
+
+ALL: Final = "all"
+"""The segment that holds every row of a model."""
+
+COUNTS: Final = frozenset({VOLUME, "seen", "labelled"})
+"""Metrics that are counts: `min_rows` and `min_coverage` do not apply, they would hide the very thing that is asked
+for."""
+
+Op = Literal["<", "<=", ">", ">="]
+
+_OPS: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """What is asked of a window: `metric op threshold`. A citation keeps its own, so that an edited rule does not
+    change what was said before the edit."""
+
+    __test__ = False  # not a pytest class
+
+    metric: str
+    op: Op
+    threshold: float
+
+    @classmethod
+    def of(cls, rule: Rule) -> Test:
+        """The question that the rule asks."""
+        return cls(rule.metric, rule.op, rounded(rule.threshold))
+
+    def broken_by(self, estimate: Estimate) -> bool | None:
+        """Whether the value breaks the rule; None when it is undefined. What is compared is what is published: 12
+        significant digits, so that the last bits of a logarithm cannot fire an alert on one machine only."""
+        if estimate.value is None:
+            return None
+        return _OPS[self.op](rounded(estimate.value), self.threshold)
+
+
+def kind_of(metric: str) -> Kind:
+    """The kind of window that a metric is read from."""
+    return Kind.PERFORMANCE if needs_labels(metric) else Kind.INPUT
+
+
+def measure(view: WindowView, metric: str) -> Estimate:
+    """The metric of a window, whether it is a statistic or one of the counts that every window has.
+
+    A metric that the window does not have is undefined with NO_ROWS.
+    """
+    if metric in ("seen", VOLUME):
+        return Estimate(float(view.seen), None, None, view.seen)
+    if metric == "labelled":
+        return Estimate(float(view.labelled), None, None, view.seen)
+    if metric == "coverage" and metric not in view.metrics:
+        if (coverage := view.coverage) is None:
+            return Estimate(None, None, None, 0, undefined=Undefined.NO_ROWS)
+        return Estimate(coverage, None, None, view.seen)
+    return view.metrics.get(metric, Estimate(None, None, None, 0, undefined=Undefined.NO_ROWS))
+
+
+def applies(rule: Rule, series: SeriesKey) -> bool:
+    """Whether the rule watches the series. Every version of a model is watched apart."""
+    if rule.model is not None and rule.model != series.model:
+        return False
+    if rule.segments == "all":
+        return series.segment == ALL
+    if rule.segments == "each":
+        return series.segment != ALL
+    return series.segment in rule.segments
+
+
+def enough(rule: Rule, view: WindowView) -> bool:
+    """Whether the window has a value on enough rows and, for statistics of labelled rows, on a large enough share of
+    them.
+
+    Rows are the metric's own denominator: for recall the positives, not all rows of the window.
+    """
+    estimate = measure(view, rule.metric)
+    if estimate.value is None:
+        return False
+    if rule.metric in COUNTS:
+        return True
+    if estimate.rows < rule.min_rows:
+        return False
+    if view.kind is Kind.INPUT or rule.metric == "coverage":
+        return True
+    return view.coverage is not None and view.coverage >= rule.min_coverage
+
+
+def mature(rule: Rule, tick_ms: int, view: WindowView) -> bool:
+    """Whether the rule may judge the window at the end of a tick: the window is over, and there is enough of it."""
+    return view.key.end_ms <= tick_ms and enough(rule, view)

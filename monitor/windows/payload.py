@@ -1,0 +1,178 @@
+"""What a record on the `windows` topic holds: canonical bytes, the key they are upserted under, and how to read them.
+
+The value of a FINAL window depends on the sums of its rows alone: two runs that saw the same rows in another order, cut
+into other batches or by more workers write the same bytes. How many revisions led there and at which tick the last one
+closed does depend on the order, so a final value leaves `revision` and `tick_ms` out; the record's headers have them
+always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from monitor.events import Headers
+from monitor.windows.canonical import FormatError, canonical_bytes, rounded
+from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
+
+FORMAT: Final = 1
+"""Version of the value's format. Readers accept this one and older ones and refuse newer ones."""
+
+REVISION_HEADER: Final = "driftline-revision"
+TICK_HEADER: Final = "driftline-tick-ms"
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class MetricPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A metric of a window: a value with its interval, or `value: null` with the reason. Never 0 instead of a
+    reason."""
+
+    value: Annotated[float | None, Meta(description="The estimate, 12 significant digits; null when undefined.")]
+    rows: Annotated[Count, Meta(description="The denominator: how many rows the value rests on.")]
+    reason: Annotated[Undefined | None, Meta(description="Why there is no value; absent otherwise.")] = None
+    lower: Annotated[float | None, Meta(description="Lower end of the 95 % interval; null where none is defined.")] = (
+        None
+    )
+    upper: Annotated[float | None, Meta(description="Upper end of the 95 % interval; null where none is defined.")] = (
+        None
+    )
+    bound: Annotated[
+        float | None,
+        Meta(description="Largest distance of the value from the exact statistic; 0.0 when it is exact.", ge=0),
+    ] = None
+
+
+class WindowPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The latest revision of one window of one series. Upserted: a later record with the same key replaces it."""
+
+    format: Annotated[int, Meta(description="Version of this format.", ge=1)]
+    model: str
+    version: str
+    segment: Annotated[str, Meta(description="`all`, or `dimension=value`.")]
+    window: Annotated[str, Meta(description="The window's configured name: `1d`, `24h/1h`, `month`.")]
+    start_ms: Annotated[int, Meta(description="Event time, milliseconds since 1970, included.")]
+    end_ms: Annotated[int, Meta(description="Event time, milliseconds since 1970, excluded.")]
+    kind: Annotated[Kind, Meta(description="`performance` needs labels; `input` (volume, features, scores) does not.")]
+    final: Annotated[bool, Meta(description="No record of either topic can change this window any more.")]
+    seen: Annotated[Count, Meta(description="Predictions in the window.")]
+    labelled: Annotated[Count, Meta(description="Those with their label; 0 in `input` windows.")]
+    coverage: Annotated[
+        float | None, Meta(description="labelled / seen; null when nothing was seen and in `input` windows.")
+    ]
+    metrics: dict[str, MetricPayload]
+    counts: Annotated[dict[str, int], Meta(description="The integers that the metrics come from.")]
+    config: Annotated[str, Meta(description="Digest of the configuration that the window was computed under.")]
+    reference: Annotated[str | None, Meta(description="Digest of the model's reference; null without one.")]
+    revision: Annotated[
+        int | None, Meta(description="Counts from 1. Absent when final: it depends on the order of arrival.", ge=1)
+    ] = None
+    tick_ms: Annotated[
+        int | None, Meta(description="End of the tick that closed with this revision. Absent when final.")
+    ] = None
+
+
+_decoder = msgspec.json.Decoder(WindowPayload)
+
+
+def encode(view: WindowView) -> bytes:
+    """The canonical value of a revision. Raises ValueError if a metric claims a NaN or an infinity as its value."""
+    series = view.key.series
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "model": series.model,
+        "version": series.version,
+        "segment": series.segment,
+        "window": view.key.window,
+        "start_ms": view.key.start_ms,
+        "end_ms": view.key.end_ms,
+        "kind": str(view.kind),
+        "final": view.final,
+        "seen": view.seen,
+        "labelled": view.labelled,
+        "coverage": _coverage(view),
+        "metrics": {name: _metric(estimate) for name, estimate in view.metrics.items()},
+        "counts": dict(view.counts),
+        "config": view.config_digest,
+        "reference": view.reference_digest,
+    }
+    if not view.final:
+        document["revision"] = view.revision
+        document["tick_ms"] = view.tick_ms
+    return canonical_bytes(document)
+
+
+def topic_key(key: WindowKey, kind: Kind) -> bytes:
+    """The key that revisions of a window share: a JSON array of model, version, segment, window name, start_ms and
+    kind."""
+    series = key.series
+    return canonical_bytes([series.model, series.version, series.segment, key.window, key.start_ms, str(kind)])
+
+
+def headers(view: WindowView) -> list[tuple[str, bytes]]:
+    """Revision and tick of a record, which a final value does not carry. The publisher adds epoch and sequence to
+    them."""
+    return [(REVISION_HEADER, b"%d" % view.revision), (TICK_HEADER, b"%d" % view.tick_ms)]
+
+
+def parse(value: bytes, headers: Headers = ()) -> WindowView:
+    """The revision that `value` holds. `headers` give revision and tick of a final one; without them both are 0, which
+    no revision has. Numbers come back as published, with 12 significant digits.
+
+    Raises FormatError for a newer format and for anything that is no window.
+    """
+    try:
+        # Looked at before the rest is: a newer format may have fields that this code does not know.
+        told = msgspec.json.decode(value, type=_Versioned).format
+        if told > FORMAT:
+            raise FormatError("a window", f"its format is {told}, this code reads up to {FORMAT}", "Upgrade driftline.")
+        payload = _decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError("a window", str(error), "Is this the windows topic of a driftline deployment?") from error
+    series = SeriesKey(payload.model, payload.version, payload.segment)
+    return WindowView(
+        key=WindowKey(series, payload.window, payload.start_ms, payload.end_ms),
+        kind=payload.kind,
+        revision=payload.revision if payload.revision is not None else _header(headers, REVISION_HEADER),
+        final=payload.final,
+        tick_ms=payload.tick_ms if payload.tick_ms is not None else _header(headers, TICK_HEADER),
+        seen=payload.seen,
+        labelled=payload.labelled,
+        metrics={name: _estimate(metric) for name, metric in payload.metrics.items()},
+        counts=payload.counts,
+        config_digest=payload.config,
+        reference_digest=payload.reference,
+    )
+
+
+class _Versioned(msgspec.Struct):
+    format: int
+
+
+def _coverage(view: WindowView) -> float | None:
+    coverage = view.coverage if view.kind is Kind.PERFORMANCE else None
+    return None if coverage is None else rounded(coverage)
+
+
+def _metric(estimate: Estimate) -> dict[str, Any]:
+    if estimate.value is None:
+        assert estimate.undefined is not None, "an estimate without a value says why"
+        return {"value": None, "reason": str(estimate.undefined), "rows": estimate.rows}
+    return {
+        "value": rounded(estimate.value),
+        "lower": None if estimate.lower is None else rounded(estimate.lower),
+        "upper": None if estimate.upper is None else rounded(estimate.upper),
+        "bound": rounded(estimate.bound),
+        "rows": estimate.rows,
+    }
+
+
+def _estimate(metric: MetricPayload) -> Estimate:
+    return Estimate(metric.value, metric.lower, metric.upper, metric.rows, metric.bound or 0.0, metric.reason)
+
+
+def _header(headers: Sequence[tuple[str, bytes | None]], name: str) -> int:
+    return next((int(value) for key, value in headers if key == name and value is not None), 0)
