@@ -27,7 +27,7 @@ TICK_HEADER: Final = "driftline-tick-ms"
 Count = Annotated[int, Meta(ge=0)]
 
 
-class MetricPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class MetricPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A metric of a window: a value with its interval, or `value: null` with the reason. Never 0 instead of a
     reason."""
 
@@ -42,11 +42,11 @@ class MetricPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     )
     bound: Annotated[
         float | None,
-        Meta(description="Largest distance of the value from the exact statistic; 0.0 when it is exact.", ge=0),
+        Meta(description="Largest distance of the value from the exact statistic; 0.0 when it is exact."),
     ] = None
 
 
-class WindowPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class WindowPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The latest revision of one window of one series. Upserted: a later record with the same key replaces it."""
 
     format: Annotated[int, Meta(description="Version of this format.", ge=1)]
@@ -68,7 +68,7 @@ class WindowPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     config: Annotated[str, Meta(description="Digest of the configuration that the window was computed under.")]
     reference: Annotated[str | None, Meta(description="Digest of the model's reference; null without one.")]
     revision: Annotated[
-        int | None, Meta(description="Counts from 1. Absent when final: it depends on the order of arrival.", ge=1)
+        int | None, Meta(description="Counts from 1. Absent when final: it depends on the order of arrival.")
     ] = None
     tick_ms: Annotated[
         int | None, Meta(description="End of the tick that closed with this revision. Absent when final.")
