@@ -25,4 +25,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if KAFKA_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, item.get_closest_marker("kafka") is not None))
+    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("slow", "kafka")])

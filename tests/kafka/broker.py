@@ -48,7 +48,7 @@ PROPERTIES = {
     "group.min.session.timeout.ms": "500",
     "log.cleaner.backoff.ms": "1000",
     "log.cleaner.dedupe.buffer.size": "8388608",  # the default of 128 MB does not fit the small heap
-    "log.retention.ms": "-1",  # records carry event times of 2013; time retention would delete them 30 s after the start
+    "log.retention.ms": "-1",  # records carry event times of 2013: time retention would delete them within a minute
     "offsets.topic.num.partitions": "4",
     "offsets.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
@@ -95,20 +95,25 @@ class Kafka:
 
     def delete_topics(self, names: Sequence[str]) -> None:
         """Delete those of `names` that exist."""
-        if names:
-            for future in self.admin().delete_topics(list(names), operation_timeout=ANSWER_SECS).values():
-                try:
-                    future.result(ANSWER_SECS)
-                except KafkaException as e:
-                    if e.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
-                        raise
+        admin = self.admin()  # held until the answers are in: a client that is collected takes its futures along
+        for future in admin.delete_topics(list(names), operation_timeout=ANSWER_SECS).values() if names else ():
+            try:
+                future.result(ANSWER_SECS)
+            except KafkaException as e:
+                if e.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
+                    raise
 
     def answers(self) -> bool:
         """Whether a broker is registered and gives its metadata now."""
+        return self.cluster_id() is not None
+
+    def cluster_id(self) -> str | None:
+        """The id of the cluster that answers at this address, None when none does."""
         try:
-            return bool(self.admin().list_topics(timeout=2).brokers)
+            found = self.admin().list_topics(timeout=2)
         except KafkaException:
-            return False
+            return None
+        return found.cluster_id if found.brokers else None
 
     @staticmethod
     def _led(admin: AdminClient, name: str, partitions: int) -> bool:
@@ -119,16 +124,22 @@ class Kafka:
 class KafkaCluster(Kafka):
     """A broker that this process owns. Use it as a context manager, or call `start` and `close`.
 
-    The broker dies with this process however that ends, kill -9 included. `port` 0 picks a free one. `folder` keeps the
-    data; without it a temporary folder is used and removed. `properties` override those of the harness.
+    The broker dies with this process however that ends, kill -9 included. `port` 0 picks a free one. `folder` keeps
+    the data; without it a temporary folder is used and removed. `properties` override those of the harness.
     """
 
     def __init__(
-        self, *, port: int = 0, folder: Path | None = None, heap_mb: int = 320, properties: Mapping[str, str] | None = None
+        self,
+        *,
+        port: int = 0,
+        folder: Path | None = None,
+        heap_mb: int = 320,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__("")
         self._port, self._heap_mb, self._properties = port, heap_mb, dict(properties or {})
         self._temporary = folder is None
+        self._cluster_id: str | None = None
         self._folder = folder
         self._jars: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -171,8 +182,9 @@ class KafkaCluster(Kafka):
         self._jars = broker_jars()
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="driftline-kafka-"))
-        if not (self.folder / "server.properties").exists():
+        if self._read_cluster_id() is None:
             self._format()
+        self._cluster_id = self._read_cluster_id()
         first = not self.bootstrap_servers
         for _ in range(PORT_TRIES):
             if first:
@@ -228,13 +240,19 @@ class KafkaCluster(Kafka):
         (self.folder / "log4j2.properties").write_text(LOG4J)
         self._write_config(1, 2)  # formatting needs a config, and no port of it
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = self._java(
-            "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self.folder / "server.properties")
-        )
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_SECS, check=False)
+        config = str(self.folder / "server.properties")
+        done = subprocess.run(
+            self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", config),
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_SECS, check=False,
+        )  # fmt: skip
         if done.returncode:
-            (self.folder / "server.properties").unlink()
             raise BrokerUnavailable(f"the Kafka storage could not be formatted:\n{(done.stdout + done.stderr)[-2000:]}")
+
+    def _read_cluster_id(self) -> str | None:
+        """The id that formatting wrote beside the data, None before."""
+        found = self.folder / "data" / "meta.properties"
+        lines = found.read_text().splitlines() if found.exists() else []
+        return next((line.partition("=")[2] for line in lines if line.startswith("cluster.id=")), None)
 
     def _choose_ports(self) -> None:
         port, controller = free_ports(2)
@@ -280,7 +298,8 @@ class KafkaCluster(Kafka):
             except OSError:
                 time.sleep(0.02)
                 continue
-            if self.running and self.answers():
+            # Somebody else's broker may answer there, while ours is about to find the port taken.
+            if self.cluster_id() == self._cluster_id:
                 return True
         return False
 
@@ -309,8 +328,8 @@ class KafkaCluster(Kafka):
 def free_ports(count: int) -> list[int]:
     """Distinct ports of loopback that nobody listens on now.
 
-    They lie below the range from which the system draws the ports of outgoing connections: while a killed broker is down,
-    such a connection could take its port, or a client that keeps trying could end up connected to itself.
+    They lie below the range from which the system draws the ports of outgoing connections: while a killed broker is
+    down, such a connection could take its port, or a client that keeps trying could end up connected to itself.
     """
     low = 32768
     if (setting := Path("/proc/sys/net/ipv4/ip_local_port_range")).exists():
@@ -331,11 +350,11 @@ def free_ports(count: int) -> list[int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a broker in the foreground until Ctrl-C or SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m tests.kafka.broker", description="A Kafka broker to try things on.")
+    parser = argparse.ArgumentParser(prog="python -m tests.kafka.broker", description="A Kafka broker to try out.")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--folder", type=Path, help="keep the data here (default: a temporary folder, removed at the end)")
+    parser.add_argument("--folder", type=Path, help="keep the data here (default: a temporary folder)")
     parser.add_argument("--heap-mb", type=int, default=512)
-    parser.add_argument("--topic", action="append", default=[], metavar="NAME:PARTITIONS", help="make this topic; repeatable")
+    parser.add_argument("--topic", action="append", default=[], metavar="NAME:PARTITIONS", help="make it; repeatable")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

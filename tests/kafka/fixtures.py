@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from typing import NoReturn, Protocol
 
 import pytest
 
 from tests.kafka.broker import Kafka, KafkaCluster
 from tests.kafka.jars import BrokerUnavailable
 
-__all__ = ["FreshTopics", "fresh_topics", "kafka", "own_kafka"]
+__all__ = ["FreshTopics", "OwnKafka", "fresh_topics", "kafka", "own_kafka"]
+
+
+class OwnKafka(Protocol):
+    """Starts a broker of the test's own; the properties override those of the harness."""
+
+    def __call__(self, properties: Mapping[str, str] | None = None) -> KafkaCluster: ...
 
 
 class FreshTopics:
     """Names that no other test uses, and the topics behind them.
 
-    `fresh_topics("predictions")` is a name only; `create` makes the topic as well. `namespace` is for Driftline's own topics.
-    Everything under the namespace, dead letters and internal topics too, is deleted when the test ends.
+    `fresh_topics("predictions")` is a name only; `create` makes the topic as well. `namespace` is for Driftline's own
+    topics. Everything under it, dead letters and internal topics too, is deleted when the test ends.
     """
 
     def __init__(self, kafka: Kafka) -> None:
@@ -44,8 +51,8 @@ class FreshTopics:
         self._kafka.delete_topics([name for name in topics if name.startswith(f"{self.namespace}.")])
 
 
-def unavailable(why: str) -> None:
-    """End the test: in CI as a failure (a test that is skipped there proves nothing), else as a skip with the reason."""
+def unavailable(why: str) -> NoReturn:
+    """End the test: in CI as a failure (a test skipped there proves nothing), else as a skip with the reason."""
     if os.environ.get("CI"):
         pytest.fail(why, pytrace=False)
     pytest.skip(why)
@@ -77,12 +84,12 @@ def fresh_topics(kafka: Kafka) -> Iterator[FreshTopics]:
 
 
 @pytest.fixture
-def own_kafka() -> Iterator[Callable[[], KafkaCluster]]:
+def own_kafka() -> Iterator[OwnKafka]:
     """Makes brokers that belong to this test alone: it may kill, freeze and restart them."""
     with ExitStack() as stack:
 
-        def make() -> KafkaCluster:
-            cluster = KafkaCluster()
+        def make(properties: Mapping[str, str] | None = None) -> KafkaCluster:
+            cluster = KafkaCluster(properties=properties)
             stack.callback(cluster.close)
             try:
                 cluster.start()

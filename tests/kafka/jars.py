@@ -1,7 +1,7 @@
 """The jars of Apache Kafka, from Maven, by hash.
 
-`broker_jars()` returns a folder with exactly the files that `jars.sha256` lists, fetching them once per machine. Two test
-runs may start cold at once: a lock makes the second wait, and the folder appears by an atomic rename or not at all.
+`broker_jars()` returns a folder with exactly the files that `jars.sha256` lists, fetching them once per machine. Two
+test runs may start cold at once: a lock makes the second wait, and the folder appears by an atomic rename, whole.
 
 To move to another version: change KAFKA_VERSION, run `python -m tests.kafka.jars --renew`, read the difference, commit.
 """
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 KAFKA_VERSION = "4.3.0"
-LOG4J_VERSION = "2.25.4"  # Kafka's own; its binding to SLF4J is not among Kafka's dependencies, and without it nothing is logged
+LOG4J_VERSION = "2.25.4"  # Kafka's own; the binding to SLF4J is not among its dependencies, and nothing logs without it
 LIST = Path(__file__).with_name("jars.sha256")
 FETCH_SECS = 600  # 44 MB; Maven answers in seconds or something is wrong
 
@@ -54,7 +54,8 @@ class BrokerUnavailable(Exception):
 def missing_commands() -> list[str]:
     """What Debian would have to install, as sentences; empty when Java and Maven are there."""
     packages = {"java": "default-jre-headless", "mvn": "maven"}
-    return [f"{command} is missing (Debian: {package})" for command, package in packages.items() if not shutil.which(command)]
+    missing = [(command, package) for command, package in packages.items() if not shutil.which(command)]
+    return [f"{command} is missing (Debian: {package})" for command, package in missing]
 
 
 def cache_root() -> Path:
@@ -97,10 +98,16 @@ def digests(folder: Path) -> dict[str, str]:
 def differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
     """One sentence per file that is missing, extra or of another content."""
     return [
-        f"{name} {'is missing' if name not in found else 'is not listed' if name not in wanted else 'has another SHA-256'}"
+        f"{name} {_difference(found.get(name), wanted.get(name))}"
         for name in sorted(found.keys() | wanted.keys())
         if found.get(name) != wanted.get(name)
     ]
+
+
+def _difference(found: str | None, wanted: str | None) -> str:
+    if found is None:
+        return "is missing"
+    return "is not listed" if wanted is None else "has another SHA-256"
 
 
 @contextmanager
@@ -124,12 +131,14 @@ def _fetch(folder: Path) -> None:
         ]  # fmt: skip
         try:
             done = subprocess.run(
-                command, cwd=work, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECS, check=False
-            )
+                command, cwd=work, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=FETCH_SECS, check=False,
+            )  # fmt: skip
         except subprocess.TimeoutExpired as e:
             raise BrokerUnavailable(f"Maven did not deliver Kafka {KAFKA_VERSION} within {FETCH_SECS} s") from e
         if done.returncode:
-            raise BrokerUnavailable(f"Maven could not deliver Kafka {KAFKA_VERSION}:\n{(done.stdout + done.stderr)[-2000:]}")
+            said = (done.stdout + done.stderr)[-2000:]
+            raise BrokerUnavailable(f"Maven could not deliver Kafka {KAFKA_VERSION}:\n{said}")
         (work / "jars").rename(folder)
 
 
@@ -141,7 +150,7 @@ def _renew() -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m tests.kafka.jars", description="Fetch and verify the jars of the test broker.")
+    parser = argparse.ArgumentParser(prog="python -m tests.kafka.jars", description="The jars of the test broker.")
     parser.add_argument("--renew", action="store_true", help="write jars.sha256 anew from what Maven delivers")
     if parser.parse_args().renew:
         _renew()
