@@ -88,9 +88,9 @@ def _estimate_model(
     performance = len(PERFORMANCE_METRICS) if labels else 0
     for name in ("quality_score", "quality_score_lower", "quality_score_upper"):
         count[name] += spans * performance
-    for name in ("quality_samples", "quality_coverage_ratio"):
+    for name in ("quality_samples", "quality_seen", "quality_coverage_ratio"):
         count[name] += spans * labels
-    count["quality_seen"] += spans
+    count["input_samples"] += spans
     count["window_end_timestamp_seconds"] += versions * windows * (1 + labels)
     count["drift_score"] += spans * subjects * len(DISTANCES)
     count["feature_missing_ratio"] += spans * len(model.features)

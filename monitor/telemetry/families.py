@@ -167,6 +167,12 @@ _QUALITY = _group(
 _DRIFT = _group(
     "drift",
     _gauge(
+        "input_samples",
+        (*_SERIES, "window"),
+        "Predictions of the newest window of inputs, labelled or not.",
+        budgeted=True,
+    ),
+    _gauge(
         "drift_score",
         (*_SERIES, "window", "feature", "method"),
         "Distance between the newest window and the reference; absent while undefined.",

@@ -1,0 +1,378 @@
+"""The view as Prometheus reads it: text format 0.0.4 and OpenMetrics 1.0.
+
+Written by hand over label strings that are built once per series, because a scrape of client objects holds the
+interpreter 25 to 40 times longer. The sample lines of both formats are the same; only the headers differ.
+
+*The series budget.* Families marked `budgeted` in the catalogue share `view.series_budget`. They go out in this order:
+firing alerts, thresholds, then series (model, version, segment) whole: `all` segments first, then those whose newest
+window ends last, then by name. The first series that does not fit and all after it are left out and counted in
+`driftline_dropped_series_total{family}`. The choice depends on the view alone, so it does not flicker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.alerts.event import LAST_MS
+from monitor.config.metric_names import DISTANCES
+from monitor.events import Reason
+from monitor.telemetry import (
+    ALERT_CHANGES,
+    BY_NAME,
+    COMMIT_BOUNDS_MS,
+    COMMIT_RESULTS,
+    DEAD_LETTER_FORMS,
+    FAMILIES,
+    NAMESPACE_LABEL,
+    OUTCOMES,
+    PREFIX,
+    Family,
+    TaskState,
+    Type,
+)
+from monitor.view import View
+from monitor.windows.view import Kind, SeriesKey, WindowView
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+Sample = tuple[str, str]
+"""Family name without prefix, and a finished line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    """One scrape's worth in both formats, how many series of it are under the budget, and how many were left out."""
+
+    text: bytes
+    openmetrics: bytes
+    exported_series: int
+    dropped_series: int
+
+
+class Exposer:
+    """Renders views. Keeps label strings between calls and the running totals of what was left out.
+
+    One thread at a time. With `process`, the families of prometheus_client about this process and its garbage
+    collector are appended.
+    """
+
+    def __init__(self, *, process: bool = True) -> None:
+        self._namespace = ""
+        self._prefixes: dict[tuple[str, ...], str] = {}
+        self._windows: dict[tuple[SeriesKey, str, Kind], _WindowLabels] = {}
+        self._dropped = {family.name: 0 for family in FAMILIES if family.budgeted}
+        self._process = _process_registry() if process else None
+
+    def render(self, view: View) -> Exposition:
+        """Both formats of a view. Counts what is over the budget, so call it once per view."""
+        if (
+            view.namespace != self._namespace
+            or len(self._prefixes) + len(self._windows) > 4 * view.series_budget + 10_000
+        ):
+            self._namespace = view.namespace  # a new deployment, or versions come and go: start the strings afresh
+            self._prefixes.clear()
+            self._windows.clear()
+        body: dict[str, list[str]] = {family.name: [] for family in FAMILIES}
+        exported, dropped = self._budgeted(view, body)
+        for name, line in self._bounded(view, exported):
+            body[name].append(line)
+        return Exposition(*self._assemble(body), exported, dropped)
+
+    # ------------------------------------------------------------------------------------------ under the budget
+
+    def _budgeted(self, view: View, body: dict[str, list[str]]) -> tuple[int, int]:
+        room, exported, dropped = view.series_budget, 0, 0
+        groups: Iterable[list[Sample]] = (
+            *([sample] for sample in self._alerts(view)),
+            *([sample] for sample in self._thresholds(view)),
+            *self._series(view),
+        )
+        full = False
+        for samples in groups:
+            full = full or exported + len(samples) > room
+            if full:
+                dropped += len(samples)
+                for name, _ in samples:
+                    self._dropped[name] += 1
+            else:
+                exported += len(samples)
+                for name, line in samples:
+                    body[name].append(line)
+        return exported, dropped
+
+    def _alerts(self, view: View) -> Iterable[Sample]:
+        firing = dict.fromkeys((a.rule, *_key(a.series), a.severity) for a in view.alerts if a.state == "firing")
+        for labels in sorted(firing):
+            yield "alert_active", self._labelled("alert_active", *labels) + "1"
+
+    def _thresholds(self, view: View) -> Iterable[Sample]:
+        for t in view.thresholds:
+            method, colon, feature = t.metric.partition(":")
+            if colon and method in DISTANCES:
+                name, labels = "drift_threshold", (t.rule, t.model, t.segment, t.window, feature, method)
+            else:
+                name, labels = "quality_threshold", (t.rule, t.model, t.segment, t.window, t.metric, t.direction)
+            yield name, self._labelled(name, *labels) + _number(t.threshold)
+
+    def _series(self, view: View) -> Iterable[list[Sample]]:
+        groups: dict[SeriesKey, dict[tuple[str, Kind], WindowView]] = {}
+        for window in view.windows:
+            groups.setdefault(window.key.series, {})[window.key.window, window.kind] = window
+
+        def place(series: SeriesKey) -> tuple[bool, int, SeriesKey]:
+            return series.segment != "all", -max(w.key.end_ms for w in groups[series].values()), series
+
+        for series in sorted(groups, key=place):
+            samples: list[Sample] = []
+            for (name, kind), window in sorted(groups[series].items()):
+                slot = (series, name, kind)
+                labels = self._windows.get(slot)
+                if labels is None:
+                    labels = self._windows[slot] = _WindowLabels(self._namespace, series, name, kind)
+                labels.write(window, samples)
+            yield samples
+
+    # -------------------------------------------------------------------------------- bounded by the config alone
+
+    def _bounded(self, view: View, exported: int) -> Iterable[Sample]:
+        yield from self._join(view)
+        yield from self._stream(view)
+        yield from self._ledger(view)
+        yield from self._daemon(view, exported)
+
+    def _join(self, view: View) -> Iterable[Sample]:
+        for model in view.models:
+            if model.reference_rows is not None:
+                yield self._one("reference_samples", model.reference_rows, model.name)
+        for feature in view.features:
+            yield self._one("feature_faults_total", view.counters.feature_faults.get(feature, 0), feature)
+        for p in view.partitions:
+            number = str(p.partition)
+            for stream, status in p.streams():
+                yield self._one("join_pending_rows", status.pending_rows, stream, number)
+            yield self._one("join_state_rows", p.state_rows, number)
+            yield self._one("join_state_bytes", p.state_bytes, number)
+        yield self._one("join_state_limit_rows", view.state_limit_rows)
+        differences = {
+            "predictions": sum(
+                p.conservation.predictions_read - p.conservation.predictions_accounted for p in view.partitions
+            ),
+            "labels": sum(p.conservation.labels_read - p.conservation.labels_accounted for p in view.partitions),
+        }
+        for stream, _ in zip(("predictions", "labels"), view.topics, strict=False):
+            outcomes = view.outcomes("predictions" if stream == "predictions" else "labels")
+            for outcome in OUTCOMES[stream]:
+                yield self._one("join_outcomes", outcomes.get(outcome, 0), stream, outcome)
+            yield self._one("conservation_difference_records", differences[stream], stream)
+        yield self._one("conservation_failures_total", view.counters.conservation_failures)
+
+    def _stream(self, view: View) -> Iterable[Sample]:
+        counters = view.counters
+        for topic in view.topics:
+            yield self._one("records_consumed_total", counters.consumed.get(topic, 0), topic)
+            yield self._one("records_lost_total", counters.lost.get(topic, 0), topic)
+            for reason in Reason:
+                yield self._one("records_rejected_total", _in(counters.rejected, topic, reason), topic, reason)
+            for form in DEAD_LETTER_FORMS:
+                yield self._one("dead_letters_total", _in(counters.dead_letters, topic, form), topic, form)
+        for p in view.partitions:
+            for _, status in p.streams():
+                place = (status.topic, str(p.partition))
+                if status.lag is not None:
+                    yield self._one("consumer_lag_records", status.lag, *place)
+                if status.tick_ms is not None:
+                    yield self._one("tick_clock_timestamp_seconds", _seconds(status.tick_ms), *place)
+                if status.finality_ms is not None:
+                    yield self._one("finality_clock_timestamp_seconds", _seconds(status.finality_ms), *place)
+                yield self._one("partition_idle", int(status.idle), *place)
+        for state in TaskState:
+            yield self._one("partitions", sum(p.state is state for p in view.partitions), state)
+
+    def _ledger(self, view: View) -> Iterable[Sample]:
+        counters, histogram = view.counters, view.counters.commit_durations
+        for result in COMMIT_RESULTS:
+            yield self._one("commits_total", counters.commits.get(result, 0), result)
+        name = "commit_duration_seconds"
+        common = f'{NAMESPACE_LABEL}="{_escape(self._namespace)}"'
+        counts = histogram.cumulative()
+        for bound, count in zip((*(b / 1_000 for b in COMMIT_BOUNDS_MS), "+Inf"), counts, strict=True):
+            yield name, f'{PREFIX}{name}_bucket{{{common},le="{bound}"}} {count}'
+        yield name, f"{PREFIX}{name}_count{{{common}}} {counts[-1]}"
+        yield name, f"{PREFIX}{name}_sum{{{common}}} {_number(histogram.total_us / 1e6)}"
+        yield self._one("ledger_rejected_total", counters.ledger_rejected)
+        for p in view.partitions:
+            yield self._one("ledger_epoch", p.epoch, str(p.partition))
+            yield self._one("ledger_sequence", p.sequence, str(p.partition))
+
+    def _daemon(self, view: View, exported: int) -> Iterable[Sample]:
+        for rule in view.rules:
+            for change in ALERT_CHANGES:
+                yield self._one("alerts_emitted_total", _in(view.counters.alerts_emitted, rule, change), rule, change)
+        yield self._one("evaluator_active", int(view.evaluator.active))
+        if view.evaluator.tick_ms is not None:
+            yield self._one("evaluator_tick_timestamp_seconds", _seconds(view.evaluator.tick_ms))
+        yield self._one("windows_published_total", view.counters.windows_published)
+        yield self._one("build_info", 1, view.build.release, view.build.python)
+        yield self._one("config_info", 1, view.config_digest)
+        for loop, at_ms in sorted(view.health.loops_ms.items()):
+            yield self._one("last_loop_timestamp_seconds", _seconds(at_ms), loop)
+        yield self._one("exported_series", exported)
+        yield self._one("series_budget", view.series_budget)
+        for family, count in self._dropped.items():
+            yield self._one("dropped_series_total", count, PREFIX + family)
+
+    # ------------------------------------------------------------------------------------------------- the bytes
+
+    def _one(self, name: str, value: float, *labels: str) -> Sample:
+        return name, self._labelled(name, *labels) + _number(value)
+
+    def _labelled(self, name: str, *labels: str) -> str:
+        prefix = self._prefixes.get((name, *labels))
+        if prefix is None:
+            prefix = self._prefixes[name, *labels] = _prefix(self._namespace, name, labels)
+        return prefix
+
+    def _assemble(self, body: Mapping[str, list[str]]) -> tuple[bytes, bytes]:
+        text, openmetrics = [], []
+        for family in FAMILIES:
+            if lines := body[family.name]:
+                samples = "\n".join(lines).encode("utf-8", "replace") + b"\n"
+                text += [_HEADERS[family.name], samples]
+                openmetrics += [_OPENMETRICS_HEADERS[family.name], samples]
+        if self._process is not None:
+            own_text, own_openmetrics = _process_metrics(self._process)
+            text.append(own_text)
+            openmetrics.append(own_openmetrics)
+        return b"".join(text), b"".join([*openmetrics, b"# EOF\n"])
+
+
+class _WindowLabels:
+    """The label strings of one series' window, by metric, built when the metric is first seen."""
+
+    __slots__ = ("_base", "_counts", "_kind", "_metrics", "_namespace")
+
+    def __init__(self, namespace: str, series: SeriesKey, window: str, kind: Kind) -> None:
+        self._namespace, self._kind = namespace, kind
+        self._base = base = (*_key(series), window)
+        self._metrics: dict[str, tuple[str, ...]] = {}
+        names = (
+            ("input_samples",) if kind is Kind.INPUT else ("quality_samples", "quality_seen", "quality_coverage_ratio")
+        )
+        self._counts = {name: _prefix(namespace, name, base) for name in names}
+        if series.segment == "all":
+            end = (series.model, series.version, window, kind)
+            self._counts["window_end_timestamp_seconds"] = _prefix(namespace, "window_end_timestamp_seconds", end)
+
+    def write(self, view: WindowView, out: list[Sample]) -> None:
+        """Append the samples of the window. Undefined metrics have none."""
+        values: dict[str, float | None] = {
+            "input_samples": view.seen,
+            "quality_seen": view.seen,
+            "quality_samples": view.labelled,
+            "quality_coverage_ratio": view.coverage,
+            "window_end_timestamp_seconds": _seconds(view.key.end_ms),
+        }
+        for name, prefix in self._counts.items():
+            value = values[name]
+            if value is not None:
+                out.append((name, prefix + _number(value)))
+        write = self._performance if self._kind is Kind.PERFORMANCE else self._input
+        write(view, out)
+
+    def _performance(self, view: WindowView, out: list[Sample]) -> None:
+        for metric, estimate in view.metrics.items():
+            if estimate.value is None:
+                continue
+            prefixes = self._metrics.get(metric)
+            if prefixes is None:
+                labels = (*self._base, metric)
+                prefixes = self._metrics[metric] = tuple(_prefix(self._namespace, name, labels) for name in _SCORE)
+            out.append((_SCORE[0], prefixes[0] + _number(estimate.value)))
+            if estimate.lower is not None and estimate.upper is not None:
+                out.append((_SCORE[1], prefixes[1] + _number(estimate.lower)))
+                out.append((_SCORE[2], prefixes[2] + _number(estimate.upper)))
+
+    def _input(self, view: WindowView, out: list[Sample]) -> None:
+        for metric, estimate in view.metrics.items():
+            method, colon, feature = metric.partition(":")
+            if estimate.value is None or not colon:
+                continue  # `volume` is input_samples
+            name = "drift_score" if method in DISTANCES else "feature_missing_ratio"
+            prefixes = self._metrics.get(metric)
+            if prefixes is None:
+                labels = (*self._base, feature, *((method,) if method in DISTANCES else ()))
+                prefixes = self._metrics[metric] = (_prefix(self._namespace, name, labels),)
+            out.append((name, prefixes[0] + _number(estimate.value)))
+
+
+_SCORE = ("quality_score", "quality_score_lower", "quality_score_upper")
+
+
+def _key(series: SeriesKey) -> tuple[str, str, str]:
+    return series.model, series.version, series.segment
+
+
+def _in(counts: Mapping[str, Mapping[str, int]], first: str, second: str) -> int:
+    return counts.get(first, {}).get(second, 0)
+
+
+def _prefix(namespace: str, name: str, values: tuple[str, ...]) -> str:
+    """`driftline_name{label="value",...} `, with the labels the catalogue says in its order."""
+    family = BY_NAME[PREFIX + name]
+    pairs = zip((NAMESPACE_LABEL, *family.labels), (namespace, *values), strict=True)
+    labels = ",".join(f'{label}="{_escape(value)}"' for label, value in pairs)
+    return f"{PREFIX}{name}{{{labels}}} "
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    if math.isfinite(value):
+        return repr(value)
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+
+def _seconds(at_ms: int) -> float:
+    """Seconds of a time; the clocks of an ended input stand at infinity."""
+    return math.inf if at_ms >= LAST_MS else at_ms / 1_000
+
+
+def _header(family: Family) -> bytes:
+    kind = "gauge" if family.type is Type.INFO else str(family.type)
+    return f"# HELP {family.full_name} {family.help}\n# TYPE {family.full_name} {kind}\n".encode()
+
+
+def _openmetrics_header(family: Family) -> bytes:
+    name = family.full_name.removesuffix("_total").removesuffix("_info")
+    unit = f"# UNIT {name} {family.unit}\n" if family.unit else ""
+    return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n{unit}".encode()
+
+
+_HEADERS = {family.name: _header(family) for family in FAMILIES}
+_OPENMETRICS_HEADERS = {family.name: _openmetrics_header(family) for family in FAMILIES}
+
+
+def _process_registry() -> CollectorRegistry:
+    from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def _process_metrics(registry: CollectorRegistry) -> tuple[bytes, bytes]:
+    from prometheus_client import generate_latest
+    from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+    own = generate_openmetrics(registry)  # type: ignore[no-untyped-call]  # published without types
+    return generate_latest(registry), bytes(own).removesuffix(b"# EOF\n")
