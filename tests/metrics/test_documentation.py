@@ -1,0 +1,44 @@
+"""docs/metrics.md describes everything that exists, and nothing that does not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from monitor.drift.distances import PSI_FLOOR
+from monitor.drift.statistics import PUBLISHED, STATISTICS
+from monitor.metrics.binary import BINARY, SCORE_BINS, SMALLEST_PROBABILITY
+from monitor.windows.view import Undefined
+
+DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "metrics.md").read_text()
+
+
+def described(heading: str) -> list[str]:
+    """The names in the first column of the table under a heading."""
+    section = DOCUMENT.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\| `([^`]+)` \|", section, flags=re.MULTILINE)
+
+
+def test_every_metric_of_the_task_is_described_in_its_order() -> None:
+    assert described("Task `binary`") == list(BINARY.metrics)
+
+
+def test_every_drift_statistic_is_described_in_its_order() -> None:
+    order = ["psi", "psi_corrected", "ks", "missing_rate", "js", "hellinger", "tvd"]
+    assert described("Drift of inputs and scores") == order
+    assert set(order) == set(STATISTICS)
+
+
+@pytest.mark.parametrize("reason", list(Undefined))
+def test_every_reason_is_explained(reason: Undefined) -> None:
+    assert f"`{reason.value}` (" in DOCUMENT or f"`{reason.value}`," in DOCUMENT
+
+
+def test_the_constants_in_the_text_are_those_of_the_code() -> None:
+    assert f"clipped at {SMALLEST_PROBABILITY:g} (" in DOCUMENT
+    assert f"counted in {SCORE_BINS:,} equal bins" in DOCUMENT
+    assert f"shares below {PSI_FLOOR:g} taken as {PSI_FLOOR:g}".replace("0.0001", "1e-4") in DOCUMENT
+    published = ", ".join(f"`{name}`" for name in PUBLISHED[:-1]) + f" and `{PUBLISHED[-1]}`"
+    assert f"Windows carry {published};" in DOCUMENT
