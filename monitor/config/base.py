@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 
@@ -42,8 +42,12 @@ Number = Annotated[float, Strict(), BeforeValidator(_number)]
 Ratio = Annotated[float, Strict(), Field(ge=0.0, le=1.0)]
 """A share from 0 to 1."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Word = Annotated[str, BeforeValidator(_text_of_scalar), StringConstraints(max_length=500)]
+_WORD = WithJsonSchema({"type": ["string", "number", "boolean"], "maxLength": 500})
+Word = Annotated[str, BeforeValidator(_text_of_scalar), StringConstraints(max_length=500), _WORD]
 """Text; a bare number or boolean of YAML is taken as its text (`version: 2`)."""
+_TEXT = WithJsonSchema({"type": ["string", "number", "boolean"]})
+Text = Annotated[str, BeforeValidator(_text_of_scalar), StringConstraints(max_length=1 << 16), _TEXT]
+"""As Word, but long enough for a certificate."""
 TOPIC_PATTERN = r"^[A-Za-z0-9._-]+$"
 Topic = Annotated[str, StringConstraints(min_length=1, max_length=240, pattern=TOPIC_PATTERN)]
 """A Kafka topic name, short enough for `.dlq` to be appended."""

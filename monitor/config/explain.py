@@ -11,6 +11,7 @@ from typing import Any
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from monitor.config.base import TOPIC_PATTERN
@@ -161,7 +162,12 @@ def _kind_hint(kind: str, value: Any) -> str:
 
 def _range(path: Path) -> str:
     info = field_at(path)
-    bounds = info.metadata if info is not None else []
+    return allowed_range(info) if info is not None else ""
+
+
+def allowed_range(info: FieldInfo) -> str:
+    """`0 to 1`, `1 or more`, or nothing."""
+    bounds = info.metadata
     low = next((b.ge for b in bounds if isinstance(b, Ge)), next((b.gt for b in bounds if isinstance(b, Gt)), None))
     high = next((b.le for b in bounds if isinstance(b, Le)), next((b.lt for b in bounds if isinstance(b, Lt)), None))
     if low is not None and high is not None:

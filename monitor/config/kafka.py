@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints
 
-from monitor.config.base import Section, Word, problem
+from monitor.config.base import Section, Text, problem
 
 MASK = "********"
 """Stands for a secret wherever config is shown."""
@@ -72,7 +72,7 @@ class Kafka(Section):
     bootstrap_servers: Annotated[str, BeforeValidator(_read_servers), StringConstraints(min_length=1)] = Field(
         description="Brokers as host:port, separated by commas.", examples=["kafka-1:9092,kafka-2:9092"]
     )
-    properties: dict[str, Word] = Field(
+    properties: dict[str, Text] = Field(
         default_factory=dict,
         description="librdkafka properties, passed through. KEY_file reads the value of KEY from a file, relative to "
         "the config file; a newline at its end is dropped.",

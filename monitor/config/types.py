@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import (
     BeforeValidator,
     Field,
-    PlainSerializer,
     PrivateAttr,
     StringConstraints,
     WithJsonSchema,
@@ -62,7 +61,7 @@ class ModelTemplate(Section):
     threshold: Ratio = Field(0.5, description="Scores at or above it are the positive class, unless the stream says.")
     positive: Number = Field(1.0, description="The label that counts as positive, after the stream's `values`.")
     features: tuple[FeatureName, ...] = Field(
-        (),
+        default_factory=tuple,
         description="Watched inputs of this model. Default: all features of the stream.",
         examples=[["hour", "origin"]],
     )
@@ -220,7 +219,8 @@ class Config(Section):
     time: Time = Field(default_factory=lambda: Time.model_validate({}))
     models: tuple[Model, ...] = Field((), description="The models to expect.")
     unlisted_models: Annotated[
-        ModelTemplate | None, BeforeValidator(_read_unlisted), PlainSerializer(lambda v: "reject" if v is None else v)
+        ModelTemplate | None,
+        BeforeValidator(_read_unlisted, json_schema_input_type=Literal["reject"] | ModelTemplate | None),
     ] = Field(None, description="What to do with other models: reject, or the keys of a model without its name.")
     windows: tuple[WindowField, ...] = Field(
         (Window.parse("1d"), Window.parse("1h")),

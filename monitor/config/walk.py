@@ -23,6 +23,16 @@ def section_at(path: Sequence[str | int]) -> type[Section] | None:
     return next((part for part in _alternatives(annotation) if _is_keyed(part)), None)
 
 
+def section_in(annotation: Any) -> type[Section] | None:
+    """The section that a field holds: itself, the items of its list, or none."""
+    for part in _alternatives(annotation):
+        if _is_keyed(part):
+            return part
+        if get_origin(part) is tuple and _is_keyed(get_args(part)[0]):
+            return section_in(get_args(part)[0])
+    return None
+
+
 def field_at(path: Sequence[str | int]) -> FieldInfo | None:
     """What is known about the key that `path` ends with, or None when its parent is not a section."""
     if not path or (parent := section_at(path[:-1])) is None:

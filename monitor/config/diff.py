@@ -1,0 +1,134 @@
+"""What differs in meaning between two configs, and when each difference takes effect.
+
+Order of keys, spelling of durations and order of models, rules and windows are no difference. Models, rules and
+windows are matched by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from monitor.config import canonical
+from monitor.config.kafka import MASK
+from monitor.config.yaml_text import flow
+
+if TYPE_CHECKING:
+    from monitor.config.types import Config
+
+
+class Effect(StrEnum):
+    """When a change counts."""
+
+    TICK = "takes effect at a tick"
+    PANE = "takes effect at a pane"
+    RESTART = "needs a restart"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference. `old` or `new` is None where there was or is nothing; secrets are masked in both."""
+
+    path: str
+    old: str | None
+    new: str | None
+    effect: Effect
+
+    def __str__(self) -> str:
+        if self.old is None:
+            what = f"added ({self.new})"
+        elif self.new is None:
+            what = f"removed (was {self.old})"
+        else:
+            what = "changed" if MASK in (self.old, self.new) else f"{self.old} -> {self.new}"
+        return f"{self.path}: {what}; {self.effect}"
+
+
+Step = tuple[str, ...]
+
+
+def diff(old: Config, new: Config) -> list[Change]:
+    """Every difference, in the order of their paths. Empty iff the two mean and do the same.
+
+    A model, rule, or section that is there in only one of them is one difference, not one per key.
+    """
+    before, after = _flat(old), _flat(new)
+    whole = {_item(path) for path in before} ^ {_item(path) for path in after}
+    changes = []
+    for path in sorted(before.keys() | after.keys()):
+        if _item(path) not in whole and before.get(path) != after.get(path):
+            changes.append(Change(".".join(path), _text(before.get(path)), _text(after.get(path)), effect_of(path)))
+    for item in whole:
+        gone, come = _under(before, item), _under(after, item)
+        changes.append(Change(".".join(item), _text(gone), _text(come), effect_of(item)))
+    return sorted(changes, key=lambda change: change.path)
+
+
+def effect_of(path: Step) -> Effect:
+    """When a change at this path counts: what gives numbers their meaning waits for a pane, what only judges or
+    describes them for a tick, what is bound at the start for a restart."""
+    if path[0] in ("rules", "labels") or (path[0] == "models" and path[2:3] == ("labels",)):
+        return Effect.TICK
+    if path[:2] == ("unlisted_models", "labels"):
+        return Effect.TICK
+    if path[0] == "streams" and (len(path) == 2 or path[2] == "topic"):
+        return Effect.RESTART
+    return Effect.PANE if path[0] in ("streams", "time", "models", "unlisted_models", "windows") else Effect.RESTART
+
+
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    """A secret: compared, never shown."""
+
+    value: str = field(repr=False)
+
+
+def _flat(config: Config) -> dict[Step, Any]:
+    """Path -> value of every leaf; lists of values are leaves, models, rules and windows go by their name."""
+    data = canonical.everything(config)
+    data["models"] = {model["name"]: model for model in data["models"]}
+    data["rules"] = {rule["name"]: rule for rule in data["rules"]}
+    data["windows"] = {window.name: window.name for window in config.windows}
+    for name, digest in config.reference_digests.items():
+        section = data["unlisted_models"] if name == "*" else data["models"][name]
+        section["reference"] = f"{section['reference']} ({digest})"
+    if config.kafka is not None:
+        shown = config.kafka.shown()
+        data["kafka"]["properties"] = {
+            key: _Hidden(value) if shown[key] == MASK else value for key, value in config.kafka.properties.items()
+        }
+    flat: dict[Step, Any] = {}
+    _flatten(data, (), flat)
+    return flat
+
+
+def _flatten(value: Any, at: Step, flat: dict[Step, Any]) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _flatten(item, (*at, str(key)), flat)
+    else:
+        flat[at] = value
+
+
+def _item(path: Step) -> Step:
+    """What is added or removed as a whole: a named item, or a section that may be left out."""
+    if path[0] in ("models", "rules", "windows"):
+        return path[:2]
+    return (
+        path[:2] if path[:2] == ("streams", "labels") else path[:1] if path[0] in ("kafka", "unlisted_models") else ()
+    )
+
+
+def _under(flat: Mapping[Step, Any], item: Step) -> dict[str, Any] | None:
+    found = {".".join(path[len(item) :]): value for path, value in flat.items() if path[: len(item)] == item}
+    return found or None
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, _Hidden):
+        return value if value is None else MASK
+    if isinstance(value, dict):
+        return _text(value[""]) if set(value) == {""} else flow({k: _text(v) for k, v in value.items()})
+    return flow(value)
