@@ -2,7 +2,7 @@
 
     predictions[p] ─┐
                     ├─► ingest ─► join ─► summary ─► ledger[p] ─► windows ─► metrics, drift ─► alerts
-    labels[p] ──────┘   one task per partition       one append     one evaluator
+    labels[p] ──────┘   one `partition` each         one append     one `evaluator`
 
 Stage 1 runs once per partition: bytes become columns (`ingest`), predictions meet their labels (`join`), and
 what changed is summed into integer cells (`summary`). Each micro-batch ends in ONE record on the partition's
@@ -17,10 +17,10 @@ The shell is small and named. `daemon` runs tasks and the evaluator and owns eve
 implementation of each port (Kafka, the embedded log over SQLite, clocks, HTTP), `cli` wires them together.
 The embedded log is the test twin of Kafka: both satisfy the contract suite of `tests/adapters`.
 
-Import order, checked by tests/test_architecture.py; each layer may import what stands below it:
+Import order, checked by tests/test_architecture.py; each floor may import what stands below it:
 
-    cli > adapters | daemon > engine > view, telemetry > alerts > drift | metrics > windows > ledger
-        > summary > sketches > join > ingest > config > ports > events > errors
+    cli > daemon | adapters > partition | evaluator > view > telemetry > alerts > windows > coding | summary
+        > plan > drift > metrics > ledger | join | sketches > ingest > groups > config > ports > events > errors
 
 `pipelines` (retraining) and `registry` (model versions) share no code with this package: only data travels
 between the three, and `monitor.cli` is the one place that may import all of them.
