@@ -56,10 +56,11 @@ def diff(old: Config, new: Config) -> list[Change]:
     """
     before, after = _flat(old), _flat(new)
     whole = {_item(path) for path in before} ^ {_item(path) for path in after}
-    changes = []
-    for path in sorted(before.keys() | after.keys()):
-        if _item(path) not in whole and before.get(path) != after.get(path):
-            changes.append(Change(".".join(path), _text(before.get(path)), _text(after.get(path)), effect_of(path)))
+    changes = [
+        Change(".".join(path), _text(before.get(path)), _text(after.get(path)), effect_of(path))
+        for path in before.keys() | after.keys()
+        if _item(path) not in whole and before.get(path) != after.get(path)
+    ]
     for item in whole:
         gone, come = _under(before, item), _under(after, item)
         changes.append(Change(".".join(item), _text(gone), _text(come), effect_of(item)))

@@ -61,11 +61,14 @@ def _duration_hint(text: str) -> str:
 
 
 def format_duration(ms: int) -> str:
-    """The one canonical text of a duration: the fewest units, largest first (`36h` is `1d12h`); 0 is `0s`."""
+    """The one canonical text of a duration: largest unit first, days only from three days on or when they come out
+    even (`36h`, `2d`, `3d12h`); 0 is `0s`."""
     if ms == 0:
         return "0s"
     parts = []
     for unit, size in UNITS_MS.items():
+        if unit == "d" and ms < 3 * size and ms % size:
+            continue
         count, ms = divmod(ms, size)
         if count:
             parts.append(f"{count}{unit}")

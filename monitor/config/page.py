@@ -30,7 +30,8 @@ def replaced(page: str) -> str:
     """A page with what stands between its markers generated anew. The markers must be there."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END + "\n")
-    assert begin and end, "docs/configuration.md has both markers"
+    assert begin, "docs/configuration.md has the first marker"
+    assert end, "docs/configuration.md has the second marker"
     return before + keys_page() + after
 
 
@@ -68,7 +69,8 @@ def _about(section: type[Section]) -> list[str]:
 
 def _row(key: str, info: FieldInfo, inner: type[Section] | None) -> str:
     example = f"`{flow(info.examples[0])}`" if info.examples else ""
-    text = f"{_kind(info, inner)}. {info.description or ''}".replace("|", "\\|")
+    about = info.description or (" ".join(_about(inner)).strip() if inner else "")
+    text = f"{_kind(info, inner)}. {about}".replace("|", "\\|")
     return f"| `{key}` | {text.strip()} | {_default(info)} | {example} |"
 
 

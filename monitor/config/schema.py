@@ -1,7 +1,7 @@
 """JSON Schema of the config file, for editors. `schema.json` beside this module is generated from the types.
 
-It knows keys, types, words, patterns and ranges, not the mistakes between fields: `driftline check` does. Point an editor
-at it with the comment `# yaml-language-server: $schema=...` on the first line of a config.
+It knows keys, types, words, patterns and ranges, not the mistakes between fields: `driftline check` does. Point an
+editor at it with the comment `# yaml-language-server: $schema=...` on the first line of a config.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ def _as_written(node: Any) -> Any:
             made["default"] = format_duration(made["default"])
         elif any(choice.get("pattern") == SIZE_PATTERN for choice in made.get("anyOf", ())):
             made["default"] = format_size(made["default"])
+    if isinstance(made.get("default"), list):
+        made["default"] = [item["name"] if isinstance(item, dict) else item for item in made["default"]]
     if made.get("default", "") is None:
         del made["default"]
+    if "patternProperties" in made:
+        made["additionalProperties"] = False
     return made
