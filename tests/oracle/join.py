@@ -60,6 +60,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, Literal, NotRequired, TypedDict, TypeVar
 
+from tests.oracle.clocks import RunningMaximum
+
 Calendar = Literal["day", "month"]
 
 
@@ -208,34 +210,6 @@ def outcomes(
 # -- clocks ---------------------------------------------------------------------------------------------------------
 
 
-class RunningMaximum:
-    """The largest event time of one partition log so far, moved by one record after the other (decisions 2 and 3)."""
-
-    def __init__(self, max_jump_ms: int | None, jump_ids: int) -> None:
-        self.value: int | None = None
-        self.max_jump_ms, self.jump_ids = max_jump_ms, jump_ids
-        self._held: dict[str, int] = {}
-
-    def move(self, at_ms: int, id_: str) -> None:
-        if self.max_jump_ms is None:
-            self.value = at_ms if self.value is None else max(self.value, at_ms)
-        elif self.value is not None and at_ms <= self.value + self.max_jump_ms:
-            self.value = max(self.value, at_ms)
-        else:
-            self._drop_reached(self.max_jump_ms)
-            self._held.setdefault(id_, at_ms)
-            if len(self._held) >= self.jump_ids:
-                self.value = min(self._held.values())
-                for held_ms in sorted(self._held.values()):
-                    if held_ms <= self.value + self.max_jump_ms:
-                        self.value = held_ms
-                self._drop_reached(self.max_jump_ms)
-
-    def _drop_reached(self, max_jump_ms: int) -> None:
-        if self.value is not None:
-            self._held = {i: t for i, t in self._held.items() if t > self.value + max_jump_ms}
-
-
 def read(log: Sequence[R], params: Params) -> tuple[list[Read[R]], Counter[str]]:
     """The records of one partition log that count, and how many were `rejected` or `late`."""
     maximum = RunningMaximum(params.max_jump_ms, params.jump_ids)
@@ -278,8 +252,7 @@ def by_key(prediction_logs: Sequence[Sequence[Prediction]], params: Params) -> d
 
 def _held_ms(records: Sequence[Read[Prediction]]) -> int:
     """The time by which a prediction is remembered."""
-    times = [r.record["at"] for r in records if not r.record.get("withdrawn")]
-    return min(times) if times else records[0].record["at"]
+    return min((r.record["at"] for r in records if not r.record.get("withdrawn")), default=records[0].record["at"])
 
 
 def join(

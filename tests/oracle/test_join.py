@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.oracle.clocks import RunningMaximum
 from tests.oracle.join import (
     Label,
     Params,
     Prediction,
-    RunningMaximum,
     Window,
     final_windows,
     outcomes,
