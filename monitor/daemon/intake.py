@@ -1,0 +1,74 @@
+"""Reading the two source topics for every task a worker owns, so that neither runs far ahead of the other.
+
+Order does not matter to what is counted; it matters to memory: rows wait for the stream that is behind. While both
+streams have more to give, the one whose event time is ahead is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from monitor.events import RecordBatch
+from monitor.ingest.clocks import NEVER
+from monitor.partition import Partition
+from monitor.ports import Log, Reader
+
+CHUNK = 500
+"""Records asked for at once: they stay in the cache while they are decoded."""
+ALIGN_SHARE = 8
+"""A stream may be ahead by an eighth of the horizon before it has to wait."""
+
+
+class Intake:
+    """Two readers and where they are."""
+
+    def __init__(
+        self, log: Log, topics: tuple[str, ...], wants: tuple[tuple[bool, bool], ...], align_ms: int
+    ) -> None:
+        """`topics`: predictions and, unless there are none, labels; `wants`: whether each needs keys and headers."""
+        self.topics = topics
+        self._align_ms = align_ms
+        self._readers: list[Reader] = [log.reader(keys=k, headers=h) for k, h in wants]
+        self._dry = [True] * len(topics)
+        self._paused: list[frozenset[int]] = [frozenset()] * len(topics)
+
+    def assign(self, engines: Mapping[int, Partition]) -> None:
+        """Read for exactly these partitions, each from where its engine is."""
+        for stream, reader in enumerate(self._readers):
+            name = self.topics[stream]
+            reader.assign({(name, p): engine.next_offsets[stream] for p, engine in engines.items()})
+        self._dry = [True] * len(self.topics)
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        """Leave the predictions of these partitions alone: their join is full."""
+        wanted = frozenset(partitions)
+        if wanted != self._paused[0]:
+            self._paused[0] = wanted
+            self._readers[0].pause([(self.topics[0], p) for p in sorted(wanted)])
+
+    def poll(self, engines: Mapping[int, Partition], wait_ms: int) -> list[tuple[int, RecordBatch]]:
+        """What came, as (stream, batch). Waits only when both streams gave nothing last time."""
+        found: list[tuple[int, RecordBatch]] = []
+        held = self._ahead(engines)
+        wait = wait_ms // len(self.topics) if all(self._dry) else 0
+        for stream, reader in enumerate(self._readers):
+            if stream == held:
+                continue
+            batches = reader.poll(CHUNK, wait)
+            self._dry[stream] = not batches
+            found.extend((stream, batch) for batch in batches)
+        return found
+
+    def _ahead(self, engines: Mapping[int, Partition]) -> int | None:
+        """The stream that must wait: it is ahead, and the other one still has records to give."""
+        if len(self.topics) < 2 or any(self._dry) or not engines:
+            return None
+        clocks = [max(e.clocks[stream].maximum_ms for e in engines.values()) for stream in (0, 1)]
+        if NEVER in clocks or abs(clocks[0] - clocks[1]) <= self._align_ms:
+            return None
+        return 0 if clocks[0] > clocks[1] else 1
+
+    def close(self) -> None:
+        """Close both readers."""
+        for reader in self._readers:
+            reader.close()

@@ -1,0 +1,162 @@
+"""The evaluator's shell: follow the ledger, close ticks, commit what was decided, publish it.
+
+    ledger -> Evaluator -> evals (one append) -> windows, alerts
+
+It decides first and publishes second: what an `evals` record speaks of is published after it, and the next record is
+appended only when that is acknowledged. After a crash the decisions are made again from the ledger, in the steps that
+`evals` recorded, checked against its digest, and the outputs of the last step are published again: same keys, same ids,
+same bytes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+
+from monitor.alerts import cloudevents
+from monitor.alerts.book import RuleBook
+from monitor.config.types import Config
+from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, read_range
+from monitor.daemon.writer import LedgerWriter
+from monitor.errors import LedgerError
+from monitor.evaluator import Evaluator, TickOutput
+from monitor.ledger.fold import Verdict
+from monitor.ledger.records import FORMAT, Commit, EvalCommit
+from monitor.plan import Plan
+from monitor.ports import Appender, Log, OutRecord
+from monitor.windows import payload
+
+EPOCH_HEADER = "driftline-epoch"
+SEQUENCE_HEADER = "driftline-sequence"
+_WAIT_MS = 5
+
+
+class Judge:
+    """The one evaluator of a namespace."""
+
+    def __init__(
+        self,
+        log: Log,
+        appender: Appender,
+        config: Config,
+        plan: Plan,
+        partitions: int,
+        observe: Callable[[TickOutput], None] | None = None,
+    ) -> None:
+        self._log, self._appender, self._config, self._plan = log, appender, config, plan
+        self._topics = config.topics()
+        self._observe = observe or (lambda _: None)
+        self.evaluator = Evaluator(plan, config.windows, RuleBook.of(config), partitions)
+        self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
+        self.rejected = 0
+        self.settled = False
+        evals = follow_from_start(log, self._topics.evals, 0)
+        self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
+        self._reader = log.reader(keys=False, headers=False)
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    def open(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Fence the others off, decide again what was decided, publish the last step once more.
+
+        Raises LostOwnership, or LedgerError when deciding again gives something else.
+        """
+        self.writer.fence()
+        follower = self.writer.follower
+        history = [evaluation for evaluation in self._history(follower.next_offset)]
+        last: list[TickOutput] = []
+        for done, evaluation in enumerate(history):
+            for partition, end in enumerate(evaluation.ledger):
+                self.followers[partition].catch_up(self._log, end, self._feeder(partition))
+            last = list(self._decide())
+            if progress is not None:
+                progress(done + 1, len(history))
+        if history:
+            self._recognise(history[-1])
+            self._publish(last)
+        self._reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
+
+    def _history(self, end: int) -> Iterator[EvalCommit]:
+        check = follow_from_start(self._log, self._topics.evals, 0)
+        for stored in read_range(self._log, self._topics.evals, 0, check.next_offset, end):
+            if check.apply(stored) is Verdict.ACCEPTED and isinstance(stored.record, EvalCommit):
+                yield stored.record
+
+    def _recognise(self, evaluation: EvalCommit) -> None:
+        if evaluation.digest != self.evaluator.digest:
+            raise LedgerError(
+                f"deciding again what namespace {self._config.namespace!r} had decided up to evaluation "
+                f"{evaluation.sequence} gives something else",
+                "The configuration's rules were changed, or the ledger lost records, or this is another version of "
+                "Driftline. Choose another `namespace`, or go back to the rules and version that wrote it.",
+            )
+        self.settled = evaluation.settled
+
+    # -- living --------------------------------------------------------------------------------------------------
+
+    def step(self) -> Sequence[TickOutput]:
+        """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership or UnknownOutcome."""
+        read = poll_followers(self._reader, self.followers, self._on_record, _WAIT_MS)
+        if not read or self.settled:
+            return ()
+        outputs = list(self._decide())
+        finished = self.evaluator.ended
+        if not outputs and not finished:
+            return ()
+        ticks = self.evaluator.next_ticks()
+        chain = self.writer.chain
+        self.writer.append(
+            EvalCommit(
+                format=FORMAT,
+                epoch=chain.epoch,
+                owner=chain.owner,
+                sequence=chain.sequence + 1,
+                previous=chain.previous,
+                ledger=tuple(f.next_offset for f in self.followers),
+                input_tick=ticks[0],
+                performance_tick=ticks[1],
+                published=self.evaluator.published,
+                digest=self.evaluator.digest,
+                config=self._plan.config_digest,
+                settled=finished,
+            )
+        )
+        self._publish(outputs)
+        self.settled = finished
+        return outputs
+
+    def _decide(self) -> Iterator[TickOutput]:
+        for output in self.evaluator.close():
+            self._observe(output)
+            yield output
+
+    def _on_record(self, follower: Follower, stored: Stored, verdict: Verdict) -> None:
+        self._feeder(follower.partition)(stored, verdict)
+
+    def _feeder(self, partition: int) -> Callable[[Stored, Verdict], None]:
+        def feed(stored: Stored, verdict: Verdict) -> None:
+            if verdict is not Verdict.ACCEPTED:
+                self.rejected += 1
+            elif isinstance(stored.record, Commit):
+                self.evaluator.feed(partition, stored.record)
+
+        return feed
+
+    def _publish(self, outputs: Sequence[TickOutput]) -> None:
+        chain = self.writer.chain
+        ours = [(EPOCH_HEADER, b"%d" % chain.epoch), (SEQUENCE_HEADER, b"%d" % chain.sequence)]
+        for output in outputs:
+            for view in output.windows:
+                key = payload.topic_key(view.key, view.kind)
+                record = OutRecord(payload.encode(view), key, [*payload.headers(view), *ours])
+                self._appender.send(self._topics.windows, record)
+            for gone in output.vanished:
+                self._appender.send(self._topics.windows, OutRecord(None, payload.topic_key(gone, output.kind), ours))
+            for event in output.events:
+                for topic, record in cloudevents.records(event, self._topics.alerts, self._topics.alerts_state, ours):
+                    self._appender.send(topic, record)
+        self._appender.flush(10_000)
+
+    def close(self) -> None:
+        """Stop reading. Nothing is lost: the next evaluator goes on from `evals`."""
+        self._reader.close()

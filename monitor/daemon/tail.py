@@ -1,0 +1,87 @@
+"""Reading internal topics: one partition to its end, or all of them as they grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from monitor.ledger.fold import FoldState, Verdict, fold
+from monitor.ledger.records import Record, decode
+from monitor.ports import Log, Reader
+
+_CHUNK = 2_000
+_WAIT_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record of an internal topic with its offset and bytes."""
+
+    offset: int
+    raw: bytes
+    record: Record
+
+
+def read_range(log: Log, topic: str, partition: int, start: int, end: int) -> Iterator[Stored]:
+    """Every record of one partition in [start, end), in order."""
+    if start >= end:
+        return
+    reader = log.reader(keys=False, headers=False)
+    try:
+        reader.assign({(topic, partition): start})
+        position = start
+        while position < end:
+            for batch in reader.poll(_CHUNK, _WAIT_MS):
+                for offset, value in zip(batch.offsets.tolist(), batch.values, strict=True):
+                    if offset < end and value is not None:
+                        yield Stored(offset, value, decode(value, f"{topic}[{partition}]@{offset}"))
+                position = batch.next_offset
+    finally:
+        reader.close()
+
+
+@dataclass(slots=True)
+class Follower:
+    """A partition of an internal topic, folded as far as it was read. `next_offset` is where reading goes on."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    state: FoldState
+
+    def catch_up(self, log: Log, end: int, on: Callable[[Stored, Verdict], None] | None = None) -> None:
+        """Fold up to offset `end`."""
+        for stored in read_range(log, self.topic, self.partition, self.next_offset, end):
+            self.apply(stored, on)
+        self.next_offset = max(self.next_offset, end)
+
+    def apply(self, stored: Stored, on: Callable[[Stored, Verdict], None] | None = None) -> Verdict:
+        """Fold one record."""
+        self.state, verdict = fold(self.state, stored.record, stored.raw)
+        self.next_offset = stored.offset + 1
+        if on is not None:
+            on(stored, verdict)
+        return verdict
+
+
+def follow_from_start(log: Log, topic: str, partition: int) -> Follower:
+    """A follower at the first record held, nothing folded."""
+    return Follower(topic, partition, log.begin_offsets(topic)[partition], FoldState())
+
+
+def poll_followers(
+    reader: Reader, followers: list[Follower], on: Callable[[Follower, Stored, Verdict], None], wait_ms: int
+) -> int:
+    """Fold whatever is new in all followers of one topic, read by one reader; returns the number of records."""
+    count = 0
+    for batch in reader.poll(_CHUNK, wait_ms):
+        follower = followers[batch.partition]
+        for offset, value in zip(batch.offsets.tolist(), batch.values, strict=True):
+            if value is None:
+                continue
+            stored = Stored(offset, value, decode(value, f"{batch.topic}[{batch.partition}]@{offset}"))
+            verdict = follower.apply(stored)
+            on(follower, stored, verdict)
+            count += 1
+        follower.next_offset = batch.next_offset
+    return count

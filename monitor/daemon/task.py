@@ -1,0 +1,236 @@
+"""The life of a task: one source partition, from its lease to its release.
+
+    lease -> fold the ledger -> fence -> rebuild the join -> live -> release
+
+1. Fold the ledger partition to its end; write the genesis if there is none.
+2. Append a fence with a higher epoch and fold up to it: still ours? From here on no older owner's record can count.
+3. Rebuild the join from the sources, from the recorded floors up to the committed offsets; its digest must be the one in
+   the last commit.
+4. Live: feed, commit. One commit in flight.
+5. Release: nothing is flushed; what was not committed is read again by the next owner.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.config.types import Config
+from monitor.daemon.tail import follow_from_start
+from monitor.daemon.writer import LedgerWriter
+from monitor.errors import LedgerError, OffsetLost
+from monitor.events import RecordBatch, Rejected
+from monitor.ingest.clocks import ClockState
+from monitor.ledger.records import FORMAT, Genesis, SourceTopic
+from monitor.partition import Flags, Partition, Shared
+from monitor.ports import Appender, Log, TopicInfo
+
+_REBUILD_CHUNK = 5_000
+_WAIT_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The two source topics as they are now."""
+
+    predictions: TopicInfo
+    labels: TopicInfo | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Topic names, predictions first."""
+        return (self.predictions.name,) if self.labels is None else (self.predictions.name, self.labels.name)
+
+
+def source_topics(log: Log, config: Config) -> Sources:
+    """Look the source topics up. Raises LedgerError when one is missing or their partition counts differ."""
+    predictions = _topic(log, config.streams.predictions.topic)
+    labels = _topic(log, config.streams.labels.topic) if config.streams.labels else None
+    if labels is not None and labels.partitions != predictions.partitions:
+        raise LedgerError(
+            f"topic {predictions.name!r} has {predictions.partitions} partitions and {labels.name!r} has "
+            f"{labels.partitions}, so a label is not in the partition of its prediction",
+            "Give both the same number of partitions and key both by the id; `driftline check --live` looks closer.",
+        )
+    return Sources(predictions, labels)
+
+
+def _topic(log: Log, name: str) -> TopicInfo:
+    info = log.topic(name)
+    if info is None:
+        raise LedgerError(f"there is no topic {name!r}", "Create it, or correct `streams` in the configuration.")
+    return info
+
+
+class Task:
+    """One owned partition."""
+
+    def __init__(self, log: Log, appender: Appender, config: Config, shared: Shared, sources: Sources, n: int) -> None:
+        self.partition = n
+        self._log, self._config, self._shared, self._sources = log, config, shared, sources
+        follower = follow_from_start(log, config.topics().ledger, n)
+        self.writer = LedgerWriter(log, appender, follower, secrets.token_hex(8))
+        self.engine: Partition
+        self.flags = Flags()
+        self.rebuilt_rows = 0
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    def open(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Everything up to going live. `progress` is told rows done and rows to do of the rebuild.
+
+        Raises LostOwnership when another process fenced us off meanwhile, LedgerError when the ledger is not about
+        these topics, OffsetLost when records that the rebuild needs are gone.
+        """
+        follower = self.writer.follower
+        follower.catch_up(self._log, self._log.end_offsets(follower.topic)[self.partition])
+        if follower.state.genesis is None:
+            self._begin()
+        self._recognise()
+        self.writer.fence()
+        self._rebuild(progress)
+
+    def _begin(self) -> None:
+        starts = [self._log.begin_offsets(name)[self.partition] for name in self._sources.names]
+        predictions, labels = self._sources.predictions, self._sources.labels
+        genesis = Genesis(
+            format=FORMAT,
+            cluster_id=self._log.cluster_id(),
+            partition=self.partition,
+            predictions=SourceTopic(predictions.name, predictions.topic_id, predictions.partitions),
+            labels=SourceTopic(labels.name, labels.topic_id, labels.partitions) if labels else None,
+            prediction_start=starts[0],
+            label_start=starts[1] if labels else 0,
+            config=self._shared.plan.config_digest,
+        )
+        self.writer.offer(genesis)  # if another genesis came first it counts, and is checked like any other
+
+    def _recognise(self) -> None:
+        genesis = self.writer.follower.state.genesis
+        assert genesis is not None
+        where = f"the ledger of namespace {self._config.namespace!r}, partition {self.partition},"
+        cluster = self._log.cluster_id()
+        if genesis.cluster_id != cluster:
+            raise LedgerError(
+                f"{where} was begun on cluster {genesis.cluster_id}, this is cluster {cluster}",
+                "Point the configuration at the cluster it belongs to, or choose another `namespace`.",
+            )
+        for then, now in ((genesis.predictions, self._sources.predictions), (genesis.labels, self._sources.labels)):
+            if (then is None) != (now is None):
+                raise LedgerError(f"{where} was begun with labels in one and none in the other", "Choose another `namespace`.")
+            if then is None or now is None:
+                continue
+            if (then.name, then.topic_id) != (now.name, now.topic_id):
+                raise LedgerError(
+                    f"{where} is about topic {then.name!r} with id {then.topic_id}, the topic {now.name!r} now has id "
+                    f"{now.topic_id}: it was deleted and made again, or another one is configured",
+                    "Offsets of the old topic mean nothing in the new one. Choose another `namespace`.",
+                )
+            if then.partitions != now.partitions:
+                raise LedgerError(
+                    f"{where} was begun when topic {then.name!r} had {then.partitions} partitions, it has "
+                    f"{now.partitions} now: keys have moved, so labels would miss their predictions",
+                    "Choose another `namespace`; it starts from what both topics still hold.",
+                )
+        commit = self.writer.follower.state.commit
+        digest = commit.config if commit else genesis.config
+        if digest != self._shared.plan.config_digest:
+            raise LedgerError(
+                f"{where} counts under configuration {digest[:19]}, this one is {self._shared.plan.config_digest[:19]}: "
+                "what a row means (streams, time, models, windows or a reference) was changed",
+                "Rules, labels and sinks may change freely; for anything else choose another `namespace`.",
+            )
+
+    def _rebuild(self, progress: Callable[[int, int], None] | None) -> None:
+        state = self.writer.follower.state
+        commit = state.commit
+        if commit is None:
+            begun = ((state.next_prediction, ClockState()), (state.next_label, ClockState()))
+            self.engine = Partition(self._shared, self.partition, *begun)
+            self._check_held(state.next_prediction, state.next_label)
+            return
+        floors = (commit.prediction_floor, commit.label_floor)
+        starts = [(floor.offset, floor.clock.state()) for floor in floors]
+        self.engine = Partition(self._shared, self.partition, starts[0], starts[1])
+        if commit.ended:
+            self._skip_rebuild()
+            return
+        self._check_held(floors[0].offset, floors[1].offset)
+        ends = (commit.predictions[1], commit.labels[1])
+        total = sum(end - floor.offset for end, floor in zip(ends, floors, strict=True))
+        for stream, feed in enumerate((self.engine.feed_predictions, self.engine.feed_labels)):
+            if stream < len(self._sources.names):
+                self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)
+        self.engine.resume(commit, (state.next_prediction, state.next_label))
+
+    def _skip_rebuild(self) -> None:
+        self.flags = Flags(ended=True)
+
+    def _check_held(self, *wanted: int) -> None:
+        for name, offset in zip(self._sources.names, wanted, strict=False):
+            begin, end = self._log.begin_offsets(name)[self.partition], self._log.end_offsets(name)[self.partition]
+            if not begin <= offset <= end:
+                raise OffsetLost(name, self.partition, offset, begin, end)
+
+    def _refeed(
+        self,
+        stream: int,
+        start: int,
+        end: int,
+        feed: Callable[[RecordBatch], Sequence[Rejected]],
+        total: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        if start >= end:
+            return
+        decoder = self._shared.predictions if stream == 0 else self._shared.labels
+        assert decoder is not None
+        reader = self._log.reader(keys=decoder.needs_keys, headers=decoder.needs_headers)
+        name = self._sources.names[stream]
+        try:
+            reader.assign({(name, self.partition): start})
+            position = start
+            while position < end:
+                for batch in reader.poll(min(_REBUILD_CHUNK, end - position), _WAIT_MS):
+                    part = before(batch, end)
+                    if len(part):
+                        feed(part)
+                    self.rebuilt_rows += len(part)
+                    position = batch.next_offset
+                    if progress is not None:
+                        progress(self.rebuilt_rows, total)
+            self.engine.skip_to(stream, end)
+        finally:
+            reader.close()
+
+    # -- living --------------------------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end of input is recorded: nothing more will be read."""
+        return self.writer.follower.state.ended
+
+    def commit(self, flags: Flags) -> None:
+        """Append what was fed since the last commit. Raises LostOwnership or UnknownOutcome; then drop the task."""
+        self.writer.append(self.engine.commit(self.writer.chain, flags))
+        self.flags = flags
+
+
+def before(batch: RecordBatch, end: int) -> RecordBatch:
+    """The records of a batch below offset `end`."""
+    if batch.next_offset <= end:
+        return batch
+    n = int(np.searchsorted(batch.offsets, end))
+    return RecordBatch(
+        topic=batch.topic,
+        partition=batch.partition,
+        offsets=batch.offsets[:n],
+        timestamps_ms=batch.timestamps_ms[:n],
+        values=batch.values[:n],
+        next_offset=end,
+        keys=batch.keys[:n] if batch.keys is not None else None,
+        headers=batch.headers[:n] if batch.headers is not None else None,
+    )

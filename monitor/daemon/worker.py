@@ -1,0 +1,357 @@
+"""The worker: one process's share of the work, in one loop.
+
+    leases -> open and drop tasks -> read -> feed -> commit -> evaluate -> tell
+
+Everything happens in this loop, one thing at a time: no locks, and a crash at any point leaves only what the logs hold.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from monitor.coding import Coder
+from monitor.config.types import Config
+from monitor.daemon.dead_letter_office import DeadLetterOffice
+from monitor.daemon.intake import Intake
+from monitor.daemon.judge import Judge
+from monitor.daemon.tail import follow_from_start
+from monitor.daemon.task import Sources, Task, source_topics
+from monitor.daemon.writer import LostOwnership
+from monitor.errors import LedgerError, UnknownOutcome
+from monitor.evaluator import TickOutput
+from monitor.groups import Groups
+from monitor.ingest.decode_labels import LabelDecoder
+from monitor.ingest.decode_predictions import PredictionDecoder
+from monitor.partition import Flags, Shared
+from monitor.plan import Plan
+from monitor.ports import Appender, Leases, Log, TopicSpec, WallClock
+
+_log = logging.getLogger("driftline.worker")
+
+COMMIT_CELLS = 60_000
+"""A commit is made before it carries more: about half a megabyte, well under the broker's limit of 8 MiB."""
+LEASE_EVERY_MS = 200
+SETTLED_EVERY_MS = 500
+COLLECT_EVERY_MS = 5_000
+REOPEN_AFTER_MS = 200
+ALERTS_KEPT_MS = 30 * 86_400_000
+IDLE_WAIT_MS = 20
+
+
+@dataclass(slots=True)
+class WorkerOptions:
+    """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop."""
+
+    until_end: bool = False
+
+
+@dataclass(slots=True)
+class _Timers:
+    lease: int = 0
+    commit: int = 0
+    settled: int = 0
+    collect: int = 0
+
+
+class Worker:
+    """One process of a namespace. `stop` may be called from a signal handler: it only sets a flag."""
+
+    def __init__(
+        self,
+        log: Log,
+        config: Config,
+        plan: Plan,
+        clock: WallClock,
+        options: WorkerOptions,
+        observe: Callable[[TickOutput], None] | None = None,
+        tell: Callable[[Worker], None] | None = None,
+    ) -> None:
+        """`observe` sees every closed tick of the evaluator, `tell` is called once a loop (it decides how often to act)."""
+        self.log, self.config, self.plan, self.clock, self.options = log, config, plan, clock, options
+        self._observe, self._tell = observe, tell or (lambda _: None)
+        self.topics = config.topics()
+        self.tasks: dict[int, Task] = {}
+        self.judge: Judge | None = None
+        self.shared = make_shared(config, plan)
+        self.sources: Sources
+        self.commits = 0
+        self.lost = 0
+        self.heartbeat_ms = clock.monotonic_ms()
+        self.dead_letters: DeadLetterOffice
+        self.full: frozenset[int] = frozenset()
+        self._stopping = False
+        self._timers = _Timers()
+        self._reopen_at: dict[int, int] = {}
+        self._last_record_ms: dict[int, int] = {}
+        self._finish: list[list[int]] = []
+
+    def stop(self) -> None:
+        """Ask the loop to finish what is in hand and return."""
+        self._stopping = True
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run until stopped, or until everything is settled. Raises LedgerError, OffsetLost or LogError."""
+        gc.disable()  # the columns hold no cycles; a collection per chunk would cost a third of the throughput
+        self._start()
+        try:
+            while not self._stopping and not self._done():
+                self._loop()
+            self._commit_all(force=True)
+        finally:
+            self._close()
+            gc.enable()
+
+    def _start(self) -> None:
+        self.sources = source_topics(self.log, self.config)
+        self.ensure_topics()
+        self._appender: Appender = self.log.appender()
+        self.dead_letters = DeadLetterOffice(self.log, self._appender, self.config)
+        shared = self.shared
+        wants = [(shared.predictions.needs_keys, shared.predictions.needs_headers)]
+        if shared.labels is not None:
+            wants.append((shared.labels.needs_keys, shared.labels.needs_headers))
+        if self.config.dead_letters.enabled and self.config.dead_letters.payload:
+            wants = [(True, True)] * len(wants) if self.dead_letters.needs_originals else wants
+        align = self.plan.join.bounds.horizon_ms // 8
+        self._intake = Intake(self.log, self.sources.names, tuple(wants), align)
+        self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
+        self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
+        self._finish = [self.log.end_offsets(name) for name in self.sources.names]
+
+    def ensure_topics(self) -> None:
+        """Create the internal topics that do not exist."""
+        n, topics = self.sources.predictions.partitions, self.topics
+        for spec in (
+            TopicSpec(topics.ledger, n),
+            TopicSpec(topics.evals, 1),
+            TopicSpec(topics.tasks, n),
+            TopicSpec(topics.windows, n, compacted=True),
+            TopicSpec(topics.alerts, 1, retention_ms=ALERTS_KEPT_MS),
+            TopicSpec(topics.alerts_state, 1, compacted=True),
+            TopicSpec(topics.configs, 1, compacted=True),
+        ):
+            self.log.ensure(spec)
+
+    def _loop(self) -> None:
+        now = self.heartbeat_ms = self.clock.monotonic_ms()
+        if now >= self._timers.lease:
+            self._timers.lease = now + LEASE_EVERY_MS
+            self._follow_leases(now)
+        engines = {p: task.engine for p, task in self.tasks.items() if not task.ended}
+        for stream, batch in self._intake.poll(engines, IDLE_WAIT_MS):
+            task = self.tasks.get(batch.partition)
+            if task is None or task.ended:
+                continue
+            self._last_record_ms[batch.partition] = now
+            feed = task.engine.feed_labels if stream else task.engine.feed_predictions
+            self.dead_letters.take(batch, feed(batch))
+        self._hold_full()
+        self._commit_all()
+        if self.judge is not None:
+            self._evaluate()
+        if now >= self._timers.collect:
+            self._timers.collect = now + COLLECT_EVERY_MS
+            gc.collect()
+        self._tell(self)
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def _follow_leases(self, now: int) -> None:
+        held = self._task_leases.poll(0)
+        gone = [p for p in self.tasks if p not in held]
+        for partition in gone:
+            _log.info("partition %d: released", partition)
+            self._drop(partition)
+        opened = False
+        for partition in sorted(held - self.tasks.keys()):
+            if self._reopen_at.get(partition, 0) <= now and not self._stopping:
+                opened = self._open(partition) or opened
+        if gone or opened:
+            self._intake.assign({p: task.engine for p, task in self.tasks.items() if not task.ended})
+        self._follow_judge_lease()
+
+    def _follow_judge_lease(self) -> None:
+        held = 0 in self._judge_leases.poll(0)
+        if held and self.judge is None and not self._stopping:
+            judge = Judge(self.log, self._appender, self.config, self.plan, len(self._finish[0]), self._observe)
+            try:
+                judge.open(lambda done, total: self._keep_leases())
+            except (LostOwnership, UnknownOutcome) as error:
+                _log.warning("evaluator: %s", error)
+                judge.close()
+                self._fresh_appender()
+                return
+            self.judge = judge
+            _log.info("evaluator: open, epoch %d", judge.writer.follower.state.epoch)
+        elif not held and self.judge is not None:
+            _log.info("evaluator: released")
+            self.judge.close()
+            self.judge = None
+
+    def _open(self, partition: int) -> bool:
+        task = Task(self.log, self._appender, self.config, self.shared, self.sources, partition)
+        try:
+            task.open(lambda done, total: self._keep_leases())
+        except (LostOwnership, UnknownOutcome) as error:
+            _log.warning("partition %d: %s", partition, error)
+            self.lost += 1
+            self._reopen_at[partition] = self.clock.monotonic_ms() + REOPEN_AFTER_MS
+            if isinstance(error, UnknownOutcome):
+                self._fresh_appender()
+            return False
+        self.tasks[partition] = task
+        self._last_record_ms[partition] = self.clock.monotonic_ms()
+        _log.info(
+            "partition %d: open, epoch %d, %d records read again", partition, task.writer.chain.epoch, task.rebuilt_rows
+        )
+        return True
+
+    def _keep_leases(self) -> None:
+        """A long opening must not cost the leases that are held."""
+        now = self.heartbeat_ms = self.clock.monotonic_ms()
+        if now >= self._timers.lease:
+            self._timers.lease = now + LEASE_EVERY_MS
+            self._task_leases.poll(0)
+            self._judge_leases.poll(0)
+
+    def _drop(self, partition: int) -> None:
+        self.tasks.pop(partition, None)
+        self.dead_letters.forget(partition)
+
+    def _fresh_appender(self) -> None:
+        """After an unknown outcome the producer is dropped, and with it every task and evaluator that appended by it."""
+        self._appender.close()
+        self._appender = self.log.appender()
+        self.dead_letters.use(self._appender)
+        for partition in list(self.tasks):
+            self._drop(partition)
+        if self.judge is not None:
+            self.judge.close()
+            self.judge = None
+        self._intake.assign({})
+
+    # -- commits -------------------------------------------------------------------------------------------------
+
+    def _hold_full(self) -> None:
+        full = frozenset(p for p, task in self.tasks.items() if not task.ended and task.engine.full)
+        if full != self.full:
+            for partition in sorted(full - self.full):
+                limit = self.plan.join.max_rows
+                _log.error(
+                    "partition %d: the join holds %d rows, the limit state.max_rows; predictions wait. Raise the limit, "
+                    "shorten the horizon or add partitions.",
+                    partition,
+                    limit,
+                )
+            self.full = full
+            self._intake.pause(full)
+
+    def _commit_all(self, force: bool = False) -> None:
+        now = self.clock.monotonic_ms()
+        due = force or now >= self._timers.commit
+        if due:
+            self._timers.commit = now + self.config.state.commit_interval_ms
+        try:
+            for partition, task in list(self.tasks.items()):
+                if not task.ended:
+                    self._commit_one(partition, task, due, now)
+        except LostOwnership as error:
+            _log.warning("%s", error)
+            self.lost += 1
+            self._drop(error.partition)
+            self._reopen_at[error.partition] = now + REOPEN_AFTER_MS
+            self._intake.assign({p: task.engine for p, task in self.tasks.items() if not task.ended})
+        except UnknownOutcome as error:
+            _log.warning("%s", error)
+            self._fresh_appender()
+
+    def _commit_one(self, partition: int, task: Task, due: bool, now: int) -> None:
+        engine, state = task.engine, self.config.state
+        rows = engine.uncommitted_rows
+        if rows >= state.max_batch_rows or (rows and engine.commit_cells >= COMMIT_CELLS):
+            self._append(task, Flags(flooding=self.dead_letters.flooding(partition)))
+            return
+        if not due:
+            return
+        flags = Flags(
+            idle=not rows and self._idle(partition, task, now),
+            flooding=self.dead_letters.flooding(partition),
+            ended=self.options.until_end and self._at_finish(partition, task),
+        )
+        if rows or flags != task.flags:
+            self._append(task, flags)
+
+    def _append(self, task: Task, flags: Flags) -> None:
+        self.dead_letters.flush()
+        task.commit(flags)
+        self.commits += 1
+        conservation = task.engine.conservation()
+        if not conservation.holds:
+            raise LedgerError(
+                f"partition {task.partition}: records were lost or counted twice: {conservation.sentence()}",
+                "This is a bug in Driftline. Please report it with `driftline ledger audit`.",
+            )
+
+    def _idle(self, partition: int, task: Task, now: int) -> bool:
+        """A partition is idle when nothing came for long and both logs, asked now, hold nothing more."""
+        if now - self._last_record_ms[partition] < self.config.time.idle_after_ms:
+            return False
+        if task.flags.idle:
+            return True
+        ends = [self.log.end_offsets(name)[partition] for name in self.sources.names]
+        return all(next_ >= end for next_, end in zip(task.engine.next_offsets, ends, strict=False))
+
+    def _at_finish(self, partition: int, task: Task) -> bool:
+        ends = [offsets[partition] for offsets in self._finish]
+        return all(next_ >= end for next_, end in zip(task.engine.next_offsets, ends, strict=False))
+
+    # -- evaluation and the end ----------------------------------------------------------------------------------
+
+    def _evaluate(self) -> None:
+        assert self.judge is not None
+        try:
+            self.judge.step()
+        except LostOwnership as error:
+            _log.warning("%s", error)
+            self.judge.close()
+            self.judge = None
+        except UnknownOutcome as error:
+            _log.warning("%s", error)
+            self._fresh_appender()
+
+    def _done(self) -> bool:
+        """With `until_end`: everything is settled, by us or by another worker."""
+        if not self.options.until_end:
+            return False
+        if self.judge is not None:
+            return self.judge.settled
+        now = self.clock.monotonic_ms()
+        if now < self._timers.settled or not all(task.ended for task in self.tasks.values()):
+            return False
+        self._timers.settled = now + SETTLED_EVERY_MS
+        evals = follow_from_start(self.log, self.topics.evals, 0)
+        evals.catch_up(self.log, self.log.end_offsets(self.topics.evals)[0])
+        return evals.state.evaluation is not None and evals.state.evaluation.settled
+
+    def _close(self) -> None:
+        if self.judge is not None:
+            self.judge.close()
+        self._intake.close()
+        self._task_leases.close()
+        self._judge_leases.close()
+        self._appender.close()
+
+
+def make_shared(config: Config, plan: Plan) -> Shared:
+    """Decoders and interners for one process."""
+    time = config.time
+    predictions = PredictionDecoder(config.streams.predictions, config.models, config.unlisted_models, time.skew_ms)
+    labels = LabelDecoder(config.streams.labels, config.models, time.skew_ms) if config.streams.labels else None
+    groups = Groups()
+    coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
+    return Shared(plan, predictions, labels, groups, coder)

@@ -1,0 +1,167 @@
+"""Stage 2: commits of all partitions in, revisions of windows and alerts out. Pure.
+
+    ledger -> ticks -> windows -> rules -> alerts
+
+What is decided depends on the contents of the ledger alone, not on who was read first: a tick closes when the tick
+clocks of all partitions have passed it, and is then evaluated once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from monitor.alerts import cloudevents
+from monitor.alerts.book import RuleBook
+from monitor.alerts.decision import Decided
+from monitor.alerts.event import AlertEvent
+from monitor.alerts.state import AlertState
+from monitor.config.windows import Window
+from monitor.groups import Group
+from monitor.ingest.clocks import FOREVER, NEVER
+from monitor.ledger.records import Commit, Delta
+from monitor.plan import Plan
+from monitor.windows import payload
+from monitor.windows.engine import TickEngine
+from monitor.windows.store import Entry
+from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
+
+
+@dataclass(frozen=True, slots=True)
+class TickOutput:
+    """What one closed tick decided."""
+
+    kind: Kind
+    tick_ms: int
+    windows: Sequence[WindowView]
+    events: Sequence[AlertEvent]
+    decisions: Sequence[Decided]
+    vanished: Sequence[WindowKey] = ()
+    """Windows that became final with nothing left in them: their records are withdrawn."""
+
+
+@dataclass(slots=True)
+class PartitionClock:
+    """The clocks of a partition as its last commit gave them."""
+
+    prediction_ms: int = NEVER
+    label_ms: int = NEVER
+    idle: bool = False
+    stalled: bool = False
+    ended: bool = False
+
+
+class Evaluator:
+    """The evaluator's state: a function of the commits fed, in any interleaving of partitions, and of when `close` ran."""
+
+    def __init__(self, plan: Plan, windows: Sequence[Window], book: RuleBook, partitions: int) -> None:
+        self._plan, self._book = plan, book
+        self.clocks = [PartitionClock() for _ in range(partitions)]
+        self.engines = {Kind.INPUT: TickEngine(plan, windows, Kind.INPUT)}
+        if plan.has_labels:
+            self.engines[Kind.PERFORMANCE] = TickEngine(plan, windows, Kind.PERFORMANCE)
+        self.alerts = AlertState()
+        self.published = 0
+        self._chains = {kind: b"" for kind in Kind}
+
+    # -- input ---------------------------------------------------------------------------------------------------
+
+    def feed(self, partition: int, commit: Commit) -> None:
+        """Take an accepted commit of a partition; its contributions wait for their ticks."""
+        groups = [Group(g.model, g.version, tuple((d, v) for d, v in g.segments)) for g in commit.groups]
+        for kind, delta in ((Kind.INPUT, commit.inputs), (Kind.PERFORMANCE, commit.performance)):
+            if delta is not None and kind in self.engines:
+                self._feed(self.engines[kind], groups, delta)
+        clock = self.clocks[partition]
+        clock.prediction_ms = commit.prediction_clock.maximum_ms
+        clock.label_ms = commit.label_clock.maximum_ms
+        clock.idle, clock.stalled, clock.ended = commit.idle, commit.stalled, commit.ended
+
+    def _feed(self, engine: TickEngine, groups: Sequence[Group], delta: Delta) -> None:
+        group, pane, tick = delta.column("group"), delta.column("pane"), delta.column("tick")
+        length, cell, amount = delta.column("length"), delta.column("cell"), delta.column("amount")
+        start = 0
+        for g, p, t, n in zip(group.tolist(), pane.tolist(), tick.tolist(), length.tolist(), strict=True):
+            part = slice(start, start + n)
+            engine.add(t, Entry(groups[g], p * self._plan.pane_ms, cell[part], amount[part]))
+            start += n
+
+    # -- ticks ---------------------------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """Whether every partition recorded the end of its input."""
+        return all(clock.ended for clock in self.clocks)
+
+    def open_tick(self, kind: Kind) -> int | None:
+        """The first tick that may not close yet; None while no partition counts (all idle, or nothing was read)."""
+        heard = [c for c in self.clocks if not c.idle]
+        if not heard:
+            return None
+        clocks = [c.prediction_ms for c in heard]
+        if kind is Kind.PERFORMANCE:
+            clocks += [c.label_ms for c in heard]
+        slowest = min(clocks)
+        if slowest == NEVER:
+            return None
+        disorder = 0 if slowest >= FOREVER else self._plan.join.disorder_ms
+        return (slowest - disorder) // self._plan.join.tick_ms
+
+    def close(self) -> Iterator[TickOutput]:
+        """Close every tick that may close, each kind in order."""
+        for kind, engine in self.engines.items():
+            below = self.open_tick(kind)
+            if below is None:
+                continue
+            while (tick := engine.next_due(below)) is not None:
+                yield self._close(kind, engine, tick)
+            if below < FOREVER // self._plan.join.tick_ms:
+                engine.close_quietly(below)
+
+    def _close(self, kind: Kind, engine: TickEngine, tick: int) -> TickOutput:
+        closed = engine.close(tick)
+        size_ms = self._plan.join.tick_ms
+        tick_ms = (tick + 1) * size_ms
+        judged = [*closed.revised, *closed.ended]
+        step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
+        self.alerts = step.state
+        output = TickOutput(kind, tick_ms, closed.revised, step.events, step.decisions, closed.vanished)
+        self._chain(kind, output)
+        return output
+
+    def _chain(self, kind: Kind, output: TickOutput) -> None:
+        digest = hashlib.blake2b(self._chains[kind], digest_size=16)
+        for view in output.windows:
+            digest.update(payload.encode(view))
+        for key in output.vanished:
+            digest.update(payload.topic_key(key, kind))
+        for event in output.events:
+            digest.update(cloudevents.encode(event))
+        self._chains[kind] = digest.digest()
+        self.published += len(output.windows) + len(output.events)
+
+    @property
+    def digest(self) -> bytes:
+        """Chained digest of everything decided, one chain per kind, so that how the kinds interleaved does not matter."""
+        return b"".join(self._chains[kind] for kind in Kind)
+
+    def next_ticks(self) -> tuple[int, int]:
+        """First open tick of input and of performance windows, 0 before any closed."""
+        ticks = {kind: engine.next_tick or 0 for kind, engine in self.engines.items()}
+        return ticks[Kind.INPUT], ticks.get(Kind.PERFORMANCE, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    engines: dict[Kind, TickEngine]
+
+    def newest_mature(
+        self, series: SeriesKey, window: str, kind: Kind, predicate: Callable[[WindowView], bool]
+    ) -> WindowView | None:
+        engine = self.engines.get(kind)
+        return engine.newest_mature(series, window, predicate) if engine else None
+
+    def get(self, key: WindowKey, kind: Kind) -> WindowView | None:
+        engine = self.engines.get(kind)
+        return engine.get(key) if engine else None

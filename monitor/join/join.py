@@ -1,0 +1,445 @@
+"""The join: predictions and labels of one partition meet by id, in any order, each record counted once.
+
+Everything is done on batches of columns. What is rare (a correction, a better duplicate, a withdrawal, a key with a
+history) leaves the fast path for `revise`, which takes back what the key contributed and adds what it contributes now,
+both by `timeline.changes`. The result is a function of the two logs up to the offsets read: neither the cuts between
+batches nor the order in which the topics were read can be seen in it.
+
+Retention. A prediction is kept until neither a label (label finality clock past time + horizon) nor a record that
+could still revise such a label (prediction clock past time + horizon + skew) can come; a label as much longer as a
+prediction it belongs to may be kept. So what is kept can always be rebuilt from the records that are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.events import Bools, Float64s, Int64s, UInt64s
+from monitor.groups import Groups
+from monitor.ingest.clocks import NEVER
+from monitor.join import tables as t
+from monitor.join.index import Rows
+from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
+from monitor.join.revise import Reviser
+from monitor.join.settle import Settler
+from monitor.join.tables import LabelRows, PredictionRows
+from monitor.join.timeline import Absent, Bounds
+
+UInt32s = NDArray[np.uint32]
+UInt8s = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinParams:
+    """What decides the join. `settle_ms` is the grid on which outcomes are settled and rows dropped (memory, not
+    meaning). `absent` is (value, after_ms) of `labels.absent`. `max_rows` bounds predictions held."""
+
+    bounds: Bounds
+    disorder_ms: int
+    lateness_ms: int
+    tick_ms: int
+    settle_ms: int
+    max_rows: int
+    absent: tuple[float, int] | None = None
+
+
+class Sink(Protocol):
+    """Takes contributions to windows. `sign` is +1 or -1 per row; `ticks` are the ticks they become known in."""
+
+    def seen(
+        self, group: UInt32s, at_ms: Int64s, ticks: Int64s, score: Float64s, bins: UInt8s, sign: Int64s
+    ) -> None:
+        """Predictions as such: volume, features, scores."""
+
+    def labelled(
+        self,
+        group: UInt32s,
+        at_ms: Int64s,
+        ticks: Int64s,
+        score: Float64s,
+        predicted: UInt8s,
+        label: Float64s,
+        sign: Int64s,
+    ) -> None:
+        """Predictions with their label."""
+
+
+@dataclass(slots=True)
+class PredictionBatch:
+    """Predictions to be joined. `before_ms` is the running maximum of their log before each."""
+
+    ids: UInt64s
+    at_ms: Int64s
+    before_ms: Int64s
+    group: UInt32s
+    score: Float64s
+    predicted: UInt8s
+    bins: UInt8s
+    withdrawn: Bools
+
+
+@dataclass(slots=True)
+class LabelBatch:
+    """Labels to be joined; `value` NaN withdraws. `before_ms` as above."""
+
+    ids: UInt64s
+    at_ms: Int64s
+    before_ms: Int64s
+    value: Float64s
+
+
+class Join:
+    """The join state of one partition and the counters of its outcomes."""
+
+    def __init__(self, params: JoinParams, features: int, groups: Groups, sink: Sink) -> None:
+        self.params, self.groups, self.sink = params, groups, sink
+        self.predictions = PredictionRows(features)
+        self.labels = LabelRows()
+        self.prediction_outcomes = PredictionOutcomes()
+        self.label_outcomes = LabelOutcomes()
+        self.repeats: list[tuple[int, int]] = []
+        """(earliest, latest) event times of keys that came again with another time; drained by the floor keeper."""
+        # The tick of an absence is a function of the record alone, so it cannot depend on when somebody looked; and late
+        # enough (lateness and a settle step) that the finality clock has passed when the label tick clock reaches it.
+        self.absent: Absent | None = None
+        if params.absent is not None:
+            value, after_ms = params.absent
+            self.absent = Absent(value, after_ms + params.lateness_ms + params.settle_ms, params.tick_ms)
+        self._digest = 0
+        self._revise = Reviser(self)
+        self._settle = Settler(self)
+
+    # -- predictions ---------------------------------------------------------------------------------------------
+
+    def add_predictions(self, batch: PredictionBatch) -> None:
+        """Count each prediction once: late, duplicate, withdrawn, or a row that waits for its label."""
+        late = batch.at_ms < batch.before_ms - self.params.lateness_ms
+        self.prediction_outcomes.late += int(late.sum())
+        withdrawals = np.flatnonzero(batch.withdrawn & ~late)
+        regular = np.flatnonzero(~(late | batch.withdrawn))
+        if not withdrawals.size:
+            self._insert(batch, regular)
+            return
+        # A withdrawal is put between the others only where its id is among them; elsewhere order cannot matter.
+        mixed = np.isin(batch.ids[withdrawals, 0], batch.ids[regular, 0])
+        done = 0
+        for i in withdrawals[mixed].tolist():
+            upto = int(np.searchsorted(regular, i))
+            self._insert(batch, regular[done:upto])
+            self._revise.withdraw(batch, i)
+            done = upto
+        self._insert(batch, regular[done:])
+        for i in withdrawals[~mixed].tolist():
+            self._revise.withdraw(batch, i)
+
+    def _insert(self, batch: PredictionBatch, take: Int64s) -> None:
+        if not take.size:
+            return
+        table, params = self.predictions, self.params
+        rows = table.allocate(len(take))
+        at, before = batch.at_ms[take], batch.before_ms[take]
+        own_tick = at // params.tick_ms
+        ticks = np.maximum(at, before - params.disorder_ms) // params.tick_ms
+        table.ids[rows] = batch.ids[take]
+        table.fill(
+            rows, at, ticks - own_tick, batch.group[take], batch.score[take], batch.predicted[take], batch.bins[take]
+        )
+        table.flags[rows] = t.PENDING | t.LIVE
+        existing = self._link(rows, at, before)
+        fresh = rows[existing == 0]
+        self.prediction_outcomes.pending += len(fresh)
+        whole = len(fresh) == len(rows)
+        keep = slice(None) if whole else np.flatnonzero(existing == 0)
+        self._count_seen(fresh, at[keep], ticks[keep])
+        self._settle.notice(at[keep])
+        self._meet_labels(fresh, at[keep], ticks[keep])
+        if not whole:
+            again = np.flatnonzero(existing)
+            self._repeated(rows[again], existing[again], at[again], before[again] - params.lateness_ms)
+
+    def _link(self, rows: Rows, at: Int64s, before: Int64s) -> Rows:
+        """Hang rows into index and chains; returns per row the earlier row of the same key, 0 for a new key.
+
+        A key is remembered by its own topic's finality clock: an older row of the key is another prediction.
+        """
+        table = self.predictions
+        existing: Rows = np.zeros(len(rows), np.uint32)
+        heads = table.index.claim(table.ids, rows)
+        on = np.flatnonzero(heads != rows)
+        cursor = heads[on]
+        keys = self.groups.key_codes
+        oldest = before - self.params.lateness_ms
+        while on.size:
+            mine = rows[on]
+            same = (keys[table.group[cursor]] == keys[table.group[mine]]) & (table.at_ms(cursor) >= oldest[on])
+            existing[on[same]] = cursor[same]
+            tail = np.flatnonzero(~same & (table.next_row[cursor] == 0))
+            # Backwards, so that of several rows for one tail the earlier record is linked first.
+            table.next_row[cursor[tail][::-1]] = mine[tail][::-1]
+            following = table.next_row[cursor]
+            walk = np.flatnonzero(~same & (following != mine))
+            on, cursor = on[walk], following[walk]
+        return existing
+
+    def _count_seen(self, rows: Rows, at: Int64s, ticks: Int64s) -> None:
+        table = self.predictions
+        self._digest += self._weigh_predictions(rows)
+        self.sink.seen(
+            table.group[rows], at, ticks, table.score[rows], table.bins(rows), np.ones(len(rows), np.int64)
+        )
+
+    def _repeated(self, rows: Rows, existing: Rows, at: Int64s, oldest: Int64s) -> None:
+        """Records of a key that is already held: nearly always the same record again."""
+        table = self.predictions
+        theirs = table.at_ms(existing)
+        equal = (
+            (table.group[rows] == table.group[existing])
+            & ((table.score[rows] == table.score[existing]) | np.isnan(table.score[rows]))
+            & (table.predicted[rows] == table.predicted[existing])
+            & (table.bins(rows) == table.bins(existing)).all(axis=1)
+        )
+        plain = (table.flags[existing] & t.OUTCOME) != t.WITHDRAWN
+        loses = plain & ((at > theirs) | ((at == theirs) & equal))
+        if not loses.all():
+            # Where a key gets a better content, the rest of its records in this batch are taken one by one.
+            loses &= ~np.isin(existing, existing[~loses])
+        self.prediction_outcomes.duplicate += int(loses.sum())
+        if (at > theirs).any():
+            self.repeats.append((int(theirs.min()), int(at.max())))
+        unused = loses.copy()
+        for i in np.flatnonzero(~loses).tolist():
+            unused[i] = self._again(int(rows[i]), int(oldest[i]))
+        table.flags[rows[unused]] = 0
+        table.give_back(rows[unused])
+
+    def _again(self, row: int, oldest: int) -> bool:
+        """One record whose key was held when the batch began; True when it did not become a row."""
+        table, keys = self.predictions, self.groups.key_codes
+        tail = 0
+        for other in table.chain(int(table.head(table.ids[row : row + 1])[0])):
+            tail = other
+            one = np.array([other], np.uint32)
+            if keys[table.group[other]] == keys[table.group[row]] and int(table.at_ms(one)[0]) >= oldest:
+                self._revise.replace(other, row)
+                return True
+        fresh = np.array([row], np.uint32)
+        table.next_row[tail] = row
+        self.prediction_outcomes.pending += 1
+        at = table.at_ms(fresh)
+        ticks = at // self.params.tick_ms + table.ticks_late(fresh)
+        self._count_seen(fresh, at, ticks)
+        self._meet_labels(fresh, at, ticks)
+        return False
+
+    def _meet_labels(self, rows: Rows, at: Int64s, ticks: Int64s) -> None:
+        """New predictions whose label was read first."""
+        if not len(self.labels):
+            return
+        heads = self.labels.head(self.predictions.ids[rows])
+        met = np.flatnonzero(heads)
+        if not met.size:
+            return
+        several = self.labels.next_row[heads[met]] != 0
+        if self.absent is not None:
+            several |= self._absence_first(at[met], ticks[met], heads[met])
+        for i in met[several]:
+            self._revise.arrive(int(rows[i]))
+        met = met[~several]
+        self._pair(rows[met], at[met], ticks[met], heads[met])
+
+    # -- labels --------------------------------------------------------------------------------------------------
+
+    def add_labels(self, batch: LabelBatch) -> None:
+        """Count each label once: late, duplicate, waiting, or applied to every prediction of its id it is valid for."""
+        params, table = self.params, self.labels
+        late = batch.at_ms < batch.before_ms - params.lateness_ms
+        self.label_outcomes.late += int(late.sum())
+        take = np.flatnonzero(~late)
+        if not take.size:
+            return
+        rows = table.allocate(len(take))
+        at = batch.at_ms[take]
+        table.ids[rows] = batch.ids[take]
+        table.at_ms[rows] = at
+        table.value[rows] = batch.value[take]
+        table.known[rows] = np.maximum(at, batch.before_ms[take] - params.disorder_ms) // params.tick_ms
+        table.status[rows] = t.WAITING
+        heads = table.index.claim(table.ids, rows)
+        first = heads == rows
+        fresh = rows[first]
+        self.label_outcomes.waiting += len(fresh)
+        self._digest += self._weigh_labels(fresh)
+        self._meet_predictions(fresh)
+        if len(fresh) < len(rows):
+            self._revise.relabel(rows[~first], heads[~first])
+
+    def _meet_predictions(self, labels: Rows) -> None:
+        table = self.predictions
+        heads = table.head(self.labels.ids[labels])
+        on = np.flatnonzero(heads)
+        cursor, labels = heads[on], labels[on]
+        slow: dict[int, set[int]] = {}
+        while cursor.size:
+            at = table.at_ms(cursor)
+            ticks = at // self.params.tick_ms + table.ticks_late(cursor)
+            odd = (table.flags[cursor] & (t.ABSENT | t.SHADOWED)) != 0
+            if self.absent is not None:
+                odd |= self._absence_first(at, ticks, labels)
+            if odd.any():
+                for label, row in zip(labels[odd].tolist(), cursor[odd].tolist(), strict=True):
+                    slow.setdefault(label, set()).add(row)
+                plain = np.flatnonzero(~odd)
+                self._pair(cursor[plain], at[plain], ticks[plain], labels[plain])
+            else:
+                self._pair(cursor, at, ticks, labels)
+            cursor = table.next_row[cursor]
+            on = np.flatnonzero(cursor)
+            cursor, labels = cursor[on], labels[on]
+        for label, rows in slow.items():
+            self._revise.meet_odd(label, rows)
+
+    def _pair(self, rows: Rows, at: Int64s, ticks: Int64s, labels: Rows) -> None:
+        """Rows without a label meet the only label of their id."""
+        table, label = self.predictions, self.labels
+        delay = label.at_ms[labels] - at
+        bounds = self.params.bounds
+        valid = (delay >= -bounds.skew_ms) & (delay <= bounds.horizon_ms)
+        self.set_status(np.unique(labels[~valid & (label.status[labels] == t.WAITING)]), t.OUTSIDE)
+        value = label.value[labels]
+        null = np.isnan(value)
+        self.set_status(np.unique(labels[valid & null]), t.WITHDRAWING)
+        use = np.flatnonzero(valid & ~null)
+        if not use.size:
+            return
+        rows, labels = rows[use], labels[use]
+        self.set_status(np.unique(labels), t.APPLIED)
+        self.set_outcome(rows, t.MATCHED)
+        self.sink.labelled(
+            table.group[rows],
+            at[use],
+            np.maximum(ticks[use], label.known[labels]),
+            table.score[rows],
+            table.predicted[rows],
+            value[use],
+            np.ones(len(rows), np.int64),
+        )
+
+    # -- outcomes ------------------------------------------------------------------------------------------------
+
+    def set_outcome(self, rows: Rows, outcome: int) -> None:
+        """Move prediction rows (each named once) to an outcome; the counters follow."""
+        flags = self.predictions.flags[rows]
+        old = np.bincount(flags & t.OUTCOME, minlength=4).tolist()
+        counts = self.prediction_outcomes
+        counts.pending -= old[t.PENDING]
+        counts.matched -= old[t.MATCHED]
+        counts.expired -= old[t.EXPIRED]
+        counts.withdrawn -= old[t.WITHDRAWN]
+        name = ("pending", "matched", "expired", "withdrawn")[outcome]
+        setattr(counts, name, getattr(counts, name) + len(rows))
+        self.predictions.flags[rows] = (flags & ~np.uint8(t.OUTCOME)) | np.uint8(outcome)
+
+    def set_status(self, labels: Rows, status: int) -> None:
+        """Move label rows (each named once) to a status; the counters follow."""
+        if not len(labels):
+            return
+        names = ("waiting", "applied", "superseded", "outside", "withdrawal", "orphaned")
+        counts = self.label_outcomes
+        for name, n in zip(names, np.bincount(self.labels.status[labels], minlength=6).tolist(), strict=True):
+            setattr(counts, name, getattr(counts, name) - n)
+        setattr(counts, names[status], getattr(counts, names[status]) + len(labels))
+        self.labels.status[labels] = status
+
+    def settle(self, prediction_clock_ms: int, label_clock_ms: int) -> None:
+        """Settle outcomes and drop rows by the finality clocks that follow from the two running maxima."""
+        lateness = self.params.lateness_ms
+        if prediction_clock_ms != NEVER and label_clock_ms != NEVER:
+            self._settle.run(prediction_clock_ms - lateness, label_clock_ms - lateness)
+
+    def settle_absent(self, rows: Rows) -> None:
+        """Count the label that never came for pending rows: `labels.absent` says what that means."""
+        absent, table = self.absent, self.predictions
+        if absent is None or not rows.size:
+            return
+        # A row that has labels and is still pending had its label withdrawn: that is truth taken back, not absence.
+        odd = ((table.flags[rows] & t.SHADOWED) != 0) | (self.labels.head(table.ids[rows]) != 0)
+        for row in rows[odd].tolist():
+            self._revise.settle_absent(row)
+        rows = rows[~odd]
+        at = table.at_ms(rows)
+        known = at // self.params.tick_ms + table.ticks_late(rows)
+        table.flags[rows] |= t.ABSENT
+        self.sink.labelled(
+            table.group[rows],
+            at,
+            np.maximum(known, (at + absent.wait_ms) // absent.tick_ms),
+            table.score[rows],
+            table.predicted[rows],
+            np.full(len(rows), absent.value),
+            np.ones(len(rows), np.int64),
+        )
+
+    def _absence_first(self, at: Int64s, ticks: Int64s, labels: Rows) -> Bools:
+        """Whether the missing label of a row was known to be missing before the label was known."""
+        assert self.absent is not None
+        return (at + self.absent.wait_ms) // self.absent.tick_ms < np.maximum(ticks, self.labels.known[labels])
+
+    def overdue(self) -> None:
+        """A row went back to pending: look again at the next settling, whatever the clocks say."""
+        self._settle.overdue()
+
+    def dropped_below(self) -> tuple[int, int]:
+        """Event times below which no prediction, no label, is held any more."""
+        return self._settle.dropped_below()
+
+    # -- identity of the state -----------------------------------------------------------------------------------
+
+    @property
+    def digest(self) -> int:
+        """Order-free 64-bit digest of the rows held: equal logs give equal digests, however they were read."""
+        return self._digest & 0xFFFF_FFFF_FFFF_FFFF
+
+    def forget_predictions(self, rows: Rows) -> None:
+        """Drop prediction rows whose identity nobody needs any more."""
+        self._digest -= self._weigh_predictions(rows)
+        self._revise.forget(rows)
+        self.predictions.remove(rows)
+        self.predictions.flags[rows] = 0
+
+    def forget_labels(self, rows: Rows) -> None:
+        """Drop label rows whose identity nobody needs any more."""
+        self._digest -= self._weigh_labels(rows)
+        self.labels.remove(rows)
+
+    def reweigh(self, rows: Rows, sign: int) -> None:
+        """Add (1) or take out (-1) prediction rows whose content is about to change from the digest."""
+        self._digest += sign * self._weigh_predictions(rows)
+
+    def reweigh_labels(self, rows: Rows) -> None:
+        """Add label rows to the digest."""
+        self._digest += self._weigh_labels(rows)
+
+    def _weigh_predictions(self, rows: Rows) -> int:
+        table = self.predictions
+        word = table.ids[rows, 0] ^ (table.at_ms(rows).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+        word ^= self.groups.hashes[table.group[rows]] + table.score[rows].view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+        word += table.predicted[rows] + (table.ticks_late(rows) << 8).view(np.uint64)
+        return int(_mix(word).sum(dtype=np.uint64))
+
+    def _weigh_labels(self, rows: Rows) -> int:
+        table = self.labels
+        word = table.ids[rows, 1] ^ (table.at_ms[rows].view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+        value = np.where(np.isnan(table.value[rows]), -0.0, table.value[rows] + 0.0)
+        word ^= value.view(np.uint64) + table.known[rows].view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+        return int(_mix(word).sum(dtype=np.uint64))
+
+
+def _mix(word: UInt64s) -> UInt64s:
+    """The finaliser of SplitMix64: every bit of the word reaches every bit of the sum's terms."""
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))

@@ -1,0 +1,71 @@
+"""Where every record ended up: the terms of the conservation promise (P2), each counted where it happens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+
+@dataclass(slots=True)
+class PredictionOutcomes:
+    """Predictions read = the sum of all these. `pending` moves on to matched, expired or withdrawn."""
+
+    pending: int = 0
+    matched: int = 0
+    expired: int = 0
+    duplicate: int = 0
+    withdrawn: int = 0
+    late: int = 0
+    shed: int = 0
+    rejected: int = 0
+
+    def total(self) -> int:
+        """Every record accounted for."""
+        return sum(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(slots=True)
+class LabelOutcomes:
+    """Label records read = the sum of all these. `waiting` moves on to applied, outside, withdrawal or orphaned."""
+
+    waiting: int = 0
+    applied: int = 0
+    superseded: int = 0
+    outside: int = 0
+    withdrawal: int = 0
+    orphaned: int = 0
+    duplicate: int = 0
+    late: int = 0
+    rejected: int = 0
+
+    def total(self) -> int:
+        """Every record accounted for."""
+        return sum(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Conservation:
+    """Records read against records accounted for, per stream. Both differences are 0 or something is broken."""
+
+    predictions_read: int
+    predictions_accounted: int
+    labels_read: int
+    labels_accounted: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was lost or counted twice."""
+        return (
+            self.predictions_read == self.predictions_accounted and self.labels_read == self.labels_accounted
+        )
+
+    def sentence(self) -> str:
+        """The finding for people."""
+        return (
+            f"predictions: {self.predictions_read} read, {self.predictions_accounted} accounted for; "
+            f"labels: {self.labels_read} read, {self.labels_accounted} accounted for"
+        )
+
+
+def as_counts(outcomes: PredictionOutcomes | LabelOutcomes) -> dict[str, int]:
+    """The terms by name."""
+    return asdict(outcomes)

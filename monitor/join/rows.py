@@ -1,0 +1,128 @@
+"""Rows of packed columns, reached by id: what both sides of the join keep.
+
+A row is a number; its fields are that place in each column. Rows that share an id form a chain. Columns grow by a
+sixteenth at a time (`realloc` moves pages, not bytes), so the memory held follows the rows held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from monitor.events import Bools, UInt64s
+from monitor.join.index import FIRST_ROW, IdIndex, Rows
+
+_GROWTH_SHIFT = 4
+_SMALLEST = 256
+
+
+class ChainedRows:
+    """Packed rows with an id index and chains of equal ids. Subclasses name the other columns."""
+
+    def __init__(self, columns: Mapping[str, tuple[DTypeLike, int]]) -> None:
+        """`columns`: name -> (dtype, width); width 0 means one value a row, else a (rows, width) column."""
+        self.index = IdIndex()
+        self.ids: UInt64s = np.zeros((_SMALLEST, 2), np.uint64)
+        self.next_row: Rows = np.zeros(_SMALLEST, np.uint32)
+        self._columns: dict[str, NDArray[np.generic]] = {
+            name: np.zeros((_SMALLEST, width) if width else _SMALLEST, dtype)
+            for name, (dtype, width) in columns.items()
+        }
+        self._top = FIRST_ROW  # rows from here on were never used
+        self._free: list[Rows] = []
+        self._free_count = 0
+
+    def __len__(self) -> int:
+        return self._top - FIRST_ROW - self._free_count
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by columns, chains, index and the list of free rows."""
+        held = sum(column.nbytes for column in self._columns.values())
+        return held + self.ids.nbytes + self.next_row.nbytes + self.index.nbytes + 4 * self._free_count
+
+    def used(self) -> Rows:
+        """Every row in use, ascending."""
+        alive = np.ones(self._top, np.bool_)
+        alive[:FIRST_ROW] = False
+        for rows in self._free:
+            alive[rows] = False
+        return np.flatnonzero(alive).astype(np.uint32)
+
+    @property
+    def top(self) -> int:
+        """Rows 2 .. top-1 were used at some time; freed ones among them hold a zero id."""
+        return self._top
+
+    def allocate(self, n: int) -> Rows:
+        """`n` rows to be filled by the caller; freed rows first."""
+        taken: list[Rows] = []
+        missing = n
+        while missing and self._free:
+            rows = self._free.pop()
+            if len(rows) > missing:
+                self._free.append(rows[missing:])
+                rows = rows[:missing]
+            taken.append(rows)
+            missing -= len(rows)
+            self._free_count -= len(rows)
+        if missing:
+            self._grow(self._top + missing)
+            taken.append(np.arange(self._top, self._top + missing, dtype=np.uint32))
+            self._top += missing
+        return taken[0] if len(taken) == 1 else np.concatenate(taken)
+
+    def give_back(self, rows: Rows) -> None:
+        """Free rows that were allocated and never linked."""
+        if len(rows):
+            self.ids[rows] = 0
+            self._free.append(rows)
+            self._free_count += len(rows)
+
+    def head(self, ids: UInt64s) -> Rows:
+        """First row of each id's chain, 0 where the id is not held."""
+        return self.index.find(self.ids, ids)
+
+    def chain(self, head: int) -> Iterator[int]:
+        """The rows of one chain."""
+        while head:
+            yield head
+            head = int(self.next_row[head])
+
+    def remove(self, rows: Rows) -> None:
+        """Unlink and free rows. They must be in use, each named once."""
+        if not len(rows):
+            return
+        dead: Bools = np.zeros(self._top, np.bool_)
+        dead[rows] = True
+        heads = np.unique(self.head(self.ids[rows]))
+        ids = self.ids[heads]
+        cursor, last, first = heads.copy(), np.zeros_like(heads), np.zeros_like(heads)
+        while cursor.any():
+            alive = (cursor != 0) & ~dead[cursor]
+            linked = np.flatnonzero(alive & (last != 0))
+            self.next_row[last[linked]] = cursor[linked]
+            fresh = np.flatnonzero(alive & (last == 0))
+            first[fresh] = cursor[fresh]
+            following = self.next_row[cursor]
+            last[alive] = cursor[alive]
+            cursor = np.where(cursor != 0, following, 0).astype(np.uint32)
+        self.next_row[last[last != 0]] = 0
+        moved = np.flatnonzero(first != heads)
+        self.index.replace(self.ids, ids[moved], heads[moved], first[moved])
+        self.next_row[rows] = 0
+        self.give_back(rows)
+
+    def _grow(self, rows: int) -> None:
+        capacity = len(self.next_row)
+        if rows <= capacity:
+            return
+        while capacity < rows:
+            capacity += max(_SMALLEST, capacity >> _GROWTH_SHIFT)
+        # refcheck off: no view of a column outlives the call that took it, and a copy would double the peak.
+        self.ids.resize((capacity, 2), refcheck=False)
+        self.next_row.resize(capacity, refcheck=False)
+        for column in self._columns.values():
+            column.resize((capacity, *column.shape[1:]), refcheck=False)

@@ -1,0 +1,114 @@
+"""The two sides of the join as packed rows: predictions and labels.
+
+A prediction takes 46 bytes plus one per watched feature plus its share of the index (5.3 to 8 bytes): id 16, event
+time 6, score 8, group 4, ticks it was known late 2, flags 1, predicted class 1 (or, for tasks whose prediction is a
+number, the score column), chain 4.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.events import Float64s, Int64s
+from monitor.join.index import Rows
+from monitor.join.rows import ChainedRows
+
+# Flags of a prediction row. The low two bits are its outcome.
+PENDING, MATCHED, EXPIRED, WITHDRAWN = range(4)
+OUTCOME = 0b11
+ABSENT = 0b100  # settled by `labels.absent`: counted in its window until a label comes
+SHADOWED = 0b1000  # the key has a history: see revise.Reviser
+CANCELLED_FIRST = 0b1_0000  # a withdrawal whose prediction has not been read
+LIVE = 0b1000_0000  # the row is in use
+
+# Status of a label row.
+WAITING, APPLIED, SUPERSEDED, OUTSIDE, WITHDRAWING, ORPHANED = range(6)
+
+_LATE_MAX = 0xFFFF
+
+
+class PredictionRows(ChainedRows):
+    """Predictions whose label may still come, or whose duplicate may."""
+
+    def __init__(self, features: int) -> None:
+        columns: dict[str, tuple[type[np.generic], int]] = {
+            "at_low": (np.uint32, 0),
+            "at_high": (np.uint16, 0),
+            "score": (np.float64, 0),
+            "group": (np.uint32, 0),
+            "late": (np.uint16, 0),
+            "flags": (np.uint8, 0),
+            "predicted": (np.uint8, 0),
+        }
+        if features:
+            columns["bins"] = (np.uint8, features)
+        super().__init__(columns)
+        self.features = features
+        self._very_late: dict[int, int] = {}
+        self.flags = cast(NDArray[np.uint8], self._columns["flags"])
+        self.score = cast(Float64s, self._columns["score"])
+        self.group = cast(NDArray[np.uint32], self._columns["group"])
+        self.predicted = cast(NDArray[np.uint8], self._columns["predicted"])
+        self._at_low = cast(NDArray[np.uint32], self._columns["at_low"])
+        self._at_high = cast(NDArray[np.uint16], self._columns["at_high"])
+        self._late = cast(NDArray[np.uint16], self._columns["late"])
+        self._bins = cast(NDArray[np.uint8], self._columns["bins"]) if features else None
+
+    def at_ms(self, rows: Rows | slice) -> Int64s:
+        """Event time of rows."""
+        return self._at_low[rows].astype(np.int64) | (self._at_high[rows].astype(np.int64) << 32)
+
+    def bins(self, rows: Rows) -> NDArray[np.uint8]:
+        """Bin of every watched feature, shape (n, features)."""
+        if self._bins is None:
+            return np.zeros((len(rows), 0), np.uint8)
+        return self._bins[rows]
+
+    def ticks_late(self, rows: Rows) -> Int64s:
+        """Ticks between a row's own tick and the one it was known in."""
+        late = self._late[rows].astype(np.int64)
+        if self._very_late:
+            for i in np.flatnonzero(late == _LATE_MAX):
+                late[i] = self._very_late[int(rows[i])]
+        return late
+
+    def fill(
+        self,
+        rows: Rows,
+        at_ms: Int64s,
+        ticks_late: Int64s,
+        group: NDArray[np.uint32],
+        score: Float64s,
+        predicted: NDArray[np.uint8],
+        bins: NDArray[np.uint8],
+    ) -> None:
+        """Write the contents of rows (their ids and flags are the caller's)."""
+        self._at_low[rows] = (at_ms & 0xFFFFFFFF).astype(np.uint32)
+        self._at_high[rows] = (at_ms >> 32).astype(np.uint16)
+        self.group[rows] = group
+        self.score[rows] = score
+        self.predicted[rows] = predicted
+        if self._bins is not None:
+            self._bins[rows] = bins
+        if self._very_late:
+            for row in rows.tolist():
+                self._very_late.pop(row, None)
+        self._late[rows] = np.minimum(ticks_late, _LATE_MAX).astype(np.uint16)
+        for i in np.flatnonzero(ticks_late >= _LATE_MAX):
+            self._very_late[int(rows[i])] = int(ticks_late[i])
+
+
+class LabelRows(ChainedRows):
+    """Labels that wait for their prediction, or that a prediction may still meet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"at_ms": (np.int64, 0), "value": (np.float64, 0), "known": (np.int64, 0), "status": (np.uint8, 0)}
+        )
+        self.at_ms = cast(Int64s, self._columns["at_ms"])
+        self.value = cast(Float64s, self._columns["value"])
+        self.known = cast(Int64s, self._columns["known"])  # tick
+        self.status = cast(NDArray[np.uint8], self._columns["status"])

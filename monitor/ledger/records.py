@@ -1,0 +1,209 @@
+"""The records of the ledger and of `evals`, and their codec.
+
+One record is one append. They are MessagePack maps with short keys, a `kind` tag and a format version; arrays of
+integers are little-endian bytes in the narrowest width that holds them. Newer code reads older versions; older code
+refuses newer ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from monitor.errors import LedgerError
+from monitor.events import Int64s
+from monitor.ingest.clocks import ClockState
+
+FORMAT = 1
+"""Version of every durable record in this file."""
+
+_WIDTHS = (np.int8, np.int16, np.int32, np.int64)
+
+
+class SourceTopic(msgspec.Struct, frozen=True):
+    """A source topic as it was when the ledger began."""
+
+    name: str
+    topic_id: str
+    partitions: int
+
+
+class Genesis(msgspec.Struct, frozen=True, tag="genesis", tag_field="kind"):
+    """The first record of a ledger partition: what it is about. The first one counts."""
+
+    format: int
+    cluster_id: str
+    partition: int
+    predictions: SourceTopic
+    labels: SourceTopic | None
+    prediction_start: int
+    label_start: int
+    config: str  # digest
+
+
+class Fence(msgspec.Struct, frozen=True, tag="fence", tag_field="kind"):
+    """A new owner. Counts iff `epoch` is greater than the current one. `owner` is drawn at random per opening."""
+
+    format: int
+    epoch: int
+    owner: str
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """A partition clock: the running maximum, and the records too far ahead of it as (time, id) pairs."""
+
+    maximum_ms: int
+    ahead: tuple[tuple[int, int], ...] = ()
+
+    @staticmethod
+    def of(state: ClockState) -> Clock:
+        """From the engine's value."""
+        return Clock(state.maximum_ms, state.ahead)
+
+    def state(self) -> ClockState:
+        """To the engine's value."""
+        return ClockState(self.maximum_ms, tuple(tuple(pair) for pair in self.ahead))  # type: ignore[misc]
+
+
+class Floor(msgspec.Struct, frozen=True):
+    """Where a rebuild of one stream starts: the first offset still needed and the clock before it."""
+
+    offset: int
+    clock: Clock
+
+
+class GroupName(msgspec.Struct, frozen=True, array_like=True):
+    """A group as text: model, version, (dimension, value) pairs."""
+
+    model: str
+    version: str
+    segments: tuple[tuple[str, str], ...]
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """What a commit adds to the windows, one kind of vector: `summary.Sums` with codes into the commit's groups."""
+
+    group: bytes
+    pane: bytes
+    tick: bytes
+    length: bytes
+    cell: bytes
+    amount: bytes
+
+    def column(self, name: str) -> Int64s:
+        """One column as int64."""
+        return unpack(getattr(self, name))
+
+
+class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
+    """One micro-batch. Counts iff epoch and owner match, `sequence` is the next and both ranges start where the last
+    ended. Ranges are half-open offsets of the source partition."""
+
+    format: int
+    epoch: int
+    owner: str
+    sequence: int
+    previous: bytes  # digest of the last accepted record
+    predictions: tuple[int, int]
+    labels: tuple[int, int]
+    prediction_clock: Clock
+    label_clock: Clock
+    prediction_floor: Floor
+    label_floor: Floor
+    config: str
+    prediction_outcomes: dict[str, int]  # totals since genesis
+    label_outcomes: dict[str, int]
+    records: tuple[int, int]  # records read since genesis: predictions, labels
+    held: tuple[int, int]  # rows of join state: predictions, labels
+    state: int  # digest of the join state
+    groups: tuple[GroupName, ...]
+    inputs: Delta | None
+    performance: Delta | None
+    idle: bool = False
+    stalled: bool = False  # the label feed, a recorded decision of the owner
+    flooding: bool = False  # dead letters are cut to pointers, likewise
+    ended: bool = False
+
+
+class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
+    """An operator's decision: records that left the log before they were read count as lost."""
+
+    format: int
+    stream: str  # "predictions" or "labels"
+    lost: tuple[int, int]
+    who: str
+    why: str
+    previous: bytes
+
+
+class EvalCommit(msgspec.Struct, frozen=True, tag="eval", tag_field="kind"):
+    """What the evaluator consumed and decided: the same rule as Commit, on the one partition of `evals`."""
+
+    format: int
+    epoch: int
+    owner: str
+    sequence: int
+    previous: bytes
+    ledger: tuple[int, ...]  # next ledger offset per partition
+    input_tick: int  # ticks below are closed
+    performance_tick: int
+    published: int  # records decided on since genesis
+    digest: bytes  # chained digest of every canonical payload since genesis
+    config: str
+    settled: bool = False  # the end of input was reached and everything is settled
+
+
+Record = Genesis | Fence | Commit | Gap | EvalCommit
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """Bytes of a record."""
+    return _encoder.encode(record)
+
+
+def decode(raw: bytes, where: str) -> Record:
+    """The record in `raw`; `where` names it in errors.
+
+    Raises LedgerError for bytes that are no record, or of a newer format than this code writes.
+    """
+    try:
+        version = msgspec.msgpack.decode(raw)["format"]
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
+    if version > FORMAT:
+        raise LedgerError(
+            f"{where} has format {version}, this version of Driftline reads up to {FORMAT}",
+            "Run the version that wrote it, or a newer one: a downgrade cannot read its ledger.",
+        )
+    try:
+        return _decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
+
+
+def digest_of(raw: bytes) -> bytes:
+    """Digest of a record's bytes: BLAKE2b, 128 bits."""
+    return hashlib.blake2b(raw, digest_size=16).digest()
+
+
+def pack(values: Int64s | Sequence[int]) -> bytes:
+    """Integers as one byte of width (1, 2, 4 or 8) and little-endian values."""
+    array = np.asarray(values, np.int64)
+    if not array.size:
+        return b"\x01"
+    low, high = int(array.min()), int(array.max())
+    kind = next(k for k in _WIDTHS if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
+    return bytes([np.dtype(kind).itemsize]) + array.astype(np.dtype(kind).newbyteorder("<")).tobytes()
+
+
+def unpack(raw: bytes) -> Int64s:
+    """The inverse of `pack`."""
+    if not raw or raw[0] not in (1, 2, 4, 8) or (len(raw) - 1) % raw[0]:
+        raise LedgerError(f"a packed column starts with {raw[:1]!r} and is {len(raw)} bytes long", "The record is damaged.")
+    return np.frombuffer(raw, f"<i{raw[0]}", offset=1).astype(np.int64)

@@ -1,0 +1,313 @@
+"""Stage 1 for one partition: records in, commits out. Pure: the shell reads and appends, this decides.
+
+    decode -> clocks -> join -> summarise -> commit
+
+A commit describes everything since the one before. The state it leaves behind is valid only once that commit is in
+the ledger: if the append fails, the partition is dropped and rebuilt from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.coding import Coder
+from monitor.errors import LedgerError
+from monitor.events import Int64s, LabelColumns, PredictionColumns, RecordBatch, Rejected
+from monitor.groups import Groups
+from monitor.ingest.clocks import ENDED, ClockState, advance
+from monitor.ingest.decode_labels import LabelDecoder
+from monitor.ingest.decode_predictions import PredictionDecoder
+from monitor.join.join import Join, LabelBatch, PredictionBatch
+from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts
+from monitor.ledger.floors import Floors
+from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Floor, GroupName, pack
+from monitor.plan import Plan
+from monitor.summary import Summariser, Sums
+
+ROWS_PER_UPDATE = 2048
+"""Rows joined at once: NumPy's cost per call is spread thin, and the columns still fit the cache."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all partitions of a process share: decoders and interners, which only grow."""
+
+    plan: Plan
+    predictions: PredictionDecoder
+    labels: LabelDecoder | None
+    groups: Groups
+    coder: Coder
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The owner's recorded decisions that go with a commit."""
+
+    idle: bool = False
+    stalled: bool = False
+    flooding: bool = False
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What the next commit must continue."""
+
+    epoch: int
+    owner: str
+    sequence: int  # of the last accepted commit
+    previous: bytes
+
+
+class Partition:
+    """The engine of one source partition from given offsets and clocks on."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        partition: int,
+        predictions: tuple[int, ClockState],
+        labels: tuple[int, ClockState],
+    ) -> None:
+        """`predictions`, `labels`: first offset to be read of each stream, and the clock before it."""
+        self.shared, self.partition = shared, partition
+        self._summary = Summariser(shared.plan, shared.groups)
+        self.join = Join(shared.plan.join, shared.plan.width, shared.groups, self._summary)
+        self._next = [predictions[0], labels[0]]
+        self._from = [predictions[0], labels[0]]
+        self.clocks = [predictions[1], labels[1]]
+        self._floors = [Floors(), Floors()]
+        self._read = [0, 0]
+        self._waiting: tuple[list[PredictionColumns], list[LabelColumns]] = ([], [])
+        self._mark_from = [predictions[0], labels[0]]
+
+    # -- input ---------------------------------------------------------------------------------------------------
+
+    @property
+    def next_offsets(self) -> tuple[int, int]:
+        """The next offset to read of predictions and labels."""
+        return self._next[0], self._next[1]
+
+    @property
+    def uncommitted_rows(self) -> int:
+        """Offsets read since the last commit."""
+        return self._next[0] - self._from[0] + self._next[1] - self._from[1]
+
+    @property
+    def commit_cells(self) -> int:
+        """Cells the next commit would carry: what its size in bytes grows with."""
+        return self._summary.inputs.cells + self._summary.performance.cells
+
+    @property
+    def full(self) -> bool:
+        """Whether the join reached its limit: predictions must not be fed."""
+        return len(self.join.predictions) + sum(map(len, self._waiting[0])) >= self.shared.plan.join.max_rows
+
+    def feed_predictions(self, batch: RecordBatch) -> Sequence[Rejected]:
+        """Take predictions; returns what was rejected, for the dead letters."""
+        columns = self.shared.predictions.decode(batch)
+        self._advance(0, batch)
+        self.join.prediction_outcomes.rejected += len(columns.rejected)
+        self._waiting[0].append(columns)
+        if sum(map(len, self._waiting[0])) >= ROWS_PER_UPDATE:
+            self._join_predictions()
+        return columns.rejected
+
+    def feed_labels(self, batch: RecordBatch) -> Sequence[Rejected]:
+        """Take labels; returns what was rejected, for the dead letters."""
+        decoder = self.shared.labels
+        assert decoder is not None, "labels are fed in predictions-only mode"
+        columns = decoder.decode(batch)
+        self._advance(1, batch)
+        self.join.label_outcomes.rejected += len(columns.rejected)
+        self._waiting[1].append(columns)
+        if sum(map(len, self._waiting[1])) >= ROWS_PER_UPDATE:
+            self._join_labels()
+        return columns.rejected
+
+    def _advance(self, stream: int, batch: RecordBatch) -> None:
+        if int(batch.offsets[0]) < self._next[stream]:
+            raise LedgerError(
+                f"partition {self.partition} of {batch.topic!r}: offset {int(batch.offsets[0])} was read after "
+                f"{self._next[stream] - 1}",
+                "The reader went back; reopen the partition.",
+            )
+        self._next[stream] = batch.next_offset
+        self._read[stream] += len(batch)
+
+    def skip_to(self, stream: int, offset: int) -> None:
+        """The log holds nothing more below `offset` of a stream (0 predictions, 1 labels)."""
+        self._next[stream] = max(self._next[stream], offset)
+
+    def _join_predictions(self) -> None:
+        parts = self._waiting[0]
+        batches = [c for c in parts if len(c)]
+        parts.clear()
+        clock = self.clocks[0]
+        newest: list[int] = []
+        if batches:
+            ids = np.concatenate([c.ids for c in batches])
+            at = np.concatenate([c.at_ms for c in batches])
+            self.clocks[0], before = advance(clock, at, ids, self.shared.plan.max_jump_ms)
+            coded = [self.shared.coder.code(c) for c in batches]
+            self.join.add_predictions(
+                PredictionBatch(
+                    ids=ids,
+                    at_ms=at,
+                    before_ms=before,
+                    group=np.concatenate([group for group, _ in coded]),
+                    score=np.concatenate([c.score for c in batches]),
+                    predicted=np.concatenate([c.predicted for c in batches]).astype(np.uint8),
+                    bins=np.concatenate([bins for _, bins in coded]),
+                    withdrawn=np.concatenate([c.withdrawn for c in batches]),
+                )
+            )
+            newest = [int(at.max())]
+        self._mark(0, clock, newest)
+        for earliest, latest in self.join.repeats:
+            self._floors[0].hold(earliest, latest)
+        self.join.repeats.clear()
+
+    def _join_labels(self) -> None:
+        parts = self._waiting[1]
+        batches = [c for c in parts if len(c)]
+        parts.clear()
+        clock = self.clocks[1]
+        newest: list[int] = []
+        if batches:
+            ids = np.concatenate([c.ids for c in batches])
+            at = np.concatenate([c.at_ms for c in batches])
+            self.clocks[1], before = advance(clock, at, ids, self.shared.plan.max_jump_ms)
+            value = np.concatenate([c.value for c in batches])
+            self.join.add_labels(LabelBatch(ids=ids, at_ms=at, before_ms=before, value=value))
+            newest = [int(at.max())]
+        self._mark(1, clock, newest)
+
+    def _mark(self, stream: int, clock: ClockState, newest: list[int]) -> None:
+        if newest:
+            self._floors[stream].mark(self._mark_from[stream], clock, newest[0])
+        self._mark_from[stream] = self._next[stream]
+
+    # -- commits -------------------------------------------------------------------------------------------------
+
+    def commit(self, chain: Chain, flags: Flags) -> Commit:
+        """Everything since the last commit, as the record that makes it count."""
+        self._settle(flags.ended)
+        groups: dict[int, int] = {}
+        inputs = self._delta(self._summary.inputs.flush(), groups)
+        performance = self._delta(self._summary.performance.flush(), groups)
+        names = tuple(self._group_name(code) for code in groups)
+        floors = self._released_floors()
+        commit = Commit(
+            format=FORMAT,
+            epoch=chain.epoch,
+            owner=chain.owner,
+            sequence=chain.sequence + 1,
+            previous=chain.previous,
+            predictions=(self._from[0], self._next[0]),
+            labels=(self._from[1], self._next[1]),
+            prediction_clock=Clock.of(self.clocks[0]),
+            label_clock=Clock.of(self.clocks[1]),
+            prediction_floor=floors[0],
+            label_floor=floors[1],
+            config=self.shared.plan.config_digest,
+            prediction_outcomes=as_counts(self.join.prediction_outcomes),
+            label_outcomes=as_counts(self.join.label_outcomes),
+            records=(self._read[0], self._read[1]),
+            held=(len(self.join.predictions), len(self.join.labels)),
+            state=self.join.digest,
+            groups=names,
+            inputs=inputs,
+            performance=performance,
+            idle=flags.idle,
+            stalled=flags.stalled,
+            flooding=flags.flooding,
+            ended=flags.ended,
+        )
+        self._from = list(self._next)
+        return commit
+
+    def _settle(self, ended: bool) -> None:
+        self._join_predictions()
+        self._join_labels()
+        if ended:
+            self.clocks = [ENDED, ENDED]
+        label_clock = self.clocks[1] if self.shared.plan.has_labels else self.clocks[0]
+        self.join.settle(self.clocks[0].maximum_ms, label_clock.maximum_ms)
+
+    def _released_floors(self) -> tuple[Floor, Floor]:
+        below = self.join.dropped_below()
+        floors = []
+        for stream in (0, 1):
+            self._floors[stream].release(below[stream])
+            offset, clock = self._floors[stream].floor(self._next[stream], self.clocks[stream])
+            floors.append(Floor(offset, Clock.of(clock)))
+        return floors[0], floors[1]
+
+    def _delta(self, sums: Sums, groups: dict[int, int]) -> Delta | None:
+        if not sums.slots:
+            return None
+        local = np.array([groups.setdefault(code, len(groups)) for code in sums.group.tolist()], np.int64)
+        columns: list[Int64s] = [local, sums.pane, sums.tick, sums.length, sums.cell, sums.amount]
+        return Delta(*(pack(column) for column in columns))
+
+    def _group_name(self, code: int) -> GroupName:
+        group = self.shared.groups.items[code]
+        return GroupName(group.model, group.version, group.segments)
+
+    def conservation(self) -> Conservation:
+        """Records read against records accounted for (P2), as of the last commit."""
+        return Conservation(
+            self._read[0],
+            self.join.prediction_outcomes.total(),
+            self._read[1],
+            self.join.label_outcomes.total(),
+        )
+
+    # -- rebuilding ----------------------------------------------------------------------------------------------
+
+    def resume(self, commit: Commit, lost_up_to: tuple[int, int]) -> None:
+        """The records from the floors up to `commit` were fed again: drop their deltas, take over its totals.
+
+        `lost_up_to`: where both streams go on when gaps were accepted after the commit, else where the commit ended.
+
+        Raises LedgerError when the state is not the one the commit was made with.
+        """
+        self._settle(commit.ended)
+        self._summary.inputs.flush()
+        self._summary.performance.flush()
+        rebuilt = {
+            "offsets": self.next_offsets,
+            "rows held": (len(self.join.predictions), len(self.join.labels)),
+            "state digest": self.join.digest,
+            "prediction clock": self.clocks[0],
+            "label clock": self.clocks[1],
+            "pending": self.join.prediction_outcomes.pending,
+            "waiting": self.join.label_outcomes.waiting,
+        }
+        recorded = {
+            "offsets": (commit.predictions[1], commit.labels[1]),
+            "rows held": tuple(commit.held),
+            "state digest": commit.state,
+            "prediction clock": commit.prediction_clock.state(),
+            "label clock": commit.label_clock.state(),
+            "pending": commit.prediction_outcomes["pending"],
+            "waiting": commit.label_outcomes["waiting"],
+        }
+        for name, value in recorded.items():
+            if rebuilt[name] != value:
+                raise LedgerError(
+                    f"partition {self.partition}: rebuilding the join gave {name} {rebuilt[name]}, commit "
+                    f"{commit.sequence} recorded {value}",
+                    "The source topics changed under the ledger (compaction, truncation, re-creation), or the "
+                    "configuration did.",
+                )
+        self.skip_to(0, lost_up_to[0])
+        self.skip_to(1, lost_up_to[1])
+        self.join.prediction_outcomes = PredictionOutcomes(**commit.prediction_outcomes)
+        self.join.label_outcomes = LabelOutcomes(**commit.label_outcomes)
+        self._read = list(commit.records)
+        self._from = list(self._next)

@@ -1,0 +1,164 @@
+"""The plan: what the configuration and the reference profiles mean for each model, compiled once.
+
+Everything the engine needs to know about a model is here as values: its task, its segments, its watched features and
+where their bins lie in the vector of counts. A model that is not listed gets the template's plan under its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from monitor.config.panes import pane_ms
+from monitor.config.types import Config, ModelTemplate
+from monitor.drift.binning import Binning, CategoricalBinning, NumericBinning
+from monitor.drift.reference import SCORE, Reference
+from monitor.errors import ReferenceProfileError
+from monitor.join.join import JoinParams
+from monitor.join.timeline import Bounds
+from monitor.metrics.task import Task
+from monitor.metrics.tasks import TASKS
+from monitor.sketches.cells import CellLayout, CellSlice
+
+SETTLE_STEPS = 64
+"""Rows are looked at once per 1/64 of the horizon: 1.6 % more memory than settling at once, and no scan per commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePlan:
+    """A watched input: its binning, and the first cell of its histogram in the input vector."""
+
+    name: str
+    binning: Binning
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A segment dimension: the categorical feature it reads and the values that are segments; others are `other`."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """One model, compiled. `input_cells` is `seen` and a histogram per feature; without a reference only `seen`."""
+
+    name: str
+    task: Task
+    positive: float
+    features: tuple[FeaturePlan, ...]
+    score: FeaturePlan | None
+    dimensions: tuple[Dimension, ...]
+    input_cells: CellLayout
+    reference: Reference | None
+    reference_digest: str | None
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every model and the times they share."""
+
+    models: Mapping[str, ModelPlan]
+    template: ModelPlan | None
+    join: JoinParams
+    pane_ms: int
+    max_jump_ms: int
+    has_labels: bool
+    config_digest: str
+
+    @property
+    def width(self) -> int:
+        """Most features any model watches: the width of the bins kept per prediction."""
+        return max((len(m.features) for m in self.all_models), default=0)
+
+    @property
+    def all_models(self) -> tuple[ModelPlan, ...]:
+        """The listed models and the template."""
+        return (*self.models.values(), *((self.template,) if self.template else ()))
+
+    def model(self, name: str) -> ModelPlan:
+        """The plan of a model; an unlisted one follows the template. Raises KeyError where there is none."""
+        known = self.models.get(name)
+        if known is not None:
+            return known
+        if self.template is None:
+            raise KeyError(name)
+        return replace(self.template, name=name)
+
+
+def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
+    """Compile a configuration and the references of its models (by model name).
+
+    Raises ReferenceProfileError when a reference lacks a feature that its model watches.
+    """
+    time, labels = config.time, config.streams.labels
+    horizon = time.horizon_ms if labels else 0
+    step = max(1, -(-horizon // SETTLE_STEPS // time.tick_ms)) * time.tick_ms
+    absent = labels.absent if labels else None
+    join = JoinParams(
+        bounds=Bounds(horizon, time.skew_ms if labels else 0),
+        disorder_ms=time.disorder_ms,
+        lateness_ms=time.lateness_ms,
+        tick_ms=time.tick_ms,
+        settle_ms=step,
+        max_rows=config.state.max_rows,
+        absent=(absent.value, absent.after_ms) if absent else None,
+    )
+    template = config.unlisted_models
+    return Plan(
+        models={m.name: _model(config, m, m.name, references.get(m.name)) for m in config.models},
+        template=_model(config, template, "(unlisted)", None) if template else None,
+        join=join,
+        pane_ms=pane_ms(config),
+        max_jump_ms=time.max_jump_ms,
+        has_labels=labels is not None,
+        config_digest=config.digest,
+    )
+
+
+def _model(config: Config, model: ModelTemplate, name: str, reference: Reference | None) -> ModelPlan:
+    watched = model.features or tuple(config.streams.predictions.features)
+    types = {feature: source.type for feature, source in config.streams.predictions.features.items()}
+    slices = [CellSlice("seen")]
+    features: list[FeaturePlan] = []
+    for feature in watched:
+        plan = FeaturePlan(feature, _binning(name, feature, types[feature], reference), _next(slices))
+        slices.append(CellSlice(feature, plan.binning.bins))
+        features.append(plan)
+    score: FeaturePlan | None = None
+    if reference is not None and SCORE in reference.features and config.streams.predictions.fields.score is not None:
+        score = FeaturePlan(SCORE, reference.features[SCORE].binning, _next(slices))
+        slices.append(CellSlice(SCORE, score.binning.bins))
+    return ModelPlan(
+        name=name,
+        task=TASKS[model.task],
+        positive=float(model.positive),
+        features=tuple(features),
+        score=score,
+        dimensions=tuple(Dimension(d, values) for d, values in model.segments.items()),
+        input_cells=CellLayout(tuple(slices)),
+        reference=reference,
+        reference_digest=reference.digest if reference is not None else None,
+        labels={**config.labels, **model.labels},
+    )
+
+
+def _next(slices: list[CellSlice]) -> int:
+    return sum(part.size for part in slices)
+
+
+def _binning(model: str, feature: str, kind: str, reference: Reference | None) -> Binning:
+    """The reference's bins; without a reference only values, missing and invalid ones are told apart."""
+    if reference is None:
+        return NumericBinning(None, (), ()) if kind == "numeric" else CategoricalBinning((), (), rare_complete=False)
+    profile = reference.features.get(feature)
+    if profile is None or profile.type != kind:
+        what = "has no feature" if profile is None else f"holds as {profile.type}, and the stream as {kind}, the feature"
+        raise ReferenceProfileError(
+            f"the reference of model {model!r} {what} {feature!r}; it has {', '.join(reference.features)}. "
+            "Build it again with `driftline reference build`, or stop watching the feature."
+        )
+    return profile.binning

@@ -1,0 +1,35 @@
+"""Which windows a pane of event time belongs to. All spans are half-open and in UTC; durations are aligned to 1970."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from monitor.config.windows import Window
+
+_DAY_MS = 86_400_000
+
+
+def spans_of(window: Window, at_ms: int) -> Iterator[tuple[int, int]]:
+    """Every (start, end) of the window that holds the moment `at_ms`, oldest first."""
+    if window.calendar == "month":
+        yield _month(at_ms)
+        return
+    size = _DAY_MS if window.calendar == "day" else window.size_ms
+    assert size is not None
+    slide = window.slide_ms or size
+    if window.calendar == "day":
+        slide = size
+    last = at_ms // slide * slide
+    for start in range(last - (size - 1) // slide * slide, last + 1, slide):
+        if start + size > at_ms:
+            yield start, start + size
+
+
+def _month(at_ms: int) -> tuple[int, int]:
+    day = datetime.fromtimestamp(at_ms // 1000, UTC)
+    first = datetime(day.year, day.month, 1, tzinfo=UTC)
+    days = calendar.monthrange(day.year, day.month)[1]
+    start = int(first.timestamp()) * 1000
+    return start, start + days * _DAY_MS
