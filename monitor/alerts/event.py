@@ -73,7 +73,7 @@ Labels = Annotated[
 ]
 
 
-class CitedWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CitedWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The window that the evidence is from, as it was at the event's tick."""
 
     name: Annotated[str, Meta(description="The window's configured name: `1d`, `24h/1h`, `month`.")]
@@ -84,7 +84,7 @@ class CitedWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     final: Annotated[bool, Meta(description="Whether the window can still change.")]
 
 
-class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What was compared with what, and on how much."""
 
     metric: str
@@ -109,7 +109,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     reference: Annotated[str | None, Meta(description="Digest of the model's reference; null without one.")]
 
 
-class Amends(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Amends(msgspec.Struct, frozen=True, kw_only=True):
     """What an earlier event said about the same window and is taken back."""
 
     event: Annotated[Hash, Meta(description="`id` of the event that said it.")]
@@ -117,9 +117,7 @@ class Amends(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     broken: bool | None
 
 
-class RuleAlert(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="category", tag="rule"
-):
+class RuleAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category", tag="rule"):
     """`data` of an event about a rule on one series of one model."""
 
     fingerprint: Annotated[Hash, Meta(description="Names the alert over all its episodes; the record's key.")]
@@ -130,7 +128,7 @@ class RuleAlert(
     ]
     reason: Annotated[Reason, Meta(description="Why the event was sent.")]
     summary: Annotated[str, Meta(description="One sentence for people. Not for parsing.")]
-    severity: Severity
+    severity: Annotated[Severity, Meta(description="Who is to be disturbed; the rule says it.")]
     labels: Labels
     rule: str
     model: str
@@ -144,9 +142,7 @@ class RuleAlert(
     amends: Annotated[Amends | None, Meta(description="What is taken back; null unless `amended`.")] = None
 
 
-class OperationalAlert(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="category", tag="operational"
-):
+class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category", tag="operational"):
     """`data` of an event about the daemon itself, from a decision that was recorded; same life cycle, never amended."""
 
     fingerprint: Annotated[Hash, Meta(description="Names the alert over all its episodes; the record's key.")]
@@ -155,7 +151,7 @@ class OperationalAlert(
     latest: Annotated[bool, Meta(description="Always true here.")]
     reason: Reason
     summary: Annotated[str, Meta(description="One sentence for people. Not for parsing.")]
-    severity: Severity
+    severity: Annotated[Severity, Meta(description="Who is to be disturbed; the rule says it.")]
     labels: Labels
     condition: Annotated[str, Meta(description="What is wrong, such as `label-feed-stalled`.")]
     scope: Annotated[str, Meta(description="Of what: a topic and partition, or a task.")]
@@ -165,20 +161,20 @@ class OperationalAlert(
     facts: Annotated[dict[str, int | str], Meta(description="What the decision was based on.")]
 
 
-class AlertEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A CloudEvent 1.0 in structured JSON: one change of one alert."""
 
     id: Annotated[
         Hash, Meta(description="Hash of fingerprint, tick and change. A replay gives the same: dedupe by it.")
     ]
     source: Annotated[str, Meta(description="`driftline/NAMESPACE`.")]
-    type: EventType
+    type: Annotated[EventType, Meta(description="What happened: it fired, was resolved, or was amended.")]
     subject: Annotated[
         str, Meta(description="model/version/segment/rule, or condition/scope; each part percent-encoded.")
     ]
     time: Annotated[str, Meta(description="Event time of the tick, RFC 3339. Not when the record was written.")]
     partitionkey: Annotated[Hash, Meta(description="The fingerprint, which is the record's key.")]
-    data: RuleAlert | OperationalAlert
+    data: Annotated[RuleAlert | OperationalAlert, Meta(description="The alert; `category` says which of the two.")]
     specversion: Literal["1.0"] = "1.0"
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: Literal["urn:driftline:schema:alert:v1"] = DATA_SCHEMA

@@ -6,7 +6,7 @@ from monitor.alerts.event import RuleAlert
 from tests.alerts.story import Story, rule, window
 
 
-def test_an_alert_fires_when_a_finished_window_breaks_the_rule_and_resolves_with_a_newer_one_that_does_not():
+def test_an_alert_fires_when_a_finished_window_breaks_the_rule_and_resolves_with_a_newer_one_that_does_not() -> None:
     #  tick    00:40   01:00    01:20     02:00
     #  00      .3      .3 over
     #  01                       .9        .9 over
@@ -21,7 +21,7 @@ def test_an_alert_fires_when_a_finished_window_breaks_the_rule_and_resolves_with
     assert story.told == ["01:00 firing sustained 00:00=0.3", "02:00 resolved recovered 01:00=0.9"]
 
 
-def test_for_is_waited_in_event_time_from_the_tick_at_which_the_rule_began_to_break():
+def test_for_is_waited_in_event_time_from_the_tick_at_which_the_rule_began_to_break() -> None:
     #  tick    01:00   01:20   01:40
     #  held    0       20m     40m
     story = Story(rule(**{"for": "40m"}))
@@ -36,7 +36,7 @@ def test_for_is_waited_in_event_time_from_the_tick_at_which_the_rule_began_to_br
     assert (data.since_ms, data.fired_ms) == (60 * 60_000, 100 * 60_000)
 
 
-def test_a_tick_without_rows_does_not_advance_for():
+def test_a_tick_without_rows_does_not_advance_for() -> None:
     story = Story(rule(**{"for": "20m"}))
     story.tick("01:00", window("00:00", 0.3))
     story.tick("01:20", window("00:00", 0.31), rows=False)
@@ -47,14 +47,14 @@ def test_a_tick_without_rows_does_not_advance_for():
     assert story.told == ["05:20 firing sustained 00:00=0.32"]
 
 
-def test_a_jump_of_event_time_over_empty_ticks_counts_as_the_one_tick_that_had_rows():
+def test_a_jump_of_event_time_over_empty_ticks_counts_as_the_one_tick_that_had_rows() -> None:
     story = Story(rule(**{"for": "2h"}))
     story.tick("01:00", window("00:00", 0.3))
     story.tick("23:00")
     assert story.standing == ["pending"]
 
 
-def test_a_pending_alert_that_stops_breaking_is_dropped_without_a_word_and_for_starts_anew():
+def test_a_pending_alert_that_stops_breaking_is_dropped_without_a_word_and_for_starts_anew() -> None:
     story = Story(rule(**{"for": "20m"}))
     story.tick("01:00", window("00:00", 0.3))
     story.tick("01:20", window("00:00", 0.5))
@@ -65,14 +65,14 @@ def test_a_pending_alert_that_stops_breaking_is_dropped_without_a_word_and_for_s
     assert story.told == ["02:00 firing sustained 00:00=0.3"]
 
 
-def test_late_truth_takes_an_alert_back_when_the_window_it_cites_no_longer_breaks():
+def test_late_truth_takes_an_alert_back_when_the_window_it_cites_no_longer_breaks() -> None:
     story = Story(rule())
     story.tick("01:00", window("00:00", 0.3))
     story.tick("01:20", window("00:00", 0.6))
     assert story.told == ["01:00 firing sustained 00:00=0.3", "01:20 resolved late_truth 00:00=0.6"]
 
 
-def test_what_is_too_small_or_hardly_labelled_or_undefined_neither_fires_nor_resolves():
+def test_what_is_too_small_or_hardly_labelled_or_undefined_neither_fires_nor_resolves() -> None:
     story = Story(rule(min_rows=30, min_coverage=0.8))
     story.tick("01:00", window("00:00", 0.3, rows=29))
     story.tick("02:00", window("01:00", 0.3, labelled=79))
@@ -86,7 +86,7 @@ def test_what_is_too_small_or_hardly_labelled_or_undefined_neither_fires_nor_res
     assert (story.standing, story.reasons) == (["firing"], ["still_breaks"])
 
 
-def test_a_stalled_label_feed_leaves_an_open_alert_where_it_is():
+def test_a_stalled_label_feed_leaves_an_open_alert_where_it_is() -> None:
     #  every window is mature at first and loses its maturity again: nothing is left to judge by
     story = Story(rule(min_rows=30))
     story.tick("01:00", window("00:00", 0.3))
@@ -95,14 +95,14 @@ def test_a_stalled_label_feed_leaves_an_open_alert_where_it_is():
     assert len(story.told) == 1
 
 
-def test_a_newer_window_that_is_not_mature_yet_leaves_the_word_to_the_older_one():
+def test_a_newer_window_that_is_not_mature_yet_leaves_the_word_to_the_older_one() -> None:
     story = Story(rule(min_coverage=0.8))
     story.tick("01:00", window("00:00", 0.9))
     story.tick("02:00", window("01:00", 0.1, labelled=10))
     assert (story.told, story.reasons) == ([], ["holds"])
 
 
-def test_decided_history_is_never_rewritten():
+def test_decided_history_is_never_rewritten() -> None:
     #  00 turns bad when 01 has long spoken
     story = Story(rule())
     story.tick("01:00", window("00:00", 0.9))
@@ -111,7 +111,7 @@ def test_decided_history_is_never_rewritten():
     assert story.told == []
 
 
-def test_late_truth_about_the_window_of_a_closed_alert_amends_it():
+def test_late_truth_about_the_window_of_a_closed_alert_amends_it() -> None:
     story = Story(rule())
     story.tick("01:00", window("00:00", 0.3))
     story.tick("02:00", window("01:00", 0.9))
@@ -126,7 +126,7 @@ def test_late_truth_about_the_window_of_a_closed_alert_amends_it():
     assert data.resolved_ms == 2 * 60 * 60_000
 
 
-def test_each_turn_of_the_verdict_is_told_once_and_amends_what_was_said_last():
+def test_each_turn_of_the_verdict_is_told_once_and_amends_what_was_said_last() -> None:
     story = Story(rule())
     story.tick("01:00", window("00:00", 0.3))
     story.tick("02:00", window("01:00", 0.9))
@@ -140,7 +140,7 @@ def test_each_turn_of_the_verdict_is_told_once_and_amends_what_was_said_last():
     assert last.amends.event == story.events[2].id
 
 
-def test_a_cited_window_that_becomes_final_with_another_value_is_told_once_and_then_forgotten():
+def test_a_cited_window_that_becomes_final_with_another_value_is_told_once_and_then_forgotten() -> None:
     story = Story(rule())
     story.tick("01:00", window("00:00", 0.3))
     story.tick("02:00", window("01:00", 0.9))
@@ -150,7 +150,7 @@ def test_a_cited_window_that_becomes_final_with_another_value_is_told_once_and_t
     assert story.state.entries == {}
 
 
-def test_a_cited_window_that_ends_up_without_a_value_is_amended_to_undefined():
+def test_a_cited_window_that_ends_up_without_a_value_is_amended_to_undefined() -> None:
     story = Story(rule())
     story.tick("01:00", window("00:00", 0.3))
     story.tick("02:00", window("01:00", 0.9))
@@ -160,7 +160,7 @@ def test_a_cited_window_that_ends_up_without_a_value_is_amended_to_undefined():
     assert story.told[2:] == ["40:00 amended flipped 00:00=None"]
 
 
-def test_an_alert_that_fires_on_for_newer_windows_still_amends_the_one_it_cited():
+def test_an_alert_that_fires_on_for_newer_windows_still_amends_the_one_it_cited() -> None:
     story = Story(rule())
     story.tick("01:00", window("00:00", 0.3))
     story.tick("02:00", window("01:00", 0.2))
@@ -172,7 +172,7 @@ def test_an_alert_that_fires_on_for_newer_windows_still_amends_the_one_it_cited(
     assert story.standing == ["firing"]
 
 
-def test_an_amendment_of_an_older_episode_says_that_it_is_not_the_latest():
+def test_an_amendment_of_an_older_episode_says_that_it_is_not_the_latest() -> None:
     story = Story(rule())
     story.tick("01:00", window("00:00", 0.3))
     story.tick("02:00", window("01:00", 0.9))
@@ -184,7 +184,7 @@ def test_an_amendment_of_an_older_episode_says_that_it_is_not_the_latest():
     assert (data.latest, data.episode, data.state) == (False, story.events[0].id, "resolved")
 
 
-def test_a_resolution_that_late_truth_contradicts_is_amended_while_for_is_waited_again():
+def test_a_resolution_that_late_truth_contradicts_is_amended_while_for_is_waited_again() -> None:
     story = Story(rule(**{"for": "20m"}))
     story.tick("01:00", window("00:00", 0.3))
     story.tick("01:20")
@@ -198,7 +198,7 @@ def test_a_resolution_that_late_truth_contradicts_is_amended_while_for_is_waited
     ]
 
 
-def test_an_event_that_speaks_of_the_window_anyway_needs_no_amendment_beside_it():
+def test_an_event_that_speaks_of_the_window_anyway_needs_no_amendment_beside_it() -> None:
     story = Story(rule())
     story.tick("01:00", window("00:00", 0.3))
     story.tick("01:20", window("00:00", 0.6))
@@ -206,7 +206,7 @@ def test_an_event_that_speaks_of_the_window_anyway_needs_no_amendment_beside_it(
     assert [told.split()[1] for told in story.told] == ["firing", "resolved", "firing"]
 
 
-def test_within_a_tick_amendments_come_before_the_new_state_so_that_the_state_topic_ends_with_it():
+def test_within_a_tick_amendments_come_before_the_new_state_so_that_the_state_topic_ends_with_it() -> None:
     story = Story(rule())
     story.tick("01:00", window("00:00", 0.3))
     story.tick("02:00", window("01:00", 0.9), window("00:00", 0.6))

@@ -1,0 +1,81 @@
+"""One event of each sort, as a subscriber gets it: the examples of the schemas and the docs. Made by the rule book
+itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from monitor.alerts.book import RuleBook
+from monitor.alerts.cloudevents import operational_event
+from monitor.alerts.event import AlertEvent, Standing
+from monitor.alerts.state import AlertState
+from monitor.config.types import Rule
+from monitor.windows.schema import example_windows
+from monitor.windows.view import Estimate, Kind, SeriesKey, WindowView
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+
+
+def example_events() -> dict[str, AlertEvent]:
+    """`firing`, `resolved` and `amended` of one alert, and an `operational` one."""
+    rule = Rule.model_validate(
+        {"name": "low-recall", "metric": "recall", "op": "<", "threshold": 0.4, "window": "1d", "severity": "page"}
+    )
+    labels = {"owner": "team-flights", "runbook": "https://wiki.example/low-recall"}
+    book = RuleBook("driftline", [rule], labels, lambda _: {})
+    bad, _ = example_windows()
+    start_ms = bad.key.start_ms
+    good = replace(
+        bad,
+        key=replace(bad.key, start_ms=start_ms + _DAY_MS, end_ms=bad.key.end_ms + _DAY_MS),
+        tick_ms=bad.tick_ms + _DAY_MS,
+        metrics={"recall": Estimate(71 / 120, 0.5021, 0.6754, 120)},
+        counts={"tp": 71, "fp": 30, "fn": 49, "tn": 531},
+    )
+    late = replace(
+        bad,
+        revision=48,
+        tick_ms=good.tick_ms + _HOUR_MS,
+        labelled=701,
+        metrics={"recall": Estimate(53 / 128, 0.3325, 0.5007, 128)},
+        counts={"tp": 53, "fp": 27, "fn": 75, "tn": 546},
+    )
+    state, told, newest = AlertState(), list[AlertEvent](), bad
+    for changed in (bad, good, late):
+        newest = max(newest, changed, key=lambda view: view.key.start_ms)
+        step = book.step(
+            state, changed.tick_ms, _HOUR_MS, Kind.PERFORMANCE, [changed], [changed.key.series], _Newest(newest)
+        )
+        state, told = step.state, told + step.events
+    firing, resolved, amended = told
+    operational = operational_event(
+        "driftline",
+        "label-feed-stalled",
+        "labels/3",
+        Standing.FIRING,
+        at_ms=bad.tick_ms,
+        fired_ms=bad.tick_ms,
+        severity="ticket",
+        summary="label-feed-stalled: labels/3 gave no record for 45 min while predictions went on",
+        facts={"newest_label_ms": bad.tick_ms - 45 * 60_000, "waiting_rows": 4211},
+        labels=labels,
+    )
+    return {"firing": firing, "resolved": resolved, "amended": amended, "operational": operational}
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    """A lookup that holds one window."""
+
+    view: WindowView
+
+    def newest_mature(
+        self,
+        series: SeriesKey,
+        window: str,
+        kind: Kind,
+        mature: Callable[[WindowView], bool],
+    ) -> WindowView | None:
+        return self.view if mature(self.view) else None

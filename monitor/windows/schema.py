@@ -1,0 +1,64 @@
+"""The JSON Schema of a record on the `windows` topic, generated from the type that reads it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from monitor.windows.payload import WindowPayload, encode
+from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
+
+WINDOW_SCHEMA_ID: Final = "urn:driftline:schema:window:v1"
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+GROWTH: Final = "Fields may be added within a version: ignore those you do not know."
+
+
+def window_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the record's value, with examples."""
+    schema = msgspec.json.schema(WindowPayload)
+    return {
+        "$schema": DIALECT,
+        "$id": WINDOW_SCHEMA_ID,
+        "title": "A window of a Driftline deployment",
+        "$comment": GROWTH,
+        "examples": [msgspec.json.decode(encode(view)) for view in example_windows()],
+        **schema,
+    }
+
+
+def example_windows() -> tuple[WindowView, WindowView]:
+    """A performance window that labels still arrive for, and a final input window."""
+    day = WindowKey(SeriesKey("arrival-delay", "2013.1", "all"), "1d", 1_357_344_000_000, 1_357_430_400_000)
+    performance = WindowView(
+        key=day,
+        kind=Kind.PERFORMANCE,
+        revision=41,
+        final=False,
+        tick_ms=1_357_434_000_000,
+        seen=716,
+        labelled=655,
+        metrics={
+            "accuracy": Estimate(555 / 655, 0.8177, 0.8728, 655),
+            "recall": Estimate(43 / 117, 0.2857, 0.4579, 117),
+            "roc_auc": Estimate(0.7312, 0.6829, 0.7795, 655, 0.0004),
+            "precision": Estimate(None, None, None, 0, undefined=Undefined.ZERO_DENOMINATOR),
+        },
+        counts={"tp": 43, "fp": 26, "fn": 74, "tn": 512},
+        config_digest="sha256:" + "c0" * 32,
+        reference_digest="sha256:" + "5e" * 32,
+    )
+    inputs = WindowView(
+        key=day,
+        kind=Kind.INPUT,
+        revision=87,
+        final=True,
+        tick_ms=1_357_560_000_000,
+        seen=716,
+        labelled=0,
+        metrics={"psi:hour": Estimate(0.0312, None, None, 716), "missing:origin": Estimate(0.0, 0.0, 0.0053, 716)},
+        counts={"seen": 716},
+        config_digest="sha256:" + "c0" * 32,
+        reference_digest="sha256:" + "5e" * 32,
+    )
+    return performance, inputs
