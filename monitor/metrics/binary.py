@@ -175,6 +175,7 @@ def mcc(cells: Cells) -> Estimates:
     labelled = cells.count("labelled")
     called, actual, rejected, negative = tp + fp, tp + fn, tn + fn, tn + fp
     value = (tp * tn - fp * fn) / (np.sqrt(called * actual) * np.sqrt(rejected * negative))
+    value = np.clip(value, -1.0, 1.0)  # the two roots are rounded: a perfect matrix can come out one place beyond
     undefined = first_reason(
         len(cells),
         (labelled == 0, Undefined.NO_ROWS),

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.metrics.binary import BINARY, LAYOUT, SCORE_BINS, WIDTH
@@ -126,6 +126,7 @@ def test_a_window_is_evaluated_to_the_same_bits_alone_and_among_others(rows: Row
 
 
 @given(rows_strategy())
+@example(rows_of((0.0, 0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)))  # mcc: -1.0000000000000002
 def test_a_value_lies_in_its_interval_and_range_or_there_is_a_reason(rows: Rows) -> None:
     for name, column in evaluate(BINARY, cells_of(rows)).items():
         found = column.at(0)
