@@ -1,0 +1,34 @@
+"""From sampled records to a commented config: what `driftline init --from-topic` writes.
+
+A pure function of the samples. It guesses, says on what each guess rests, and puts the most likely value where it
+cannot decide; the result always loads. It never writes values of records into the config, except the words of classes,
+segments and models, which the config needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitor.config.infer_columns import Sample
+from monitor.config.infer_guess import Guess, guess
+from monitor.config.infer_write import write
+
+__all__ = ["Guess", "Sample", "guess", "propose"]
+
+
+def propose(
+    predictions: Sequence[Sample],
+    labels: Sequence[Sample] | None,
+    *,
+    predictions_topic: str,
+    labels_topic: str | None = None,
+    bootstrap_servers: str | None = None,
+    namespace: str = "driftline",
+) -> str:
+    """A commented config for these two topics; `loads` accepts it.
+
+    `labels` None (or no `labels_topic`) makes a config without labels. Samples are best taken from the same stretch
+    of time, so that ids meet: the join of the two samples is what most guesses rest on.
+    """
+    found = guess(predictions, None if labels_topic is None else labels)
+    return write(found, predictions_topic, None if labels is None else labels_topic, bootstrap_servers, namespace)
