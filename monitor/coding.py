@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -26,7 +27,7 @@ class Coder:
     """Codes predictions of every model of a plan. Look-up tables by category code grow with the interners."""
 
     def __init__(
-        self, plan: Plan, groups: Groups, models: Interner, versions: Interner, categories: dict[str, Interner]
+        self, plan: Plan, groups: Groups, models: Interner, versions: Interner, categories: Mapping[str, Interner]
     ) -> None:
         self._plan, self._groups = plan, groups
         self._models, self._versions, self._categories = models, versions, categories

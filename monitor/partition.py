@@ -8,6 +8,7 @@ the ledger: if the append fails, the partition is dropped and rebuilt from the l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,6 +84,7 @@ class Partition:
         self._read = [0, 0]
         self._waiting: tuple[list[PredictionColumns], list[LabelColumns]] = ([], [])
         self._mark_from = [predictions[0], labels[0]]
+        self._faults: Counter[str] = Counter()
 
     # -- input ---------------------------------------------------------------------------------------------------
 
@@ -111,10 +113,17 @@ class Partition:
         columns = self.shared.predictions.decode(batch)
         self._advance(0, batch)
         self.join.prediction_outcomes.rejected += len(columns.rejected)
+        if columns.faults:
+            self._faults.update(columns.faults)
         self._waiting[0].append(columns)
         if sum(map(len, self._waiting[0])) >= ROWS_PER_UPDATE:
             self._join_predictions()
         return columns.rejected
+
+    def take_faults(self) -> Counter[str]:
+        """Bad feature values by feature since the last call; they reject nothing."""
+        faults, self._faults = self._faults, Counter()
+        return faults
 
     def feed_labels(self, batch: RecordBatch) -> Sequence[Rejected]:
         """Take labels; returns what was rejected, for the dead letters."""

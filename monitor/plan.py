@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from monitor.config.panes import pane_ms
 from monitor.config.types import Config, ModelTemplate
 from monitor.drift.binning import Binning, CategoricalBinning, NumericBinning
+from monitor.drift.document import loads
 from monitor.drift.reference import SCORE, Reference
 from monitor.errors import ReferenceProfileError
 from monitor.join.join import JoinParams
@@ -23,6 +24,9 @@ from monitor.sketches.cells import CellLayout, CellSlice
 SETTLE_STEPS = 64
 """Rows are looked at once per 1/64 of the horizon: 1.6 % more memory than settling at once, and no scan per commit."""
 
+TEMPLATE = "*"
+"""Stands for the template where references are named by model."""
+
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
@@ -31,6 +35,12 @@ class FeaturePlan:
     name: str
     binning: Binning
     start: int
+
+    @property
+    def numeric(self) -> NumericBinning:
+        """The binning of a feature that is known to be numeric, as scores are."""
+        assert isinstance(self.binning, NumericBinning)
+        return self.binning
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +99,22 @@ class Plan:
         return replace(self.template, name=name)
 
 
+def plan_of(config: Config) -> Plan:
+    """The plan of a configuration as it was loaded, with the reference files it names.
+
+    Raises ReferenceProfileError for a file that is no reference, or that lacks a watched feature.
+    """
+    references: dict[str, Reference] = {}
+    for name, file in config.references.items():
+        try:
+            references[name] = loads(file.data)
+        except ReferenceProfileError as error:
+            raise ReferenceProfileError(f"the reference {file.path!r} of model {name!r}: {error}") from error
+    return compile_plan(config, references)
+
+
 def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
-    """Compile a configuration and the references of its models (by model name).
+    """Compile a configuration and the references of its models (by model name, the template's under `TEMPLATE`).
 
     Raises ReferenceProfileError when a reference lacks a feature that its model watches.
     """
@@ -110,7 +134,7 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
     template = config.unlisted_models
     return Plan(
         models={m.name: _model(config, m, m.name, references.get(m.name)) for m in config.models},
-        template=_model(config, template, "(unlisted)", None) if template else None,
+        template=_model(config, template, "(unlisted)", references.get(TEMPLATE)) if template else None,
         join=join,
         pane_ms=pane_ms(config),
         max_jump_ms=time.max_jump_ms,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from monitor.coding import Coder
 from monitor.config.types import Config
@@ -22,12 +23,14 @@ from monitor.daemon.task import Sources, Task, source_topics
 from monitor.daemon.writer import LostOwnership
 from monitor.errors import LedgerError, UnknownOutcome
 from monitor.evaluator import TickOutput
+from monitor.events import RecordBatch, Rejected
 from monitor.groups import Groups
 from monitor.ingest.decode_labels import LabelDecoder
 from monitor.ingest.decode_predictions import PredictionDecoder
 from monitor.partition import Flags, Shared
 from monitor.plan import Plan
 from monitor.ports import Appender, Leases, Log, TopicSpec, WallClock
+from monitor.view import Durations
 
 _log = logging.getLogger("driftline.worker")
 
@@ -46,6 +49,23 @@ class WorkerOptions:
     """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop."""
 
     until_end: bool = False
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What the process counted since it started, for telemetry only."""
+
+    consumed: Counter[str] = field(default_factory=Counter)  # by topic
+    rejected: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by topic, reason
+    faults: Counter[str] = field(default_factory=Counter)  # by feature
+    commit_durations: Durations = Durations()
+
+    def take(self, batch: RecordBatch, rejected: Sequence[Rejected], faults: Mapping[str, int]) -> None:
+        """A batch was fed."""
+        self.consumed[batch.topic] += len(batch)
+        for record in rejected:
+            self.rejected[batch.topic][record.reason] += 1
+        self.faults.update(faults)
 
 
 @dataclass(slots=True)
@@ -77,6 +97,7 @@ class Worker:
         self.judge: Judge | None = None
         self.shared = make_shared(config, plan)
         self.sources: Sources
+        self.statistics = Statistics()
         self.commits = 0
         self.lost = 0
         self.heartbeat_ms = clock.monotonic_ms()
@@ -97,16 +118,17 @@ class Worker:
     def run(self) -> None:
         """Run until stopped, or until everything is settled. Raises LedgerError, OffsetLost or LogError."""
         gc.disable()  # the columns hold no cycles; a collection per chunk would cost a third of the throughput
-        self._start()
+        self.start()
         try:
-            while not self._stopping and not self._done():
-                self._loop()
+            while not self._stopping and not self.done():
+                self.turn()
             self._commit_all(force=True)
         finally:
-            self._close()
+            self.close()
             gc.enable()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Look the topics up, make the internal ones, join the groups."""
         self.sources = source_topics(self.log, self.config)
         self.ensure_topics()
         self._appender: Appender = self.log.appender()
@@ -123,6 +145,18 @@ class Worker:
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
         self._finish = [self.log.end_offsets(name) for name in self.sources.names]
 
+    def progress(self) -> tuple[int, int]:
+        """Offsets read and offsets to read of the partitions owned, towards the ends at the start."""
+        done = total = 0
+        for partition, task in self.tasks.items():
+            genesis = task.writer.follower.state.genesis
+            assert genesis is not None
+            starts = (genesis.prediction_start, genesis.label_start)
+            for stream, ends in enumerate(self._finish):
+                total += ends[partition] - starts[stream]
+                done += task.engine.next_offsets[stream] - starts[stream]
+        return done, total
+
     def ensure_topics(self) -> None:
         """Create the internal topics that do not exist."""
         n, topics = self.sources.predictions.partitions, self.topics
@@ -137,7 +171,8 @@ class Worker:
         ):
             self.log.ensure(spec)
 
-    def _loop(self) -> None:
+    def turn(self) -> None:
+        """Once around: leases, reading, commits, evaluation."""
         now = self.heartbeat_ms = self.clock.monotonic_ms()
         if now >= self._timers.lease:
             self._timers.lease = now + LEASE_EVERY_MS
@@ -149,7 +184,9 @@ class Worker:
                 continue
             self._last_record_ms[batch.partition] = now
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
-            self.dead_letters.take(batch, feed(batch))
+            rejected = feed(batch)
+            self.statistics.take(batch, rejected, task.engine.take_faults())
+            self.dead_letters.take(batch, rejected)
         self._hold_full()
         self._commit_all()
         if self.judge is not None:
@@ -288,7 +325,10 @@ class Worker:
 
     def _append(self, task: Task, flags: Flags) -> None:
         self.dead_letters.flush()
+        began = self.clock.monotonic_ms()
         task.commit(flags)
+        took_us = 1_000 * (self.clock.monotonic_ms() - began)
+        self.statistics.commit_durations = self.statistics.commit_durations.observe(took_us)
         self.commits += 1
         conservation = task.engine.conservation()
         if not conservation.holds:
@@ -324,7 +364,7 @@ class Worker:
             _log.warning("%s", error)
             self._fresh_appender()
 
-    def _done(self) -> bool:
+    def done(self) -> bool:
         """With `until_end`: everything is settled, by us or by another worker."""
         if not self.options.until_end:
             return False
@@ -338,7 +378,8 @@ class Worker:
         evals.catch_up(self.log, self.log.end_offsets(self.topics.evals)[0])
         return evals.state.evaluation is not None and evals.state.evaluation.settled
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Give the leases back and close every client."""
         if self.judge is not None:
             self.judge.close()
         self._intake.close()

@@ -137,6 +137,15 @@ class Join:
             self._revise.withdraw(batch, i)
 
     def _insert(self, batch: PredictionBatch, take: Int64s) -> None:
+        if take.size and self._revise.cancelled:
+            # What a withdrawal waits for changes the time its key is remembered by: one record after the other.
+            alone = np.isin(batch.ids[take, 0], np.array(list(self._revise.cancelled.values()), np.uint64))
+            for i in take[alone].tolist():
+                self._insert_rows(batch, np.array([i]))
+            take = take[~alone]
+        self._insert_rows(batch, take)
+
+    def _insert_rows(self, batch: PredictionBatch, take: Int64s) -> None:
         if not take.size:
             return
         table, params = self.predictions, self.params

@@ -38,11 +38,13 @@ class History:
 class Reviser:
     """Histories by prediction row, and the paths that need them."""
 
-    __slots__ = ("_histories", "_join")
+    __slots__ = ("_histories", "_join", "cancelled")
 
     def __init__(self, join: Join) -> None:
         self._join = join
         self._histories: dict[int, History] = {}
+        self.cancelled: dict[int, int] = {}
+        """Withdrawals whose prediction has not been read: row -> first word of the id."""
 
     # -- predictions ---------------------------------------------------------------------------------------------
 
@@ -124,6 +126,7 @@ class Reviser:
         join.reweigh(row, 1)
         join.prediction_outcomes.withdrawn += 1
         self._histories[int(row[0])] = History(withdrawn_tick=tick)
+        self.cancelled[int(row[0])] = int(batch.ids[i, 0])
 
     def arrive(self, row: int) -> None:
         """A new prediction whose id has several labels already. It was counted as seen; its labels are counted here."""
@@ -190,6 +193,7 @@ class Reviser:
         if self._histories:
             for row in rows.tolist():
                 self._histories.pop(row, None)
+                self.cancelled.pop(row, None)
 
     def _recount(self, row: int, act: Callable[[], None]) -> None:
         """Take back what the row contributed, act, add what it contributes now."""
@@ -228,6 +232,7 @@ class Reviser:
             np.frombuffer(new.bins, np.uint8).reshape(1, -1),
         )
         table.flags[row] = (table.flags[row] | np.uint8(t.SHADOWED)) & ~np.uint8(t.CANCELLED_FIRST)
+        self.cancelled.pop(row, None)
         join.reweigh(one, 1)
 
     def _tidy(self, row: int, history: History) -> None:
@@ -329,7 +334,7 @@ class Reviser:
                 status = t.WITHDRAWING if math.isnan(fact.value) else t.APPLIED
             elif any(join.params.bounds.hold(at, fact.at_ms) for at in times):
                 status = t.SUPERSEDED
-            elif status == t.WAITING and times:
+            elif times and status != t.ORPHANED:
                 status = t.OUTSIDE
             join.set_status(np.array([label], np.uint32), status)
 

@@ -159,7 +159,7 @@ class EvalCommit(msgspec.Struct, frozen=True, tag="eval", tag_field="kind"):
 Record = Genesis | Fence | Commit | Gap | EvalCommit
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Record)
+_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 
 def encode(record: Record) -> bytes:

@@ -122,7 +122,7 @@ class TickEngine:
             self._shelves[key.series, key.window].remove(key.start_ms)
         revised = [v for v in views if v.key not in vanished]
         keys = {v.key for v in revised}
-        ended = [view for key in sorted(over - keys - vanished) if (view := self.get(key)) is not None]
+        ended = [was for key in sorted(over - keys - vanished) if (was := self.get(key)) is not None]
         return ClosedTick(revised, ended, sorted(vanished), active)
 
     def _settling_ms(self) -> int:

@@ -1,0 +1,98 @@
+"""The command `driftline`: the composition root, the only place that knows every package.
+
+Commands live one family a file and are imported when they are called, so `driftline --help` loads neither SciPy nor a
+Kafka client.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from monitor.cli.exits import report
+
+_COMMANDS = {
+    "run": ("monitor.cli.run", "Run the daemon."),
+    "check": ("monitor.cli.check", "Check a configuration, and with --live what it connects to."),
+    "init": ("monitor.cli.init", "Propose a configuration from two topics or files."),
+    "demo": ("monitor.cli.demo", "Play a month of flights, with an incident."),
+    "produce": ("monitor.cli.produce", "Send JSON lines into a topic."),
+    "windows": ("monitor.cli.windows", "Show windows and their metrics."),
+    "alerts": ("monitor.cli.alerts", "List alerts, or follow them."),
+    "dlq": ("monitor.cli.dlq", "List, show or replay dead letters."),
+    "ledger": ("monitor.cli.ledger", "Print or audit the ledger."),
+    "reference": ("monitor.cli.reference", "Build or show a reference profile."),
+    "top": ("monitor.cli.top", "Watch a running daemon."),
+    "config": ("monitor.cli.config", "Show the resolved configuration or its schema."),
+    "completion": ("monitor.cli.completion", "Print the shell completion script."),
+    "version": ("monitor.cli.version", "Print the version."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules with a `command`, imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a suggestion for a word that is no command."""
+        from monitor.config.suggest import hint
+
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"there is no command {args[0]!r}{hint(args[0], _COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table itself: no command is imported to print it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Driftline tells you, while it happens, whether the models you run in production are still right.
+
+    \b
+    Try it now, without a broker:
+      driftline demo
+    On your own topics:
+      driftline init --bootstrap localhost:9092 --from-topic predictions --labels labels > driftline.yaml
+      driftline check -c driftline.yaml --live
+      driftline run -c driftline.yaml
+
+    Exit codes: 0 fine, 1 failed, 2 usage, 3 a gate said no, 69 broker unreachable, 78 bad configuration.
+    """
+
+
+def main() -> None:
+    """The console script. Turns the errors of this project into one sentence and an exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except Exception as error:
+        sys.exit(report(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

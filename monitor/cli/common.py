@@ -1,0 +1,86 @@
+"""What several commands share: which configuration, which log, how to print."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from monitor.config.types import Config
+from monitor.errors import ConfigError
+from monitor.ports import Log
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def config_options(command: F) -> F:
+    """`-c FILE` (repeatable, later wins) and `--set a.b=v`."""
+    command = click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value, e.g. --set time.horizon=2d."
+    )(command)
+    return click.option(
+        "-c",
+        "--config",
+        "files",
+        multiple=True,
+        required=True,
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Configuration file; repeat it to layer files, later ones win.",
+    )(command)
+
+
+def embedded_option(command: F) -> F:
+    """`--embedded DIR`."""
+    return click.option(
+        "--embedded",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Use the embedded log in this directory instead of Kafka. No broker needed.",
+    )(command)
+
+
+def output_option(command: F) -> F:
+    """`-o table|json`."""
+    return click.option(
+        "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="What to print.", show_default=True
+    )(command)
+
+
+def load_config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
+    """The configuration of a command. Raises ConfigError."""
+    from monitor.config import load
+
+    return load(list(files), list(overrides), environ=dict(os.environ))
+
+
+def open_log(config: Config, embedded: Path | None) -> Log:
+    """Kafka as configured, or the embedded log."""
+    if embedded is not None:
+        return open_embedded(embedded)
+    if config.kafka is None:
+        raise ConfigError(
+            ["kafka: the configuration names no broker. Add kafka.bootstrap_servers, or run with --embedded DIR."]
+        )
+    return open_kafka(config.kafka.bootstrap_servers, config.kafka.properties, config.namespace)
+
+
+def open_embedded(directory: Path) -> Log:
+    """The embedded log in a directory."""
+    from monitor.adapters.embedded import EmbeddedLog
+
+    return EmbeddedLog(directory)
+
+
+def open_kafka(bootstrap: str, properties: dict[str, str] | None = None, group: str = "driftline") -> Log:
+    """A Kafka cluster."""
+    from monitor.adapters.kafka_log import KafkaLog
+
+    return KafkaLog(bootstrap, properties, group=group)
+
+
+def interactive() -> bool:
+    """Whether a person looks at standard error."""
+    return sys.stderr.isatty()

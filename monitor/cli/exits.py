@@ -1,0 +1,32 @@
+"""Exit codes, and what is said on the way out."""
+
+from __future__ import annotations
+
+import sys
+
+from monitor.errors import ConfigError, LogUnreachable, MonitorError
+
+FAILED = 1
+USAGE = 2
+GATE = 3
+UNREACHABLE = 69
+BAD_CONFIG = 78
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code that an error of this project ends the process with."""
+    if isinstance(error, ConfigError):
+        return BAD_CONFIG
+    if isinstance(error, LogUnreachable):
+        return UNREACHABLE
+    return FAILED
+
+
+def report(error: Exception) -> int:
+    """Print an error of this project as its sentences and give its code; raise anything else, it is a bug."""
+    if isinstance(error, BrokenPipeError):
+        return FAILED
+    if not isinstance(error, MonitorError):
+        raise error
+    print(f"driftline: {error}", file=sys.stderr)
+    return code_of(error)

@@ -1,0 +1,171 @@
+"""driftline ledger"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monitor.cli.common import config_options, embedded_option, load_config, open_log, output_option
+from monitor.cli.exits import FAILED
+
+if TYPE_CHECKING:
+    from monitor.daemon.tail import Stored
+    from monitor.ledger.audit import Audit
+    from monitor.ports import Log
+
+
+@click.group("ledger")
+def command() -> None:
+    """Read the ledger: what was counted, by whom, in which order.
+
+    \b
+    Examples:
+      driftline ledger audit -c driftline.yaml
+      driftline ledger cat -c driftline.yaml --partition 0
+    """
+
+
+@command.command("cat")
+@config_options
+@embedded_option
+@click.option("--partition", type=int, help="Only this partition.")
+@click.option("--deltas", is_flag=True, help="Decode what each commit adds to the windows.")
+def cat(
+    files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, partition: int | None, deltas: bool
+) -> None:
+    """Print every record as a JSON line, with its offset and whether it counts.
+
+    \b
+    Example:
+      driftline ledger cat -c driftline.yaml | jq 'select(.verdict != "accepted")'
+    """
+    import orjson
+
+    config = load_config(files, overrides)
+    log = open_log(config, embedded)
+    try:
+        for audit, stored, verdict in _walk(log, config.topics().ledger, partition):
+            line = {
+                "partition": audit.partition,
+                "offset": stored.offset,
+                "verdict": str(verdict),
+                **_plain(stored, deltas),
+            }
+            click.echo(orjson.dumps(line))
+    finally:
+        log.close()
+
+
+@command.command("audit")
+@config_options
+@embedded_option
+@output_option
+def audit(
+    files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, output: str
+) -> None:
+    """Prove from the ledger alone that nothing was lost or counted twice. Exit code 1 when it does not hold.
+
+    \b
+    Example:
+      driftline ledger audit -c driftline.yaml -o json
+    """
+    import orjson
+
+    config = load_config(files, overrides)
+    log = open_log(config, embedded)
+    try:
+        audits: dict[int, Audit] = {}
+        for one, _, _ in _walk(log, config.topics().ledger, None):
+            audits[one.partition] = one
+        lines = [_summary(a) for _, a in sorted(audits.items())]
+    finally:
+        log.close()
+    if output == "json":
+        click.echo(orjson.dumps({"partitions": lines, "holds": not any(line["violations"] for line in lines)}))
+    else:
+        _table(lines)
+    broken = [f"partition {line['partition']}: {v}" for line in lines for v in line["violations"]]
+    for sentence in broken[:20]:
+        click.echo(f"driftline: {sentence}", err=True)
+    if broken:
+        sys.exit(FAILED)
+
+
+def _walk(log: Log, topic: str, partition: int | None) -> Iterator[tuple[Audit, Stored, Any]]:
+    from monitor.daemon.tail import read_range
+    from monitor.errors import LedgerError
+    from monitor.ledger.audit import Audit
+
+    if log.topic(topic) is None:
+        raise LedgerError(f"there is no ledger: topic {topic!r} does not exist", "Has `driftline run` been started?")
+    begins, ends = log.begin_offsets(topic), log.end_offsets(topic)
+    for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        if partition is not None and number != partition:
+            continue
+        one = Audit(number)
+        for stored in read_range(log, topic, number, begin, end):
+            yield one, stored, one.feed(stored.offset, stored.record, stored.raw)
+
+
+def _plain(stored: Stored, deltas: bool) -> dict[str, Any]:
+    import msgspec
+
+    from monitor.ledger.records import Commit
+
+    record = stored.record
+    document: dict[str, Any] = msgspec.to_builtins(record, builtin_types=(bytes,))
+    for name, value in document.items():
+        if isinstance(value, bytes):
+            document[name] = value.hex()
+    if isinstance(record, Commit):
+        for name in ("inputs", "performance"):
+            delta = getattr(record, name)
+            columns = ("group", "pane", "tick", "length", "cell", "amount")
+            if delta is None:
+                continue
+            if deltas:
+                document[name] = {column: delta.column(column).tolist() for column in columns}
+            else:
+                document[name] = {"slots": len(delta.column("group")), "cells": len(delta.column("cell"))}
+    return document
+
+
+def _summary(one: Audit) -> dict[str, Any]:
+    commit, state = one.state.commit, one.state
+    return {
+        "partition": one.partition,
+        "records": dict(one.records),
+        "ignored": {str(v): n for v, n in sorted(one.verdicts.items()) if v != "accepted"},
+        "epoch": state.epoch,
+        "commits": state.sequence,
+        "predictions_read": one.read[0],
+        "labels_read": one.read[1],
+        "lost": [state.lost_predictions, state.lost_labels],
+        "prediction_outcomes": dict(commit.prediction_outcomes) if commit else {},
+        "label_outcomes": dict(commit.label_outcomes) if commit else {},
+        "ended": state.ended,
+        "violations": one.violations,
+    }
+
+
+def _table(lines: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("partition", "epoch", "commits", "ignored", "predictions", "labels", "lost", "verdict")
+    for line in lines:
+        table.add_row(
+            str(line["partition"]),
+            str(line["epoch"]),
+            str(line["commits"]),
+            str(sum(line["ignored"].values())),
+            str(line["predictions_read"]),
+            str(line["labels_read"]),
+            str(sum(line["lost"])),
+            "holds" if not line["violations"] else f"{len(line['violations'])} violations",
+        )
+    Console().print(table)

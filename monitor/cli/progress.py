@@ -1,0 +1,66 @@
+"""Progress of reading to the end: a bar with an ETA for people, one line every ten seconds for everything else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from monitor.daemon.worker import Worker
+
+_LINE_EVERY_S = 10.0
+_BAR_EVERY_S = 0.2
+
+
+class ReadProgress:
+    """Offsets read against the ends that the worker runs to. Only partitions that the worker owns are known to it."""
+
+    def __init__(self) -> None:
+        self._due = time.monotonic() + (_BAR_EVERY_S if sys.stderr.isatty() else _LINE_EVERY_S)
+        self._began = time.monotonic()
+        self._first: int | None = None
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def show(self, worker: Worker) -> None:
+        """Refresh when it is due."""
+        now = time.monotonic()
+        if now < self._due or not worker.tasks:
+            return
+        done, total = worker.progress()
+        if self._first is None:
+            self._first, self._began = done, now
+        if sys.stderr.isatty():
+            self._due = now + _BAR_EVERY_S
+            self._draw(done, total)
+        else:
+            self._due = now + _LINE_EVERY_S
+            self._print(done, total, now)
+
+    def _draw(self, done: int, total: int) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TextColumn("ETA"), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("reading", total=total)
+        assert self._task is not None
+        self._bar.update(self._task, completed=done, total=total)
+
+    def _print(self, done: int, total: int, now: float) -> None:
+        rate = (done - (self._first or 0)) / max(now - self._began, 1e-9)
+        eta = f"{(total - done) / rate:.0f} s" if rate > 0 else "unknown"
+        share = 100 * done / total if total else 100.0
+        print(f"driftline: {done} of {total} records read ({share:.0f} %), {rate:.0f}/s, ETA {eta}", file=sys.stderr)
+
+    def close(self, worker: Worker) -> None:
+        """Take the bar away and say what was done."""
+        if self._bar is not None:
+            self._bar.stop()
+        read = sum(worker.statistics.consumed.values())
+        print(f"driftline: {read} records read in {time.monotonic() - self._began:.1f} s", file=sys.stderr)

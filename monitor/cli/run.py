@@ -1,0 +1,124 @@
+"""driftline run"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.common import config_options, embedded_option, load_config, open_log
+
+if TYPE_CHECKING:
+    from monitor.config.types import Config
+    from monitor.daemon.observer import Observer
+    from monitor.daemon.worker import Worker
+    from monitor.ports import Log
+
+
+@click.command("run")
+@config_options
+@embedded_option
+@click.option("--until-end", is_flag=True, help="Read to the end of both topics as they are now, settle everything, exit.")
+@click.option("--no-http", is_flag=True, help="Do not listen for Prometheus and probes.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-v", "--verbose", is_flag=True, help="More log lines.")
+@click.option("-q", "--quiet", is_flag=True, help="Warnings and errors only; no progress.")
+def command(
+    files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    embedded: Path | None,
+    until_end: bool,
+    no_http: bool,
+    log_format: str,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    """Run the daemon: join, count, evaluate, alert, until it is stopped.
+
+    SIGTERM and Ctrl-C finish what is in hand and stop within 20 seconds; what was not committed is read again at the
+    next start. Start it as often as there are partitions: the processes share the work.
+
+    \b
+    Examples:
+      driftline run -c driftline.yaml
+      driftline run -c driftline.yaml --embedded ./data
+      driftline run -c driftline.yaml --until-end
+      driftline run -c base.yaml -c prod.yaml --set http.port=0
+    """
+    from monitor.cli.logs import set_up
+
+    set_up(log_format, "WARNING" if quiet else "DEBUG" if verbose else "INFO")
+    config = load_config(files, overrides)
+    log = open_log(config, embedded)
+    try:
+        run(config, log, until_end=until_end, http=not no_http, progress=until_end and not quiet)
+    finally:
+        log.close()
+
+
+def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool) -> None:
+    """Run a worker in this process, with signals, listener and progress. Returns when it was stopped or has settled."""
+    from monitor.adapters.clock import SystemClock
+    from monitor.cli.progress import ReadProgress
+    from monitor.cli.version import release
+    from monitor.daemon.observer import Observer, base_view
+    from monitor.daemon.worker import Worker, WorkerOptions
+    from monitor.plan import plan_of
+
+    clock, plan = SystemClock(), plan_of(config)
+    observer = Observer(plan, base_view(config, release(), clock.now_ms()), clock)
+    bar = ReadProgress() if progress else None
+
+    def tell(worker: Worker) -> None:
+        observer.tell(worker)
+        if bar is not None:
+            bar.show(worker)
+
+    worker = Worker(log, config, plan, clock, WorkerOptions(until_end=until_end), observer.on_tick, tell)
+    with _Signals(worker), _Listener(config, observer, http):
+        worker.run()
+    if bar is not None:
+        bar.close(worker)
+
+
+class _Signals:
+    """SIGTERM and SIGINT ask the worker to stop. The handler sets a flag and nothing else: an exception raised in one
+    would throw away records that the client has already handed over."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def __enter__(self) -> None:
+        self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._worker.stop()
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+class _Listener:
+    """The HTTP listener for as long as the worker runs."""
+
+    def __init__(self, config: Config, observer: Observer, wanted: bool) -> None:
+        self._config, self._observer, self._wanted = config, observer, wanted
+
+    def __enter__(self) -> None:
+        self._server = None
+        if not self._wanted:
+            return
+        from monitor.adapters.http import HttpServer
+
+        http, observer = self._config.http, self._observer
+        self._server = HttpServer(http.host, http.port, lambda: observer.snapshot, observer.heartbeat_age_ms)
+        self._server.start()
+        click.echo(f"driftline: metrics and probes on {self._server.url}", err=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.stop()

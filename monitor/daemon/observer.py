@@ -1,0 +1,207 @@
+"""What a worker shows of itself: fills the read model about once a second and hands out finished bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections import Counter, defaultdict
+from typing import Literal
+
+from monitor.adapters.exposition import Exposer
+from monitor.adapters.http import Snapshot
+from monitor.alerts.event import AlertEvent, Change, RuleAlert, Standing
+from monitor.config.types import Config
+from monitor.daemon.worker import Worker
+from monitor.evaluator import TickOutput
+from monitor.ingest.clocks import FOREVER, NEVER, ClockState
+from monitor.plan import Plan
+from monitor.ports import WallClock
+from monitor.telemetry import TaskState
+from monitor.view import (
+    ActiveAlert,
+    Build,
+    Counters,
+    Evaluator,
+    Health,
+    ModelStatus,
+    Newest,
+    PartitionStatus,
+    StreamStatus,
+    View,
+    encode,
+    new_view,
+    readiness,
+)
+from monitor.windows.view import SeriesKey
+
+EVERY_MS = 1_000
+ENDS_EVERY_MS = 2_000
+
+
+class Observer:
+    """Listens to a worker; `snapshot` is what the HTTP listener hands out, `view` what people and `top` see."""
+
+    def __init__(self, plan: Plan, base: View, clock: WallClock) -> None:
+        self._plan, self._clock = plan, clock
+        self._base = base
+        self._exposer = Exposer()
+        self._newest = Newest()
+        self._emitted: dict[str, Counter[str]] = defaultdict(Counter)
+        self._firing: dict[str, AlertEvent] = {}
+        self._published = 0
+        self._tick_ms: int | None = None
+        self._due_ms = 0
+        self._ends_due_ms = 0
+        self._ends: dict[str, list[int]] = {}
+        self.heartbeat_ms = clock.monotonic_ms()
+        self.snapshot = Snapshot()
+        self.view = base
+
+    # -- what happens --------------------------------------------------------------------------------------------
+
+    def on_tick(self, output: TickOutput) -> None:
+        """A tick closed."""
+        self._newest.add(output.windows)
+        self._published += len(output.windows)
+        self._tick_ms = max(self._tick_ms or 0, output.tick_ms)
+        for event in output.events:
+            self.on_event(event)
+
+    def on_event(self, event: AlertEvent) -> None:
+        """An alert changed."""
+        data = event.data
+        rule = data.rule if isinstance(data, RuleAlert) else data.condition
+        change = next(c for c in Change if event.type.split(".")[-2] == c)
+        self._emitted[rule][change] += 1
+        if data.latest and data.state is Standing.FIRING:
+            self._firing[data.fingerprint] = event
+        elif data.latest:
+            self._firing.pop(data.fingerprint, None)
+
+    def heartbeat_age_ms(self) -> int:
+        """How long ago the loop last came round; called from the listener's thread."""
+        return self._clock.monotonic_ms() - self.heartbeat_ms
+
+    def tell(self, worker: Worker) -> None:
+        """Called once a loop; refreshes the read model when it is due."""
+        self.heartbeat_ms = worker.heartbeat_ms
+        now = self._clock.monotonic_ms()
+        if now < self._due_ms:
+            return
+        self._due_ms = now + EVERY_MS
+        self.refresh(worker)
+
+    def refresh(self, worker: Worker) -> None:
+        """Fill the read model now."""
+        now = self._clock.monotonic_ms()
+        if now >= self._ends_due_ms:
+            self._ends_due_ms = now + ENDS_EVERY_MS
+            self._ends = {name: worker.log.end_offsets(name) for name in worker.sources.names}
+        wall = self._clock.now_ms()
+        self.view = dataclasses.replace(
+            self._base,
+            at_ms=wall,
+            models=tuple(_model(self._plan, m) for m in self._base.models),
+            windows=self._newest.views(),
+            alerts=tuple(active(event) for _, event in sorted(self._firing.items())),
+            partitions=tuple(self._partition(worker, p) for p in sorted(worker.tasks)),
+            evaluator=Evaluator(worker.judge is not None, self._tick_ms),
+            counters=self._counters(worker),
+            health=Health(joined=True, loops_ms={"worker": wall}),
+        )
+        self.snapshot = Snapshot(self._exposer.render(self.view), encode(self.view), readiness(self.view))
+
+    # -- parts of the read model -------------------------------------------------------------------------------
+
+    def _counters(self, worker: Worker) -> Counters:
+        statistics = worker.statistics
+        return Counters(
+            consumed=dict(statistics.consumed),
+            rejected={topic: dict(reasons) for topic, reasons in statistics.rejected.items()},
+            dead_letters={topic: dict(forms) for topic, forms in worker.dead_letters.written.items()},
+            feature_faults=dict(statistics.faults),
+            commits={"accepted": worker.commits, "lost": worker.lost},
+            commit_durations=statistics.commit_durations,
+            ledger_rejected=worker.judge.rejected if worker.judge else 0,
+            windows_published=self._published,
+            alerts_emitted={rule: dict(changes) for rule, changes in self._emitted.items()},
+        )
+
+    def _partition(self, worker: Worker, number: int) -> PartitionStatus:
+        task = worker.tasks[number]
+        engine, chain = task.engine, task.writer.chain
+        held = len(engine.join.predictions)
+        streams = [self._stream(worker, number, stream) for stream in range(len(worker.sources.names))]
+        outcomes = engine.join.prediction_outcomes, engine.join.label_outcomes
+        return PartitionStatus(
+            partition=number,
+            state=TaskState.STALLED if number in worker.full else TaskState.LIVE,
+            epoch=chain.epoch,
+            sequence=chain.sequence,
+            predictions=streams[0],
+            labels=streams[1] if len(streams) > 1 else None,
+            state_rows=held,
+            state_bytes=engine.join.predictions.nbytes + engine.join.labels.nbytes,
+            prediction_outcomes=dataclasses.asdict(outcomes[0]),
+            label_outcomes=dataclasses.asdict(outcomes[1]),
+            conservation=engine.conservation(),
+        )
+
+    def _stream(self, worker: Worker, number: int, stream: int) -> StreamStatus:
+        task, topic = worker.tasks[number], worker.sources.names[stream]
+        engine, join = task.engine, self._plan.join
+        ends = self._ends.get(topic)
+        outcomes = engine.join.prediction_outcomes.pending, engine.join.label_outcomes.waiting
+        clock = engine.clocks[stream]
+        return StreamStatus(
+            topic=topic,
+            position=engine.next_offsets[stream],
+            end=ends[number] if ends else None,
+            tick_ms=_clock_ms(clock, join.disorder_ms),
+            finality_ms=_clock_ms(clock, join.lateness_ms),
+            pending_rows=outcomes[stream],
+            idle=task.flags.idle,
+        )
+
+
+def _clock_ms(clock: ClockState, behind_ms: int) -> int | None:
+    return None if clock.maximum_ms in (NEVER, FOREVER) else clock.maximum_ms - behind_ms
+
+
+def _model(plan: Plan, model: ModelStatus) -> ModelStatus:
+    reference = plan.model(model.name).reference
+    if reference is None:
+        return model
+    return dataclasses.replace(
+        model, reference_rows=reference.rows, reference_digest=reference.digest, provisional=reference.provisional
+    )
+
+
+def active(event: AlertEvent) -> ActiveAlert:
+    """A firing alert as the read model shows it."""
+    data = event.data
+    state: Literal["firing"] = "firing"
+    if isinstance(data, RuleAlert) and data.evidence is not None:
+        evidence = data.evidence
+        return ActiveAlert(
+            rule=data.rule,
+            series=SeriesKey(data.model, data.version, data.segment),
+            window=evidence.window.name,
+            state=state,
+            severity=data.severity,
+            since_ms=data.fired_ms,
+            metric=evidence.metric,
+            op=evidence.op,
+            threshold=evidence.threshold,
+            value=evidence.value,
+            rows=evidence.rows,
+            labels=data.labels,
+        )
+    rule = data.rule if isinstance(data, RuleAlert) else data.condition
+    scope = data.segment if isinstance(data, RuleAlert) else data.scope
+    return ActiveAlert(rule, SeriesKey("", "", scope), "", state, data.severity, data.fired_ms, "", "", 0.0, None, 0)
+
+
+def base_view(config: Config, release: str, at_ms: int) -> View:
+    """The read model of a process that has just started."""
+    return new_view(config, Build(release, platform.python_version()), at_ms)

@@ -1,0 +1,89 @@
+"""The audit: does a ledger partition, read alone, prove that nothing was lost or counted twice?
+
+It folds the records by the reading rule and checks, at every accepted commit, what the rule does not: that the totals
+account for every record read (P2), that they never shrink, that clocks never go back, that no more records were read
+than the ranges are long.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes
+from monitor.ledger.fold import FoldState, Verdict, fold
+from monitor.ledger.records import Commit, Record
+
+
+@dataclass(slots=True)
+class Audit:
+    """One partition's audit as far as it was fed. `violations` are sentences, in ledger order; none means it holds."""
+
+    partition: int
+    state: FoldState = field(default_factory=FoldState)
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    records: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+    def feed(self, offset: int, record: Record, raw: bytes) -> Verdict:
+        """Take the next record of the partition."""
+        before = self.state
+        self.state, verdict = fold(before, record, raw)
+        self.verdicts[verdict] += 1
+        self.records[type(record).__name__.lower()] += 1
+        if verdict is Verdict.ACCEPTED and isinstance(record, Commit):
+            for sentence in _violations(before, record):
+                self.violations.append(f"offset {offset}, commit {record.sequence}: {sentence}")
+        elif verdict is Verdict.BROKEN_CHAIN:
+            self.violations.append(
+                f"offset {offset}: a record continues another history than this partition holds; the log lost records"
+            )
+        return verdict
+
+    @property
+    def read(self) -> tuple[int, int]:
+        """Records read of predictions and of labels, by the last commit."""
+        return self.state.commit.records if self.state.commit else (0, 0)
+
+
+def _violations(before: FoldState, commit: Commit) -> list[str]:
+    found: list[str] = []
+    conservation = Conservation(
+        commit.records[0],
+        PredictionOutcomes(**commit.prediction_outcomes).total(),
+        commit.records[1],
+        LabelOutcomes(**commit.label_outcomes).total(),
+    )
+    if not conservation.holds:
+        found.append(f"not every record is accounted for: {conservation.sentence()}")
+    genesis = before.genesis
+    assert genesis is not None
+    spans = (
+        commit.predictions[1] - genesis.prediction_start - before.lost_predictions,
+        commit.labels[1] - genesis.label_start - before.lost_labels,
+    )
+    for stream, read, span in zip(("predictions", "labels"), commit.records, spans, strict=True):
+        if read > span:
+            found.append(f"{read} {stream} were read of ranges that are {span} offsets long")
+    if min([*commit.prediction_outcomes.values(), *commit.label_outcomes.values()]) < 0:
+        found.append("an outcome is counted below zero")
+    last = before.commit
+    if last is not None:
+        found.extend(_backward(last, commit))
+    return found
+
+
+def _backward(last: Commit, commit: Commit) -> list[str]:
+    found: list[str] = []
+    pairs = (
+        ("prediction clock", last.prediction_clock.maximum_ms, commit.prediction_clock.maximum_ms),
+        ("label clock", last.label_clock.maximum_ms, commit.label_clock.maximum_ms),
+        ("predictions read", last.records[0], commit.records[0]),
+        ("labels read", last.records[1], commit.records[1]),
+        ("prediction floor", last.prediction_floor.offset, commit.prediction_floor.offset),
+        ("label floor", last.label_floor.offset, commit.label_floor.offset),
+    )
+    for name, old, new in pairs:
+        if new < old:
+            found.append(f"the {name} went back from {old} to {new}")
+    return found
