@@ -17,6 +17,7 @@ from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid
 from monitor.config.suggest import hint, listing
+from monitor.config.windows import Window
 
 if TYPE_CHECKING:
     from monitor.config.types import Config, ModelTemplate, Rule
@@ -218,7 +219,7 @@ def _rules(config: Config) -> Iterator[Problem]:
             yield Problem(
                 (*at, "window"),
                 f"{rule.window!r} is not a configured window; allowed (windows): "
-                f"{listing(windows)}{hint(rule.window, windows)}",
+                f"{listing(windows)}{_same_span(config, rule.window) or hint(rule.window, windows)}",
                 (("windows",),),
             )
         models = [model.name for model in config.models]
@@ -232,6 +233,18 @@ def _rules(config: Config) -> Iterator[Problem]:
             continue
         yield from _metric(config, rule, at)
         yield from _rule_segments(rule, subjects(config, rule), at)
+
+
+def _same_span(config: Config, name: str) -> str:
+    """A remedy for `24h` where `1d` is configured, or nothing."""
+    try:
+        meant = Window.parse(name)
+    except ValueError:
+        return ""
+    for window in config.windows:
+        if (window.size_ms, window.slide_ms, window.calendar) == (meant.size_ms, meant.slide_ms, meant.calendar):
+            return f"; {name!r} is the same span as {window.name!r}, use that name"
+    return ""
 
 
 def subjects(config: Config, rule: Rule) -> list[ModelTemplate]:

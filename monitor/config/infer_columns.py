@@ -152,9 +152,9 @@ class Times:
 def as_times(column: Column) -> Times | None:
     """The column as times, if nearly all of its values are: by magnitude (1990 to 2100) or by form."""
     filled = column.filled()
-    if not filled or column.source.kind == "header":
+    if not filled:
         return None
-    numbers = column.numbers()
+    numbers = column.numbers() or _numbers_in_text(column)
     if len(numbers) > 0.9 * len(filled):
         for unit, scale in (("ms", 1), ("s", 1000)):
             low, high = _EARLIEST_S * 1000 / scale, _LATEST_S * 1000 / scale
@@ -164,6 +164,13 @@ def as_times(column: Column) -> Times | None:
         return None
     parsed = {row: ms for row, value in filled.items() if isinstance(value, str) and (ms := _iso_ms(value)) is not None}
     return Times(column, "iso", parsed) if len(parsed) > 0.9 * len(filled) else None
+
+
+def _numbers_in_text(column: Column) -> dict[int, float]:
+    """Whole numbers of a key or header, where they can only be text."""
+    if column.source.kind == "value" or column.source.path:
+        return {}
+    return {row: float(v) for row, v in column.filled().items() if isinstance(v, str) and re.fullmatch(r"\d{1,15}", v)}
 
 
 def lacks_offset(column: Column) -> bool:

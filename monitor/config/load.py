@@ -100,8 +100,9 @@ def _build(
     told = {mistake.at for mistake in mistakes}
     config, problems = validate(plain(root))
     for problem in problems:
-        if (at := _place(root, problem.path)) not in told:
-            found.say(at, f"{path_text(problem.path)}: {problem.sentence}".removeprefix(": "))
+        node = _node(root, problem.path)
+        if node is None or node.at not in told:
+            found.say(_place(root, problem.path), f"{path_text(problem.path)}: {problem.sentence}".removeprefix(": "))
     if config is None or found.problems:
         raise found.error()
     if config.kafka is not None:

@@ -40,11 +40,11 @@ class Window:
             raise ValueError(f"{text[:40]!r} is not a window; {_ALLOWED}{_hint(text)}") from None
         if not size_ms or not slide_ms:
             raise ValueError(f"{text!r} has a size or slide of no time at all; {_ALLOWED}")
-        if slide_ms > size_ms or size_ms % slide_ms:
-            raise ValueError(
-                f"slide ({slide}) must divide the window's size ({size}) without a rest; "
-                f"{format_duration(size_ms)} is not a whole number of times {format_duration(slide_ms)}"
-            )
+        if slide_ms > size_ms:
+            raise ValueError(f"slide ({slide}) is longer than the window's size ({size}); allowed: at most the size")
+        if rest := size_ms % slide_ms:
+            left = format_duration(rest)
+            raise ValueError(f"slide ({slide}) must divide the window's size ({size}) without a rest; {left} is left over")
         return cls(text, size_ms, slide_ms)
 
 

@@ -109,7 +109,8 @@ def parse(text: str, origin: str) -> Parsed:
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         at = Position(origin, mark.line + 1, mark.column + 1) if mark else Position(origin, 1, 1)
-        parsed.mistakes.append(Mistake(at, _syntax(e)))
+        line = text.splitlines()[at.line - 1] if at.line <= len(text.splitlines()) else ""
+        parsed.mistakes.append(Mistake(at, _syntax(e, line)))
     except yaml.reader.ReaderError as e:
         before = text[: int(e.position)]
         at = Position(origin, before.count("\n") + 1, len(before) - before.rfind("\n"))
@@ -131,8 +132,8 @@ def retyped(scalar: Scalar, text: str) -> Scalar:
     return replace(scalar, text=text, value=typed(text) if scalar.plain else text)
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> str:
-    """PyYAML's message as a sentence, with the usual cause."""
+def _syntax(error: yaml.MarkedYAMLError, line: str) -> str:
+    """PyYAML's message as a sentence, with the usual cause on that line."""
     said = str(error.problem or error.context or "unexpected text")
     hint = ""
     if "'\\t'" in said:
@@ -143,6 +144,8 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
         hint = "; text that contains ': ' must be quoted"
     elif "expected <block end>" in said or "could not find expected ':'" in said:
         hint = "; look at the indentation of this line and the one above, and for a missing ':' or '-'"
+    elif "expected ',' or" in said and "${" in line:
+        hint = "; between brackets ${...} must be quoted, or stand on a line of its own: key: ${...}"
     elif "expected ',' or" in said:
         hint = "; a list or mapping in brackets is not closed, or lacks a comma"
     elif "cannot start any token" in said:
@@ -212,13 +215,25 @@ class _Builder:
     def _content(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
         if isinstance(event, yaml.ScalarEvent):
             is_plain = event.style is None
-            return Scalar(typed(event.value) if is_plain else event.value, event.value, is_plain, self._at(event))
+            text = self._whole(event)
+            return Scalar(typed(text) if is_plain else text, text, is_plain, self._at(event))
         if isinstance(event, yaml.SequenceStartEvent):
             items = []
             while not isinstance(inner := next(events), yaml.SequenceEndEvent):
                 items.append(self._node(inner, events, depth + 1))
             return Sequence(tuple(items), self._at(event))
         return self._mapping(event, events, depth)
+
+    def _whole(self, event: yaml.ScalarEvent) -> str:
+        """The text with pairs of surrogates, as JSON escapes them, joined; half a pair is no text at all."""
+        text = str(event.value)
+        if not any("\ud800" <= character <= "\udfff" for character in text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._mistakes.append(Mistake(self._at(event), "half of a surrogate pair is not text"))
+            return ""
 
     def _mapping(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Mapping:
         entries: dict[str, tuple[Position, Node]] = {}

@@ -1,0 +1,157 @@
+"""Mistakes between fields: sentences with both values."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.config import Config, loads
+from monitor.config.kafka import OWNED
+from tests.config.examples import FULL, MINIMAL, only_problem, problems, with_lines
+
+
+def changed(*changes: tuple[str, str]) -> str:
+    text = FULL
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return text
+
+
+def test_the_full_example_has_no_mistake() -> None:
+    assert isinstance(loads(FULL), Config)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("lateness: 1d", "lateness: 1m", "time.lateness: 1m is less than time.disorder (2m); "
+         "a record within normal disorder must still count"),
+        ("after: 7d", "after: 15d", "streams.labels.absent.after: 15d is longer than time.horizon (14d); "
+         "a label is not waited for beyond the horizon"),
+        ("topic: truth", "topic: scores", "streams.labels.topic: 'scores' is also the topic of the predictions; "
+         "the two must differ"),
+        ("topic: truth", "topic: scores.dlq", "streams.labels.topic: 'scores.dlq' is where rejected predictions go"),
+        ("topic: truth", "topic: payments.windows", "streams.labels.topic: 'payments.windows' is an internal topic of "
+         "namespace 'payments'"),
+        ("features: [hour, origin]", "features: [hours, origin]", "models[0].features[0]: 'hours' is not a feature of the "
+         "predictions; allowed (streams.predictions.features): hour, origin; did you mean 'hour'?"),
+        ("features: [hour, origin]", "features: [hour, origin, hour]", "models[0].features[2]: the feature 'hour' is listed twice"),
+        ("segments: {origin: [EWR, LGA]}", "segments: {origin: [EWR, LGA], hour: [1]}", "models[0].segments.hour: the feature "
+         "'hour' is numeric; segments need a categorical feature"),
+        ("segments: {origin: [EWR, LGA]}", "segments: {origin: [EWR, LGA], dest: [x]}", "models[0].segments.dest: 'dest' is not "
+         "a feature of the predictions; allowed"),
+        ("[EWR, LGA]", "[EWR, EWR]", "models[0].segments.origin[1]: the value 'EWR' is listed twice"),
+        ("[EWR, LGA]", "[EWR, other]", "'other' is where all values go that are not listed; leave it out"),
+        ("window: 24h/1h", "window: 1w", "rules[0].window: '1w' is not a configured window; allowed (windows): 1d, 1h, 24h/1h, "
+         "month, day"),
+        ("window: 24h/1h", "window: 24h", "; '24h' is the same span as '1d', use that name"),
+        ("metric: recall", "metric: recal", "rules[0].metric: 'recal' is not a metric; allowed: seen, labelled, coverage,"),
+        ("metric: recall", "metric: auc", "did you mean 'roc_auc'?"),
+        ('"missing:origin"', '"missing:orign"', "rules[2].metric: 'missing:orign' is not a metric; allowed: seen"),
+        ('"missing:origin"', '"missing:$score"', "rules[2].metric: 'missing:$score' is not a metric"),
+        ("metric: recall", '"metric": "psi:$score"', "rules[0].metric: 'psi:$score' compares with a reference, and no model of "
+         "this rule names one; build it with `driftline reference build`"),
+        ("origin=EWR", "origin=JFK", "rules[2].segments[0]: 'origin=JFK' is not a segment of this rule's models; "
+         "allowed: origin=EWR, origin=LGA, origin=other"),
+        ("segments: [\"origin=EWR\"", "segments: [\"origin\"", "rules[2].segments: 'origin' is not a segment; allowed: FEATURE=value"),
+        ("segments: each", "segments: every", "rules[0].segments: 'every' does not say which segments; allowed: all, each, or"),
+        ("name: quiet", "name: low-recall", "rules[1].name: the rule 'low-recall' is listed twice, first as rules[0].name"),
+        ("threshold: 10, window: 1h", "threshold: 10, window: 1h, min_coverage: 0.5", "rules[1].min_coverage: 'volume' needs no "
+         "labels, so coverage says nothing about it; leave this out"),
+        ("score: $.score\n", "\n", "rules[0].metric: 'roc_auc' needs a score, and streams.predictions.fields.score is not"),
+    ],
+)  # fmt: skip
+def test_a_mistake_between_fields_names_both(old: str, new: str, sentence: str) -> None:
+    extra = [("metric: recall", "metric: roc_auc")] if "needs a score" in sentence else []
+    found = problems(changed((old, new), *extra))
+    assert any(sentence in problem for problem in found), "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("metric", "op", "threshold", "result"),
+    [
+        ("recall", "<", "40", "rules[0].threshold: recall < 40 always holds, because recall is from 0 to 1"),
+        ("recall", "<", "0", "recall < 0 never holds"),
+        ("recall", "<=", "1", "recall <= 1 always holds"),
+        ("recall", ">", "1", "recall > 1 never holds"),
+        ("recall", ">", "-1", "recall > -1 always holds"),
+        ("recall", ">=", "0", "recall >= 0 always holds"),
+        ("mcc", "<", "-1", "mcc < -1 never holds, because mcc is from -1 to 1"),
+        ("log_loss", "<", "0", "log_loss < 0 never holds, because log_loss is 0 or more"),
+    ],
+)
+def test_a_rule_that_can_never_change_its_mind_is_refused(metric: str, op: str, threshold: str, result: str) -> None:
+    text = changed((f'metric: recall, op: "<", threshold: 0.4', f'metric: {metric}, op: "{op}", threshold: {threshold}'))
+    assert result in only_problem(text)
+
+
+@pytest.mark.parametrize(("op", "threshold"), [("<", "1"), ("<=", "0"), (">", "0"), (">=", "1"), ("<", "0.5")])
+def test_a_threshold_at_the_edge_that_still_decides_is_allowed(op: str, threshold: str) -> None:
+    text = changed((f'metric: recall, op: "<", threshold: 0.4', f'metric: recall, op: "{op}", threshold: {threshold}'))
+    assert loads(text).rules[0].op == op
+
+
+def test_metrics_of_performance_need_labels() -> None:
+    rule = 'rules: [{name: r, metric: recall, op: "<", threshold: 0.4, window: 1d}]'
+    assert only_problem(with_lines(MINIMAL, rule)) == (
+        "c.yaml:7:27: rules[0].metric: 'recall' needs labels, and streams.labels is not configured"
+    )
+
+
+def test_a_rule_on_a_feature_that_no_model_watches_is_refused() -> None:
+    text = changed(
+        ("features: [hour, origin]", "features: [hour]"),
+        ("unlisted_models: {task: binary, threshold: 0.5}", "unlisted_models: reject"),
+    )
+    assert only_problem(text) == (
+        "c.yaml:39:27: rules[2].metric: no model of this rule watches the feature 'origin'; add it to the model's features"
+    )
+
+
+def test_each_needs_segments() -> None:
+    text = changed(("    segments: {origin: [EWR, LGA]}\n", ""), (', segments: ["origin=EWR", "origin=other"]', ""))
+    assert only_problem(text).endswith(
+        "rules[0].segments: 'each' needs segments, and no model of this rule has any; add them to the model"
+    )
+
+
+def test_an_unknown_model_of_a_rule_is_refused_when_others_are_rejected() -> None:
+    text = changed(("model: fraud,", "model: froud,"), ("unlisted_models: {task: binary, threshold: 0.5}", ""))
+    assert only_problem(text).endswith(
+        "rules[0].model: 'froud' is not a configured model; allowed (models): fraud; did you mean 'fraud'?"
+    )
+
+
+def test_a_config_without_any_model_rejects_everything_and_says_so() -> None:
+    assert "no model is listed and unlisted_models is 'reject', so every prediction would be rejected" in only_problem(
+        MINIMAL.replace("models:\n  - {name: fraud}\n", "")
+    )
+
+
+@pytest.mark.parametrize("key", sorted(OWNED))
+def test_properties_that_belong_to_driftline_are_refused_with_the_reason(key: str) -> None:
+    text = changed(("security.protocol: SASL_SSL", f"{key}: x"))
+    assert only_problem(text).endswith(
+        f"kafka.properties.{key}: this property belongs to Driftline: {OWNED[key]}. Leave it out"
+    )
+
+
+def test_a_property_spelled_with_underscores_gets_a_hint() -> None:
+    assert "no librdkafka property has '_' in its name; did you mean 'sasl.mechanism'?" in only_problem(
+        changed(("security.protocol: SASL_SSL", "sasl_mechanism: PLAIN"))
+    )
+
+
+def test_mistakes_between_fields_also_reach_those_who_build_a_config_from_data() -> None:
+    with pytest.raises(ValueError, match=r"models\[1\].name: the model 'fraud' is listed twice"):
+        Config.model_validate(
+            {
+                "streams": {
+                    "predictions": {
+                        "topic": "p",
+                        "fields": {"id": "$.id", "model": "$.m", "version": "$.v", "at": "$.at", "score": "$.s"},
+                    }
+                },
+                "models": [{"name": "fraud"}, {"name": "fraud"}],
+            }
+        )
