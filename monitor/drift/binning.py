@@ -67,7 +67,8 @@ class NumericBinning:
             raise ReferenceProfileError(f"edges: make {len(uppers) + 2} bins, at most {MAX_BINS} are allowed")
         alone = np.zeros(len(uppers) + 1, dtype=np.bool_)
         if len(uppers) > 1:
-            alone[1:-1] = np.nextafter(uppers[1:], -np.inf) == uppers[:-1]
+            with np.errstate(over="ignore"):  # nothing is below the lowest double, so its first bin is empty
+                alone[1:-1] = np.nextafter(uppers[1:], -np.inf) == uppers[:-1]
         object.__setattr__(self, "uppers", uppers)
         object.__setattr__(self, "singletons", alone)
 

@@ -113,6 +113,12 @@ def test_no_sliver_is_left_between_quantiles_and_an_atom() -> None:
     assert min(inside) >= len(values) // 64
 
 
+def test_the_largest_and_lowest_doubles_have_bins_like_any_other() -> None:
+    largest = 1.7976931348623157e308
+    bins = bin_numbers(np.array([-largest, 0.0, largest]))
+    assert counts(bins, np.array([-largest, 0.0, largest, math.inf])) == [0, 1, 0, 1, 0, 1, 0, 1]
+
+
 def test_minus_zero_is_zero() -> None:
     bins = bin_numbers(np.array([-0.0, 0.0, 0.0, 5.0]))
     assert bins.atoms == (0.0, 5.0)

@@ -136,7 +136,7 @@ samples = st.lists(st.integers(-40, 40).map(lambda k: k / 8), min_size=1, max_si
 
 @settings(max_examples=60)
 @given(samples, samples)
-def test_the_exact_ks_lies_within_value_and_bound_and_the_interval_holds_both(x: Float64s, y: Float64s) -> None:
+def test_the_exact_ks_lies_within_value_and_bound_and_the_interval_adds_both_margins(x: Float64s, y: Float64s) -> None:
     reference = build_reference("m", {"x": x}, None, ORIGIN)
     cells = reference.layout().zeros()
     binning = reference.features["x"].binning
@@ -148,7 +148,9 @@ def test_the_exact_ks_lies_within_value_and_bound_and_the_interval_holds_both(x:
     assert found.lower is not None
     assert found.upper is not None
     assert found.value - 1e-12 <= exact <= found.value + found.bound + 1e-12
-    assert found.lower <= found.value <= found.value + found.bound <= max(found.upper, 1.0) + 1e-12
+    margin = math.sqrt(math.log(80) / 2) * (1 / math.sqrt(len(x)) + 1 / math.sqrt(len(y)))
+    assert found.lower == pytest.approx(max(0.0, found.value - margin), abs=1e-12)
+    assert found.upper == pytest.approx(min(1.0, found.value + found.bound + margin), abs=1e-12)
 
 
 @settings(max_examples=60)

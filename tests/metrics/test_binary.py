@@ -82,6 +82,13 @@ def test_edges_of_ten_fifteen_and_twenty_bins_are_edges_of_the_score_bins() -> N
             assert np.flatnonzero(histogram).tolist() == [j * SCORE_BINS // bins]
 
 
+def test_every_bin_begins_at_its_edge_and_not_a_double_before() -> None:
+    edges = np.arange(1, SCORE_BINS) / SCORE_BINS
+    for score, expected in ((edges, np.arange(1, SCORE_BINS)), (np.nextafter(edges, 0.0), np.arange(SCORE_BINS - 1))):
+        cell, _ = BINARY.contribute(score, np.ones_like(score), np.ones_like(score), 1.0)
+        assert np.array_equal(cell[:, -1] - LAYOUT.index("positives"), expected)
+
+
 def test_a_certain_and_wrong_score_costs_the_clipped_loss() -> None:
     wrong = metric("log_loss", rows_of((0.0, 0.0, 1.0)))
     right = metric("log_loss", rows_of((1.0, 1.0, 1.0)))
