@@ -391,8 +391,9 @@ class Worker:
 def make_shared(config: Config, plan: Plan) -> Shared:
     """Decoders and interners for one process."""
     time = config.time
+    kinds = (*config.models, *((config.unlisted_models,) if config.unlisted_models else ()))
     predictions = PredictionDecoder(config.streams.predictions, config.models, config.unlisted_models, time.skew_ms)
-    labels = LabelDecoder(config.streams.labels, config.models, time.skew_ms) if config.streams.labels else None
+    labels = LabelDecoder(config.streams.labels, kinds, time.skew_ms) if config.streams.labels else None
     groups = Groups()
     coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
     return Shared(plan, predictions, labels, groups, coder)

@@ -1,7 +1,7 @@
 """Rows of packed columns, reached by id: what both sides of the join keep.
 
 A row is a number; its fields are that place in each column. Rows that share an id form a chain. Columns grow by a
-sixteenth at a time (`realloc` moves pages, not bytes), so the memory held follows the rows held.
+thirty-second part at a time (`realloc` moves pages, not bytes), so the memory held follows the rows held.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from monitor.events import Bools, UInt64s
 from monitor.join.index import FIRST_ROW, IdIndex, Rows
 
-_GROWTH_SHIFT = 4
+_GROWTH_SHIFT = 5
 _SMALLEST = 256
 
 

@@ -56,7 +56,7 @@ def config(namespace: str, rows: int = 1_000, lateness_s: int = LATENESS_S) -> C
 
 def topics(predictions: Sequence[Sequence[Prediction]], labels: Sequence[Sequence[Label]]) -> MemoryLog:
     """A log that holds both topics, one list per partition."""
-    log = MemoryLog(ManualClock())
+    log = MemoryLog(ManualClock(1_700_001_000_000))
     for name, logs in (("predictions", predictions), ("labels", labels)):
         log.ensure(TopicSpec(name, len(logs)))
         appender = log.appender()

@@ -1,0 +1,296 @@
+"""From columns of JSON scalars to arrays, and what was wrong with which row.
+
+Each function tries the whole column at once and looks at single values only if that fails. A row with a problem gets
+a placeholder; the first problem of a row is the one that counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Final
+
+import numpy as np
+
+from monitor.events import INVALID, MISSING, Bools, Float64s, Int32s, Int64s, Reason, UInt64s
+from monitor.ingest import times
+from monitor.ingest.careful import Failure
+from monitor.ingest.ids import HASH_OF_NOTHING, hash_bytes, hash_texts
+from monitor.ingest.interner import LONGEST_INTEGER, UNKNOWN, Interner, is_unicode, why_not_a_name
+from monitor.ingest.mapping import Leaf, number_of_text
+from monitor.ingest.packing import PackError, pack_float64s
+from monitor.ingest.values import UNSET, Column, FixedText, Kind, Misfit
+
+_BLOCK: Final = 64  # rows that are looked at singly when one of them is bad
+_UNPACKABLE: Final = (PackError, OverflowError, TypeError)
+
+
+class Problems:
+    """The first problem of each row, and the rows of each feature that had a bad value. Rows count from `base`."""
+
+    def __init__(self) -> None:
+        self.base = 0
+        self.by_row: dict[int, Failure] = {}
+        self.missing: dict[str, list[int]] = {}
+        self.faults: dict[str, list[int]] = {}
+
+    def add(self, row: int, reason: Reason, detail: str) -> None:
+        """Reject a row, unless it already is."""
+        self.by_row.setdefault(self.base + row, Failure(reason, detail))
+
+    def add_missing(self, row: int, field: str) -> None:
+        """Reject a row for the lack of a field; `forgive` may take it back."""
+        self.missing.setdefault(field, []).append(self.base + row)
+
+    def fault(self, feature: str, row: int) -> None:
+        """Count a bad value of a feature."""
+        self.faults.setdefault(feature, []).append(self.base + row)
+
+    def settle_missing(self, optional: Sequence[str], forgiven: Bools) -> None:
+        """Turn missing fields into rejections, except `optional` ones in `forgiven` rows."""
+        for field, rows in self.missing.items():
+            for row in rows:
+                if not (field in optional and forgiven[row]):
+                    self.by_row.setdefault(row, Failure(Reason.MISSING, f"{field} is absent or null"))
+
+
+def ids(column: Column, problems: Problems) -> UInt64s:
+    """Hashes of ids."""
+    if isinstance(column, FixedText):
+        return hash_bytes(column.items())  # never empty
+    try:
+        hashed = hash_texts(column)  # type: ignore[arg-type]
+    except (TypeError, UnicodeEncodeError):
+        hashed = hash_texts([_id_text(value, row, problems) for row, value in enumerate(column)])
+    empty = hashed[:, 0] == HASH_OF_NOTHING[0]
+    if empty.any():
+        for row in np.flatnonzero(empty & (hashed[:, 1] == HASH_OF_NOTHING[1])).tolist():
+            if column[row] == "":
+                problems.add(row, Reason.MISSING, "id is an empty text")
+    return hashed
+
+
+def _id_text(value: object, row: int, problems: Problems) -> str:
+    if isinstance(value, str):
+        if is_unicode(value):
+            return value
+        problems.add(row, Reason.ENCODING, "id: a text that is not valid Unicode")
+    elif value is None:
+        problems.add_missing(row, "id")
+    elif isinstance(value, int) and abs(value) < LONGEST_INTEGER:
+        return str(value)
+    else:
+        found = value.found if isinstance(value, Misfit) else "an integer of more than 64 bits"
+        problems.add(row, Reason.TYPE, f"id: {found}, where a text or an integer is needed")
+    return ""
+
+
+def names(column: Column, field: str, interner: Interner, problems: Problems) -> Int32s:
+    """Codes of models or versions; UNKNOWN is left to the caller."""
+    codes = interner.codes(column)
+    bad = (codes < 0) & (codes != UNKNOWN)
+    if bad.any():
+        assert not isinstance(column, np.ndarray)
+        for row in np.flatnonzero(bad).tolist():
+            if codes[row] == MISSING:
+                problems.add_missing(row, field)
+            else:
+                value = column.items()[row].decode() if isinstance(column, FixedText) else column[row]
+                problems.add(row, Reason.TYPE, f"{field}: {why_not_a_name(value)}")
+    return codes
+
+
+def event_times(column: Column, leaf: Leaf, seconds: bool, problems: Problems) -> Int64s:
+    """Event times in ms."""
+    if leaf.kind is Kind.ISO:
+        ms = _times_of_text(column, problems)
+    else:
+        numbers = _numbers(column, "at", problems)
+        ms = times.ms_of_seconds(numbers) if seconds else times.ms_of_numbers(numbers)
+    bad = ms == times.UNREADABLE
+    if bad.any():
+        detail = (
+            "at: not an RFC 3339 time with an offset, or outside the years 1970 to 9999"
+            if leaf.kind is Kind.ISO
+            else f"at: outside the years 1970 to 9999 when read as {'seconds' if seconds else 'milliseconds'}"
+        )
+        ms[bad] = 0
+        pending = set(problems.missing.get("at", ()))
+        for row in np.flatnonzero(bad).tolist():
+            if problems.base + row not in pending:
+                problems.add(row, Reason.TIME, detail)
+    return ms
+
+
+def _times_of_text(column: Column, problems: Problems) -> Int64s:
+    if isinstance(column, FixedText):
+        return times.ms_of_fixed(column)
+    try:
+        return times.ms_of_texts(column)  # type: ignore[arg-type]
+    except TypeError:
+        texts = []
+        for row, value in enumerate(column):
+            if not isinstance(value, str):
+                _reject_value(value, row, "at", "a text", problems)
+            texts.append(value if isinstance(value, str) else "")
+        return times.ms_of_texts(texts)
+
+
+def scores(column: Column, problems: Problems) -> Float64s:
+    """Probabilities; NaN where there is none (and a problem says so)."""
+    score = _numbers(column, "score", problems)
+    inside = (score >= 0.0) & (score <= 1.0)
+    if not inside.all():
+        missing = set(problems.missing.get("score", ()))
+        for row in np.flatnonzero(~inside).tolist():
+            value = score[row]
+            if problems.base + row not in missing:
+                why = "outside 0 to 1" if math.isfinite(value) else "not finite"
+                problems.add(row, Reason.NUMBER, f"score: {why}")
+    return score
+
+
+def _numbers(column: Column, field: str, problems: Problems) -> Float64s:
+    """A required number; NaN with a problem where it is none."""
+    if isinstance(column, np.ndarray):
+        return column.astype(np.float64, copy=False)
+    assert not isinstance(column, FixedText), "a slot of numbers accepts no text"
+    try:
+        return pack_float64s(column)
+    except _UNPACKABLE:
+        return _mended(column, lambda value, row: _reject_value(value, row, field, "a number", problems))
+
+
+def _reject_value(value: object, row: int, field: str, needed: str, problems: Problems) -> float:
+    if value is None or value is UNSET:
+        problems.add_missing(row, field)
+    else:
+        found = value.found if isinstance(value, Misfit) else "a text"
+        problems.add(row, Reason.TYPE, f"{field}: {found}, where {needed} is needed")
+    return math.nan
+
+
+def numeric_feature(column: Column, feature: str, problems: Problems) -> Float64s:
+    """A watched number: NaN where it is missing; NaN and a fault where it is not a finite number. true is 1, false 0."""
+    if isinstance(column, np.ndarray):
+        return column.astype(np.float64, copy=False)
+    if isinstance(column, FixedText):
+        for row in range(len(column)):
+            problems.fault(feature, row)
+        return np.full(len(column), math.nan)
+    try:
+        return pack_float64s(column)
+    except _UNPACKABLE:
+        pass
+
+    def note(value: object, row: int) -> float:
+        if value is not None and value is not UNSET:
+            problems.fault(feature, row)
+        return math.nan
+
+    return _mended(column, note)
+
+
+def _mended(column: Sequence[object], other: Callable[[object, int], float]) -> Float64s:
+    """A column of numbers with something else among them, which `other` (value, row) replaces."""
+    mended = np.empty(len(column), np.float64)
+    for start in range(0, len(column), _BLOCK):
+        block = column[start : start + _BLOCK]
+        try:
+            mended[start : start + _BLOCK] = pack_float64s(block)
+        except _UNPACKABLE:
+            mended[start : start + _BLOCK] = [
+                float(value) if isinstance(value, (float, int)) else other(value, row)
+                for row, value in enumerate(block, start)
+            ]
+    return mended
+
+
+def category_feature(column: Column, feature: str, interner: Interner, problems: Problems) -> Int32s:
+    """Codes of a watched category; MISSING where there is none, INVALID and a fault where it has no text."""
+    codes = interner.codes(column)
+    if codes.min() == INVALID:
+        for row in np.flatnonzero(codes == INVALID).tolist():
+            problems.fault(feature, row)
+    return codes
+
+
+def flags(column: Column, field: str, problems: Problems) -> Bools:
+    """Booleans; what is none is a problem."""
+    if isinstance(column, np.ndarray):
+        return column.astype(np.bool_, copy=False)
+    assert not isinstance(column, FixedText), "a slot of flags accepts no text"
+    for row, value in enumerate(column):
+        if isinstance(value, Misfit):
+            problems.add(row, Reason.TYPE, f"{field}: {value.found}, where a boolean is needed")
+    return np.fromiter((value is True for value in column), np.bool_, len(column))
+
+
+class Classes:
+    """Reads classes and labels: numbers as they are, booleans as 1 and 0, words by a map; then asks whether they are known."""
+
+    def __init__(self, leaf: Leaf, words: Mapping[str, float], known: frozenset[float] | None) -> None:
+        """`known` None: any finite number will do. From headers, keys and constants, numbers come as text too."""
+        self._leaf = leaf
+        self._words: dict[str, float] = {word: float(number) for word, number in words.items()}
+        self._bytes = {word.encode(): number for word, number in self._words.items()}
+        self._known = None if known is None else sorted(known)
+        self._as_text = leaf.source.kind in ("header", "const") or (leaf.source.kind == "key" and not leaf.source.path)
+
+    def read(self, column: Column, problems: Problems) -> tuple[Float64s, Bools | None]:
+        """The numbers, and where the field is null (None: nowhere). Nulls and problems have NaN."""
+        if isinstance(column, np.ndarray):
+            return self._checked(column.astype(np.float64, copy=False), None, problems), None
+        if isinstance(column, FixedText):
+            return self._of_words(column, problems), None
+        try:
+            return self._checked(pack_float64s(column), None, problems), None
+        except _UNPACKABLE:
+            pass
+        null = np.fromiter((value is None for value in column), np.bool_, len(column))
+        numbers = np.fromiter(
+            (self._number(value, row, problems) for row, value in enumerate(column)), np.float64, len(column)
+        )
+        return self._checked(numbers, np.isnan(numbers), problems), null
+
+    def _of_words(self, column: FixedText, problems: Problems) -> Float64s:
+        items = column.items()
+        try:
+            # Two keys at least, so that the result is a tuple.
+            numbers = pack_float64s(itemgetter(*items, items[0])(self._bytes))[:-1]
+        except KeyError:
+            numbers = np.array([self._number(item.decode(), row, problems) for row, item in enumerate(items)])
+        return self._checked(numbers, np.isnan(numbers), problems)
+
+    def _number(self, value: object, row: int, problems: Problems) -> float:
+        if isinstance(value, (float, int)):
+            return float(value)
+        if isinstance(value, str):
+            number = self._words.get(value)
+            if number is None and self._as_text:
+                number = {"true": 1.0, "false": 0.0}.get(value, number_of_text(value))
+            if number is not None:
+                return number
+            problems.add(row, Reason.LABEL_VALUE, f"{self._leaf.name}: a word that streams' `values` does not hold")
+        elif value is UNSET:
+            problems.add_missing(row, self._leaf.name)
+        elif isinstance(value, Misfit):
+            problems.add(row, Reason.TYPE, f"{self._leaf.name}: {value.found}, where a number, boolean or word is needed")
+        return math.nan
+
+    def _checked(self, numbers: Float64s, settled: Bools | None, problems: Problems) -> Float64s:
+        """Reject unknown numbers; `settled` rows have been dealt with."""
+        if self._known is None:
+            known = np.isfinite(numbers)
+        else:
+            known = np.zeros(len(numbers), np.bool_)
+            for number in self._known:
+                known |= numbers == number
+        if settled is not None:
+            known |= settled
+        if not known.all():
+            for row in np.flatnonzero(~known).tolist():
+                problems.add(row, Reason.LABEL_VALUE, f"{self._leaf.name}: a number that is no known class")
+            numbers = np.where(known, numbers, math.nan)
+        return numbers

@@ -1,0 +1,198 @@
+"""From a batch of records to blocks of columns: which rows could be read, and why the others could not.
+
+Values are decoded in chunks that stay in the processor's cache, each by one call into C that stops at the first record
+it does not like. That record is set aside and the call goes on behind it, so one bad record costs itself and nothing
+else. Records set aside are then read carefully: most are rejected, the rest makes a block of its own at the end.
+
+Each value is decoded on its own. (Decoding joined lines in one go is not faster, and would leave it to a proof that no
+record can swallow its neighbour.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from monitor.events import Headers, Int64s, RecordBatch
+from monitor.ingest.careful import SHALLOW_BYTES, Failure, check_size, parse_key, parse_object, read_leaf, read_leaves
+from monitor.ingest.mapping import Leaf
+from monitor.ingest.structs import FastReader, Unsuitable
+from monitor.ingest.values import Column, Kind
+
+CHUNK_ROWS: Final = 512
+"""Decoded objects of one chunk fit the second-level cache; 250 to 1,000 are equally fast."""
+
+_SET_ASIDE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
+# TypeError: a value that is None.
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows that were read: their places in the batch, ascending, and a column per leaf."""
+
+    places: Int64s
+    columns: list[Column]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What became of a batch: every place is in exactly one block or in `failures`. Only the last block may lie out of
+    order (`in_order` False)."""
+
+    blocks: list[Block]
+    failures: dict[int, Failure]
+    in_order: bool
+
+
+class RecordReader:
+    """Reads the leaves of one stream. Made once; holds buffers, but nothing that changes what is read."""
+
+    def __init__(self, leaves: Sequence[Leaf], max_bytes: int) -> None:
+        """Records longer than `max_bytes` fail unparsed. Columns come in the order of `leaves`."""
+        self._leaves = tuple(leaves)
+        self._max_bytes = max_bytes
+        self._in_value = [i for i, leaf in enumerate(leaves) if leaf.source.kind == "value"]
+        self._value_leaves = tuple(leaves[i] for i in self._in_value)
+        self._in_json_key = [i for i, leaf in enumerate(leaves) if leaf.source.kind == "key" and leaf.source.path]
+        self._constants = {i: leaf.of_text(leaf.source.const) for i, leaf in enumerate(leaves) if leaf.source.kind == "const"}
+        self._keys = any(leaf.source.kind == "key" for leaf in leaves)
+        self._headers = any(leaf.source.kind == "header" for leaf in leaves)
+        try:
+            self._fast: FastReader | None = FastReader(self._value_leaves)
+        except Unsuitable:
+            self._fast = None
+
+    def read(self, batch: RecordBatch) -> Reading:
+        """All records of a batch. A batch without the keys or headers that the mapping names is a bug (AssertionError)."""
+        assert batch.keys is not None or not self._keys, "the mapping reads keys, and the batch was read without them"
+        assert batch.headers is not None or not self._headers, "the mapping reads headers, and the batch has none"
+        blocks: list[Block] = []
+        failures: dict[int, Failure] = {}
+        careful: dict[int, tuple[object, ...]] = {}
+        n = len(batch)
+        # Equal chunks: a short one at the end costs almost as much as a full one.
+        chunks = -(-n // CHUNK_ROWS)
+        cuts = [n * i // chunks for i in range(chunks + 1)] if chunks else []
+        for start, stop in zip(cuts, cuts[1:], strict=False):
+            values = batch.values if chunks == 1 else batch.values[start:stop]
+            block = self._read_chunk(values, start, failures, careful)
+            if block is not None:
+                blocks.append(self._completed(block, batch))
+        if careful:
+            columns: list[Column] = list(zip(*careful.values(), strict=True))
+            places = np.fromiter(careful, np.int64, len(careful))
+            # Records of a stream that maps nothing in the value have no columns yet; their places count all the same.
+            blocks.append(self._completed(Block(places, columns), batch))
+        return Reading(blocks, failures, in_order=not careful or len(blocks) == 1)
+
+    def _read_chunk(
+        self,
+        values: Sequence[bytes | None],
+        start: int,
+        failures: dict[int, Failure],
+        careful: dict[int, tuple[object, ...]],
+    ) -> Block | None:
+        """The rows of a chunk that could be read fast; the others are noted."""
+        suspects = self._suspects(values)
+        rows: list[Any] = []
+        aside: list[int] = []
+        if self._fast is None:
+            aside = list(range(len(values)))
+        else:
+            if suspects:
+                values = [None if i in suspects else value for i, value in enumerate(values)]
+            rest = iter(values)
+            while True:
+                try:
+                    rows.extend(map(self._fast.decode, rest))  # type: ignore[arg-type]
+                    break
+                except _SET_ASIDE:
+                    # What was decoded before is in `rows`; the iterator stands behind the one that was not.
+                    aside.append(len(rows) + len(aside))
+        for i in aside:
+            self._read_carefully(suspects.get(i) or values[i], start + i, failures, careful)
+        if not rows:
+            return None
+        assert self._fast is not None
+        places = np.arange(start, start + len(values), dtype=np.int64)
+        return Block(np.delete(places, aside) if aside else places, self._fast.columns(rows))
+
+    def _suspects(self, values: Sequence[bytes | None]) -> dict[int, Failure]:
+        """Records that must not be parsed."""
+        limit = min(self._max_bytes, SHALLOW_BYTES)
+        try:
+            if max(map(len, values)) <= limit:  # type: ignore[arg-type]
+                return {}
+        except TypeError:
+            pass
+        suspects: dict[int, Failure] = {}
+        for i, value in enumerate(values):
+            if value is not None and len(value) > limit and (failure := check_size(value, self._max_bytes)):
+                suspects[i] = failure
+        return suspects
+
+    def _read_carefully(
+        self,
+        value: bytes | Failure | None,
+        place: int,
+        failures: dict[int, Failure],
+        careful: dict[int, tuple[object, ...]],
+    ) -> None:
+        found = value if isinstance(value, Failure) else check_size(value, self._max_bytes)
+        if found is None:
+            assert isinstance(value, bytes)
+            parsed = parse_object(value)
+            if not isinstance(parsed, Failure):
+                careful[place] = read_leaves(parsed, self._value_leaves)
+                return
+            found = parsed
+        failures[place] = found
+
+    def _completed(self, block: Block, batch: RecordBatch) -> Block:
+        """A block with the columns of leaves that are not in the value."""
+        if len(self._in_value) == len(self._leaves):
+            return block
+        columns: dict[int, Column] = dict(zip(self._in_value, block.columns, strict=True))
+        n = len(block)
+        for i, constant in self._constants.items():
+            columns[i] = (constant,) * n
+        places = block.places.tolist()
+        if self._keys:
+            assert batch.keys is not None
+            keys = [batch.keys[place] for place in places]
+            parsed = [parse_key(key) for key in keys] if self._in_json_key else []
+            for i, leaf in enumerate(self._leaves):
+                if leaf.source.kind == "key":
+                    columns[i] = (
+                        [read_leaf(root, leaf) for root in parsed]
+                        if leaf.source.path
+                        else [_of_whole(leaf, key) for key in keys]
+                    )
+        if self._headers:
+            assert batch.headers is not None
+            headers = [batch.headers[place] for place in places]
+            for i, leaf in enumerate(self._leaves):
+                if leaf.source.kind == "header":
+                    columns[i] = [_of_header(leaf, found) for found in headers]
+        return Block(block.places, [columns[i] for i in range(len(self._leaves))])
+
+
+def _of_whole(leaf: Leaf, key: bytes | None) -> object:
+    return leaf.absent if key is None else leaf.of_bytes(key)
+
+
+def _of_header(leaf: Leaf, headers: Headers | None) -> object:
+    """The last header of the name: what a later hop added counts more."""
+    for name, data in reversed(headers or ()):
+        if name == leaf.source.name:
+            return leaf.absent if data is None and leaf.kind is not Kind.CLASS else leaf.of_bytes(data)
+    return leaf.absent
+
+
