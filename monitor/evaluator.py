@@ -35,6 +35,7 @@ class TickOutput:
     kind: Kind
     tick_ms: int
     windows: Sequence[WindowView]
+    payloads: Sequence[bytes]  # of the windows, in their order
     events: Sequence[AlertEvent]
     decisions: Sequence[Decided]
     vanished: Sequence[WindowKey] = ()
@@ -126,14 +127,17 @@ class Evaluator:
         judged = [*closed.revised, *closed.ended]
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
-        output = TickOutput(kind, tick_ms, closed.revised, step.events, step.decisions, closed.vanished)
+        encoded = [payload.encode(view) for view in closed.revised]
+        output = TickOutput(
+            kind, tick_ms, closed.revised, encoded, step.events, step.decisions, closed.vanished
+        )
         self._chain(kind, output)
         return output
 
     def _chain(self, kind: Kind, output: TickOutput) -> None:
         digest = hashlib.blake2b(self._chains[kind], digest_size=16)
-        for view in output.windows:
-            digest.update(payload.encode(view))
+        for encoded in output.payloads:
+            digest.update(encoded)
         for key in output.vanished:
             digest.update(payload.topic_key(key, kind))
         for event in output.events:

@@ -63,7 +63,7 @@ class Judge:
         """
         self.writer.fence()
         follower = self.writer.follower
-        history = [evaluation for evaluation in self._history(follower.next_offset)]
+        history = list(self._history(follower.next_offset))
         last: list[TickOutput] = []
         for done, evaluation in enumerate(history):
             for partition, end in enumerate(evaluation.ledger):
@@ -146,9 +146,9 @@ class Judge:
         chain = self.writer.chain
         ours = [(EPOCH_HEADER, b"%d" % chain.epoch), (SEQUENCE_HEADER, b"%d" % chain.sequence)]
         for output in outputs:
-            for view in output.windows:
+            for view, value in zip(output.windows, output.payloads, strict=True):
                 key = payload.topic_key(view.key, view.kind)
-                record = OutRecord(payload.encode(view), key, [*payload.headers(view), *ours])
+                record = OutRecord(value, key, [*payload.headers(view), *ours])
                 self._appender.send(self._topics.windows, record)
             for gone in output.vanished:
                 self._appender.send(self._topics.windows, OutRecord(None, payload.topic_key(gone, output.kind), ours))

@@ -246,6 +246,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error("say what to compare with: --against, --truth, or --predictions, --labels and --window")
         expected, names = _expected(arguments, source)
         windows = final(current(flat(source.read(f"{arguments.namespace}.windows"))))
+        if arguments.truth:  # it speaks of whole models
+            windows = {key: value for key, value in windows.items() if json.loads(value)["segment"] == "all"}
         compared, found = len(expected), against(windows, expected, names)
         print(f"{len(expected)} windows expected, {len(windows)} final windows of all kinds published")
     for line in found[:20]:
