@@ -13,7 +13,7 @@ from monitor.config.panes import pane_ms
 from monitor.config.types import Config, ModelTemplate
 from monitor.drift.binning import Binning, CategoricalBinning, NumericBinning
 from monitor.drift.document import loads
-from monitor.drift.reference import SCORE, Reference
+from monitor.drift.reference import SCORE, Reference, histogram_name
 from monitor.errors import ReferenceProfileError
 from monitor.join.join import JoinParams
 from monitor.join.timeline import Bounds
@@ -150,12 +150,12 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
     features: list[FeaturePlan] = []
     for feature in watched:
         plan = FeaturePlan(feature, _binning(name, feature, types[feature], reference), _next(slices))
-        slices.append(CellSlice(feature, plan.binning.bins))
+        slices.append(CellSlice(histogram_name(feature), plan.binning.bins))
         features.append(plan)
     score: FeaturePlan | None = None
     if reference is not None and SCORE in reference.features and config.streams.predictions.fields.score is not None:
         score = FeaturePlan(SCORE, reference.features[SCORE].binning, _next(slices))
-        slices.append(CellSlice(SCORE, score.binning.bins))
+        slices.append(CellSlice(histogram_name(SCORE), score.binning.bins))
     return ModelPlan(
         name=name,
         task=TASKS[model.task],

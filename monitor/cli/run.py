@@ -13,7 +13,7 @@ from monitor.cli.common import config_options, embedded_option, load_config, ope
 
 if TYPE_CHECKING:
     from monitor.config.types import Config
-    from monitor.daemon.observer import Observer
+    from monitor.cli.observer import Observer
     from monitor.daemon.worker import Worker
     from monitor.ports import Log
 
@@ -64,7 +64,7 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
     from monitor.adapters.clock import SystemClock
     from monitor.cli.progress import ReadProgress
     from monitor.cli.version import release
-    from monitor.daemon.observer import Observer, base_view
+    from monitor.cli.observer import Observer, base_view
     from monitor.daemon.worker import Worker, WorkerOptions
     from monitor.plan import plan_of
 
@@ -78,13 +78,13 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
             bar.show(worker)
 
     worker = Worker(log, config, plan, clock, WorkerOptions(until_end=until_end), observer.on_tick, tell)
-    with _Signals(worker), _Listener(config, observer, http):
+    with Signals(worker), _Listener(config, observer, http):
         worker.run()
     if bar is not None:
         bar.close(worker)
 
 
-class _Signals:
+class Signals:
     """SIGTERM and SIGINT ask the worker to stop. The handler sets a flag and nothing else: an exception raised in one
     would throw away records that the client has already handed over."""
 

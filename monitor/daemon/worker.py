@@ -113,6 +113,11 @@ class Worker:
         """Ask the loop to finish what is in hand and return."""
         self._stopping = True
 
+    def end_when_read(self) -> None:
+        """From now on, run to the ends as they are at this moment, settle everything and stop."""
+        self._finish = [self.log.end_offsets(name) for name in self.sources.names]
+        self.options.until_end = True
+
     # -- running -------------------------------------------------------------------------------------------------
 
     def run(self) -> None:

@@ -32,10 +32,12 @@ from monitor.view import (
     new_view,
     readiness,
 )
-from monitor.windows.view import SeriesKey
+from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 EVERY_MS = 1_000
 ENDS_EVERY_MS = 2_000
+RECENT = 200
+"""Windows that the demo's table can look back on."""
 
 
 class Observer:
@@ -46,6 +48,7 @@ class Observer:
         self._base = base
         self._exposer = Exposer()
         self._newest = Newest()
+        self._recent: dict[tuple[int, WindowKey, Kind], WindowView] = {}
         self._emitted: dict[str, Counter[str]] = defaultdict(Counter)
         self._firing: dict[str, AlertEvent] = {}
         self._published = 0
@@ -62,6 +65,11 @@ class Observer:
     def on_tick(self, output: TickOutput) -> None:
         """A tick closed."""
         self._newest.add(output.windows)
+        for view in output.windows:
+            if view.key.series.segment == "all":
+                self._recent[view.key.start_ms, view.key, view.kind] = view
+        while len(self._recent) > RECENT:
+            del self._recent[min(self._recent)]
         self._published += len(output.windows)
         self._tick_ms = max(self._tick_ms or 0, output.tick_ms)
         for event in output.events:
@@ -77,6 +85,10 @@ class Observer:
             self._firing[data.fingerprint] = event
         elif data.latest:
             self._firing.pop(data.fingerprint, None)
+
+    def recent(self, window: str, kind: Kind, most: int = 8) -> list[WindowView]:
+        """The newest windows of the segment `all`, oldest first."""
+        return [v for _, v in sorted(self._recent.items()) if v.key.window == window and v.kind is kind][-most:]
 
     def heartbeat_age_ms(self) -> int:
         """How long ago the loop last came round; called from the listener's thread."""

@@ -1,0 +1,79 @@
+"""The demo's input: real flights as two streams, played fast, with a scripted incident.
+
+Pure: what is sent at which moment of the play is a function of the recorded streams, the speed and the incident. Source
+and licence of the data are in flights/README.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+DAY_MS = 86_400_000
+FIRST_MS = int(datetime(2013, 1, 1, tzinfo=UTC).timestamp()) * 1000
+LAST_MS = int(datetime(2013, 2, 1, tzinfo=UTC).timestamp()) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A stretch of event time [start, end) in which an upstream release breaks the model's input."""
+
+    name: str
+    start_ms: int
+    end_ms: int
+
+    def touch(self, record: dict[str, Any]) -> dict[str, Any]:
+        """What serving would have sent during the incident: the hour arrives as 0, and the scores come out upside down."""
+        if not self.start_ms <= record["at"] < self.end_ms:
+            return record
+        score = round(1.0 - record["score"], 6)
+        features = {**record["features"], "hour": 0.0}
+        return {**record, "score": score, "prediction": int(score >= 0.25), "features": features}
+
+
+INCIDENTS: dict[str, Incident | None] = {
+    "bad-release": Incident("bad-release", FIRST_MS + 9 * DAY_MS, FIRST_MS + 12 * DAY_MS),
+    "none": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A record to be sent: which stream, when (event time), its key and value."""
+
+    stream: str
+    at_ms: int
+    key: bytes
+    value: bytes
+
+
+def script(predictions: Iterator[bytes], labels: Iterator[bytes], incident: Incident | None) -> Iterator[Sent]:
+    """Both streams merged by event time, January only, the incident applied."""
+    left = _records("predictions", predictions, incident)
+    right = _records("labels", labels, None)
+    a, b = next(left, None), next(right, None)
+    while a is not None or b is not None:
+        if b is None or (a is not None and a.at_ms <= b.at_ms):
+            assert a is not None
+            yield a
+            a = next(left, None)
+        else:
+            yield b
+            b = next(right, None)
+
+
+def _records(stream: str, lines: Iterator[bytes], incident: Incident | None) -> Iterator[Sent]:
+    # Labels of the last flights come after the end of January.
+    end_ms = LAST_MS if stream == "predictions" else LAST_MS + 2 * DAY_MS
+    for line in lines:
+        record = orjson.loads(line)
+        if record["at"] >= end_ms:
+            return
+        if incident is not None:
+            record = incident.touch(record)
+            line = orjson.dumps(record)
+        yield Sent(stream, record["at"], record["id"].encode(), line)
