@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.contract.worlds import EmbeddedWorld, MemoryWorld, World
+from tests.adapters.contract.worlds import EmbeddedWorld, KafkaWorld, MemoryWorld, World
+from tests.kafka.broker import Kafka
 
 
 @pytest.fixture(params=["memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -17,4 +18,6 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         yield embedded
         embedded.close()
     else:
-        yield request.getfixturevalue("kafka_world")
+        cluster: Kafka = request.getfixturevalue("kafka")
+        yield (kafka_world := KafkaWorld(cluster))
+        kafka_world.close()

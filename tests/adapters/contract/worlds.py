@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from confluent_kafka import TopicPartition
+
 from monitor.adapters.embedded import EmbeddedLog
+from monitor.adapters.kafka_log import KafkaLog
 from monitor.ports import Leases, Log, Reader, TopicSpec
 from tests.adapters.memory import MemoryLog
+from tests.kafka.broker import Kafka
 
 _numbers = itertools.count()
 RECORDS_WAIT_MS = 10_000  # for a record that must come; a missing one fails the test after this time
@@ -65,6 +69,32 @@ class EmbeddedWorld:
     def close(self) -> None:
         for log in (self.log, *self._more):
             log.close()
+
+
+class KafkaWorld:
+    name = "kafka"
+    properties: Mapping[str, str] = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "500"}
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self.log = self.another()
+
+    def another(self) -> KafkaLog:
+        return KafkaLog(self._kafka.bootstrap_servers, self.properties)
+
+    def truncate(self, topic: str, partition: int, before: int) -> None:
+        where = TopicPartition(topic, partition, before)
+        admin = self._kafka.admin()  # kept until the answer is here: a client that is collected never answers
+        admin.delete_records([where])[where].result(30)
+
+    def delete(self, topic: str) -> None:
+        self._kafka.delete_topics([topic])
+
+    def close(self) -> None:
+        topics = self._kafka.admin().list_topics(timeout=30).topics
+        self._kafka.delete_topics(
+            [name for name in topics if name.startswith("contract-") and f"-{os.getpid()}-" in name]
+        )
 
 
 def fresh(what: str) -> str:

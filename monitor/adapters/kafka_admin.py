@@ -1,0 +1,158 @@
+"""Asking Kafka about topics and making them. Every question has an answer or an error within `timeout_secs`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import TypeVar
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType, TopicDescription
+
+from monitor.adapters.kafka_settings import Errors, Settings, connect, log_error
+from monitor.errors import LogError, LogUnreachable
+from monitor.ports import TopicInfo, TopicSpec
+
+T = TypeVar("T")
+
+_NAP_SECS = 0.05
+_REPLICAS = 3  # of a topic that we make, where there are as many brokers
+_RETRY = {"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_LEADER_EPOCH", "FENCED_LEADER_EPOCH"}
+
+
+class KafkaAdmin:
+    """The admin half of `KafkaLog`."""
+
+    def __init__(self, settings: Settings, errors: Errors, timeout_secs: float) -> None:
+        self._client = connect(AdminClient, "admin", settings, errors)
+        self._timeout_secs = timeout_secs
+
+    def cluster_id(self) -> str:
+        """The id that the cluster was formatted with."""
+        return str(self._ask("describing the cluster", self._client.describe_cluster).cluster_id)
+
+    def brokers(self) -> int:
+        """How many brokers the cluster has now."""
+        return len(self._ask("describing the cluster", self._client.describe_cluster).nodes)
+
+    def topic(self, name: str) -> TopicInfo | None:
+        """None when there is no such topic (or none that we may see)."""
+        described = self._describe(name)
+        if described is None:
+            return None
+        return TopicInfo(name, str(described.topic_id), len(described.partitions), self._config(name))
+
+    def ensure(self, spec: TopicSpec) -> TopicInfo:
+        """Create the topic unless it exists, and wait until each of its partitions has a leader."""
+        if (found := self.topic(spec.name)) is not None:
+            return found
+        replicas = min(_REPLICAS, self.brokers())
+        new = NewTopic(spec.name, spec.partitions, replicas, config=topic_config(spec, replicas))
+        try:
+            self._ask(
+                f"creating topic {spec.name!r}",
+                lambda **limits: self._client.create_topics([new], operation_timeout=self._timeout_secs, **limits)[
+                    spec.name
+                ],
+            )
+        except LogError as e:
+            if "TOPIC_ALREADY_EXISTS" not in str(e):
+                hint = "create it by hand with these settings" if not isinstance(e, LogUnreachable) else "try again"
+                settings = ", ".join(f"{name}={value}" for name, value in sorted(topic_config(spec, replicas).items()))
+                raise type(e)(
+                    f"{e}; {hint}: {spec.partitions} partitions, {replicas} replicas, {settings}", topic=spec.name
+                ) from e
+        return self._wait_for(spec.name)
+
+    def begin_offsets(self, topic: str) -> list[int]:
+        """First offset held, per partition."""
+        return self._offsets(topic, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def end_offsets(self, topic: str) -> list[int]:
+        """One past the last offset that a read-committed reader can reach, per partition."""
+        return self._offsets(topic, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def _wait_for(self, name: str) -> TopicInfo:
+        deadline = time.monotonic() + self._timeout_secs
+        while True:
+            described = self._describe(name)
+            if described is not None and all(each.leader is not None for each in described.partitions):
+                info = self.topic(name)
+                if info is not None:
+                    return info
+            if time.monotonic() > deadline:
+                raise LogUnreachable(f"topic {name!r} got no leaders within {self._timeout_secs:.0f} s", topic=name)
+            time.sleep(_NAP_SECS)
+
+    def _describe(self, name: str) -> TopicDescription | None:
+        try:
+            described: TopicDescription = self._ask(
+                f"describing topic {name!r}",
+                lambda **limits: self._client.describe_topics(TopicCollection([name]), **limits)[name],
+                topic=name,
+            )
+        except LogError as e:
+            if "UNKNOWN_TOPIC_OR_PART" in str(e):
+                return None
+            raise
+        return described
+
+    def _config(self, name: str) -> Mapping[str, str]:
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        try:
+            entries = self._ask(
+                f"reading the settings of topic {name!r}",
+                lambda **limits: self._client.describe_configs([resource], **limits)[resource],
+                topic=name,
+            )
+        except LogError as e:
+            if "AUTHORIZATION_FAILED" in str(e):
+                return {}  # DescribeConfigs is a right of its own; without it the settings are unknown, not wrong
+            raise
+        return {key: entry.value for key, entry in entries.items() if entry.value is not None}
+
+    def _offsets(self, topic: str, spec: OffsetSpec) -> list[int]:
+        deadline = time.monotonic() + self._timeout_secs
+        while True:
+            described = self._describe(topic)
+            if described is None:
+                raise LogError(
+                    f"there is no topic {topic!r} in this cluster; create it or correct the name", topic=topic
+                )
+            wanted = {TopicPartition(topic, each.id): spec for each in described.partitions}
+            futures = self._client.list_offsets(
+                wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_secs
+            )
+            try:
+                found = {where.partition: future.result().offset for where, future in futures.items()}
+                return [found[number] for number in range(len(found))]
+            except KafkaException as e:
+                error: KafkaError = e.args[0]
+                if error.name() not in _RETRY or time.monotonic() > deadline:
+                    raise log_error(f"asking for the offsets of topic {topic!r}", error, topic=topic) from e
+                time.sleep(_NAP_SECS)  # leaders are moving
+
+    def _ask(self, doing: str, question: Callable[..., Future[T]], topic: str | None = None) -> T:
+        try:
+            return question(request_timeout=self._timeout_secs).result(self._timeout_secs + 5)
+        except KafkaException as e:
+            raise log_error(doing, e.args[0], topic=topic) from e
+        except TimeoutError as e:
+            raise LogUnreachable(f"{doing}: no answer within {self._timeout_secs + 5:.0f} s", topic=topic) from e
+        finally:
+            self._client.poll(0)  # hands over what librdkafka wants to log
+
+
+def topic_config(spec: TopicSpec, replicas: int) -> dict[str, str]:
+    """The settings of a topic that we make: acknowledged records survive the loss of a broker, and nothing expires
+    unasked."""
+    config = {
+        "cleanup.policy": "compact" if spec.compacted else "delete",
+        "retention.ms": str(-1 if spec.retention_ms is None else spec.retention_ms),
+        "min.insync.replicas": str(max(1, replicas - 1)),
+        "unclean.leader.election.enable": "false",
+    }
+    if not spec.compacted:
+        config["retention.bytes"] = "-1"
+    return config
