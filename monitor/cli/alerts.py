@@ -1,0 +1,213 @@
+"""The command `driftline alerts`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.common import config_options, embedded_option, load_config, output_option
+
+if TYPE_CHECKING:
+    from monitor.alerts.event import AlertEvent
+    from monitor.cli.scan import Found, Scan
+    from monitor.ports import Log
+
+_HINT = "Has `driftline run` been started with this configuration's `namespace`?"
+_POLL_MS = 500
+
+
+@click.group("alerts")
+def command() -> None:
+    r"""List alerts, or follow them.
+
+    \b
+    Examples:
+      driftline alerts list -c driftline.yaml
+      driftline alerts tail -c driftline.yaml -o json | jq .data.summary
+    """
+
+
+@command.command("list")
+@config_options
+@embedded_option
+@click.option("--firing", is_flag=True, help="Only what fires now.")
+@click.option("--all", "everything", is_flag=True, help="Every event there was, not only the current state.")
+@output_option
+def list_alerts(
+    files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    embedded: Path | None,
+    firing: bool,
+    everything: bool,
+    output: str,
+) -> None:
+    r"""Print the current state of every alert, firing ones first; with --all every event, oldest first.
+
+    JSON: the newest CloudEvent of each alert (with --all each event once) as a line, exactly as published.
+
+    \b
+    Examples:
+      driftline alerts list -c driftline.yaml
+      driftline alerts list -c driftline.yaml --firing -o json | jq -r .data.summary
+      driftline alerts list -c driftline.yaml --all
+    """
+    from monitor.cli.scan import need_topic, newest_of_each_key, open_existing, read_all
+    from monitor.cli.show import note
+
+    if firing and everything:
+        raise click.UsageError("--firing asks for the state as it is now, --all for everything there was: choose one")
+    config = load_config(files, overrides)
+    topic = config.topics().alerts if everything else config.topics().alerts_state
+    log = open_existing(config, embedded)
+    try:
+        need_topic(log, topic, _HINT)
+        found = read_all(log, topic, "reading alerts")
+        chosen = list(found) if everything else list(newest_of_each_key(found).values())
+    finally:
+        log.close()
+    events = [event for _, event in _events(chosen)]
+    if everything:
+        events.sort(key=lambda event: event.data.tick_ms)
+    else:
+        events = [event for event in events if not firing or event.data.state == "firing"]
+        events.sort(key=lambda event: (event.data.state != "firing", -event.data.fired_ms, event.subject))
+    if output == "json":
+        _json(events)
+    elif not events:
+        note("nothing fires" if firing else "no alert has fired yet")
+    elif everything:
+        for event in events:
+            click.echo(_line(event))
+    else:
+        _table(events)
+
+
+@command.command("tail")
+@config_options
+@embedded_option
+@click.option("-n", "last", type=click.IntRange(min=0), default=10, show_default=True, help="Print the last so many.")
+@click.option("--from-start", is_flag=True, help="Print all there are first.")
+@click.option("--no-follow", is_flag=True, help="Print and exit, do not wait for more.")
+@output_option
+def tail_alerts(
+    files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    embedded: Path | None,
+    last: int,
+    from_start: bool,
+    no_follow: bool,
+    output: str,
+) -> None:
+    r"""Print alerts as they come, each event once, until it is stopped.
+
+    JSON: CloudEvents as lines, exactly as published.
+
+    \b
+    Examples:
+      driftline alerts tail -c driftline.yaml
+      driftline alerts tail -c driftline.yaml -n 0 -o json | while read -r event; do notify "$event"; done
+      driftline alerts tail -c driftline.yaml --from-start --no-follow -o json > alerts.jsonl
+    """
+    from monitor.cli.scan import Scan, need_topic, open_existing, records
+
+    config = load_config(files, overrides)
+    topic = config.topics().alerts
+    log = open_existing(config, embedded)
+    try:
+        need_topic(log, topic, _HINT)
+        scan = Scan.of(log, topic)
+        found = [one for batch in scan.batches(log) for one in records(batch)]
+        told: set[str] = set()
+        events = sorted((event for _, event in _events(found, told)), key=lambda event: event.data.tick_ms)
+        for event in events if from_start else events[len(events) - min(last, len(events)) :]:
+            _print(event, output)
+        if not no_follow:
+            for event in _follow(log, scan, told):
+                _print(event, output)
+    finally:
+        log.close()
+
+
+def _follow(log: Log, scan: Scan, told: set[str]) -> Iterator[AlertEvent]:
+    """Events that come after what `scan` read, for ever."""
+    from monitor.cli.scan import CHUNK, records
+
+    reader = log.reader()
+    try:
+        reader.assign({where: end for where, (_, end) in scan.ranges.items()})
+        while True:
+            for batch in reader.poll(CHUNK, _POLL_MS):
+                yield from (event for _, event in _events(records(batch), told))
+    finally:
+        reader.close()
+
+
+def _events(found: Iterable[Found], told: set[str] | None = None) -> Iterator[tuple[Found, AlertEvent]]:
+    """The events of records, each id once: after a crash the last ones are published again."""
+    from monitor.alerts import cloudevents
+
+    told = set() if told is None else told
+    for one in found:
+        if one.value is None:
+            continue
+        event = cloudevents.parse(one.value)
+        if event.id not in told:
+            told.add(event.id)
+            yield one, event
+
+
+def _json(events: Iterable[AlertEvent]) -> None:
+    for event in events:
+        _print(event, "json")
+
+
+def _print(event: AlertEvent, output: str) -> None:
+    from monitor.alerts import cloudevents
+
+    click.echo(cloudevents.encode(event) if output == "json" else _line(event))
+
+
+def _line(event: AlertEvent) -> str:
+    return f"{event.time}  {event.data.severity:<6}  {_visible(event.data.summary)}"
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _table(events: list[AlertEvent]) -> None:
+    from monitor.alerts.event import RuleAlert
+    from monitor.cli import show
+
+    columns = (
+        "state",
+        "severity",
+        "rule",
+        "model",
+        "version",
+        "segment",
+        "value",
+        "limit",
+        "rows",
+        "fired",
+        "resolved",
+    )
+    made = show.table("alerts (event times, UTC)", *columns, right=("value", "limit", "rows"))
+    for event in events:
+        data = event.data
+        resolved = "" if data.resolved_ms is None else show.minute(data.resolved_ms)
+        when = (show.minute(data.fired_ms), resolved)
+        if not isinstance(data, RuleAlert):
+            made.add_row(data.state, data.severity, data.condition, "", "", show.plain(data.scope), "", "", "", *when)
+            continue
+        evidence = data.evidence
+        numbers = ("", "", "")
+        if evidence is not None:
+            value = f"- ({evidence.undefined})" if evidence.value is None else show.number(evidence.value)
+            numbers = (f"{evidence.metric} {value}", f"{evidence.op} {evidence.threshold:g}", f"{evidence.rows:,}")
+        series = (show.plain(text) for text in (data.model, data.version, data.segment))
+        made.add_row(data.state, data.severity, data.rule, *series, *numbers, *when)
+    show.console().print(made)

@@ -1,0 +1,206 @@
+"""The command `driftline windows`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monitor.cli.common import config_options, embedded_option, load_config, output_option
+from monitor.cli.show import ISO
+
+if TYPE_CHECKING:
+    from monitor.cli.scan import Found
+    from monitor.config.types import Config
+    from monitor.windows.view import WindowView
+
+_TABLE_ROWS = 20
+_PERFORMANCE = ("accuracy", "precision", "recall", "roc_auc")
+_INPUT_COLUMNS = 5
+
+
+@click.command("windows")
+@config_options
+@embedded_option
+@click.option("--model", help="Only this model.")
+@click.option(
+    "--segment",
+    default="all",
+    show_default=True,
+    metavar="SEGMENT",
+    help="all = the model as a whole; each = every segment apart; or one, such as origin=EWR.",
+)
+@click.option("--window", help="Only this window, by its name in the configuration: 1d, 24h/1h, month.")
+@click.option(
+    "--kind",
+    type=click.Choice(["performance", "input"]),
+    help="Metrics that need labels, or volume and drift of the inputs.  [default: performance where there are labels]",
+)
+@click.option("--from", "from_ms", type=ISO, help="Only windows that begin at or after this time.")
+@click.option("--to", "to_ms", type=ISO, help="Only windows that end at or before this time.")
+@click.option("--final", is_flag=True, help="Only windows that nothing can change any more.")
+@click.option("--metric", "metrics", metavar="A,B", help="These metrics; default: the most asked for, JSON: all.")
+@click.option("--limit", type=click.IntRange(min=0), help="Newest so many; 0 = all.  [default: 20, JSON: all]")
+@output_option
+def command(
+    files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    embedded: Path | None,
+    model: str | None,
+    segment: str,
+    window: str | None,
+    kind: str | None,
+    from_ms: int | None,
+    to_ms: int | None,
+    final: bool,
+    metrics: str | None,
+    limit: int | None,
+    output: str,
+) -> None:
+    r"""Show windows and their metrics, each with its 95 % interval and the share of predictions that have their label.
+
+    They are read from the windows topic, so no daemon needs to run. Times are event times in UTC. A metric without a
+    value says why. JSON is one document {"windows": [...]}, oldest first: the records of the windows
+    topic as published, with `revision` and `tick_ms` for final ones too.
+
+    \b
+    Examples:
+      driftline windows -c driftline.yaml
+      driftline windows -c driftline.yaml --window day --metric recall,f1 --segment each
+      driftline windows -c driftline.yaml --kind input --metric psi:hour,ks:hour
+      driftline windows -c driftline.yaml --final --from 2013-01-01 --to 2013-02-01 -o json | jq '.windows[].counts'
+    """
+    from monitor.cli.scan import need_topic, newest_of_each_key, open_existing, read_all
+    from monitor.cli.show import note
+
+    config = load_config(files, overrides)
+    kind = kind or ("performance" if config.streams.labels is not None else "input")
+    wanted = _names(config, metrics)
+    log = open_existing(config, embedded)
+    try:
+        topic = config.topics().windows
+        need_topic(log, topic, "Has `driftline run` been started with this configuration's `namespace`?")
+        newest = newest_of_each_key(read_all(log, topic, "reading windows"))
+    finally:
+        log.close()
+    chosen = _Choice(model, segment, window, kind, from_ms, to_ms, final)
+    views = sorted(
+        (view for view in _views(newest.values()) if chosen.takes(view)),
+        key=lambda view: (view.key.end_ms, view.key.start_ms, view.key.series, view.key.window),
+    )
+    most = limit if limit is not None else 0 if output == "json" else _TABLE_ROWS
+    shown = views[-most:] if most else views
+    if output == "json":
+        _json(shown, wanted)
+        return
+    if not views:
+        note(f"no {kind} window matches; {len(newest)} windows are published")
+        return
+    _table(config, shown, wanted or _default_metrics(shown, kind))
+    if len(shown) < len(views):
+        note(f"the newest {len(shown)} of {len(views)} windows; --limit 0 shows all")
+
+
+class _Choice:
+    """Which windows the caller asked for."""
+
+    def __init__(
+        self,
+        model: str | None,
+        segment: str,
+        window: str | None,
+        kind: str,
+        from_ms: int | None,
+        to_ms: int | None,
+        final: bool,
+    ) -> None:
+        self._model, self._segment, self._window, self._kind = model, segment, window, kind
+        self._from_ms, self._to_ms, self._final = from_ms, to_ms, final
+
+    def takes(self, view: WindowView) -> bool:
+        """Whether it is one of them."""
+        key = view.key
+        segment = key.series.segment
+        return (
+            view.kind == self._kind
+            and self._model in (None, key.series.model)
+            and self._window in (None, key.window)
+            and (segment != "all" if self._segment == "each" else segment == self._segment)
+            and (self._from_ms is None or key.start_ms >= self._from_ms)
+            and (self._to_ms is None or key.end_ms <= self._to_ms)
+            and (view.final or not self._final)
+        )
+
+
+def _views(found: Iterable[Found]) -> Iterable[WindowView]:
+    from monitor.windows import payload
+
+    for one in found:
+        assert one.value is not None
+        yield payload.parse(one.value, one.headers)
+
+
+def _names(config: Config, metrics: str | None) -> tuple[str, ...]:
+    """The metrics asked for. Raises UsageError for one that does not exist."""
+    from monitor.config.metric_names import is_known, known
+    from monitor.config.suggest import hint
+
+    names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
+    features = tuple(config.streams.predictions.features)
+    for name in names:
+        if not is_known(name, features):
+            raise click.UsageError(f"there is no metric {name!r}{hint(name, known(features))}")
+    return names
+
+
+def _default_metrics(views: Sequence[WindowView], kind: str) -> tuple[str, ...]:
+    there = dict.fromkeys(name for view in views for name in view.metrics)
+    if kind == "performance":
+        return tuple(name for name in _PERFORMANCE if name in there) or tuple(there)[:_INPUT_COLUMNS]
+    distances = [name for name in there if name.startswith("psi:")]
+    return tuple(distances or there)[:_INPUT_COLUMNS]
+
+
+def _json(views: Sequence[WindowView], wanted: tuple[str, ...]) -> None:
+    import orjson
+
+    from monitor.cli.show import print_json
+    from monitor.windows import payload
+
+    documents = []
+    for view in views:
+        document: dict[str, Any] = orjson.loads(payload.encode(view))
+        if wanted:
+            document["metrics"] = {name: document["metrics"].get(name) for name in wanted if name in view.metrics}
+        documents.append({**document, "revision": view.revision, "tick_ms": view.tick_ms})
+    print_json({"windows": documents})
+
+
+def _table(config: Config, views: Sequence[WindowView], metrics: tuple[str, ...]) -> None:
+    from monitor.cli import show
+
+    several = {name: len({of(view) for view in views}) > 1 for name, of in _IDENTITY.items()}
+    performance = views[0].kind == "performance"
+    identity = [name for name in _IDENTITY if several[name]]
+    counts = ["predictions", "labelled"] if performance else ["predictions"]
+    columns = ["from", *identity, *counts, *metrics, "state"]
+    same = ", ".join(f"{name} {of(views[0])}" for name, of in _IDENTITY.items() if not several[name])
+    made = show.table(show.plain(f"{config.namespace}: {same} (UTC)"), *columns, right=(*counts, *metrics))
+    for view in views:
+        values = [show.minute(view.key.start_ms), *(show.plain(_IDENTITY[name](view)) for name in identity)]
+        values.append(f"{view.seen:,}")
+        values += [show.share(view.coverage)] if performance else []
+        values += [show.estimate(view.metrics.get(name)) for name in metrics]
+        values.append("final" if view.final else f"revision {view.revision}")
+        made.add_row(*values)
+    show.console().print(made)
+
+
+_IDENTITY: Mapping[str, Any] = {
+    "window": lambda view: view.key.window,
+    "model": lambda view: view.key.series.model,
+    "version": lambda view: view.key.series.version,
+    "segment": lambda view: view.key.series.segment,
+}
