@@ -64,7 +64,7 @@ class Evaluator:
             self.engines[Kind.PERFORMANCE] = TickEngine(plan, windows, Kind.PERFORMANCE)
         self.alerts = AlertState()
         self.published = 0
-        self._chains = {kind: b"" for kind in Kind}
+        self._chains = dict.fromkeys(Kind, b"")
 
     # -- input ---------------------------------------------------------------------------------------------------
 
@@ -128,9 +128,7 @@ class Evaluator:
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
         encoded = [payload.encode(view) for view in closed.revised]
-        output = TickOutput(
-            kind, tick_ms, closed.revised, encoded, step.events, step.decisions, closed.vanished
-        )
+        output = TickOutput(kind, tick_ms, closed.revised, encoded, step.events, step.decisions, closed.vanished)
         self._chain(kind, output)
         return output
 

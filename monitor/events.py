@@ -68,7 +68,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that could not be used: where it was, why, and a sentence for people (at most 200 characters, no values of ids)."""
+    """A record that could not be used: where it was, why, and a sentence for people (at most 200 characters, no ids)."""
 
     offset: int
     reason: Reason

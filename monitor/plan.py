@@ -180,7 +180,9 @@ def _binning(model: str, feature: str, kind: str, reference: Reference | None) -
         return NumericBinning(None, (), ()) if kind == "numeric" else CategoricalBinning((), (), rare_complete=False)
     profile = reference.features.get(feature)
     if profile is None or profile.type != kind:
-        what = "has no feature" if profile is None else f"holds as {profile.type}, and the stream as {kind}, the feature"
+        what = (
+            "has no feature" if profile is None else f"holds as {profile.type}, and the stream as {kind}, the feature"
+        )
         raise ReferenceProfileError(
             f"the reference of model {model!r} {what} {feature!r}; it has {', '.join(reference.features)}. "
             "Build it again with `driftline reference build`, or stop watching the feature."

@@ -59,7 +59,8 @@ class Reader(Protocol):
     def pause(self, partitions: Sequence[tuple[str, int]]) -> None:
         """Replace the set of partitions that poll leaves alone (their prefetched records are kept or refetched)."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free what the client holds; calling it twice is fine."""
 
 
 class Appender(Protocol):
@@ -74,7 +75,8 @@ class Appender(Protocol):
     def flush(self, timeout_ms: int) -> None:
         """Wait until everything sent is acknowledged. Raises UnknownOutcome if something was not."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free what the client holds; calling it twice is fine."""
 
 
 class Leases(Protocol):
@@ -93,7 +95,8 @@ class Leases(Protocol):
 class Log(Protocol):
     """A cluster, or its embedded twin."""
 
-    def cluster_id(self) -> str: ...
+    def cluster_id(self) -> str:
+        """The cluster's own id; another cluster has another one."""
 
     def topic(self, name: str) -> TopicInfo | None:
         """None when there is no such topic."""
@@ -107,13 +110,17 @@ class Log(Protocol):
     def end_offsets(self, topic: str) -> list[int]:
         """One past the last readable offset, per partition, freshly asked."""
 
-    def reader(self, *, keys: bool = True, headers: bool = True) -> Reader: ...
+    def reader(self, *, keys: bool = True, headers: bool = True) -> Reader:
+        """A reader of its own, to be used by one thread at a time."""
 
-    def appender(self) -> Appender: ...
+    def appender(self) -> Appender:
+        """An appender of its own."""
 
-    def leases(self, topic: str, group: str) -> Leases: ...
+    def leases(self, topic: str, group: str) -> Leases:
+        """Join `group` on the lease topic."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free what the client holds; calling it twice is fine."""
 
 
 class WallClock(Protocol):
@@ -125,4 +132,5 @@ class WallClock(Protocol):
     def monotonic_ms(self) -> int:
         """Milliseconds since some fixed point; never goes back."""
 
-    def sleep_ms(self, ms: int) -> None: ...
+    def sleep_ms(self, ms: int) -> None:
+        """Wait."""

@@ -66,9 +66,7 @@ class Accumulator:
             self._compact()
         return len(self._base[0])
 
-    def add(
-        self, group: UInt32s, pane: Int64s, tick: Int64s, cell: Int32s | Int64s, amount: Int64s | None
-    ) -> None:
+    def add(self, group: UInt32s, pane: Int64s, tick: Int64s, cell: Int32s | Int64s, amount: Int64s | None) -> None:
         """Add n rows: `cell` (n, k) and `amount` (n, k), None meaning 1 everywhere."""
         slot = self._slot(group, pane, tick)
         keys = (slot[:, np.newaxis] * self._stride + cell).reshape(-1)
@@ -117,7 +115,7 @@ class Accumulator:
         rank[order] = np.arange(len(order))
         self._compact()
         cells, amounts = self._base
-        slot = rank[cells // self._stride] if len(order) else cells
+        slot = rank[cells // self._stride] if order else cells
         place = slot * self._stride + cells % self._stride
         by_slot = np.argsort(place, kind="stable")
         slot, cell, amount = slot[by_slot], cells[by_slot] % self._stride, amounts[by_slot]
@@ -171,9 +169,7 @@ class Summariser:
         self.inputs = Accumulator(max(m.input_cells.size for m in plan.all_models))
         self.performance = Accumulator(max(m.task.cells.size for m in plan.all_models))
 
-    def seen(
-        self, group: UInt32s, at_ms: Int64s, ticks: Int64s, score: Float64s, bins: UInt8s, sign: Int64s
-    ) -> None:
+    def seen(self, group: UInt32s, at_ms: Int64s, ticks: Int64s, score: Float64s, bins: UInt8s, sign: Int64s) -> None:
         """Predictions as such: one count in both vectors, one per feature and for the score in the input vector."""
         if not len(group):
             return

@@ -42,7 +42,7 @@ def move(turn: Turn, entry: Entry, decision: Decision) -> tuple[Entry, AlertEven
             return replace(entry, phase=Phase.PENDING, since_ms=turn.tick_ms, held_ms=0, judged=view.key), None
         case Action.DROP:
             return _inactive(entry), None
-        case Action.KEEP if view is not None:
+        case Action.KEEP if view is not None and (decision.held_ms, view.key) != (entry.held_ms, entry.judged):
             return replace(entry, held_ms=decision.held_ms, judged=view.key), None
     return entry, None
 

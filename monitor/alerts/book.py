@@ -58,8 +58,9 @@ class RuleBook:
         self._rules = {rule.name: rule for rule in sorted(rules, key=lambda rule: rule.name)}
         self._labels = labels
         self._model_labels = model_labels
-        # Memo of pure functions, bounded by the series that exist.
+        # Memos of pure functions, bounded by the series that exist.
         self._watching: dict[tuple[SeriesKey, Kind], tuple[Rule, ...]] = {}
+        self._merged: dict[tuple[str, str], Mapping[str, str]] = {}
 
     @classmethod
     def of(cls, config: Config) -> RuleBook:
@@ -134,10 +135,12 @@ class RuleBook:
             )
         return self._watching[series, kind]
 
-    def labels(self, rule: Rule, model: str) -> dict[str, str]:
+    def labels(self, rule: Rule, model: str) -> Mapping[str, str]:
         """What goes into an alert of the rule about the model: global labels, overridden by the model's, then by the
         rule's."""
-        return {**self._labels, **self._model_labels(model), **rule.labels}
+        if (rule.name, model) not in self._merged:
+            self._merged[rule.name, model] = {**self._labels, **self._model_labels(model), **rule.labels}
+        return self._merged[rule.name, model]
 
 
 def _put(entries: dict[AlertKey, Entry], key: AlertKey, entry: Entry) -> None:

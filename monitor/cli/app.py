@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Driftline tells you, while it happens, whether the models you run in production are still right.
+    r"""Driftline tells you, while it happens, whether the models you run in production are still right.
 
     \b
     Try it now, without a broker:
@@ -89,7 +89,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # `report` raises what is not ours
         sys.exit(report(error))
     sys.exit(code if isinstance(code, int) else 0)
 

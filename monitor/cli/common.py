@@ -45,7 +45,12 @@ def embedded_option(command: F) -> F:
 def output_option(command: F) -> F:
     """`-o table|json`."""
     return click.option(
-        "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="What to print.", show_default=True
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        help="What to print.",
+        show_default=True,
     )(command)
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Group
+
     from monitor.cli.observer import Observer
     from monitor.config.types import Config
     from monitor.daemon.worker import Worker
@@ -29,7 +31,9 @@ _HOUR_MS = 3_600_000
 @click.command("demo")
 @click.option("--incident", default="bad-release", show_default=True, type=click.Choice(["bad-release", "none"]))
 @click.option("--speed", default=12.0, show_default=True, help="Hours of flights played in a second.")
-@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the embedded log in this directory.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the embedded log in this directory."
+)
 def command(incident: str, speed: float, keep: Path | None) -> None:
     r"""Play January 2013's flights out of New York as two topics, and watch a model being watched.
 
@@ -190,7 +194,7 @@ class _Screen:
         elif (line := self._line(observer, now_ms)) is not None:
             print(line, file=sys.stderr, flush=True)
 
-    def _picture(self, observer: Observer, now_ms: int) -> object:
+    def _picture(self, observer: Observer, now_ms: int) -> Group:
         from rich.console import Group
         from rich.table import Table
 
@@ -203,7 +207,7 @@ class _Screen:
         from monitor.windows.view import Kind
 
         drift = {v.key.start_ms: v for v in observer.recent(self._window, Kind.INPUT)}
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for view in observer.recent(self._window, Kind.PERFORMANCE):
             beside = drift.get(view.key.start_ms)
             psi = beside.metrics.get("psi:hour") if beside else None

@@ -1,4 +1,4 @@
-"""driftline produce"""
+"""The command `driftline produce`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ _FLUSH_MS = 30_000
 @embedded_option
 @click.option("--key", "key_field", default="id", show_default=True, help="Field of the record that becomes its key.")
 @click.option("--no-key", is_flag=True, help="Send records without a key, spread over the partitions.")
-@click.option("--partitions", type=int, default=6, show_default=True, help="Partitions, should the topic have to be made.")
+@click.option(
+    "--partitions", type=int, default=6, show_default=True, help="Partitions, should the topic have to be made."
+)
 @click.option("--rate", type=float, help="Records a second; default as fast as it goes.")
 @click.option("--limit", type=int, help="Stop after so many records.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -44,7 +46,7 @@ def command(
     limit: int | None,
     quiet: bool,
 ) -> None:
-    """Send the lines of FILE (JSON lines, plain or .gz, - for standard input) into TOPIC, one record a line.
+    r"""Send the lines of FILE (JSON lines, plain or .gz, - for standard input) into TOPIC, one record a line.
 
     Lines are sent as they are, valid or not: a malformed line is how a malformed record is tried out. A line without
     the key field is sent without a key.

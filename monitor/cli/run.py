@@ -1,4 +1,4 @@
-"""driftline run"""
+"""The command `driftline run`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import click
 from monitor.cli.common import config_options, embedded_option, load_config, open_log
 
 if TYPE_CHECKING:
-    from monitor.config.types import Config
     from monitor.cli.observer import Observer
+    from monitor.config.types import Config
     from monitor.daemon.worker import Worker
     from monitor.ports import Log
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.command("run")
 @config_options
 @embedded_option
-@click.option("--until-end", is_flag=True, help="Read to the end of both topics as they are now, settle everything, exit.")
+@click.option(
+    "--until-end", is_flag=True, help="Read to the end of both topics as they are now, settle everything, exit."
+)
 @click.option("--no-http", is_flag=True, help="Do not listen for Prometheus and probes.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="More log lines.")
@@ -36,7 +38,7 @@ def command(
     verbose: bool,
     quiet: bool,
 ) -> None:
-    """Run the daemon: join, count, evaluate, alert, until it is stopped.
+    r"""Run the daemon: join, count, evaluate, alert, until it is stopped.
 
     SIGTERM and Ctrl-C finish what is in hand and stop within 20 seconds; what was not committed is read again at the
     next start. Start it as often as there are partitions: the processes share the work.
@@ -62,9 +64,9 @@ def command(
 def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool) -> None:
     """Run a worker in this process, with signals, listener and progress. Returns when it was stopped or has settled."""
     from monitor.adapters.clock import SystemClock
+    from monitor.cli.observer import Observer, base_view
     from monitor.cli.progress import ReadProgress
     from monitor.cli.version import release
-    from monitor.cli.observer import Observer, base_view
     from monitor.daemon.worker import Worker, WorkerOptions
     from monitor.plan import plan_of
 

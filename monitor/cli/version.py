@@ -1,4 +1,4 @@
-"""driftline version"""
+"""The command `driftline version`."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def _truth(part: Table | None, ids: Pair | None, answers: _Answers) -> Truth:
 
 def _words(column: Column | None, scores: Mapping[int, float]) -> tuple[dict[str, int], str]:
     """The map of a class made of words; none for numbers and booleans."""
-    if column is None or not any(isinstance(value, str) for value in column.counts()):
+    if column is None or not any(isinstance(value, str) and value for value in column.counts()):
         return {}, ""
     return word_values(column, scores)
 

@@ -97,7 +97,7 @@ def _id_merit(column: Column) -> float:
     distinct = len(set(texts.values())) / len(texts)
     named = 0.4 if says(_ID, column) else 0.0
     exact = 0.05 if snake(column.name) in ("id", "prediction_id", "request_id") else 0.0
-    depth = 0.02 * len(column.source.path) + {"value": 0.0, "key": 0.03, "header": 0.1}.get(column.source.kind, 0.0)
+    depth = 0.02 * len(column.source.path) + {"value": 0.0, "key": 0.15, "header": 0.2}.get(column.source.kind, 0.0)
     time = 0.8 if as_times(column) is not None and not says(_ID, column) else 0.0
     return distinct + 0.3 * column.presence + named + exact - depth - time
 
@@ -203,7 +203,7 @@ def find_named(table: Table, taken: Iterable[Column], what: str) -> Column | Non
 
 def word_values(column: Column, scores: Mapping[int, float]) -> tuple[dict[str, int], str]:
     """Numbers for the words of a class, and how they were chosen: by the scores, by meaning, or by being rarer."""
-    words = [str(word) for word, _ in column.counts().most_common() if isinstance(word, str)]
+    words = [str(word) for word, _ in column.counts().most_common() if isinstance(word, str) and word]
     means = {
         word: [scores[row] for row, value in column.filled().items() if value == word and row in scores]
         for word in words

@@ -44,7 +44,9 @@ class Window:
             raise ValueError(f"slide ({slide}) is longer than the window's size ({size}); allowed: at most the size")
         if rest := size_ms % slide_ms:
             left = format_duration(rest)
-            raise ValueError(f"slide ({slide}) must divide the window's size ({size}) without a rest; {left} is left over")
+            raise ValueError(
+                f"slide ({slide}) must divide the window's size ({size}) without a rest; {left} is left over"
+            )
         return cls(text, size_ms, slide_ms)
 
 

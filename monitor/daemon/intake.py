@@ -22,9 +22,7 @@ ALIGN_SHARE = 8
 class Intake:
     """Two readers and where they are."""
 
-    def __init__(
-        self, log: Log, topics: tuple[str, ...], wants: tuple[tuple[bool, bool], ...], align_ms: int
-    ) -> None:
+    def __init__(self, log: Log, topics: tuple[str, ...], wants: tuple[tuple[bool, bool], ...], align_ms: int) -> None:
         """`topics`: predictions and, unless there are none, labels; `wants`: whether each needs keys and headers."""
         self.topics = topics
         self._align_ms = align_ms

@@ -120,7 +120,9 @@ class Task:
             )
         for then, now in ((genesis.predictions, self._sources.predictions), (genesis.labels, self._sources.labels)):
             if (then is None) != (now is None):
-                raise LedgerError(f"{where} was begun with labels in one and none in the other", "Choose another `namespace`.")
+                raise LedgerError(
+                    f"{where} was begun with labels in one and none in the other", "Choose another `namespace`."
+                )
             if then is None or now is None:
                 continue
             if (then.name, then.topic_id) != (now.name, now.topic_id):

@@ -58,7 +58,7 @@ class Statistics:
     consumed: Counter[str] = field(default_factory=Counter)  # by topic
     rejected: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by topic, reason
     faults: Counter[str] = field(default_factory=Counter)  # by feature
-    commit_durations: Durations = Durations()
+    commit_durations: Durations = field(default_factory=Durations)
 
     def take(self, batch: RecordBatch, rejected: Sequence[Rejected], faults: Mapping[str, int]) -> None:
         """A batch was fed."""
@@ -222,7 +222,7 @@ class Worker:
         if held and self.judge is None and not self._stopping:
             judge = Judge(self.log, self._appender, self.config, self.plan, len(self._finish[0]), self._observe)
             try:
-                judge.open(lambda done, total: self._keep_leases())
+                judge.open(lambda *_: self._keep_leases())
             except (LostOwnership, UnknownOutcome) as error:
                 _log.warning("evaluator: %s", error)
                 judge.close()
@@ -238,7 +238,7 @@ class Worker:
     def _open(self, partition: int) -> bool:
         task = Task(self.log, self._appender, self.config, self.shared, self.sources, partition)
         try:
-            task.open(lambda done, total: self._keep_leases())
+            task.open(lambda *_: self._keep_leases())
         except (LostOwnership, UnknownOutcome) as error:
             _log.warning("partition %d: %s", partition, error)
             self.lost += 1

@@ -73,7 +73,5 @@ def _records(stream: str, lines: Iterator[bytes], incident: Incident | None) -> 
         record = orjson.loads(line)
         if record["at"] >= end_ms:
             return
-        if incident is not None:
-            record = incident.touch(record)
-            line = orjson.dumps(record)
-        yield Sent(stream, record["at"], record["id"].encode(), line)
+        value = line if incident is None else orjson.dumps(incident.touch(record))
+        yield Sent(stream, record["at"], record["id"].encode(), value)

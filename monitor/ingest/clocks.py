@@ -57,7 +57,7 @@ def advance(state: ClockState, at_ms: Int64s, ids: UInt64s, max_jump_ms: int) ->
 
 
 def _one_by_one(state: ClockState, at_ms: Int64s, ids: UInt64s, max_jump_ms: int) -> tuple[ClockState, Int64s]:
-    maximum, ahead = state.maximum_ms, dict((i, a) for a, i in state.ahead)
+    maximum, ahead = state.maximum_ms, {i: a for a, i in state.ahead}
     before = np.empty(len(at_ms), np.int64)
     for row, (at, who) in enumerate(zip(at_ms.tolist(), ids[:, 0].tolist(), strict=True)):
         before[row] = maximum

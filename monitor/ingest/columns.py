@@ -88,10 +88,10 @@ def _id_text(value: object, row: int, problems: Problems) -> str:
 
 def names(column: Column, field: str, interner: Interner, problems: Problems) -> Int32s:
     """Codes of models or versions; UNKNOWN is left to the caller."""
+    assert not isinstance(column, np.ndarray), "a slot of names holds text"
     codes = interner.codes(column)
     bad = (codes < 0) & (codes != UNKNOWN)
     if bad.any():
-        assert not isinstance(column, np.ndarray)
         for row in np.flatnonzero(bad).tolist():
             if codes[row] == MISSING:
                 problems.add_missing(row, field)
@@ -209,6 +209,7 @@ def _mended(column: Sequence[object], other: Callable[[object, int], float]) -> 
 
 def category_feature(column: Column, feature: str, interner: Interner, problems: Problems) -> Int32s:
     """Codes of a watched category; MISSING where there is none, INVALID and a fault where it has no text."""
+    assert not isinstance(column, np.ndarray), "a slot of categories holds text"
     codes = interner.codes(column)
     if codes.min() == INVALID:
         for row in np.flatnonzero(codes == INVALID).tolist():

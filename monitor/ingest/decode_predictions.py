@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.config.streams import PredictionStream
 from monitor.config.types import Model, ModelTemplate
-from monitor.events import Bools, Float64s, Int32s, Int64s, PredictionColumns, Reason, RecordBatch
+from monitor.events import Float64s, Int32s, Int64s, PredictionColumns, Reason, RecordBatch
 from monitor.ingest import columns as convert
 from monitor.ingest import mapping
 from monitor.ingest.assemble import fault_counts, joined, rejections, rows_to_keep
@@ -76,7 +76,7 @@ class PredictionDecoder:
 
     def _class_reader(self, stream: PredictionStream, positives: Sequence[float]) -> convert.Classes | None:
         leaf = self._leaves.get("prediction")
-        return leaf and convert.Classes(leaf, stream.values, mapping.known_classes(stream.values, positives))
+        return None if leaf is None else convert.Classes(leaf, stream.values, mapping.known_classes(stream.values, positives))
 
     def decode(self, batch: RecordBatch) -> PredictionColumns:
         """The columns of a batch, in offset order; rows and rejections together are the records. Never raises for what
@@ -173,7 +173,7 @@ class PredictionDecoder:
         else:
             value = score
             called = score >= self._thresholds[rows]
-        predicted = called.astype(np.float64)
+        predicted: Float64s = called.astype(np.float64)
         missing = np.isnan(value)
         if missing.any():
             predicted[missing] = math.nan
@@ -221,5 +221,6 @@ def _all(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def frozen(column: NDArray[Any]) -> NDArray[Any]:
+    """The column, read-only from now on."""
     column.flags.writeable = False
     return column

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
@@ -29,7 +30,7 @@ def canonical_text(value: object) -> str | None:
     if isinstance(value, int):
         return str(value) if abs(value) < LONGEST_INTEGER else None
     if isinstance(value, float):
-        if value != value or value in (np.inf, -np.inf):
+        if not math.isfinite(value):
             return None
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return None

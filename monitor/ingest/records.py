@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -80,7 +81,7 @@ class RecordReader:
         # Equal chunks: a short one at the end costs almost as much as a full one.
         chunks = -(-n // CHUNK_ROWS)
         cuts = [n * i // chunks for i in range(chunks + 1)] if chunks else []
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in pairwise(cuts):
             values = batch.values if chunks == 1 else batch.values[start:stop]
             block = self._read_chunk(values, start, failures, careful)
             if block is not None:

@@ -67,6 +67,7 @@ class _Node:
                 members.append((f"f{i}", item.type | None, item.blank))
             else:
                 members.append((f"f{i}", item.type, item.default))
+        self.blank: Any
         self.type: Any = msgspec.defstruct(
             name, members, rename={f"f{i}": key for i, (key, _) in enumerate(self.fields)}, gc=False, frozen=True
         )
@@ -125,7 +126,7 @@ def _slot(indexes: Sequence[int], kinds: set[Kind]) -> _Slot:
         if kinds <= set(family):
             kind = next(k for k in family if k in kinds)
             default: object = UNSET if Kind.CLASS in kinds else None
-            if kind is Kind.FLAG:
+            if Kind.FLAG in kinds:
                 default = False
             elif kinds == {Kind.NUMERIC}:
                 default = math.nan  # packs as it is, where None would cost its column a detour

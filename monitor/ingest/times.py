@@ -111,13 +111,13 @@ def _shape(first: bytes) -> tuple[int, bool] | None:
 
 def _read_together(rows: np.ndarray[tuple[int, int], np.dtype[np.uint8]], digits: int, offset: bool) -> tuple[Int64s, Bools]:
     """Times of rows that have the shape; the mask says which have not, or are no valid time."""
+    odd: Bools = np.zeros(len(rows), np.bool_)
 
     def number(start: int, count: int) -> Int64s:
-        nonlocal odd
-        value = np.zeros(len(rows), np.int64)
+        value: Int64s = np.zeros(len(rows), np.int64)
         for position in range(start, start + count):
             digit = rows[:, position] - np.uint8(48)
-            odd |= digit > 9
+            odd[:] |= digit > 9
             value = value * 10 + digit
         return value
 
@@ -127,7 +127,7 @@ def _read_together(rows: np.ndarray[tuple[int, int], np.dtype[np.uint8]], digits
             found |= rows[:, position] == byte
         return found
 
-    odd = ~is_one_of(10, b"Tt ")
+    odd |= ~is_one_of(10, b"Tt ")
     for position, allowed in _PUNCTUATION:
         odd |= ~is_one_of(position, allowed)
     year, month, day, hour, minute, second = (number(start, count) for start, count in _FIELDS)
@@ -157,11 +157,13 @@ def _read_together(rows: np.ndarray[tuple[int, int], np.dtype[np.uint8]], digits
 def _rounded_ms(fraction: Int64s, digits: int) -> Int64s:
     """A decimal fraction of a second in milliseconds, halves to even."""
     if digits <= 3:
-        return fraction * 10 ** (3 - digits)
+        scaled: Int64s = fraction * 10 ** (3 - digits)
+        return scaled
     unit = 10 ** (digits - 3)
     whole, rest = fraction // unit, fraction % unit
     up = (2 * rest > unit) | ((2 * rest == unit) & (whole % 2 == 1))
-    return whole + up
+    nearest: Int64s = whole + up
+    return nearest
 
 
 def _days_since_1970(year: Int64s, month: Int64s, day: Int64s) -> Int64s:

@@ -119,11 +119,13 @@ def _lay_out(fields: tuple[FieldShape, ...], row: bytearray, place: int, layout:
         place += 1
     for field in fields:
         place += field.name_bytes
-        if field.fields:
-            place = _lay_out(field.fields, row, place, layout)
-        else:
-            place = _lay_out_leaf(field, row, place, layout)
+        lay_out = _lay_out_group if field.fields else _lay_out_leaf
+        place = lay_out(field, row, place, layout)
     return place
+
+
+def _lay_out_group(field: FieldShape, row: bytearray, place: int, layout: _Layout) -> int:
+    return _lay_out(field.fields, row, place, layout)
 
 
 def _lay_out_leaf(field: FieldShape, row: bytearray, place: int, layout: _Layout) -> int:

@@ -50,9 +50,7 @@ class JoinParams:
 class Sink(Protocol):
     """Takes contributions to windows. `sign` is +1 or -1 per row; `ticks` are the ticks they become known in."""
 
-    def seen(
-        self, group: UInt32s, at_ms: Int64s, ticks: Int64s, score: Float64s, bins: UInt8s, sign: Int64s
-    ) -> None:
+    def seen(self, group: UInt32s, at_ms: Int64s, ticks: Int64s, score: Float64s, bins: UInt8s, sign: Int64s) -> None:
         """Predictions as such: volume, features, scores."""
 
     def labelled(
@@ -197,9 +195,7 @@ class Join:
     def _count_seen(self, rows: Rows, at: Int64s, ticks: Int64s) -> None:
         table = self.predictions
         self._digest += self._weigh_predictions(rows)
-        self.sink.seen(
-            table.group[rows], at, ticks, table.score[rows], table.bins(rows), np.ones(len(rows), np.int64)
-        )
+        self.sink.seen(table.group[rows], at, ticks, table.score[rows], table.bins(rows), np.ones(len(rows), np.int64))
 
     def _repeated(self, rows: Rows, existing: Rows, at: Int64s, oldest: Int64s) -> None:
         """Records of a key that is already held: nearly always the same record again."""
@@ -366,7 +362,7 @@ class Join:
     def settle(self, prediction_clock_ms: int, label_clock_ms: int) -> None:
         """Settle outcomes and drop rows by the finality clocks that follow from the two running maxima."""
         lateness = self.params.lateness_ms
-        if prediction_clock_ms != NEVER and label_clock_ms != NEVER:
+        if NEVER not in {prediction_clock_ms, label_clock_ms}:
             self._settle.run(prediction_clock_ms - lateness, label_clock_ms - lateness)
 
     def settle_absent(self, rows: Rows) -> None:
@@ -435,7 +431,9 @@ class Join:
     def _weigh_predictions(self, rows: Rows) -> int:
         table = self.predictions
         word = table.ids[rows, 0] ^ (table.at_ms(rows).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-        word ^= self.groups.hashes[table.group[rows]] + table.score[rows].view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+        word ^= self.groups.hashes[table.group[rows]] + table.score[rows].view(np.uint64) * np.uint64(
+            0xC2B2AE3D27D4EB4F
+        )
         word += table.predicted[rows] + (table.ticks_late(rows) << 8).view(np.uint64)
         return int(_mix(word).sum(dtype=np.uint64))
 

@@ -54,9 +54,7 @@ class Conservation:
     @property
     def holds(self) -> bool:
         """Whether nothing was lost or counted twice."""
-        return (
-            self.predictions_read == self.predictions_accounted and self.labels_read == self.labels_accounted
-        )
+        return self.predictions_read == self.predictions_accounted and self.labels_read == self.labels_accounted
 
     def sentence(self) -> str:
         """The finding for people."""

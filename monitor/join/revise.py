@@ -73,7 +73,8 @@ class Reviser:
         join = self._join
         table, params = join.predictions, join.params
         at, before = int(batch.at_ms[i]), int(batch.before_ms[i])
-        tick = max(at, before - params.disorder_ms) // params.tick_ms
+        # Not its own time: that may lie beyond the tick in which the prediction's window becomes final.
+        tick = (before - params.disorder_ms) // params.tick_ms
         key = join.groups.key_codes[batch.group[i]]
         for row in table.chain(int(table.head(batch.ids[i : i + 1])[0])):
             one = np.array([row], np.uint32)
@@ -107,12 +108,11 @@ class Reviser:
         table = join.predictions
         row = table.allocate(1)
         one = slice(i, i + 1)
-        own = batch.at_ms[one] // join.params.tick_ms
         table.ids[row] = batch.ids[one]
         table.fill(
             row,
             batch.at_ms[one],
-            np.array([tick], np.int64) - own,
+            np.zeros(1, np.int64),
             batch.group[one],
             batch.score[one],
             batch.predicted[one],
@@ -253,7 +253,13 @@ class Reviser:
         score, predicted = float(table.score[row]), int(table.predicted[row])
         bins = table.bins(one).tobytes()
         known = at // join.params.tick_ms + int(table.ticks_late(one)[0])
-        content = (not math.isnan(score), 0.0 if math.isnan(score) else score, predicted, join.groups.items[group], bins)
+        content = (
+            not math.isnan(score),
+            0.0 if math.isnan(score) else score,
+            predicted,
+            join.groups.items[group],
+            bins,
+        )
         return PredictionFact(at, known, score, predicted, group, bins, content)
 
     def _labels_of(self, row: int) -> list[int]:

@@ -205,5 +205,7 @@ def pack(values: Int64s | Sequence[int]) -> bytes:
 def unpack(raw: bytes) -> Int64s:
     """The inverse of `pack`."""
     if not raw or raw[0] not in (1, 2, 4, 8) or (len(raw) - 1) % raw[0]:
-        raise LedgerError(f"a packed column starts with {raw[:1]!r} and is {len(raw)} bytes long", "The record is damaged.")
+        raise LedgerError(
+            f"a packed column starts with {raw[:1]!r} and is {len(raw)} bytes long", "The record is damaged."
+        )
     return np.frombuffer(raw, f"<i{raw[0]}", offset=1).astype(np.int64)

@@ -133,7 +133,7 @@ class TickEngine:
         return join.bounds.horizon_ms + join.lateness_ms + join.settle_ms
 
     def _apply(self, model: str, entries: list[Entry], now: int) -> set[WindowKey]:
-        plan, store = self._store(model)
+        _, store = self._store(model)
         before = set(store.keys())
         touched = store.apply(entries)
         for key in touched - before:

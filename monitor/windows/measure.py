@@ -77,8 +77,12 @@ def _drift(plan: ModelPlan, cells: Cells) -> Mapping[str, Estimates]:
             if profile is None:
                 metrics[f"{name}:{feature.name}"] = undefined_everywhere(seen, Undefined.NO_REFERENCE)
             else:
-                metrics[f"{name}:{feature.name}"] = STATISTICS[name](profile, cells.histogram(histogram_name(feature.name)))
+                metrics[f"{name}:{feature.name}"] = STATISTICS[name](
+                    profile, cells.histogram(histogram_name(feature.name))
+                )
         if feature is not plan.score:
             counted = profile or FeatureProfile(feature.binning, (0,) * feature.binning.bins)
-            metrics[f"missing:{feature.name}"] = STATISTICS["missing_rate"](counted, cells.histogram(histogram_name(feature.name)))
+            metrics[f"missing:{feature.name}"] = STATISTICS["missing_rate"](
+                counted, cells.histogram(histogram_name(feature.name))
+            )
     return metrics

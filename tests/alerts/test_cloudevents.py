@@ -197,7 +197,7 @@ def test_labels_of_the_rule_override_those_of_the_model_and_these_the_global_one
         }
     )
     book = RuleBook.of(config)
-    assert book.labels(rule(labels={"c": "rule"}), "delays") == {"a": "global", "b": "model", "c": "rule"}
+    assert book.labels(rule(name="other", labels={"c": "rule"}), "delays") == {"a": "global", "b": "model", "c": "rule"}
     assert book.labels(rule(), "unknown") == {"a": "global", "b": "global", "c": "global"}
 
 

@@ -24,43 +24,112 @@ def test_the_full_example_has_no_mistake() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("lateness: 1d", "lateness: 1m", "time.lateness: 1m is less than time.disorder (2m); "
-         "a record within normal disorder must still count"),
-        ("after: 7d", "after: 15d", "streams.labels.absent.after: 15d is longer than time.horizon (14d); "
-         "a label is not waited for beyond the horizon"),
-        ("topic: truth", "topic: scores", "streams.labels.topic: 'scores' is also the topic of the predictions; "
-         "the two must differ"),
+        (
+            "lateness: 1d",
+            "lateness: 1m",
+            ("time.lateness: 1m is less than time.disorder (2m); a record within normal disorder must still count"),
+        ),
+        (
+            "after: 7d",
+            "after: 15d",
+            (
+                "streams.labels.absent.after: 15d is longer than time.horizon (14d); "
+                "a label is not waited for beyond the horizon"
+            ),
+        ),
+        (
+            "topic: truth",
+            "topic: scores",
+            ("streams.labels.topic: 'scores' is also the topic of the predictions; the two must differ"),
+        ),
         ("topic: truth", "topic: scores.dlq", "streams.labels.topic: 'scores.dlq' is where rejected predictions go"),
-        ("topic: truth", "topic: payments.windows", "streams.labels.topic: 'payments.windows' is an internal topic of "
-         "namespace 'payments'"),
-        ("features: [hour, origin]", "features: [hours, origin]", "models[0].features[0]: 'hours' is not a feature of the "
-         "predictions; allowed (streams.predictions.features): hour, origin; did you mean 'hour'?"),
-        ("features: [hour, origin]", "features: [hour, origin, hour]", "models[0].features[2]: the feature 'hour' is listed twice"),
-        ("segments: {origin: [EWR, LGA]}", "segments: {origin: [EWR, LGA], hour: [1]}", "models[0].segments.hour: the feature "
-         "'hour' is numeric; segments need a categorical feature"),
-        ("segments: {origin: [EWR, LGA]}", "segments: {origin: [EWR, LGA], dest: [x]}", "models[0].segments.dest: 'dest' is not "
-         "a feature of the predictions; allowed"),
+        (
+            "topic: truth",
+            "topic: payments.windows",
+            ("streams.labels.topic: 'payments.windows' is an internal topic of namespace 'payments'"),
+        ),
+        (
+            "features: [hour, origin]",
+            "features: [hours, origin]",
+            (
+                "models[0].features[0]: 'hours' is not a feature of the "
+                "predictions; allowed (streams.predictions.features): hour, origin; did you mean 'hour'?"
+            ),
+        ),
+        (
+            "features: [hour, origin]",
+            "features: [hour, origin, hour]",
+            "models[0].features[2]: the feature 'hour' is listed twice",
+        ),
+        (
+            "segments: {origin: [EWR, LGA]}",
+            "segments: {origin: [EWR, LGA], hour: [1]}",
+            ("models[0].segments.hour: the feature 'hour' is numeric; segments need a categorical feature"),
+        ),
+        (
+            "segments: {origin: [EWR, LGA]}",
+            "segments: {origin: [EWR, LGA], dest: [x]}",
+            ("models[0].segments.dest: 'dest' is not a feature of the predictions; allowed"),
+        ),
         ("[EWR, LGA]", "[EWR, EWR]", "models[0].segments.origin[1]: the value 'EWR' is listed twice"),
         ("[EWR, LGA]", "[EWR, other]", "'other' is where all values go that are not listed; leave it out"),
-        ("window: 24h/1h", "window: 1w", "rules[0].window: '1w' is not a configured window; allowed (windows): 1d, 1h, 24h/1h, "
-         "month, day"),
+        (
+            "window: 24h/1h",
+            "window: 1w",
+            ("rules[0].window: '1w' is not a configured window; allowed (windows): 1d, 1h, 24h/1h, month, day"),
+        ),
         ("window: 24h/1h", "window: 24h", "; '24h' is the same span as '1d', use that name"),
-        ("metric: recall", "metric: recal", "rules[0].metric: 'recal' is not a metric; allowed: seen, labelled, coverage,"),
+        (
+            "metric: recall",
+            "metric: recal",
+            "rules[0].metric: 'recal' is not a metric; allowed: seen, labelled, coverage,",
+        ),
         ("metric: recall", "metric: auc", "did you mean 'roc_auc'?"),
         ('"missing:origin"', '"missing:orign"', "rules[2].metric: 'missing:orign' is not a metric; allowed: seen"),
         ('"missing:origin"', '"missing:$score"', "rules[2].metric: 'missing:$score' is not a metric"),
-        ("metric: recall", '"metric": "psi:$score"', "rules[0].metric: 'psi:$score' compares with a reference, and no model of "
-         "this rule names one; build it with `driftline reference build`"),
-        ("origin=EWR", "origin=JFK", "rules[2].segments[0]: 'origin=JFK' is not a segment of this rule's models; "
-         "allowed: origin=EWR, origin=LGA, origin=other"),
-        ("segments: [\"origin=EWR\"", "segments: [\"origin\"", "rules[2].segments: 'origin' is not a segment; allowed: FEATURE=value"),
-        ("segments: each", "segments: every", "rules[0].segments: 'every' does not say which segments; allowed: all, each, or"),
-        ("name: quiet", "name: low-recall", "rules[1].name: the rule 'low-recall' is listed twice, first as rules[0].name"),
-        ("threshold: 10, window: 1h", "threshold: 10, window: 1h, min_coverage: 0.5", "rules[1].min_coverage: 'volume' needs no "
-         "labels, so coverage says nothing about it; leave this out"),
-        ("score: $.score\n", "\n", "rules[0].metric: 'roc_auc' needs a score, and streams.predictions.fields.score is not"),
+        (
+            "metric: recall",
+            '"metric": "psi:$score"',
+            (
+                "rules[0].metric: 'psi:$score' compares with a reference, and no model of "
+                "this rule names one; build it with `driftline reference build`"
+            ),
+        ),
+        (
+            "origin=EWR",
+            "origin=JFK",
+            (
+                "rules[2].segments[0]: 'origin=JFK' is not a segment of this rule's models; "
+                "allowed: origin=EWR, origin=LGA, origin=other"
+            ),
+        ),
+        (
+            'segments: ["origin=EWR"',
+            'segments: ["origin"',
+            "rules[2].segments: 'origin' is not a segment; allowed: FEATURE=value",
+        ),
+        (
+            "segments: each",
+            "segments: every",
+            "rules[0].segments: 'every' does not say which segments; allowed: all, each, or",
+        ),
+        (
+            "name: quiet",
+            "name: low-recall",
+            "rules[1].name: the rule 'low-recall' is listed twice, first as rules[0].name",
+        ),
+        (
+            "threshold: 10, window: 1h",
+            "threshold: 10, window: 1h, min_coverage: 0.5",
+            ("rules[1].min_coverage: 'volume' needs no labels, so coverage says nothing about it; leave this out"),
+        ),
+        (
+            "score: $.score\n",
+            "\n",
+            "rules[0].metric: 'roc_auc' needs a score, and streams.predictions.fields.score is not",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_between_fields_names_both(old: str, new: str, sentence: str) -> None:
     extra = [("metric: recall", "metric: roc_auc")] if "needs a score" in sentence else []
     found = problems(changed((old, new), *extra))
@@ -81,13 +150,13 @@ def test_a_mistake_between_fields_names_both(old: str, new: str, sentence: str) 
     ],
 )
 def test_a_rule_that_can_never_change_its_mind_is_refused(metric: str, op: str, threshold: str, result: str) -> None:
-    text = changed((f'metric: recall, op: "<", threshold: 0.4', f'metric: {metric}, op: "{op}", threshold: {threshold}'))
+    text = changed(('metric: recall, op: "<", threshold: 0.4', f'metric: {metric}, op: "{op}", threshold: {threshold}'))
     assert result in only_problem(text)
 
 
 @pytest.mark.parametrize(("op", "threshold"), [("<", "1"), ("<=", "0"), (">", "0"), (">=", "1"), ("<", "0.5")])
 def test_a_threshold_at_the_edge_that_still_decides_is_allowed(op: str, threshold: str) -> None:
-    text = changed((f'metric: recall, op: "<", threshold: 0.4', f'metric: recall, op: "{op}", threshold: {threshold}'))
+    text = changed(('metric: recall, op: "<", threshold: 0.4', f'metric: recall, op: "{op}", threshold: {threshold}'))
     assert loads(text).rules[0].op == op
 
 

@@ -28,13 +28,15 @@ def changed(*changes: tuple[str, str]) -> Config:
     [
         ("horizon: 14d", "horizon: 336h"),
         ("{name: quiet, metric: volume", "{metric: volume, name: quiet"),
-        ("      hour: numeric\n      origin: {from: \"$.meta['from where']\", type: categorical}\n",
-         "      origin: {type: categorical, from: '$.meta[\"from where\"]'}\n      hour: {from: $.features.hour, type: numeric}\n"),
+        (
+            "      hour: numeric\n      origin: {from: \"$.meta['from where']\", type: categorical}\n",
+            "      origin: {type: categorical, from: '$.meta[\"from where\"]'}\n      hour: {from: $.features.hour, type: numeric}\n",
+        ),
         ("    features: [hour, origin]\n", ""),
         ("skew: 5s, ", "skew: 5000ms, "),
         ("threshold: 0.25", "threshold: 2.5e-1"),
     ],
-)  # fmt: skip
+)
 def test_two_spellings_of_one_config_have_one_digest_and_no_difference(change: tuple[str, str]) -> None:
     assert changed(change).digest == loads(FULL).digest
     assert diff(loads(FULL), changed(change)) == []
@@ -105,7 +107,10 @@ def test_what_is_rendered_loads_to_the_same_config(text: str) -> None:
 def with_reference(folder: Path, content: bytes) -> Path:
     (folder / "ref.json").write_bytes(content)
     path = folder / "c.yaml"
-    path.write_text(MINIMAL.replace("{name: fraud}", "{name: fraud, reference: ref.json}") + "unlisted_models: {reference: ref.json}\n")
+    path.write_text(
+        MINIMAL.replace("{name: fraud}", "{name: fraud, reference: ref.json}")
+        + "unlisted_models: {reference: ref.json}\n"
+    )
     return path
 
 
@@ -143,16 +148,22 @@ def test_a_reference_that_is_not_there_is_a_problem_unless_it_is_about_to_be_bui
         (("horizon: 14d", "horizon: 8d"), "time.horizon: 14d -> 8d; takes effect at a pane"),
         (("[1d, 1h,", "[1d, 1h, 7d,"), "windows.7d: added (7d); takes effect at a pane"),
         (("threshold: 10", "threshold: 20"), "rules.quiet.threshold: 10 -> 20; takes effect at a tick"),
-        (("labels: {owner: team-fraud}", "labels: {owner: x}"), "models.fraud.labels.owner: team-fraud -> x; takes effect at a tick"),
+        (
+            ("labels: {owner: team-fraud}", "labels: {owner: x}"),
+            "models.fraud.labels.owner: team-fraud -> x; takes effect at a tick",
+        ),
         (("labels: {owner: team-x", "labels: {owner: x"), "labels.owner: team-x -> x; takes effect at a tick"),
         (("port: 0", "port: 1"), "http.port: 0 -> 1; needs a restart"),
         (("a:9092,b:9092", "a:9092"), 'kafka.bootstrap_servers: "a:9092,b:9092" -> a:9092; needs a restart'),
         (("topic: truth", "topic: truths"), "streams.labels.topic: truth -> truths; needs a restart"),
         (("namespace: payments", "namespace: p"), "namespace: payments -> p; needs a restart"),
-        (("security.protocol: SASL_SSL", "security.protocol: SSL"), "kafka.properties.security.protocol: SASL_SSL -> SSL; needs a restart"),
+        (
+            ("security.protocol: SASL_SSL", "security.protocol: SSL"),
+            "kafka.properties.security.protocol: SASL_SSL -> SSL; needs a restart",
+        ),
         (("[EWR, LGA]", "[EWR]"), None),
     ],
-)  # fmt: skip
+)
 def test_a_difference_is_one_sentence_with_its_effect(change: tuple[str, str], sentence: str | None) -> None:
     found = [str(difference) for difference in diff(loads(FULL), changed(change))]
     assert found == [sentence or "models.fraud.segments.origin: [EWR, LGA] -> [EWR]; takes effect at a pane"]

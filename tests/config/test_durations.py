@@ -50,7 +50,9 @@ def test_the_canonical_text_is_one_that_people_use(ms: int, text: str) -> None:
     assert format_duration(ms) == text
 
 
-@pytest.mark.parametrize("text", ["", "d", "1", "-5m", "5M", "1.5h", "30m1h", "1h 30m", "5m5m", " 5m", "5m\n", "٣m", "1w"])
+@pytest.mark.parametrize(
+    "text", ["", "d", "1", "-5m", "5M", "1.5h", "30m1h", "1h 30m", "5m5m", " 5m", "5m\n", "٣m", "1w"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration; allowed: a duration such as"):
         parse_duration(text)

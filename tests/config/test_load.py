@@ -95,59 +95,101 @@ http: {port: 99999}
 """
     assert problems(text) == [
         "c.yaml:1:12: namespace: 'drift line' cannot be used here; allowed: letters, digits, '.', '_' and '-'",
-        "c.yaml:5:18: streams.predictions.fields.id: 'id' is not a place in a record; allowed: $.a.b (in the value), key, "
-        "key:$.a.b, header:NAME or {const: x}; did you mean '$.id'?",
-        "c.yaml:5:90: streams.predictions.fields.scor: is not a key of streams.predictions.fields; allowed: id, model, "
-        "version, at, score, prediction, withdrawn; did you mean 'score'?",
-        "c.yaml:6:22: streams.predictions.features.hour: 'number' is not a type of feature; allowed: numeric, categorical or "
-        "{from: $.place, type: numeric}; did you mean 'numeric'?",
+        (
+            "c.yaml:5:18: streams.predictions.fields.id: 'id' is not a place in a record; allowed: $.a.b (in the value), key, "
+            "key:$.a.b, header:NAME or {const: x}; did you mean '$.id'?"
+        ),
+        (
+            "c.yaml:5:90: streams.predictions.fields.scor: is not a key of streams.predictions.fields; allowed: id, model, "
+            "version, at, score, prediction, withdrawn; did you mean 'score'?"
+        ),
+        (
+            "c.yaml:6:22: streams.predictions.features.hour: 'number' is not a type of feature; allowed: numeric, categorical or "
+            "{from: $.place, type: numeric}; did you mean 'numeric'?"
+        ),
         "c.yaml:8:12: streams.labels.topic: 'predictions' is also the topic of the predictions; the two must differ",
-        "c.yaml:10:31: streams.labels.absent.after: 7d is longer than time.horizon (36h); "
-        "a label is not waited for beyond the horizon",
-        "c.yaml:11:32: time.disorder: '1 min' is not a duration; allowed: a duration such as 500ms, 15m, 36h, 7d or 1h30m; "
-        "did you mean '1m'?",
-        "c.yaml:12:10: horizon: is not a key of the top level; allowed: namespace, kafka, streams, time, models, "
-        "unlisted_models, windows, rules, labels, state, dead_letters, http, series_budget; 'horizon' belongs under time",
+        (
+            "c.yaml:10:31: streams.labels.absent.after: 7d is longer than time.horizon (36h); "
+            "a label is not waited for beyond the horizon"
+        ),
+        (
+            "c.yaml:11:32: time.disorder: '1 min' is not a duration; allowed: a duration such as 500ms, 15m, 36h, 7d or 1h30m; "
+            "did you mean '1m'?"
+        ),
+        (
+            "c.yaml:12:10: horizon: is not a key of the top level; allowed: namespace, kafka, streams, time, models, "
+            "unlisted_models, windows, rules, labels, state, dead_letters, http, series_budget; 'horizon' belongs under time"
+        ),
         "c.yaml:14:30: models[0].threshold: 25 is out of range; allowed: 0 to 1",
         "c.yaml:14:55: models[0].segments.dest[1]: the value 'a' is listed twice",
         "c.yaml:15:12: models[1].name: the model 'fraud' is listed twice, first as models[0].name; names are unique",
-        "c.yaml:16:15: windows[1]: 'hourly' is not a window; allowed: a duration such as 1d, {size: 24h, slide: 1h}, "
-        "day or month; did you mean '1h'?",
-        "c.yaml:18:25: rules[0].metric: 'recal' is not a metric; allowed: seen, labelled, coverage, accuracy, precision, "
-        "recall, f1, specificity, npv, fpr, balanced_accuracy, mcc, log_loss, brier, roc_auc, prevalence, volume, psi:dest, "
-        "ks:dest, missing:dest, psi:$score, ks:$score; did you mean 'recall'?",
+        (
+            "c.yaml:16:15: windows[1]: 'hourly' is not a window; allowed: a duration such as 1d, {size: 24h, slide: 1h}, "
+            "day or month; did you mean '1h'?"
+        ),
+        (
+            "c.yaml:18:25: rules[0].metric: 'recal' is not a metric; allowed: seen, labelled, coverage, accuracy, precision, "
+            "recall, f1, specificity, npv, fpr, balanced_accuracy, mcc, log_loss, brier, roc_auc, prevalence, volume, psi:dest, "
+            "ks:dest, missing:dest, psi:$score, ks:$score; did you mean 'recall'?"
+        ),
         "c.yaml:18:79: rules[0].severity: 'critical' is not one of page, ticket, info; did you mean 'page'?",
         "c.yaml:19:14: http.port: 99999 is out of range; allowed: 0 to 65535",
     ]
 
 
 def test_what_follows_from_another_mistake_is_not_said() -> None:
-    text = with_lines(FULL).replace("{size: 24h, slide: 1h}", "{size: 24h, slide: 7h}").replace("origin: {from:", "origin: {form:")
+    text = (
+        with_lines(FULL)
+        .replace("{size: 24h, slide: 1h}", "{size: 24h, slide: 7h}")
+        .replace("origin: {from:", "origin: {form:")
+    )
     assert problems(text) == [
-        "c.yaml:17:22: streams.predictions.features.origin.form: is not a key of streams.predictions.features.origin; "
-        "allowed: from, type; did you mean 'from'?",
-        "c.yaml:34:19: windows[2]: slide (7h) must divide the window's size (24h) without a rest; "
-        "3h is left over",
+        (
+            "c.yaml:17:22: streams.predictions.features.origin.form: is not a key of streams.predictions.features.origin; "
+            "allowed: from, type; did you mean 'from'?"
+        ),
+        "c.yaml:34:19: windows[2]: slide (7h) must divide the window's size (24h) without a rest; 3h is left over",
     ]
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (("    topic: predictions\n", ""), "c.yaml:2:3: streams.predictions.topic: is missing: Kafka topic of the predictions. "
-         "Example: topic: predictions"),
-        ((", score: $.score", ""), "c.yaml:4:5: streams.predictions.fields: neither score nor prediction is set; "
-         "at least one of them is needed, as in score: $.score"),
-        (("- {name: fraud}", "{name: fraud}"), "models: a mapping is not a list; put '- ' before it, or write it in brackets"),
-        (("{name: fraud}", "fraud"), "models[0]: 'fraud' is not a mapping; allowed: a mapping with task, threshold, positive, "
-         "features, segments, reference, labels, name"),
+        (
+            ("    topic: predictions\n", ""),
+            (
+                "c.yaml:2:3: streams.predictions.topic: is missing: Kafka topic of the predictions. "
+                "Example: topic: predictions"
+            ),
+        ),
+        (
+            (", score: $.score", ""),
+            (
+                "c.yaml:4:5: streams.predictions.fields: neither score nor prediction is set; "
+                "at least one of them is needed, as in score: $.score"
+            ),
+        ),
+        (
+            ("- {name: fraud}", "{name: fraud}"),
+            "models: a mapping is not a list; put '- ' before it, or write it in brackets",
+        ),
+        (
+            ("{name: fraud}", "fraud"),
+            (
+                "models[0]: 'fraud' is not a mapping; allowed: a mapping with task, threshold, positive, "
+                "features, segments, reference, labels, name"
+            ),
+        ),
         (("{name: fraud}", "{name: 7}"), "models[0].name: 7 is not text; did you mean '7', in quotes?"),
         (("{name: fraud}", "{name: ''}"), "models[0].name: '' is empty; allowed: some text"),
         (("{name: fraud}", "{name: fraud, task: regression}"), "models[0].task: 'regression' is not one of binary"),
-        (("topic: predictions", "topic: a b"), "topic: 'a b' cannot be used here; allowed: letters, digits, '.', '_' and '-'"),
+        (
+            ("topic: predictions", "topic: a b"),
+            "topic: 'a b' cannot be used here; allowed: letters, digits, '.', '_' and '-'",
+        ),
         (("topic: predictions", "topic:"), "streams.predictions.topic: nothing is not text; for example predictions"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_sentence_at_its_place(change: tuple[str, str], sentence: str) -> None:
     assert sentence in only_problem(MINIMAL.replace(*change))
 
@@ -155,26 +197,45 @@ def test_a_mistake_is_one_sentence_at_its_place(change: tuple[str, str], sentenc
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("dead_letters: {enabled: no}", "c.yaml:7:25: dead_letters.enabled: 'no' is not true or false; did you mean false?"),
+        (
+            "dead_letters: {enabled: no}",
+            "c.yaml:7:25: dead_letters.enabled: 'no' is not true or false; did you mean false?",
+        ),
         ("dead_letters: {enabled: yes}", "did you mean true?"),
-        ("state: {max_rows: 20_000_000}", "'20_000_000' is not a whole number; allowed: 1000 or more; did you mean 20000000?"),
+        (
+            "state: {max_rows: 20_000_000}",
+            "'20_000_000' is not a whole number; allowed: 1000 or more; did you mean 20000000?",
+        ),
         ("state: {max_rows: 10}", "state.max_rows: 10 is out of range; allowed: 1000 or more"),
         ("state: {max_rows: 1.5}", "state.max_rows: 1.5 is not a whole number; allowed: 1000 or more"),
-        ("time: {tick: 60}", "time.tick: '60' is not a duration; allowed: a duration such as 500ms, 15m, 36h, 7d or 1h30m; "
-         "did you mean '60s' or '60ms'?"),
+        (
+            "time: {tick: 60}",
+            (
+                "time.tick: '60' is not a duration; allowed: a duration such as 500ms, 15m, 36h, 7d or 1h30m; "
+                "did you mean '60s' or '60ms'?"
+            ),
+        ),
         ("time: {tick: 0s}", "time.tick: '0s' is no time at all; allowed: more than 0"),
         ("windows: []", "c.yaml:7:1: windows: the list is empty; allowed: at least one"),
         ("labels: {a b: c}", "labels.a b: 'a b' cannot be a name here; allowed: letters, digits and '_', not starting"),
         ("time:", "c.yaml:7:1: time: nothing is not a mapping; allowed: a mapping with horizon, skew, disorder"),
-        ("unlisted_models: accept", "unlisted_models: 'accept' does not say what to do; allowed: reject, or the keys of a"),
+        (
+            "unlisted_models: accept",
+            "unlisted_models: 'accept' does not say what to do; allowed: reject, or the keys of a",
+        ),
         ("Namespace: x", "c.yaml:7:12: Namespace: is not a key of the top level"),
         ("windows: {size: 1d}", "windows: a mapping is not a list"),
         ("dead_letters: {flood: {ratio: '0,5'}}", "'0,5' is not a number; allowed: 0 to 1; did you mean 0.5?"),
-        ("kafka: {bootstrap_servers: 'a:1 b:2'}", "'a:1 b:2' is not a broker; allowed: host:port, several separated by commas; "
-         "put a comma between two brokers"),
+        (
+            "kafka: {bootstrap_servers: 'a:1 b:2'}",
+            (
+                "'a:1 b:2' is not a broker; allowed: host:port, several separated by commas; "
+                "put a comma between two brokers"
+            ),
+        ),
         ("kafka: {servers: a}", "kafka.servers: is not a key of kafka; allowed: bootstrap_servers, properties"),
     ],
-)  # fmt: skip
+)
 def test_the_usual_slips_get_a_remedy(line: str, sentence: str) -> None:
     assert any(sentence in problem for problem in problems(with_lines(MINIMAL, line)))
 
@@ -205,7 +266,9 @@ def test_no_file_at_all_is_a_problem() -> None:
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words"])
 def test_a_text_that_is_no_mapping_is_refused(text: str) -> None:
-    assert only_problem(text).endswith("the config is not a mapping; write keys such as 'streams:' at the start of a line")
+    assert only_problem(text).endswith(
+        "the config is not a mapping; write keys such as 'streams:' at the start of a line"
+    )
 
 
 def test_an_empty_text_says_what_is_missing() -> None:

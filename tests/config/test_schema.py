@@ -105,7 +105,9 @@ def test_every_key_is_on_the_page() -> None:
     page = keys_page()
     assert page.startswith(BEGIN)
     assert page.rstrip().endswith(END)
-    missing = [key for key in all_keys(Config) if f"| {key} |" not in page and key not in ("`from`", "`unit`", "`type`")]
+    missing = [
+        key for key in all_keys(Config) if f"| {key} |" not in page and key not in ("`from`", "`unit`", "`type`")
+    ]
     assert missing == []
 
 

@@ -45,7 +45,9 @@ def test_only_one_newline_is_dropped(tmp_path: Path, raw: bytes, secret: str) ->
 
 def test_a_secret_is_shown_nowhere(tmp_path: Path) -> None:
     (tmp_path / "pw").write_text(SECRET)
-    config = load([written(tmp_path, "{sasl.password_file: pw, sasl.username_file: pw, ssl.key.password: inline-secret}")])
+    config = load(
+        [written(tmp_path, "{sasl.password_file: pw, sasl.username_file: pw, ssl.key.password: inline-secret}")]
+    )
     text = shown_everywhere(config)
     assert SECRET not in text
     assert "inline-secret" not in text
@@ -125,7 +127,9 @@ def test_a_file_named_by_the_environment_wins_over_a_value_in_the_file(tmp_path:
         (b"x" * 70_000, "is longer than 65536 bytes"),
     ],
 )
-def test_a_secret_file_that_is_no_use_is_a_problem_at_its_place(tmp_path: Path, content: bytes | None, why: str) -> None:
+def test_a_secret_file_that_is_no_use_is_a_problem_at_its_place(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
     if content is not None:
         (tmp_path / "pw").write_bytes(content)
     path = written(tmp_path, "{sasl.password_file: pw}")

@@ -38,8 +38,13 @@ def test_a_formatted_path_reads_back(path: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("id", "'id' is not a place in a record; allowed: $.a.b (in the value), key, key:$.a.b, header:NAME or {const: x}; "
-               "did you mean '$.id'?"),
+        (
+            "id",
+            (
+                "'id' is not a place in a record; allowed: $.a.b (in the value), key, key:$.a.b, header:NAME or {const: x}; "
+                "did you mean '$.id'?"
+            ),
+        ),
         ("$", "'$' names the whole value; name a field in it, as in '$.id'"),
         ("$.items[0].id", "'$.items[0].id' uses an array position or a wildcard at '[0].id'"),
         ("$..id", "uses an array position or a wildcard"),
@@ -48,7 +53,7 @@ def test_a_formatted_path_reads_back(path: list[str]) -> None:
         ("key:id", "'id' is not a path; a path starts with '$.'"),
         ("$" + ".a" * 17, "has 17 steps; allowed: up to 16"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_place_is_refused_with_its_reason(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         Source.parse(text)

@@ -52,19 +52,32 @@ def test_the_name_of_a_window_is_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("windows", "sentence"),
     [
-        ("[{size: 10h, slide: 3h}]", "c.yaml:7:11: windows[0]: slide (3h) must divide the window's size (10h) without a rest; "
-         "1h is left over"),
-        ("[{size: 1h, slide: 2h}]", "windows[0]: slide (2h) is longer than the window's size (1h); allowed: at most the size"),
-        ("[{slide: 2h}]", "windows[0]: a window needs its size, and a slide if it slides; allowed: a duration such as 1d"),
+        (
+            "[{size: 10h, slide: 3h}]",
+            ("c.yaml:7:11: windows[0]: slide (3h) must divide the window's size (10h) without a rest; 1h is left over"),
+        ),
+        (
+            "[{size: 1h, slide: 2h}]",
+            "windows[0]: slide (2h) is longer than the window's size (1h); allowed: at most the size",
+        ),
+        (
+            "[{slide: 2h}]",
+            "windows[0]: a window needs its size, and a slide if it slides; allowed: a duration such as 1d",
+        ),
         ("[{size: 1h, step: 2h}]", "windows[0]: 'step' is not a key of a window"),
-        ("[weekly]", "'weekly' is not a window; allowed: a duration such as 1d, {size: 24h, slide: 1h}, day or month; "
-         "did you mean '7d'?"),
+        (
+            "[weekly]",
+            (
+                "'weekly' is not a window; allowed: a duration such as 1d, {size: 24h, slide: 1h}, day or month; "
+                "did you mean '7d'?"
+            ),
+        ),
         ("[0s]", "windows[0]: '0s' has a size or slide of no time at all"),
         ("[7]", "windows[0]: 7 is not a window"),
         ("[1d, 1d]", "c.yaml:7:15: windows[1]: '1d' is listed twice"),
         ("[1d, 24h]", "windows[1]: '24h' is the same window as '1d'; keep one of them"),
     ],
-)  # fmt: skip
+)
 def test_a_window_that_cannot_be_says_why(windows: str, sentence: str) -> None:
     assert sentence in only_problem(with_lines(MINIMAL, f"windows: {windows}"))
 
@@ -74,11 +87,15 @@ def test_a_window_that_is_not_made_of_ticks_says_both_numbers() -> None:
         "c.yaml:7:15: windows[1]: the window '90s' (1m30s) is not a whole number of ticks "
         "(time.tick is 1m, which leaves 30s over)"
     )
-    assert "the slide of '2m/30s' (30s) is not" in only_problem(with_lines(MINIMAL, "windows: [{size: 2m, slide: 30s}]"))
+    assert "the slide of '2m/30s' (30s) is not" in only_problem(
+        with_lines(MINIMAL, "windows: [{size: 2m, slide: 30s}]")
+    )
 
 
 def test_a_tick_that_fits_no_window_is_the_one_to_change() -> None:
     assert problems(with_lines(MINIMAL, "windows: [1d, 1h, month]", "time: {tick: 7m}")) == [
-        "c.yaml:8:14: time.tick: 7m does not divide the windows '1d', '1h', 'month' without a rest; "
-        "take a tick that divides all of them"
+        (
+            "c.yaml:8:14: time.tick: 7m does not divide the windows '1d', '1h', 'month' without a rest; "
+            "take a tick that divides all of them"
+        )
     ]

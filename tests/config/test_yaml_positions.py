@@ -15,7 +15,9 @@ from monitor.config.yaml_text import block, flow
 words = st.text(st.characters(blacklist_categories=["Cs"]), max_size=30)
 scalars = st.one_of(st.none(), st.booleans(), st.integers(-(10**18), 10**18), st.floats(-1e9, 1e9), words)
 data = st.recursive(
-    scalars, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(words, inner, max_size=4)), max_leaves=20
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(words, inner, max_size=4)),
+    max_leaves=20,
 )
 
 
@@ -29,14 +31,25 @@ def mistakes(text: str) -> list[str]:
     return [f"{mistake.at}: {mistake.sentence}" for mistake in parse(text, "f").mistakes]
 
 
-@pytest.mark.parametrize("word", ["no", "on", "yes", "off", "1:30", "0123", "0x1f", "1_000", "2024-01-01", ".5", "True", "NaN"])
+@pytest.mark.parametrize(
+    "word", ["no", "on", "yes", "off", "1:30", "0123", "0x1f", "1_000", "2024-01-01", ".5", "True", "NaN"]
+)
 def test_words_that_other_readers_guess_about_stay_text(word: str) -> None:
     assert read(f"a: {word}") == {"a": word}
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("true", True), ("false", False), ("null", None), ("~", None), ("", None), ("-7", -7), ("0.5", 0.5), ("1e3", 1000.0)],
+    [
+        ("true", True),
+        ("false", False),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("-7", -7),
+        ("0.5", 0.5),
+        ("1e3", 1000.0),
+    ],
 )
 def test_the_types_of_json_are_the_only_others(text: str, value: object) -> None:
     assert read(f"a: {text}") == {"a": value}
@@ -79,13 +92,22 @@ def test_anchors_and_merges_work_and_own_keys_win() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: !!python/object:os.system x", "f:1:4: the tag 'tag:yaml.org,2002:python/object:os.system' has no meaning here"),
+        (
+            "a: !!python/object:os.system x",
+            "f:1:4: the tag 'tag:yaml.org,2002:python/object:os.system' has no meaning here",
+        ),
         ("a: *x", "f:1:4: the alias *x has no anchor &x before it"),
         ("a: &x [*x]", "f:1:8: the alias *x has no anchor &x before it"),
         ("a: 1\n---\nb: 2", "f:2:1: a second document starts here"),
-        ("a:\n\t- b", "f:2:1: this is not YAML: found character '\\t' that cannot start any token; indent with spaces, not tabs"),
+        (
+            "a:\n\t- b",
+            "f:2:1: this is not YAML: found character '\\t' that cannot start any token; indent with spaces, not tabs",
+        ),
         ("op: >=", 'a comparison must be quoted: op: ">="'),
-        ("a: b: c", "f:1:5: this is not YAML: mapping values are not allowed here; text that contains ': ' must be quoted"),
+        (
+            "a: b: c",
+            "f:1:5: this is not YAML: mapping values are not allowed here; text that contains ': ' must be quoted",
+        ),
         ("a: [1, 2", "a list or mapping in brackets is not closed, or lacks a comma"),
         ("a: %x", "text that starts with one of @ ` % > | must be quoted"),
         ("[1]: 2", "f:1:1: a key must be text, not a list or a mapping"),

@@ -32,9 +32,7 @@ PARAMS = Params(
 moments = st.integers(0, 300)
 predictions = st.lists(
     st.builds(
-        lambda at, i, y, v, w, s: Prediction(
-            id=i, model="m", version=v, at=at, score=s, prediction=y, withdrawn=w
-        ),
+        lambda at, i, y, v, w, s: Prediction(id=i, model="m", version=v, at=at, score=s, prediction=y, withdrawn=w),
         moments,
         st.sampled_from("abcdef"),
         st.sampled_from([0.0, 1.0]),

@@ -224,7 +224,8 @@ def read(log: Sequence[R], params: Params) -> tuple[list[Read[R]], Counter[str]]
         if before is not None and at < before - params.lateness_ms:
             dropped["late"] += 1
         else:
-            counting.append(Read(record, before, at if before is None else max(at, before - params.disorder_ms)))
+            clock = -(1 << 62) if before is None else before - params.disorder_ms
+            counting.append(Read(record, before, clock if record.get("withdrawn") else max(at, clock)))
     return counting, dropped
 
 

@@ -20,7 +20,9 @@ namespace: {namespace}
 streams:
   predictions:
     topic: predictions
-    fields: {{id: $.id, model: $.model, version: $.version, at: $.at, score: $.score, prediction: $.prediction, withdrawn: $.withdrawn}}
+    fields:
+      {{id: $.id, model: $.model, version: $.version, at: $.at, score: $.score, prediction: $.prediction,
+        withdrawn: $.withdrawn}}
     features: {{hue: categorical}}
   labels:
     topic: labels
@@ -30,7 +32,8 @@ models: [{{name: m, segments: {{hue: [red, blue]}}}}]
 windows: [50s]
 rules:
   - {{name: bad, metric: accuracy, op: "<", threshold: 0.7, window: 50s, min_rows: 1, min_coverage: 0.1}}
-  - {{name: slow, metric: recall, op: "<", threshold: 0.8, window: 50s, min_rows: 1, min_coverage: 0.1, for: 20s, segments: each}}
+  - {{name: slow, metric: recall, op: "<", threshold: 0.8, window: 50s, min_rows: 1, min_coverage: 0.1, for: 20s,
+      segments: each}}
   - {{name: few, metric: volume, op: "<", threshold: 3, window: 50s}}
 state: {{max_batch_rows: {rows}, commit_interval: 1ms}}
 """
