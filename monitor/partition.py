@@ -28,7 +28,7 @@ from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Floor, GroupNam
 from monitor.plan import Plan
 from monitor.summary import Summariser, Sums
 
-ROWS_PER_UPDATE = 2048
+ROWS_PER_UPDATE = 8192
 """Rows joined at once: NumPy's cost per call is spread thin, and the columns still fit the cache."""
 
 

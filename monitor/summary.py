@@ -183,7 +183,7 @@ class Summariser:
             starts = np.array([f.start for f in model.features], np.int64)
             cells[:, 1 : 1 + len(starts)] = bins[rows, : len(starts)] + starts
             if model.score is not None:
-                cells[:, -1] = model.score.numeric.codes(score[rows]) + model.score.start
+                cells[:, -1] = model.score.numeric.codes(score[rows]).astype(np.int64) + model.score.start
             amounts = None if plain else np.repeat(sign[rows], width).reshape(-1, width)
             self.inputs.add(group[rows], pane[rows], ticks[rows], cells, amounts)
 
