@@ -30,7 +30,10 @@ def changed(*changes: tuple[str, str]) -> Config:
         ("{name: quiet, metric: volume", "{metric: volume, name: quiet"),
         (
             "      hour: numeric\n      origin: {from: \"$.meta['from where']\", type: categorical}\n",
-            "      origin: {type: categorical, from: '$.meta[\"from where\"]'}\n      hour: {from: $.features.hour, type: numeric}\n",
+            (
+                "      origin: {type: categorical, from: '$.meta[\"from where\"]'}\n"
+                "      hour: {from: $.features.hour, type: numeric}\n"
+            ),
         ),
         ("    features: [hour, origin]\n", ""),
         ("skew: 5s, ", "skew: 5000ms, "),
