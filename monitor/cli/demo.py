@@ -91,6 +91,7 @@ class _Demo:
 
     def run(self) -> None:
         """Play, settle, say what happened."""
+        from monitor.adapters import dead_letters
         from monitor.adapters.clock import SystemClock
         from monitor.cli.observer import Observer, base_view
         from monitor.cli.run import Signals
@@ -111,7 +112,7 @@ class _Demo:
             self._screen.show(observer, self._now_ms)
 
         self._appender = self._log.appender()
-        worker = Worker(self._log, self._config, plan, clock, WorkerOptions(), on_tick, tell)
+        worker = Worker(self._log, self._config, plan, clock, dead_letters, WorkerOptions(), on_tick, tell)
         self._began = time.monotonic()
         try:
             with Signals(worker), self._screen:

@@ -63,6 +63,7 @@ def command(
 
 def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool) -> None:
     """Run a worker in this process, with signals, listener and progress. Returns when it was stopped or has settled."""
+    from monitor.adapters import dead_letters
     from monitor.adapters.clock import SystemClock
     from monitor.cli.observer import Observer, base_view
     from monitor.cli.progress import ReadProgress
@@ -79,7 +80,7 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
         if bar is not None:
             bar.show(worker)
 
-    worker = Worker(log, config, plan, clock, WorkerOptions(until_end=until_end), observer.on_tick, tell)
+    worker = Worker(log, config, plan, clock, dead_letters, WorkerOptions(until_end=until_end), observer.on_tick, tell)
     with Signals(worker), _Listener(config, observer, http):
         worker.run()
     if bar is not None:

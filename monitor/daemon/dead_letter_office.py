@@ -1,35 +1,128 @@
-"""Dead letters of a worker: what goes where, by the breaker's decision. The writing itself is `adapters.dead_letters`."""
+"""Dead letters of a worker: which rejected record becomes a letter, and when a flood is cut to pointers."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
 
 from monitor.config.types import Config
 from monitor.events import RecordBatch, Rejected
-from monitor.ports import Appender, Log
+from monitor.ingest.flood import Breaker, FloodState
+from monitor.ports import Appender, Log, OutRecord, TopicSpec
+
+_logger = logging.getLogger("driftline.dead_letters")
+_FLUSH_MS = 10_000
+RETENTION_MS = 30 * 86_400_000
+"""Dead letters are kept for thirty days."""
+
+_Place = tuple[str, int]
+
+
+class Post(Protocol):
+    """How letters are written (`monitor.adapters.dead_letters` satisfies it)."""
+
+    def topic_of(self, source: str) -> str:
+        """The dead-letter topic of a source topic."""
+
+    def letter(self, batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool) -> OutRecord:
+        """The letter of one rejected record."""
+
+    def pointer(self, topic: str, partition: int, first: int, next_offset: int, reasons: dict[str, int]) -> OutRecord:
+        """One record for a range."""
+
+
+@dataclass(slots=True)
+class _Range:
+    """A flooded range that has not been written down yet."""
+
+    first: int
+    next_offset: int
+    reasons: Counter[str] = field(default_factory=Counter)
 
 
 class DeadLetterOffice:
     """Takes every fed batch with what was rejected of it. Letters are acknowledged before the commit that counts them."""
 
-    needs_originals = True
-
-    def __init__(self, log: Log, appender: Appender, config: Config) -> None:
+    def __init__(self, post: Post, config: Config, log: Log, appender: Appender, partitions: int) -> None:
+        """The dead-letter topic of a source topic is made, with as many partitions, when the first letter needs it."""
+        self._post, self._settings = post, config.dead_letters
+        self._log, self._appender, self._partitions = log, appender, partitions
+        self._breaker = Breaker(self._settings.flood.ratio, self._settings.flood.min_records)
+        self._floods: dict[_Place, FloodState] = {}
+        self._ranges: dict[_Place, _Range] = {}
+        self._made: set[str] = set()
+        self._unflushed = False
         self.written: dict[str, Counter[str]] = defaultdict(Counter)
 
     def use(self, appender: Appender) -> None:
         """Write through another producer from now on."""
+        self._appender, self._unflushed = appender, False
 
     def take(self, batch: RecordBatch, rejected: Sequence[Rejected]) -> None:
         """A batch was fed."""
+        place = (batch.topic, batch.partition)
+        before = self._floods.get(place)
+        if not rejected and before is None:
+            return
+        state = self._breaker.step(before or FloodState(), len(batch), len(rejected))
+        self._note(place, before, state)
+        if rejected and self._settings.enabled:
+            self._made_sure(batch.topic)
+            if state.flooding:
+                self._point(place, rejected)
+            else:
+                self._copy(batch, rejected)
+
+    def _note(self, place: _Place, before: FloodState | None, state: FloodState) -> None:
+        was = before is not None and before.flooding
+        if state.flooding and not was:
+            _logger.error(
+                "%s[%d]: a flood of bad records; dead letters are cut to one pointer per range until it ends", *place
+            )
+        elif was and not state.flooding:
+            _logger.info("%s[%d]: the flood of bad records is over", *place)
+        self._floods[place] = state
+
+    def _made_sure(self, topic: str) -> None:
+        if topic not in self._made:
+            self._log.ensure(TopicSpec(self._post.topic_of(topic), self._partitions, retention_ms=RETENTION_MS))
+            self._made.add(topic)
+
+    def _copy(self, batch: RecordBatch, rejected: Sequence[Rejected]) -> None:
+        places = np.searchsorted(batch.offsets, [r.offset for r in rejected]).tolist()
+        topic = self._post.topic_of(batch.topic)
+        for place, record in zip(places, rejected, strict=True):
+            self._appender.send(topic, self._post.letter(batch, place, record, payload=self._settings.payload))
+        self.written[batch.topic]["record"] += len(rejected)
+        self._unflushed = True
+
+    def _point(self, place: _Place, rejected: Sequence[Rejected]) -> None:
+        known = self._ranges.setdefault(place, _Range(rejected[0].offset, rejected[0].offset))
+        known.next_offset = rejected[-1].offset + 1
+        known.reasons.update(str(r.reason) for r in rejected)
 
     def flush(self) -> None:
-        """Wait until every letter is acknowledged."""
+        """Wait until every letter is acknowledged. Raises UnknownOutcome."""
+        for (topic, partition), known in self._ranges.items():
+            record = self._post.pointer(topic, partition, known.first, known.next_offset, dict(known.reasons))
+            self._appender.send(self._post.topic_of(topic), record)
+            self.written[topic]["pointer"] += 1
+            self._unflushed = True
+        self._ranges.clear()
+        if self._unflushed:
+            self._appender.flush(_FLUSH_MS)
+            self._unflushed = False
 
     def flooding(self, partition: int) -> bool:
         """Whether letters of a partition are cut to pointers now."""
-        return False
+        return any(state.flooding for (_, p), state in self._floods.items() if p == partition)
 
     def forget(self, partition: int) -> None:
-        """The partition is not ours any more."""
+        """The partition is not ours any more, or will be read again."""
+        self._floods = {place: s for place, s in self._floods.items() if place[1] != partition}
+        self._ranges = {place: r for place, r in self._ranges.items() if place[1] != partition}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from monitor.coding import Coder
 from monitor.config.types import Config
-from monitor.daemon.dead_letter_office import DeadLetterOffice
+from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
 from monitor.daemon.intake import Intake
 from monitor.daemon.judge import Judge
 from monitor.daemon.tail import follow_from_start
@@ -27,6 +27,7 @@ from monitor.events import RecordBatch, Rejected
 from monitor.groups import Groups
 from monitor.ingest.decode_labels import LabelDecoder
 from monitor.ingest.decode_predictions import PredictionDecoder
+from monitor.ingest.mapping import known_classes
 from monitor.partition import Flags, Shared
 from monitor.plan import Plan
 from monitor.ports import Appender, Leases, Log, TopicSpec, WallClock
@@ -85,12 +86,14 @@ class Worker:
         config: Config,
         plan: Plan,
         clock: WallClock,
+        post: Post,
         options: WorkerOptions,
         observe: Callable[[TickOutput], None] | None = None,
         tell: Callable[[Worker], None] | None = None,
     ) -> None:
         """`observe` sees every closed tick of the evaluator, `tell` is called once a loop (it decides how often to act)."""
-        self.log, self.config, self.plan, self.clock, self.options = log, config, plan, clock, options
+        self.log, self.config, self.plan, self.clock = log, config, plan, clock
+        self.post, self.options = post, options
         self._observe, self._tell = observe, tell or (lambda _: None)
         self.topics = config.topics()
         self.tasks: dict[int, Task] = {}
@@ -137,13 +140,14 @@ class Worker:
         self.sources = source_topics(self.log, self.config)
         self.ensure_topics()
         self._appender: Appender = self.log.appender()
-        self.dead_letters = DeadLetterOffice(self.log, self._appender, self.config)
+        partitions = self.sources.predictions.partitions
+        self.dead_letters = DeadLetterOffice(self.post, self.config, self.log, self._appender, partitions)
         shared = self.shared
         wants = [(shared.predictions.needs_keys, shared.predictions.needs_headers)]
         if shared.labels is not None:
             wants.append((shared.labels.needs_keys, shared.labels.needs_headers))
         if self.config.dead_letters.enabled and self.config.dead_letters.payload:
-            wants = [(True, True)] * len(wants) if self.dead_letters.needs_originals else wants
+            wants = [(True, True)] * len(wants)  # a letter holds the original key and headers
         align = self.plan.join.bounds.horizon_ms // 8
         self._intake = Intake(self.log, self.sources.names, tuple(wants), align)
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
@@ -398,7 +402,9 @@ def make_shared(config: Config, plan: Plan) -> Shared:
     time = config.time
     kinds = (*config.models, *((config.unlisted_models,) if config.unlisted_models else ()))
     predictions = PredictionDecoder(config.streams.predictions, config.models, config.unlisted_models, time.skew_ms)
-    labels = LabelDecoder(config.streams.labels, kinds, time.skew_ms) if config.streams.labels else None
+    stream = config.streams.labels
+    known = known_classes(stream.values, [kind.positive for kind in kinds]) if stream else None
+    labels = LabelDecoder(stream, time.skew_ms, known) if stream else None
     groups = Groups()
     coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
     return Shared(plan, predictions, labels, groups, coder)

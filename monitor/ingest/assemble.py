@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.events import Int64s, RecordBatch, Rejected
+from monitor.events import Int64s, Reason, RecordBatch, Rejected
 from monitor.ingest.careful import Failure
 from monitor.ingest.columns import Problems
 from monitor.ingest.records import Reading
@@ -16,11 +16,22 @@ from monitor.ingest.records import Reading
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-def joined(parts: Sequence[NDArray[Scalar]], empty: NDArray[Scalar]) -> NDArray[Scalar]:
-    """The parts as one array; `empty` if there are none."""
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate(parts) if parts else empty
+class Parts:
+    """Arrays by field, one per block."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[NDArray[Any]]] = {}
+
+    def add(self, field: str, part: NDArray[Any]) -> None:
+        """The array of the next block."""
+        self._parts.setdefault(field, []).append(part)
+
+    def joined(self, field: str, dtype: type[Scalar], width: int = 0) -> NDArray[Scalar]:
+        """All parts of a field; without blocks, an empty array of `dtype` (and of `width` columns)."""
+        parts = self._parts.get(field)
+        if not parts:
+            return np.zeros((0, width) if width else 0, dtype)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def rows_to_keep(reading: Reading, places: Int64s, problems: Problems) -> Int64s | None:
@@ -31,6 +42,16 @@ def rows_to_keep(reading: Reading, places: Int64s, problems: Problems) -> Int64s
     good[list(problems.by_row)] = False
     keep = np.flatnonzero(good)
     return keep if reading.in_order else keep[np.argsort(places[keep])]
+
+
+def reject_future(at_ms: Int64s, broker_ms: Int64s, skew_ms: int, problems: Problems) -> None:
+    """Reject event times beyond the broker's time + skew."""
+    ahead = at_ms > broker_ms + skew_ms
+    if ahead.any():
+        for row in np.flatnonzero(ahead).tolist():
+            by = int(at_ms[row] - broker_ms[row])
+            detail = f"at: {by} ms after the broker's time of the record; allowed: {skew_ms} (time.skew)"
+            problems.by_row.setdefault(row, Failure(Reason.FUTURE, detail))
 
 
 def rejections(

@@ -118,7 +118,9 @@ def read_leaf(root: object, leaf: Leaf) -> object:
         elif isinstance(node, Misfit):
             return node
         else:
-            return leaf.absent if node is None or node is leaf.absent else Misfit("a part of something that is no object")
+            return (
+                leaf.absent if node is None or node is leaf.absent else Misfit("a part of something that is no object")
+            )
     return node if node is leaf.absent else _fit(node, leaf.kind)
 
 

@@ -277,7 +277,9 @@ class Classes:
         elif value is UNSET:
             problems.add_missing(row, self._leaf.name)
         elif isinstance(value, Misfit):
-            problems.add(row, Reason.TYPE, f"{self._leaf.name}: {value.found}, where a number, boolean or word is needed")
+            problems.add(
+                row, Reason.TYPE, f"{self._leaf.name}: {value.found}, where a number, boolean or word is needed"
+            )
         return math.nan
 
     def _checked(self, numbers: Float64s, settled: Bools | None, problems: Problems) -> Float64s:

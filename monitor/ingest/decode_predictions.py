@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from monitor.config.streams import PredictionStream
 from monitor.config.types import Model, ModelTemplate
-from monitor.events import Float64s, Int32s, Int64s, PredictionColumns, Reason, RecordBatch
+from monitor.events import Float64s, Int32s, PredictionColumns, Reason, RecordBatch
 from monitor.ingest import columns as convert
 from monitor.ingest import mapping
-from monitor.ingest.assemble import fault_counts, joined, rejections, rows_to_keep
+from monitor.ingest.assemble import Parts, fault_counts, reject_future, rejections, rows_to_keep
 from monitor.ingest.careful import Failure
 from monitor.ingest.columns import Problems
 from monitor.ingest.interner import UNKNOWN, Interner, is_category, is_name
 from monitor.ingest.records import Block, RecordReader
-from monitor.ingest.values import Column, Kind
+from monitor.ingest.values import Column
 
 OVERFLOW: Final = "…overflow"
 """Stands for all values of a categorical feature that came after `CATEGORIES_MAX` others. No reference knows it, so it is
@@ -28,6 +28,7 @@ CATEGORIES_MAX: Final = 100_000
 """Values of one categorical feature that are told apart, besides those known beforehand: 15 MB at most, hostile or not."""
 
 _OPTIONAL_IF_WITHDRAWN: Final = ("score", "prediction")
+_UNLISTED: Final = Failure(Reason.UNKNOWN_MODEL, "model: not one of `models`, and `unlisted_models` is reject")
 
 
 class PredictionDecoder:
@@ -54,7 +55,6 @@ class PredictionDecoder:
         references) are told apart however many others came before; those of `segments` always are."""
         self._leaves = mapping.prediction_leaves(stream)
         self._reader = RecordReader(tuple(self._leaves.values()), stream.max_bytes)
-        self._column_of = {field: i for i, field in enumerate(self._leaves)}
         self._seconds = stream.fields.at.unit == "s"
         self._skew_ms = skew_ms
         self.needs_keys = mapping.needs_keys(self._leaves)
@@ -62,7 +62,7 @@ class PredictionDecoder:
 
         self.models = Interner((model.name for model in models), limit=None if template else 0, admits=is_name)
         self.versions = Interner(admits=is_name)
-        kinds: list[Model | ModelTemplate] = [*models, *([template] if template else [])]
+        kinds: list[ModelTemplate] = [*models, *([template] if template else [])]
         self.categories: Mapping[str, Interner] = {
             name: _categories(name, kinds, (known_categories or {}).get(name, ()))
             for name, feature in stream.features.items()
@@ -76,151 +76,105 @@ class PredictionDecoder:
 
     def _class_reader(self, stream: PredictionStream, positives: Sequence[float]) -> convert.Classes | None:
         leaf = self._leaves.get("prediction")
-        return None if leaf is None else convert.Classes(leaf, stream.values, mapping.known_classes(stream.values, positives))
+        return (
+            None
+            if leaf is None
+            else convert.Classes(leaf, stream.values, mapping.known_classes(stream.values, positives))
+        )
 
     def decode(self, batch: RecordBatch) -> PredictionColumns:
         """The columns of a batch, in offset order; rows and rejections together are the records. Never raises for what
-        a record holds. Arrays are read-only."""
+        a record holds. The arrays must not be written to."""
         reading = self._reader.read(batch)
-        problems = Problems()
-        parts = Parts()
+        problems, parts = Problems(), Parts()
         for block in reading.blocks:
             self._convert(block, parts, problems)
             problems.base += len(block)
-        places = parts.take("places", np.int64)
-        at_ms, broker_ms = parts.take("at", np.int64), batch.timestamps_ms
-        models = parts.take("model", np.int32)
-        whole = len(places) == len(batch) and reading.in_order
-        broker = broker_ms if whole else broker_ms[places]
-        reject_future(at_ms, broker, self._skew_ms, problems)
-        self._reject_unknown(models, reading.blocks, problems)
-        withdrawn = parts.take("withdrawn", np.bool_)
+        places = parts.joined("places", np.int64)
+        whole = reading.in_order and len(places) == len(batch)
+        offsets = batch.offsets if whole else batch.offsets[places]
+        broker_ms = batch.timestamps_ms if whole else batch.timestamps_ms[places]
+        at_ms, model = parts.joined("at", np.int64), parts.joined("model", np.int32)
+        withdrawn, score = parts.joined("withdrawn", np.bool_), parts.joined("score", np.float64)
+        reject_future(at_ms, broker_ms, self._skew_ms, problems)
+        self._reject_unlisted(model, problems)
         problems.settle_missing(_OPTIONAL_IF_WITHDRAWN, withdrawn)
-
-        score = parts.take("score", np.float64)
         keep = rows_to_keep(reading, places, problems)
-        pick: Callable[[NDArray[Any]], NDArray[Any]] = _all if keep is None else lambda column: frozen(column[keep])
+
+        def kept(column: NDArray[Any]) -> NDArray[Any]:
+            return column if keep is None else column[keep]
+
         return PredictionColumns(
-            offsets=pick(batch.offsets if whole else batch.offsets[places]),
-            broker_ms=pick(broker),
-            ids=pick(parts.take("id", np.uint64, (0, 2))),
-            at_ms=pick(at_ms),
-            model=pick(models),
-            version=pick(parts.take("version", np.int32)),
-            score=pick(score),
-            predicted=pick(self._predicted(models, score, parts)),
-            withdrawn=pick(withdrawn),
-            numeric={name: pick(parts.take(f"feature:{name}", np.float64)) for name in self._numeric},
-            category={name: pick(parts.take(f"feature:{name}", np.int32)) for name in self.categories},
+            offsets=kept(offsets),
+            broker_ms=kept(broker_ms),
+            ids=kept(parts.joined("id", np.uint64, 2)),
+            at_ms=kept(at_ms),
+            model=kept(model),
+            version=kept(parts.joined("version", np.int32)),
+            score=kept(score),
+            predicted=kept(self._predicted(model, score, parts)),
+            withdrawn=kept(withdrawn),
+            numeric={name: kept(parts.joined(f"feature:{name}", np.float64)) for name in self._numeric},
+            category={name: kept(parts.joined(f"feature:{name}", np.int32)) for name in self.categories},
             rejected=rejections(batch, reading.failures, places, problems),
             faults=fault_counts(problems),
         )
 
     def _convert(self, block: Block, parts: Parts, problems: Problems) -> None:
-        """The columns of a block as arrays."""
-
-        def column(field: str) -> Column:
-            return block.columns[self._column_of[field]]
-
+        """Add the columns of a block as arrays."""
+        columns: dict[str, Column] = dict(zip(self._leaves, block.columns, strict=True))
         parts.add("places", block.places)
-        parts.add("id", convert.ids(column("id"), problems))
-        parts.add("model", convert.names(column("model"), "model", self.models, problems))
-        parts.add("version", convert.names(column("version"), "version", self.versions, problems))
-        parts.add("at", convert.event_times(column("at"), self._leaves["at"], self._seconds, problems))
-        n = len(block)
-        parts.add(
-            "withdrawn",
-            convert.flags(column("withdrawn"), "withdrawn", problems)
-            if "withdrawn" in self._leaves
-            else np.zeros(n, np.bool_),
-        )
-        parts.add(
-            "score", convert.scores(column("score"), problems) if "score" in self._leaves else np.full(n, math.nan)
-        )
+        parts.add("id", convert.ids(columns["id"], problems))
+        parts.add("model", convert.names(columns["model"], "model", self.models, problems))
+        parts.add("version", convert.names(columns["version"], "version", self.versions, problems))
+        parts.add("at", convert.event_times(columns["at"], self._leaves["at"], self._seconds, problems))
+        if "withdrawn" in columns:
+            parts.add("withdrawn", convert.flags(columns["withdrawn"], "withdrawn", problems))
+        else:
+            parts.add("withdrawn", np.zeros(len(block), np.bool_))
+        if "score" in columns:
+            parts.add("score", convert.scores(columns["score"], problems))
+        else:
+            parts.add("score", np.full(len(block), math.nan))
         if self._classes:
-            classes, null = self._classes.read(column("prediction"), problems)
+            classes, null = self._classes.read(columns["prediction"], problems)
             if null is not None:
                 for row in np.flatnonzero(null).tolist():
                     problems.add_missing(row, "prediction")
             parts.add("prediction", classes)
-        for field, leaf in self._leaves.items():
-            if leaf.kind is Kind.NUMERIC:
-                parts.add(field, convert.numeric_feature(column(field), leaf.name, problems))
-            elif leaf.kind is Kind.CATEGORY:
-                interner = self.categories[leaf.name]
-                parts.add(field, convert.category_feature(column(field), leaf.name, interner, problems))
+        for name in self._numeric:
+            field = f"feature:{name}"
+            parts.add(field, convert.numeric_feature(columns[field], name, problems))
+        for name, interner in self.categories.items():
+            field = f"feature:{name}"
+            parts.add(field, convert.category_feature(columns[field], name, interner, problems))
 
-    def _reject_unknown(self, models: Int32s, blocks: Sequence[Block], problems: Problems) -> None:
-        if self._template:
-            return
-        unknown = models == UNKNOWN
-        if unknown.any():
-            for row in np.flatnonzero(unknown).tolist():
+    def _reject_unlisted(self, model: Int32s, problems: Problems) -> None:
+        unlisted = model == UNKNOWN
+        if unlisted.any():
+            for row in np.flatnonzero(unlisted).tolist():
                 problems.by_row.setdefault(row, _UNLISTED)
 
-    def _predicted(self, models: Int32s, score: Float64s, parts: Parts) -> Float64s:
-        """1 for the positive class of the row's model, else 0; NaN where neither class nor score is."""
+    def _predicted(self, model: Int32s, score: Float64s, parts: Parts) -> Float64s:
+        """1 for the positive class of the row's model, else 0; NaN without a class (withdrawn) or score."""
         if self._template and len(self._thresholds) < len(self.models):
             more = len(self.models) - len(self._thresholds)
             self._thresholds = np.append(self._thresholds, np.full(more, self._template.threshold))
             self._positives = np.append(self._positives, np.full(more, self._template.positive))
         if not len(self._thresholds):
-            return np.full(len(models), math.nan)  # no model has been seen: every row is rejected
-        rows = np.maximum(models, 0)  # rejected rows have codes below 0
-        if self._classes:
-            value = parts.take("prediction", np.float64)
-            called = value == self._positives[rows]
-        else:
-            value = score
-            called = score >= self._thresholds[rows]
-        predicted: Float64s = called.astype(np.float64)
+            return np.full(len(model), math.nan)  # no model is listed, none was seen: every row is rejected
+        value = parts.joined("prediction", np.float64) if self._classes else score
+        of_model = np.maximum(model, 0)  # rejected rows have codes below 0
+        called = value == self._positives[of_model] if self._classes else value >= self._thresholds[of_model]
+        predicted = called.astype(np.float64)
         missing = np.isnan(value)
         if missing.any():
             predicted[missing] = math.nan
         return predicted
 
 
-_UNLISTED: Final = Failure(Reason.UNKNOWN_MODEL, "the model is not listed, and unlisted models are rejected")
-
-
-class Parts:
-    """Columns of blocks by name, put together at the end."""
-
-    def __init__(self) -> None:
-        self._parts: dict[str, list[NDArray[Any]]] = {}
-
-    def add(self, name: str, part: NDArray[Any]) -> None:
-        """The part of one block."""
-        self._parts.setdefault(name, []).append(part)
-
-    def take(self, name: str, dtype: type[np.generic], shape: tuple[int, ...] = (0,)) -> NDArray[Any]:
-        """All parts as one array."""
-        return joined(self._parts.get(name, ()), np.zeros(shape, dtype))
-
-
-def _categories(
-    name: str, models: Sequence[Model | ModelTemplate], known: Sequence[str]
-) -> Interner:
-    """The interner of a categorical feature; segments and what the references know are told apart whatever comes."""
-    listed = [value for model in models for value in model.segments.get(name, ())]
-    return Interner([*listed, *known], limit=CATEGORIES_MAX, overflow=OVERFLOW, admits=is_category)
-
-
-def reject_future(at_ms: Int64s, broker_ms: Int64s, skew_ms: int, problems: Problems) -> None:
-    """A record cannot have happened after the log received it, give or take the skew."""
-    late = at_ms > broker_ms + skew_ms
-    if late.any():
-        problems.base = 0
-        for row in np.flatnonzero(late).tolist():
-            ahead = int(at_ms[row] - broker_ms[row])
-            problems.add(row, Reason.FUTURE, f"at: {ahead} ms after the log received it; allowed: {skew_ms}")
-
-
-def _all(column: NDArray[Any]) -> NDArray[Any]:
-    return frozen(column)
-
-
-def frozen(column: NDArray[Any]) -> NDArray[Any]:
-    """The column, read-only from now on."""
-    column.flags.writeable = False
-    return column
+def _categories(name: str, models: Sequence[ModelTemplate], known: Sequence[str]) -> Interner:
+    """The interner of a categorical feature: what segments and references name is in it from the start."""
+    segments = [value for model in models for value in model.segments.get(name, ())]
+    named = dict.fromkeys([*segments, *known])
+    return Interner(named, limit=len(named) + CATEGORIES_MAX, overflow=OVERFLOW, admits=is_category)

@@ -43,7 +43,9 @@ class Leaf:
             if number is None:
                 return Misfit("text that is no number")
             # As in JSON values: a score or time that is not finite is told apart later, with its own reason.
-            return number if math.isfinite(number) or self.kind is Kind.NUMBER else Misfit("a number that is not finite")
+            return (
+                number if math.isfinite(number) or self.kind is Kind.NUMBER else Misfit("a number that is not finite")
+            )
         if self.kind is Kind.FLAG:
             return {"true": True, "false": False}.get(text, Misfit("text that is neither true nor false"))
         return text

@@ -62,7 +62,9 @@ class RecordReader:
         self._in_value = [i for i, leaf in enumerate(leaves) if leaf.source.kind == "value"]
         self._value_leaves = tuple(leaves[i] for i in self._in_value)
         self._in_json_key = [i for i, leaf in enumerate(leaves) if leaf.source.kind == "key" and leaf.source.path]
-        self._constants = {i: leaf.of_text(leaf.source.const) for i, leaf in enumerate(leaves) if leaf.source.kind == "const"}
+        self._constants = {
+            i: leaf.of_text(leaf.source.const) for i, leaf in enumerate(leaves) if leaf.source.kind == "const"
+        }
         self._keys = any(leaf.source.kind == "key" for leaf in leaves)
         self._headers = any(leaf.source.kind == "header" for leaf in leaves)
         try:
@@ -195,5 +197,3 @@ def _of_header(leaf: Leaf, headers: Headers | None) -> object:
         if name == leaf.source.name:
             return leaf.absent if data is None and leaf.kind is not Kind.CLASS else leaf.of_bytes(data)
     return leaf.absent
-
-

@@ -22,9 +22,7 @@ LAST_MS = 253_402_300_799_999
 UNREADABLE = -(1 << 62)
 """Stands for a time that could not be read: outside every range."""
 
-_ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
-)
+_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII)
 _DAYS_BEFORE_1970 = date(1970, 1, 1).toordinal()
 _PUNCTUATION = ((4, b"-"), (7, b"-"), (13, b":"), (16, b":"))
 _FIELDS = ((0, 4), (5, 2), (8, 2), (11, 2), (14, 2), (17, 2))
@@ -109,7 +107,9 @@ def _shape(first: bytes) -> tuple[int, bool] | None:
     return (digits - 1, has_offset) if 2 <= digits <= _LONGEST_FRACTION + 1 else None
 
 
-def _read_together(rows: np.ndarray[tuple[int, int], np.dtype[np.uint8]], digits: int, offset: bool) -> tuple[Int64s, Bools]:
+def _read_together(
+    rows: np.ndarray[tuple[int, int], np.dtype[np.uint8]], digits: int, offset: bool
+) -> tuple[Int64s, Bools]:
     """Times of rows that have the shape; the mask says which have not, or are no valid time."""
     odd: Bools = np.zeros(len(rows), np.bool_)
 

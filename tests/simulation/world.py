@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from monitor.adapters import dead_letters
 from monitor.config import Config, loads
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.plan import plan_of
@@ -78,7 +79,7 @@ def _json(record: dict[str, Any]) -> dict[str, Any]:
 
 def worker(log: MemoryLog, configuration: Config) -> Worker:
     """A worker that runs to the end."""
-    return Worker(log, configuration, plan_of(configuration), log.clock, WorkerOptions(until_end=True))
+    return Worker(log, configuration, plan_of(configuration), log.clock, dead_letters, WorkerOptions(until_end=True))
 
 
 def finals(log: MemoryLog, namespace: str) -> dict[bytes, bytes]:
