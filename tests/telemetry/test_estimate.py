@@ -35,6 +35,10 @@ VERSIONS = 3
 PARTITIONS = 4
 
 
+def config_of(labels: str, more: str = "") -> Config:
+    return loads(TEXT % labels + more, require_references=False)
+
+
 def everything(config: Config) -> View:
     """A view in which every metric of every window is defined and every rule fires everywhere."""
     view = new_view(config, Build("0.1.0", "3.11"), 0)
@@ -72,7 +76,7 @@ def everything(config: Config) -> View:
 
 @pytest.mark.parametrize("labels", [LABELS, ""], ids=["with-labels", "predictions-only"])
 def test_the_estimate_is_what_a_full_exposition_has(labels: str) -> None:
-    config = loads(TEXT % labels)
+    config = config_of(labels)
     text = Exposer(process=False).render(everything(config)).text.decode()
     found: Counter[str] = Counter()
     for family in text_string_to_metric_families(text):
@@ -86,12 +90,12 @@ def test_the_estimate_is_what_a_full_exposition_has(labels: str) -> None:
 
 
 def test_the_template_of_unlisted_models_counts_as_one_model() -> None:
-    listed = estimate_series(loads(TEXT % LABELS))
-    template = estimate_series(loads(TEXT % LABELS + "unlisted_models: {features: [hour]}\n"))
+    listed = estimate_series(config_of(LABELS))
+    template = estimate_series(config_of(LABELS, "unlisted_models: {features: [hour]}\n"))
     name = "driftline_quality_samples"
     assert template[name] - listed[name] == 2 * 2  # versions, windows
 
 
 def test_every_family_has_an_estimate() -> None:
-    assert list(estimate_series(loads(TEXT % LABELS))) == [family.full_name for family in FAMILIES]
+    assert list(estimate_series(config_of(LABELS))) == [family.full_name for family in FAMILIES]
     assert any(family.type is Type.HISTOGRAM for family in FAMILIES)
