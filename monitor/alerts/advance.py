@@ -77,7 +77,8 @@ def amendments(
             last = _cite(event, citation.test, view, citation.episode)
         if not view.final:
             kept.append(last)
-    return _with_citations(entry, kept), events, decisions
+    unchanged = len(kept) == len(entry.citations) and not events
+    return (entry if unchanged else _with_citations(entry, kept)), events, decisions
 
 
 def gone(turn: Turn, entry: Entry, decision: Decision) -> AlertEvent | None:

@@ -36,7 +36,7 @@ _CHANNELS: Final = {
         "{namespace}.windows",
         "window",
         ["compact"],
-        "Per window and kind its newest revision.",
+        "Per window and kind its newest revision. A record without a value takes the window back: all in it was withdrawn.",
     ),
 }
 

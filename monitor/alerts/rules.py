@@ -63,15 +63,15 @@ def measure(view: WindowView, metric: str) -> Estimate:
 
     A metric that the window does not have is undefined with NO_ROWS.
     """
+    if (estimate := view.metrics.get(metric)) is not None:
+        return estimate
     if metric in ("seen", VOLUME):
         return Estimate(float(view.seen), None, None, view.seen)
     if metric == "labelled":
         return Estimate(float(view.labelled), None, None, view.seen)
-    if metric == "coverage" and metric not in view.metrics:
-        if (coverage := view.coverage) is None:
-            return Estimate(None, None, None, 0, undefined=Undefined.NO_ROWS)
+    if metric == "coverage" and (coverage := view.coverage) is not None:
         return Estimate(coverage, None, None, view.seen)
-    return view.metrics.get(metric, Estimate(None, None, None, 0, undefined=Undefined.NO_ROWS))
+    return Estimate(None, None, None, 0, undefined=Undefined.NO_ROWS)
 
 
 def applies(rule: Rule, series: SeriesKey) -> bool:

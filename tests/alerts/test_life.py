@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from monitor.alerts.event import RuleAlert
 from tests.alerts.story import Story, rule, window
 
@@ -212,3 +214,13 @@ def test_within_a_tick_amendments_come_before_the_new_state_so_that_the_state_to
     story.tick("02:00", window("01:00", 0.9), window("00:00", 0.6))
     assert story.told[1:] == ["02:00 amended flipped 00:00=0.6", "02:00 resolved recovered 01:00=0.9"]
     assert len({event.id for event in story.events}) == 3
+
+
+def test_a_cited_window_from_which_everything_was_withdrawn_is_amended_to_nothing_and_forgotten() -> None:
+    story = Story(rule())
+    story.tick("01:00", window("00:00", 0.3))
+    story.tick("02:00", window("01:00", 0.9))
+    empty = replace(window("00:00", seen=0, labelled=0, final=True), metrics={}, counts={})
+    story.tick("40:00", empty, window("01:00", 0.9, final=True), rows=False)
+    assert story.told[2:] == ["40:00 amended flipped 00:00=None"]
+    assert story.state.entries == {}
