@@ -120,6 +120,15 @@ class Evaluator:
             if below < FOREVER // self._plan.join.tick_ms:
                 engine.close_quietly(below)
 
+    def switch(self, book: RuleBook) -> TickOutput:
+        """Go on with other rules after the last closed tick: alerts of rules that are gone end."""
+        tick_ms = max((engine.next_tick or 0) for engine in self.engines.values()) * self._plan.join.tick_ms
+        step = self._book.retire(self.alerts, tick_ms, book)
+        self.alerts, self._book = step.state, book
+        output = TickOutput(Kind.INPUT, tick_ms, (), (), step.events, step.decisions)
+        self._chain(Kind.INPUT, output)
+        return output
+
     def _close(self, kind: Kind, engine: TickEngine, tick: int) -> TickOutput:
         closed = engine.close(tick)
         size_ms = self._plan.join.tick_ms

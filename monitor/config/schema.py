@@ -16,6 +16,7 @@ from monitor.config.types import Config
 def schema() -> dict[str, Any]:
     """Draft 2020-12. The same for the same types, to the byte."""
     made = _as_written(Config.model_json_schema(by_alias=True, mode="validation"))
+    made["properties"]["unlisted_models"]["anyOf"].insert(0, {"const": "reject", "type": "string"})
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "Driftline configuration"}
 
 

@@ -220,7 +220,7 @@ class Config(Section):
     models: tuple[Model, ...] = Field((), description="The models to expect.")
     unlisted_models: Annotated[
         ModelTemplate | None,
-        BeforeValidator(_read_unlisted, json_schema_input_type=Literal["reject"] | ModelTemplate | None),
+        BeforeValidator(_read_unlisted),
     ] = Field(None, description="What to do with other models: reject, or the keys of a model without its name.")
     windows: tuple[WindowField, ...] = Field(
         (Window.parse("1d"), Window.parse("1h")),

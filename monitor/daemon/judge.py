@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
-from monitor.config.types import Config
+from monitor.config import Config, loads
+from monitor.config.canonical import digest_bytes
 from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, read_range
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError
@@ -50,6 +51,8 @@ class Judge:
         self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
         self.rejected = 0
         self.settled = False
+        self._digest = digest_bytes(config.document().encode())
+        self._rules = ""  # digest of the configuration whose rules are in force
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
         self._reader = log.reader(keys=False, headers=False)
@@ -66,14 +69,20 @@ class Judge:
         history = list(self._history(follower.next_offset))
         last: list[TickOutput] = []
         for done, evaluation in enumerate(history):
+            switched = list(self._with_rules(evaluation.rules))
             for partition, end in enumerate(evaluation.ledger):
                 self.followers[partition].catch_up(self._log, end, self._feeder(partition))
-            last = list(self._decide())
+            last = [*switched, *self._decide()]
             if progress is not None:
                 progress(done + 1, len(history))
         if history:
             self._recognise(history[-1])
             self._publish(last)
+        self._remember_config()
+        switched = list(self._with_rules(self._digest))
+        if switched:
+            self._commit(finished=self.settled)
+            self._publish(switched)
         self._reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
 
     def _history(self, end: int) -> Iterator[EvalCommit]:
@@ -87,8 +96,8 @@ class Judge:
             raise LedgerError(
                 f"deciding again what namespace {self._config.namespace!r} had decided up to evaluation "
                 f"{evaluation.sequence} gives something else",
-                "The configuration's rules were changed, or the ledger lost records, or this is another version of "
-                "Driftline. Choose another `namespace`, or go back to the rules and version that wrote it.",
+                "The ledger lost records, or this is another version of Driftline. Choose another `namespace`, or go back "
+                "to the version that wrote it.",
             )
         self.settled = evaluation.settled
 
@@ -103,6 +112,12 @@ class Judge:
         finished = self.evaluator.ended
         if not outputs and not finished:
             return ()
+        self._commit(finished=finished)
+        self._publish(outputs)
+        self.settled = finished
+        return outputs
+
+    def _commit(self, *, finished: bool) -> None:
         ticks = self.evaluator.next_ticks()
         chain = self.writer.chain
         self.writer.append(
@@ -118,12 +133,58 @@ class Judge:
                 published=self.evaluator.published,
                 digest=self.evaluator.digest,
                 config=self._plan.config_digest,
+                rules=self._rules,
                 settled=finished,
             )
         )
-        self._publish(outputs)
-        self.settled = finished
-        return outputs
+
+    # -- rules -----------------------------------------------------------------------------------------------------
+
+    def _with_rules(self, digest: str) -> Iterator[TickOutput]:
+        """Go on with the rules of another configuration, unless these are the ones in force."""
+        if not self._rules:
+            self.evaluator.switch(self._book(digest))  # nothing was decided yet
+            self._rules = digest
+        elif digest != self._rules:
+            output = self.evaluator.switch(self._book(digest))
+            self._rules = digest
+            self._observe(output)
+            yield output
+
+    def _book(self, digest: str) -> RuleBook:
+        if digest == self._digest:
+            return RuleBook.of(self._config)
+        document = self._documents().get(digest.encode())
+        if document is None:
+            raise LedgerError(
+                f"the configuration {digest} that namespace {self._config.namespace!r} was evaluated under is not in "
+                f"topic {self._topics.configs!r}",
+                "Choose another `namespace`.",
+            )
+        return RuleBook.of(loads(document.decode(), require_references=False))
+
+    def _documents(self) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
+        topic = self._topics.configs
+        reader = self._log.reader(headers=False)
+        try:
+            position, end = self._log.begin_offsets(topic)[0], self._log.end_offsets(topic)[0]
+            reader.assign({(topic, 0): position})
+            while position < end:
+                for batch in reader.poll(1_000, 200):
+                    assert batch.keys is not None
+                    pairs = zip(batch.keys, batch.values, strict=True)
+                    found.update((key, value) for key, value in pairs if key is not None and value is not None)
+                    position = batch.next_offset
+        finally:
+            reader.close()
+        return found
+
+    def _remember_config(self) -> None:
+        """Keep the document of this configuration by its digest, so that what it decided can be decided again."""
+        if self._digest.encode() not in self._documents():
+            record = OutRecord(self._config.document().encode(), self._digest.encode())
+            self._appender.append(self._topics.configs, 0, record)
 
     def _decide(self) -> Iterator[TickOutput]:
         for output in self.evaluator.close():

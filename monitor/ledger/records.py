@@ -153,6 +153,7 @@ class EvalCommit(msgspec.Struct, frozen=True, tag="eval", tag_field="kind"):
     published: int  # records decided on since genesis
     digest: bytes  # chained digest of every canonical payload since genesis
     config: str
+    rules: str  # digest of the whole configuration, whose document is in `configs`
     settled: bool = False  # the end of input was reached and everything is settled
 
 
