@@ -21,7 +21,8 @@ from monitor.groups import Groups
 from monitor.ingest.clocks import ENDED, ClockState, advance
 from monitor.ingest.decode_labels import LabelDecoder
 from monitor.ingest.decode_predictions import PredictionDecoder
-from monitor.join.join import Join, LabelBatch, PredictionBatch
+from monitor.join.inputs import LabelBatch, PredictionBatch
+from monitor.join.join import Join
 from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts
 from monitor.ledger.floors import Floors
 from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Floor, GroupName, pack

@@ -15,7 +15,7 @@ from monitor.drift.binning import Binning, CategoricalBinning, NumericBinning
 from monitor.drift.document import loads
 from monitor.drift.reference import SCORE, Reference, histogram_name
 from monitor.errors import ReferenceProfileError
-from monitor.join.join import JoinParams
+from monitor.join.inputs import JoinParams
 from monitor.join.timeline import Bounds
 from monitor.metrics.task import Task
 from monitor.metrics.tasks import TASKS

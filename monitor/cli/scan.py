@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +17,7 @@ import numpy as np
 from monitor.cli.common import open_embedded, open_log
 from monitor.errors import LogError, MonitorError
 from monitor.events import Headers, RecordBatch
+from monitor.ingest.times import LAST_MS
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -143,6 +147,30 @@ def newest_of_each_key(found: Iterable[Found]) -> dict[bytes, Found]:
         if one.key is not None and (one.key not in newest or one.rank >= newest[one.key].rank):
             newest[one.key] = one
     return {key: one for key, one in newest.items() if one.value is not None}
+
+
+def lines_of(file: Path) -> Iterator[bytes]:
+    """The lines of a file, plain or .gz, without the empty ones. Raises MonitorError when it cannot be read."""
+    try:
+        with file.open("rb") as raw:
+            for line in gzip.GzipFile(fileobj=raw) if file.suffix == ".gz" else raw:
+                if text := line.rstrip(b"\r\n"):
+                    yield text
+    except (OSError, EOFError, zlib.error) as error:
+        raise MonitorError(
+            f"{str(file)!r} cannot be read: {error}. Give a file of JSON lines, plain or gzip."
+        ) from error
+
+
+def batches_of(file: Path, key_of: Callable[[bytes], bytes | None]) -> Iterator[RecordBatch]:
+    """The lines of a file as a topic of one partition would give them. The broker's time, which a file has not, is the
+    last there is, so that no record is dated after it; there are no headers."""
+    lines, start = lines_of(file), 0
+    while values := list(islice(lines, CHUNK)):
+        n = len(values)
+        offsets, times = np.arange(start, start + n), np.full(n, LAST_MS, np.int64)
+        start += n
+        yield RecordBatch(file.name, 0, offsets, times, values, start, [key_of(v) for v in values], [()] * n)
 
 
 def _number(headers: Headers, name: str) -> int:

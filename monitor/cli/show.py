@@ -87,23 +87,14 @@ def number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
 
 
-class IsoTime(click.ParamType):
-    """An instant on the command line, as ms: `2013-01-05`, `2013-01-05T06:00`, with an offset or else in UTC."""
-
-    name = "ISO"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Milliseconds since 1970."""
-        if isinstance(value, int):
-            return value
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(
-                f"{value!r} is no time; write 2013-01-05 or 2013-01-05T06:00:00Z (without an offset: UTC)", param, ctx
-            )
-        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-        return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-
-
-ISO = IsoTime()
+def iso_ms(text: str) -> int:
+    """An instant on the command line, as ms: `2013-01-05`, `2013-01-05T06:00`, with an offset or else in UTC. For
+    `type=` of an option."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no time; write 2013-01-05 or 2013-01-05T06:00:00Z (without an offset: UTC)"
+        ) from None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli.common import config_options, embedded_option, load_config, output_option
-from monitor.cli.show import ISO
+from monitor.cli.show import iso_ms
 
 if TYPE_CHECKING:
     from monitor.cli.scan import Found
@@ -38,8 +38,8 @@ _INPUT_COLUMNS = 5
     type=click.Choice(["performance", "input"]),
     help="Metrics that need labels, or volume and drift of the inputs.  [default: performance where there are labels]",
 )
-@click.option("--from", "from_ms", type=ISO, help="Only windows that begin at or after this time.")
-@click.option("--to", "to_ms", type=ISO, help="Only windows that end at or before this time.")
+@click.option("--from", "from_ms", type=iso_ms, metavar="ISO", help="Only windows that begin at or after this time.")
+@click.option("--to", "to_ms", type=iso_ms, metavar="ISO", help="Only windows that end at or before this time.")
 @click.option("--final", is_flag=True, help="Only windows that nothing can change any more.")
 @click.option("--metric", "metrics", metavar="A,B", help="These metrics; default: the most asked for, JSON: all.")
 @click.option("--limit", type=click.IntRange(min=0), help="Newest so many; 0 = all.  [default: 20, JSON: all]")

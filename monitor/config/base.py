@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, Strict, StringConstraints
+from pydantic_core import CoreSchema, PydanticCustomError
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a field looks like in the file, as JSON Schema. A copy each time: pydantic writes defaults into it."""
+
+    json_schema: dict[str, Any]
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Asked by pydantic."""
+        return deepcopy(self.json_schema)
+
+    def __hash__(self) -> int:
+        return id(self.json_schema)
 
 
 class Section(BaseModel):
@@ -42,10 +58,10 @@ Number = Annotated[float, Strict(), BeforeValidator(_number)]
 Ratio = Annotated[float, Strict(), Field(ge=0.0, le=1.0)]
 """A share from 0 to 1."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-_WORD = WithJsonSchema({"type": ["string", "number", "boolean"], "maxLength": 500})
+_WORD = Written({"type": ["string", "number", "boolean"], "maxLength": 500})
 Word = Annotated[str, BeforeValidator(_text_of_scalar), StringConstraints(max_length=500), _WORD]
 """Text; a bare number or boolean of YAML is taken as its text (`version: 2`)."""
-_TEXT = WithJsonSchema({"type": ["string", "number", "boolean"]})
+_TEXT = Written({"type": ["string", "number", "boolean"]})
 Text = Annotated[str, BeforeValidator(_text_of_scalar), StringConstraints(max_length=1 << 16), _TEXT]
 """As Word, but long enough for a certificate."""
 TOPIC_PATTERN = r"^[A-Za-z0-9._-]+$"

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer
 
-from monitor.config.base import misshapen, problem
+from monitor.config.base import Written, misshapen, problem
 
 UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 """Milliseconds per unit, largest first. A day is 24 hours (UTC has no other)."""
@@ -127,13 +127,11 @@ _SIZE_SCHEMA = {
     "examples": ["64KiB", "1MiB"],
 }
 
-Duration = Annotated[
-    int, BeforeValidator(_duration), PlainSerializer(format_duration), WithJsonSchema(_DURATION_SCHEMA)
-]
+Duration = Annotated[int, BeforeValidator(_duration), PlainSerializer(format_duration), Written(_DURATION_SCHEMA)]
 """A field of milliseconds (0 allowed), written and rendered as a duration."""
 PositiveDuration = Annotated[
-    int, BeforeValidator(_positive_duration), PlainSerializer(format_duration), WithJsonSchema(_DURATION_SCHEMA)
+    int, BeforeValidator(_positive_duration), PlainSerializer(format_duration), Written(_DURATION_SCHEMA)
 ]
 """A field of milliseconds, more than 0, written and rendered as a duration."""
-Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size), WithJsonSchema(_SIZE_SCHEMA)]
+Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size), Written(_SIZE_SCHEMA)]
 """A field of bytes, written and rendered as a size."""

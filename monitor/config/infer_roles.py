@@ -196,9 +196,15 @@ def find_named(table: Table, taken: Iterable[Column], what: str) -> Column | Non
         if what == "withdrawn":
             if all(isinstance(value, bool) for value in column.filled().values()):
                 return column
-        elif column.presence > 0.9 and len(column.texts()) == len(column.filled()) and len(column.counts()) <= 50:
+        elif column.presence > 0.9 and len(column.counts()) <= 50 and _are_names(column):
             return column
     return None
+
+
+def _are_names(column: Column) -> bool:
+    """Whether all values could name a model or a version."""
+    texts = column.texts()
+    return len(texts) == len(column.filled()) and all(0 < len(text) <= 200 for text in texts.values())
 
 
 def word_values(column: Column, scores: Mapping[int, float]) -> tuple[dict[str, int], str]:

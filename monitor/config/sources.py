@@ -15,12 +15,11 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
-    WithJsonSchema,
     model_serializer,
     model_validator,
 )
 
-from monitor.config.base import Section, misshapen, problem
+from monitor.config.base import Section, Written, misshapen, problem
 from monitor.config.suggest import hint
 
 LONGEST_PATH = 16
@@ -134,9 +133,7 @@ def _write_source(source: Source) -> str | dict[str, str]:
     return {"const": source.const} if source.kind == "const" else source.text()
 
 
-SourceField = Annotated[
-    Source, BeforeValidator(_read_source), PlainSerializer(_write_source), WithJsonSchema(_SOURCE_SCHEMA)
-]
+SourceField = Annotated[Source, BeforeValidator(_read_source), PlainSerializer(_write_source), Written(_SOURCE_SCHEMA)]
 """A field of the config that is a Source."""
 
 TimeUnit = Literal["ms", "s", "iso"]
@@ -208,7 +205,7 @@ _FEATURE_SCHEMA: dict[str, Any] = {
     "examples": ["numeric", {"from": "$.payload.origin", "type": "categorical"}],
 }
 
-TimeSource = Annotated[TimeField, WithJsonSchema(_TIME_SCHEMA)]
+TimeSource = Annotated[TimeField, Written(_TIME_SCHEMA)]
 """A field of the config that is an event time."""
-FeatureField = Annotated[FeatureSource, WithJsonSchema(_FEATURE_SCHEMA)]
+FeatureField = Annotated[FeatureSource, Written(_FEATURE_SCHEMA)]
 """A field of the config that is a watched input."""

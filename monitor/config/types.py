@@ -11,12 +11,11 @@ from pydantic import (
     Field,
     PrivateAttr,
     StringConstraints,
-    WithJsonSchema,
     model_validator,
 )
 
 from monitor.config import canonical, checks
-from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word, problem
+from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word, Written, problem
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
 from monitor.config.metric_names import needs_labels
@@ -118,7 +117,7 @@ class Rule(Section):
     threshold: Number = Field(description="In the unit of the metric.", examples=[0.4])
     window: Name = Field(description="One of `windows`, written the same way.", examples=["1d", "24h/1h"])
     model: Name | None = Field(None, description="Default: every model.")
-    segments: Annotated[Segments, BeforeValidator(_read_segments), WithJsonSchema(_SEGMENTS_SCHEMA)] = Field(
+    segments: Annotated[Segments, BeforeValidator(_read_segments), Written(_SEGMENTS_SCHEMA)] = Field(
         "all",
         description="all = the model as a whole; each = every segment apart; or a list of segments.",
         examples=["all", "each", ["origin=EWR"]],

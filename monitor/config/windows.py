@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer
 
-from monitor.config.base import problem
+from monitor.config.base import Written, problem
 from monitor.config.durations import DURATION_PATTERN, format_duration, parse_duration
 
 _CALENDAR: dict[str, Literal["day", "month"]] = {"day": "day", "month": "month"}
@@ -94,5 +94,5 @@ _SCHEMA: dict[str, Any] = {
     "examples": ["1d", {"size": "24h", "slide": "1h"}, "day", "month"],
 }
 
-WindowField = Annotated[Window, BeforeValidator(_read_window), PlainSerializer(_write_window), WithJsonSchema(_SCHEMA)]
+WindowField = Annotated[Window, BeforeValidator(_read_window), PlainSerializer(_write_window), Written(_SCHEMA)]
 """A field of the config that is a Window."""

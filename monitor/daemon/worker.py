@@ -9,29 +9,23 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from monitor.coding import Coder
 from monitor.config.types import Config
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
 from monitor.daemon.intake import Intake
 from monitor.daemon.judge import Judge
+from monitor.daemon.shared import make_shared
+from monitor.daemon.statistics import Statistics
 from monitor.daemon.tail import follow_from_start
 from monitor.daemon.task import Sources, Task, source_topics
 from monitor.daemon.writer import LostOwnership
 from monitor.errors import LedgerError, UnknownOutcome
 from monitor.evaluator import TickOutput
-from monitor.events import RecordBatch, Rejected
-from monitor.groups import Groups
-from monitor.ingest.decode_labels import LabelDecoder
-from monitor.ingest.decode_predictions import PredictionDecoder
-from monitor.ingest.mapping import known_classes
-from monitor.partition import Flags, Shared
+from monitor.partition import Flags
 from monitor.plan import Plan
 from monitor.ports import Appender, Leases, Log, TopicSpec, WallClock
-from monitor.view import Durations
 
 _log = logging.getLogger("driftline.worker")
 
@@ -50,23 +44,6 @@ class WorkerOptions:
     """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop."""
 
     until_end: bool = False
-
-
-@dataclass(slots=True)
-class Statistics:
-    """What the process counted since it started, for telemetry only."""
-
-    consumed: Counter[str] = field(default_factory=Counter)  # by topic
-    rejected: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by topic, reason
-    faults: Counter[str] = field(default_factory=Counter)  # by feature
-    commit_durations: Durations = field(default_factory=Durations)
-
-    def take(self, batch: RecordBatch, rejected: Sequence[Rejected], faults: Mapping[str, int]) -> None:
-        """A batch was fed."""
-        self.consumed[batch.topic] += len(batch)
-        for record in rejected:
-            self.rejected[batch.topic][record.reason] += 1
-        self.faults.update(faults)
 
 
 @dataclass(slots=True)
@@ -395,16 +372,3 @@ class Worker:
         self._task_leases.close()
         self._judge_leases.close()
         self._appender.close()
-
-
-def make_shared(config: Config, plan: Plan) -> Shared:
-    """Decoders and interners for one process."""
-    time = config.time
-    kinds = (*config.models, *((config.unlisted_models,) if config.unlisted_models else ()))
-    predictions = PredictionDecoder(config.streams.predictions, config.models, config.unlisted_models, time.skew_ms)
-    stream = config.streams.labels
-    known = known_classes(stream.values, [kind.positive for kind in kinds]) if stream else None
-    labels = LabelDecoder(stream, time.skew_ms, known) if stream else None
-    groups = Groups()
-    coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
-    return Shared(plan, predictions, labels, groups, coder)

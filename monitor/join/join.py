@@ -12,82 +12,20 @@ prediction it belongs to may be kept. So what is kept can always be rebuilt from
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
-
 import numpy as np
-from numpy.typing import NDArray
 
-from monitor.events import Bools, Float64s, Int64s, UInt64s
+from monitor.events import Bools, Int64s
 from monitor.groups import Groups
 from monitor.ingest.clocks import NEVER
 from monitor.join import tables as t
 from monitor.join.index import Rows
+from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch, Sink
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 from monitor.join.revise import Reviser
 from monitor.join.settle import Settler
 from monitor.join.tables import LabelRows, PredictionRows
-from monitor.join.timeline import Absent, Bounds
-
-UInt32s = NDArray[np.uint32]
-UInt8s = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class JoinParams:
-    """What decides the join. `settle_ms` is the grid on which outcomes are settled and rows dropped (memory, not
-    meaning). `absent` is (value, after_ms) of `labels.absent`. `max_rows` bounds predictions held."""
-
-    bounds: Bounds
-    disorder_ms: int
-    lateness_ms: int
-    tick_ms: int
-    settle_ms: int
-    max_rows: int
-    absent: tuple[float, int] | None = None
-
-
-class Sink(Protocol):
-    """Takes contributions to windows. `sign` is +1 or -1 per row; `ticks` are the ticks they become known in."""
-
-    def seen(self, group: UInt32s, at_ms: Int64s, ticks: Int64s, score: Float64s, bins: UInt8s, sign: Int64s) -> None:
-        """Predictions as such: volume, features, scores."""
-
-    def labelled(
-        self,
-        group: UInt32s,
-        at_ms: Int64s,
-        ticks: Int64s,
-        score: Float64s,
-        predicted: UInt8s,
-        label: Float64s,
-        sign: Int64s,
-    ) -> None:
-        """Predictions with their label."""
-
-
-@dataclass(slots=True)
-class PredictionBatch:
-    """Predictions to be joined. `before_ms` is the running maximum of their log before each."""
-
-    ids: UInt64s
-    at_ms: Int64s
-    before_ms: Int64s
-    group: UInt32s
-    score: Float64s
-    predicted: UInt8s
-    bins: UInt8s
-    withdrawn: Bools
-
-
-@dataclass(slots=True)
-class LabelBatch:
-    """Labels to be joined; `value` NaN withdraws. `before_ms` as above."""
-
-    ids: UInt64s
-    at_ms: Int64s
-    before_ms: Int64s
-    value: Float64s
+from monitor.join.timeline import Absent
+from monitor.join.weigh import weigh_labels, weigh_predictions
 
 
 class Join:
@@ -194,7 +132,7 @@ class Join:
 
     def _count_seen(self, rows: Rows, at: Int64s, ticks: Int64s) -> None:
         table = self.predictions
-        self._digest += self._weigh_predictions(rows)
+        self._digest += weigh_predictions(self.predictions, self.groups, rows)
         self.sink.seen(table.group[rows], at, ticks, table.score[rows], table.bins(rows), np.ones(len(rows), np.int64))
 
     def _repeated(self, rows: Rows, existing: Rows, at: Int64s, oldest: Int64s) -> None:
@@ -277,7 +215,7 @@ class Join:
         first = heads == rows
         fresh = rows[first]
         self.label_outcomes.waiting += len(fresh)
-        self._digest += self._weigh_labels(fresh)
+        self._digest += weigh_labels(self.labels, fresh)
         self._meet_predictions(fresh)
         if len(fresh) < len(rows):
             self._revise.relabel(rows[~first], heads[~first])
@@ -410,43 +348,20 @@ class Join:
 
     def forget_predictions(self, rows: Rows) -> None:
         """Drop prediction rows whose identity nobody needs any more."""
-        self._digest -= self._weigh_predictions(rows)
+        self._digest -= weigh_predictions(self.predictions, self.groups, rows)
         self._revise.forget(rows)
         self.predictions.remove(rows)
         self.predictions.flags[rows] = 0
 
     def forget_labels(self, rows: Rows) -> None:
         """Drop label rows whose identity nobody needs any more."""
-        self._digest -= self._weigh_labels(rows)
+        self._digest -= weigh_labels(self.labels, rows)
         self.labels.remove(rows)
 
     def reweigh(self, rows: Rows, sign: int) -> None:
         """Add (1) or take out (-1) prediction rows whose content is about to change from the digest."""
-        self._digest += sign * self._weigh_predictions(rows)
+        self._digest += sign * weigh_predictions(self.predictions, self.groups, rows)
 
     def reweigh_labels(self, rows: Rows) -> None:
         """Add label rows to the digest."""
-        self._digest += self._weigh_labels(rows)
-
-    def _weigh_predictions(self, rows: Rows) -> int:
-        table = self.predictions
-        word = table.ids[rows, 0] ^ (table.at_ms(rows).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-        word ^= self.groups.hashes[table.group[rows]] + table.score[rows].view(np.uint64) * np.uint64(
-            0xC2B2AE3D27D4EB4F
-        )
-        word += table.predicted[rows] + (table.ticks_late(rows) << 8).view(np.uint64)
-        return int(_mix(word).sum(dtype=np.uint64))
-
-    def _weigh_labels(self, rows: Rows) -> int:
-        table = self.labels
-        word = table.ids[rows, 1] ^ (table.at_ms[rows].view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-        value = np.where(np.isnan(table.value[rows]), -0.0, table.value[rows] + 0.0)
-        word ^= value.view(np.uint64) + table.known[rows].view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
-        return int(_mix(word).sum(dtype=np.uint64))
-
-
-def _mix(word: UInt64s) -> UInt64s:
-    """The finaliser of SplitMix64: every bit of the word reaches every bit of the sum's terms."""
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return word ^ (word >> np.uint64(31))
+        self._digest += weigh_labels(self.labels, rows)

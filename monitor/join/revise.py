@@ -21,7 +21,8 @@ from monitor.join.index import Rows
 from monitor.join.timeline import Change, LabelFact, PredictionFact, changes, winner
 
 if TYPE_CHECKING:
-    from monitor.join.join import Join, PredictionBatch
+    from monitor.join.inputs import PredictionBatch
+from monitor.join.join import Join
 
 UInt32s = NDArray[np.uint32]
 UInt8s = NDArray[np.uint8]

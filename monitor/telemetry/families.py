@@ -14,12 +14,12 @@ from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 PREFIX = "driftline_"
 NAMESPACE_LABEL = "driftline_namespace"
 
-COMMIT_RESULTS = ("accepted", "refused", "unknown")
-"""Accepted by the reading rule; refused by it (another owner was first); no acknowledgement."""
+COMMIT_RESULTS = ("accepted", "lost")
+"""Lost: another owner was first, or no acknowledgement came. The task reads the ledger and opens again."""
 DEAD_LETTER_FORMS = ("record", "pointer")
 """A copy of one record, or one pointer to a range of them (the flood breaker)."""
 ALERT_CHANGES = tuple(Change)
-LOOPS = ("tasks", "evaluator")
+LOOPS = ("worker",)
 COMMIT_BOUNDS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 """Upper bounds of the commit duration histogram: an append takes half a millisecond, a broker's election seconds."""
 OUTCOMES: Mapping[str, tuple[str, ...]] = {

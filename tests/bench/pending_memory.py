@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.groups import Group, Groups
-from monitor.join.join import Join, JoinParams, LabelBatch, PredictionBatch
+from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch
+from monitor.join.join import Join
 from monitor.join.timeline import Bounds
 
 BATCH = 2_000

@@ -84,6 +84,13 @@ def test_defaults_in_the_schema_fit_the_schema() -> None:
         assert list(Draft202012Validator(whole).iter_errors(node["default"])) == [], node
 
 
+def test_a_required_key_has_no_default_in_the_schema() -> None:
+    sections = [node for node in nodes(schema()) if "required" in node and "properties" in node]
+    assert len(sections) > 8
+    for node in sections:
+        assert [key for key in node["required"] if "default" in node["properties"][key]] == []
+
+
 def test_examples_in_the_types_fit_the_schema() -> None:
     with_examples = [node for node in nodes(schema()) if "examples" in node]
     assert len(with_examples) > 20

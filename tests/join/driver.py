@@ -11,7 +11,8 @@ import numpy as np
 from monitor.events import Int64s, UInt64s
 from monitor.groups import Group, Groups
 from monitor.ingest.clocks import FOREVER, ClockState, advance
-from monitor.join.join import Join, JoinParams, LabelBatch, PredictionBatch
+from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch
+from monitor.join.join import Join
 from monitor.join.timeline import Bounds
 from tests.oracle.join import Label, Params, Prediction
 

@@ -192,8 +192,7 @@ def outcomes(
     prediction_logs: Sequence[Sequence[Prediction]], label_logs: Sequence[Sequence[Label]], params: Params
 ) -> tuple[Counter[str], Counter[str]]:
     """How many records of each stream met which outcome by the end of input (decisions 14 and 15)."""
-    of_predictions: Counter[str] = Counter()
-    of_labels: Counter[str] = Counter()
+    of_predictions, of_labels = Counter[str](), Counter[str]()
     labels: list[Label] = []
     for prediction_log in prediction_logs:
         of_predictions += read(prediction_log, params)[1]

@@ -18,7 +18,7 @@ EDITED = CONFIG.replace("{name: bad,", "{name: worse,")
 
 def events(log: MemoryLog) -> list[tuple[str, str, str]]:
     """(rule, change, reason) of every alert published, each once, in order."""
-    by_id = {}
+    by_id: dict[str, tuple[str, str, str]] = {}
     for stored in log.records("one.alerts"):
         event = orjson.loads(stored.record.value or b"{}")
         by_id.setdefault(event["id"], (event["data"]["rule"], event["type"].split(".")[3], event["data"]["reason"]))

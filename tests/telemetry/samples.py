@@ -134,7 +134,7 @@ def sample_view(
             windows_published=77,
             alerts_emitted={"low-recall": {"firing": 1}},
         ),
-        health=Health(True, {"tasks": START_MS + DAY_MS, "evaluator": START_MS + DAY_MS - 250}),
+        health=Health(True, {"worker": START_MS + DAY_MS}),
     )
 
 

@@ -69,7 +69,7 @@ def everything(config: Config) -> View:
         windows=tuple(windows),
         alerts=tuple(alerts),
         partitions=owned if labelled else tuple(replace(p, labels=None) for p in owned),
-        health=replace(view.health, loops_ms={"tasks": 0, "evaluator": 0}),
+        health=replace(view.health, loops_ms={"worker": 0}),
         evaluator=replace(view.evaluator, tick_ms=0),
     )
 

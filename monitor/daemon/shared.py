@@ -1,0 +1,25 @@
+"""Decoders and interners: made once per process and shared by its partitions."""
+
+from __future__ import annotations
+
+from monitor.coding import Coder
+from monitor.config.types import Config
+from monitor.groups import Groups
+from monitor.ingest.decode_labels import LabelDecoder
+from monitor.ingest.decode_predictions import PredictionDecoder
+from monitor.ingest.mapping import known_classes
+from monitor.partition import Shared
+from monitor.plan import Plan
+
+
+def make_shared(config: Config, plan: Plan) -> Shared:
+    """Decoders and interners for one process."""
+    time = config.time
+    kinds = (*config.models, *((config.unlisted_models,) if config.unlisted_models else ()))
+    predictions = PredictionDecoder(config.streams.predictions, config.models, config.unlisted_models, time.skew_ms)
+    stream = config.streams.labels
+    known = known_classes(stream.values, [kind.positive for kind in kinds]) if stream else None
+    labels = LabelDecoder(stream, time.skew_ms, known) if stream else None
+    groups = Groups()
+    coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
+    return Shared(plan, predictions, labels, groups, coder)

@@ -1,0 +1,27 @@
+"""What a process counted since it started, for telemetry only."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from monitor.events import RecordBatch, Rejected
+from monitor.view import Durations
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What the process counted since it started, for telemetry only."""
+
+    consumed: Counter[str] = field(default_factory=Counter)  # by topic
+    rejected: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by topic, reason
+    faults: Counter[str] = field(default_factory=Counter)  # by feature
+    commit_durations: Durations = field(default_factory=Durations)
+
+    def take(self, batch: RecordBatch, rejected: Sequence[Rejected], faults: Mapping[str, int]) -> None:
+        """A batch was fed."""
+        self.consumed[batch.topic] += len(batch)
+        for record in rejected:
+            self.rejected[batch.topic][record.reason] += 1
+        self.faults.update(faults)

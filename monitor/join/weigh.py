@@ -1,0 +1,36 @@
+"""An order-free digest of the rows of a join: the sum of one 64-bit word per row.
+
+Equal logs give equal digests, however they were read: only what a row says enters, never its place or its outcome.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from monitor.events import UInt64s
+from monitor.groups import Groups
+from monitor.join.index import Rows
+from monitor.join.tables import LabelRows, PredictionRows
+
+
+def weigh_predictions(table: PredictionRows, groups: Groups, rows: Rows) -> int:
+    """Sum of the words of prediction rows."""
+    word = table.ids[rows, 0] ^ (table.at_ms(rows).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    word ^= groups.hashes[table.group[rows]] + table.score[rows].view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    word += table.predicted[rows] + (table.ticks_late(rows) << 8).view(np.uint64)
+    return int(_mix(word).sum(dtype=np.uint64))
+
+
+def weigh_labels(table: LabelRows, rows: Rows) -> int:
+    """Sum of the words of label rows; every NaN is the same withdrawal."""
+    word = table.ids[rows, 1] ^ (table.at_ms[rows].view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    value = np.where(np.isnan(table.value[rows]), -0.0, table.value[rows] + 0.0)
+    word ^= value.view(np.uint64) + table.known[rows].view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    return int(_mix(word).sum(dtype=np.uint64))
+
+
+def _mix(word: UInt64s) -> UInt64s:
+    """The finaliser of SplitMix64: every bit of the word reaches every bit of the sum's terms."""
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
