@@ -210,7 +210,7 @@ def _say(config: Config, model: str, rows: Rows, reference: Reference, output: P
     for sentence in reference.limits():
         note(sentence)
     for name, count in rows.faults.items():
-        note(f"{name}: {count:,} values are of the wrong type and count as missing or invalid")
+        note(f"{name}: {count:,} values in the records read are of the wrong type; they count as missing or invalid")
     note(f"digest {reference.digest}")
     listed = any(one.name == model for one in config.models)
     known = next((one for one in config.models if one.name == model), config.unlisted_models)

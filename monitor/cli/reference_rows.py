@@ -190,7 +190,8 @@ def rows_of_topic(
 def _read_first(log: Log, whole: Any, rows: Rows, first: int) -> dict[int, int]:
     """Read until there are `first` rows, as evenly over the partitions as they allow; how many to take of each.
 
-    The choice depends on what the topic holds, not on how it was cut into batches.
+    The choice depends on what the topic holds, not on how it was cut into batches, but for withdrawals: one that was
+    read on the way counts even when it stands behind the last row chosen.
     """
     spans = {partition: span for (_, partition), span in whole.ranges.items()}
     for partition, (start, end) in spans.items():
