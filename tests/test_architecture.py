@@ -143,8 +143,14 @@ def test_lines_of_a_function_are_counted_from_def_to_end() -> None:
 def impurities(text: str) -> list[tuple[str, int]]:
     """(what, line) of everything by which the same input could give another output, or the world be touched."""
     found: list[tuple[str, int]] = []
-    for node in ast.walk(ast.parse(text)):
+    tree = ast.parse(text)
+    # A __hash__ serves dictionaries of this process only, and those keep the order of insertion.
+    hashes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "__hash__"]
+    own = {inner for node in hashes for inner in ast.walk(node)}
+    for node in ast.walk(tree):
         match node:
+            case ast.Call(func=ast.Name(id="id" | "hash")) if node in own:
+                continue
             case ast.Import():
                 found += [(alias.name.split(".")[0], node.lineno) for alias in node.names]
                 found += [(alias.name, node.lineno) for alias in node.names]
@@ -212,6 +218,7 @@ def test_an_impurity_is_found(line: str, what: str) -> None:
         "x = np.sort(y)",
         "x = self.open(y)",
         "x = row.id",
+        "class A:\n    def __hash__(self): return hash(self.name)",
     ],
 )
 def test_what_is_pure_is_left_alone(line: str) -> None:
