@@ -179,7 +179,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All of it. `windows` holds the newest window of each (series, window name, kind), see `Newest`."""
+    """All of it. `windows` holds one window of each (series, window name, kind), see `Newest`."""
 
     namespace: str
     at_ms: int
@@ -236,31 +236,46 @@ def readiness(view: View) -> tuple[Check, ...]:
 
 
 class Newest:
-    """The newest window of each (series, window name, kind) out of a sequence of published revisions.
+    """The window to look at of each (series, window name, kind), out of the revisions that are published.
 
-    Newer means a later start, then a higher revision. Mutable; the daemon keeps one next to its evaluator.
+    That is, of the windows still open at the newest tick, the one that ends next: of tumbling windows the current one,
+    of `24h/1h` the last 24 hours to within an hour, rather than the one that has just begun. Where none is open (a
+    version that stopped, the end of input) it is the one that ended last. Mutable; the daemon keeps one next to its
+    evaluator, holding the open windows and one more per slot.
     """
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_held", "_tick_ms")
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[SeriesKey, str, Kind], WindowView] = {}
+        self._held: dict[tuple[SeriesKey, str, Kind], dict[int, WindowView]] = {}
+        self._tick_ms = dict.fromkeys(Kind, 0)
 
     def add(self, views: Iterable[WindowView]) -> None:
         """Take in revisions, in any order."""
+        touched = {}
         for view in views:
             slot = (view.key.series, view.key.window, view.kind)
-            kept = self._kept.get(slot)
-            if kept is None or (view.key.start_ms, view.revision) >= (kept.key.start_ms, kept.revision):
-                self._kept[slot] = view
+            held = touched[slot] = self._held.setdefault(slot, {})
+            kept = held.get(view.key.start_ms)
+            if kept is None or view.revision >= kept.revision:
+                held[view.key.start_ms] = view
+            self._tick_ms[view.kind] = max(self._tick_ms[view.kind], view.tick_ms)
+        for (_, _, kind), held in touched.items():
+            last = max(held)
+            for start in [s for s, v in held.items() if s != last and v.key.end_ms <= self._tick_ms[kind]]:
+                del held[start]
 
     def forget_before(self, end_ms: int) -> None:
-        """Drop series whose newest window ended before `end_ms`: versions that no longer serve."""
-        self._kept = {slot: view for slot, view in self._kept.items() if view.key.end_ms >= end_ms}
+        """Drop series whose last window ended before `end_ms`: versions that no longer serve."""
+        self._held = {slot: held for slot, held in self._held.items() if held[max(held)].key.end_ms >= end_ms}
 
     def views(self) -> tuple[WindowView, ...]:
-        """What is kept, by series, window name and kind."""
-        return tuple(self._kept[slot] for slot in sorted(self._kept))
+        """The windows to look at, by series, window name and kind."""
+        return tuple(self._choose(slot[2], self._held[slot]) for slot in sorted(self._held))
+
+    def _choose(self, kind: Kind, held: Mapping[int, WindowView]) -> WindowView:
+        still_open = [start for start, view in held.items() if view.key.end_ms > self._tick_ms[kind]]
+        return held[min(still_open)] if still_open else held[max(held)]
 
 
 def thresholds_of(config: Config, unlisted: Iterable[str] = ()) -> tuple[Threshold, ...]:

@@ -32,6 +32,8 @@ generated from the catalogue in `monitor/telemetry.py`; do not edit it by hand.
   segments last, the versions seen longest ago first; what was left out is counted by family. Firing alerts and
   thresholds go out before all else.
 - A metric that is undefined (nothing labelled yet, no predicted positives, no reference) is absent, never 0.
+- The newest window is, of those still open, the one that ends next: of `1d` the current day, of `24h/1h` the last 24
+  hours to within an hour. Read a value with its `quality_samples` and `quality_coverage_ratio`.
 - Times are event time unless the text says wall clock. Ages are left to the query: `time() - ..._timestamp_seconds`.
 - `process_*` and `python_gc_*` are those of the Prometheus client library.
 """

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.telemetry import TaskState
 from monitor.view import Check, Durations, Health, Newest, decode, encode, readiness
-from monitor.windows.view import SeriesKey
+from monitor.windows.view import SeriesKey, WindowView
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, partition, performance_window, sample_view
 
+HOUR_MS = 3_600_000
 ALL = SeriesKey("m", "v1", "all")
 
 
@@ -26,22 +30,53 @@ def test_what_is_no_status_is_refused_with_a_sentence() -> None:
         decode(encode(replace(sample_view(), schema="driftline.status/v9")))
 
 
+def spanning(start_h: int, end_h: int, tick_h: int, revision: int = 1, series: SeriesKey = ALL) -> WindowView:
+    view = performance_window(series, "w", revision=revision)
+    key = replace(view.key, start_ms=START_MS + start_h * HOUR_MS, end_ms=START_MS + end_h * HOUR_MS)
+    return replace(view, key=key, tick_ms=START_MS + tick_h * HOUR_MS)
+
+
 def test_newest_keeps_one_window_per_series_name_and_kind() -> None:
     newest = Newest()
-    later = performance_window(ALL, start_ms=START_MS + DAY_MS, revision=1)
-    newest.add([performance_window(ALL, revision=7), later, input_window(ALL), performance_window(ALL, "1h")])
-    assert newest.views() == (input_window(ALL), later, performance_window(ALL, "1h"))
+    newest.add([performance_window(ALL), input_window(ALL), performance_window(ALL, "1h")])
+    assert newest.views() == (input_window(ALL), performance_window(ALL), performance_window(ALL, "1h"))
 
 
-def test_a_revision_of_an_older_window_does_not_displace_the_newest() -> None:
+def test_of_tumbling_windows_the_current_one_is_shown_and_a_late_revision_does_not_displace_it() -> None:
     newest = Newest()
-    later = performance_window(ALL, start_ms=START_MS + DAY_MS, revision=1)
-    newest.add([later])
-    newest.add([performance_window(ALL, revision=99)])
-    assert newest.views() == (later,)
-    revised = replace(later, revision=2, labelled=1_205)
-    newest.add([revised])
+    newest.add([spanning(0, 24, tick_h=23), today := spanning(24, 48, tick_h=30)])
+    newest.add([spanning(0, 24, tick_h=31, revision=99)])
+    assert newest.views() == (today,)
+    newest.add([revised := spanning(24, 48, tick_h=31, revision=2), today])
     assert newest.views() == (revised,)
+
+
+def test_of_sliding_windows_the_one_that_ends_next_is_shown() -> None:
+    #  tick            27
+    #  windows   3 ... 27| 4 ... 28  5 ... 29 ... 26 ... 50
+    #  shown               ^
+    newest = Newest()
+    newest.add([spanning(start, start + 24, tick_h=27) for start in range(27, 2, -1)])
+    assert newest.views() == (spanning(4, 28, tick_h=27),)
+
+
+def test_where_no_window_is_open_the_last_one_is_shown() -> None:
+    newest = Newest()
+    stopped, serving = SeriesKey("m", "v1", "all"), SeriesKey("m", "v2", "all")
+    newest.add([spanning(0, 24, 3, series=stopped), spanning(1, 25, 3, series=stopped)])
+    newest.add([current := spanning(48, 72, 50, series=serving)])
+    assert newest.views() == (spanning(1, 25, 3, series=stopped), current)
+
+
+@given(st.permutations(range(30)), st.lists(st.integers(0, 30)))
+def test_what_is_shown_does_not_depend_on_the_order_or_the_batches(order: list[int], cuts: list[int]) -> None:
+    views = [spanning(i % 10, i % 10 + 8, tick_h=5 + i // 10, revision=1 + i // 10) for i in range(30)]
+    whole, cut = Newest(), Newest()
+    whole.add(views)
+    edges = [0, *sorted(cuts), 30]
+    for begin, end in itertools.pairwise(edges):
+        cut.add([views[i] for i in order[begin:end]])
+    assert cut.views() == whole.views()
 
 
 def test_versions_that_no_longer_serve_are_forgotten() -> None:
