@@ -1,0 +1,119 @@
+"""`driftline reference`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import monitor.demo
+from monitor.drift.document import loads
+from tests.cli.conftest import FLIGHTS, Deployment
+from tests.cli.driving import driftline
+
+DEMO = Path(monitor.demo.__file__).parent
+
+
+def test_the_shipped_profile_of_the_flights_comes_out_to_the_digest(tmp_path: Path) -> None:
+    made = tmp_path / "r.json"
+    range_ = ("--from", "2013-01-01", "--to", "2013-01-09")
+    built = driftline(
+        "reference",
+        "build",
+        "-c",
+        DEMO / "flights.yaml",
+        "--file",
+        FLIGHTS / "predictions.jsonl.gz",
+        *range_,
+        "-o",
+        made,
+    )
+    assert built.code == 0, built.err
+    assert loads(made.read_bytes()).digest == loads((DEMO / "flights.reference.json").read_bytes()).digest
+    assert "cannot resolve KS shifts below" in built.err
+    assert built.out == ""
+
+
+def test_topic_and_file_give_the_same_counts(deployment: Deployment, tmp_path: Path) -> None:
+    one, two = tmp_path / "topic.json", tmp_path / "file.json"
+    span = ("--from", "2013-01-01", "--to", "2013-01-02")
+    assert driftline("reference", "build", *deployment.where, *span, "-o", one).code == 0
+    file = ("--file", deployment.predictions)
+    assert driftline("reference", "build", "-c", deployment.config, *file, *span, "-o", two).code == 0
+    ours, theirs = loads(one.read_bytes()), loads(two.read_bytes())
+    assert ours.features == theirs.features
+    assert ours.rows == theirs.rows > 700
+
+
+def test_first_takes_exactly_so_many_and_marks_the_profile_provisional(deployment: Deployment, tmp_path: Path) -> None:
+    made = tmp_path / "r.json"
+    built = driftline("reference", "build", *deployment.where, "--first", 301, "-o", made)
+    assert built.code == 0, built.err
+    reference = loads(made.read_bytes())
+    assert (reference.rows, reference.provisional) == (301, True)
+    assert "provisional" in built.err
+    again = driftline("reference", "build", *deployment.where, "--first", 301, "-o", made)
+    assert again.code == 2
+    assert "--force" in again.err
+
+
+def test_first_says_when_the_topic_holds_fewer(deployment: Deployment, tmp_path: Path) -> None:
+    made = tmp_path / "r.json"
+    built = driftline("reference", "build", *deployment.where, "--first", 10_000_000, "-o", made)
+    assert built.code == 0
+    assert "holds only" in built.err
+    assert loads(made.read_bytes()).rows == len(deployment.predictions.read_text().splitlines())
+
+
+def test_duplicates_count_once_and_withdrawals_not_at_all(deployment: Deployment, tmp_path: Path) -> None:
+    lines = deployment.predictions.read_text().splitlines()[:200]
+    config = tmp_path / "c.yaml"
+    text = deployment.config.read_text().replace(
+        "prediction: $.prediction", "prediction: $.prediction, withdrawn: $.gone"
+    )
+    config.write_text(text)
+    gone = lines[7][:-1] + ', "gone": true}'
+    (tmp_path / "data.jsonl").write_text("\n".join([*lines, lines[3], gone]) + "\n")
+    made = tmp_path / "r.json"
+    built = driftline("reference", "build", "-c", config, "--file", tmp_path / "data.jsonl", "-o", made)
+    assert built.code == 0, built.err
+    assert loads(made.read_bytes()).rows == 199
+    assert "1 duplicates" in built.err
+    assert "1 withdrawn" in built.err
+
+
+def test_a_range_without_predictions_says_what_it_read(deployment: Deployment, tmp_path: Path) -> None:
+    span = ("--from", "2020-01-01", "--to", "2020-01-02")
+    built = driftline("reference", "build", *deployment.where, *span, "-o", tmp_path / "r.json")
+    assert built.code == 1
+    assert "no prediction of model 'arrival-delay'" in built.err
+    assert not (tmp_path / "r.json").exists()
+
+
+@pytest.mark.parametrize("choice", [(), ("--from", "2013-01-01"), ("--first", "5", "--to", "2013-01-01")])
+def test_the_predictions_must_be_chosen_in_one_way(deployment: Deployment, choice: tuple[str, ...]) -> None:
+    assert driftline("reference", "build", *deployment.where, *choice, "-o", "x").code == 2
+
+
+def test_a_model_that_is_not_there_is_a_usage_error_with_a_suggestion(deployment: Deployment) -> None:
+    built = driftline("reference", "build", *deployment.where, "--model", "arival-delay", "--first", 5, "-o", "x")
+    assert built.code == 2
+    assert "did you mean 'arrival-delay'?" in built.err
+
+
+def test_show_prints_the_features_and_json_adds_the_digest() -> None:
+    file = DEMO / "flights.reference.json"
+    shown = driftline("reference", "show", file)
+    assert shown.code == 0
+    assert all(name in shown.out for name in ("hour", "distance", "origin", "carrier", "$score", "6,998"))
+    document = driftline("reference", "show", file, "--format", "json").json
+    assert document["digest"] == loads(file.read_bytes()).digest
+    assert document["rows"] == 6998
+    assert len(document["limits"]) == 3
+
+
+def test_what_is_no_profile_is_refused_in_a_sentence(deployment: Deployment) -> None:
+    shown = driftline("reference", "show", deployment.config)
+    assert shown.code == 1
+    assert "d.yaml" in shown.err
+    assert "not a reference profile" in shown.err
