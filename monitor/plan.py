@@ -144,7 +144,7 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
 
 
 def _model(config: Config, model: ModelTemplate, name: str, reference: Reference | None) -> ModelPlan:
-    watched = model.features or tuple(config.streams.predictions.features)
+    watched = model.features
     types = {feature: source.type for feature, source in config.streams.predictions.features.items()}
     slices = [CellSlice("seen")]
     features: list[FeaturePlan] = []

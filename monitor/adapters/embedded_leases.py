@@ -50,7 +50,7 @@ class EmbeddedLeases:
         self._held: frozenset[int] = frozenset()
         self._looked_ms = self._polled_ms = clock.monotonic_ms() - _LOOK_MS
         self._closed = threading.Event()
-        self._heart = threading.Thread(target=self._beat, name=f"lease {scope}", daemon=True)
+        self._heart = threading.Thread(target=self._beat_forever, name=f"lease {scope}", daemon=True)
         self._heart.start()
 
     def poll(self, timeout_ms: int) -> frozenset[int]:
@@ -75,8 +75,22 @@ class EmbeddedLeases:
         except sqlite3.Error:
             return
 
+    def beat(self) -> None:
+        """One heartbeat, unless the owner has been silent for too long. A thread calls this; nobody else needs to."""
+        if self._clock.monotonic_ms() - self._polled_ms > SILENCE_MS:
+            return
+        try:
+            with self._lock:  # an expired member stays expired: there is no row to update, the next poll joins anew
+                self._db.execute(
+                    "UPDATE members SET seen_ms = ? WHERE member = ?", (self._clock.now_ms(), self._member)
+                )
+        except sqlite3.Error:
+            return  # a busy file; the next beat comes soon, and a lost lease is noticed by poll
+
     def close(self) -> None:
         """Give everything back at once."""
+        if self._closed.is_set():
+            return
         self._closed.set()
         self._heart.join()
         self._held = frozenset()
@@ -114,14 +128,6 @@ class EmbeddedLeases:
             )
         return mine
 
-    def _beat(self) -> None:
+    def _beat_forever(self) -> None:
         while not self._closed.wait(self._session_ms / 5000):
-            if self._clock.monotonic_ms() - self._polled_ms > SILENCE_MS:
-                continue
-            try:
-                with self._lock:  # an expired member stays expired: there is no row to update, the next poll joins anew
-                    self._db.execute(
-                        "UPDATE members SET seen_ms = ? WHERE member = ?", (self._clock.now_ms(), self._member)
-                    )
-            except sqlite3.Error:
-                continue  # a busy file; the next beat comes soon, and a lost lease is noticed by poll
+            self.beat()

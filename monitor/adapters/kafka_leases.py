@@ -22,6 +22,7 @@ class KafkaLeases:
     def __init__(self, settings: Settings, errors: Errors, topic: str) -> None:
         self._errors = errors
         self._held: set[int] = set()
+        self._open = True
         self.changes = {"assigned": 0, "revoked": 0, "lost": 0}
         """How often partitions came, were taken back, and were lost without being asked."""
         self._consumer = connect(Consumer, "leases", settings, errors, on_commit=self._committed)
@@ -58,7 +59,9 @@ class KafkaLeases:
     def close(self) -> None:
         """Leave the group: the partitions are free at once."""
         self._held.clear()
-        self._consumer.close()
+        if self._open:
+            self._open = False
+            self._consumer.close()
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self.changes["assigned"] += 1

@@ -28,6 +28,8 @@ from monitor.events import Headers, Int64s, RecordBatch
 Where = tuple[str, int]
 
 _BOUNDS_TIMEOUT_SECS = 10.0
+_HOPELESS = {"UNKNOWN_TOPIC_OR_PART", "TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"}
+"""What librdkafka complains about again and again, without a message, while it waits for ever."""
 # Unbound methods for `map`. Every one of them is typed as possibly None, which a record's coordinates never are.
 _value = cast("Callable[[Message], bytes | None]", Message.value)
 _key = cast("Callable[[Message], bytes | None]", Message.key)
@@ -44,7 +46,8 @@ class KafkaReader:
     one."""
 
     def __init__(self, settings: Settings, errors: Errors, *, keys: bool, headers: bool) -> None:
-        self._consumer = connect(Consumer, "reader", settings, errors)
+        self._consumer = connect(Consumer, "reader", settings, errors, on_error=self._note)
+        self._open = True
         self._errors = errors
         self._keys, self._headers = keys, headers
         self._positions: dict[Where, int] = {}
@@ -56,8 +59,9 @@ class KafkaReader:
     def assign(self, positions: Mapping[Where, int]) -> None:
         """Read exactly these partitions from these offsets on; one that is read at its position keeps its prefetched
         records."""
-        moved = {where for where, offset in positions.items() if self._positions.get(where) != offset}
-        self._give_back({where for where in self._active if where not in positions or where in moved})
+        if None in self._failed:  # librdkafka's own positions may be ahead of ours
+            self._give_back(set(self._active))
+        self._give_back({where for where in self._active if self._positions[where] != positions.get(where)})
         self._failed.clear()
         self._positions = dict(positions)
         topics = {topic for topic, _ in positions}
@@ -81,6 +85,8 @@ class KafkaReader:
             raise next(iter(self._failed.values()))
         messages = self._consume(max_records, timeout_ms)
         if not messages:
+            if self._failed:
+                raise next(iter(self._failed.values()))
             return []
         times = np.fromiter([at_ms for _, at_ms in map(_timestamp, messages)], np.int64, len(messages))
         ends: dict[Where, int] = {}
@@ -95,7 +101,13 @@ class KafkaReader:
 
     def close(self) -> None:
         """Release the client; nothing is committed."""
-        self._consumer.close()
+        if self._open:
+            self._open = False
+            self._consumer.close()
+
+    def _note(self, error: KafkaError) -> None:
+        if error.name() in _HOPELESS:
+            self._failed[None] = log_error("reading", error)
 
     def _consume(self, max_records: int, timeout_ms: int) -> list[Message]:
         # consume(n, timeout) waits for n records or the whole timeout: so poll for the first, then take what is there.
@@ -147,12 +159,13 @@ class KafkaReader:
             offsets = np.fromiter(map(_offset, messages), np.int64, count)
         position = self._positions[where]
         if first < position or (last - first != count - 1 and np.diff(offsets).min() <= 0):
-            raise LogError(
+            self._failed[None] = LogError(
                 f"topic {topic!r} partition {partition}: the client returned offset {first} where {position} was next; "
                 "make a new reader",
                 topic=topic,
                 partition=partition,
             )
+            raise self._failed[None]
         self._positions[where] = last + 1
         return RecordBatch(
             topic,

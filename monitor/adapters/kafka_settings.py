@@ -147,21 +147,29 @@ Client = TypeVar("Client")
 
 
 def connect(
-    make: Callable[..., Client], kind: str, settings: Settings, errors: Errors, **callbacks: Callable[..., None]
+    make: Callable[..., Client],
+    kind: str,
+    settings: Settings,
+    errors: Errors,
+    *,
+    on_error: Callable[[KafkaError], None] | None = None,
+    **callbacks: Callable[..., None],
 ) -> Client:
-    """Make a client that counts its errors under `kind` and logs through the logger `driftline.kafka`.
+    """Make a client that counts its errors under `kind`, tells them to `on_error`, and logs to `driftline.kafka`.
 
-    Callbacks run inside consume() and poll(); one that raises would lose the batch at hand, so they only count.
+    Callbacks run inside consume() and poll(); one that raises would lose the batch at hand, so they only take notes.
     """
     import logging
 
     from confluent_kafka import KafkaException
 
-    def count(error: KafkaError) -> None:
+    def note(error: KafkaError) -> None:
         where = (kind, error.name())
         errors[where] = errors.get(where, 0) + 1
+        if on_error is not None:
+            on_error(error)
 
-    extra: Settings = {"error_cb": count, "logger": logging.getLogger("driftline.kafka"), **callbacks}
+    extra: Settings = {"error_cb": note, "logger": logging.getLogger("driftline.kafka"), **callbacks}
     try:
         return make(settings | extra)
     except (KafkaException, ValueError, TypeError) as e:

@@ -22,7 +22,7 @@ from monitor.join.timeline import Change, LabelFact, PredictionFact, changes, wi
 
 if TYPE_CHECKING:
     from monitor.join.inputs import PredictionBatch
-from monitor.join.join import Join
+    from monitor.join.join import Join
 
 UInt32s = NDArray[np.uint32]
 UInt8s = NDArray[np.uint8]

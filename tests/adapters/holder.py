@@ -15,11 +15,7 @@ from monitor.ports import Log
 
 
 def main(kind: str, where: str, topic: str, group: str, *properties: str) -> None:
-    log: Log
-    if kind == "embedded":
-        log = EmbeddedLog(where)
-    else:
-        log = KafkaLog(where, dict(each.split("=", 1) for each in properties))
+    log: Log = EmbeddedLog(where) if kind == "embedded" else KafkaLog(where, dict(p.split("=", 1) for p in properties))
     leases, held = log.leases(topic, group), None
     while True:
         if (now := leases.poll(50)) != held:

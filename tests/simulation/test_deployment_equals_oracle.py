@@ -47,7 +47,7 @@ def run(log: MemoryLog, namespace: str, rows: int) -> None:
     worker(log, config(namespace, rows)).run()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(predictions, labels, st.integers(1, 20))
 def test_final_windows_are_the_dicts(p: list[Prediction], q: list[Label], rows: int) -> None:
     log = topics(split(p), split(q))
@@ -56,7 +56,7 @@ def test_final_windows_are_the_dicts(p: list[Prediction], q: list[Label], rows: 
     assert counts(log, "one") == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(predictions, labels, st.integers(1, 20), st.integers(1, 20))
 def test_the_cuts_between_commits_are_seen_nowhere(p: list[Prediction], q: list[Label], one: int, two: int) -> None:
     log = topics(split(p), split(q))
@@ -67,7 +67,7 @@ def test_the_cuts_between_commits_are_seen_nowhere(p: list[Prediction], q: list[
     assert alerts(log, "one") == alerts(log, "two")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(predictions, labels, st.randoms(use_true_random=False))
 def test_no_order_within_the_lateness_changes_a_final_window(
     p: list[Prediction], q: list[Label], rng: random.Random

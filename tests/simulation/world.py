@@ -40,6 +40,14 @@ state: {{max_batch_rows: {rows}, commit_interval: 1ms}}
 """
 LATENESS_S = 60
 SETTLE_MS = 10_000  # a 64th of the horizon, on the tick grid
+
+
+def _content(record: Prediction) -> str:
+    """Orders contents as the engine does: by score, class, then segments as they are counted."""
+    hue = dict(record.get("segments") or {}).get("hue")
+    return f"{record.get('score')} {record.get('prediction')} {hue if hue in ('red', 'blue') else 'other'}"
+
+
 PARAMS = Params(
     horizon_ms=100_000,
     lateness_ms=LATENESS_S * 1_000,
@@ -50,6 +58,7 @@ PARAMS = Params(
     tick_ms=10_000,
     settle_ms=SETTLE_MS,
     segments={"hue": ["red", "blue"]},
+    content=_content,
 )
 
 

@@ -312,3 +312,13 @@ def test_two_appenders_share_a_partition_without_gaps(world: World) -> None:
     assert offsets == list(range(10))
     first.close()
     second.close()
+
+
+def test_closing_twice_is_fine(world: World) -> None:
+    log, name = world.another(), topic(world, "closed")
+    reader, appender, leases = log.reader(), log.appender(), log.leases(name, fresh("group"))
+    reader.assign({(name, 0): 0})
+    leases.poll(0)
+    for each in (reader, appender, leases):
+        each.close()
+        each.close()

@@ -1,0 +1,191 @@
+"""The command `driftline check`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monitor.cli.common import config_options, embedded_option, load_config, output_option
+from monitor.cli.exits import BAD_CONFIG, FAILED
+
+if TYPE_CHECKING:
+    from monitor.adapters.preflight import Finding
+    from monitor.config.types import Config
+    from monitor.plan import Plan
+
+_SECONDS = 1000
+
+
+@click.command("check")
+@config_options
+@click.option("--live", is_flag=True, help="Also look at the brokers and topics that it names.")
+@embedded_option
+@output_option
+def command(
+    files: tuple[Path, ...], overrides: tuple[str, ...], live: bool, embedded: Path | None, output: str
+) -> None:
+    r"""Check a configuration, and with --live what it connects to.
+
+    Without --live no broker is asked: every mistake in the files is told at once, with its line; then what will be
+    watched and how many Prometheus series that makes. With --live: brokers, topics, equal partition counts, retention
+    against the horizon, the partitioners of both topics, write access to the internal topics.
+
+    Exit code 78 for a bad configuration, 69 when no broker answers, 1 when --live finds an error. JSON: {"ok",
+    "problems": [sentence], "config": {...} | null, "findings": [{"level", "what", "detail"}] | null}.
+
+    \b
+    Examples:
+      driftline check -c driftline.yaml
+      driftline check -c driftline.yaml --live
+      driftline check -c base.yaml -c prod.yaml -o json | jq .config.series.total
+    """
+    from monitor.cli.show import note, print_json
+    from monitor.errors import ConfigError, ReferenceProfileError
+    from monitor.plan import plan_of
+
+    if embedded is not None and not live:
+        raise click.UsageError("--embedded DIR says where to look, so it goes with --live")
+    try:
+        config = load_config(files, overrides)
+        plan = plan_of(config)
+    except (ConfigError, ReferenceProfileError) as error:
+        problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+        if output == "json":
+            print_json({"ok": False, "problems": problems, "config": None, "findings": None})
+        for problem in problems:
+            click.echo(problem, err=True)
+        note(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
+        sys.exit(BAD_CONFIG)
+    summary = _summary(config, plan)
+    if output == "table":
+        _print(summary)
+    findings = _look(config, embedded) if live else None
+    failed = any(finding.level == "error" for finding in findings or ())
+    if output == "json":
+        told = None if findings is None else [_plain(finding) for finding in findings]
+        print_json({"ok": not failed, "problems": [], "config": summary, "findings": told})
+    elif findings is not None:
+        _print_findings(findings)
+    for sentence in summary["warnings"]:
+        note(sentence)
+    note("the configuration is sound" + ("" if findings is None else "; see what is wrong above" if failed else ", and so is what it connects to"))
+    if failed:
+        sys.exit(FAILED)
+
+
+def _summary(config: Config, plan: Plan) -> dict[str, Any]:
+    """What will be watched, as it goes into JSON."""
+    from monitor.telemetry import estimate_series
+
+    streams = config.streams
+    series = estimate_series(config)
+    total = sum(series.values())
+    warnings = []
+    if total > config.series_budget:
+        warnings.append(
+            f"about {total:,} Prometheus series with two versions of each model, series_budget is "
+            f"{config.series_budget:,}: what is above it is counted, not shown"
+        )
+    for model in (*config.models, *((config.unlisted_models,) if config.unlisted_models else ())):
+        if model.reference is None and model.features:
+            name = getattr(model, "name", "(unlisted)")
+            warnings.append(f"model {name!r} has no reference: PSI and KS stay undefined (`driftline reference build`)")
+    return {
+        "digest": config.digest,
+        "namespace": config.namespace,
+        "topics": {
+            "predictions": streams.predictions.topic,
+            "labels": None if streams.labels is None else streams.labels.topic,
+        },
+        "times_s": {
+            name: getattr(config.time, f"{name}_ms") / _SECONDS for name in ("horizon", "disorder", "lateness", "tick")
+        },
+        "models": _models(config, plan),
+        "windows": [window.name for window in config.windows],
+        "rules": [_rule(rule) for rule in config.rules],
+        "series": {"total": total, "budget": config.series_budget, "families": series},
+        "warnings": warnings,
+    }
+
+
+def _models(config: Config, plan: Plan) -> list[dict[str, Any]]:
+    from monitor.telemetry.estimate import segments_of
+
+    templates: list[tuple[str, Any, Any]] = [(m.name, m, plan.models[m.name]) for m in config.models]
+    if config.unlisted_models is not None:
+        templates.append(("(unlisted)", config.unlisted_models, plan.template))
+    return [
+        {
+            "name": name,
+            "task": model.task,
+            "threshold": model.threshold,
+            "positive": model.positive,
+            "features": list(model.features),
+            "segments": list(segments_of(model)),
+            "reference_rows": None if compiled.reference is None else compiled.reference.rows,
+            "provisional": compiled.reference is not None and compiled.reference.provisional,
+        }
+        for name, model, compiled in templates
+    ]
+
+
+def _rule(rule: Any) -> dict[str, Any]:
+    names = ("name", "metric", "op", "threshold", "window", "model", "min_rows", "min_coverage", "severity")
+    segments = rule.segments if isinstance(rule.segments, str) else list(rule.segments)
+    return {**{name: getattr(rule, name) for name in names}, "segments": segments, "for_s": rule.for_ms / _SECONDS}
+
+
+def _print(summary: dict[str, Any]) -> None:
+    from monitor.cli import show
+
+    topics = summary["topics"]
+    labels = topics["labels"] or "none: inputs alone are watched"
+    made = show.table(
+        show.plain(f"{summary['namespace']}: predictions {topics['predictions']}, labels {labels}"),
+        *("model", "task", "positive from", "features", "segments", "reference"),
+    )
+    for model in summary["models"]:
+        rows = model["reference_rows"]
+        reference = "none" if rows is None else f"{rows:,} rows{', provisional' if model['provisional'] else ''}"
+        cells = (", ".join(model["features"]) or "none", ", ".join(model["segments"]), reference)
+        made.add_row(show.plain(model["name"]), model["task"], f"{model['threshold']:g}", *map(show.plain, cells))
+    out = show.console()
+    out.print(made)
+    if summary["rules"]:
+        rules = show.table(None, "rule", "says", "window", "model", "segments", "on at least", "severity")
+        for rule in summary["rules"]:
+            says = f"{rule['metric']} {rule['op']} {rule['threshold']:g}" + _for(rule["for_s"])
+            segments = rule["segments"] if isinstance(rule["segments"], str) else ", ".join(rule["segments"])
+            least = f"{rule['min_rows']:,} rows" + (
+                f", {show.share(rule['min_coverage'])} labelled" if rule["min_coverage"] else ""
+            )
+            cells = (rule["name"], says, rule["window"], rule["model"] or "every", segments, least, rule["severity"])
+            rules.add_row(*map(show.plain, cells))
+        out.print(rules)
+    series = summary["series"]
+    click.echo(f"windows            {', '.join(summary['windows'])}")
+    click.echo(f"rules              {len(summary['rules'])}")
+    click.echo(f"Prometheus series  about {series['total']:,} of {series['budget']:,} (two versions, six partitions)")
+    click.echo(f"digest             {summary['digest']}")
+
+
+def _for(seconds: float) -> str:
+    from monitor.config.durations import format_duration
+
+    return f" for {format_duration(int(seconds * _SECONDS))}" if seconds else ""
+
+
+def _look(config: Config, embedded: Path | None) -> Sequence[Finding]:
+    """What the preflight finds. Raises LogUnreachable when no broker answers."""
+    from monitor.adapters.preflight import preflight
+    from monitor.cli.scan import open_existing
+
+    log = open_existing(config, embedded)
+    try:
+        return preflight(log, config)
+    finally:
+        log.close()
