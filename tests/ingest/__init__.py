@@ -1,0 +1,1 @@
+"""From bytes to columns, and what is decided about records that are not."""
