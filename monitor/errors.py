@@ -8,6 +8,9 @@
     │   └── OffsetLost           records needed are no longer in the log
     ├── LedgerError              the ledger cannot be continued: another topic, a broken chain, a newer format
     ├── StateLimit               the join state reached its stated limit
+    ├── FormatError              a published record is newer than this code, or no such record (windows.canonical)
+    ├── ListenError              the HTTP address cannot be listened on (adapters.http)
+    ├── LostOwnership            another writer took a ledger partition over (daemon.writer)
     └── ReferenceProfileError    a reference profile cannot be read or does not fit the model
 
 Bad input is never an exception: it is a value (`events.Rejected`).

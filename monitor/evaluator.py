@@ -133,7 +133,7 @@ class Evaluator:
         closed = engine.close(tick)
         size_ms = self._plan.join.tick_ms
         tick_ms = (tick + 1) * size_ms
-        judged = [*closed.revised, *closed.ended]
+        judged = [*closed.revised, *closed.ended, *closed.vanished]
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
         encoded = [payload.encode(view) for view in closed.revised]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli.common import config_options, embedded_option, load_config, output_option
-from monitor.cli.exits import BAD_CONFIG, FAILED
+from monitor.cli.exits import BAD_CONFIG, FAILED, code_of
 
 if TYPE_CHECKING:
     from monitor.adapters.preflight import Finding
@@ -44,7 +44,7 @@ def command(
       driftline check -c base.yaml -c prod.yaml -o json | jq .config.series.total
     """
     from monitor.cli.show import note, print_json
-    from monitor.errors import ConfigError, ReferenceProfileError
+    from monitor.errors import ConfigError, MonitorError, ReferenceProfileError
     from monitor.plan import plan_of
 
     if embedded is not None and not live:
@@ -52,27 +52,28 @@ def command(
     try:
         config = load_config(files, overrides)
         plan = plan_of(config)
-    except (ConfigError, ReferenceProfileError) as error:
+        findings = _look(config, embedded) if live else None
+    except MonitorError as error:
         problems = error.problems if isinstance(error, ConfigError) else [str(error)]
         if output == "json":
             print_json({"ok": False, "problems": problems, "config": None, "findings": None})
         for problem in problems:
             click.echo(problem, err=True)
         note(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
-        sys.exit(BAD_CONFIG)
+        sys.exit(BAD_CONFIG if isinstance(error, ReferenceProfileError) else code_of(error))
     summary = _summary(config, plan)
-    if output == "table":
-        _print(summary)
-    findings = _look(config, embedded) if live else None
     failed = any(finding.level == "error" for finding in findings or ())
     if output == "json":
         told = None if findings is None else [_plain(finding) for finding in findings]
         print_json({"ok": not failed, "problems": [], "config": summary, "findings": told})
-    elif findings is not None:
-        _print_findings(findings)
+    else:
+        _print(summary)
+        if findings is not None:
+            _print_findings(findings)
     for sentence in summary["warnings"]:
         note(sentence)
-    note("the configuration is sound" + ("" if findings is None else "; see what is wrong above" if failed else ", and so is what it connects to"))
+    live_too = ", and so is what it connects to" if live else ""
+    note("the configuration is sound" + ("; what it connects to is not, see above" if failed else live_too))
     if failed:
         sys.exit(FAILED)
 
@@ -189,3 +190,16 @@ def _look(config: Config, embedded: Path | None) -> Sequence[Finding]:
         return preflight(log, config)
     finally:
         log.close()
+
+
+def _plain(finding: Finding) -> dict[str, str]:
+    return {"level": str(finding.level), "what": finding.what, "detail": finding.detail}
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    from monitor.cli import show
+
+    made = show.table("live", "", "what", "found")
+    for finding in findings:
+        made.add_row(*(show.plain(text) for text in _plain(finding).values()))
+    show.console().print(made)

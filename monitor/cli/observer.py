@@ -90,6 +90,10 @@ class Observer:
         """The newest windows of the segment `all`, oldest first."""
         return [v for _, v in sorted(self._recent.items()) if v.key.window == window and v.kind is kind][-most:]
 
+    def show_start(self) -> None:
+        """Something to scrape and to ask before the first partition is open."""
+        self.snapshot = Snapshot(self._exposer.render(self._base), encode(self._base), readiness(self._base))
+
     def heartbeat_age_ms(self) -> int:
         """How long ago the loop last came round; called from the listener's thread."""
         return self._clock.monotonic_ms() - self.heartbeat_ms

@@ -81,6 +81,7 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
             bar.show(worker)
 
     worker = Worker(log, config, plan, clock, dead_letters, WorkerOptions(until_end=until_end), observer.on_tick, tell)
+    observer.show_start()
     with Signals(worker), _Listener(config, observer, http):
         worker.run()
     if bar is not None:

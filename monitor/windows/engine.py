@@ -55,7 +55,7 @@ class ClosedTick:
 
     revised: list[WindowView]
     ended: list[WindowView]
-    vanished: list[WindowKey]
+    vanished: list[WindowView]
     active: frozenset[SeriesKey]
 
 
@@ -115,7 +115,8 @@ class TickEngine:
         for key in due:
             changed[key.series.model].add(key)
         views = [view for model in sorted(changed) for view in self._revise(model, sorted(changed[model]), tick)]
-        vanished = frozenset(v.key for v in views if v.final and not v.seen and not any(v.counts.values()))
+        emptied = [v for v in views if v.final and not v.seen and not any(v.counts.values())]
+        vanished = frozenset(v.key for v in emptied)
         for view in views:
             self._shelves[view.key.series, view.key.window].put(view)
         for key in vanished:
@@ -123,7 +124,7 @@ class TickEngine:
         revised = [v for v in views if v.key not in vanished]
         keys = {v.key for v in revised}
         ended = [was for key in sorted(over - keys - vanished) if (was := self.get(key)) is not None]
-        return ClosedTick(revised, ended, sorted(vanished), active)
+        return ClosedTick(revised, ended, emptied, active)
 
     def _settling_ms(self) -> int:
         """How long after its end a window can still change."""
