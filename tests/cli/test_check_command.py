@@ -1,0 +1,82 @@
+"""`driftline check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import monitor.demo
+from monitor.config import load
+from monitor.telemetry import estimate_series
+from tests.cli.conftest import CONFIG, Deployment
+from tests.cli.driving import driftline
+
+DEMO = Path(monitor.demo.__file__).parent / "flights.yaml"
+
+
+def test_a_sound_configuration_is_summed_up(deployment: Deployment) -> None:
+    checked = driftline("check", "-c", deployment.config)
+    assert checked.code == 0
+    assert all(text in checked.out for text in ("arrival-delay", "origin=EWR", "too-good", "accuracy < 0.99", "day"))
+    assert f"{sum(estimate_series(load([deployment.config])).values()):,}" in checked.out
+    assert "the configuration is sound" in checked.err
+    assert "has no reference" in checked.err
+
+
+def test_a_reference_is_counted_in_rows() -> None:
+    checked = driftline("check", "-c", DEMO)
+    assert "6,998 rows" in checked.out
+    assert "has no reference" not in checked.err
+
+
+def test_json_has_a_stable_shape(deployment: Deployment) -> None:
+    checked = driftline("check", "-c", deployment.config, "-o", "json").json
+    assert set(checked) == {"ok", "problems", "config", "findings"}
+    assert (checked["ok"], checked["problems"], checked["findings"]) == (True, [], None)
+    config = checked["config"]
+    assert config["digest"] == load([deployment.config]).digest
+    assert config["series"]["total"] == sum(config["series"]["families"].values())
+    assert config["models"][0]["segments"] == ["all", "origin=EWR", "origin=JFK", "origin=other"]
+    assert config["rules"][0]["for_s"] == 0
+    assert config["times_s"]["horizon"] == 129_600
+
+
+def test_every_mistake_is_told_at_once_with_its_place(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(CONFIG.replace("accuracy, op", "acuracy, op").replace("tick: 1h", "tick: 1hour"))
+    checked = driftline("check", "-c", bad)
+    assert (checked.code, checked.out) == (78, "")
+    assert f"{bad}:10:" in checked.err
+    assert "tick" in checked.err
+    assert "did you mean 'accuracy'?" in checked.err
+    assert "2 problems" in checked.err
+    document = driftline("check", "-c", bad, "-o", "json")
+    assert document.code == 78
+    assert document.json["ok"] is False
+    assert len(document.json["problems"]) == 2
+
+
+def test_a_file_that_is_no_reference_is_a_bad_configuration(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text("{}")
+    (tmp_path / "c.yaml").write_text(CONFIG.replace("threshold: 0.25", "threshold: 0.25, reference: r.json"))
+    checked = driftline("check", "-c", tmp_path / "c.yaml")
+    assert checked.code == 78
+    assert "this is not a reference profile" in checked.err
+
+
+def test_more_series_than_the_budget_is_said(deployment: Deployment) -> None:
+    checked = driftline("check", "-c", deployment.config, "--set", "series_budget=10")
+    assert checked.code == 0
+    assert "series_budget is 10" in checked.err
+
+
+def test_live_without_brokers_in_the_configuration_says_what_to_add(deployment: Deployment) -> None:
+    checked = driftline("check", "-c", deployment.config, "--live")
+    assert checked.code == 78
+    assert "kafka.bootstrap_servers" in checked.err
+
+
+def test_live_without_an_answer_ends_with_69(deployment: Deployment) -> None:
+    nobody = ("--set", "kafka.bootstrap_servers=127.0.0.1:1")
+    checked = driftline("check", "-c", deployment.config, "--live", *nobody)
+    assert checked.code == 69
+    assert "127.0.0.1:1" in checked.err
