@@ -7,7 +7,6 @@
     │   ├── UnknownOutcome       an append may or may not have landed; read the log to know
     │   └── OffsetLost           records needed are no longer in the log
     ├── LedgerError              the ledger cannot be continued: another topic, a broken chain, a newer format
-    ├── StateLimit               the join state reached its stated limit
     ├── FormatError              a published record is newer than this code, or no such record (windows.canonical)
     ├── ListenError              the HTTP address cannot be listened on (adapters.http)
     ├── LostOwnership            another writer took a ledger partition over (daemon.writer)
@@ -69,17 +68,6 @@ class LedgerError(MonitorError):
     def __init__(self, why: str, hint: str) -> None:
         super().__init__(f"{why}. {hint}")
         self.why, self.hint = why, hint
-
-
-class StateLimit(MonitorError):
-    """The join state of a partition reached its stated limit."""
-
-    def __init__(self, partition: int, rows: int, limit: int) -> None:
-        super().__init__(
-            f"partition {partition}: the join holds {rows} rows, its limit is {limit}. "
-            "Raise state.max_rows, shorten the horizon or add partitions."
-        )
-        self.partition, self.rows, self.limit = partition, rows, limit
 
 
 class ReferenceProfileError(MonitorError):
