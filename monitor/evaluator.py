@@ -137,7 +137,9 @@ class Evaluator:
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
         encoded = [payload.encode(view) for view in closed.revised]
-        output = TickOutput(kind, tick_ms, closed.revised, encoded, step.events, step.decisions, closed.vanished)
+        output = TickOutput(
+            kind, tick_ms, closed.revised, encoded, step.events, step.decisions, [view.key for view in closed.vanished]
+        )
         self._chain(kind, output)
         return output
 
