@@ -12,6 +12,7 @@ LOCKING := uv pip compile pyproject.toml --group build --universal --python-vers
 	--no-header --no-annotate --no-emit-index-url --quiet
 VERSIONS := 3.11 3.12 3.13
 ARGS ?=
+export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help setup demo test check format test-quick test-kafka verify bench lowest pythons lock hooks tools clean
 
