@@ -18,6 +18,7 @@ import orjson
 
 from tests.checker import audit, windows
 from tests.checker.sources import Kafka as Source
+from tests.checker.sources import Source as AnySource
 from tests.checker.sources import flat
 
 ROOT = Path(__file__).parents[2]
@@ -164,12 +165,12 @@ def succeed(*workers: Process, secs: float = 60) -> None:
         assert code == 0, worker.said[-3_000:]
 
 
-def published(source: windows.Source, namespace: str) -> dict[str, bytes]:
+def published(source: AnySource, namespace: str) -> dict[str, bytes]:
     """The final windows of a namespace, by key."""
     return windows.final(windows.current(flat(source.read(f"{namespace}.windows"))))
 
 
-def differences(left: tuple[windows.Source, str], right: tuple[windows.Source, str]) -> list[str]:
+def differences(left: tuple[AnySource, str], right: tuple[AnySource, str]) -> list[str]:
     """In what two namespaces' final windows and alerts differ, byte by byte."""
     compared, found = windows.compare_namespaces(left[0], left[1], right[0], right[1])
     assert compared > 500, "too few windows to say anything"

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from tests.checker import windows
-from tests.checker.sources import Sqlite, flat
+from tests.checker.sources import Source, Sqlite, flat
 from tests.kafka.broker import Kafka
 from tests.kafka.deployment import (
     FLIGHTS,
@@ -45,13 +45,13 @@ def flights(kafka: Kafka, topics: FreshTopics, tmp_path_factory: pytest.TempPath
         yield deployment
 
 
-def alerts_of(source: windows.Source, namespace: str) -> dict[str, bytes]:
+def alerts_of(source: Source, namespace: str) -> dict[str, bytes]:
     alerts, complaints = windows.alerts_of(flat(source.read(f"{namespace}.alerts")))
     assert complaints == []
     return alerts
 
 
-def wrong(source: windows.Source, namespace: str) -> list[str]:
+def wrong(source: Source, namespace: str) -> list[str]:
     """What differs from truth.json, which speaks of whole models."""
     whole = {
         key: value for key, value in published(source, namespace).items() if orjson.loads(value)["segment"] == "all"
@@ -75,8 +75,8 @@ def test_the_ledger_proves_that_nothing_was_lost_or_counted_twice(flights: Deplo
 
 
 def test_rules_were_broken_and_mended(flights: Deployment, topics: FreshTopics) -> None:
-    kinds = {name.split()[0].rpartition(".")[2] for name in alerts_of(flights.source, topics("two"))}
-    assert {"firing", "resolved"} <= kinds, kinds
+    kinds = {name.split()[0].split(".")[-2] for name in alerts_of(flights.source, topics("two"))}
+    assert {"firing", "resolved", "amended"} <= kinds
 
 
 def test_one_worker_and_other_cuts_publish_the_same_bytes(flights: Deployment, topics: FreshTopics) -> None:
