@@ -35,7 +35,8 @@ def command(
     against the horizon, the partitioners of both topics, write access to the internal topics.
 
     Exit code 78 for a bad configuration, 69 when no broker answers, 1 when --live finds an error. JSON: {"ok",
-    "problems": [sentence], "config": {...} | null, "findings": [{"level", "what", "detail"}] | null}.
+    "problems": [sentence], "config": {...} | null, "findings": [{"level", "what", "value",
+    "hint"}] | null}; levels are ok, advice, warning and error.
 
     \b
     Examples:
@@ -164,8 +165,8 @@ def _print(summary: dict[str, Any]) -> None:
             least = f"{rule['min_rows']:,} rows" + (
                 f", {show.share(rule['min_coverage'])} labelled" if rule["min_coverage"] else ""
             )
-            cells = (rule["name"], says, rule["window"], rule["model"] or "every", segments, least, rule["severity"])
-            rules.add_row(*map(show.plain, cells))
+            shown = (rule["name"], says, rule["window"], rule["model"] or "every", segments, least, rule["severity"])
+            rules.add_row(*map(show.plain, shown))
         out.print(rules)
     series = summary["series"]
     click.echo(f"windows            {', '.join(summary['windows'])}")
@@ -193,7 +194,7 @@ def _look(config: Config, embedded: Path | None) -> Sequence[Finding]:
 
 
 def _plain(finding: Finding) -> dict[str, str]:
-    return {"level": str(finding.level), "what": finding.what, "detail": finding.detail}
+    return {"level": str(finding.level), "what": finding.what, "value": finding.value, "hint": finding.hint}
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:
@@ -201,5 +202,6 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 
     made = show.table("live", "", "what", "found")
     for finding in findings:
-        made.add_row(*(show.plain(text) for text in _plain(finding).values()))
+        level = str(finding.level)
+        made.add_row(level if level == "ok" else level.upper(), show.plain(finding.what), show.plain(finding.detail))
     show.console().print(made)

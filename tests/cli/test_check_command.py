@@ -45,7 +45,7 @@ def test_every_mistake_is_told_at_once_with_its_place(tmp_path: Path) -> None:
     bad.write_text(CONFIG.replace("accuracy, op", "acuracy, op").replace("tick: 1h", "tick: 1hour"))
     checked = driftline("check", "-c", bad)
     assert (checked.code, checked.out) == (78, "")
-    assert f"{bad}:10:" in checked.err
+    assert f"{bad}:11:" in checked.err
     assert "tick" in checked.err
     assert "did you mean 'accuracy'?" in checked.err
     assert "2 problems" in checked.err
@@ -80,3 +80,23 @@ def test_live_without_an_answer_ends_with_69(deployment: Deployment) -> None:
     checked = driftline("check", "-c", deployment.config, "--live", *nobody)
     assert checked.code == 69
     assert "127.0.0.1:1" in checked.err
+
+
+def test_live_tells_what_it_looked_at(deployment: Deployment) -> None:
+    checked = driftline("check", *deployment.where, "--live", "-o", "json")
+    assert checked.code == 0
+    assert checked.json["ok"]
+    assert {tuple(finding) for finding in checked.json["findings"]} == {("level", "what", "value", "hint")}
+    found = {finding["what"]: finding["level"] for finding in checked.json["findings"]}
+    assert found["partitions"] == "ok"
+    assert found["placement of flights.predictions and flights.labels"] == "ok"
+    table = driftline("check", *deployment.where, "--live")
+    assert "placement of flights.predictions and flights.labels" in table.out
+
+
+def test_an_error_found_live_ends_with_1(deployment: Deployment) -> None:
+    checked = driftline("check", *deployment.where, "--live", "--set", "streams.labels.topic=nowhere")
+    assert checked.code == 1
+    assert "ERROR" in checked.out
+    assert "there is no such topic" in checked.out
+    assert "what it connects to is not" in checked.err

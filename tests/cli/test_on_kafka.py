@@ -47,7 +47,7 @@ def test_two_unseen_topics_become_a_right_number(kafka: Kafka, fresh_topics: Fre
     asked = ("--from-topic", predictions, "--labels", labels, "--namespace", fresh_topics.namespace)
     proposed = driftline("init", *asked, *at, "-o", config)
     assert proposed.code == 0, proposed.err
-    checked = driftline("check", "-c", config, "-o", "json")
+    checked = driftline("check", "-c", config, "--live", "-o", "json")
     assert checked.code == 0, checked.out
     assert checked.json["ok"]
     ran = driftline("run", "-c", config, "--until-end", "--no-http", "-q")
