@@ -53,7 +53,9 @@ class Reader(Protocol):
     def poll(self, max_records: int, timeout_ms: int) -> list[RecordBatch]:
         """At most `max_records`, waiting at most `timeout_ms` for the first. At most one batch per partition.
 
-        Raises OffsetLost when a position has left the log, LogError on a fatal client error.
+        A batch may be empty: its `next_offset` then says how far the log's own markers reach. Raises OffsetLost when a
+        position has left the log (assign anew, other partitions are read on), and any other LogError on a failure of the
+        client, after which a new reader is made.
         """
 
     def pause(self, partitions: Sequence[tuple[str, int]]) -> None:

@@ -43,6 +43,19 @@ class KafkaAdmin:
             return None
         return TopicInfo(name, str(described.topic_id), len(described.partitions), self._config(name))
 
+    def rights(self, name: str | None) -> frozenset[str]:
+        """Names of the operations this client may do on a topic (nothing for one that is absent or hidden), or on the
+        cluster for None."""
+        if name is None:
+            allowed = self._ask(
+                "asking for rights on the cluster",
+                lambda **limits: self._client.describe_cluster(include_authorized_operations=True, **limits),
+            ).authorized_operations
+        else:
+            described = self._describe(name, include_authorized_operations=True)
+            allowed = None if described is None else described.authorized_operations
+        return frozenset(operation.name for operation in allowed or ())
+
     def ensure(self, spec: TopicSpec) -> TopicInfo:
         """Create the topic unless it exists, and wait until each of its partitions has a leader."""
         if (found := self.topic(spec.name)) is not None:
@@ -85,15 +98,15 @@ class KafkaAdmin:
                 raise LogUnreachable(f"topic {name!r} got no leaders within {self._timeout_secs:.0f} s", topic=name)
             time.sleep(_NAP_SECS)
 
-    def _describe(self, name: str) -> TopicDescription | None:
+    def _describe(self, name: str, **options: bool) -> TopicDescription | None:
         try:
             described: TopicDescription = self._ask(
                 f"describing topic {name!r}",
-                lambda **limits: self._client.describe_topics(TopicCollection([name]), **limits)[name],
+                lambda **limits: self._client.describe_topics(TopicCollection([name]), **options, **limits)[name],
                 topic=name,
             )
         except LogError as e:
-            if "UNKNOWN_TOPIC_OR_PART" in str(e):
+            if "UNKNOWN_TOPIC_OR_PART" in str(e) or ("TOPIC_AUTHORIZATION_FAILED" in str(e) and options):
                 return None
             raise
         return described

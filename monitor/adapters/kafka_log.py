@@ -64,6 +64,11 @@ class KafkaLog:
         """One past the last offset that a read-committed reader can reach, per partition, freshly asked."""
         return self._admin.end_offsets(topic)
 
+    def rights(self, topic: str | None) -> frozenset[str]:
+        """Names of Kafka's operations that this client may do on a topic (nothing for one that is absent or hidden from
+        it), or on the cluster for None. A cluster without access control allows all."""
+        return self._admin.rights(topic)
+
     def reader(self, *, keys: bool = True, headers: bool = True) -> KafkaReader:
         """A consumer in assign mode; use it from one thread at a time."""
         settings = reader_settings(self._bootstrap, self._properties, self._group)

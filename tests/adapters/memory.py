@@ -12,7 +12,7 @@ It passes the contract suite (one process only; not safe for several threads). N
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
@@ -165,6 +165,12 @@ class MemoryLog:
         """An unclean election: records from `end` on are gone and their offsets will be used again."""
         held = self._of(topic).partitions[partition]
         held.records = [stored for stored in held.records if stored.offset < end]
+
+    def configure(self, topic: str, **settings: str) -> None:
+        """Change settings that `topic` shows; `_` in a name stands for a dot. They are shown, not acted on."""
+        held = self._of(topic)
+        changed = {name.replace("_", "."): value for name, value in settings.items()}
+        held.info = replace(held.info, config={**held.info.config, **changed})
 
     def delete(self, topic: str) -> None:
         """Delete a topic; `ensure` makes it again, empty and with a new id."""

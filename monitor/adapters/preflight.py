@@ -1,0 +1,264 @@
+"""A look at what a configuration connects to, before or beside a running daemon. Nothing here writes.
+
+An ERROR means that Driftline would refuse to run or would count wrongly; a WARNING that data may be lost on a bad day;
+ADVICE that something deserves a look; OK says what was found, so that a report shows what was checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol, runtime_checkable
+
+from monitor.adapters.dead_letters import topic_of
+from monitor.adapters.placement import Placement, disagreeing, sample
+from monitor.config.durations import format_duration
+from monitor.config.types import Config
+from monitor.ports import Log, TopicInfo
+
+_READ: Final = ("READ", "DESCRIBE")
+_WRITE: Final = ("READ", "WRITE", "DESCRIBE")
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    ADVICE = "advice"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, what was found, and what to do about it ("" for nothing)."""
+
+    level: Level
+    what: str
+    value: str
+    hint: str = ""
+
+    @property
+    def detail(self) -> str:
+        """Value and hint as one text."""
+        return f"{self.value}. {self.hint}" if self.hint else self.value
+
+
+@runtime_checkable
+class KnowsRights(Protocol):
+    """A log that can say what this client may do (Kafka)."""
+
+    def rights(self, topic: str | None) -> frozenset[str]:
+        """Names of Kafka's operations allowed on a topic, or on the cluster for None."""
+
+
+def preflight(log: Log, config: Config) -> Sequence[Finding]:
+    """Everything worth saying about the log and its topics, the cluster first.
+
+    Takes a few seconds on Kafka. Raises LogUnreachable when no broker answers; every other trouble is a finding.
+    """
+    findings = [Finding(Level.OK, "cluster", log.cluster_id())]
+    sources = [config.streams.predictions.topic]
+    if config.streams.labels is not None:
+        sources.append(config.streams.labels.topic)
+    found = {name: log.topic(name) for name in sources}
+    existing = [info for info in found.values() if info is not None]
+    for name, info in found.items():
+        findings += [_missing(name)] if info is None else _source(info, config)
+    if len(existing) == len(sources):
+        findings += _partitions(existing)
+        findings += _placement([sample(log, info.name) for info in existing])
+    findings += _internal(log, config, existing[0].partitions if existing else None)
+    if isinstance(log, KnowsRights):
+        findings += _rights(log, config, [info.name for info in existing])
+    return findings
+
+
+def _missing(name: str) -> Finding:
+    return Finding(Level.ERROR, f"topic {name}", "there is no such topic", "Create it, or correct `streams`.")
+
+
+def _source(info: TopicInfo, config: Config) -> Iterator[Finding]:
+    what = f"topic {info.name}"
+    policy = info.config.get("cleanup.policy", "")
+    if "compact" in policy:
+        yield Finding(
+            Level.ERROR,
+            f"{what}: cleanup.policy",
+            policy,
+            "Compaction removes records that a rebuild reads again; a source needs cleanup.policy=delete.",
+        )
+    elif policy:
+        yield Finding(Level.OK, f"{what}: cleanup.policy", policy)
+    yield from _retention(info, config)
+    stamp = info.config.get("message.timestamp.type")
+    if stamp is not None:
+        clock = "the broker's clock" if stamp == "LogAppendTime" else "the producer's clock"
+        yield Finding(Level.OK, f"{what}: message.timestamp.type", f"{stamp}, records carry {clock}")
+
+
+def _retention(info: TopicInfo, config: Config) -> Iterator[Finding]:
+    needed = config.time.horizon_ms + config.time.lateness_ms
+    text = info.config.get("retention.ms")
+    what = f"topic {info.name}: retention.ms"
+    if text is None:
+        yield Finding(Level.ADVICE, what, "unknown", f"It must be at least {format_duration(needed)}.")
+    elif int(text) < 0:
+        yield Finding(Level.OK, what, "records never expire")
+    elif int(text) < needed:
+        yield Finding(
+            Level.ERROR,
+            what,
+            format_duration(int(text)),
+            f"Rebuilding the join reads back over horizon + lateness = {format_duration(needed)}; "
+            "raise the topic's retention above that, or lower `time.horizon`.",
+        )
+    else:
+        yield Finding(Level.OK, what, f"{format_duration(int(text))}, {format_duration(needed)} needed")
+    size = info.config.get("retention.bytes", "-1")
+    if int(size) >= 0:
+        yield Finding(
+            Level.WARNING,
+            f"topic {info.name}: retention.bytes",
+            size,
+            f"A busy day can push records out before {format_duration(needed)} have passed; set it to -1.",
+        )
+
+
+def _partitions(sources: list[TopicInfo]) -> Iterator[Finding]:
+    value = ", ".join(f"{info.name} {info.partitions}" for info in sources)
+    if len({info.partitions for info in sources}) == 1:
+        yield Finding(Level.OK, "partitions", value)
+        return
+    yield Finding(
+        Level.ERROR,
+        "partitions",
+        value,
+        "A label must be in the partition of its prediction: give both topics the same number of partitions.",
+    )
+
+
+def _placement(samples: list[Placement]) -> Iterator[Finding]:
+    for each in samples:
+        what = f"topic {each.topic}: keys"
+        total = each.keyed + each.keyless
+        if not total:
+            yield Finding(Level.ADVICE, what, "no record to look at yet", "Look again when data has come.")
+        elif each.keyless and each.partitions > 1 and len(samples) > 1:
+            yield Finding(
+                Level.WARNING,
+                what,
+                f"{each.keyless} records without a key, {each.keyed} keys",
+                "Without a key a record goes to any partition and misses its counterpart; key both topics by the id.",
+            )
+        elif each.partitions > 1:
+            hash_name = each.partitioner or "no hash that is known here"
+            yield Finding(Level.OK, what, f"{each.keyed} keys, placed by {hash_name}")
+    if len(samples) == 2 and samples[0].partitions == samples[1].partitions > 1 and all(each.keyed for each in samples):
+        yield _agreement(*samples)
+
+
+def _agreement(left: Placement, right: Placement) -> Finding:
+    what = f"placement of {left.topic} and {right.topic}"
+    shared, apart = disagreeing(left, right)
+    names = (left.partitioner, right.partitioner)
+    told = f"{left.topic} by {names[0] or 'an unknown hash'}, {right.topic} by {names[1] or 'an unknown hash'}"
+    if apart or (None not in names and names[0] != names[1]):
+        value = told + (f"; {apart} of {shared} keys seen in both lie in different partitions" if apart else "")
+        return Finding(
+            Level.ERROR,
+            what,
+            value,
+            "Labels will not meet their predictions. Let all producers use one hash: Java uses murmur2; "
+            "librdkafka clients need partitioner=murmur2_random.",
+        )
+    if None not in names or shared:
+        return Finding(Level.OK, what, told + f"; {shared} keys seen in both, all in one place")
+    return Finding(
+        Level.ADVICE, what, told, "No key was seen in both topics; make sure that their producers use the same hash."
+    )
+
+
+def _internal(log: Log, config: Config, partitions: int | None) -> Iterator[Finding]:
+    topics = config.topics()
+    shapes = (  # name, as many partitions as the sources, compacted
+        (topics.ledger, True, False),
+        (topics.evals, False, False),
+        (topics.tasks, True, None),
+        (topics.windows, False, True),
+        (topics.alerts, False, None),
+        (topics.alerts_state, False, True),
+        (topics.configs, False, True),
+    )
+    absent = []
+    for name, like_sources, compacted in shapes:
+        info = log.topic(name)
+        if info is None:
+            absent.append(name)
+            continue
+        bad = list(_internal_topic(info, partitions if like_sources else None, compacted))
+        yield from bad or [Finding(Level.OK, f"topic {name}", f"{info.partitions} partitions")]
+    if absent:
+        yield Finding(Level.OK, "internal topics to be made", ", ".join(absent))
+
+
+def _internal_topic(info: TopicInfo, partitions: int | None, compacted: bool | None) -> Iterator[Finding]:
+    what = f"topic {info.name}"
+    if partitions is not None and info.partitions != partitions:
+        yield Finding(
+            Level.ERROR,
+            f"{what}: partitions",
+            f"{info.partitions}, the sources have {partitions}",
+            "The sources were changed after Driftline first ran; start again under another namespace.",
+        )
+    policy, retention = info.config.get("cleanup.policy"), info.config.get("retention.ms", "-1")
+    if policy is not None and compacted is False and "compact" in policy:
+        yield Finding(Level.ERROR, f"{what}: cleanup.policy", policy, "It must be delete: every record is a commit.")
+    if policy is not None and compacted and "compact" not in policy:
+        yield Finding(Level.WARNING, f"{what}: cleanup.policy", policy, "It should be compact, or it grows for ever.")
+    if compacted is False and retention != "-1":
+        yield Finding(Level.WARNING, f"{what}: retention.ms", retention, "It must keep every commit: set it to -1.")
+    if info.config.get("unclean.leader.election.enable") == "true":
+        yield Finding(
+            Level.WARNING,
+            f"{what}: unclean.leader.election.enable",
+            "true",
+            "An unclean election can cut off commits that were acknowledged; set it to false.",
+        )
+    if compacted is False and info.config.get("min.insync.replicas") == "1":
+        yield Finding(
+            Level.ADVICE,
+            f"{what}: min.insync.replicas",
+            "1",
+            "Fine with one broker; with three, 2 keeps acknowledged commits when a broker is lost.",
+        )
+
+
+def _rights(log: KnowsRights, config: Config, sources: list[str]) -> Iterator[Finding]:
+    topics = config.topics()
+    wanted: list[tuple[str, tuple[str, ...]]] = [(name, _READ) for name in sources]
+    internal = [topics.ledger, topics.evals, topics.windows, topics.alerts, topics.alerts_state, topics.configs]
+    if config.dead_letters.enabled:
+        internal += [topic_of(name) for name in sources]
+    wanted += [(topics.tasks, _READ), *((name, _WRITE) for name in internal)]
+    to_make, refused = [], False
+    for name, needed in wanted:
+        allowed = log.rights(name)
+        if not allowed:
+            to_make.append(name)
+            continue
+        if lacking := [operation for operation in needed if operation not in allowed and "ALL" not in allowed]:
+            refused = True
+            yield Finding(
+                Level.ERROR, f"rights on topic {name}", f"not allowed: {', '.join(lacking)}", "Grant them to this user."
+            )
+    if to_make and not log.rights(None) & {"CREATE", "ALL"}:
+        yield Finding(
+            Level.WARNING,
+            "rights on the cluster",
+            f"CREATE is not allowed and these topics do not exist or are hidden: {', '.join(to_make)}",
+            "Create them by hand, or grant CREATE on topics of this namespace.",
+        )
+    elif not refused:
+        yield Finding(Level.OK, "rights", "all that are needed")
