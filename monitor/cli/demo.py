@@ -124,9 +124,10 @@ class _Demo:
 
     def _feed(self, worker: Worker) -> None:
         """Send everything that has happened by now, `speed` hours a second."""
-        from monitor.demo import FIRST_MS
+        from monitor.demo import FIRST_MS, LAST_LABEL_MS
 
-        self._now_ms = FIRST_MS + int((time.monotonic() - self._began) * self._speed * _HOUR_MS)
+        played_ms = int((time.monotonic() - self._began) * self._speed * _HOUR_MS)
+        self._now_ms = min(FIRST_MS + played_ms, LAST_LABEL_MS)
         if self._done:
             return
         from monitor.ports import OutRecord

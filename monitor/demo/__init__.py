@@ -16,6 +16,8 @@ import orjson
 DAY_MS = 86_400_000
 FIRST_MS = int(datetime(2013, 1, 1, tzinfo=UTC).timestamp()) * 1000
 LAST_MS = int(datetime(2013, 2, 1, tzinfo=UTC).timestamp()) * 1000
+LAST_LABEL_MS = LAST_MS + 2 * DAY_MS
+"""The labels of the last flights come after the end of January."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,7 @@ def script(predictions: Iterator[bytes], labels: Iterator[bytes], incident: Inci
 
 
 def _records(stream: str, lines: Iterator[bytes], incident: Incident | None) -> Iterator[Sent]:
-    # Labels of the last flights come after the end of January.
-    end_ms = LAST_MS if stream == "predictions" else LAST_MS + 2 * DAY_MS
+    end_ms = LAST_MS if stream == "predictions" else LAST_LABEL_MS
     for line in lines:
         record = orjson.loads(line)
         if record["at"] >= end_ms:

@@ -36,11 +36,15 @@ models:
     segments: {{channel: [{channels}]}}
 {reference}
 windows: [1h]
-rules:
-  - {{name: low-recall, metric: recall, op: "<", threshold: 0.1, window: 1h, min_rows: 200, min_coverage: 0.8,
-     severity: ticket}}
-  - {{name: amount-moved, metric: "psi:amount_eur", op: ">", threshold: 5.0, window: 1h, min_rows: 200, severity: info}}
+{rules}
 http: {{host: 127.0.0.1, port: 0}}
+"""
+
+RULES = """\
+rules:
+  - {name: low-recall, metric: recall, op: "<", threshold: 0.1, window: 1h, min_rows: 200, min_coverage: 0.8,
+     severity: ticket}
+  - {name: amount-moved, metric: "psi:amount_eur", op: ">", threshold: 5.0, window: 1h, min_rows: 200, severity: info}
 """
 
 
@@ -63,6 +67,7 @@ def config(
         model=generate.MODEL,
         threshold=generate.THRESHOLD,
         channels=", ".join(generate.CHANNELS),
+        rules=RULES if watched else "",
         reference=f"    reference: {reference}" if reference and watched else "",
     )
 
