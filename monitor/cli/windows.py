@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TABLE_ROWS = 20
 _PERFORMANCE = ("accuracy", "precision", "recall", "roc_auc")
 _INPUT_COLUMNS = 5
+_GAP = 3
 
 
 @click.command("windows")
@@ -98,7 +99,7 @@ def command(
     if not views:
         note(f"no {kind} window matches; {len(newest)} windows are published")
         return
-    _table(config, shown, wanted or _default_metrics(shown, kind))
+    _table(config, shown, wanted or _default_metrics(shown, kind), cut=not wanted)
     if len(shown) < len(views):
         note(f"the newest {len(shown)} of {len(views)} windows; --limit 0 shows all")
 
@@ -178,24 +179,44 @@ def _json(views: Sequence[WindowView], wanted: tuple[str, ...]) -> None:
     print_json({"windows": documents})
 
 
-def _table(config: Config, views: Sequence[WindowView], metrics: tuple[str, ...]) -> None:
+def _table(config: Config, views: Sequence[WindowView], metrics: tuple[str, ...], *, cut: bool) -> None:
+    """One row a window. `cut`: metrics that would make the rows wider than the terminal are left out and named."""
     from monitor.cli import show
 
     several = {name: len({of(view) for view in views}) > 1 for name, of in _IDENTITY.items()}
-    performance = views[0].kind == "performance"
-    identity = [name for name in _IDENTITY if several[name]]
-    counts = ["predictions", "labelled"] if performance else ["predictions"]
-    columns = ["from", *identity, *counts, *metrics, "state"]
+    midnight = all(view.key.start_ms % 86_400_000 == 0 for view in views)
+    columns: dict[str, list[str]] = {
+        "from": [show.minute(view.key.start_ms).removesuffix(" 00:00" if midnight else "") for view in views]
+    }
+    columns |= {name: [show.plain(of(view)) for view in views] for name, of in _IDENTITY.items() if several[name]}
+    columns["seen"] = [f"{view.seen:,}" for view in views]
+    if views[0].kind == "performance":
+        columns["labelled"] = [show.share(view.coverage) for view in views]
+    state = ["final" if view.final else f"revision {view.revision}" for view in views]
+    out = show.console()
+    left_out: list[str] = []
+    used = sum(_width(name, cells) for name, cells in columns.items()) + _width("state", state)
+    for metric in metrics:
+        cells = [show.estimate(view.metrics.get(metric)) for view in views]
+        used += _width(metric, cells)
+        if cut and (left_out or (used > out.width and metric != metrics[0])):
+            left_out.append(metric)
+        else:
+            columns[metric] = cells
+    columns["state"] = state
     same = ", ".join(f"{name} {of(views[0])}" for name, of in _IDENTITY.items() if not several[name])
-    made = show.table(show.plain(f"{config.namespace}: {same} (UTC)"), *columns, right=(*counts, *metrics))
-    for view in views:
-        values = [show.minute(view.key.start_ms), *(show.plain(_IDENTITY[name](view)) for name in identity)]
-        values.append(f"{view.seen:,}")
-        values += [show.share(view.coverage)] if performance else []
-        values += [show.estimate(view.metrics.get(name)) for name in metrics]
-        values.append("final" if view.final else f"revision {view.revision}")
-        made.add_row(*values)
-    show.console().print(made)
+    right = ("seen", "labelled", *metrics)
+    made = show.table(show.plain(f"{config.namespace}: {same} (UTC)"), *columns, right=right)
+    for row in zip(*columns.values(), strict=True):
+        made.add_row(*row)
+    out.print(made)
+    if left_out:
+        show.note(f"no room for {', '.join(left_out)}; --metric chooses")
+
+
+def _width(name: str, cells: Sequence[str]) -> int:
+    """Columns that a column takes, with the space beside it."""
+    return max(map(len, (name, *cells))) + _GAP
 
 
 _IDENTITY: Mapping[str, Any] = {

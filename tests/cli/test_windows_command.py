@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import orjson
+import pytest
 
 from monitor.cli.scan import Found, newest_of_each_key
 from tests.cli.conftest import Deployment
@@ -108,3 +109,13 @@ def test_the_records_are_published_windows(deployment: Deployment) -> None:
     assert {"format", "model", "version", "segment", "window", "start_ms", "end_ms", "kind", "final", "seen", "labelled",
             "coverage", "metrics", "counts", "config", "reference", "revision", "tick_ms"} == set(window)  # fmt: skip
     assert orjson.dumps(window)
+
+
+def test_a_narrow_terminal_gets_fewer_metrics_and_is_told_which_are_missing(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.cli.show.PIPE_COLUMNS", 80)
+    shown = driftline("windows", *deployment.where)
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert "accuracy" in shown.out
+    assert "roc_auc" in shown.err
