@@ -16,6 +16,7 @@ from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent
+from monitor.alerts.operational import FLOOD, OperationalWatch
 from monitor.alerts.state import AlertState
 from monitor.config.windows import Window
 from monitor.groups import Group
@@ -56,8 +57,10 @@ class PartitionClock:
 class Evaluator:
     """The evaluator's state: a function of the commits fed, in any interleaving of partitions, and of when `close` ran."""
 
-    def __init__(self, plan: Plan, windows: Sequence[Window], book: RuleBook, partitions: int) -> None:
-        self._plan, self._book = plan, book
+    def __init__(
+        self, plan: Plan, windows: Sequence[Window], book: RuleBook, watch: OperationalWatch, partitions: int
+    ) -> None:
+        self._plan, self._book, self._watch = plan, book, watch
         self.clocks = [PartitionClock() for _ in range(partitions)]
         self.engines = {Kind.INPUT: TickEngine(plan, windows, Kind.INPUT)}
         if plan.has_labels:
@@ -78,6 +81,8 @@ class Evaluator:
         clock.prediction_ms = commit.prediction_clock.maximum_ms
         clock.label_ms = commit.label_clock.maximum_ms
         clock.idle, clock.stalled, clock.ended = commit.idle, commit.stalled, commit.ended
+        at_ms = max(clock.prediction_ms, clock.label_ms)
+        self._watch.note(FLOOD, partition, commit.sequence, at_ms, holds=commit.flooding)
 
     def _feed(self, engine: TickEngine, groups: Sequence[Group], delta: Delta) -> None:
         group, pane, tick = delta.column("group"), delta.column("pane"), delta.column("tick")
@@ -110,7 +115,11 @@ class Evaluator:
         return (slowest - disorder) // self._plan.join.tick_ms
 
     def close(self) -> Iterator[TickOutput]:
-        """Close every tick that may close, each kind in order."""
+        """What owners recorded of their partitions; then every tick that may close, each kind in order."""
+        if told := self._watch.drain():
+            output = TickOutput(Kind.INPUT, max(self.next_ticks()) * self._plan.join.tick_ms, (), (), told, ())
+            self._chain(Kind.INPUT, output)
+            yield output
         for kind, engine in self.engines.items():
             below = self.open_tick(kind)
             if below is None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
+from monitor.alerts.operational import OperationalWatch
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
 from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, read_range
@@ -47,7 +48,8 @@ class Judge:
         self._log, self._appender, self._config, self._plan = log, appender, config, plan
         self._topics = config.topics()
         self._observe = observe or (lambda _: None)
-        self.evaluator = Evaluator(plan, config.windows, RuleBook.of(config), partitions)
+        watch = OperationalWatch(config.namespace, config.labels)
+        self.evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions)
         self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
         self.rejected = 0
         self.settled = False
