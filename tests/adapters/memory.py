@@ -6,6 +6,7 @@ It passes the contract suite (one process only; not safe for several threads). N
 - `fail_next(landing)`: the next append, or the next record flushed, ends in UnknownOutcome while the record landed,
   was lost, or lands only when the test calls `land()`;
 - `truncate`, `cut`, `delete`: retention, a lost tail, a topic that is deleted (and made again with a new id);
+- `mark`: a transaction marker, which takes an offset and is no record;
 - `records(topic)`: look at what is there.
 """
 
@@ -63,6 +64,7 @@ class Stored:
 class _Partition:
     begin: int = 0
     records: list[Stored] = field(default_factory=list)
+    markers: set[int] = field(default_factory=set)  # offsets that hold no record for anybody
 
     @property
     def end(self) -> int:
@@ -153,13 +155,19 @@ class MemoryLog:
         """What `topic` holds, one partition after the other, or of one partition."""
         partitions = self._of(topic).partitions
         chosen = partitions if partition is None else [partitions[partition]]
-        return [stored for each in chosen for stored in each.records]
+        return [stored for each in chosen for stored in each.records if stored.offset not in each.markers]
 
     def truncate(self, topic: str, partition: int, begin: int) -> None:
         """Retention: records below `begin` are gone."""
         held = self._of(topic).partitions[partition]
         held.records = [stored for stored in held.records if stored.offset >= begin]
         held.begin = max(held.begin, begin)
+
+    def mark(self, topic: str, partition: int) -> int:
+        """Put a marker at the end, as a Kafka transaction does: an offset that holds no record. Returns it."""
+        offset = self._store(topic, partition, OutRecord(None))
+        self._of(topic).partitions[partition].markers.add(offset)
+        return offset
 
     def cut(self, topic: str, partition: int, end: int) -> None:
         """An unclean election: records from `end` on are gone and their offsets will be used again."""
@@ -255,6 +263,7 @@ class MemoryReader:
         held, position = self._log._of(topic).partitions[partition], self._positions[topic, partition]
         run = held.records[position - held.begin : position - held.begin + room]
         self._positions[topic, partition] = next_offset = run[-1].offset + 1
+        run = [stored for stored in run if stored.offset not in held.markers]
         return RecordBatch(
             topic,
             partition,
