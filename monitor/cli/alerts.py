@@ -21,7 +21,7 @@ _POLL_MS = 500
 
 @click.group("alerts")
 def command() -> None:
-    r"""List alerts, or follow them.
+    """List alerts, or follow them.
 
     \b
     Examples:
@@ -44,7 +44,7 @@ def list_alerts(
     everything: bool,
     output: str,
 ) -> None:
-    r"""Print the current state of every alert, firing ones first; with --all every event, oldest first.
+    """Print the current state of every alert, firing ones first; with --all every event, oldest first.
 
     JSON: the newest CloudEvent of each alert (with --all each event once) as a line, exactly as published.
 
@@ -101,7 +101,7 @@ def tail_alerts(
     no_follow: bool,
     output: str,
 ) -> None:
-    r"""Print alerts as they come, each event once, until it is stopped.
+    """Print alerts as they come, each event once, until it is stopped.
 
     JSON: CloudEvents as lines, exactly as published.
 

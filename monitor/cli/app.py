@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    r"""Driftline tells you, while it happens, whether the models you run in production are still right.
+    """Driftline tells you, while it happens, whether the models you run in production are still right.
 
     \b
     Try it now, without a broker:

@@ -28,7 +28,7 @@ _SECONDS = 1000
 def command(
     files: tuple[Path, ...], overrides: tuple[str, ...], live: bool, embedded: Path | None, output: str
 ) -> None:
-    r"""Check a configuration, and with --live what it connects to.
+    """Check a configuration, and with --live what it connects to.
 
     Without --live no broker is asked: every mistake in the files is told at once, with its line; then what will be
     watched and how many Prometheus series that makes. With --live: brokers, topics, equal partition counts, retention

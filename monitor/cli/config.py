@@ -15,7 +15,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @click.group("config")
 def command() -> None:
-    r"""Show the configuration as it is in force, its schema, or what differs between two.
+    """Show the configuration as it is in force, its schema, or what differs between two.
 
     \b
     Examples:
@@ -29,7 +29,7 @@ def command() -> None:
 @config_options
 @output_option
 def show_config(files: tuple[Path, ...], overrides: tuple[str, ...], output: str) -> None:
-    r"""Print the configuration with all layers applied and every default in full. Secrets are masked.
+    """Print the configuration with all layers applied and every default in full. Secrets are masked.
 
     JSON is the canonical document: sorted keys, durations in milliseconds, no connection properties that are secret.
 
@@ -49,7 +49,7 @@ def show_config(files: tuple[Path, ...], overrides: tuple[str, ...], output: str
 
 @command.command("schema")
 def show_schema() -> None:
-    r"""Print the JSON Schema of the configuration, for editors.
+    """Print the JSON Schema of the configuration, for editors.
 
     \b
     Example:
@@ -68,7 +68,7 @@ def show_schema() -> None:
 @click.option("--exit-code", is_flag=True, help="End with exit code 3 when anything differs.")
 @output_option
 def diff_configs(old: Path, new: Path, exit_code: bool, output: str) -> None:
-    r"""Say what differs in meaning between the files OLD and NEW, and when each difference takes effect.
+    """Say what differs in meaning between the files OLD and NEW, and when each difference takes effect.
 
     Spelling and order are no difference. JSON: {"changes": [{"path", "old", "new", "effect"}]}, null for what is not
     there.

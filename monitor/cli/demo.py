@@ -30,12 +30,18 @@ _HOUR_MS = 3_600_000
 
 @click.command("demo")
 @click.option("--incident", default="bad-release", show_default=True, type=click.Choice(["bad-release", "none"]))
-@click.option("--speed", default=12.0, show_default=True, help="Hours of flights played in a second.")
+@click.option(
+    "--speed",
+    default=12,
+    show_default=True,
+    type=click.IntRange(1, 1_000),
+    help="Hours of flights played in a second.",
+)
 @click.option(
     "--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the embedded log in this directory."
 )
-def command(incident: str, speed: float, keep: Path | None) -> None:
-    r"""Play January 2013's flights out of New York as two topics, and watch a model being watched.
+def command(incident: str, speed: int, keep: Path | None) -> None:
+    """Play January 2013's flights out of New York as two topics, and watch a model being watched.
 
     A model says at departure whether a flight will be late; the truth comes when it lands. From the tenth day on, for three
     days, an upstream release breaks an input. Nothing else needs to run: the log is a temporary file. Without a terminal it
@@ -70,7 +76,7 @@ def demo_config() -> Config:
 class _Demo:
     """Feeds the script from inside the worker's loop, and shows what the worker knows."""
 
-    def __init__(self, log: Log, incident: str, speed: float) -> None:
+    def __init__(self, log: Log, incident: str, speed: int) -> None:
         from monitor.demo import FIRST_MS, INCIDENTS, script
         from monitor.ports import TopicSpec
 

@@ -32,7 +32,7 @@ def _choice_options(command: F) -> F:
 
 @click.group("dlq")
 def command() -> None:
-    r"""List, show or replay dead letters: records that could not be used, kept in TOPIC.dlq.
+    """List, show or replay dead letters: records that could not be used, kept in TOPIC.dlq.
 
     A letter is named by where its record was: TOPIC/PARTITION/OFFSET. In a flood of bad records one pointer stands for
     a range of offsets.
@@ -60,7 +60,7 @@ def list_letters(
     limit: int | None,
     output: str,
 ) -> None:
-    r"""Count dead letters by topic and reason, and list the last, partition by partition.
+    """Count dead letters by topic and reason, and list the last, partition by partition.
 
     JSON: {"reasons": {TOPIC: {REASON: count}}, "letters": [{"letter", "topic", "partition", "offset", "reason",
     "detail", "pointer", "bytes"}]}; `reasons` counts all, `letters` is cut by --limit.
@@ -103,7 +103,7 @@ def list_letters(
 def show_letter(
     letter: str, files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, output: str
 ) -> None:
-    r"""Print one letter whole: where it was, why it could not be used, and the record itself.
+    """Print one letter whole: where it was, why it could not be used, and the record itself.
 
     LETTER is TOPIC/PARTITION/OFFSET, as `dlq list` prints it. JSON adds `key`, `value` and `headers`: as text, or as
     {"base64": …} for what is not UTF-8; null where there is none.
@@ -151,7 +151,7 @@ def replay_letters(
     dry_run: bool,
     output: str,
 ) -> None:
-    r"""Send records back to the topic and partition they came from, after what was wrong has been put right.
+    """Send records back to the topic and partition they came from, after what was wrong has been put right.
 
     They are read again like any record: what is still wrong is put aside again, what is counted already counts as a
     duplicate. A pointer sends its whole range. Records that are older than `time.lateness` are late. JSON:

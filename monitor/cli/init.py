@@ -44,7 +44,7 @@ def command(
     output: Path | None,
     force: bool,
 ) -> None:
-    r"""Propose a configuration from what two topics or two files hold.
+    """Propose a configuration from what two topics or two files hold.
 
     Looks at records from the start and the end of every partition, so that labels meet their predictions and the delay
     between them can be seen. Lines marked CHECK are guesses. The result passes `driftline check` as it is.
@@ -153,7 +153,7 @@ def _of_topic(log: Log, topic: str, sample: int) -> list[Sample]:
             keys, headers = batch.keys or [None] * len(batch), batch.headers or [None] * len(batch)
             places = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), strict=True)
             for (offset, at_ms), key, value, header in zip(places, keys, batch.values, headers, strict=True):
-                samples[batch.partition, offset] = Sample(key, value, header or (), at_ms)
+                samples[batch.partition, offset] = Sample(key, value, header or (), at_ms, batch.partition)
     return [one for _, one in sorted(samples.items())]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group("ledger")
 def command() -> None:
-    r"""Read the ledger: what was counted, by whom, in which order.
+    """Read the ledger: what was counted, by whom, in which order.
 
     \b
     Examples:
@@ -37,7 +37,7 @@ def command() -> None:
 def cat(
     files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, partition: int | None, deltas: bool
 ) -> None:
-    r"""Print every record as a JSON line, with its offset and whether it counts.
+    """Print every record as a JSON line, with its offset and whether it counts.
 
     \b
     Example:
@@ -65,7 +65,7 @@ def cat(
 @embedded_option
 @output_option
 def audit(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, output: str) -> None:
-    r"""Prove from the ledger alone that nothing was lost or counted twice. Exit code 1 when it does not hold.
+    """Prove from the ledger alone that nothing was lost or counted twice. Exit code 1 when it does not hold.
 
     \b
     Example:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 from collections import Counter, defaultdict
+from contextlib import suppress
 from typing import Literal
 
 from monitor.adapters.exposition import Exposer
@@ -12,6 +13,7 @@ from monitor.adapters.http import Snapshot
 from monitor.alerts.event import AlertEvent, Change, RuleAlert, Standing
 from monitor.config.types import Config
 from monitor.daemon.worker import Worker
+from monitor.errors import LogError
 from monitor.evaluator import TickOutput
 from monitor.ingest.clocks import FOREVER, NEVER, ClockState
 from monitor.plan import Plan
@@ -112,7 +114,8 @@ class Observer:
         now = self._clock.monotonic_ms()
         if now >= self._ends_due_ms:
             self._ends_due_ms = now + ENDS_EVERY_MS
-            self._ends = {name: worker.log.end_offsets(name) for name in worker.sources.names}
+            with suppress(LogError):  # a broker that is slow to answer must not end the daemon; the lag stays as it was
+                self._ends = {name: worker.log.end_offsets(name) for name in worker.sources.names}
         wall = self._clock.now_ms()
         self.view = dataclasses.replace(
             self._base,

@@ -46,7 +46,7 @@ def command(
     limit: int | None,
     quiet: bool,
 ) -> None:
-    r"""Send the lines of FILE (JSON lines, plain or .gz, - for standard input) into TOPIC, one record a line.
+    """Send the lines of FILE (JSON lines, plain or .gz, - for standard input) into TOPIC, one record a line.
 
     Lines are sent as they are, valid or not: a malformed line is how a malformed record is tried out. A line without
     the key field is sent without a key.

@@ -21,7 +21,7 @@ _SHOWN = 6
 
 @click.group("reference")
 def command() -> None:
-    r"""Build or show a reference profile: what a model's inputs and scores looked like when they were as they should be.
+    """Build or show a reference profile: what a model's inputs and scores looked like when they were as they should be.
 
     \b
     Examples:
@@ -65,7 +65,7 @@ def build(
     output: Path,
     force: bool,
 ) -> None:
-    r"""Build the profile of a model from predictions that were as they should be, and write it to a file.
+    """Build the profile of a model from predictions that were as they should be, and write it to a file.
 
     Choose them with --from and --to, with --file, or, for want of anything better, with --first: then the profile is
     marked provisional. Records are read as the configuration says; what the daemon would reject is left out, what
@@ -118,7 +118,7 @@ def build(
     help="What to print.",
 )
 def show_reference(file: Path, output: str) -> None:
-    r"""Print a profile: rows, bins, missing rates, and which shifts it is too small to resolve.
+    """Print a profile: rows, bins, missing rates, and which shifts it is too small to resolve.
 
     JSON is the profile's document with `digest` and `limits` (sentences) added.
 

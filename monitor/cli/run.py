@@ -38,7 +38,7 @@ def command(
     verbose: bool,
     quiet: bool,
 ) -> None:
-    r"""Run the daemon: join, count, evaluate, alert, until it is stopped.
+    """Run the daemon: join, count, evaluate, alert, until it is stopped.
 
     SIGTERM and Ctrl-C finish what is in hand and stop within 20 seconds; what was not committed is read again at the
     next start. Start it as often as there are partitions: the processes share the work.

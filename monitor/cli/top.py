@@ -24,7 +24,7 @@ _LARGEST = 64 << 20
 @click.option("--once", is_flag=True, help="Print once and exit; JSON is always printed once.")
 @output_option
 def command(url: str, every: float, once: bool, output: str) -> None:
-    r"""Watch a running daemon: models, metrics with intervals, coverage, lag, alerts.
+    """Watch a running daemon: models, metrics with intervals, coverage, lag, alerts.
 
     JSON is the status as the daemon serves it under /api/v1/status.
 

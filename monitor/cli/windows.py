@@ -60,7 +60,7 @@ def command(
     limit: int | None,
     output: str,
 ) -> None:
-    r"""Show windows and their metrics, each with its 95 % interval and the share of predictions that have their label.
+    """Show windows and their metrics, each with its 95 % interval and the share of predictions that have their label.
 
     They are read from the windows topic, so no daemon needs to run. Times are event times in UTC. A metric without a
     value says why. JSON is one document {"windows": [...]}, oldest first: the records of the windows

@@ -32,6 +32,7 @@ class Sample:
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
     timestamp_ms: int
+    partition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Table:
 
     columns: tuple[Column, ...]
     broker_ms: tuple[int, ...]
+    partitions: tuple[int, ...]
     unreadable: int
 
     @property
@@ -111,7 +113,8 @@ def table(samples: Sequence[Sample]) -> Table:
             if name and (header := _text(value)) is not None:
                 found.setdefault(Source("header", name=name), {})[row] = header
     columns = tuple(Column(source, values, len(samples)) for source, values in list(found.items())[:MOST_COLUMNS])
-    return Table(columns, tuple(sample.timestamp_ms for sample in samples), unreadable)
+    times = tuple(sample.timestamp_ms for sample in samples)
+    return Table(columns, times, tuple(sample.partition for sample in samples), unreadable)
 
 
 def _json(raw: bytes | None) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from monitor.config.infer_columns import Column, Table, as_times, lacks_offset
-from monitor.config.infer_roles import is_input, snake
+from monitor.config.infer_roles import RARE_SHARE, is_input, snake
 
 MOST_FEATURES = 40
 MOST_SEGMENT_VALUES = 20
@@ -115,7 +115,9 @@ def _segments(watched: Sequence[Feature]) -> tuple[tuple[str, tuple[str, ...]], 
     for feature in watched:
         if feature.type != "categorical":
             continue
-        counts = [str(value) for value, _ in feature.column.counts().most_common() if isinstance(value, str)]
+        found_counts = feature.column.counts()
+        least = RARE_SHARE * sum(found_counts.values())
+        counts = [str(value) for value, n in found_counts.most_common() if isinstance(value, str) and n >= least]
         values = tuple(value for value in counts if value and value != "other" and len(value) <= 100)
         if 2 <= len(values) <= MOST_SEGMENT_VALUES:
             found.append((feature.name, values))

@@ -213,11 +213,12 @@ def _correct(
 
 def _disorder_ms(times: Times, part: Table) -> int:
     """How far records lie behind the newest before them, for all but one in a hundred."""
-    newest = -math.inf
+    newest: dict[int, float] = {}  # by partition: each has a clock of its own
     behind = []
-    for row in sorted(times.at_ms, key=lambda row: part.broker_ms[row]):
-        newest = max(newest, times.at_ms[row])
-        behind.append(newest - times.at_ms[row])
+    for row in sorted(times.at_ms):  # samples come in the order of their partition's log
+        at_ms, partition = times.at_ms[row], part.partitions[row]
+        newest[partition] = max(newest.get(partition, -math.inf), at_ms)
+        behind.append(newest[partition] - at_ms)
     return int(sorted(behind)[int(0.99 * (len(behind) - 1))]) if behind else 0
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import Final
 
 from monitor.config.infer_columns import Column, Scalar, Table, Times, as_times
 
@@ -38,6 +39,9 @@ _NEGATIVE = re.compile(
 )
 
 Predicate = Callable[[Column], float]
+
+RARE_SHARE: Final = 0.005
+"""Words and segment values below half a per cent of the sample are not proposed."""
 
 
 def snake(name: str) -> str:
@@ -209,7 +213,10 @@ def _are_names(column: Column) -> bool:
 
 def word_values(column: Column, scores: Mapping[int, float]) -> tuple[dict[str, int], str]:
     """Numbers for the words of a class, and how they were chosen: by the scores, by meaning, or by being rarer."""
-    words = [str(word) for word, _ in column.counts().most_common() if isinstance(word, str) and word]
+    counts = column.counts()
+    least = RARE_SHARE * sum(counts.values())
+    # A word that hardly occurs is more likely a slip than a class: left out, it is a dead letter, and somebody looks.
+    words = [str(word) for word, n in counts.most_common() if isinstance(word, str) and word and n >= least]
     means = {
         word: [scores[row] for row, value in column.filled().items() if value == word and row in scores]
         for word in words

@@ -94,6 +94,13 @@ class Judge:
                 yield stored.record
 
     def _recognise(self, evaluation: EvalCommit) -> None:
+        if evaluation.config != self._plan.config_digest:
+            raise LedgerError(
+                f"namespace {self._config.namespace!r} was evaluated under configuration {evaluation.config[:19]}, this one is "
+                f"{self._plan.config_digest[:19]}: what a row means (streams, time, models, windows or a reference) was "
+                "changed",
+                "Rules, labels and sinks may change freely; for anything else choose another `namespace`.",
+            )
         if evaluation.digest != self.evaluator.digest:
             raise LedgerError(
                 f"deciding again what namespace {self._config.namespace!r} had decided up to evaluation "

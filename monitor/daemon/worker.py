@@ -21,7 +21,7 @@ from monitor.daemon.statistics import Statistics
 from monitor.daemon.tail import follow_from_start
 from monitor.daemon.task import Sources, Task, source_topics
 from monitor.daemon.writer import LostOwnership
-from monitor.errors import LedgerError, UnknownOutcome
+from monitor.errors import LedgerError, LogUnreachable, UnknownOutcome
 from monitor.evaluator import TickOutput
 from monitor.partition import Flags
 from monitor.plan import Plan
@@ -130,6 +130,7 @@ class Worker:
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
         self._finish = [self.log.end_offsets(name) for name in self.sources.names]
+        _log.info("waiting for partitions; those of a process that was killed are free when its session times out")
 
     def progress(self) -> tuple[int, int]:
         """Offsets read and offsets to read of the partitions owned, towards the ends at the start."""
@@ -167,6 +168,9 @@ class Worker:
         for stream, batch in self._intake.poll(engines, IDLE_WAIT_MS):
             task = self.tasks.get(batch.partition)
             if task is None or task.ended:
+                continue
+            if not len(batch):  # only markers of the log itself
+                task.engine.skip_to(stream, batch.next_offset)
                 continue
             self._last_record_ms[batch.partition] = now
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
@@ -329,7 +333,11 @@ class Worker:
             return False
         if task.flags.idle:
             return True
-        ends = [self.log.end_offsets(name)[partition] for name in self.sources.names]
+        try:
+            ends = [self.log.end_offsets(name)[partition] for name in self.sources.names]
+        except LogUnreachable as error:  # not known to be at the end; asked again at the next commit
+            _log.warning("partition %d: %s", partition, error)
+            return False
         return all(next_ >= end for next_, end in zip(task.engine.next_offsets, ends, strict=False))
 
     def _at_finish(self, partition: int, task: Task) -> bool:
