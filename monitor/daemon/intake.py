@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from monitor.config.types import Config
 from monitor.events import RecordBatch
 from monitor.ingest.clocks import NEVER
-from monitor.partition import Partition
+from monitor.partition import Partition, Shared
+from monitor.plan import Plan
 from monitor.ports import Log, Reader
 
 CHUNK = 500
@@ -36,6 +38,7 @@ class Intake:
             name = self.topics[stream]
             reader.assign({(name, p): engine.next_offsets[stream] for p, engine in engines.items()})
         self._dry = [True] * len(self.topics)
+        self._paused = [held & engines.keys() for held in self._paused]  # as the readers do
 
     def pause(self, partitions: Iterable[int]) -> None:
         """Leave the predictions of these partitions alone: their join is full."""
@@ -70,3 +73,13 @@ class Intake:
         """Close both readers."""
         for reader in self._readers:
             reader.close()
+
+
+def intake_of(log: Log, topics: tuple[str, ...], config: Config, plan: Plan, shared: Shared) -> Intake:
+    """An intake that reads what the decoders, and the dead letters, need of each record."""
+    wants = [(shared.predictions.needs_keys, shared.predictions.needs_headers)]
+    if shared.labels is not None:
+        wants.append((shared.labels.needs_keys, shared.labels.needs_headers))
+    if config.dead_letters.enabled and config.dead_letters.payload:
+        wants = [(True, True)] * len(wants)  # a letter holds the original key and headers
+    return Intake(log, topics, tuple(wants), plan.join.bounds.horizon_ms // ALIGN_SHARE)

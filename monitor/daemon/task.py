@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from monitor.config.types import Config
+from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import follow_from_start
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError, OffsetLost
@@ -26,43 +26,10 @@ from monitor.events import RecordBatch, Rejected
 from monitor.ingest.clocks import ClockState
 from monitor.ledger.records import FORMAT, Genesis, SourceTopic
 from monitor.partition import Flags, Partition, Shared
-from monitor.ports import Appender, Log, TopicInfo
+from monitor.ports import Appender, Log
 
 _REBUILD_CHUNK = 5_000
 _WAIT_MS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The two source topics as they are now."""
-
-    predictions: TopicInfo
-    labels: TopicInfo | None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Topic names, predictions first."""
-        return (self.predictions.name,) if self.labels is None else (self.predictions.name, self.labels.name)
-
-
-def source_topics(log: Log, config: Config) -> Sources:
-    """Look the source topics up. Raises LedgerError when one is missing or their partition counts differ."""
-    predictions = _topic(log, config.streams.predictions.topic)
-    labels = _topic(log, config.streams.labels.topic) if config.streams.labels else None
-    if labels is not None and labels.partitions != predictions.partitions:
-        raise LedgerError(
-            f"topic {predictions.name!r} has {predictions.partitions} partitions and {labels.name!r} has "
-            f"{labels.partitions}, so a label is not in the partition of its prediction",
-            "Give both the same number of partitions and key both by the id; `driftline check --live` looks closer.",
-        )
-    return Sources(predictions, labels)
-
-
-def _topic(log: Log, name: str) -> TopicInfo:
-    info = log.topic(name)
-    if info is None:
-        raise LedgerError(f"there is no topic {name!r}", "Create it, or correct `streams` in the configuration.")
-    return info
 
 
 class Task:
@@ -125,18 +92,7 @@ class Task:
                 )
             if then is None or now is None:
                 continue
-            if (then.name, then.topic_id) != (now.name, now.topic_id):
-                raise LedgerError(
-                    f"{where} is about topic {then.name!r} with id {then.topic_id}, the topic {now.name!r} now has id "
-                    f"{now.topic_id}: it was deleted and made again, or another one is configured",
-                    "Offsets of the old topic mean nothing in the new one. Choose another `namespace`.",
-                )
-            if then.partitions != now.partitions:
-                raise LedgerError(
-                    f"{where} was begun when topic {then.name!r} had {then.partitions} partitions, it has "
-                    f"{now.partitions} now: keys have moved, so labels would miss their predictions",
-                    "Choose another `namespace`; it starts from what both topics still hold.",
-                )
+            refuse_another(where, then, now)
         commit = self.writer.follower.state.commit
         digest = commit.config if commit else genesis.config
         if digest != self._shared.plan.config_digest:

@@ -10,18 +10,20 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from monitor.config.types import Config
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
-from monitor.daemon.intake import Intake
+from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
 from monitor.daemon.shared import make_shared
+from monitor.daemon.sources import Sources, SourceWatch, source_topics
 from monitor.daemon.statistics import Statistics
 from monitor.daemon.tail import follow_from_start
-from monitor.daemon.task import Sources, Task, source_topics
+from monitor.daemon.task import Task
 from monitor.daemon.writer import LostOwnership
-from monitor.errors import LedgerError, LogUnreachable, UnknownOutcome
+from monitor.errors import LedgerError, LogError, LogUnreachable, UnknownOutcome
 from monitor.evaluator import TickOutput
 from monitor.partition import Flags
 from monitor.plan import Plan
@@ -83,6 +85,7 @@ class Worker:
         self.heartbeat_ms = clock.monotonic_ms()
         self.dead_letters: DeadLetterOffice
         self.full: frozenset[int] = frozenset()
+        self._intake: Intake
         self._stopping = False
         self._timers = _Timers()
         self._reopen_at: dict[int, int] = {}
@@ -105,28 +108,39 @@ class Worker:
         gc.disable()  # the columns hold no cycles; a collection per chunk would cost a third of the throughput
         self.start()
         try:
-            while not self._stopping and not self.done():
-                self.turn()
+            while not self._stopping and not self._step():
+                pass
             self._commit_all(force=True)
         finally:
             self.close()
             gc.enable()
 
+    def _step(self) -> bool:
+        """Whether this is done; else one turn. When the log gives no answer all is dropped, and opened when it does."""
+        try:
+            if self.done():
+                return True
+            self.turn()
+        except LogUnreachable as error:
+            _log.warning("%s; trying again", error)
+            self._fresh_appender()
+            self._intake.close()
+            self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
+            self.clock.sleep_ms(REOPEN_AFTER_MS)
+        except LogError:
+            self._watch.look(self.clock.monotonic_ms(), at_once=True)  # it knows the better reason, if it was a topic
+            raise
+        return False
+
     def start(self) -> None:
         """Look the topics up, make the internal ones, join the groups."""
         self.sources = source_topics(self.log, self.config)
+        self._watch = SourceWatch(self.log, self.config.namespace, self.sources, self.clock.monotonic_ms())
         self.ensure_topics()
         self._appender: Appender = self.log.appender()
         partitions = self.sources.predictions.partitions
         self.dead_letters = DeadLetterOffice(self.post, self.config, self.log, self._appender, partitions)
-        shared = self.shared
-        wants = [(shared.predictions.needs_keys, shared.predictions.needs_headers)]
-        if shared.labels is not None:
-            wants.append((shared.labels.needs_keys, shared.labels.needs_headers))
-        if self.config.dead_letters.enabled and self.config.dead_letters.payload:
-            wants = [(True, True)] * len(wants)  # a letter holds the original key and headers
-        align = self.plan.join.bounds.horizon_ms // 8
-        self._intake = Intake(self.log, self.sources.names, tuple(wants), align)
+        self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
         self._finish = [self.log.end_offsets(name) for name in self.sources.names]
@@ -145,10 +159,11 @@ class Worker:
         return done, total
 
     def ensure_topics(self) -> None:
-        """Create the internal topics that do not exist."""
+        """Create the internal topics that do not exist. Raises LedgerError when the ledger has other partitions."""
         n, topics = self.sources.predictions.partitions, self.topics
+        ledger = self.log.ensure(TopicSpec(topics.ledger, n))
+        self._watch.refuse_other_partitions(ledger.partitions)
         for spec in (
-            TopicSpec(topics.ledger, n),
             TopicSpec(topics.evals, 1),
             TopicSpec(topics.tasks, n),
             TopicSpec(topics.windows, n, compacted=True),
@@ -164,6 +179,7 @@ class Worker:
         if now >= self._timers.lease:
             self._timers.lease = now + LEASE_EVERY_MS
             self._follow_leases(now)
+        self._watch.look(now)
         engines = {p: task.engine for p, task in self.tasks.items() if not task.ended}
         for stream, batch in self._intake.poll(engines, IDLE_WAIT_MS):
             task = self.tasks.get(batch.partition)
@@ -211,7 +227,8 @@ class Worker:
             except (LostOwnership, UnknownOutcome) as error:
                 _log.warning("evaluator: %s", error)
                 judge.close()
-                self._fresh_appender()
+                if isinstance(error, UnknownOutcome):
+                    self._fresh_appender()
                 return
             self.judge = judge
             _log.info("evaluator: open, epoch %d", judge.writer.follower.state.epoch)
@@ -252,7 +269,8 @@ class Worker:
 
     def _fresh_appender(self) -> None:
         """After an unknown outcome the producer is dropped, and with it every task and evaluator that appended by it."""
-        self._appender.close()
+        with suppress(LogError):  # what was queued and not acknowledged is sent again by who opens next
+            self._appender.close()
         self._appender = self.log.appender()
         self.dead_letters.use(self._appender)
         for partition in list(self.tasks):
@@ -276,7 +294,7 @@ class Worker:
                     limit,
                 )
             self.full = full
-            self._intake.pause(full)
+        self._intake.pause(full)
 
     def _commit_all(self, force: bool = False) -> None:
         now = self.clock.monotonic_ms()
