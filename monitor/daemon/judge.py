@@ -115,15 +115,16 @@ class Judge:
     def step(self) -> Sequence[TickOutput]:
         """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership or UnknownOutcome."""
         read = poll_followers(self._reader, self.followers, self._on_record, _WAIT_MS)
-        if not read or self.settled:
+        if self.settled:
             return ()
-        outputs = list(self._decide())
-        finished = self.evaluator.ended
-        if not outputs and not finished:
-            return ()
-        self._commit(finished=finished)
-        self._publish(outputs)
-        self.settled = finished
+        outputs = list(self._decide()) if read else []
+        if outputs:
+            self._commit(finished=False)
+            self._publish(outputs)
+        if self.evaluator.ended:
+            # A record of its own: who reads it knows that everything is published, and may leave.
+            self._commit(finished=True)
+            self.settled = True
         return outputs
 
     def _commit(self, *, finished: bool) -> None:
