@@ -33,7 +33,8 @@ class RecordBatch:
 
     `timestamps_ms` is the broker's time of each record. `keys` and `headers` are None when the reader
     was told that nobody needs them (they cost time on the hot path). `offsets` increases strictly; gaps are the log's own
-    (transaction markers, compaction); a batch may be empty and only say where to go on. `next_offset` is where reading goes on, at least offsets[-1] + 1.
+    (transaction markers, compaction). `next_offset` is where reading goes on, at least offsets[-1] + 1; a batch may be
+    empty and only say that.
     """
 
     topic: str
