@@ -83,7 +83,7 @@ def check_size(value: bytes | None, max_bytes: int) -> Failure | None:
 def parse_object(value: bytes) -> dict[str, object] | Failure:
     """The object of a record that `check_size` has passed, or why there is none."""
     try:
-        parsed = json.loads(value.decode(), parse_constant=float, parse_int=_integer)
+        parsed: object = _DECODER.decode(value.decode())
     except UnicodeDecodeError as e:
         return Failure(Reason.ENCODING, f"not UTF-8 at byte {e.start}")
     except json.JSONDecodeError as e:
@@ -153,6 +153,9 @@ def _as_float(value: float) -> float:
 def _integer(digits: str) -> float:
     """An integer of any length: beyond `_LONGEST_INTEGER` digits it is infinite, as the interpreter bounds conversions."""
     return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=float, parse_int=_integer)
 
 
 def _type_name(value: object) -> str:

@@ -16,13 +16,14 @@ import numpy as np
 from monitor.events import INVALID, MISSING, Bools, Float64s, Int32s, Int64s, Reason, UInt64s
 from monitor.ingest import times
 from monitor.ingest.careful import Failure
-from monitor.ingest.ids import HASH_OF_NOTHING, hash_bytes, hash_texts
+from monitor.ingest.ids import HASH_OF_NOTHING, hash_texts
 from monitor.ingest.interner import LONGEST_INTEGER, UNKNOWN, Interner, is_unicode, why_not_a_name
 from monitor.ingest.mapping import Leaf, number_of_text
 from monitor.ingest.packing import PackError, pack_float64s
-from monitor.ingest.values import UNSET, Column, FixedText, Kind, Misfit
+from monitor.ingest.values import UNSET, Codes, Column, Kind, Misfit, plain
 
 _BLOCK: Final = 64  # rows that are looked at singly when one of them is bad
+_UNLISTED: Final = "model: not one of `models`, and `unlisted_models` is reject"
 _UNPACKABLE: Final = (PackError, OverflowError, TypeError)
 
 
@@ -47,6 +48,11 @@ class Problems:
         """Count a bad value of a feature."""
         self.faults.setdefault(feature, []).append(self.base + row)
 
+    def still_good(self, rows: Sequence[int], field: str) -> list[int]:
+        """Those of some rows of which the field is not known to be missing."""
+        missing = set(self.missing.get(field, ()))
+        return [row for row in rows if self.base + row not in missing]
+
     def settle_missing(self, optional: Sequence[str], forgiven: Bools) -> None:
         """Turn missing fields into rejections, except `optional` ones in `forgiven` rows."""
         for field, rows in self.missing.items():
@@ -57,16 +63,15 @@ class Problems:
 
 def ids(column: Column, problems: Problems) -> UInt64s:
     """Hashes of ids."""
-    if isinstance(column, FixedText):
-        return hash_bytes(column.items())  # never empty
+    texts = plain(column)
     try:
-        hashed = hash_texts(column)  # type: ignore[arg-type]
+        hashed = hash_texts(texts)  # type: ignore[arg-type]  # what is no text raises TypeError
     except (TypeError, UnicodeEncodeError):
-        hashed = hash_texts([_id_text(value, row, problems) for row, value in enumerate(column)])
+        hashed = hash_texts([_id_text(value, row, problems) for row, value in enumerate(texts)])
     empty = hashed[:, 0] == HASH_OF_NOTHING[0]
     if empty.any():
         for row in np.flatnonzero(empty & (hashed[:, 1] == HASH_OF_NOTHING[1])).tolist():
-            if column[row] == "":
+            if texts[row] == "":
                 problems.add(row, Reason.MISSING, "id is an empty text")
     return hashed
 
@@ -87,79 +92,72 @@ def _id_text(value: object, row: int, problems: Problems) -> str:
 
 
 def names(column: Column, field: str, interner: Interner, problems: Problems) -> Int32s:
-    """Codes of models or versions; UNKNOWN is left to the caller."""
-    assert not isinstance(column, np.ndarray), "a slot of names holds text"
-    codes = interner.codes(column)
-    bad = (codes < 0) & (codes != UNKNOWN)
-    if bad.any():
-        for row in np.flatnonzero(bad).tolist():
+    """Codes of models or versions, below 0 with a problem where there is none."""
+    if isinstance(column, Codes):
+        codes, values = column.codes, None
+        if column.whole:
+            return codes
+    else:
+        values = plain(column)
+        codes = interner.codes(values)
+    if codes.min() < 0:
+        for row in np.flatnonzero(codes < 0).tolist():
             if codes[row] == MISSING:
                 problems.add_missing(row, field)
+            elif codes[row] == UNKNOWN:
+                problems.add(row, Reason.UNKNOWN_MODEL, _UNLISTED)
             else:
-                value = column.items()[row].decode() if isinstance(column, FixedText) else column[row]
-                problems.add(row, Reason.TYPE, f"{field}: {why_not_a_name(value)}")
+                problems.add(row, Reason.TYPE, f"{field}: {why_not_a_name(values and values[row])}")
     return codes
 
 
 def event_times(column: Column, leaf: Leaf, seconds: bool, problems: Problems) -> Int64s:
-    """Event times in ms."""
+    """Event times in ms; 0 with a problem where there is none."""
     if leaf.kind is Kind.ISO:
-        ms = _times_of_text(column, problems)
+        ms = _times_of_text(plain(column), problems)
+        detail = "at: not an RFC 3339 time with an offset, or outside the years 1970 to 9999"
     else:
         numbers = _numbers(column, "at", problems)
+        if not seconds and times.all_within(numbers, times.LAST_MS):
+            return np.rint(numbers).astype(np.int64)
         ms = times.ms_of_seconds(numbers) if seconds else times.ms_of_numbers(numbers)
-    bad = ms == times.UNREADABLE
-    if bad.any():
-        detail = (
-            "at: not an RFC 3339 time with an offset, or outside the years 1970 to 9999"
-            if leaf.kind is Kind.ISO
-            else f"at: outside the years 1970 to 9999 when read as {'seconds' if seconds else 'milliseconds'}"
-        )
+        detail = f"at: outside the years 1970 to 9999 when read as {'seconds' if seconds else 'milliseconds'}"
+    if ms.min() < 0:
+        bad = ms == times.UNREADABLE
         ms[bad] = 0
-        pending = set(problems.missing.get("at", ()))
-        for row in np.flatnonzero(bad).tolist():
-            if problems.base + row not in pending:
-                problems.add(row, Reason.TIME, detail)
+        for row in problems.still_good(np.flatnonzero(bad).tolist(), "at"):
+            problems.add(row, Reason.TIME, detail)
     return ms
 
 
-def _times_of_text(column: Column, problems: Problems) -> Int64s:
-    if isinstance(column, FixedText):
-        return times.ms_of_fixed(column)
+def _times_of_text(column: Sequence[object], problems: Problems) -> Int64s:
     try:
-        return times.ms_of_texts(column)  # type: ignore[arg-type]
+        return times.ms_of_texts(column)  # type: ignore[arg-type]  # what is no text raises TypeError
     except TypeError:
-        texts = []
         for row, value in enumerate(column):
             if not isinstance(value, str):
                 _reject_value(value, row, "at", "a text", problems)
-            texts.append(value if isinstance(value, str) else "")
-        return times.ms_of_texts(texts)
+        return times.ms_of_texts([value if isinstance(value, str) else "" for value in column])
 
 
 def scores(column: Column, problems: Problems) -> Float64s:
     """Probabilities; NaN where there is none (and a problem says so)."""
     score = _numbers(column, "score", problems)
-    inside = (score >= 0.0) & (score <= 1.0)
-    if not inside.all():
-        missing = set(problems.missing.get("score", ()))
-        for row in np.flatnonzero(~inside).tolist():
-            value = score[row]
-            if problems.base + row not in missing:
-                why = "outside 0 to 1" if math.isfinite(value) else "not finite"
-                problems.add(row, Reason.NUMBER, f"score: {why}")
+    if not times.all_within(score, 1.0):
+        inside = (score >= 0.0) & (score <= 1.0)
+        for row in problems.still_good(np.flatnonzero(~inside).tolist(), "score"):
+            why = "outside 0 to 1" if math.isfinite(score[row]) else "not finite"
+            problems.add(row, Reason.NUMBER, f"score: {why}")
     return score
 
 
 def _numbers(column: Column, field: str, problems: Problems) -> Float64s:
     """A required number; NaN with a problem where it is none."""
-    if isinstance(column, np.ndarray):
-        return column.astype(np.float64, copy=False)
-    assert not isinstance(column, FixedText), "a slot of numbers accepts no text"
+    values = plain(column)
     try:
-        return pack_float64s(column)
+        return pack_float64s(values)
     except _UNPACKABLE:
-        return _mended(column, lambda value, row: _reject_value(value, row, field, "a number", problems))
+        return _mended(values, lambda value, row: _reject_value(value, row, field, "a number", problems))
 
 
 def _reject_value(value: object, row: int, field: str, needed: str, problems: Problems) -> float:
@@ -174,13 +172,10 @@ def _reject_value(value: object, row: int, field: str, needed: str, problems: Pr
 def numeric_feature(column: Column, feature: str, problems: Problems) -> Float64s:
     """A watched number: NaN where it is missing; NaN and a fault where it is not a finite number. true is 1, false 0."""
     if isinstance(column, np.ndarray):
-        return column.astype(np.float64, copy=False)
-    if isinstance(column, FixedText):
-        for row in range(len(column)):
-            problems.fault(feature, row)
-        return np.full(len(column), math.nan)
+        return column
+    values = plain(column)
     try:
-        return pack_float64s(column)
+        return pack_float64s(values)
     except _UNPACKABLE:
         pass
 
@@ -189,7 +184,7 @@ def numeric_feature(column: Column, feature: str, problems: Problems) -> Float64
             problems.fault(feature, row)
         return math.nan
 
-    return _mended(column, note)
+    return _mended(values, note)
 
 
 def _mended(column: Sequence[object], other: Callable[[object, int], float]) -> Float64s:
@@ -209,8 +204,9 @@ def _mended(column: Sequence[object], other: Callable[[object, int], float]) -> 
 
 def category_feature(column: Column, feature: str, interner: Interner, problems: Problems) -> Int32s:
     """Codes of a watched category; MISSING where there is none, INVALID and a fault where it has no text."""
-    assert not isinstance(column, np.ndarray), "a slot of categories holds text"
-    codes = interner.codes(column)
+    if isinstance(column, Codes):
+        return column.codes
+    codes = interner.codes(plain(column))
     if codes.min() == INVALID:
         for row in np.flatnonzero(codes == INVALID).tolist():
             problems.fault(feature, row)
@@ -219,13 +215,11 @@ def category_feature(column: Column, feature: str, interner: Interner, problems:
 
 def flags(column: Column, field: str, problems: Problems) -> Bools:
     """Booleans; what is none is a problem."""
-    if isinstance(column, np.ndarray):
-        return column.astype(np.bool_, copy=False)
-    assert not isinstance(column, FixedText), "a slot of flags accepts no text"
-    for row, value in enumerate(column):
+    values = plain(column)
+    for row, value in enumerate(values):
         if isinstance(value, Misfit):
             problems.add(row, Reason.TYPE, f"{field}: {value.found}, where a boolean is needed")
-    return np.fromiter((value is True for value in column), np.bool_, len(column))
+    return np.fromiter((value is True for value in values), np.bool_, len(values))
 
 
 class Classes:
@@ -235,34 +229,25 @@ class Classes:
         """`known` None: any finite number will do. From headers, keys and constants, numbers come as text too."""
         self._leaf = leaf
         self._words: dict[str, float] = {word: float(number) for word, number in words.items()}
-        self._bytes = {word.encode(): number for word, number in self._words.items()}
         self._known = None if known is None else sorted(known)
         self._as_text = leaf.source.kind in ("header", "const") or (leaf.source.kind == "key" and not leaf.source.path)
 
     def read(self, column: Column, problems: Problems) -> tuple[Float64s, Bools | None]:
         """The numbers, and where the field is null (None: nowhere). Nulls and problems have NaN."""
-        if isinstance(column, np.ndarray):
-            return self._checked(column.astype(np.float64, copy=False), None, problems), None
-        if isinstance(column, FixedText):
-            return self._of_words(column, problems), None
+        values = plain(column)
+        n = len(values)
         try:
-            return self._checked(pack_float64s(column), None, problems), None
+            return self._checked(pack_float64s(values), None, problems), None
         except _UNPACKABLE:
             pass
-        null = np.fromiter((value is None for value in column), np.bool_, len(column))
-        numbers = np.fromiter(
-            (self._number(value, row, problems) for row, value in enumerate(column)), np.float64, len(column)
-        )
+        if n > 1:
+            try:
+                return self._checked(pack_float64s(itemgetter(*values)(self._words)), None, problems), None
+            except (KeyError, TypeError):
+                pass
+        null = np.fromiter((value is None for value in values), np.bool_, n)
+        numbers = np.fromiter((self._number(value, row, problems) for row, value in enumerate(values)), np.float64, n)
         return self._checked(numbers, np.isnan(numbers), problems), null
-
-    def _of_words(self, column: FixedText, problems: Problems) -> Float64s:
-        items = column.items()
-        try:
-            # Two keys at least, so that the result is a tuple.
-            numbers = pack_float64s(itemgetter(*items, items[0])(self._bytes))[:-1]
-        except KeyError:
-            numbers = np.array([self._number(item.decode(), row, problems) for row, item in enumerate(items)])
-        return self._checked(numbers, np.isnan(numbers), problems)
 
     def _number(self, value: object, row: int, problems: Problems) -> float:
         if isinstance(value, (float, int)):
@@ -287,8 +272,8 @@ class Classes:
         if self._known is None:
             known = np.isfinite(numbers)
         else:
-            known = np.zeros(len(numbers), np.bool_)
-            for number in self._known:
+            known = numbers == self._known[0]
+            for number in self._known[1:]:
                 known |= numbers == number
         if settled is not None:
             known |= settled

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor.config.streams import LabelStream
 from monitor.events import LabelColumns, RecordBatch
 from monitor.ingest import columns as convert
 from monitor.ingest import mapping
-from monitor.ingest.assemble import Parts, reject_future, rejections, rows_to_keep
+from monitor.ingest.assemble import Arrays, joined, reject_future, rejections, rows_to_keep
 from monitor.ingest.columns import Problems
 from monitor.ingest.records import Block, RecordReader
 
 _NEVER_OPTIONAL: Final = ()
+_EMPTY: Final[Arrays] = {
+    "id": np.zeros((0, 2), np.uint64),
+    "at": np.zeros(0, np.int64),
+    "label": np.zeros(0, np.float64),
+}
 
 
 class LabelDecoder:
@@ -39,36 +43,33 @@ class LabelDecoder:
         """The columns of a batch, in offset order; rows and rejections together are the records. Never raises for what
         a record holds. The arrays must not be written to."""
         reading = self._reader.read(batch)
-        problems, parts = Problems(), Parts()
-        for block in reading.blocks:
-            self._convert(block, parts, problems)
-            problems.base += len(block)
-        places = parts.joined("places", np.int64)
-        whole = reading.in_order and len(places) == len(batch)
-        offsets = batch.offsets if whole else batch.offsets[places]
-        broker_ms = batch.timestamps_ms if whole else batch.timestamps_ms[places]
-        at_ms = parts.joined("at", np.int64)
-        reject_future(at_ms, broker_ms, self._skew_ms, problems)
+        problems = Problems()
+        parts = [self._convert(block, problems) for block in reading.blocks]
+        arrays = joined(parts, _EMPTY)
+        places = reading.places()
+        arrays["offsets"] = batch.offsets if places is None else batch.offsets[places]
+        arrays["broker"] = batch.timestamps_ms if places is None else batch.timestamps_ms[places]
+        reject_future(arrays["at"], arrays["broker"], self._skew_ms, problems)
         problems.settle_missing(_NEVER_OPTIONAL, np.zeros(0, np.bool_))
-        keep = rows_to_keep(reading, places, problems)
-
-        def kept(column: NDArray[Any]) -> NDArray[Any]:
-            return column if keep is None else column[keep]
-
+        keep = rows_to_keep(reading, places, len(arrays["at"]), problems)
+        if keep is not None:
+            arrays = {field: array[keep] for field, array in arrays.items()}
         return LabelColumns(
-            offsets=kept(offsets),
-            broker_ms=kept(broker_ms),
-            ids=kept(parts.joined("id", np.uint64, 2)),
-            at_ms=kept(at_ms),
-            value=kept(parts.joined("label", np.float64)),
+            offsets=arrays["offsets"],
+            broker_ms=arrays["broker"],
+            ids=arrays["id"],
+            at_ms=arrays["at"],
+            value=arrays["label"],
             rejected=rejections(batch, reading.failures, places, problems),
         )
 
-    def _convert(self, block: Block, parts: Parts, problems: Problems) -> None:
-        """Add the columns of a block as arrays."""
+    def _convert(self, block: Block, problems: Problems) -> Arrays:
+        """The columns of a block as arrays."""
         id_column, at_column, label_column = block.columns
-        parts.add("places", block.places)
-        parts.add("id", convert.ids(id_column, problems))
-        parts.add("at", convert.event_times(at_column, self._leaves["at"], self._seconds, problems))
-        label, _ = self._classes.read(label_column, problems)
-        parts.add("label", label)
+        arrays: Arrays = {
+            "id": convert.ids(id_column, problems),
+            "at": convert.event_times(at_column, self._leaves["at"], self._seconds, problems),
+            "label": self._classes.read(label_column, problems)[0],
+        }
+        problems.base += len(block)
+        return arrays

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor.config.streams import PredictionStream
 from monitor.config.types import Model, ModelTemplate
-from monitor.events import Float64s, Int32s, PredictionColumns, Reason, RecordBatch
+from monitor.events import Float64s, PredictionColumns, RecordBatch
 from monitor.ingest import columns as convert
 from monitor.ingest import mapping
-from monitor.ingest.assemble import Parts, fault_counts, reject_future, rejections, rows_to_keep
-from monitor.ingest.careful import Failure
+from monitor.ingest.assemble import Arrays, fault_counts, joined, reject_future, rejections, rows_to_keep
 from monitor.ingest.columns import Problems
-from monitor.ingest.interner import UNKNOWN, Interner, is_category, is_name
+from monitor.ingest.interner import Interner, is_category, is_name
 from monitor.ingest.records import Block, RecordReader
-from monitor.ingest.values import Column
+from monitor.ingest.values import Column, Kind
 
 OVERFLOW: Final = "…overflow"
 """Stands for all values of a categorical feature that came after `CATEGORIES_MAX` others. No reference knows it, so it is
@@ -28,7 +26,6 @@ CATEGORIES_MAX: Final = 100_000
 """Values of one categorical feature that are told apart, besides those known beforehand: 15 MB at most, hostile or not."""
 
 _OPTIONAL_IF_WITHDRAWN: Final = ("score", "prediction")
-_UNLISTED: Final = Failure(Reason.UNKNOWN_MODEL, "model: not one of `models`, and `unlisted_models` is reject")
 
 
 class PredictionDecoder:
@@ -54,7 +51,6 @@ class PredictionDecoder:
         """`template` is for models that are not listed; None rejects them. `known_categories` (feature -> values, e.g. of
         references) are told apart however many others came before; those of `segments` always are."""
         self._leaves = mapping.prediction_leaves(stream)
-        self._reader = RecordReader(tuple(self._leaves.values()), stream.max_bytes)
         self._seconds = stream.fields.at.unit == "s"
         self._skew_ms = skew_ms
         self.needs_keys = mapping.needs_keys(self._leaves)
@@ -68,7 +64,16 @@ class PredictionDecoder:
             for name, feature in stream.features.items()
             if feature.type == "categorical"
         }
-        self._numeric = [name for name, feature in stream.features.items() if feature.type == "numeric"]
+        interner_of = {"model": self.models, "version": self.versions}
+        interner_of |= {f"feature:{name}": interner for name, interner in self.categories.items()}
+        interners = {i: interner_of[field] for i, field in enumerate(self._leaves) if field in interner_of}
+        self._reader = RecordReader(tuple(self._leaves.values()), stream.max_bytes, interners)
+        self._leaf_names = [leaf.name for leaf in self._leaves.values()]
+        self._numeric, self._categorical = (
+            {f"feature:{name}": name for name, feature in stream.features.items() if feature.type == wanted}
+            for wanted in ("numeric", "categorical")
+        )
+        self._empty = _empty_arrays(self._leaves)
         self._template = template
         self._thresholds: Float64s = np.array([model.threshold for model in models], np.float64)
         self._positives: Float64s = np.array([model.positive for model in models], np.float64)
@@ -86,90 +91,79 @@ class PredictionDecoder:
         """The columns of a batch, in offset order; rows and rejections together are the records. Never raises for what
         a record holds. The arrays must not be written to."""
         reading = self._reader.read(batch)
-        problems, parts = Problems(), Parts()
-        for block in reading.blocks:
-            self._convert(block, parts, problems)
-            problems.base += len(block)
-        places = parts.joined("places", np.int64)
-        whole = reading.in_order and len(places) == len(batch)
-        offsets = batch.offsets if whole else batch.offsets[places]
-        broker_ms = batch.timestamps_ms if whole else batch.timestamps_ms[places]
-        at_ms, model = parts.joined("at", np.int64), parts.joined("model", np.int32)
-        withdrawn, score = parts.joined("withdrawn", np.bool_), parts.joined("score", np.float64)
-        reject_future(at_ms, broker_ms, self._skew_ms, problems)
-        self._reject_unlisted(model, problems)
-        problems.settle_missing(_OPTIONAL_IF_WITHDRAWN, withdrawn)
-        keep = rows_to_keep(reading, places, problems)
-
-        def kept(column: NDArray[Any]) -> NDArray[Any]:
-            return column if keep is None else column[keep]
-
+        problems = Problems()
+        parts = [self._convert(block, problems) for block in reading.blocks]
+        arrays = joined(parts, self._empty)
+        n, places = len(arrays["at"]), reading.places()
+        arrays["offsets"] = batch.offsets if places is None else batch.offsets[places]
+        arrays["broker"] = batch.timestamps_ms if places is None else batch.timestamps_ms[places]
+        reject_future(arrays["at"], arrays["broker"], self._skew_ms, problems)
+        if problems.missing:
+            problems.settle_missing(_OPTIONAL_IF_WITHDRAWN, arrays["withdrawn"])
+        arrays["predicted"] = self._predicted(arrays, clean=not (problems.by_row or problems.missing))
+        keep = rows_to_keep(reading, places, n, problems)
+        if keep is not None:
+            arrays = {field: array[keep] for field, array in arrays.items()}
         return PredictionColumns(
-            offsets=kept(offsets),
-            broker_ms=kept(broker_ms),
-            ids=kept(parts.joined("id", np.uint64, 2)),
-            at_ms=kept(at_ms),
-            model=kept(model),
-            version=kept(parts.joined("version", np.int32)),
-            score=kept(score),
-            predicted=kept(self._predicted(model, score, parts)),
-            withdrawn=kept(withdrawn),
-            numeric={name: kept(parts.joined(f"feature:{name}", np.float64)) for name in self._numeric},
-            category={name: kept(parts.joined(f"feature:{name}", np.int32)) for name in self.categories},
+            offsets=arrays["offsets"],
+            broker_ms=arrays["broker"],
+            ids=arrays["id"],
+            at_ms=arrays["at"],
+            model=arrays["model"],
+            version=arrays["version"],
+            score=arrays["score"],
+            predicted=arrays["predicted"],
+            withdrawn=arrays["withdrawn"],
+            numeric={name: arrays[field] for field, name in self._numeric.items()},
+            category={name: arrays[field] for field, name in self._categorical.items()},
             rejected=rejections(batch, reading.failures, places, problems),
             faults=fault_counts(problems),
         )
 
-    def _convert(self, block: Block, parts: Parts, problems: Problems) -> None:
-        """Add the columns of a block as arrays."""
+    def _convert(self, block: Block, problems: Problems) -> Arrays:
+        """The columns of a block as arrays."""
         columns: dict[str, Column] = dict(zip(self._leaves, block.columns, strict=True))
-        parts.add("places", block.places)
-        parts.add("id", convert.ids(columns["id"], problems))
-        parts.add("model", convert.names(columns["model"], "model", self.models, problems))
-        parts.add("version", convert.names(columns["version"], "version", self.versions, problems))
-        parts.add("at", convert.event_times(columns["at"], self._leaves["at"], self._seconds, problems))
-        if "withdrawn" in columns:
-            parts.add("withdrawn", convert.flags(columns["withdrawn"], "withdrawn", problems))
-        else:
-            parts.add("withdrawn", np.zeros(len(block), np.bool_))
-        if "score" in columns:
-            parts.add("score", convert.scores(columns["score"], problems))
-        else:
-            parts.add("score", np.full(len(block), math.nan))
+        n = len(block)
+        arrays: Arrays = {
+            "id": convert.ids(columns["id"], problems),
+            "model": convert.names(columns["model"], "model", self.models, problems),
+            "version": convert.names(columns["version"], "version", self.versions, problems),
+            "at": convert.event_times(columns["at"], self._leaves["at"], self._seconds, problems),
+            "withdrawn": convert.flags(columns["withdrawn"], "withdrawn", problems)
+            if "withdrawn" in columns
+            else np.zeros(n, np.bool_),
+            "score": convert.scores(columns["score"], problems) if "score" in columns else np.full(n, math.nan),
+        }
         if self._classes:
-            classes, null = self._classes.read(columns["prediction"], problems)
+            arrays["prediction"], null = self._classes.read(columns["prediction"], problems)
             if null is not None:
                 for row in np.flatnonzero(null).tolist():
                     problems.add_missing(row, "prediction")
-            parts.add("prediction", classes)
-        for name in self._numeric:
-            field = f"feature:{name}"
-            parts.add(field, convert.numeric_feature(columns[field], name, problems))
-        for name, interner in self.categories.items():
-            field = f"feature:{name}"
-            parts.add(field, convert.category_feature(columns[field], name, interner, problems))
+        for field, name in self._numeric.items():
+            arrays[field] = convert.numeric_feature(columns[field], name, problems)
+        for field, name in self._categorical.items():
+            arrays[field] = convert.category_feature(columns[field], name, self.categories[name], problems)
+        for row, leaf in block.faults:
+            problems.fault(self._leaf_names[leaf], row)
+        problems.base += n
+        return arrays
 
-    def _reject_unlisted(self, model: Int32s, problems: Problems) -> None:
-        unlisted = model == UNKNOWN
-        if unlisted.any():
-            for row in np.flatnonzero(unlisted).tolist():
-                problems.by_row.setdefault(row, _UNLISTED)
-
-    def _predicted(self, model: Int32s, score: Float64s, parts: Parts) -> Float64s:
-        """1 for the positive class of the row's model, else 0; NaN without a class (withdrawn) or score."""
+    def _predicted(self, arrays: Arrays, *, clean: bool) -> Float64s:
+        """1 for the positive class of the row's model, else 0; NaN without a class or score, which happens only if not
+        `clean`. Rejected rows: anything."""
         if self._template and len(self._thresholds) < len(self.models):
             more = len(self.models) - len(self._thresholds)
             self._thresholds = np.append(self._thresholds, np.full(more, self._template.threshold))
             self._positives = np.append(self._positives, np.full(more, self._template.positive))
         if not len(self._thresholds):
-            return np.full(len(model), math.nan)  # no model is listed, none was seen: every row is rejected
-        value = parts.joined("prediction", np.float64) if self._classes else score
-        of_model = np.maximum(model, 0)  # rejected rows have codes below 0
-        called = value == self._positives[of_model] if self._classes else value >= self._thresholds[of_model]
-        predicted = called.astype(np.float64)
-        missing = np.isnan(value)
-        if missing.any():
-            predicted[missing] = math.nan
+            return arrays["score"]  # no model is listed, none was seen: every row is rejected
+        settings = self._positives if self._classes else self._thresholds
+        # Codes below 0 get some model's setting; their rows are rejected.
+        setting = settings[0] if len(settings) == 1 else settings.take(arrays["model"], mode="clip")
+        value = arrays["prediction"] if self._classes else arrays["score"]
+        predicted: Float64s = (value == setting if self._classes else value >= setting).astype(np.float64)
+        if not clean:
+            predicted[np.isnan(value)] = math.nan
         return predicted
 
 
@@ -178,3 +172,16 @@ def _categories(name: str, models: Sequence[ModelTemplate], known: Sequence[str]
     segments = [value for model in models for value in model.segments.get(name, ())]
     named = dict.fromkeys([*segments, *known])
     return Interner(named, limit=len(named) + CATEGORIES_MAX, overflow=OVERFLOW, admits=is_category)
+
+
+def _empty_arrays(leaves: Mapping[str, mapping.Leaf]) -> Arrays:
+    """Arrays without rows."""
+    types = {"id": np.uint64, "model": np.int32, "version": np.int32, "at": np.int64, "withdrawn": np.bool_}
+    fields = dict.fromkeys(("score", "withdrawn", *leaves))
+    arrays: Arrays = {
+        field: np.zeros(0, types.get(field, np.int32 if leaves[field].kind is Kind.CATEGORY else np.float64))
+        if field in leaves
+        else np.zeros(0, types.get(field, np.float64))
+        for field in fields
+    }
+    return arrays | {"id": np.zeros((0, 2), np.uint64)}

@@ -11,7 +11,7 @@ import numpy as np
 
 from monitor.events import INVALID, MISSING, Int32s
 from monitor.ingest.packing import pack_int32s
-from monitor.ingest.values import UNSET, FixedText, Misfit
+from monitor.ingest.values import UNSET, Misfit
 
 UNKNOWN = -3
 """Code of a text that a closed interner does not hold."""
@@ -44,7 +44,7 @@ class Interner:
     texts that matter later must be in `known`. `admits` says which texts may have a code at all; the rest is INVALID.
     """
 
-    __slots__ = ("_admits", "_by_bytes", "_by_int", "_by_text", "_limit", "_overflow", "values")
+    __slots__ = ("_admits", "_by_int", "_by_text", "_limit", "_overflow", "values")
 
     def __init__(
         self,
@@ -57,7 +57,6 @@ class Interner:
         self.values: list[str] = []
         self._by_text: dict[object, int] = {None: MISSING, UNSET: MISSING}
         self._by_int: dict[object, int] = {}
-        self._by_bytes: dict[bytes, int] = {}
         self._limit: int | None = None
         self._overflow = overflow
         self._admits: Callable[[str], bool] = lambda _: True
@@ -93,10 +92,8 @@ class Interner:
         code = self._by_text.get(self._overflow)
         return self._add(self._overflow) if code is None else code
 
-    def codes(self, column: Sequence[object] | FixedText) -> Int32s:
+    def codes(self, column: Sequence[object]) -> Int32s:
         """The codes of a column of JSON scalars: MISSING for None, INVALID for what is no text, number or boolean."""
-        if isinstance(column, FixedText):
-            return self._codes_of_bytes(column)
         n = len(column)
         first = column[0] if n else None
         if isinstance(first, str) and column.count(first) == n:
@@ -108,9 +105,10 @@ class Interner:
                 pass
             if set(map(type, column)) == {int}:
                 return self._codes_of_integers(column)
-        return np.fromiter(map(self._code_of, column), np.int32, n)
+        return np.fromiter(map(self.code_of, column), np.int32, n)
 
-    def _code_of(self, value: object) -> int:
+    def code_of(self, value: object) -> int:
+        """The code of a JSON scalar: MISSING for None, INVALID for what has no text."""
         if isinstance(value, str):
             return self.code(value)
         if value is None or value is UNSET:
@@ -124,28 +122,10 @@ class Interner:
             return pack_int32s(itemgetter(*column)(self._by_int))
         except KeyError:
             pass
-        codes = list(map(self._code_of, column))
+        codes = list(map(self.code_of, column))
         if self._limit is None or len(self.values) < self._limit:
             self._by_int.update((value, code) for value, code in zip(column, codes, strict=True) if code >= 0)
         return pack_int32s(codes)
-
-    def _codes_of_bytes(self, column: FixedText) -> Int32s:
-        if (only := column.only()) is not None:
-            return np.full(len(column), self._code_of_bytes(only), np.int32)
-        items = column.items()
-        try:
-            return pack_int32s(itemgetter(*items)(self._by_bytes))
-        except KeyError:
-            return np.fromiter(map(self._code_of_bytes, items), np.int32, len(items))
-
-    def _code_of_bytes(self, item: bytes) -> int:
-        code = self._by_bytes.get(item)
-        if code is None:
-            text = item.decode()
-            code = self.code(text)
-            if text in self._by_text:  # so that texts beyond the limit take no room here either
-                self._by_bytes[item] = code
-        return code
 
 
 def is_name(text: str) -> bool:

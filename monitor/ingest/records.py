@@ -10,33 +10,33 @@ record can swallow its neighbour.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import numpy as np
 
 from monitor.events import Headers, Int64s, RecordBatch
 from monitor.ingest.careful import SHALLOW_BYTES, Failure, check_size, parse_key, parse_object, read_leaf, read_leaves
+from monitor.ingest.interner import Interner
 from monitor.ingest.mapping import Leaf
-from monitor.ingest.structs import FastReader, Unsuitable
+from monitor.ingest.structs import Chunk, FastReader
+from monitor.ingest.tree import Unsuitable
 from monitor.ingest.values import Column, Kind
 
 CHUNK_ROWS: Final = 512
 """Decoded objects of one chunk fit the second-level cache; 250 to 1,000 are equally fast."""
 
-_SET_ASIDE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
-# TypeError: a value that is None.
-
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows that were read: their places in the batch, ascending, and a column per leaf."""
+    """Rows that were read: their places in the batch, ascending, a column per leaf, and bad values of features that the
+    columns do not show any more: (row, leaf)."""
 
-    places: Int64s
+    places: range | Int64s
     columns: list[Column]
+    faults: Sequence[tuple[int, int]] = ()
 
     def __len__(self) -> int:
         return len(self.places)
@@ -51,12 +51,19 @@ class Reading:
     failures: dict[int, Failure]
     in_order: bool
 
+    def places(self) -> Int64s | None:
+        """The place of each row of all blocks; None if that is its number."""
+        if self.in_order and not self.failures:
+            return None
+        return np.concatenate([np.asarray(block.places, np.int64) for block in self.blocks] or [np.zeros(0, np.int64)])
+
 
 class RecordReader:
     """Reads the leaves of one stream. Made once; holds buffers, but nothing that changes what is read."""
 
-    def __init__(self, leaves: Sequence[Leaf], max_bytes: int) -> None:
-        """Records longer than `max_bytes` fail unparsed. Columns come in the order of `leaves`."""
+    def __init__(self, leaves: Sequence[Leaf], max_bytes: int, interners: Mapping[int, Interner] | None = None) -> None:
+        """Records longer than `max_bytes` fail unparsed. Columns come in the order of `leaves`; those with one of
+        `interners` (by their number) may come as its codes."""
         self._leaves = tuple(leaves)
         self._max_bytes = max_bytes
         self._in_value = [i for i, leaf in enumerate(leaves) if leaf.source.kind == "value"]
@@ -67,8 +74,9 @@ class RecordReader:
         }
         self._keys = any(leaf.source.kind == "key" for leaf in leaves)
         self._headers = any(leaf.source.kind == "header" for leaf in leaves)
+        coded = {i: interners[leaf] for i, leaf in enumerate(self._in_value) if interners and leaf in interners}
         try:
-            self._fast: FastReader | None = FastReader(self._value_leaves)
+            self._fast: FastReader | None = FastReader(self._value_leaves, coded)
         except Unsuitable:
             self._fast = None
 
@@ -104,28 +112,19 @@ class RecordReader:
     ) -> Block | None:
         """The rows of a chunk that could be read fast; the others are noted."""
         suspects = self._suspects(values)
-        rows: list[Any] = []
-        aside: list[int] = []
-        if self._fast is None:
-            aside = list(range(len(values)))
-        else:
-            if suspects:
-                values = [None if i in suspects else value for i, value in enumerate(values)]
-            rest = iter(values)
-            while True:
-                try:
-                    rows.extend(map(self._fast.decode, rest))  # type: ignore[arg-type]
-                    break
-                except _SET_ASIDE:
-                    # What was decoded before is in `rows`; the iterator stands behind the one that was not.
-                    aside.append(len(rows) + len(aside))
-        for i in aside:
+        if suspects:
+            values = [None if i in suspects else value for i, value in enumerate(values)]
+        chunk = Chunk(aside=list(range(len(values)))) if self._fast is None else self._fast.read(values)
+        for i in chunk.aside:
             self._read_carefully(suspects.get(i) or values[i], start + i, failures, careful)
-        if not rows:
+        if not chunk.n:
             return None
-        assert self._fast is not None
-        places = np.arange(start, start + len(values), dtype=np.int64)
-        return Block(np.delete(places, aside) if aside else places, self._fast.columns(rows))
+        places: range | Int64s = range(start, start + len(values))
+        if chunk.aside:
+            was_read = np.ones(len(values), np.bool_)
+            was_read[chunk.aside] = False
+            places = start + np.flatnonzero(was_read)
+        return Block(places, chunk.columns, [(row, self._in_value[leaf]) for row, leaf in chunk.faults])
 
     def _suspects(self, values: Sequence[bytes | None]) -> dict[int, Failure]:
         """Records that must not be parsed."""
@@ -166,7 +165,7 @@ class RecordReader:
         n = len(block)
         for i, constant in self._constants.items():
             columns[i] = (constant,) * n
-        places = block.places.tolist()
+        places = list(map(int, block.places))
         if self._keys:
             assert batch.keys is not None
             keys = [batch.keys[place] for place in places]
@@ -184,7 +183,7 @@ class RecordReader:
             for i, leaf in enumerate(self._leaves):
                 if leaf.source.kind == "header":
                     columns[i] = [_of_header(leaf, found) for found in headers]
-        return Block(block.places, [columns[i] for i in range(len(self._leaves))])
+        return Block(block.places, [columns[i] for i in range(len(self._leaves))], block.faults)
 
 
 def _of_whole(leaf: Leaf, key: bytes | None) -> object:

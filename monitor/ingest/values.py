@@ -9,9 +9,10 @@ from enum import Enum
 import numpy as np
 from msgspec import UNSET
 
-from monitor.events import Bools, Float64s
+from monitor.events import Float64s, Int32s
+from monitor.ingest.packing import pack_float64s
 
-__all__ = ["UNSET", "Column", "FixedText", "Kind", "Misfit"]
+__all__ = ["UNSET", "Codes", "Column", "Kind", "Misfit", "plain"]
 
 
 class Kind(Enum):
@@ -36,25 +37,27 @@ class Misfit:
 
 
 @dataclass(frozen=True, slots=True)
-class FixedText:
-    """A column of non-empty UTF-8 texts of one length in bytes, end to end: `len(raw) == n * width`."""
+class Codes:
+    """A column that was decoded to codes of its interner. `whole`: none is below 0. Faults have been counted."""
 
-    raw: bytes
-    width: int
+    codes: Int32s
+    whole: bool
 
     def __len__(self) -> int:
-        return len(self.raw) // self.width
+        return len(self.codes)
 
-    def items(self) -> list[bytes]:
-        """The texts, one by one."""
-        items: list[bytes] = np.frombuffer(self.raw, f"V{self.width}").tolist()
-        return items
-
-    def only(self) -> bytes | None:
-        """The text that all rows share, or None if they differ."""
-        first = self.raw[: self.width]
-        return first if self.raw == first * len(self) else None
+    @classmethod
+    def of(cls, column: Column, *, whole: bool) -> Codes:
+        """A column of codes that are floats or integers."""
+        numbers = column if isinstance(column, np.ndarray) else pack_float64s(plain(column))
+        return cls(numbers.astype(np.int32), whole)
 
 
-Column = Sequence[object] | FixedText | Float64s | Bools
-"""A field of n rows: JSON scalars (with None, UNSET and Misfit among them), or what `transfer` made of them."""
+Column = Sequence[object] | Codes | Float64s
+"""A field of n rows: JSON scalars (with None, UNSET and Misfit among them), codes, or numbers that need no second look."""
+
+
+def plain(column: Column) -> Sequence[object]:
+    """A column of JSON scalars. That it is one is the caller's knowledge; otherwise it is a bug (AssertionError)."""
+    assert not isinstance(column, (Codes, np.ndarray)), f"a column of {type(column).__name__}"
+    return column
