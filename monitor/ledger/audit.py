@@ -34,16 +34,26 @@ class Audit:
         if verdict is Verdict.ACCEPTED and isinstance(record, Commit):
             for sentence in _violations(before, record):
                 self.violations.append(f"offset {offset}, commit {record.sequence}: {sentence}")
-        elif verdict is Verdict.BROKEN_CHAIN:
-            self.violations.append(
-                f"offset {offset}: a record continues another history than this partition holds; the log lost records"
-            )
+        elif (lost := _lost_records(before, record, verdict)) is not None:
+            self.violations.append(f"offset {offset}: {lost}")
         return verdict
 
     @property
     def read(self) -> tuple[int, int]:
         """Records read of predictions and of labels, by the last commit."""
         return self.state.commit.records if self.state.commit else (0, 0)
+
+
+def _lost_records(before: FoldState, record: Record, verdict: Verdict) -> str | None:
+    """What a record that does not count says about records that are not here any more."""
+    if verdict is Verdict.BROKEN_CHAIN:
+        return "a record continues another history than this partition holds; the log lost records"
+    if verdict is Verdict.NO_GENESIS:
+        return "a record stands before any genesis; the log lost its beginning"
+    # An owner stops at the first append that it does not know to count, so it never leaves a number out.
+    if verdict is Verdict.WRONG_SEQUENCE and isinstance(record, Commit) and record.sequence > before.sequence + 1:
+        return f"commit {record.sequence} of the owner follows commit {before.sequence}; the log lost records"
+    return None
 
 
 def _violations(before: FoldState, commit: Commit) -> list[str]:

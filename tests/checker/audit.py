@@ -70,19 +70,19 @@ class Walk:
     def _no_gap(self, record: Mapping[str, Any]) -> str | None:
         start, end = record["lost"]
         if record["previous"] != self.chain:
-            return "another history"
+            return "on another history"
         return None if self.next_offset(record["stream"]) == start < end else "another range"
 
     def _no_commit(self, record: Mapping[str, Any]) -> str | None:
         if (record["epoch"], record["owner"]) != (max(self.epochs, default=0), self.owner):
             return "not the owner"
         if record["sequence"] != len(self.commits) + 1:
-            return "another sequence"
+            return "a commit again" if record["sequence"] <= len(self.commits) else "after commits that are missing"
         for stream in STREAMS:
             start, end = record[stream]
             if start != self.next_offset(stream) or end < start:
                 return "another range"
-        return None if record["previous"] == self.chain else "another history"
+        return None if record["previous"] == self.chain else "on another history"
 
     def take(self, raw: bytes) -> None:
         """The next record of the partition."""
@@ -118,8 +118,11 @@ def violations(walked: Walk) -> list[str]:
     found: list[str] = []
     if not walked.genesis:
         return ["there is no genesis"] if walked.ignored else []
-    if walked.ignored["another history"]:
-        found.append("a record continues a history that is not here")
+    found += [
+        f"the log lost records: {walked.ignored[reason]} stand {reason}"
+        for reason in ("on another history", "after commits that are missing", "before the genesis")
+        if walked.ignored[reason]
+    ]
     for stream in STREAMS:
         found += tiles(walked, stream)
     last: Mapping[str, Any] | None = None

@@ -30,8 +30,9 @@ from tests.oracle import join
 CELLS = ("tp", "fp", "fn", "tn")
 TOLERANCE = 1e-9
 TRUTH_METRICS = ("accuracy", "precision", "recall", "roc_auc", "brier", "log_loss")
-ORDER_HEADERS = ("driftline-epoch", "driftline-sequence", "driftline-revision")
-"""Of two records with one key the one with the larger (epoch, sequence, revision, offset) is the current one."""
+ORDER_HEADERS = ("driftline-epoch", "driftline-sequence")
+"""Of two records with one key the one with the larger (epoch, sequence, offset) is the current one: within one step of
+one evaluator they stand in order, and a withdrawn window has no revision."""
 
 SeriesWindow = tuple[str, str, str, str, int]
 """(model, version, segment, window name, start_ms)"""

@@ -9,7 +9,9 @@ START = 1_700_000_000_000
 
 
 def test_markers_at_the_end_of_both_topics_do_not_hold_up_the_end() -> None:
-    predictions = [Prediction(id=f"p{i}", model="m", version="1", at=START + i, score=0.9, prediction=1.0) for i in range(9)]
+    predictions = [
+        Prediction(id=f"p{i}", model="m", version="1", at=START + i, score=0.9, prediction=1.0) for i in range(9)
+    ]
     labels = [Label(id=f"p{i}", at=START + i + 5, label=1.0) for i in range(9)]
     log = topics([predictions], [labels])
     for topic in ("predictions", "labels"):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, overload
 
 import orjson
 
 from monitor.adapters import dead_letters
 from monitor.config import Config, loads
 from monitor.daemon.worker import Worker, WorkerOptions
+from monitor.events import RecordBatch
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicSpec
-from tests.adapters.memory import ManualClock, MemoryLog
+from tests.adapters.memory import ManualClock, MemoryLog, MemoryReader
+from tests.checker.sources import Raw
+from tests.checker.windows import current
 from tests.oracle.join import Label, Params, Prediction, Window
 
 CONFIG = """
@@ -62,14 +66,45 @@ PARAMS = Params(
 )
 
 
+@cache
 def config(namespace: str, rows: int = 1_000, lateness_s: int = LATENESS_S) -> Config:
     """The deployment's configuration."""
     return loads(CONFIG.format(namespace=namespace, rows=rows, lateness=lateness_s))
 
 
-def topics(predictions: Sequence[Sequence[Prediction]], labels: Sequence[Sequence[Label]]) -> MemoryLog:
+class World(MemoryLog):
+    """A log that hands out at most `pace` records of a topic at once, so that runs are cut where a test wants it."""
+
+    def __init__(self) -> None:
+        super().__init__(ManualClock(1_700_001_000_000))
+        self.paces: dict[str, int] = {}
+
+    def reader(self, *, keys: bool = True, headers: bool = True) -> PacedReader:
+        return PacedReader(self, keys=keys, headers=headers)
+
+
+class PacedReader(MemoryReader):
+    """At most as many records at once as the slowest of its topics allows."""
+
+    _log: World
+
+    def poll(self, max_records: int, timeout_ms: int) -> list[RecordBatch]:
+        paces = [self._log.paces[topic] for topic, _ in self._positions if topic in self._log.paces]
+        return super().poll(min([max_records, *paces]), timeout_ms)
+
+
+W = TypeVar("W", bound=World)
+
+
+@overload
+def topics(predictions: Sequence[Sequence[Prediction]], labels: Sequence[Sequence[Label]]) -> World: ...
+@overload
+def topics(predictions: Sequence[Sequence[Prediction]], labels: Sequence[Sequence[Label]], log: W) -> W: ...
+def topics(
+    predictions: Sequence[Sequence[Prediction]], labels: Sequence[Sequence[Label]], log: World | None = None
+) -> World:
     """A log that holds both topics, one list per partition."""
-    log = MemoryLog(ManualClock(1_700_001_000_000))
+    log = log or World()
     for name, logs in (("predictions", predictions), ("labels", labels)):
         log.ensure(TopicSpec(name, len(logs)))
         appender = log.appender()
@@ -92,14 +127,14 @@ def worker(log: MemoryLog, configuration: Config) -> Worker:
 
 
 def finals(log: MemoryLog, namespace: str) -> dict[bytes, bytes]:
-    """Final values of the windows topic, by key, as bytes."""
-    newest: dict[bytes, bytes | None] = {}
-    for stored in log.records(f"{namespace}.windows"):
-        assert stored.record.key is not None
-        newest[stored.record.key] = stored.record.value
-    values = {key: value for key, value in newest.items() if value is not None}
-    assert all(orjson.loads(value)["final"] for value in values.values())
-    return values
+    """Final values of the windows topic, by key, as bytes. What is current is decided as every reader must."""
+    values = current(
+        Raw(0, at, None, stored.record.key, stored.record.value, {k: v or b"" for k, v in stored.record.headers})
+        for at, stored in enumerate(log.records(f"{namespace}.windows"))
+    )
+    found = {key.encode(): value for key, value in values.items()}
+    assert all(orjson.loads(value)["final"] for value in found.values())
+    return found
 
 
 def alerts(log: MemoryLog, namespace: str) -> list[bytes]:

@@ -1,0 +1,125 @@
+"""One record of every kind, with every field set; and how they look in format 1, kept for good.
+
+`python -m tests.ledger.records` writes the file when there is none. A file that is there is never written again: what
+is in somebody's ledger stays there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from monitor.ledger.records import (
+    Clock,
+    Commit,
+    Delta,
+    EvalCommit,
+    Fence,
+    Floor,
+    Gap,
+    Genesis,
+    GroupName,
+    Record,
+    SourceTopic,
+    encode,
+    pack,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "ledger-v1.txt"
+
+DELTA = Delta(
+    group=pack([0, 0, 1]),
+    pane=pack([19_723, 19_724, 19_723]),
+    tick=pack([472_222, 472_223, 472_222]),
+    length=pack([2, 1, 2]),
+    cell=pack([0, 2, 1, 0, 200]),
+    amount=pack([3, -1, 70_000, 1, 1 << 40]),
+)
+
+RECORDS: Mapping[str, Record] = {
+    "genesis": Genesis(
+        format=1,
+        cluster_id="kRaftClusterIdOfTests0",
+        partition=3,
+        predictions=SourceTopic("predictions", "wQ3f9nEFQLOZq0v1l2m3nA", 6),
+        labels=SourceTopic("labels", "Zk1oJYbWQNqv7t8s9u0pBg", 6),
+        prediction_start=17,
+        label_start=4,
+        config="sha256:" + "ab" * 32,
+    ),
+    "genesis-without-labels": Genesis(
+        format=1,
+        cluster_id="memory",
+        partition=0,
+        predictions=SourceTopic("p", "memory-1", 1),
+        labels=None,
+        prediction_start=0,
+        label_start=0,
+        config="sha256:" + "cd" * 32,
+    ),
+    "fence": Fence(format=1, epoch=2, owner="6f1d2c3b4a596877"),
+    "commit": Commit(
+        format=1,
+        epoch=2,
+        owner="6f1d2c3b4a596877",
+        sequence=41,
+        previous=bytes(range(16)),
+        predictions=(1_017, 1_523),
+        labels=(804, 804),
+        prediction_clock=Clock(1_704_110_400_123, ((1_704_300_000_000, 18_446_744_073_709_551_615),)),
+        label_clock=Clock(1_704_106_800_000),
+        prediction_floor=Floor(17, Clock(1_703_980_800_000)),
+        label_floor=Floor(804, Clock(1_704_106_800_000)),
+        config="sha256:" + "ab" * 32,
+        prediction_outcomes={"pending": 300, "matched": 1_200, "expired": 1, "duplicate": 2, "withdrawn": 1, "late": 1,
+                             "shed": 0, "rejected": 1},
+        label_outcomes={"waiting": 5, "applied": 780, "superseded": 10, "outside": 0, "withdrawal": 1, "orphaned": 2,
+                        "duplicate": 1, "late": 0, "rejected": 1},
+        records=(1_506, 800),
+        held=(1_400, 790),
+        state=0xFEDC_BA98_7654_3210,
+        groups=(GroupName("m", "1", ()), GroupName("m", "1", (("hue", "red"), ("size", "other")))),
+        inputs=DELTA,
+        performance=None,
+        idle=True,
+        stalled=True,
+        flooding=True,
+        ended=False,
+    ),
+    "gap": Gap(
+        format=1,
+        stream="labels",
+        lost=(804, 900),
+        who="ada@example.com",
+        why="retention took them during the outage",
+        previous=bytes(range(16, 32)),
+    ),
+    "eval": EvalCommit(
+        format=1,
+        epoch=3,
+        owner="0123456789abcdef",
+        sequence=12,
+        previous=bytes(range(32, 48)),
+        ledger=(9, 11, 0),
+        input_tick=472_224,
+        performance_tick=472_180,
+        published=1_234,
+        digest=bytes(range(48, 80)),
+        config="sha256:" + "ab" * 32,
+        rules="sha256:" + "ef" * 32,
+        settled=True,
+    ),
+}  # fmt: skip
+
+
+def golden() -> dict[str, bytes]:
+    """The bytes of format 1, by name."""
+    lines = GOLDEN.read_text().splitlines()
+    return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in lines)}
+
+
+if __name__ == "__main__":
+    if GOLDEN.exists():
+        sys.exit(f"{GOLDEN} is there already, and is never written again")
+    GOLDEN.write_text("".join(f"{name} {encode(record).hex()}\n" for name, record in RECORDS.items()))

@@ -1,0 +1,49 @@
+"""The durable formats of the ledger: what was written stays readable, byte for byte."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from monitor.errors import LedgerError
+from monitor.ledger.records import FORMAT, Commit, decode, encode
+from tests.ledger.records import GOLDEN, RECORDS
+
+KEPT = dict(line.split(" ", 1) for line in GOLDEN.read_text().splitlines())
+
+
+def test_every_kind_of_record_is_kept() -> None:
+    assert KEPT.keys() == RECORDS.keys()
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_what_was_written_in_format_1_is_read(name: str) -> None:
+    assert decode(bytes.fromhex(KEPT[name]), "the record") == RECORDS[name]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_what_is_written_now_is_what_was_written_then(name: str) -> None:
+    assert encode(RECORDS[name]).hex() == KEPT[name]
+
+
+def test_the_columns_of_a_delta_come_back() -> None:
+    commit = RECORDS["commit"]
+    assert isinstance(commit, Commit)
+    assert commit.inputs is not None
+    np.testing.assert_array_equal(commit.inputs.column("amount"), [3, -1, 70_000, 1, 1 << 40])
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_newer_format_is_refused_with_advice(name: str) -> None:
+    newer = encode(msgspec.structs.replace(RECORDS[name], format=FORMAT + 1))
+    with pytest.raises(LedgerError, match=rf"the record has format {FORMAT + 1}.*newer"):
+        decode(newer, "the record")
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_no_record_that_was_cut_is_read(name: str) -> None:
+    whole = encode(RECORDS[name])
+    for end in range(len(whole)):
+        with pytest.raises(LedgerError):
+            decode(whole[:end], "the record")
