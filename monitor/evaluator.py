@@ -21,11 +21,10 @@ from monitor.alerts.state import AlertState
 from monitor.config.windows import Window
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
-from monitor.ledger.records import Commit, Delta
+from monitor.ledger.records import Commit
 from monitor.plan import Plan
 from monitor.windows import payload
-from monitor.windows.engine import TickEngine
-from monitor.windows.store import Entry
+from monitor.windows.engine import ClosedTick, TickEngine
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 
@@ -76,22 +75,13 @@ class Evaluator:
         groups = [Group(g.model, g.version, tuple((d, v) for d, v in g.segments)) for g in commit.groups]
         for kind, delta in ((Kind.INPUT, commit.inputs), (Kind.PERFORMANCE, commit.performance)):
             if delta is not None and kind in self.engines:
-                self._feed(self.engines[kind], groups, delta)
+                self.engines[kind].add(groups, delta)
         clock = self.clocks[partition]
         clock.prediction_ms = commit.prediction_clock.maximum_ms
         clock.label_ms = commit.label_clock.maximum_ms
         clock.idle, clock.stalled, clock.ended = commit.idle, commit.stalled, commit.ended
         at_ms = max(clock.prediction_ms, clock.label_ms)
         self._watch.note(FLOOD, partition, commit.sequence, at_ms, holds=commit.flooding)
-
-    def _feed(self, engine: TickEngine, groups: Sequence[Group], delta: Delta) -> None:
-        group, pane, tick = delta.column("group"), delta.column("pane"), delta.column("tick")
-        length, cell, amount = delta.column("length"), delta.column("cell"), delta.column("amount")
-        start = 0
-        for g, p, t, n in zip(group.tolist(), pane.tolist(), tick.tolist(), length.tolist(), strict=True):
-            part = slice(start, start + n)
-            engine.add(t, Entry(groups[g], p * self._plan.pane_ms, cell[part], amount[part]))
-            start += n
 
     # -- ticks ---------------------------------------------------------------------------------------------------
 
@@ -124,10 +114,8 @@ class Evaluator:
             below = self.open_tick(kind)
             if below is None:
                 continue
-            while (tick := engine.next_due(below)) is not None:
-                yield self._close(kind, engine, tick)
-            if below < FOREVER // self._plan.join.tick_ms:
-                engine.close_quietly(below)
+            for closed in engine.close(below, forever=below >= FOREVER // self._plan.join.tick_ms):
+                yield self._close(kind, closed)
 
     def switch(self, book: RuleBook) -> TickOutput:
         """Go on with other rules after the last closed tick: alerts of rules that are gone end."""
@@ -138,17 +126,14 @@ class Evaluator:
         self._chain(Kind.INPUT, output)
         return output
 
-    def _close(self, kind: Kind, engine: TickEngine, tick: int) -> TickOutput:
-        closed = engine.close(tick)
+    def _close(self, kind: Kind, closed: ClosedTick) -> TickOutput:
         size_ms = self._plan.join.tick_ms
-        tick_ms = (tick + 1) * size_ms
+        tick_ms = (closed.tick + 1) * size_ms
         judged = [*closed.revised, *closed.ended, *closed.vanished]
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
-        encoded = [payload.encode(view) for view in closed.revised]
-        output = TickOutput(
-            kind, tick_ms, closed.revised, encoded, step.events, step.decisions, [view.key for view in closed.vanished]
-        )
+        gone = [view.key for view in closed.vanished]
+        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, step.events, step.decisions, gone)
         self._chain(kind, output)
         return output
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from monitor.alerts.book import RuleBook
 from monitor.alerts.cloudevents import operational_event
 from monitor.alerts.event import AlertEvent, Standing
@@ -29,7 +31,7 @@ def example_events() -> dict[str, AlertEvent]:
     start_ms = bad.key.start_ms
     good = replace(
         bad,
-        key=replace(bad.key, start_ms=start_ms + _DAY_MS, end_ms=bad.key.end_ms + _DAY_MS),
+        key=structs.replace(bad.key, start_ms=start_ms + _DAY_MS, end_ms=bad.key.end_ms + _DAY_MS),
         tick_ms=bad.tick_ms + _DAY_MS,
         metrics={"recall": Estimate(71 / 120, 0.5021, 0.6754, 120)},
         counts={"tp": 71, "fp": 30, "fn": 49, "tn": 531},

@@ -30,7 +30,6 @@ from monitor.windows import payload
 
 EPOCH_HEADER = "driftline-epoch"
 SEQUENCE_HEADER = "driftline-sequence"
-_WAIT_MS = 5
 
 
 class Judge:
@@ -114,7 +113,7 @@ class Judge:
 
     def step(self) -> Sequence[TickOutput]:
         """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership or UnknownOutcome."""
-        read = poll_followers(self._reader, self.followers, self._on_record, _WAIT_MS)
+        read = poll_followers(self._reader, self.followers, self._on_record, wait_ms=0)
         if self.settled:
             return ()
         outputs = list(self._decide()) if read else []

@@ -171,6 +171,11 @@ class Task:
         """Whether the end of input is recorded: nothing more will be read."""
         return self.writer.follower.state.ended
 
+    @property
+    def is_full(self) -> bool:
+        """Whether predictions must wait: the join is at its limit."""
+        return not self.ended and self.engine.full
+
     def commit(self, flags: Flags) -> None:
         """Append what was fed since the last commit. Raises LostOwnership or UnknownOutcome; then drop the task."""
         self.writer.append(self.engine.commit(self.writer.chain, flags))

@@ -24,6 +24,8 @@ FOREVER = 1 << 62
 AGREEING_IDS = 3
 """Distinct ids that must lie far ahead before the clock believes them. More would hold up a real jump (a night without
 traffic), fewer would let one retried record through."""
+_ROWS_TO_CATCH_UP = 32
+"""Records that are taken singly where one is far ahead: most often a new log, or a jump that the next few agree on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +46,37 @@ ENDED = ClockState(FOREVER)
 
 def advance(state: ClockState, at_ms: Int64s, ids: UInt64s, max_jump_ms: int) -> tuple[ClockState, Int64s]:
     """Move the clock over records; returns the new state and, per record, the maximum *before* it, shape (n,)."""
-    if not len(at_ms):
-        return state, at_ms
-    if state.maximum_ms != NEVER:
-        running = np.empty(len(at_ms) + 1, np.int64)
-        running[0] = state.maximum_ms
-        np.maximum.accumulate(np.maximum(at_ms, state.maximum_ms), out=running[1:])
-        before = running[:-1]
-        if not (at_ms > before + max_jump_ms).any():
-            return ClockState(int(running[-1]), state.ahead), before
-    return _one_by_one(state, at_ms, ids, max_jump_ms)
-
-
-def _one_by_one(state: ClockState, at_ms: Int64s, ids: UInt64s, max_jump_ms: int) -> tuple[ClockState, Int64s]:
     maximum, ahead = state.maximum_ms, {i: a for a, i in state.ahead}
     before = np.empty(len(at_ms), np.int64)
-    for row, (at, who) in enumerate(zip(at_ms.tolist(), ids[:, 0].tolist(), strict=True)):
-        before[row] = maximum
-        if maximum != NEVER and at <= maximum + max_jump_ms:
-            maximum = max(maximum, at)
-            continue
-        ahead = {i: a for i, a in ahead.items() if maximum == NEVER or a > maximum + max_jump_ms}
-        ahead.setdefault(who, at)
-        if len(ahead) >= AGREEING_IDS:
-            maximum, ahead = _agree(ahead, max_jump_ms)
+    done = 0
+    while done < len(at_ms):
+        if maximum != NEVER:
+            steady = _steady(maximum, at_ms[done:], max_jump_ms, before[done:])
+            if steady:
+                maximum = max(maximum, int(at_ms[done : done + steady].max()))
+                done += steady
+        few = slice(done, done + _ROWS_TO_CATCH_UP)
+        done = min(done + _ROWS_TO_CATCH_UP, len(at_ms))
+        for row, (at, who) in enumerate(zip(at_ms[few].tolist(), ids[few, 0].tolist(), strict=True), few.start):
+            before[row] = maximum
+            if maximum != NEVER and at <= maximum + max_jump_ms:
+                maximum = max(maximum, at)
+                continue
+            ahead = {i: a for i, a in ahead.items() if maximum == NEVER or a > maximum + max_jump_ms}
+            ahead.setdefault(who, at)
+            if len(ahead) >= AGREEING_IDS:
+                maximum, ahead = _agree(ahead, max_jump_ms)
     return ClockState(maximum, tuple(sorted((a, i) for i, a in ahead.items()))), before
+
+
+def _steady(maximum_ms: int, at_ms: Int64s, max_jump_ms: int, before: Int64s) -> int:
+    """How many records come before the first one that is far ahead; `before` is filled for them."""
+    running = np.maximum(at_ms, maximum_ms)
+    np.maximum.accumulate(running, out=running)
+    before[0] = maximum_ms
+    before[1:] = running[:-1]
+    jumps = at_ms - before > max_jump_ms
+    return int(np.argmax(jumps)) if jumps.any() else len(at_ms)
 
 
 def _agree(ahead: dict[int, int], max_jump_ms: int) -> tuple[int, dict[int, int]]:

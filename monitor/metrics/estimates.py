@@ -62,6 +62,16 @@ class Estimates:
             float(self.bound[i]),
         )
 
+    def all(self) -> list[Estimate]:
+        """The metric of every window, as `at` gives them."""
+        values, lowers, uppers = self.value.tolist(), self.lower.tolist(), self.upper.tolist()
+        reasons: list[Undefined | None] = [None] * len(values)
+        for i in np.flatnonzero(np.isnan(self.lower) | np.isnan(self.upper)).tolist():
+            lowers[i] = uppers[i] = None
+        for i in np.flatnonzero(self.undefined).tolist():
+            values[i], reasons[i] = None, CODES[self.undefined[i]]
+        return list(map(Estimate, values, lowers, uppers, self.rows.tolist(), self.bound.tolist(), reasons))
+
 
 def estimates(
     value: Float64s,

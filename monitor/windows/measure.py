@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from monitor.drift.binning import NumericBinning
 from monitor.drift.reference import FeatureProfile, histogram_name
@@ -17,53 +18,65 @@ COUNTED = 1
 """Slices of this many cells are counts and are published as such; longer ones are histograms and stay inside."""
 
 
-def performance_views(
-    plan: ModelPlan, config_digest: str, tick_ms: int, windows: Sequence[tuple[WindowKey, int, bool]], cells: Cells
-) -> list[WindowView]:
-    """Views of performance windows, given as (key, revision, final) with row i of `cells` each."""
-    metrics = evaluate(plan.task, cells)
-    seen, labelled = cells.count("seen").tolist(), cells.count("labelled").tolist()
+class Revision(NamedTuple):
+    """Which revision of which window; `tick_ms` is the end of the tick that made it."""
+
+    key: WindowKey
+    number: int
+    final: bool
+    tick_ms: int
+
+
+Measured = tuple[list[WindowView], Mapping[str, Estimates]]
+"""Views of windows, and their metrics as the columns they were made from."""
+
+
+def performance_views(plan: ModelPlan, config_digest: str, revisions: Sequence[Revision], cells: Cells) -> Measured:
+    """Views of performance windows; row i of `cells` belongs to revision i."""
     names = [s.name for s in cells.layout.slices if s.size == COUNTED and not s.fraction_bits]
     counts = {name: cells.count(name).tolist() for name in names}
-    return [
-        WindowView(
-            key=key,
-            kind=Kind.PERFORMANCE,
-            revision=revision,
-            final=final,
-            tick_ms=tick_ms,
-            seen=seen[i],
-            labelled=labelled[i],
-            metrics={name: column.at(i) for name, column in metrics.items()},
-            counts={name: column[i] for name, column in counts.items()},
-            config_digest=config_digest,
-            reference_digest=plan.reference_digest,
-        )
-        for i, (key, revision, final) in enumerate(windows)
-    ]
+    metrics = evaluate(plan.task, cells)
+    return _views(plan, config_digest, revisions, Kind.PERFORMANCE, metrics, counts, counts["labelled"]), metrics
 
 
-def input_views(
-    plan: ModelPlan, config_digest: str, tick_ms: int, windows: Sequence[tuple[WindowKey, int, bool]], cells: Cells
-) -> list[WindowView]:
+def input_views(plan: ModelPlan, config_digest: str, revisions: Sequence[Revision], cells: Cells) -> Measured:
     """Views of input windows: volume, missing rates, and the distances of every watched feature to its reference."""
+    counts = {"seen": cells.count("seen").tolist()}
     metrics = _drift(plan, cells)
-    seen = cells.count("seen").tolist()
+    return _views(plan, config_digest, revisions, Kind.INPUT, metrics, counts, [0] * len(revisions)), metrics
+
+
+def _views(
+    plan: ModelPlan,
+    config_digest: str,
+    revisions: Sequence[Revision],
+    kind: Kind,
+    metrics: Mapping[str, Estimates],
+    counts: Mapping[str, list[int]],
+    labelled: list[int],
+) -> list[WindowView]:
+    estimates = zip(*(column.all() for column in metrics.values()), strict=True) if metrics else [()] * len(revisions)
     return [
         WindowView(
-            key=key,
-            kind=Kind.INPUT,
-            revision=revision,
-            final=final,
-            tick_ms=tick_ms,
-            seen=seen[i],
-            labelled=0,
-            metrics={name: column.at(i) for name, column in metrics.items()},
-            counts={"seen": seen[i]},
-            config_digest=config_digest,
-            reference_digest=plan.reference_digest,
+            revision.key,
+            kind,
+            revision.number,
+            revision.final,
+            revision.tick_ms,
+            numbers["seen"],
+            known,
+            dict(zip(metrics, row, strict=True)),
+            numbers,
+            config_digest,
+            plan.reference_digest,
         )
-        for i, (key, revision, final) in enumerate(windows)
+        for revision, row, known, numbers in zip(
+            revisions,
+            estimates,
+            labelled,
+            (dict(zip(counts, column, strict=True)) for column in zip(*counts.values(), strict=True)),
+            strict=True,
+        )
     ]
 
 

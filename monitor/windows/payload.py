@@ -8,14 +8,16 @@ always.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
-from monitor.events import Headers
-from monitor.windows.canonical import FormatError, canonical_bytes, rounded
+from monitor.events import Float64s, Headers
+from monitor.metrics.estimates import CODES, Estimates
+from monitor.windows.canonical import FormatError, canonical_bytes, rounded, rounded_all
 from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
 
 FORMAT: Final = 1
@@ -93,7 +95,7 @@ def encode(view: WindowView) -> bytes:
         "final": view.final,
         "seen": view.seen,
         "labelled": view.labelled,
-        "coverage": _coverage(view),
+        "coverage": None if (covered := _covered(view)) is None else rounded(covered),
         "metrics": {name: _metric(estimate) for name, estimate in view.metrics.items()},
         "counts": dict(view.counts),
         "config": view.config_digest,
@@ -103,6 +105,110 @@ def encode(view: WindowView) -> bytes:
         document["revision"] = view.revision
         document["tick_ms"] = view.tick_ms
     return canonical_bytes(document)
+
+
+class _Defined(msgspec.Struct, gc=False):
+    """A metric with a value. Fields here and below stand in the order of canonical JSON; `Any` holds a float, the text
+    of one, or None."""
+
+    bound: Any
+    lower: Any
+    rows: int
+    upper: Any
+    value: Any
+
+
+class _Undefined(msgspec.Struct, gc=False):
+    reason: str
+    rows: int
+    value: None = None
+
+
+class _Document(msgspec.Struct, gc=False):
+    config: str
+    counts: dict[str, int]
+    coverage: Any
+    end_ms: int
+    final: bool
+    format: int
+    kind: str
+    labelled: int
+    metrics: dict[str, _Defined | _Undefined]
+    model: str
+    reference: str | None
+    revision: int | msgspec.UnsetType
+    seen: int
+    segment: str
+    start_ms: int
+    tick_ms: int | msgspec.UnsetType
+    version: str
+    window: str
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode_all(views: Sequence[WindowView], metrics: Mapping[str, Estimates]) -> list[bytes]:
+    """`encode` of every view, to the byte, without looking at its estimates: `metrics` holds the same as columns."""
+    names = sorted(metrics)
+    rows = zip(*(_metrics(metrics[name]) for name in names), strict=True) if names else [()] * len(views)
+    coverage = _spelled(np.array([np.nan if (share := _covered(view)) is None else share for view in views]))
+    return [
+        _encoder.encode(_document(view, share, dict(zip(names, row, strict=True))))
+        for view, share, row in zip(views, coverage, rows, strict=True)
+    ]
+
+
+def _document(view: WindowView, coverage: object, metrics: dict[str, _Defined | _Undefined]) -> _Document:
+    key, series = view.key, view.key.series
+    return _Document(
+        config=view.config_digest,
+        counts=dict(sorted(view.counts.items())),
+        coverage=coverage,
+        end_ms=key.end_ms,
+        final=view.final,
+        format=FORMAT,
+        kind=str(view.kind),
+        labelled=view.labelled,
+        metrics=metrics,
+        model=series.model,
+        reference=view.reference_digest,
+        revision=msgspec.UNSET if view.final else view.revision,
+        seen=view.seen,
+        segment=series.segment,
+        start_ms=key.start_ms,
+        tick_ms=msgspec.UNSET if view.final else view.tick_ms,
+        version=series.version,
+        window=key.window,
+    )
+
+
+def _metrics(column: Estimates) -> list[_Defined | _Undefined]:
+    """What each window's value says about one metric."""
+    rows = column.rows.tolist()
+    values, lowers, uppers = _spelled(column.value), _spelled(column.lower), _spelled(column.upper)
+    for i in np.flatnonzero(np.isnan(column.lower) | np.isnan(column.upper)).tolist():
+        lowers[i] = uppers[i] = None
+    found: list[_Defined | _Undefined] = list(map(_Defined, _spelled(column.bound), lowers, rows, uppers, values))
+    for i in np.flatnonzero(column.undefined).tolist():
+        found[i] = _Undefined(str(CODES[column.undefined[i]]), rows[i])
+    return found
+
+
+_SAME_FROM: Final = 1e-4
+_SAME_BELOW: Final = 1e16
+"""From here to there encoders of JSON agree on how a float is spelled; elsewhere the format's way is Python's."""
+
+
+def _spelled(values: Float64s) -> list[Any]:
+    """The numbers as they are published: rounded, None for NaN, and the text itself where encoders would differ."""
+    missing, size = np.isnan(values), np.abs(values)
+    found: list[Any] = rounded_all(np.where(missing, 0.0, values))
+    for i in np.flatnonzero(((size > 0.0) & (size < _SAME_FROM)) | (size >= _SAME_BELOW)).tolist():
+        found[i] = msgspec.Raw(repr(found[i]).encode())
+    for i in np.flatnonzero(missing).tolist():
+        found[i] = None
+    return found
 
 
 def topic_key(key: WindowKey, kind: Kind) -> bytes:
@@ -152,9 +258,8 @@ class _Versioned(msgspec.Struct):
     format: int
 
 
-def _coverage(view: WindowView) -> float | None:
-    coverage = view.coverage if view.kind is Kind.PERFORMANCE else None
-    return None if coverage is None else rounded(coverage)
+def _covered(view: WindowView) -> float | None:
+    return view.coverage if view.kind is Kind.PERFORMANCE else None
 
 
 def _metric(estimate: Estimate) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Rows are sums of exact integers, so it does not matter in which order ticks, par
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,19 +13,36 @@ import numpy as np
 from monitor.config.windows import Window
 from monitor.events import Int64s
 from monitor.groups import Group
-from monitor.sketches.cells import CellLayout, Cells, checked
+from monitor.sketches import sparse
+from monitor.sketches.cells import CellLayout, Cells
 from monitor.windows.spans import spans_of
 from monitor.windows.view import SeriesKey, WindowKey
 
+_SPANS_KEPT = 4096
+
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What one commit adds to one (group, pane) in one tick: ascending cells and their amounts."""
+class Piece:
+    """What one commit adds to the windows of one model in one tick, as S slots.
 
-    group: Group
-    pane_ms: int
+    Slot s is (groups[group[s]], pane_ms[s]); its cells are the next `length[s]` of `cells`, with `amounts` beside them.
+    """
+
+    groups: Sequence[Group]
+    group: Int64s
+    pane_ms: Int64s
+    length: Int64s
     cells: Int64s
     amounts: Int64s
+
+
+@dataclass(slots=True)
+class Touched:
+    """The windows that a tick changed, those of them that are new, and how many were final already and took nothing."""
+
+    keys: set[WindowKey]
+    new: list[WindowKey]
+    unplaced: int = 0
 
 
 class WindowStore:
@@ -38,60 +55,98 @@ class WindowStore:
         self._rows: dict[WindowKey, int] = {}
         self._free: list[int] = list(range(15, -1, -1))
         self._spans: dict[int, list[tuple[str, int, int]]] = {}
+        # Windows that a (group, pane) belongs to and their rows; forgotten whenever a row is.
+        self._members: dict[tuple[Group, int], tuple[list[WindowKey], list[int]]] = {}
         self.revisions: dict[WindowKey, int] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def keys(self) -> Iterable[WindowKey]:
-        """Every live window."""
-        return self._rows.keys()
+    def apply(self, pieces: Sequence[Piece], final_before_ms: int) -> Touched:
+        """Add contributions to every window they belong to.
 
-    def apply(self, entries: Sequence[Entry]) -> set[WindowKey]:
-        """Add contributions to every window they belong to; returns the windows touched."""
-        touched: set[WindowKey] = set()
-        flat: list[Int64s] = []
-        amounts: list[Int64s] = []
-        for entry in _net(entries):
-            for key in self._keys(entry):
-                touched.add(key)
-                flat.append(self._row(key) * self.layout.size + entry.cells)
-                amounts.append(entry.amounts)
-        if flat:
-            np.add.at(self._cells.reshape(-1), np.concatenate(flat), np.concatenate(amounts))
+        They are added up first: added in one commit and taken back in another must look like never added, or the cuts
+        between commits could be seen. Windows that ended by `final_before_ms` are not begun again.
+        """
+        touched = Touched(set(), [])
+        slots: dict[tuple[Group, int], int] = {}
+        places = [
+            slots.setdefault((piece.groups[group], pane), len(slots))
+            for piece in pieces
+            for group, pane in zip(piece.group.tolist(), piece.pane_ms.tolist(), strict=True)
+        ]
+        lengths = np.concatenate([piece.length for piece in pieces])
+        keys = np.repeat(np.array(places, np.int64) * self.layout.size, lengths)
+        keys += np.concatenate([piece.cells for piece in pieces])
+        amounts = np.concatenate([piece.amounts for piece in pieces])
+        cells, sums = sparse.add_up(keys, amounts, len(slots) * self.layout.size)
+        ends = np.searchsorted(cells, np.arange(1, len(slots) + 1) * self.layout.size).tolist()
+        start = 0
+        for (slot, place), end in zip(slots.items(), ends, strict=True):
+            if end > start:
+                rows = self._reach(slot, final_before_ms, touched)
+                own = cells[start:end] - place * self.layout.size
+                for row in rows:
+                    self._cells[row, own] += sums[start:end]
+            start = end
         return touched
 
-    def _keys(self, entry: Entry) -> Iterator[WindowKey]:
-        group = entry.group
-        spans = self._spans.get(entry.pane_ms)
+    def _reach(self, slot: tuple[Group, int], final_before_ms: int, touched: Touched) -> list[int]:
+        """The rows of the windows that a (group, pane) belongs to, made where they are missing."""
+        known = self._members.get(slot)
+        if known is None:
+            keys, rows, unplaced = self._begin(slot, final_before_ms, touched.new)
+            touched.unplaced += unplaced
+            known = (keys, rows)
+            if not unplaced:
+                self._members[slot] = known
+        touched.keys.update(known[0])
+        return known[1]
+
+    def _begin(
+        self, slot: tuple[Group, int], final_before_ms: int, new: list[WindowKey]
+    ) -> tuple[list[WindowKey], list[int], int]:
+        keys, rows, unplaced = list[WindowKey](), list[int](), 0
+        for key in self._keys(*slot):
+            row = self._rows.get(key)
+            if row is None:
+                if key.end_ms <= final_before_ms:
+                    unplaced += 1
+                    continue
+                new.append(key)
+                row = self._rows[key] = self._row()
+            keys.append(key)
+            rows.append(row)
+        return keys, rows, unplaced
+
+    def _keys(self, group: Group, pane_ms: int) -> list[WindowKey]:
+        spans = self._spans.get(pane_ms)
         if spans is None:
-            spans = [(w.name, start, end) for w in self._windows for start, end in spans_of(w, entry.pane_ms)]
-            self._spans[entry.pane_ms] = spans
-        for segment in group.series():
-            series = SeriesKey(group.model, group.version, segment)
-            for name, start, end in spans:
-                yield WindowKey(series, name, start, end)
+            spans = [(w.name, start, end) for w in self._windows for start, end in spans_of(w, pane_ms)]
+            self._spans[pane_ms] = spans
+        return [
+            WindowKey(series, name, start, end)
+            for series in (SeriesKey(group.model, group.version, segment) for segment in group.series())
+            for name, start, end in spans
+        ]
 
-    def _row(self, key: WindowKey) -> int:
-        row = self._rows.get(key)
-        if row is None:
-            if not self._free:
-                size = len(self._cells)
-                grown = np.zeros((size + size // 2, self.layout.size), np.int64)
-                grown[:size] = self._cells
-                self._cells = grown
-                self._free = list(range(len(grown) - 1, size - 1, -1))
-            row = self._rows[key] = self._free.pop()
-        return row
+    def _row(self) -> int:
+        if not self._free:
+            size = len(self._cells)
+            grown = np.zeros((size + size // 2, self.layout.size), np.int64)
+            grown[:size] = self._cells
+            self._cells = grown
+            self._free = list(range(len(grown) - 1, size - 1, -1))
+        return self._free.pop()
 
-    def read(self, keys: Sequence[WindowKey]) -> Cells:
-        """The cells of windows, one row each. Raises OverflowError when a sum left its limit."""
-        rows = np.array([self._rows[key] for key in keys], np.int64)
-        return checked(Cells(self.layout, self._cells[rows].reshape(len(keys), self.layout.size)))
+    def read(self, keys: Sequence[WindowKey]) -> Int64s:
+        """A copy of the cells of windows, one row each."""
+        copy: Int64s = self._cells[[self._rows[key] for key in keys]]
+        return copy
 
-    def holds(self, key: WindowKey) -> bool:
-        """Whether the window is live."""
-        return key in self._rows
+    def cells(self, rows: Int64s) -> Cells:
+        """Rows that were read, as cells of this layout."""
+        return Cells(self.layout, rows)
 
     def drop(self, keys: Iterable[WindowKey]) -> None:
         """Forget windows that are final."""
@@ -100,24 +155,6 @@ class WindowStore:
             self._cells[row] = 0
             self._free.append(row)
             self.revisions.pop(key, None)
-        if len(self._spans) > 4096:
+            self._members.clear()
+        if len(self._spans) > _SPANS_KEPT:
             self._spans.clear()
-
-
-def _net(entries: Sequence[Entry]) -> list[Entry]:
-    """One entry per (group, pane), without what cancels: added in one commit and taken back in another must look like
-    never added, or the cuts between commits could be seen."""
-    together: dict[tuple[Group, int], list[Entry]] = {}
-    for entry in entries:
-        together.setdefault((entry.group, entry.pane_ms), []).append(entry)
-    return [whole for same in together.values() if len((whole := _sum(same)).cells)]
-
-
-def _sum(entries: list[Entry]) -> Entry:
-    if len(entries) == 1:
-        return entries[0]
-    cells, place = np.unique(np.concatenate([e.cells for e in entries]), return_inverse=True)
-    sums = np.zeros(len(cells), np.int64)
-    np.add.at(sums, place, np.concatenate([e.amounts for e in entries]))
-    kept = np.flatnonzero(sums)
-    return Entry(entries[0].group, entries[0].pane_ms, cells[kept], sums[kept])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from monitor.alerts.book import RuleBook
 from monitor.alerts.cloudevents import comparable, encode, operational_event, parse, records
@@ -34,9 +34,9 @@ def test_every_part_of_the_fingerprint_tells_alerts_apart_and_parts_do_not_run_t
         fingerprint("a", "r", DELAYS),
         fingerprint("b", "r", DELAYS),
         fingerprint("a", "s", DELAYS),
-        fingerprint("a", "r", replace(DELAYS, model="other")),
-        fingerprint("a", "r", replace(DELAYS, version="2")),
-        fingerprint("a", "r", replace(DELAYS, segment="origin=EWR")),
+        fingerprint("a", "r", structs.replace(DELAYS, model="other")),
+        fingerprint("a", "r", structs.replace(DELAYS, version="2")),
+        fingerprint("a", "r", structs.replace(DELAYS, segment="origin=EWR")),
         fingerprint("a", "r", SeriesKey("x", "y,z", "all")),
         fingerprint("a", "r", SeriesKey("x,y", "z", "all")),
         operational_fingerprint("a", "r", "delays"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from monitor.alerts.book import RuleBook
 from monitor.alerts.cloudevents import encode, records
@@ -17,7 +18,7 @@ from monitor.config.types import Rule
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 from tests.alerts.story import DELAYS, TICK_MS, Windows, rule, window
 
-EWR = replace(DELAYS, segment="origin=EWR")
+EWR = structs.replace(DELAYS, segment="origin=EWR")
 RULES = (
     rule(min_coverage=0.5),
     rule(name="sustained", segments="each", **{"for": "40m"}),

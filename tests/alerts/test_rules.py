@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from monitor.alerts.rules import Test, applies, enough, kind_of, mature, measure
 from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined
 from tests.alerts.story import DELAYS, Story, rule, window
 
-EWR = replace(DELAYS, segment="origin=EWR")
-LGA = replace(DELAYS, segment="origin=LGA")
+EWR = structs.replace(DELAYS, segment="origin=EWR")
+LGA = structs.replace(DELAYS, segment="origin=LGA")
 
 
 @pytest.mark.parametrize(
@@ -24,7 +23,7 @@ def test_segments_say_which_series_of_a_model_are_watched(segments: object, watc
 
 
 def test_a_rule_without_a_model_watches_every_model_and_each_version_apart() -> None:
-    other, newer = replace(DELAYS, model="other"), replace(DELAYS, version="2")
+    other, newer = structs.replace(DELAYS, model="other"), structs.replace(DELAYS, version="2")
     assert all(applies(rule(), series) for series in (DELAYS, other, newer))
     assert [applies(rule(model="delays"), series) for series in (DELAYS, other, newer)] == [True, False, True]
 

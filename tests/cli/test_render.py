@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from rich.console import Console
 
 from monitor.cli.render import status_table, windows_table
@@ -53,7 +54,7 @@ def test_the_metrics_asked_for_are_shown_in_their_order() -> None:
 
 def test_windows_of_inputs_say_how_many_predictions_and_the_largest_distance_first() -> None:
     window = input_window(ALL)
-    metrics = {**window.metrics, "psi:hour": replace(window.metrics["psi:hour"], value=0.9)}
+    metrics = {**window.metrics, "psi:hour": structs.replace(window.metrics["psi:hour"], value=0.9)}
     text = drawn(windows_table([replace(window, metrics=metrics)]))
     assert "1d 2013-01-05, 1,228 seen" in text
     assert text.index("psi:hour") < text.index("psi:$score")

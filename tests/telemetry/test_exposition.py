@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -83,7 +84,7 @@ def test_values_are_written_to_the_last_bit() -> None:
     value = 0.1 + 0.2
     series = SeriesKey("m", "v1", "all")
     window = performance_window(series)
-    metrics = {"accuracy": replace(window.metrics["accuracy"], value=value)}
+    metrics = {"accuracy": structs.replace(window.metrics["accuracy"], value=value)}
     view = replace(sample_view(), windows=(replace(window, metrics=metrics),))
     assert values(view, "driftline_quality_score") == {"accuracy": value}
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from monitor.telemetry import TaskState
 from monitor.view import Check, Durations, Health, Newest, decode, encode, readiness
@@ -32,7 +33,7 @@ def test_what_is_no_status_is_refused_with_a_sentence() -> None:
 
 def spanning(start_h: int, end_h: int, tick_h: int, revision: int = 1, series: SeriesKey = ALL) -> WindowView:
     view = performance_window(series, "w", revision=revision)
-    key = replace(view.key, start_ms=START_MS + start_h * HOUR_MS, end_ms=START_MS + end_h * HOUR_MS)
+    key = structs.replace(view.key, start_ms=START_MS + start_h * HOUR_MS, end_ms=START_MS + end_h * HOUR_MS)
     return replace(view, key=key, tick_ms=START_MS + tick_h * HOUR_MS)
 
 

@@ -8,12 +8,15 @@ import math
 import operator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from monitor.windows.canonical import FormatError, canonical_bytes, rounded
-from monitor.windows.payload import encode, headers, parse, topic_key
+from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates
+from monitor.windows.canonical import FormatError, canonical_bytes, rounded, rounded_all
+from monitor.windows.payload import encode, encode_all, headers, parse, topic_key
 from monitor.windows.schema import example_windows
 from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
 
@@ -84,11 +87,11 @@ def test_the_key_is_shared_by_revisions_and_by_nothing_else() -> None:
     assert topic_key(DAY, Kind.INPUT) == '["verspätung","1","origin=EWR","1d",0,"input"]'.encode()
     series = DAY.series
     others = [
-        replace(DAY, series=replace(series, model="m")),
-        replace(DAY, series=replace(series, version="2")),
-        replace(DAY, series=replace(series, segment="all")),
-        replace(DAY, window="24h/1h"),
-        replace(DAY, start_ms=86_400_000),
+        structs.replace(DAY, series=structs.replace(series, model="m")),
+        structs.replace(DAY, series=structs.replace(series, version="2")),
+        structs.replace(DAY, series=structs.replace(series, segment="all")),
+        structs.replace(DAY, window="24h/1h"),
+        structs.replace(DAY, start_ms=86_400_000),
     ]
     keys = {topic_key(key, kind) for key in [DAY, *others] for kind in Kind}
     assert len(keys) == 2 * (1 + len(others))
@@ -149,3 +152,69 @@ def _turned(document: object) -> object:
     if isinstance(document, list):
         return [_turned(value) for value in document]
     return document
+
+
+numbers = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(0.0, 1.0),
+    st.integers(-(10**13), 10**13).map(lambda n: n / 10**12),
+    st.tuples(st.integers(10**11, 10**12), st.integers(-25, 5)).map(lambda t: (t[0] + 0.5) * 10.0 ** t[1]),
+    st.sampled_from([0.0, -0.0, 1.0, 1e-4, 9.9999999999999e-5, 1e-5, 1e16, 2.0**-31, 0.9999999999995]),
+)
+
+
+@given(st.lists(numbers, min_size=1, max_size=30))
+def test_a_column_is_rounded_as_its_numbers_are(values: list[float]) -> None:
+    found = rounded_all(np.array(values))
+    assert list(map(repr, found)) == [repr(rounded(value)) for value in values]
+
+
+def test_a_column_with_a_value_that_is_no_number_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="no publishable number"):
+        rounded_all(np.array([0.5, math.inf]))
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+
+
+@st.composite
+def columns(draw: st.DrawFn, windows: int) -> Estimates:
+    def some(of: st.SearchStrategy[float], nan_ratio: int) -> list[float]:
+        return [
+            math.nan if draw(st.integers(0, nan_ratio)) == 0 else draw(of) for _ in range(windows)
+        ]  # an interval may be missing alone
+
+    undefined = [draw(st.sampled_from([DEFINED, DEFINED, *CODE_OF.values()])) for _ in range(windows)]
+    lost = np.array(undefined) != DEFINED
+    return Estimates(
+        value=np.where(lost, math.nan, [draw(numbers) for _ in range(windows)]),
+        lower=np.where(lost, math.nan, some(numbers, 3)),
+        upper=np.where(lost, math.nan, some(numbers, 3)),
+        bound=np.where(lost, 0.0, [draw(numbers) for _ in range(windows)]),
+        rows=np.array([draw(st.integers(0, 1 << 50)) for _ in range(windows)], np.int64),
+        undefined=np.array(undefined, np.uint8),
+    )
+
+
+@given(st.data(), st.integers(1, 4), st.lists(texts, max_size=3, unique=True), st.booleans())
+def test_many_windows_at_once_have_the_bytes_of_each(
+    data: st.DataObject, windows: int, names: list[str], final: bool
+) -> None:
+    metrics = {name: data.draw(columns(windows)) for name in names}
+    model, version, segment, window = (data.draw(texts) for _ in range(4))
+    views = [
+        view(
+            key=WindowKey(SeriesKey(model, version, segment), window, i, i + 1),
+            final=final,
+            kind=data.draw(st.sampled_from(Kind)),
+            seen=data.draw(st.sampled_from([0, 3, 1 << 45])),
+            metrics={name: column.at(i) for name, column in metrics.items()},
+            counts=data.draw(st.dictionaries(texts, st.integers(0, 1 << 60), max_size=3)),
+            reference_digest=data.draw(st.none() | texts),
+        )
+        for i in range(windows)
+    ]
+    assert encode_all(views, metrics) == [encode(each) for each in views]
+    assert [dict(zip(metrics, row, strict=True)) for row in zip(*(c.all() for c in metrics.values()), strict=True)] == (
+        [dict(each.metrics) for each in views] if names else []
+    )
