@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,19 @@ class PredictionColumns:
 
     def __len__(self) -> int:
         return len(self.at_ms)
+
+    @classmethod
+    def joined(cls, parts: Sequence[PredictionColumns]) -> PredictionColumns:
+        """The rows of several batches of one decoder, end to end. `rejected` and `faults` stay behind."""
+        if len(parts) == 1:
+            return parts[0]
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PREDICTION_ARRAYS}
+        numeric = {name: np.concatenate([part.numeric[name] for part in parts]) for name in parts[0].numeric}
+        category = {name: np.concatenate([part.category[name] for part in parts]) for name in parts[0].category}
+        return cls(**arrays, numeric=numeric, category=category)
+
+
+_PREDICTION_ARRAYS = ("offsets", "broker_ms", "ids", "at_ms", "model", "version", "score", "predicted", "withdrawn")
 
 
 @dataclass(slots=True)

@@ -159,21 +159,13 @@ class Partition:
         clock = self.clocks[0]
         newest: list[int] = []
         if batches:
-            ids = np.concatenate([c.ids for c in batches])
-            at = np.concatenate([c.at_ms for c in batches])
+            rows = PredictionColumns.joined(batches)
+            ids, at = rows.ids, rows.at_ms
             self.clocks[0], before = advance(clock, at, ids, self.shared.plan.max_jump_ms)
-            coded = [self.shared.coder.code(c) for c in batches]
+            group, bins = self.shared.coder.code(rows)
+            predicted = rows.predicted.astype(np.uint8)
             self.join.add_predictions(
-                PredictionBatch(
-                    ids=ids,
-                    at_ms=at,
-                    before_ms=before,
-                    group=np.concatenate([group for group, _ in coded]),
-                    score=np.concatenate([c.score for c in batches]),
-                    predicted=np.concatenate([c.predicted for c in batches]).astype(np.uint8),
-                    bins=np.concatenate([bins for _, bins in coded]),
-                    withdrawn=np.concatenate([c.withdrawn for c in batches]),
-                )
+                PredictionBatch(ids, at, before, group, rows.score, predicted, bins, rows.withdrawn)
             )
             newest = [int(at.max())]
         self._mark(0, clock, newest)

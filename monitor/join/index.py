@@ -98,7 +98,6 @@ class IdIndex:
         """Point each id's slot from head `old` to head `new` (0 frees the slot). Every `old` must be a head."""
         bucket = self._home(ids)
         active = np.arange(len(ids))
-        tags = self._tags.view(np.uint8)
         while active.size:
             slots = bucket[:, np.newaxis] * SLOTS + np.arange(SLOTS)
             hit = self._rows[slots] == old[active][:, np.newaxis]
@@ -106,14 +105,55 @@ class IdIndex:
             slot = slots[there, hit[there].argmax(axis=1)]
             value = new[active[there]]
             self._rows[slot] = value
-            gone = slot[value == 0]
-            # Probing never passes a bucket that has an empty slot, so there a freed slot may be empty again.
-            open_ = _zero_bytes(self._tags[gone // SLOTS]) != 0
-            tags[gone] = np.where(open_, 0, _TOMBSTONE).astype(np.uint8)
-            self._used -= int(open_.sum())
+            self._free(slot[value == 0])
             on = np.flatnonzero(~hit.any(axis=1))
             active = active[on]
             bucket = self._after(bucket[on], ids[active])
+
+    def release(self, ids: UInt64s, rows: Rows) -> Bools:
+        """Free the slots of those rows (each named once, `ids` theirs) that are heads; True where one was."""
+        bucket, pattern = self._home(ids), _pattern(ids)
+        released: Bools = np.zeros(len(rows), np.bool_)
+        active = np.arange(len(rows))
+        while active.size:
+            words = self._tags[bucket]
+            slot = self._slots_of(bucket, words ^ pattern, rows[active])
+            there = np.flatnonzero(slot >= 0)
+            self._free(slot[there])
+            released[active[there]] = True
+            # Beyond a bucket with an empty slot nobody ever went. What was freed just now does not count: ask `words`.
+            on = np.flatnonzero((slot < 0) & (_zero_bytes(words) == 0))
+            active, pattern = active[on], pattern[on]
+            bucket = self._after(bucket[on], ids[active])
+        return released
+
+    def clear(self) -> None:
+        """Forget every head; the table keeps its size."""
+        self._tags[:] = 0
+        self._rows[:] = 0
+        self._used = 0
+
+    def _slots_of(self, bucket: Int64s, differing: UInt64s, rows: Rows) -> Int64s:
+        """The slot that holds each row in its bucket, -1 where none does."""
+        found: Int64s = np.full(len(rows), -1, np.int64)
+        candidates = _zero_bytes(differing)
+        on = np.flatnonzero(candidates)
+        candidates = candidates[on]
+        while on.size:
+            slot = bucket[on] * SLOTS + _lowest(candidates)
+            match = self._rows[slot] == rows[on]
+            found[on[match]] = slot[match]
+            candidates &= candidates - _ONE
+            rest = np.flatnonzero(~match & (candidates != 0))
+            on, candidates = on[rest], candidates[rest]
+        return found
+
+    def _free(self, slots: Int64s) -> None:
+        """Probing never passes a bucket that has an empty slot, so there a freed slot may be empty again."""
+        open_ = _zero_bytes(self._tags[slots // SLOTS]) != 0
+        self._rows[slots] = 0
+        self._tags.view(np.uint8)[slots] = np.where(open_, 0, _TOMBSTONE).astype(np.uint8)
+        self._used -= int(open_.sum())
 
     def _matching(self, table_ids: UInt64s, ids: UInt64s, bucket: Int64s, differing: UInt64s) -> Rows:
         """The row of each id in its bucket, 0 where it is not there. A zero byte in `differing` is a tag that agrees."""

@@ -45,7 +45,7 @@ class Join:
         if params.absent is not None:
             value, after_ms = params.absent
             self.absent = Absent(value, after_ms + params.lateness_ms + params.settle_ms, params.tick_ms)
-        self._digest = 0
+        self._digests = [0, 0]  # of predictions and labels; what nothing is held of weighs 0
         self._revise = Reviser(self)
         self._settle = Settler(self)
 
@@ -132,7 +132,7 @@ class Join:
 
     def _count_seen(self, rows: Rows, at: Int64s, ticks: Int64s) -> None:
         table = self.predictions
-        self._digest += weigh_predictions(self.predictions, self.groups, rows)
+        self.reweigh(rows, 1)
         self.sink.seen(table.group[rows], at, ticks, table.score[rows], table.bins(rows), np.ones(len(rows), np.int64))
 
     def _repeated(self, rows: Rows, existing: Rows, at: Int64s, oldest: Int64s) -> None:
@@ -215,7 +215,7 @@ class Join:
         first = heads == rows
         fresh = rows[first]
         self.label_outcomes.waiting += len(fresh)
-        self._digest += weigh_labels(self.labels, fresh)
+        self.reweigh_labels(fresh)
         self._meet_predictions(fresh)
         if len(fresh) < len(rows):
             self._revise.relabel(rows[~first], heads[~first])
@@ -344,24 +344,30 @@ class Join:
     @property
     def digest(self) -> int:
         """Order-free 64-bit digest of the rows held: equal logs give equal digests, however they were read."""
-        return self._digest & 0xFFFF_FFFF_FFFF_FFFF
+        return sum(self._digests) & 0xFFFF_FFFF_FFFF_FFFF
 
     def forget_predictions(self, rows: Rows) -> None:
         """Drop prediction rows whose identity nobody needs any more."""
-        self._digest -= weigh_predictions(self.predictions, self.groups, rows)
+        if len(rows) == len(self.predictions):
+            self._digests[0] = 0
+        else:
+            self.reweigh(rows, -1)
         self._revise.forget(rows)
         self.predictions.remove(rows)
         self.predictions.flags[rows] = 0
 
     def forget_labels(self, rows: Rows) -> None:
         """Drop label rows whose identity nobody needs any more."""
-        self._digest -= weigh_labels(self.labels, rows)
+        if len(rows) == len(self.labels):
+            self._digests[1] = 0
+        else:
+            self._digests[1] -= weigh_labels(self.labels, rows)
         self.labels.remove(rows)
 
     def reweigh(self, rows: Rows, sign: int) -> None:
         """Add (1) or take out (-1) prediction rows whose content is about to change from the digest."""
-        self._digest += sign * weigh_predictions(self.predictions, self.groups, rows)
+        self._digests[0] += sign * weigh_predictions(self.predictions, self.groups, rows)
 
     def reweigh_labels(self, rows: Rows) -> None:
         """Add label rows to the digest."""
-        self._digest += weigh_labels(self.labels, rows)
+        self._digests[1] += weigh_labels(self.labels, rows)

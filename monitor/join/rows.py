@@ -95,6 +95,26 @@ class ChainedRows:
         """Unlink and free rows. They must be in use, each named once."""
         if not len(rows):
             return
+        if len(rows) == len(self):
+            self._remove_all()
+            return
+        # Nearly every row is alone: the head of its chain, with nothing behind it.
+        last = np.flatnonzero(self.next_row[rows] == 0)
+        alone = np.zeros(len(rows), np.bool_)
+        alone[last] = self.index.release(self.ids[rows[last]], rows[last])
+        self._unlink(rows[~alone])
+        self.give_back(rows)
+
+    def _remove_all(self) -> None:
+        self.index.clear()
+        self.ids[: self._top] = 0
+        self.next_row[: self._top] = 0
+        self._top, self._free, self._free_count = FIRST_ROW, [], 0
+
+    def _unlink(self, rows: Rows) -> None:
+        """Take rows out of chains of several, and heads that are not the last ones out of the index."""
+        if not len(rows):
+            return
         dead: Bools = np.zeros(self._top, np.bool_)
         dead[rows] = True
         heads = np.unique(self.head(self.ids[rows]))
@@ -113,7 +133,6 @@ class ChainedRows:
         moved = np.flatnonzero(first != heads)
         self.index.replace(self.ids, ids[moved], heads[moved], first[moved])
         self.next_row[rows] = 0
-        self.give_back(rows)
 
     def _grow(self, rows: int) -> None:
         capacity = len(self.next_row)
