@@ -108,7 +108,9 @@ class PredictionColumns:
         """The rows of several batches of one decoder, end to end. `rejected` and `faults` stay behind."""
         if len(parts) == 1:
             return parts[0]
-        arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PREDICTION_ARRAYS}
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in _PREDICTION_ARRAYS
+        }
         numeric = {name: np.concatenate([part.numeric[name] for part in parts]) for name in parts[0].numeric}
         category = {name: np.concatenate([part.category[name] for part in parts]) for name in parts[0].category}
         return cls(**arrays, numeric=numeric, category=category)

@@ -102,7 +102,7 @@ class Partition:
     @property
     def commit_cells(self) -> int:
         """Cells the next commit would carry: what its size in bytes grows with."""
-        return self._summary.inputs.cells + self._summary.performance.cells
+        return self._summary.cells
 
     @property
     def full(self) -> bool:
@@ -199,8 +199,8 @@ class Partition:
         """Everything since the last commit, as the record that makes it count."""
         self._settle(flags.ended)
         groups: dict[int, int] = {}
-        inputs = self._delta(self._summary.inputs.flush(), groups)
-        performance = self._delta(self._summary.performance.flush(), groups)
+        sums = self._summary.flush()
+        inputs, performance = self._delta(sums[0], groups), self._delta(sums[1], groups)
         names = tuple(self._group_name(code) for code in groups)
         floors = self._released_floors()
         commit = Commit(
@@ -279,8 +279,7 @@ class Partition:
         Raises LedgerError when the state is not the one the commit was made with.
         """
         self._settle(commit.ended)
-        self._summary.inputs.flush()
-        self._summary.performance.flush()
+        self._summary.flush()
         rebuilt = {
             "offsets": self.next_offsets,
             "rows held": (len(self.join.predictions), len(self.join.labels)),

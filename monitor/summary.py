@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.groups import Groups
 from monitor.plan import ModelPlan, Plan
+from monitor.sketches import sparse
 
 UInt32s = NDArray[np.uint32]
 UInt8s = NDArray[np.uint8]
 
-_DENSE_SPARE = 4
-_DENSE_SMALL = 1 << 18
 _LUT_LIMIT = 1 << 16
 _RAW_FIRST = 1 << 16
 _RAW_LAST = 1 << 20
@@ -45,19 +44,61 @@ class Sums:
         return len(self.group)
 
 
+class Slots:
+    """Numbers (group, pane, tick) from 0 on, in order of first sight."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, int, int], int] = {}
+
+    def of(self, group: UInt32s, pane: Int64s, tick: Int64s) -> Int64s:
+        """The slot of each row."""
+        first_pane, first_tick = int(pane.min()), int(tick.min())
+        panes, ticks = pane - first_pane, tick - first_tick
+        wide, long = int(panes.max()) + 1, int(ticks.max()) + 1
+        size = (int(group.max()) + 1) * wide * long
+        if size >= 1 << 62:
+            return self._one_by_one(group, pane, tick)
+        code = group.astype(np.int64)
+        code *= wide
+        code += panes
+        code *= long
+        code += ticks
+        if size <= _LUT_LIMIT:
+            table = np.zeros(size, np.int64)
+            table[code] = 1
+            unique = np.flatnonzero(table)
+            table[unique] = self._numbers(unique, wide, long, first_pane, first_tick)
+            return table[code]
+        unique, inverse = np.unique(code, return_inverse=True)
+        out: Int64s = np.array(self._numbers(unique, wide, long, first_pane, first_tick), np.int64)[inverse]
+        return out
+
+    def _numbers(self, codes: Int64s, wide: int, long: int, first_pane: int, first_tick: int) -> list[int]:
+        known = self.known
+        rest, tick = np.divmod(codes, long)
+        group, pane = np.divmod(rest, wide)
+        keys = zip(group.tolist(), (pane + first_pane).tolist(), (tick + first_tick).tolist(), strict=True)
+        return [known.setdefault(key, len(known)) for key in keys]
+
+    def _one_by_one(self, group: UInt32s, pane: Int64s, tick: Int64s) -> Int64s:
+        known = self.known
+        keys = zip(group.tolist(), pane.tolist(), tick.tolist(), strict=True)
+        return np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
+
+
 class Accumulator:
-    """Collects contributions of one kind of vector; `flush` gives their sums, sorted by (group, pane, tick, cell)."""
+    """Collects contributions of one kind of vector by slot; `flush` gives their sums, sorted by (group, pane, tick, cell)."""
 
     def __init__(self, stride: int) -> None:
         """`stride`: size of the longest vector."""
         self._stride = stride
-        self._slots: dict[tuple[int, int, int], int] = {}
         self._ones: list[Int64s] = []
         self._keys: list[Int64s] = []
         self._amounts: list[Int64s] = []
         self._base: tuple[Int64s, Int64s] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
         self._raw = 0
         self._raw_limit = _RAW_FIRST
+        self._slots = 0  # one more than the largest slot seen
 
     @property
     def cells(self) -> int:
@@ -66,65 +107,31 @@ class Accumulator:
             self._compact()
         return len(self._base[0])
 
-    def add(self, group: UInt32s, pane: Int64s, tick: Int64s, cell: Int32s | Int64s, amount: Int64s | None) -> None:
-        """Add n rows: `cell` (n, k) and `amount` (n, k), None meaning 1 everywhere."""
-        slot = self._slot(group, pane, tick)
-        keys = (slot[:, np.newaxis] * self._stride + cell).reshape(-1)
+    def add(self, slot: Int64s, cell: Int64s, amount: Int64s | None) -> None:
+        """Add n rows: `cell` (n, k), which is used up, and `amount` (n, k), None meaning 1 everywhere."""
+        cell += (slot * self._stride)[:, np.newaxis]
+        keys = cell.reshape(-1)
         self._raw += len(keys)
+        self._slots = max(self._slots, int(slot.max(initial=-1)) + 1)
         if amount is None:
             self._ones.append(keys)
         else:
             self._keys.append(keys)
             self._amounts.append(amount.reshape(-1))
 
-    def _slot(self, group: UInt32s, pane: Int64s, tick: Int64s) -> Int64s:
-        panes, ticks = pane - pane.min(), tick - tick.min()
-        wide, long = int(panes.max()) + 1, int(ticks.max()) + 1
-        groups = int(group.max()) + 1
-        if groups * wide * long >= 1 << 62:
-            return self._slot_one_by_one(group, pane, tick)
-        code = (group.astype(np.int64) * wide + panes) * long + ticks
-        if groups * wide * long <= _LUT_LIMIT:
-            present = np.zeros(groups * wide * long, np.int64)
-            present[code] = 1
-            unique = np.flatnonzero(present)
-            present[unique] = np.arange(len(unique))
-            inverse = present[code]
-        else:
-            unique, inverse = np.unique(code, return_inverse=True)
-        first_pane, first_tick = int(pane.min()), int(tick.min())
-        slots, known = np.empty(len(unique), np.int64), self._slots
-        for i, value in enumerate(unique.tolist()):
-            rest, tick_part = divmod(value, long)
-            group_part, pane_part = divmod(rest, wide)
-            key = (group_part, pane_part + first_pane, tick_part + first_tick)
-            slots[i] = known.setdefault(key, len(known))
-        out: Int64s = slots[inverse]
-        return out
-
-    def _slot_one_by_one(self, group: UInt32s, pane: Int64s, tick: Int64s) -> Int64s:
-        known = self._slots
-        keys = zip(group.tolist(), pane.tolist(), tick.tolist(), strict=True)
-        return np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
-
-    def flush(self) -> Sums:
+    def flush(self, slots: Slots) -> Sums:
         """The sums since the last flush; the accumulator is empty afterwards."""
-        order = sorted(range(len(self._slots)), key=list(self._slots).__getitem__)
-        keys = list(self._slots)
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order))
         self._compact()
         cells, amounts = self._base
-        slot = rank[cells // self._stride] if order else cells
-        place = slot * self._stride + cells % self._stride
-        by_slot = np.argsort(place, kind="stable")
-        slot, cell, amount = slot[by_slot], cells[by_slot] % self._stride, amounts[by_slot]
-        length = np.bincount(slot, minlength=len(order)).astype(np.int64)
-        used = np.flatnonzero(length)
-        table = np.array([keys[order[i]] for i in used], np.int64).reshape(-1, 3)
-        self._slots = {}
-        self._base = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-        return Sums(table[:, 0], table[:, 1], table[:, 2], length[used], cell, amount)
+        self._base, self._slots = (np.zeros(0, np.int64), np.zeros(0, np.int64)), 0
+        ends = np.searchsorted(cells, np.arange(1, len(slots.known) + 1) * self._stride)
+        lengths = np.diff(ends, prepend=0)
+        # Cells are sorted by slot, and slots are numbered as they came: whole runs of cells change places.
+        order = [i for _, i in sorted(slots.known.items()) if lengths[i]]
+        keys = np.array(list(slots.known), np.int64).reshape(-1, 3)[order]
+        length, first = lengths[order], (ends - lengths)[order]
+        place = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(len(cells))
+        return Sums(keys[:, 0], keys[:, 1], keys[:, 2], length, cells[place] % self._stride, amounts[place])
 
     def _compact(self) -> None:
         """Fold what was added into sorted distinct cells. Where much falls together, the next fold may wait longer."""
@@ -132,30 +139,23 @@ class Accumulator:
         self._keys.append(self._base[0])
         self._amounts.append(self._base[1])
         before = len(self._base[0])
-        self._base = self._aggregate(len(self._slots))
+        self._base = self._aggregate()
         self._ones, self._keys, self._amounts, self._raw = [], [], [], 0
         if raw:
             together = (len(self._base[0]) - before) * 8 < raw
             self._raw_limit = min(self._raw_limit * 2, _RAW_LAST) if together else _RAW_FIRST
 
-    def _aggregate(self, slots: int) -> tuple[Int64s, Int64s]:
+    def _aggregate(self) -> tuple[Int64s, Int64s]:
         ones = np.concatenate(self._ones) if self._ones else np.zeros(0, np.int64)
-        keys = np.concatenate(self._keys) if self._keys else np.zeros(0, np.int64)
-        amounts = np.concatenate(self._amounts) if self._amounts else np.zeros(0, np.int64)
-        size = slots * self._stride
-        if size <= max(_DENSE_SMALL, _DENSE_SPARE * (len(ones) + len(keys))):
-            dense = np.bincount(ones, minlength=size).astype(np.int64)
-            np.add.at(dense, keys, amounts)
-            cells = np.flatnonzero(dense)
-            return cells, dense[cells]
-        keys = np.concatenate([ones, keys])
-        amounts = np.concatenate([np.ones(len(ones), np.int64), amounts])
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        starts = np.flatnonzero(np.diff(keys, prepend=-1))
-        sums = np.add.reduceat(amounts[order], starts) if len(starts) else amounts
-        kept = np.flatnonzero(sums)
-        return keys[starts[kept]], sums[kept]
+        keys, amounts = np.concatenate(self._keys), np.concatenate(self._amounts)
+        size = self._slots * self._stride
+        if not sparse.is_dense(size, len(ones) + len(keys)):
+            whole = np.concatenate([ones, keys]), np.concatenate([np.ones(len(ones), np.int64), amounts])
+            return sparse.add_up(*whole, size)
+        dense = np.bincount(ones, minlength=size)
+        np.add.at(dense, keys, amounts)
+        cells = np.flatnonzero(dense)
+        return cells, dense[cells]
 
 
 class Summariser:
@@ -166,26 +166,37 @@ class Summariser:
         self._models: list[ModelPlan] = []  # by group code
         self._distinct: list[ModelPlan] = []
         self._model_code: Int32s = np.zeros(0, np.int32)
+        self._slots = Slots()
         self.inputs = Accumulator(max(m.input_cells.size for m in plan.all_models))
         self.performance = Accumulator(max(m.task.cells.size for m in plan.all_models))
+
+    @property
+    def cells(self) -> int:
+        """Cells that a flush would give."""
+        return self.inputs.cells + self.performance.cells
+
+    def flush(self) -> tuple[Sums, Sums]:
+        """The sums of the input and of the performance vectors since the last flush."""
+        sums = self.inputs.flush(self._slots), self.performance.flush(self._slots)
+        self._slots = Slots()
+        return sums
 
     def seen(self, group: UInt32s, at_ms: Int64s, ticks: Int64s, score: Float64s, bins: UInt8s, sign: Int64s) -> None:
         """Predictions as such: one count in both vectors, one per feature and for the score in the input vector."""
         if not len(group):
             return
-        pane = at_ms // self._plan.pane_ms
+        slot = self._slots.of(group, at_ms // self._plan.pane_ms, ticks)
         plain = bool((sign == 1).all())
-        amount = None if plain else sign[:, np.newaxis]
-        self.performance.add(group, pane, ticks, np.zeros((len(group), 1), np.int64), amount)
+        self.performance.add(slot, np.zeros((len(group), 1), np.int64), None if plain else sign[:, np.newaxis])
         for model, rows in self._split(group):
-            width = 1 + len(model.features) + (model.score is not None)
-            cells = np.zeros((len(rows), width), np.int64)
-            starts = np.array([f.start for f in model.features], np.int64)
-            cells[:, 1 : 1 + len(starts)] = bins[rows, : len(starts)] + starts
+            features = len(model.features)
+            own = slot[rows]
+            cells = np.zeros((len(own), 1 + features + (model.score is not None)), np.int64)
+            np.add(bins[rows, :features], [f.start for f in model.features], out=cells[:, 1 : 1 + features])
             if model.score is not None:
-                cells[:, -1] = model.score.numeric.codes(score[rows]).astype(np.int64) + model.score.start
-            amounts = None if plain else np.repeat(sign[rows], width).reshape(-1, width)
-            self.inputs.add(group[rows], pane[rows], ticks[rows], cells, amounts)
+                cells[:, -1] = model.score.numeric.codes(score[rows])
+                cells[:, -1] += model.score.start
+            self.inputs.add(own, cells, None if plain else np.repeat(sign[rows], cells.shape[1]))
 
     def labelled(
         self,
@@ -200,14 +211,15 @@ class Summariser:
         """Predictions with their label, as the model's task counts them."""
         if not len(group):
             return
-        pane = at_ms // self._plan.pane_ms
+        slot = self._slots.of(group, at_ms // self._plan.pane_ms, ticks)
         for model, rows in self._split(group):
             cell, amount = model.task.contribute(
                 score[rows], predicted[rows].astype(np.float64), label[rows], model.positive
             )
-            self.performance.add(group[rows], pane[rows], ticks[rows], cell, amount * sign[rows][:, np.newaxis])
+            amount *= sign[rows][:, np.newaxis]
+            self.performance.add(slot[rows], cell.astype(np.int64), amount)
 
-    def _split(self, group: UInt32s) -> Sequence[tuple[ModelPlan, Int64s]]:
+    def _split(self, group: UInt32s) -> Sequence[tuple[ModelPlan, Int64s | slice]]:
         while len(self._model_code) < len(self._groups):
             name = self._groups.items[len(self._model_code)].model
             model = self._plan.model(name)
@@ -216,6 +228,6 @@ class Summariser:
             code = [m.name for m in self._distinct].index(model.name)
             self._model_code = np.append(self._model_code, np.int32(code))
         if len(self._distinct) == 1:
-            return [(self._distinct[0], np.arange(len(group)))]
+            return [(self._distinct[0], slice(None))]
         codes = self._model_code[group]
         return [(self._distinct[c], np.flatnonzero(codes == c)) for c in np.unique(codes).tolist()]

@@ -66,14 +66,13 @@ class IdIndex:
             bucket = self._after(bucket[on], ids[active])
         return found
 
-    def claim(self, table_ids: UInt64s, rows: Rows) -> Rows:
+    def claim(self, table_ids: UInt64s, rows: Rows, ids: UInt64s) -> Rows:
         """Make each row (its id already in the table) the head of its id unless the id has one; returns the heads.
 
         The head of row i is `rows[i]` itself exactly when the claim succeeded. Within a batch the earlier row wins.
         """
         self._reserve(table_ids, len(rows))
         heads = rows.copy()
-        ids = table_ids[rows]
         bucket, pattern = self._home(ids), _pattern(ids)
         active = np.arange(len(rows))
         while active.size:

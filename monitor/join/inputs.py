@@ -61,6 +61,22 @@ class PredictionBatch:
     bins: UInt8s
     withdrawn: Bools
 
+    def __len__(self) -> int:
+        return len(self.at_ms)
+
+    def take(self, which: Int64s) -> PredictionBatch:
+        """Some of the rows, in the order of `which`."""
+        return PredictionBatch(
+            self.ids[which],
+            self.at_ms[which],
+            self.before_ms[which],
+            self.group[which],
+            self.score[which],
+            self.predicted[which],
+            self.bins[which],
+            self.withdrawn[which],
+        )
+
 
 @dataclass(slots=True)
 class LabelBatch:
@@ -70,3 +86,10 @@ class LabelBatch:
     at_ms: Int64s
     before_ms: Int64s
     value: Float64s
+
+    def __len__(self) -> int:
+        return len(self.at_ms)
+
+    def take(self, which: Int64s) -> LabelBatch:
+        """Some of the rows, in the order of `which`."""
+        return LabelBatch(self.ids[which], self.at_ms[which], self.before_ms[which], self.value[which])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitor.events import Bools, Int64s
+from monitor.events import Bools, Int64s, UInt64s
 from monitor.groups import Groups
 from monitor.ingest.clocks import NEVER
 from monitor.join import tables as t
@@ -22,10 +22,11 @@ from monitor.join.index import Rows
 from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch, Sink
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 from monitor.join.revise import Reviser
+from monitor.join.rows import place_of
 from monitor.join.settle import Settler
 from monitor.join.tables import LabelRows, PredictionRows
 from monitor.join.timeline import Absent
-from monitor.join.weigh import weigh_labels, weigh_predictions
+from monitor.join.weigh import weigh_contents, weigh_labels, weigh_predictions
 
 
 class Join:
@@ -54,67 +55,70 @@ class Join:
     def add_predictions(self, batch: PredictionBatch) -> None:
         """Count each prediction once: late, duplicate, withdrawn, or a row that waits for its label."""
         late = batch.at_ms < batch.before_ms - self.params.lateness_ms
+        aside = late | batch.withdrawn
+        if not aside.any():
+            self._insert(batch)
+            return
         self.prediction_outcomes.late += int(late.sum())
         withdrawals = np.flatnonzero(batch.withdrawn & ~late)
-        regular = np.flatnonzero(~(late | batch.withdrawn))
+        regular = np.flatnonzero(~aside)
         if not withdrawals.size:
-            self._insert(batch, regular)
+            self._insert(batch.take(regular))
             return
         # A withdrawal is put between the others only where its id is among them; elsewhere order cannot matter.
         mixed = np.isin(batch.ids[withdrawals, 0], batch.ids[regular, 0])
         done = 0
         for i in withdrawals[mixed].tolist():
             upto = int(np.searchsorted(regular, i))
-            self._insert(batch, regular[done:upto])
+            self._insert(batch.take(regular[done:upto]))
             self._revise.withdraw(batch, i)
             done = upto
-        self._insert(batch, regular[done:])
+        self._insert(batch.take(regular[done:]))
         for i in withdrawals[~mixed].tolist():
             self._revise.withdraw(batch, i)
 
-    def _insert(self, batch: PredictionBatch, take: Int64s) -> None:
-        if take.size and self._revise.cancelled:
+    def _insert(self, batch: PredictionBatch) -> None:
+        if len(batch) and self._revise.cancelled:
             # What a withdrawal waits for changes the time its key is remembered by: one record after the other.
-            alone = np.isin(batch.ids[take, 0], np.array(list(self._revise.cancelled.values()), np.uint64))
-            for i in take[alone].tolist():
-                self._insert_rows(batch, np.array([i]))
-            take = take[~alone]
-        self._insert_rows(batch, take)
+            alone = np.isin(batch.ids[:, 0], np.array(list(self._revise.cancelled.values()), np.uint64))
+            for i in np.flatnonzero(alone).tolist():
+                self._insert_rows(batch.take(np.array([i])))
+            batch = batch.take(np.flatnonzero(~alone))
+        self._insert_rows(batch)
 
-    def _insert_rows(self, batch: PredictionBatch, take: Int64s) -> None:
-        if not take.size:
+    def _insert_rows(self, batch: PredictionBatch) -> None:
+        if not len(batch):
             return
         table, params = self.predictions, self.params
-        rows = table.allocate(len(take))
-        at, before = batch.at_ms[take], batch.before_ms[take]
-        own_tick = at // params.tick_ms
-        ticks = np.maximum(at, before - params.disorder_ms) // params.tick_ms
-        table.ids[rows] = batch.ids[take]
-        table.fill(
-            rows, at, ticks - own_tick, batch.group[take], batch.score[take], batch.predicted[take], batch.bins[take]
-        )
-        table.flags[rows] = t.PENDING | t.LIVE
-        existing = self._link(rows, at, before)
-        fresh = rows[existing == 0]
-        self.prediction_outcomes.pending += len(fresh)
-        whole = len(fresh) == len(rows)
-        keep = slice(None) if whole else np.flatnonzero(existing == 0)
-        self._count_seen(fresh, at[keep], ticks[keep])
-        self._settle.notice(at[keep])
-        self._meet_labels(fresh, at[keep], ticks[keep])
-        if not whole:
-            again = np.flatnonzero(existing)
-            self._repeated(rows[again], existing[again], at[again], before[again] - params.lateness_ms)
+        rows = table.allocate(len(batch))
+        place = place_of(rows)
+        at, before = batch.at_ms, batch.before_ms
+        ticks = np.maximum(at, before - params.disorder_ms)
+        ticks //= params.tick_ms
+        late = ticks - at // params.tick_ms
+        table.ids[place] = batch.ids
+        table.fill(rows, at, late, batch.group, batch.score, batch.predicted, batch.bins)
+        table.flags[place] = t.PENDING | t.LIVE
+        existing = self._link(rows, batch.ids, at, before)
+        if not existing.any():
+            self._count_seen(rows, batch, ticks, late)
+            return
+        keep = np.flatnonzero(existing == 0)
+        self._count_seen(rows[keep], batch.take(keep), ticks[keep], late[keep])
+        again = np.flatnonzero(existing)
+        self._repeated(rows[again], existing[again], at[again], before[again] - params.lateness_ms)
 
-    def _link(self, rows: Rows, at: Int64s, before: Int64s) -> Rows:
+    def _link(self, rows: Rows, ids: UInt64s, at: Int64s, before: Int64s) -> Rows:
         """Hang rows into index and chains; returns per row the earlier row of the same key, 0 for a new key.
 
         A key is remembered by its own topic's finality clock: an older row of the key is another prediction.
         """
         table = self.predictions
         existing: Rows = np.zeros(len(rows), np.uint32)
-        heads = table.index.claim(table.ids, rows)
+        heads = table.index.claim(table.ids, rows, ids)
         on = np.flatnonzero(heads != rows)
+        if not on.size:
+            return existing
         cursor = heads[on]
         keys = self.groups.key_codes
         oldest = before - self.params.lateness_ms
@@ -130,10 +134,15 @@ class Join:
             on, cursor = on[walk], following[walk]
         return existing
 
-    def _count_seen(self, rows: Rows, at: Int64s, ticks: Int64s) -> None:
-        table = self.predictions
-        self.reweigh(rows, 1)
-        self.sink.seen(table.group[rows], at, ticks, table.score[rows], table.bins(rows), np.ones(len(rows), np.int64))
+    def _count_seen(self, rows: Rows, batch: PredictionBatch, ticks: Int64s, late: Int64s) -> None:
+        """New rows, whose contents are `batch`: count them, and let them meet the labels that are here already."""
+        self.prediction_outcomes.pending += len(rows)
+        contents = batch.ids[:, 0], batch.at_ms, batch.group, batch.score, batch.predicted
+        self._digests[0] += weigh_contents(self.groups, *contents, late)
+        ones = np.ones(len(rows), np.int64)
+        self.sink.seen(batch.group, batch.at_ms, ticks, batch.score, batch.bins, ones)
+        self._settle.notice(batch.at_ms)
+        self._meet_labels(rows, batch.ids, batch.at_ms, ticks)
 
     def _repeated(self, rows: Rows, existing: Rows, at: Int64s, oldest: Int64s) -> None:
         """Records of a key that is already held: nearly always the same record again."""
@@ -171,18 +180,16 @@ class Join:
                 return True
         fresh = np.array([row], np.uint32)
         table.next_row[tail] = row
-        self.prediction_outcomes.pending += 1
-        at = table.at_ms(fresh)
-        ticks = at // self.params.tick_ms + table.ticks_late(fresh)
-        self._count_seen(fresh, at, ticks)
-        self._meet_labels(fresh, at, ticks)
+        late = table.ticks_late(fresh)
+        content = table.contents(fresh)
+        self._count_seen(fresh, content, content.at_ms // self.params.tick_ms + late, late)
         return False
 
-    def _meet_labels(self, rows: Rows, at: Int64s, ticks: Int64s) -> None:
+    def _meet_labels(self, rows: Rows, ids: UInt64s, at: Int64s, ticks: Int64s) -> None:
         """New predictions whose label was read first."""
         if not len(self.labels):
             return
-        heads = self.labels.head(self.predictions.ids[rows])
+        heads = self.labels.head(ids)
         met = np.flatnonzero(heads)
         if not met.size:
             return
@@ -201,28 +208,36 @@ class Join:
         params, table = self.params, self.labels
         late = batch.at_ms < batch.before_ms - params.lateness_ms
         self.label_outcomes.late += int(late.sum())
-        take = np.flatnonzero(~late)
-        if not take.size:
+        if late.any():
+            batch = batch.take(np.flatnonzero(~late))
+        if not len(batch):
             return
-        rows = table.allocate(len(take))
-        at = batch.at_ms[take]
-        table.ids[rows] = batch.ids[take]
-        table.at_ms[rows] = at
-        table.value[rows] = batch.value[take]
-        table.known[rows] = np.maximum(at, batch.before_ms[take] - params.disorder_ms) // params.tick_ms
-        table.status[rows] = t.WAITING
-        heads = table.index.claim(table.ids, rows)
+        rows = table.allocate(len(batch))
+        place, at = place_of(rows), batch.at_ms
+        known = np.maximum(at, batch.before_ms - params.disorder_ms)
+        known //= params.tick_ms
+        table.ids[place] = batch.ids
+        table.at_ms[place] = at
+        table.value[place] = batch.value
+        table.known[place] = known
+        table.status[place] = t.WAITING
+        heads = table.index.claim(table.ids, rows, batch.ids)
         first = heads == rows
-        fresh = rows[first]
-        self.label_outcomes.waiting += len(fresh)
-        self.reweigh_labels(fresh)
-        self._meet_predictions(fresh)
-        if len(fresh) < len(rows):
-            self._revise.relabel(rows[~first], heads[~first])
+        if first.all():
+            self._first_labels(rows, batch.ids)
+            return
+        self._first_labels(rows[first], batch.ids[first])
+        self._revise.relabel(rows[~first], heads[~first])
 
-    def _meet_predictions(self, labels: Rows) -> None:
+    def _first_labels(self, rows: Rows, ids: UInt64s) -> None:
+        """Labels of ids that have none yet."""
+        self.label_outcomes.waiting += len(rows)
+        self.reweigh_labels(rows)
+        self._meet_predictions(rows, ids)
+
+    def _meet_predictions(self, labels: Rows, ids: UInt64s) -> None:
         table = self.predictions
-        heads = table.head(self.labels.ids[labels])
+        heads = table.head(ids)
         on = np.flatnonzero(heads)
         cursor, labels = heads[on], labels[on]
         slow: dict[int, set[int]] = {}
@@ -251,23 +266,24 @@ class Join:
         delay = label.at_ms[labels] - at
         bounds = self.params.bounds
         valid = (delay >= -bounds.skew_ms) & (delay <= bounds.horizon_ms)
-        self.set_status(np.unique(labels[~valid & (label.status[labels] == t.WAITING)]), t.OUTSIDE)
         value = label.value[labels]
         null = np.isnan(value)
-        self.set_status(np.unique(labels[valid & null]), t.WITHDRAWING)
-        use = np.flatnonzero(valid & ~null)
-        if not use.size:
+        if null.any() or not valid.all():
+            self.set_status(np.unique(labels[~valid & (label.status[labels] == t.WAITING)]), t.OUTSIDE)
+            self.set_status(np.unique(labels[valid & null]), t.WITHDRAWING)
+            use = np.flatnonzero(valid & ~null)
+            rows, labels, at, ticks, value = rows[use], labels[use], at[use], ticks[use], value[use]
+        if not len(rows):
             return
-        rows, labels = rows[use], labels[use]
-        self.set_status(np.unique(labels), t.APPLIED)
+        self.set_status(labels if len(rows) == 1 or (labels[1:] > labels[:-1]).all() else np.unique(labels), t.APPLIED)
         self.set_outcome(rows, t.MATCHED)
         self.sink.labelled(
             table.group[rows],
-            at[use],
-            np.maximum(ticks[use], label.known[labels]),
+            at,
+            np.maximum(ticks, label.known[labels]),
             table.score[rows],
             table.predicted[rows],
-            value[use],
+            value,
             np.ones(len(rows), np.int64),
         )
 

@@ -120,7 +120,7 @@ class Reviser:
             batch.bins[one],
         )
         table.flags[row] = t.WITHDRAWN | t.LIVE | t.SHADOWED | t.CANCELLED_FIRST
-        head = int(table.index.claim(table.ids, row)[0])
+        head = int(table.index.claim(table.ids, row, batch.ids[one])[0])
         if head != int(row[0]):
             *_, tail = table.chain(head)
             table.next_row[tail] = row[0]

@@ -14,6 +14,9 @@ from numpy.typing import DTypeLike, NDArray
 from monitor.events import Bools, UInt64s
 from monitor.join.index import FIRST_ROW, IdIndex, Rows
 
+Place = Rows | slice
+"""Row numbers; a slice where they follow each other, which moves whole columns instead of single values."""
+
 _GROWTH_SHIFT = 5
 _SMALLEST = 256
 
@@ -145,3 +148,11 @@ class ChainedRows:
         self.next_row.resize(capacity, refcheck=False)
         for column in self._columns.values():
             column.resize((capacity, *column.shape[1:]), refcheck=False)
+
+
+def place_of(rows: Rows) -> Place:
+    """The rows as a slice if they follow each other, else as they are."""
+    n = len(rows)
+    if n > 1 and int(rows[-1]) - int(rows[0]) == n - 1 and bool((rows[1:] > rows[:-1]).all()):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from monitor.events import Float64s, Int64s
 from monitor.join.index import Rows
-from monitor.join.rows import ChainedRows
+from monitor.join.inputs import PredictionBatch
+from monitor.join.rows import ChainedRows, place_of
 
 # Flags of a prediction row. The low two bits are its outcome.
 PENDING, MATCHED, EXPIRED, WITHDRAWN = range(4)
@@ -67,6 +68,19 @@ class PredictionRows(ChainedRows):
             return np.zeros((len(rows), 0), np.uint8)
         return self._bins[rows]
 
+    def contents(self, rows: Rows) -> PredictionBatch:
+        """What rows hold, as a batch; the clock before them is not kept (0)."""
+        return PredictionBatch(
+            self.ids[rows],
+            self.at_ms(rows),
+            np.zeros(len(rows), np.int64),
+            self.group[rows],
+            self.score[rows],
+            self.predicted[rows],
+            self.bins(rows),
+            np.zeros(len(rows), np.bool_),
+        )
+
     def ticks_late(self, rows: Rows) -> Int64s:
         """Ticks between a row's own tick and the one it was known in."""
         late = self._late[rows].astype(np.int64)
@@ -86,17 +100,18 @@ class PredictionRows(ChainedRows):
         bins: NDArray[np.uint8],
     ) -> None:
         """Write the contents of rows (their ids and flags are the caller's)."""
-        self._at_low[rows] = (at_ms & 0xFFFFFFFF).astype(np.uint32)
-        self._at_high[rows] = (at_ms >> 32).astype(np.uint16)
-        self.group[rows] = group
-        self.score[rows] = score
-        self.predicted[rows] = predicted
+        place = place_of(rows)
+        self._at_low[place] = at_ms & 0xFFFFFFFF
+        self._at_high[place] = at_ms >> 32
+        self.group[place] = group
+        self.score[place] = score
+        self.predicted[place] = predicted
         if self._bins is not None:
-            self._bins[rows] = bins
+            self._bins[place] = bins
         if self._very_late:
             for row in rows.tolist():
                 self._very_late.pop(row, None)
-        self._late[rows] = np.minimum(ticks_late, _LATE_MAX).astype(np.uint16)
+        self._late[place] = np.minimum(ticks_late, _LATE_MAX)
         for i in np.flatnonzero(ticks_late >= _LATE_MAX):
             self._very_late[int(rows[i])] = int(ticks_late[i])
 

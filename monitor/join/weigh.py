@@ -6,8 +6,9 @@ Equal logs give equal digests, however they were read: only what a row says ente
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from monitor.events import UInt64s
+from monitor.events import Float64s, Int64s, UInt64s
 from monitor.groups import Groups
 from monitor.join.index import Rows
 from monitor.join.tables import LabelRows, PredictionRows
@@ -15,9 +16,24 @@ from monitor.join.tables import LabelRows, PredictionRows
 
 def weigh_predictions(table: PredictionRows, groups: Groups, rows: Rows) -> int:
     """Sum of the words of prediction rows."""
-    word = table.ids[rows, 0] ^ (table.at_ms(rows).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-    word ^= groups.hashes[table.group[rows]] + table.score[rows].view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
-    word += table.predicted[rows] + (table.ticks_late(rows) << 8).view(np.uint64)
+    columns = table.ids[rows, 0], table.at_ms(rows), table.group[rows], table.score[rows], table.predicted[rows]
+    return weigh_contents(groups, *columns, table.ticks_late(rows))
+
+
+def weigh_contents(
+    groups: Groups,
+    first_words: UInt64s,
+    at_ms: Int64s,
+    group: NDArray[np.uint32],
+    score: Float64s,
+    predicted: NDArray[np.uint8],
+    ticks_late: Int64s,
+) -> int:
+    """The same of rows whose contents are at hand; `first_words` are those of their ids."""
+    word = at_ms.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    word ^= first_words
+    word ^= groups.hashes[group] + score.view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    word += predicted + (ticks_late << 8).view(np.uint64)
     return int(_mix(word).sum(dtype=np.uint64))
 
 
@@ -30,7 +46,10 @@ def weigh_labels(table: LabelRows, rows: Rows) -> int:
 
 
 def _mix(word: UInt64s) -> UInt64s:
-    """The finaliser of SplitMix64: every bit of the word reaches every bit of the sum's terms."""
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return word ^ (word >> np.uint64(31))
+    """The finaliser of SplitMix64: every bit of the word reaches every bit of the sum's terms. In place."""
+    word ^= word >> np.uint64(30)
+    word *= np.uint64(0xBF58476D1CE4E5B9)
+    word ^= word >> np.uint64(27)
+    word *= np.uint64(0x94D049BB133111EB)
+    word ^= word >> np.uint64(31)
+    return word

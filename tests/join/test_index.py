@@ -27,7 +27,7 @@ class Chains(RuleBasedStateMachine):
     def come(self, names: list[int]) -> None:
         rows = self.rows.allocate(len(names))
         self.rows.ids[rows] = self.ids(names)
-        heads = self.rows.index.claim(self.rows.ids, rows)
+        heads = self.rows.index.claim(self.rows.ids, rows, self.ids(names))
         for name, row, head in zip(names, rows.tolist(), heads.tolist(), strict=True):
             chain = self.held.setdefault(name, [])
             assert head == (chain[0] if chain else row)
