@@ -1,4 +1,4 @@
-"""The drift statistics of a window by name: `psi:hour`, `ks:$score`, `missing_rate:origin`.
+"""The drift statistics of a window by name: `psi:hour`, `ks:$score`, `missing:origin`.
 
 A name is a statistic and a feature (or `$score`), joined by a colon. Which statistics exist is `STATISTICS`.
 """
@@ -70,15 +70,15 @@ STATISTICS: Final[Mapping[str, Statistic]] = MappingProxyType(
     {
         "psi": _on_all_bins(distances.psi),
         "ks": ks,
-        "missing_rate": missing_rate,
+        "missing": missing_rate,
         "psi_corrected": _on_all_bins(_psi_corrected),
         "js": _on_all_bins(distances.jensen_shannon),
         "hellinger": _on_all_bins(distances.hellinger),
         "tvd": _on_all_bins(distances.total_variation),
     }
 )
-PUBLISHED: Final = ("psi", "ks", "missing_rate")
-"""What a window carries unless rules ask for more."""
+PUBLISHED: Final = ("psi", "ks", "missing")
+"""What a window carries, and what rules may name."""
 
 
 def split_name(name: str) -> tuple[str, str] | None:

@@ -95,7 +95,7 @@ def _drift(plan: ModelPlan, cells: Cells) -> Mapping[str, Estimates]:
                 )
         if feature is not plan.score:
             counted = profile or FeatureProfile(feature.binning, (0,) * feature.binning.bins)
-            metrics[f"missing:{feature.name}"] = STATISTICS["missing_rate"](
+            metrics[f"missing:{feature.name}"] = STATISTICS["missing"](
                 counted, cells.histogram(histogram_name(feature.name))
             )
     return metrics

@@ -32,12 +32,12 @@ def test_names_are_a_statistic_and_a_feature_and_categories_have_no_ks() -> None
     assert names(TYPES) == (
         "psi:$score",
         "ks:$score",
-        "missing_rate:$score",
+        "missing:$score",
         "psi:hour",
         "ks:hour",
-        "missing_rate:hour",
+        "missing:hour",
         "psi:origin",
-        "missing_rate:origin",
+        "missing:origin",
     )
     assert set(PUBLISHED) <= set(STATISTICS)
 
@@ -75,13 +75,13 @@ def test_rows_are_those_with_a_value_for_ks_and_all_for_the_rest() -> None:
     assert {name: column.at(0).rows for name, column in found.items() if name.endswith("hour")} == {
         "psi:hour": 400,
         "ks:hour": 380,
-        "missing_rate:hour": 400,
+        "missing:hour": 400,
     }
 
 
 def test_the_missing_rate_is_a_share_with_wilsons_interval() -> None:
     reference = small()
-    found = evaluate(reference, unchanged(reference))["missing_rate:hour"].at(0)
+    found = evaluate(reference, unchanged(reference))["missing:hour"].at(0)
     assert found.value == 0.05
     assert found.lower == pytest.approx(0.0326, abs=1e-4)
     assert found.upper == pytest.approx(0.0760, abs=1e-4)
