@@ -1,7 +1,7 @@
 """Rows of packed columns, reached by id: what both sides of the join keep.
 
 A row is a number; its fields are that place in each column. Rows that share an id form a chain. Columns grow by a
-thirty-second part at a time (`realloc` moves pages, not bytes), so the memory held follows the rows held.
+sixty-fourth part at a time (`realloc` moves pages, not bytes), so the memory held follows the rows held.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from monitor.join.index import FIRST_ROW, IdIndex, Rows
 Place = Rows | slice
 """Row numbers; a slice where they follow each other, which moves whole columns instead of single values."""
 
-_GROWTH_SHIFT = 5
+_GROWTH_SHIFT = 6
 _SMALLEST = 256
 
 
