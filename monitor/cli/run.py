@@ -56,6 +56,7 @@ def command(
     config = load_config(files, overrides)
     log = open_log(config, embedded)
     try:
+        log.cluster_id()  # a log that is not there is said before anything is listened on
         run(config, log, until_end=until_end, http=not no_http, progress=until_end and not quiet)
     finally:
         log.close()
