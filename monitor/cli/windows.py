@@ -76,7 +76,6 @@ def command(
     """
     from monitor.cli.scan import need_topic, newest_of_each_key, open_existing, read_all
     from monitor.cli.show import note
-    from monitor.config.suggest import listing
 
     config = load_config(files, overrides)
     wanted = _names(config, metrics)
@@ -101,12 +100,17 @@ def command(
         _json(shown, wanted)
         return
     if not views:
-        models = sorted({view.key.series.model for view in published})
-        note(f"no {kind} window matches; {len(published)} are published, of models: {listing(models)}")
+        note(f"no {kind} window matches; {_told(published)}")
         return
     _table(config, shown, wanted or _default_metrics(shown, kind), cut=not wanted)
     if len(shown) < len(views):
         note(f"the newest {len(shown)} of {len(views)} windows; --limit 0 shows all")
+
+
+def _told(published: Sequence[WindowView]) -> str:
+    from monitor.config.suggest import listing
+
+    return f"{len(published)} are published, of models: {listing(sorted({v.key.series.model for v in published}))}"
 
 
 class _Choice:

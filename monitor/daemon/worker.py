@@ -11,23 +11,25 @@ import gc
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.config.types import Config
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
 from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
+from monitor.daemon.label_feed import LabelFeeds
 from monitor.daemon.shared import make_shared
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
 from monitor.daemon.statistics import Statistics
 from monitor.daemon.tail import follow_from_start
 from monitor.daemon.task import Task
+from monitor.daemon.topics import internal_topics
 from monitor.daemon.writer import LostOwnership
 from monitor.errors import LedgerError, LogError, LogUnreachable, UnknownOutcome
 from monitor.evaluator import TickOutput
 from monitor.partition import Flags
 from monitor.plan import Plan
-from monitor.ports import Appender, Leases, Log, TopicSpec, WallClock
+from monitor.ports import Appender, Leases, Log, WallClock
 
 _log = logging.getLogger("driftline.worker")
 
@@ -37,7 +39,6 @@ LEASE_EVERY_MS = 200
 SETTLED_EVERY_MS = 500
 COLLECT_EVERY_MS = 5_000
 REOPEN_AFTER_MS = 200
-ALERTS_KEPT_MS = 30 * 86_400_000
 IDLE_WAIT_MS = 20
 
 
@@ -141,6 +142,7 @@ class Worker:
         partitions = self.sources.predictions.partitions
         self.dead_letters = DeadLetterOffice(self.post, self.config, self.log, self._appender, partitions)
         self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
+        self._feeds = LabelFeeds(self.log, self.sources.names, self.config.time.stalled_after_ms)
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
         self._finish = [self.log.end_offsets(name) for name in self.sources.names]
@@ -160,17 +162,9 @@ class Worker:
 
     def ensure_topics(self) -> None:
         """Create the internal topics that do not exist. Raises LedgerError when the ledger has other partitions."""
-        n, topics = self.sources.predictions.partitions, self.topics
-        ledger = self.log.ensure(TopicSpec(topics.ledger, n))
-        self._watch.refuse_other_partitions(ledger.partitions)
-        for spec in (
-            TopicSpec(topics.evals, 1),
-            TopicSpec(topics.tasks, n),
-            TopicSpec(topics.windows, n, compacted=True),
-            TopicSpec(topics.alerts, 1, retention_ms=ALERTS_KEPT_MS),
-            TopicSpec(topics.alerts_state, 1, compacted=True),
-            TopicSpec(topics.configs, 1, compacted=True),
-        ):
+        ledger, *others = internal_topics(self.topics, self.sources.predictions.partitions)
+        self._watch.refuse_other_partitions(self.log.ensure(ledger).partitions)
+        for spec in others:
             self.log.ensure(spec)
 
     def turn(self) -> None:
@@ -189,6 +183,7 @@ class Worker:
                 task.engine.skip_to(stream, batch.next_offset)
                 continue
             self._last_record_ms[batch.partition] = now
+            self._feeds.heard(batch.partition, stream, now)
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
             rejected = feed(batch)
             self.statistics.take(batch, rejected, task.engine.take_faults())
@@ -249,7 +244,10 @@ class Worker:
                 self._fresh_appender()
             return False
         self.tasks[partition] = task
-        self._last_record_ms[partition] = self.clock.monotonic_ms()
+        now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
+        self._last_record_ms[partition] = now
+        heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
+        self._feeds.open(partition, *heard, stalled=task.flags.stalled)
         _log.info(
             "partition %d: open, epoch %d, %d records read again", partition, task.writer.chain.epoch, task.rebuilt_rows
         )
@@ -265,6 +263,7 @@ class Worker:
 
     def _drop(self, partition: int) -> None:
         self.tasks.pop(partition, None)
+        self._feeds.forget(partition)
         self.dead_letters.forget(partition)
 
     def _fresh_appender(self) -> None:
@@ -301,6 +300,7 @@ class Worker:
         due = force or now >= self._timers.commit
         if due:
             self._timers.commit = now + self.config.state.commit_interval_ms
+            self._feeds.look({p: t.engine.next_offsets[1] for p, t in self.tasks.items() if not t.ended}, now)
         try:
             for partition, task in list(self.tasks.items()):
                 if not task.ended:
@@ -318,16 +318,15 @@ class Worker:
     def _commit_one(self, partition: int, task: Task, due: bool, now: int) -> None:
         engine, state = task.engine, self.config.state
         rows = engine.uncommitted_rows
+        flags = Flags(stalled=self._feeds.stalled(partition), flooding=self.dead_letters.flooding(partition))
         if rows >= state.max_batch_rows or (rows and engine.commit_cells >= COMMIT_CELLS):
-            self._append(task, Flags(flooding=self.dead_letters.flooding(partition)))
+            self._append(task, flags)
             return
         if not due:
             return
-        flags = Flags(
-            idle=not rows and self._idle(partition, task, now),
-            flooding=self.dead_letters.flooding(partition),
-            ended=self.options.until_end and self._at_finish(partition, task),
-        )
+        ended = self.options.until_end and self._at_finish(partition, task)
+        idle = not rows and self._idle(partition, task, now)
+        flags = replace(flags, idle=idle, ended=ended, stalled=flags.stalled and not ended)
         if rows or flags != task.flags:
             self._append(task, flags)
 
