@@ -37,13 +37,20 @@ FLOOD: Final = Condition(
     "so many records are rejected that dead letters are cut to pointers; look at driftline dlq list",
     "rejected records are few again",
 )
+FULL: Final = Condition(
+    "join-full",
+    "page",
+    "its worker holds state.max_rows rows, so predictions wait and windows stand still; run more workers, or raise the "
+    "limit and the memory with it",
+    "its worker has room again",
+)
 STALLED: Final = Condition(
     "label-feed-stalled",
     "ticket",
     "predictions go on and labels have stopped coming; look at who writes the topic of labels",
     "labels come again",
 )
-CONDITIONS: Final = (FLOOD, STALLED)
+CONDITIONS: Final = (FLOOD, FULL, STALLED)
 """All there are: their names are values of the label `rule` in telemetry."""
 
 FEED_SCOPE: Final = "labels"
@@ -62,6 +69,7 @@ class OperationalWatch:
         """Take an accepted commit of a partition."""
         at_ms = max(commit.prediction_clock.maximum_ms, commit.label_clock.maximum_ms)
         self._note(FLOOD, partition, commit.sequence, at_ms, holds=commit.flooding)
+        self._note(FULL, partition, commit.sequence, at_ms, holds=commit.full is True)
         self._feed.note(partition, at_ms, stalled=commit.stalled, waited_for=not (commit.idle or commit.ended))
 
     def _note(self, condition: Condition, partition: int, sequence: int, at_ms: int, *, holds: bool) -> None:

@@ -154,7 +154,7 @@ class Observer:
         outcomes = engine.join.prediction_outcomes, engine.join.label_outcomes
         return PartitionStatus(
             partition=number,
-            state=TaskState.FULL if number in worker.full else TaskState.LIVE,
+            state=TaskState.FULL if number in worker.capacity.full else TaskState.LIVE,
             epoch=chain.epoch,
             sequence=chain.sequence,
             predictions=streams[0],

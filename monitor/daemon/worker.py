@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from monitor.config.types import Config
+from monitor.daemon.capacity import Capacity
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
 from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
@@ -85,7 +86,7 @@ class Worker:
         self.lost = 0
         self.heartbeat_ms = clock.monotonic_ms()
         self.dead_letters: DeadLetterOffice
-        self.full: frozenset[int] = frozenset()
+        self.capacity = Capacity(plan.join.max_rows)
         self._intake: Intake
         self._stopping = False
         self._timers = _Timers()
@@ -188,7 +189,8 @@ class Worker:
             rejected = feed(batch)
             self.statistics.take(batch, rejected, task.engine.take_faults())
             self.dead_letters.take(batch, rejected)
-        self._hold_full()
+        live = {p: task.engine for p, task in self.tasks.items() if not task.ended}
+        self._intake.pause(self.capacity.waiting(live))
         self._commit_all()
         if self.judge is not None:
             self._evaluate()
@@ -246,6 +248,7 @@ class Worker:
         self.tasks[partition] = task
         now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
         self._last_record_ms[partition] = now
+        self.capacity.take_over(partition, full=task.flags.full)
         heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
         self._feeds.open(partition, *heard, stalled=task.flags.stalled)
         _log.info(
@@ -281,20 +284,6 @@ class Worker:
 
     # -- commits -------------------------------------------------------------------------------------------------
 
-    def _hold_full(self) -> None:
-        full = frozenset(p for p, task in self.tasks.items() if not task.ended and task.engine.full)
-        if full != self.full:
-            for partition in sorted(full - self.full):
-                limit = self.plan.join.max_rows
-                _log.error(
-                    "partition %d: the join holds %d rows, the limit state.max_rows; predictions wait. Raise the limit, "
-                    "shorten the horizon or add partitions.",
-                    partition,
-                    limit,
-                )
-            self.full = full
-        self._intake.pause(full)
-
     def _commit_all(self, force: bool = False) -> None:
         now = self.clock.monotonic_ms()
         due = force or now >= self._timers.commit
@@ -318,7 +307,11 @@ class Worker:
     def _commit_one(self, partition: int, task: Task, due: bool, now: int) -> None:
         engine, state = task.engine, self.config.state
         rows = engine.uncommitted_rows
-        flags = Flags(stalled=self._feeds.stalled(partition), flooding=self.dead_letters.flooding(partition))
+        flags = Flags(
+            stalled=self._feeds.stalled(partition),
+            flooding=self.dead_letters.flooding(partition),
+            full=partition in self.capacity.full,
+        )
         if rows >= state.max_batch_rows or (rows and engine.commit_cells >= COMMIT_CELLS):
             self._append(task, flags)
             return
@@ -326,7 +319,9 @@ class Worker:
             return
         ended = self.options.until_end and self._at_finish(partition, task)
         idle = not rows and self._idle(partition, task, now)
-        flags = replace(flags, idle=idle, ended=ended, stalled=flags.stalled and not ended)
+        flags = replace(
+            flags, idle=idle, ended=ended, stalled=flags.stalled and not ended, full=flags.full and not ended
+        )
         if rows or flags != task.flags:
             self._append(task, flags)
 

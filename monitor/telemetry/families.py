@@ -207,7 +207,7 @@ _JOIN = _group(
         "Rows that wait for the other stream: predictions without label, labels without prediction.",
     ),
     _gauge("join_state_rows", ("partition",), "Rows held by the join, settled ones kept for their identity included."),
-    _gauge("join_state_limit_rows", (), "Rows this process may hold in all (state.max_rows); partitions stall there."),
+    _gauge("join_state_limit_rows", (), "Rows this process may hold in all (state.max_rows); predictions wait there."),
     _gauge("join_state_bytes", ("partition",), "Memory of the join's tables.", "bytes"),
     _gauge(
         "join_outcomes",
