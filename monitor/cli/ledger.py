@@ -157,19 +157,20 @@ def _summary(one: Audit) -> dict[str, Any]:
 
 
 def _table(lines: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from monitor.cli import show
 
-    table = Table("partition", "epoch", "commits", "ignored", "predictions", "labels", "lost", "verdict")
+    numbers = ("partition", "epoch", "commits", "ignored", "predictions", "labels", "lost")
+    made = show.table(None, *numbers, "verdict", right=numbers)
     for line in lines:
-        table.add_row(
-            str(line["partition"]),
-            str(line["epoch"]),
-            str(line["commits"]),
-            str(sum(line["ignored"].values())),
-            str(line["predictions_read"]),
-            str(line["labels_read"]),
-            str(sum(line["lost"])),
-            "holds" if not line["violations"] else f"{len(line['violations'])} violations",
+        counts = (
+            line["partition"],
+            line["epoch"],
+            line["commits"],
+            sum(line["ignored"].values()),
+            line["predictions_read"],
+            line["labels_read"],
+            sum(line["lost"]),
         )
-    Console().print(table)
+        violations = len(line["violations"])
+        made.add_row(*(f"{count:,}" for count in counts), f"{violations} violations" if violations else "holds")
+    show.console().print(made)
