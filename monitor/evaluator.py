@@ -16,7 +16,7 @@ from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent
-from monitor.alerts.operational import FLOOD, OperationalWatch
+from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.state import AlertState
 from monitor.config.windows import Window
 from monitor.groups import Group
@@ -80,8 +80,7 @@ class Evaluator:
         clock.prediction_ms = commit.prediction_clock.maximum_ms
         clock.label_ms = commit.label_clock.maximum_ms
         clock.idle, clock.stalled, clock.ended = commit.idle, commit.stalled, commit.ended
-        at_ms = max(clock.prediction_ms, clock.label_ms)
-        self._watch.note(FLOOD, partition, commit.sequence, at_ms, holds=commit.flooding)
+        self._watch.feed(partition, commit)
 
     # -- ticks ---------------------------------------------------------------------------------------------------
 

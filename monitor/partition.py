@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import UNSET
 
 from monitor.coding import Coder
 from monitor.errors import LedgerError
@@ -52,6 +53,7 @@ class Flags:
     stalled: bool = False
     flooding: bool = False
     ended: bool = False
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,7 @@ class Partition:
             stalled=flags.stalled,
             flooding=flags.flooding,
             ended=flags.ended,
+            full=flags.full or UNSET,
         )
         self._from = list(self._next)
         return commit

@@ -85,7 +85,8 @@ class ActiveAlert:
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
     """One source topic's partition as its owner reads it. `end` is the end offset when it was last asked, None before;
-    clocks are None until a record has moved them. `pending_rows` wait for the other stream."""
+    clocks are None until a record has moved them. `pending_rows` wait for the other stream. `stalled` is for labels: it is
+    recorded that they stopped while predictions go on."""
 
     topic: str
     position: int
@@ -94,6 +95,7 @@ class StreamStatus:
     finality_ms: int | None
     pending_rows: int
     idle: bool = False
+    stalled: bool = False
 
     @property
     def lag(self) -> int | None:
@@ -219,7 +221,7 @@ class Check:
 
 
 def readiness(view: View) -> tuple[Check, ...]:
-    """What must hold before the process counts as ready. Owning no partition is ready; lag and a stalled partition are
+    """What must hold before the process counts as ready. Owning no partition is ready; lag and a full partition are
     no reason to be taken out of service (nothing sends traffic here): they have alerts."""
     opening = [p.partition for p in view.partitions if p.state in (TaskState.OPENING, TaskState.REBUILDING)]
     owned = len(view.partitions)

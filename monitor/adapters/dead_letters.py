@@ -19,6 +19,8 @@ from monitor.ports import Appender, Log, OutRecord
 
 PREFIX: Final = "driftline.error."
 REDRIVEN: Final = "driftline.redriven-from"
+FLOOD: Final = "flood"
+"""The reason of a pointer."""
 FORMAT: Final = b"1"
 _CHUNK: Final = 1_000
 _WAIT_MS: Final = 200
@@ -49,9 +51,7 @@ def pointer(topic: str, partition: int, first: int, next_offset: int, reasons: d
         "count": sum(reasons.values()),
         "reasons": reasons,
     }
-    headers = _headers(
-        topic, partition, first, "flood", f"{body['count']} bad records in {next_offset - first} offsets"
-    )
+    headers = _headers(topic, partition, first, FLOOD, f"{body['count']} bad records in {next_offset - first} offsets")
     return OutRecord(orjson.dumps(body), None, [*headers, (f"{PREFIX}kind", b"pointer")])
 
 
@@ -82,7 +82,7 @@ class Letter:
     @property
     def is_pointer(self) -> bool:
         """Whether it stands for a range."""
-        return self.reason == "flood"
+        return self.reason == FLOOD
 
 
 def read(log: Log, source: str) -> Iterator[Letter]:

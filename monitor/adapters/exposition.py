@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.alerts.event import LAST_MS
+from monitor.alerts.operational import CONDITIONS
 from monitor.config.metric_names import DISTANCES
 from monitor.events import Reason
 from monitor.telemetry import (
@@ -192,6 +193,8 @@ class Exposer:
                 if status.finality_ms is not None:
                     yield self._one("finality_clock_timestamp_seconds", _seconds(status.finality_ms), *place)
                 yield self._one("partition_idle", int(status.idle), *place)
+            if p.labels is not None:
+                yield self._one("label_feed_stalled", int(p.labels.stalled), str(p.partition))
         for state in TaskState:
             yield self._one("partitions", sum(p.state is state for p in view.partitions), state)
 
@@ -212,7 +215,7 @@ class Exposer:
             yield self._one("ledger_sequence", p.sequence, str(p.partition))
 
     def _daemon(self, view: View, exported: int) -> Iterable[Sample]:
-        for rule in view.rules:
+        for rule in (*view.rules, *(condition.name for condition in CONDITIONS)):
             for change in ALERT_CHANGES:
                 yield self._one("alerts_emitted_total", _in(view.counters.alerts_emitted, rule, change), rule, change)
         yield self._one("evaluator_active", int(view.evaluator.active))

@@ -10,13 +10,17 @@ from typing import TypeVar
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType, TopicDescription
 
-from monitor.adapters.kafka_settings import Errors, Settings, connect, log_error
+from monitor.adapters.kafka_settings import UNREACHABLE, Errors, Settings, connect, log_error, plainly
 from monitor.errors import LogError, LogUnreachable
 from monitor.ports import TopicInfo, TopicSpec
 
 T = TypeVar("T")
 
 _NAP_SECS = 0.05
+_LOOK_SECS = 0.1
+_PATIENCE_SECS = 2.0
+"""How long a client that no broker ever answered goes on when all of them refuse. Once one has answered the whole
+timeout is waited: brokers restart."""
 _REPLICAS = 3  # of a topic that we make, where there are as many brokers
 _RETRY = {"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_LEADER_EPOCH", "FENCED_LEADER_EPOCH"}
 
@@ -25,8 +29,12 @@ class KafkaAdmin:
     """The admin half of `KafkaLog`."""
 
     def __init__(self, settings: Settings, errors: Errors, timeout_secs: float) -> None:
-        self._client = connect(AdminClient, "admin", settings, errors)
+        self._client = connect(AdminClient, "admin", settings, errors, on_error=self._note)
         self._timeout_secs = timeout_secs
+        self._bootstrap = str(settings["bootstrap.servers"])
+        self._answered = False
+        self._all_down = False
+        self._why = ""
 
     def cluster_id(self) -> str:
         """The id that the cluster was formatted with."""
@@ -142,19 +150,58 @@ class KafkaAdmin:
                 return [found[number] for number in range(len(found))]
             except KafkaException as e:
                 error: KafkaError = e.args[0]
+                if error.name() in UNREACHABLE:
+                    raise self._unreachable(f"asking for the offsets of topic {topic!r}", topic) from e
                 if error.name() not in _RETRY or time.monotonic() > deadline:
                     raise log_error(f"asking for the offsets of topic {topic!r}", error, topic=topic) from e
                 time.sleep(_NAP_SECS)  # leaders are moving
 
     def _ask(self, doing: str, question: Callable[..., Future[T]], topic: str | None = None) -> T:
+        self._all_down = False
         try:
-            return question(request_timeout=self._timeout_secs).result(self._timeout_secs + 5)
+            answer = self._wait(question(request_timeout=self._timeout_secs))
         except KafkaException as e:
-            raise log_error(doing, e.args[0], topic=topic) from e
+            error: KafkaError = e.args[0]
+            if error.name() in UNREACHABLE:
+                raise self._unreachable(doing, topic) from e
+            self._answered = True
+            raise log_error(doing, error, topic=topic) from e
         except TimeoutError as e:
-            raise LogUnreachable(f"{doing}: no answer within {self._timeout_secs + 5:.0f} s", topic=topic) from e
-        finally:
-            self._client.poll(0)  # hands over what librdkafka wants to log
+            raise self._unreachable(doing, topic) from e
+        self._answered = True
+        return answer
+
+    def _wait(self, future: Future[T]) -> T:
+        """The answer. Raises TimeoutError when it takes too long, or when there is nobody to give it."""
+        began = time.monotonic()
+        while True:
+            self._client.poll(0)  # hands over what librdkafka wants to say and to log
+            try:
+                return future.result(_LOOK_SECS)
+            except TimeoutError:
+                waited = time.monotonic() - began
+                hopeless = self._all_down and not self._answered and waited > _PATIENCE_SECS
+                if hopeless or waited > self._timeout_secs + 5:
+                    raise
+
+    def _note(self, error: KafkaError) -> None:
+        if error.name() == "_ALL_BROKERS_DOWN":
+            self._all_down = True
+        else:
+            self._why = plainly(error)
+
+    def _unreachable(self, doing: str, topic: str | None) -> LogUnreachable:
+        why = f" ({self._why})" if self._why else ""
+        if not self._answered:
+            return LogUnreachable(
+                f"no Kafka broker answers at {self._bootstrap}{why}. Is one running there, and is this its address "
+                "(kafka.bootstrap_servers, or --bootstrap)? Without a broker, --embedded DIR runs on a file.",
+                topic=topic,
+            )
+        return LogUnreachable(
+            f"{doing}: no answer from the Kafka brokers of {self._bootstrap} within {self._timeout_secs:.0f} s{why}",
+            topic=topic,
+        )
 
 
 def topic_config(spec: TopicSpec, replicas: int) -> dict[str, str]:

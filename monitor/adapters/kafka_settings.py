@@ -9,6 +9,8 @@ is picked up by the next one. Values are never logged.
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -146,6 +148,17 @@ def _read(name: str, path: str) -> str:
 Client = TypeVar("Client")
 
 
+class _Chatter:
+    """Takes what librdkafka logs. The client calls `log` and nothing else."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("driftline.kafka")
+
+    def log(self, level: int, message: str, *arguments: object) -> None:
+        """One line of librdkafka's; its own idea of a level is left out."""
+        self._logger.debug(message, *arguments)
+
+
 def connect(
     make: Callable[..., Client],
     kind: str,
@@ -155,12 +168,12 @@ def connect(
     on_error: Callable[[KafkaError], None] | None = None,
     **callbacks: Callable[..., None],
 ) -> Client:
-    """Make a client that counts its errors under `kind`, tells them to `on_error`, and logs to `driftline.kafka`.
+    """Make a client that counts its errors under `kind` and tells them to `on_error`.
 
+    What librdkafka logs is for who debugs it: it goes to `driftline.kafka`, whatever librdkafka thinks of it, at level
+    DEBUG. A client without a broker complains several times a second; what a person must know is in our own errors.
     Callbacks run inside consume() and poll(); one that raises would lose the batch at hand, so they only take notes.
     """
-    import logging
-
     from confluent_kafka import KafkaException
 
     def note(error: KafkaError) -> None:
@@ -169,7 +182,7 @@ def connect(
         if on_error is not None:
             on_error(error)
 
-    extra: Settings = {"error_cb": note, "logger": logging.getLogger("driftline.kafka"), **callbacks}
+    extra: Settings = {"error_cb": note, "logger": _Chatter(), **callbacks}
     try:
         return make(settings | extra)
     except (KafkaException, ValueError, TypeError) as e:
@@ -186,6 +199,15 @@ UNREACHABLE = {
     "REQUEST_TIMED_OUT",
 }
 """Names of the errors that mean: nobody answered."""
+
+
+_WHERE = re.compile(r"^(\[thrd:[^]]*\]: )?(\S+: )?(Connect to \S+ failed: )?")
+_WHEN = re.compile(r" \(after \d+ms in state \w+.*\)$")
+
+
+def plainly(error: KafkaError) -> str:
+    """What a client says about a connection, without its thread, its state, and addresses."""
+    return _WHEN.sub("", _WHERE.sub("", error.str()))
 
 
 def log_error(doing: str, error: KafkaError, *, topic: str | None = None, partition: int | None = None) -> LogError:

@@ -14,7 +14,7 @@ from monitor.alerts.examples import example_events
 from monitor.alerts.schema import all_present
 from monitor.windows.payload import REVISION_HEADER, TICK_HEADER, WindowPayload
 from monitor.windows.payload import encode as encode_window
-from monitor.windows.schema import GROWTH, example_windows
+from monitor.windows.schema import GROWTH, described, example_windows
 
 ASYNCAPI: Final = "3.0.0"
 KAFKA_BINDING: Final = "0.5.0"
@@ -46,6 +46,7 @@ def asyncapi() -> dict[str, Any]:
     (alert, window), schemas = msgspec.json.schema_components(
         (AlertEvent, WindowPayload), ref_template="#/components/schemas/{name}"
     )
+    schemas = described(schemas)
     return {
         "asyncapi": ASYNCAPI,
         "info": {

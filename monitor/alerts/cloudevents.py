@@ -111,8 +111,8 @@ def operational_event(
 ) -> AlertEvent:
     """An alert about the daemon itself, from a decision that somebody recorded.
 
-    `condition` is a bounded name (`label-feed-stalled`, `dead-letter-flood`, `join-state-limit`, `owner-missing`),
-    `scope` says of what (`labels/3`). `at_ms` is the time that the decision was recorded with, never a clock's;
+    `condition` is a bounded name (`label-feed-stalled`, `dead-letter-flood`, `join-full`), `scope` says of what
+    (`labels`, `partition/3`). `at_ms` is the time that the decision was recorded with, never a clock's;
     `fired_ms` the same of the decision that began the episode, so equal to `at_ms` when it fires. `facts` must not hold
     ids or feature values.
     """

@@ -11,6 +11,7 @@ from msgspec import structs
 from monitor.alerts.book import RuleBook
 from monitor.alerts.cloudevents import operational_event
 from monitor.alerts.event import AlertEvent, Standing
+from monitor.alerts.operational import FEED_SCOPE, STALLED
 from monitor.alerts.state import AlertState
 from monitor.config.types import Rule
 from monitor.windows.schema import example_windows
@@ -54,14 +55,14 @@ def example_events() -> dict[str, AlertEvent]:
     firing, resolved, amended = told
     operational = operational_event(
         "driftline",
-        "label-feed-stalled",
-        "labels/3",
+        STALLED.name,
+        FEED_SCOPE,
         Standing.FIRING,
         at_ms=bad.tick_ms,
         fired_ms=bad.tick_ms,
-        severity="ticket",
-        summary="label-feed-stalled: labels/3 gave no record for 45 min while predictions went on",
-        facts={"newest_label_ms": bad.tick_ms - 45 * 60_000, "waiting_rows": 4211},
+        severity=STALLED.severity,
+        summary=f"{STALLED.begins} (in 2 of 6 partitions)",
+        facts={"partitions": 2},
         labels=labels,
     )
     return {"firing": firing, "resolved": resolved, "amended": amended, "operational": operational}

@@ -1,17 +1,24 @@
 """Alerts about the daemon itself, from what owners recorded in their commits.
 
-A condition of a partition that begins fires, one that ends resolves. Times are the event time that the partition had
-reached when its owner recorded the decision, so deciding again gives the same events.
+A condition that begins fires, one that ends resolves. Times are the event time that the partition had reached when its
+owner recorded the decision, so deciding again gives the same events.
+
+Most conditions are of one partition and told as soon as they are read. The label feed is the namespace's: one alert
+while any partition says that it is stalled. Which partition was read first must not be seen, so a change is told when
+every partition has come past its time; one that is idle is not waited for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from monitor.alerts.cloudevents import operational_event
 from monitor.alerts.event import LAST_MS, AlertEvent, Severity, Standing
+from monitor.ingest.clocks import FOREVER, NEVER
+from monitor.ledger.records import Commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,36 +37,56 @@ FLOOD: Final = Condition(
     "so many records are rejected that dead letters are cut to pointers; look at driftline dlq list",
     "rejected records are few again",
 )
+FULL: Final = Condition(
+    "join-full",
+    "page",
+    "its worker holds state.max_rows rows, so predictions wait and windows stand still; run more workers, or raise the "
+    "limit and the memory with it",
+    "its worker has room again",
+)
+STALLED: Final = Condition(
+    "label-feed-stalled",
+    "ticket",
+    "predictions go on and labels have stopped coming; look at who writes the topic of labels",
+    "labels come again",
+)
+CONDITIONS: Final = (FLOOD, FULL, STALLED)
+"""All there are: their names are values of the label `rule` in telemetry."""
+
+FEED_SCOPE: Final = "labels"
 
 
 class OperationalWatch:
     """What is going on in each partition, and the events that have not been told yet."""
 
-    def __init__(self, namespace: str, labels: Mapping[str, str]) -> None:
+    def __init__(self, namespace: str, labels: Mapping[str, str], partitions: int) -> None:
         self._namespace, self._labels = namespace, labels
         self._began: dict[tuple[str, int], int] = {}
         self._untold: list[tuple[int, int, AlertEvent]] = []
+        self._feed = _Feed(partitions)
 
-    def note(self, condition: Condition, partition: int, sequence: int, at_ms: int, *, holds: bool) -> None:
-        """What commit `sequence` of a partition recorded, at event time `at_ms`."""
+    def feed(self, partition: int, commit: Commit) -> None:
+        """Take an accepted commit of a partition."""
+        at_ms = max(commit.prediction_clock.maximum_ms, commit.label_clock.maximum_ms)
+        self._note(FLOOD, partition, commit.sequence, at_ms, holds=commit.flooding)
+        self._note(FULL, partition, commit.sequence, at_ms, holds=commit.full is True)
+        self._feed.note(partition, at_ms, stalled=commit.stalled, waited_for=not (commit.idle or commit.ended))
+
+    def _note(self, condition: Condition, partition: int, sequence: int, at_ms: int, *, holds: bool) -> None:
         key = (condition.name, partition)
         if holds == (key in self._began):
             return
-        at_ms = min(max(at_ms, 0), LAST_MS)
         fired_ms = self._began.setdefault(key, at_ms)
         if not holds:
             del self._began[key]
-        event = operational_event(
-            self._namespace,
-            condition.name,
+        event = self._event(
+            condition,
             f"partition/{partition}",
-            Standing.FIRING if holds else Standing.RESOLVED,
+            f"partition {partition}: {condition.begins if holds else condition.ends}",
+            {"partition": partition},
+            holds=holds,
             at_ms=at_ms,
             fired_ms=fired_ms,
-            severity=condition.severity,
-            summary=f"partition {partition}: {condition.begins if holds else condition.ends}",
-            facts={"partition": partition},
-            labels=self._labels,
         )
         self._untold.append((partition, sequence, event))
 
@@ -67,4 +94,111 @@ class OperationalWatch:
         """Events since the last call, by partition: the order in which partitions were read cannot be seen."""
         events = [event for _, _, event in sorted(self._untold, key=lambda item: item[:2])]
         self._untold.clear()
+        for change in self._feed.settled():
+            where = f"in {len(change.stalled)} of {self._feed.partitions} partitions"
+            events.append(
+                self._event(
+                    STALLED,
+                    FEED_SCOPE,
+                    f"{STALLED.begins} ({where})" if change.stalled else STALLED.ends,
+                    {"partitions": len(change.stalled)},
+                    holds=bool(change.stalled),
+                    at_ms=change.at_ms,
+                    fired_ms=change.fired_ms,
+                )
+            )
         return events
+
+    def _event(
+        self,
+        condition: Condition,
+        scope: str,
+        summary: str,
+        facts: Mapping[str, int | str],
+        *,
+        holds: bool,
+        at_ms: int,
+        fired_ms: int,
+    ) -> AlertEvent:
+        return operational_event(
+            self._namespace,
+            condition.name,
+            scope,
+            Standing.FIRING if holds else Standing.RESOLVED,
+            at_ms=min(max(at_ms, 0), LAST_MS),
+            fired_ms=min(max(fired_ms, 0), LAST_MS),
+            severity=condition.severity,
+            summary=summary,
+            facts=facts,
+            labels=self._labels,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """The feed of the namespace stalled, in these partitions, or went on (in none)."""
+
+    at_ms: int
+    fired_ms: int
+    stalled: frozenset[int]
+
+
+class _Feed:
+    """The label feed of the namespace, out of what its partitions recorded.
+
+    What is remembered changes only with what is fed and with the changes that are told, never with a look that
+    tells nothing: after a restart there are fewer looks.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+        self._reached = [NEVER] * partitions
+        self._last = [False] * partitions
+        self._waited_for = [True] * partitions
+        self._told_ms = NEVER
+        self._fired_ms = NEVER
+        self._stalled: frozenset[int] = frozenset()  # as of _told_ms
+        self._untold: dict[int, list[tuple[int, bool]]] = defaultdict(list)  # changes of a partition, in order
+
+    def note(self, partition: int, at_ms: int, *, stalled: bool, waited_for: bool) -> None:
+        """What a commit says, at event time `at_ms`, which never goes back within a partition."""
+        self._reached[partition] = at_ms
+        self._waited_for[partition] = waited_for
+        if stalled != self._last[partition]:
+            self._last[partition] = stalled
+            self._untold[partition].append((at_ms, stalled))
+
+    def settled(self) -> Iterator[_Change]:
+        """Changes of the namespace that no partition can alter any more."""
+        if not self._untold:
+            return
+        waiting = [at for at, waited_for in zip(self._reached, self._waited_for, strict=True) if waited_for]
+        below = min(waiting, default=FOREVER + 1)
+        told_ms = self._told_ms
+        # A partition that was idle may come back with a change of long ago: told history is not rewritten.
+        changes = sorted(
+            (max(at_ms, told_ms + 1), partition, order, stalled)
+            for partition, own in self._untold.items()
+            for order, (at_ms, stalled) in enumerate(own)
+            if at_ms < below
+        )
+        now, seen = set(self._stalled), Counter[int]()
+        for place, (at_ms, partition, _, stalled) in enumerate(changes):
+            (now.add if stalled else now.discard)(partition)
+            seen[partition] += 1
+            if place + 1 < len(changes) and changes[place + 1][0] == at_ms:
+                continue  # one moment is one change
+            if bool(now) != bool(self._stalled) and at_ms <= FOREVER:  # nothing is told after the end
+                yield self._tell(at_ms, frozenset(now), seen)
+                seen.clear()
+
+    def _tell(self, at_ms: int, stalled: frozenset[int], seen: Mapping[int, int]) -> _Change:
+        """Remember what is told now, and forget the changes of each partition that it took in."""
+        if stalled:
+            self._fired_ms = at_ms
+        self._told_ms, self._stalled = at_ms, stalled
+        for partition, count in seen.items():
+            del self._untold[partition][:count]
+            if not self._untold[partition]:
+                del self._untold[partition]
+        return _Change(at_ms, self._fired_ms, stalled)

@@ -9,7 +9,7 @@ import msgspec
 from monitor.alerts.cloudevents import encode
 from monitor.alerts.event import DATA_SCHEMA, AlertEvent
 from monitor.alerts.examples import example_events
-from monitor.windows.schema import DIALECT, GROWTH
+from monitor.windows.schema import DIALECT, GROWTH, described
 
 
 def alert_schema() -> dict[str, Any]:
@@ -22,7 +22,7 @@ def alert_schema() -> dict[str, Any]:
         "$comment": GROWTH,
         "examples": [msgspec.json.decode(encode(event)) for event in example_events().values()],
         "$ref": schema["$ref"],
-        "$defs": all_present(schema["$defs"]),
+        "$defs": all_present(described(schema["$defs"])),
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.common import config_options, embedded_option, load_config, output_option
+from monitor.cli.common import config_options, embedded_option, interactive, load_config, output_option
 
 if TYPE_CHECKING:
     from monitor.alerts.event import AlertEvent
@@ -112,6 +112,7 @@ def tail_alerts(
       driftline alerts tail -c driftline.yaml --from-start --no-follow -o json > alerts.jsonl
     """
     from monitor.cli.scan import Scan, need_topic, open_existing, records
+    from monitor.cli.show import note
 
     config = load_config(files, overrides)
     topic = config.topics().alerts
@@ -125,6 +126,8 @@ def tail_alerts(
         for event in events if from_start else events[len(events) - min(last, len(events)) :]:
             _print(event, output)
         if not no_follow:
+            if interactive():
+                note("waiting for alerts; Ctrl-C ends it")
             for event in _follow(log, scan, told):
                 _print(event, output)
     finally:

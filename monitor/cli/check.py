@@ -58,9 +58,12 @@ def command(
         problems = error.problems if isinstance(error, ConfigError) else [str(error)]
         if output == "json":
             print_json({"ok": False, "problems": problems, "config": None, "findings": None})
-        for problem in problems:
-            click.echo(problem, err=True)
-        note(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
+        if isinstance(error, ConfigError):
+            for problem in problems:
+                click.echo(problem, err=True)
+            note(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
+        else:
+            note(str(error))
         sys.exit(BAD_CONFIG if isinstance(error, ReferenceProfileError) else code_of(error))
     summary = _summary(config, plan)
     failed = any(finding.level == "error" for finding in findings or ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,6 +84,16 @@ def open_kafka(bootstrap: str, properties: dict[str, str] | None = None, group: 
     from monitor.adapters.kafka_log import KafkaLog
 
     return KafkaLog(bootstrap, properties, group=group)
+
+
+def need_one_of(what: str, given: str, allowed: Iterable[str]) -> None:
+    """Raise UsageError for a name that does not exist, with the nearest that does and with all of them."""
+    from monitor.config.suggest import hint, listing
+
+    names = tuple(allowed)
+    if given not in names:
+        near = hint(given, names)
+        raise click.UsageError(f"there is no {what} {given!r}{near or '.'} There are: {listing(names)}")
 
 
 def interactive() -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from monitor.cli.common import config_options, embedded_option, load_config, output_option
+from monitor.cli.common import config_options, embedded_option, load_config, need_one_of, output_option
 
 if TYPE_CHECKING:
     from monitor.adapters.dead_letters import Letter
@@ -74,6 +74,7 @@ def list_letters(
     from monitor.cli.show import note, print_json
 
     config = load_config(files, overrides)
+    _check_choice(config, stream, reason)
     log = _open(config, embedded)
     most = limit if limit is not None else 0 if output == "json" else _TABLE_ROWS
     counts: dict[str, Counter[str]] = {}
@@ -171,6 +172,7 @@ def replay_letters(
     if letters and (reason is not None or everything or stream is not None):
         raise click.UsageError("name letters, or choose them by --stream, --reason and --all, not both")
     config = load_config(files, overrides)
+    _check_choice(config, stream, reason)
     log = _open(config, embedded)
     try:
         chosen = iter(_named(log, config, letters)) if letters else _letters(log, config, stream, reason)
@@ -199,6 +201,17 @@ def _parts(letters: list[Letter]) -> Iterator[list[Letter]]:
         yield letters[start : start + _BATCH]
 
 
+def _check_choice(config: Config, stream: str | None, reason: str | None) -> None:
+    """Raises UsageError for a reason that no letter can have, and for a stream that the configuration has not."""
+    from monitor.adapters.dead_letters import FLOOD
+    from monitor.events import Reason
+
+    if reason is not None:
+        need_one_of("reason", reason, [*map(str, Reason), FLOOD])
+    if stream == "labels" and config.streams.labels is None:
+        raise click.UsageError("the configuration has no labels, so there are letters of --stream predictions only")
+
+
 def _open(config: Config, embedded: Path | None) -> Log:
     from monitor.cli.scan import open_existing
 
@@ -223,11 +236,14 @@ def _named(log: Log, config: Config, names: Iterable[str]) -> list[Letter]:
     """The letters of these names, in the order given. Raises MonitorError for one that is not there."""
     from monitor.errors import MonitorError
 
+    streams = config.streams
+    topics = [streams.predictions.topic, *([streams.labels.topic] if streams.labels else [])]
     wanted = dict.fromkeys(names)
     for name in wanted:
         parts = name.rsplit("/", 2)
         if len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit()):
             raise click.UsageError(f"{name!r} names no letter; write TOPIC/PARTITION/OFFSET, as `dlq list` does")
+        need_one_of("topic", parts[0], topics)
     found = {_name(letter): letter for letter in _letters(log, config, None, None) if _name(letter) in wanted}
     for name in wanted:
         if name not in found:

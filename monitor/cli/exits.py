@@ -28,5 +28,9 @@ def report(error: Exception) -> int:
         return FAILED
     if not isinstance(error, MonitorError):
         raise error
-    print(f"driftline: {error}", file=sys.stderr)
+    if isinstance(error, ConfigError) and len(error.problems) > 1:
+        print("\n".join(error.problems), file=sys.stderr)
+        print(f"driftline: {len(error.problems)} problems in the configuration", file=sys.stderr)
+    else:
+        print(f"driftline: {error}", file=sys.stderr)
     return code_of(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.common import config_options, embedded_option, load_config, open_log, output_option
+from monitor.cli.common import config_options, embedded_option, load_config, output_option
 from monitor.cli.exits import FAILED
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def command() -> None:
 @command.command("cat")
 @config_options
 @embedded_option
-@click.option("--partition", type=int, help="Only this partition.")
+@click.option("--partition", type=click.IntRange(min=0), help="Only this partition.")
 @click.option("--deltas", is_flag=True, help="Decode what each commit adds to the windows.")
 def cat(
     files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, partition: int | None, deltas: bool
@@ -45,8 +45,10 @@ def cat(
     """
     import orjson
 
+    from monitor.cli.scan import open_existing
+
     config = load_config(files, overrides)
-    log = open_log(config, embedded)
+    log = open_existing(config, embedded)
     try:
         for audit, stored, verdict in _walk(log, config.topics().ledger, partition):
             line = {
@@ -73,8 +75,10 @@ def audit(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | 
     """
     import orjson
 
+    from monitor.cli.scan import open_existing
+
     config = load_config(files, overrides)
-    log = open_log(config, embedded)
+    log = open_existing(config, embedded)
     try:
         audits: dict[int, Audit] = {}
         for one, _, _ in _walk(log, config.topics().ledger, None):
@@ -101,6 +105,8 @@ def _walk(log: Log, topic: str, partition: int | None) -> Iterator[tuple[Audit, 
     if log.topic(topic) is None:
         raise LedgerError(f"there is no ledger: topic {topic!r} does not exist", "Has `driftline run` been started?")
     begins, ends = log.begin_offsets(topic), log.end_offsets(topic)
+    if partition is not None and partition >= len(ends):
+        raise click.UsageError(f"there is no partition {partition}; topic {topic!r} has 0 to {len(ends) - 1}")
     for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         if partition is not None and number != partition:
             continue
@@ -151,19 +157,20 @@ def _summary(one: Audit) -> dict[str, Any]:
 
 
 def _table(lines: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from monitor.cli import show
 
-    table = Table("partition", "epoch", "commits", "ignored", "predictions", "labels", "lost", "verdict")
+    numbers = ("partition", "epoch", "commits", "ignored", "predictions", "labels", "lost")
+    made = show.table(None, *numbers, "verdict", right=numbers)
     for line in lines:
-        table.add_row(
-            str(line["partition"]),
-            str(line["epoch"]),
-            str(line["commits"]),
-            str(sum(line["ignored"].values())),
-            str(line["predictions_read"]),
-            str(line["labels_read"]),
-            str(sum(line["lost"])),
-            "holds" if not line["violations"] else f"{len(line['violations'])} violations",
+        counts = (
+            line["partition"],
+            line["epoch"],
+            line["commits"],
+            sum(line["ignored"].values()),
+            line["predictions_read"],
+            line["labels_read"],
+            sum(line["lost"]),
         )
-    Console().print(table)
+        violations = len(line["violations"])
+        made.add_row(*(f"{count:,}" for count in counts), f"{violations} violations" if violations else "holds")
+    show.console().print(made)

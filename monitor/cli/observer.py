@@ -154,7 +154,7 @@ class Observer:
         outcomes = engine.join.prediction_outcomes, engine.join.label_outcomes
         return PartitionStatus(
             partition=number,
-            state=TaskState.STALLED if number in worker.full else TaskState.LIVE,
+            state=TaskState.FULL if number in worker.capacity.full else TaskState.LIVE,
             epoch=chain.epoch,
             sequence=chain.sequence,
             predictions=streams[0],
@@ -180,6 +180,7 @@ class Observer:
             finality_ms=_clock_ms(clock, join.lateness_ms),
             pending_rows=outcomes[stream],
             idle=task.flags.idle,
+            stalled=stream == 1 and task.flags.stalled,
         )
 
 

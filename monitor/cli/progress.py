@@ -20,7 +20,7 @@ class ReadProgress:
 
     def __init__(self) -> None:
         self._due = time.monotonic() + (_BAR_EVERY_S if sys.stderr.isatty() else _LINE_EVERY_S)
-        self._began = time.monotonic()
+        self._opened = self._began = time.monotonic()
         self._first: int | None = None
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -28,11 +28,12 @@ class ReadProgress:
     def show(self, worker: Worker) -> None:
         """Refresh when it is due."""
         now = time.monotonic()
-        if now < self._due or not worker.tasks:
+        if not worker.tasks or (now < self._due and self._first is not None):
             return
         done, total = worker.progress()
         if self._first is None:
             self._first, self._began = done, now
+            return
         if sys.stderr.isatty():
             self._due = now + _BAR_EVERY_S
             self._draw(done, total)
@@ -62,11 +63,13 @@ class ReadProgress:
         rate = (done - (self._first or 0)) / max(now - self._began, 1e-9)
         eta = f"{(total - done) / rate:.0f} s" if rate > 0 else "unknown"
         share = 100 * done / total if total else 100.0
-        print(f"driftline: {done} of {total} records read ({share:.0f} %), {rate:.0f}/s, ETA {eta}", file=sys.stderr)
+        print(
+            f"driftline: {done:,} of {total:,} records read ({share:.0f} %), {rate:,.0f}/s, ETA {eta}", file=sys.stderr
+        )
 
     def close(self, worker: Worker) -> None:
         """Take the bar away and say what was done."""
         if self._bar is not None:
             self._bar.stop()
         read = sum(worker.statistics.consumed.values())
-        print(f"driftline: {read} records read in {time.monotonic() - self._began:.1f} s", file=sys.stderr)
+        print(f"driftline: {read:,} records read in {time.monotonic() - self._opened:.1f} s", file=sys.stderr)

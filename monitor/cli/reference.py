@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.common import config_options, embedded_option
+from monitor.cli.common import config_options, embedded_option, need_one_of
 from monitor.cli.show import iso_ms
 
 if TYPE_CHECKING:
@@ -149,8 +149,6 @@ def show_reference(file: Path, output: str) -> None:
 
 def _model(config: Config, name: str | None) -> str:
     """The model meant. Raises UsageError when that is not clear, or it is none of the configuration's."""
-    from monitor.config.suggest import hint
-
     listed = [model.name for model in config.models]
     if name is None:
         if len(listed) == 1:
@@ -159,7 +157,7 @@ def _model(config: Config, name: str | None) -> str:
             f"the configuration lists {len(listed)} models ({', '.join(listed)}): --model says which"
         )
     if config.model(name) is None:
-        raise click.UsageError(f"the configuration has no model {name!r}{hint(name, listed)}")
+        need_one_of("model", name, listed)
     return name
 
 

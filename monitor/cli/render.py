@@ -163,7 +163,8 @@ def _partitions(view: View) -> Any:
             lag = "unknown" if status.lag is None else f"{status.lag:,}"
             clock = "none yet" if status.tick_ms is None else _clock(status.tick_ms)
             first = (str(p.partition), p.state) if row == 0 else ("", "")
-            table.add_row(*map(_cell, (*first, name, lag, f"{status.pending_rows:,}", clock + " idle" * status.idle)))
+            said = clock + " idle" * status.idle + " STALLED" * status.stalled
+            table.add_row(*map(_cell, (*first, name, lag, f"{status.pending_rows:,}", said)))
     table.caption = _state_line(view.partitions, view.state_limit_rows)
     table.caption_justify = "left"
     return table

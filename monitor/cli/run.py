@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.common import config_options, embedded_option, load_config, open_log
+from monitor.cli.common import config_options, embedded_option, load_config
 
 if TYPE_CHECKING:
     from monitor.cli.observer import Observer
@@ -51,11 +51,13 @@ def command(
       driftline run -c base.yaml -c prod.yaml --set http.port=0
     """
     from monitor.cli.logs import set_up
+    from monitor.cli.scan import open_existing
 
     set_up(log_format, "WARNING" if quiet else "DEBUG" if verbose else "INFO")
     config = load_config(files, overrides)
-    log = open_log(config, embedded)
+    log = open_existing(config, embedded)
     try:
+        log.cluster_id()  # a log that is not there is said before anything is listened on
         run(config, log, until_end=until_end, http=not no_http, progress=until_end and not quiet)
     finally:
         log.close()

@@ -194,7 +194,7 @@ def open_embedded_existing(directory: Path) -> Log:
     """The embedded log in a directory. Raises LogError where there is none, instead of making one."""
     if not (directory / "log.db").exists():
         raise LogError(
-            f"there is no embedded log in {str(directory)!r}. Give the directory that `driftline run --embedded` or "
+            f"there is no embedded log in {str(directory)!r}. Give the directory that "
             "`driftline produce --embedded` was given."
         )
     return open_embedded(directory)
@@ -238,7 +238,7 @@ class ScanProgress:
         self._due = now + _LINE_EVERY_S
         rate = done / (now - self._began)
         eta = f"{(total - done) / rate:.0f} s" if rate else "unknown"
-        print(f"driftline: {self._what}: {done} of {total} records, {rate:.0f}/s, ETA {eta}", file=sys.stderr)
+        print(f"driftline: {self._what}: {done:,} of {total:,} records, {rate:,.0f}/s, ETA {eta}", file=sys.stderr)
 
     def _draw(self, done: int, total: int) -> None:
         if self._bar is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli.common import output_option
-from monitor.errors import MonitorError
+from monitor.errors import LogUnreachable, MonitorError
 
 if TYPE_CHECKING:
     from monitor.view import View
@@ -26,7 +26,7 @@ _LARGEST = 64 << 20
 def command(url: str, every: float, once: bool, output: str) -> None:
     """Watch a running daemon: models, metrics with intervals, coverage, lag, alerts.
 
-    JSON is the status as the daemon serves it under /api/v1/status.
+    JSON is the status as the daemon serves it under /api/v1/status. Exit code 69 when no daemon answers.
 
     \b
     Examples:
@@ -75,12 +75,17 @@ def _fetch(url: str) -> bytes:
         with urlopen(Request(url.rstrip("/") + _PATH), timeout=_TIMEOUT_S) as answer:  # noqa: S310
             data = answer.read(_LARGEST)
     except (OSError, ValueError) as error:
-        raise MonitorError(
-            f"no daemon answers at {url}: {getattr(error, 'reason', error)}. Is `driftline run` up, and is this its "
+        raise LogUnreachable(
+            f"no daemon answers at {url}: {_why(error)}. Is `driftline run` up, and is this its "
             "http.host and http.port? With http.port 0 it says its address at the start."
         ) from error
     assert isinstance(data, bytes)
     return data
+
+
+def _why(error: Exception) -> str:
+    reason = getattr(error, "reason", error)
+    return str(getattr(reason, "strerror", None) or reason)
 
 
 def _read(data: bytes, url: str) -> View:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.common import config_options, embedded_option, load_config, output_option
+from monitor.cli.common import config_options, embedded_option, load_config, need_one_of, output_option
 from monitor.cli.show import iso_ms
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ _GAP = 3
 @click.option(
     "--kind",
     type=click.Choice(["performance", "input"]),
-    help="Metrics that need labels, or volume and drift of the inputs.  [default: performance where there are labels]",
+    help="Metrics that need labels, or volume and drift of the inputs.  [default: what --metric asks for, else "
+    "performance where there are labels]",
 )
 @click.option("--from", "from_ms", type=iso_ms, metavar="ISO", help="Only windows that begin at or after this time.")
 @click.option("--to", "to_ms", type=iso_ms, metavar="ISO", help="Only windows that end at or before this time.")
@@ -77,8 +78,9 @@ def command(
     from monitor.cli.show import note
 
     config = load_config(files, overrides)
-    kind = kind or ("performance" if config.streams.labels is not None else "input")
     wanted = _names(config, metrics)
+    kind = _kind(config, kind, wanted)
+    _check_names(config, model, segment, window)
     log = open_existing(config, embedded)
     try:
         topic = config.topics().windows
@@ -87,8 +89,9 @@ def command(
     finally:
         log.close()
     chosen = _Choice(model, segment, window, kind, from_ms, to_ms, final)
+    published = list(_views(newest.values()))
     views = sorted(
-        (view for view in _views(newest.values()) if chosen.takes(view)),
+        (view for view in published if chosen.takes(view)),
         key=lambda view: (view.key.end_ms, view.key.start_ms, view.key.series, view.key.window),
     )
     most = limit if limit is not None else 0 if output == "json" else _TABLE_ROWS
@@ -97,11 +100,17 @@ def command(
         _json(shown, wanted)
         return
     if not views:
-        note(f"no {kind} window matches; {len(newest)} windows are published")
+        note(f"no {kind} window matches; {_told(published)}")
         return
     _table(config, shown, wanted or _default_metrics(shown, kind), cut=not wanted)
     if len(shown) < len(views):
         note(f"the newest {len(shown)} of {len(views)} windows; --limit 0 shows all")
+
+
+def _told(published: Sequence[WindowView]) -> str:
+    from monitor.config.suggest import listing
+
+    return f"{len(published)} are published, of models: {listing(sorted({v.key.series.model for v in published}))}"
 
 
 class _Choice:
@@ -143,16 +152,50 @@ def _views(found: Iterable[Found]) -> Iterable[WindowView]:
         yield payload.parse(one.value, one.headers)
 
 
+def _check_names(config: Config, model: str | None, segment: str, window: str | None) -> None:
+    """Raises UsageError for a name that the configuration does not know; nothing can be published under it."""
+    from monitor.telemetry import segments_of
+
+    if window is not None:
+        need_one_of("window", window, (each.name for each in config.windows))
+    if model is not None and config.model(model) is None:
+        need_one_of("model", model, (each.name for each in config.models))
+    found = config.model(model) if model is not None else None
+    models = config.models if found is None else (found,)
+    if found is None and config.unlisted_models is not None:
+        segments = [name for each in (*models, config.unlisted_models) for name in segments_of(each)]
+    else:
+        segments = [name for each in models for name in segments_of(each)]
+    need_one_of("segment", segment, dict.fromkeys([*segments, "each"]))
+
+
+def _kind(config: Config, kind: str | None, metrics: Sequence[str]) -> str:
+    """The kind of windows meant. Raises UsageError for one that there cannot be, or that lacks a metric asked for."""
+    from monitor.config.metric_names import needs_labels
+
+    kinds = {name: "performance" if needs_labels(name) else "input" for name in metrics}
+    if kind is None and len(set(kinds.values())) > 1:
+        names = {of: ", ".join(n for n in kinds if kinds[n] == of) for of in kinds.values()}
+        raise click.UsageError(
+            f"{names['performance']} needs labels, {names['input']} does not: they are in different windows, ask for one kind"
+        )
+    chosen = kind or next(iter(kinds.values()), "performance" if config.streams.labels is not None else "input")
+    if wrong := next((name for name, of in kinds.items() if of != chosen), None):
+        raise click.UsageError(f"{wrong} is a metric of {kinds[wrong]} windows; leave --kind {chosen} out")
+    if chosen == "performance" and config.streams.labels is None:
+        raise click.UsageError("the configuration has no labels, so there are only windows of --kind input")
+    return chosen
+
+
 def _names(config: Config, metrics: str | None) -> tuple[str, ...]:
     """The metrics asked for. Raises UsageError for one that does not exist."""
     from monitor.config.metric_names import is_known, known
-    from monitor.config.suggest import hint
 
     names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
     features = tuple(config.streams.predictions.features)
     for name in names:
         if not is_known(name, features):
-            raise click.UsageError(f"there is no metric {name!r}{hint(name, known(features))}")
+            need_one_of("metric", name, known(features))
     return names
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from monitor.config.types import Config
 
 
+OPERATIONAL_TIMES = frozenset({"stalled_after"})
+"""Keys of `time` that move no number: they decide when an alert about the daemon's feeds is raised."""
+
+
 def dumps(data: Any) -> str:
     """Canonical JSON text."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -44,7 +48,8 @@ def everything(config: Config) -> dict[str, Any]:
 
 def meaning(config: Config) -> dict[str, Any]:
     """The part that gives numbers their meaning. References enter by the digest of their bytes, not by their path;
-    labels for people do not enter; models and windows are known by name, so their order does not matter."""
+    labels for people and times of operational alerts do not enter; models and windows are known by name, so their
+    order does not matter."""
     data = everything(config)
     models = [_model_meaning(model, config.reference_digests.get(model["name"])) for model in data["models"]]
     template = data.get("unlisted_models", "reject")
@@ -53,7 +58,7 @@ def meaning(config: Config) -> dict[str, Any]:
     return {
         "format": 1,
         "streams": data["streams"],
-        "time": data["time"],
+        "time": {key: value for key, value in data["time"].items() if key not in OPERATIONAL_TIMES},
         "models": sorted(models, key=lambda model: str(model["name"])),
         "unlisted_models": template,
         "windows": sorted(data["windows"], key=dumps),

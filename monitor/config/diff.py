@@ -74,6 +74,8 @@ def effect_of(path: Step) -> Effect:
         return Effect.TICK
     if path[:2] == ("unlisted_models", "labels"):
         return Effect.TICK
+    if path[0] == "time" and path[-1] in canonical.OPERATIONAL_TIMES:
+        return Effect.RESTART
     if path[0] == "streams" and (len(path) == 2 or path[2] == "topic"):
         return Effect.RESTART
     return Effect.PANE if path[0] in ("streams", "time", "models", "unlisted_models", "windows") else Effect.RESTART

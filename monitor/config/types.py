@@ -22,6 +22,9 @@ from monitor.config.metric_names import needs_labels
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.windows import Window, WindowField
 
+_STALLED_AFTER_MS = 108_000_000
+"""30 hours: a daily batch of labels may be six hours late."""
+
 
 class Time(Section):
     """How long to wait, and how far the order of records may be trusted. Event time throughout."""
@@ -50,6 +53,12 @@ class Time(Section):
     )
     idle_after_ms: PositiveDuration = Field(
         30_000, alias="idle_after", description="A partition without records for this long no longer holds up ticks."
+    )
+    stalled_after_ms: PositiveDuration = Field(
+        alias="stalled_after",
+        default_factory=lambda data: min(data["horizon_ms"], _STALLED_AFTER_MS),
+        description="No label for this long while predictions go on: the label feed has stalled. "
+        "Default: the horizon, at most 30h.",
     )
 
 

@@ -25,3 +25,7 @@ class Statistics:
         for record in rejected:
             self.rejected[batch.topic][record.reason] += 1
         self.faults.update(faults)
+
+    def committed(self, took_ms: int) -> None:
+        """A commit was acknowledged."""
+        self.commit_durations = self.commit_durations.observe(1_000 * took_ms)

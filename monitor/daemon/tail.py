@@ -15,11 +15,12 @@ _WAIT_MS = 200
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A record of an internal topic with its offset and bytes."""
+    """A record of an internal topic with its offset and bytes; `timestamp_ms` is when the log took it (wall clock)."""
 
     offset: int
     raw: bytes
     record: Record
+    timestamp_ms: int
 
 
 def read_range(log: Log, topic: str, partition: int, start: int, end: int) -> Iterator[Stored]:
@@ -32,9 +33,10 @@ def read_range(log: Log, topic: str, partition: int, start: int, end: int) -> It
         position = start
         while position < end:
             for batch in reader.poll(_CHUNK, _WAIT_MS):
-                for offset, value in zip(batch.offsets.tolist(), batch.values, strict=True):
+                for row, (offset, value) in enumerate(zip(batch.offsets.tolist(), batch.values, strict=True)):
                     if offset < end and value is not None:
-                        yield Stored(offset, value, decode(value, f"{topic}[{partition}]@{offset}"))
+                        record = decode(value, f"{topic}[{partition}]@{offset}")
+                        yield Stored(offset, value, record, int(batch.timestamps_ms[row]))
                 position = batch.next_offset
     finally:
         reader.close()
@@ -76,10 +78,11 @@ def poll_followers(
     count = 0
     for batch in reader.poll(_CHUNK, wait_ms):
         follower = followers[batch.partition]
-        for offset, value in zip(batch.offsets.tolist(), batch.values, strict=True):
+        for row, (offset, value) in enumerate(zip(batch.offsets.tolist(), batch.values, strict=True)):
             if value is None:
                 continue
-            stored = Stored(offset, value, decode(value, f"{batch.topic}[{batch.partition}]@{offset}"))
+            record = decode(value, f"{batch.topic}[{batch.partition}]@{offset}")
+            stored = Stored(offset, value, record, int(batch.timestamps_ms[row]))
             verdict = follower.apply(stored)
             on(follower, stored, verdict)
             count += 1

@@ -19,12 +19,13 @@ import numpy as np
 
 from monitor.config.types import Config
 from monitor.daemon.sources import Sources, refuse_another
-from monitor.daemon.tail import follow_from_start
+from monitor.daemon.tail import Stored, follow_from_start
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError, OffsetLost
 from monitor.events import RecordBatch, Rejected
 from monitor.ingest.clocks import ClockState
-from monitor.ledger.records import FORMAT, Genesis, SourceTopic
+from monitor.ledger.fold import Verdict
+from monitor.ledger.records import FORMAT, Commit, Genesis, SourceTopic
 from monitor.partition import Flags, Partition, Shared
 from monitor.ports import Appender, Log
 
@@ -43,6 +44,9 @@ class Task:
         self.engine: Partition
         self.flags = Flags()
         self.rebuilt_rows = 0
+        self.committed_ms: list[int | None] = [None, None]
+        """When the last commit with predictions, and with labels, was taken by the log before this opening (wall clock);
+        before there was one, when the ledger began."""
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -53,12 +57,23 @@ class Task:
         these topics, OffsetLost when records that the rebuild needs are gone.
         """
         follower = self.writer.follower
-        follower.catch_up(self._log, self._log.end_offsets(follower.topic)[self.partition])
+        follower.catch_up(self._log, self._log.end_offsets(follower.topic)[self.partition], self._remember)
         if follower.state.genesis is None:
             self._begin()
         self._recognise()
         self.writer.fence()
         self._rebuild(progress)
+
+    def _remember(self, stored: Stored, verdict: Verdict) -> None:
+        record = stored.record
+        if verdict is not Verdict.ACCEPTED:
+            return
+        if isinstance(record, Genesis):
+            self.committed_ms = [stored.timestamp_ms] * 2
+        elif isinstance(record, Commit):
+            for stream, (start, end) in enumerate((record.predictions, record.labels)):
+                if end > start:
+                    self.committed_ms[stream] = stored.timestamp_ms
 
     def _begin(self) -> None:
         starts = [self._log.begin_offsets(name)[self.partition] for name in self._sources.names]
@@ -123,6 +138,7 @@ class Task:
             if stream < len(self._sources.names):
                 self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)
         self.engine.resume(commit, (state.next_prediction, state.next_label))
+        self.flags = Flags(stalled=commit.stalled, full=commit.full is True)  # these outlive their owner
 
     def _skip_rebuild(self) -> None:
         self.flags = Flags(ended=True)
@@ -171,10 +187,10 @@ class Task:
         """Whether the end of input is recorded: nothing more will be read."""
         return self.writer.follower.state.ended
 
-    @property
-    def is_full(self) -> bool:
-        """Whether predictions must wait: the join is at its limit."""
-        return not self.ended and self.engine.full
+    def reached(self, ends: Sequence[Sequence[int]]) -> bool:
+        """Whether everything below these offsets, by stream and partition, was fed."""
+        next_offsets = zip(self.engine.next_offsets, ends, strict=False)
+        return all(next_offset >= end[self.partition] for next_offset, end in next_offsets)
 
     def commit(self, flags: Flags) -> None:
         """Append what was fed since the last commit. Raises LostOwnership or UnknownOutcome; then drop the task."""

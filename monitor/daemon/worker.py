@@ -11,35 +11,33 @@ import gc
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.config.types import Config
+from monitor.daemon.capacity import Capacity
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
 from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
+from monitor.daemon.label_feed import LabelFeeds
 from monitor.daemon.shared import make_shared
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
 from monitor.daemon.statistics import Statistics
 from monitor.daemon.tail import follow_from_start
 from monitor.daemon.task import Task
+from monitor.daemon.timers import Every, Timers
+from monitor.daemon.topics import internal_topics
 from monitor.daemon.writer import LostOwnership
 from monitor.errors import LedgerError, LogError, LogUnreachable, UnknownOutcome
 from monitor.evaluator import TickOutput
 from monitor.partition import Flags
 from monitor.plan import Plan
-from monitor.ports import Appender, Leases, Log, TopicSpec, WallClock
+from monitor.ports import Appender, Leases, Log, WallClock
 
 _log = logging.getLogger("driftline.worker")
 
 COMMIT_CELLS = 60_000
 """A commit is made before it carries more: about half a megabyte, well under the broker's limit of 8 MiB."""
-LEASE_EVERY_MS = 200
-SETTLED_EVERY_MS = 500
-COLLECT_EVERY_MS = 5_000
-EVALUATE_EVERY_MS = 10
-"""The ledger is looked at so often: many commits are then read, and many ticks closed, at once."""
 REOPEN_AFTER_MS = 200
-ALERTS_KEPT_MS = 30 * 86_400_000
 IDLE_WAIT_MS = 20
 
 
@@ -48,15 +46,6 @@ class WorkerOptions:
     """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop."""
 
     until_end: bool = False
-
-
-@dataclass(slots=True)
-class _Timers:
-    lease: int = 0
-    commit: int = 0
-    settled: int = 0
-    collect: int = 0
-    evaluate: int = 0
 
 
 class Worker:
@@ -87,10 +76,10 @@ class Worker:
         self.lost = 0
         self.heartbeat_ms = clock.monotonic_ms()
         self.dead_letters: DeadLetterOffice
-        self.full: frozenset[int] = frozenset()
+        self.capacity = Capacity(plan.join.max_rows)
         self._intake: Intake
         self._stopping = False
-        self._timers = _Timers()
+        self._timers = Timers(Every(config.state.commit_interval_ms))
         self._reopen_at: dict[int, int] = {}
         self._last_record_ms: dict[int, int] = {}
         self._finish: list[list[int]] = []
@@ -147,6 +136,7 @@ class Worker:
         partitions = self.sources.predictions.partitions
         self.dead_letters = DeadLetterOffice(self.post, self.config, self.log, self._appender, partitions)
         self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
+        self._feeds = LabelFeeds(self.log, self.sources.names, self.config.time.stalled_after_ms)
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
         self._finish = [self.log.end_offsets(name) for name in self.sources.names]
@@ -166,48 +156,39 @@ class Worker:
 
     def ensure_topics(self) -> None:
         """Create the internal topics that do not exist. Raises LedgerError when the ledger has other partitions."""
-        n, topics = self.sources.predictions.partitions, self.topics
-        ledger = self.log.ensure(TopicSpec(topics.ledger, n))
-        self._watch.refuse_other_partitions(ledger.partitions)
-        for spec in (
-            TopicSpec(topics.evals, 1),
-            TopicSpec(topics.tasks, n),
-            TopicSpec(topics.windows, n, compacted=True),
-            TopicSpec(topics.alerts, 1, retention_ms=ALERTS_KEPT_MS),
-            TopicSpec(topics.alerts_state, 1, compacted=True),
-            TopicSpec(topics.configs, 1, compacted=True),
-        ):
+        ledger, *others = internal_topics(self.topics, self.sources.predictions.partitions)
+        self._watch.refuse_other_partitions(self.log.ensure(ledger).partitions)
+        for spec in others:
             self.log.ensure(spec)
 
     def turn(self) -> None:
         """Once around: leases, reading, commits, evaluation."""
         now = self.heartbeat_ms = self.clock.monotonic_ms()
-        if now >= self._timers.lease:
-            self._timers.lease = now + LEASE_EVERY_MS
+        if self._timers.lease.due(now):
             self._follow_leases(now)
         self._watch.look(now)
         fed: set[int] = set()
         engines = {p: task.engine for p, task in self.tasks.items() if not task.ended}
         for stream, batch in self._intake.poll(engines, IDLE_WAIT_MS):
-            task = self.tasks.get(batch.partition)
-            if task is None or task.ended:
+            if batch.partition not in engines:
                 continue
+            task = self.tasks[batch.partition]
             if not len(batch):  # only markers of the log itself
                 task.engine.skip_to(stream, batch.next_offset)
                 continue
             fed.add(batch.partition)
             self._last_record_ms[batch.partition] = now
+            self._feeds.heard(batch.partition, stream, now)
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
             rejected = feed(batch)
             self.statistics.take(batch, rejected, task.engine.take_faults())
             self.dead_letters.take(batch, rejected)
-        self._hold_full(fed)
+        if fed or self.capacity.full:
+            self._intake.pause(self.capacity.waiting(engines))
         self._commit_all(fed)
-        if self.judge is not None and now >= self._timers.evaluate:
-            self._timers.evaluate = now + EVALUATE_EVERY_MS
+        if self.judge is not None and self._timers.evaluate.due(now):
             self._evaluate()
-        if now >= self._timers.collect:
-            self._timers.collect = now + COLLECT_EVERY_MS
+        if self._timers.collect.due(now):
             gc.collect()
         self._tell(self)
 
@@ -230,7 +211,7 @@ class Worker:
     def _follow_judge_lease(self) -> None:
         held = 0 in self._judge_leases.poll(0)
         if held and self.judge is None and not self._stopping:
-            judge = Judge(self.log, self._appender, self.config, self.plan, len(self._finish[0]), self._observe)
+            judge = Judge(self.log, self._appender, self.config, self.plan, len(self._finish[0]), self._on_tick)
             try:
                 judge.open(lambda *_: self._keep_leases())
             except (LostOwnership, UnknownOutcome) as error:
@@ -258,7 +239,11 @@ class Worker:
                 self._fresh_appender()
             return False
         self.tasks[partition] = task
-        self._last_record_ms[partition] = self.clock.monotonic_ms()
+        now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
+        self._last_record_ms[partition] = now
+        self.capacity.take_over(partition, full=task.flags.full)
+        heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
+        self._feeds.open(partition, *heard, stalled=task.flags.stalled)
         _log.info(
             "partition %d: open, epoch %d, %d records read again", partition, task.writer.chain.epoch, task.rebuilt_rows
         )
@@ -267,13 +252,13 @@ class Worker:
     def _keep_leases(self) -> None:
         """A long opening must not cost the leases that are held."""
         now = self.heartbeat_ms = self.clock.monotonic_ms()
-        if now >= self._timers.lease:
-            self._timers.lease = now + LEASE_EVERY_MS
+        if self._timers.lease.due(now):
             self._task_leases.poll(0)
             self._judge_leases.poll(0)
 
     def _drop(self, partition: int) -> None:
         self.tasks.pop(partition, None)
+        self._feeds.forget(partition)
         self.dead_letters.forget(partition)
 
     def _fresh_appender(self) -> None:
@@ -291,27 +276,12 @@ class Worker:
 
     # -- commits -------------------------------------------------------------------------------------------------
 
-    def _hold_full(self, fed: Iterable[int]) -> None:
-        """Leave the predictions of full partitions alone. Only those that were fed, or are full, can have changed."""
-        full = frozenset(p for p in self.full.union(fed) if p in self.tasks and self.tasks[p].is_full)
-        if full != self.full:
-            for partition in sorted(full - self.full):
-                limit = self.plan.join.max_rows
-                _log.error(
-                    "partition %d: the join holds %d rows, the limit state.max_rows; predictions wait. Raise the limit, "
-                    "shorten the horizon or add partitions.",
-                    partition,
-                    limit,
-                )
-            self.full = full
-        self._intake.pause(full)
-
     def _commit_all(self, fed: Iterable[int] = (), *, force: bool = False) -> None:
         """Commit what is due: when the interval is over everything, before that those that were fed much."""
         now = self.clock.monotonic_ms()
-        due = force or now >= self._timers.commit
+        due = self._timers.commit.due(now) or force
         if due:
-            self._timers.commit = now + self.config.state.commit_interval_ms
+            self._feeds.look({p: t.engine.next_offsets[1] for p, t in self.tasks.items() if not t.ended}, now)
         try:
             for partition in list(self.tasks) if due else fed:
                 task = self.tasks.get(partition)
@@ -330,15 +300,20 @@ class Worker:
     def _commit_one(self, partition: int, task: Task, due: bool, now: int) -> None:
         engine, state = task.engine, self.config.state
         rows = engine.uncommitted_rows
+        flags = Flags(
+            stalled=self._feeds.stalled(partition),
+            flooding=self.dead_letters.flooding(partition),
+            full=partition in self.capacity.full,
+        )
         if rows >= state.max_batch_rows or (rows and engine.commit_cells >= COMMIT_CELLS):
-            self._append(task, Flags(flooding=self.dead_letters.flooding(partition)))
+            self._append(task, flags)
             return
         if not due:
             return
-        flags = Flags(
-            idle=not rows and self._idle(partition, task, now),
-            flooding=self.dead_letters.flooding(partition),
-            ended=self.options.until_end and self._at_finish(partition, task),
+        ended = self.options.until_end and task.reached(self._finish)
+        idle = not rows and self._idle(partition, task, now)
+        flags = replace(
+            flags, idle=idle, ended=ended, stalled=flags.stalled and not ended, full=flags.full and not ended
         )
         if rows or flags != task.flags:
             self._append(task, flags)
@@ -347,8 +322,7 @@ class Worker:
         self.dead_letters.flush()
         began = self.clock.monotonic_ms()
         task.commit(flags)
-        took_us = 1_000 * (self.clock.monotonic_ms() - began)
-        self.statistics.commit_durations = self.statistics.commit_durations.observe(took_us)
+        self.statistics.committed(self.clock.monotonic_ms() - began)
         self.commits += 1
         conservation = task.engine.conservation()
         if not conservation.holds:
@@ -364,15 +338,10 @@ class Worker:
         if task.flags.idle:
             return True
         try:
-            ends = [self.log.end_offsets(name)[partition] for name in self.sources.names]
+            return task.reached([self.log.end_offsets(name) for name in self.sources.names])
         except LogUnreachable as error:  # not known to be at the end; asked again at the next commit
             _log.warning("partition %d: %s", partition, error)
             return False
-        return all(next_ >= end for next_, end in zip(task.engine.next_offsets, ends, strict=False))
-
-    def _at_finish(self, partition: int, task: Task) -> bool:
-        ends = [offsets[partition] for offsets in self._finish]
-        return all(next_ >= end for next_, end in zip(task.engine.next_offsets, ends, strict=False))
 
     # -- evaluation and the end ----------------------------------------------------------------------------------
 
@@ -388,6 +357,13 @@ class Worker:
             _log.warning("%s", error)
             self._fresh_appender()
 
+    def _on_tick(self, output: TickOutput) -> None:
+        """A tick closed. Who catches up closes thousands in one turn: meanwhile the leases are kept, and it is told."""
+        if self._observe is not None:
+            self._observe(output)
+        self._keep_leases()
+        self._tell(self)
+
     def done(self) -> bool:
         """With `until_end`: everything is settled, by us or by another worker."""
         if not self.options.until_end:
@@ -395,9 +371,8 @@ class Worker:
         if self.judge is not None:
             return self.judge.settled
         now = self.clock.monotonic_ms()
-        if now < self._timers.settled or not all(task.ended for task in self.tasks.values()):
+        if not all(task.ended for task in self.tasks.values()) or not self._timers.settled.due(now):
             return False
-        self._timers.settled = now + SETTLED_EVERY_MS
         evals = follow_from_start(self.log, self.topics.evals, 0)
         evals.catch_up(self.log, self.log.end_offsets(self.topics.evals)[0])
         return evals.state.evaluation is not None and evals.state.evaluation.settled

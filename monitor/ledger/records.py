@@ -126,6 +126,8 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     stalled: bool = False  # the label feed, a recorded decision of the owner
     flooding: bool = False  # dead letters are cut to pointers, likewise
     ended: bool = False
+    full: bool | msgspec.UnsetType = msgspec.UNSET
+    """The join is at its limit and predictions wait. Written only where it is so: older records keep their bytes."""
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from monitor.alerts.operational import CONDITIONS
 from monitor.config.metric_names import DISTANCES
 from monitor.events import Reason
 from monitor.telemetry.families import (
@@ -56,7 +57,7 @@ def estimate_series(config: Config, *, versions: int = 2, partitions: int = 6) -
     count |= {
         "feature_faults_total": len(config.streams.predictions.features),
         "join_outcomes": outcomes,
-        "alerts_emitted_total": len(config.rules) * len(ALERT_CHANGES),
+        "alerts_emitted_total": (len(config.rules) + len(CONDITIONS)) * len(ALERT_CHANGES),
         "dropped_series_total": sum(f.budgeted for f in FAMILIES),
         "commit_duration_seconds": len(COMMIT_BOUNDS_MS) + 3,
     }
@@ -67,6 +68,8 @@ def estimate_series(config: Config, *, versions: int = 2, partitions: int = 6) -
     for family in FAMILIES:
         if not family.budgeted and family.name not in ("reference_samples", *_COUNTED_APART):
             count[family.name] = math.prod(values.get(label, 1) for label in family.labels)
+    if not has_labels:
+        count["label_feed_stalled"] = 0
     return {PREFIX + name: number for name, number in count.items()}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from monitor.alerts.event import Change
+from monitor.alerts.operational import CONDITIONS
 from monitor.config.metric_names import BINARY, DISTANCES
 from monitor.events import Reason
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
@@ -34,7 +35,7 @@ class TaskState(StrEnum):
     OPENING = "opening"  # folding the ledger, fencing
     REBUILDING = "rebuilding"  # reading the sources up to the committed offsets
     LIVE = "live"
-    STALLED = "stalled"  # at the limit of its state, or waiting for an operator's decision
+    FULL = "full"  # at the limit of its state: predictions wait for an operator's decision
     CLOSING = "closing"
 
 
@@ -59,7 +60,7 @@ LABELS: Mapping[str, str] = {
     "metric": "the metrics of the model's task",
     "feature": "watched features, and `$score`",
     "method": ", ".join(f"`{d}`" for d in DISTANCES),
-    "rule": "configured rules",
+    "rule": "configured rules, and " + ", ".join(f"`{c.name}`" for c in CONDITIONS),
     "severity": "`page`, `ticket`, `info`",
     "direction": "`min` (alert below), `max` (alert above)",
     "kind": "`performance`, `input`",
@@ -206,7 +207,7 @@ _JOIN = _group(
         "Rows that wait for the other stream: predictions without label, labels without prediction.",
     ),
     _gauge("join_state_rows", ("partition",), "Rows held by the join, settled ones kept for their identity included."),
-    _gauge("join_state_limit_rows", (), "Rows this process may hold in all (state.max_rows); partitions stall there."),
+    _gauge("join_state_limit_rows", (), "Rows this process may hold in all (state.max_rows); predictions wait there."),
     _gauge("join_state_bytes", ("partition",), "Memory of the join's tables.", "bytes"),
     _gauge(
         "join_outcomes",
@@ -230,6 +231,7 @@ _STREAM = _group(
     _gauge("tick_clock_timestamp_seconds", _TP, "Tick clock of the partition (event time).", "seconds"),
     _gauge("finality_clock_timestamp_seconds", _TP, "Finality clock of the partition (event time).", "seconds"),
     _gauge("partition_idle", _TP, "1 while the partition is recorded as idle."),
+    _gauge("label_feed_stalled", ("partition",), "1 while it is recorded that labels stopped and predictions go on."),
     _gauge("partitions", ("state",), "Partitions that this process owns, by state. Owning none is normal."),
 )
 _LEDGER = _group(

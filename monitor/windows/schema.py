@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +24,16 @@ def window_schema() -> dict[str, Any]:
         "title": "A window of a Driftline deployment",
         "$comment": GROWTH,
         "examples": [msgspec.json.decode(encode(view)) for view in example_windows()],
-        **schema,
+        "$ref": schema["$ref"],
+        "$defs": described(schema["$defs"]),
+    }
+
+
+def described(definitions: dict[str, Any]) -> dict[str, Any]:
+    """Definitions whose descriptions are the same on every Python: since 3.13 a docstring comes without its indentation."""
+    return {
+        name: {key: cleandoc(value) if key == "description" else value for key, value in definition.items()}
+        for name, definition in definitions.items()
     }
 
 

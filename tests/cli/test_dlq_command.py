@@ -75,3 +75,16 @@ def test_replay_must_be_told_what(deployment: Deployment) -> None:
     shown = driftline("dlq", "replay", *deployment.where)
     assert shown.code == 2
     assert "--all" in shown.err
+
+
+@pytest.mark.parametrize("command", ["list", "replay"])
+def test_a_reason_that_does_not_exist_is_a_usage_error_with_a_suggestion(deployment: Deployment, command: str) -> None:
+    shown = driftline("dlq", command, *deployment.where, "--reason", "malformd")
+    assert (shown.code, shown.out) == (2, "")
+    assert "there is no reason 'malformd'; did you mean 'malformed'?" in shown.err
+
+
+def test_a_letter_of_another_topic_is_a_usage_error(deployment: Deployment) -> None:
+    shown = driftline("dlq", "show", "flights.prediction/0/1", *deployment.where)
+    assert shown.code == 2
+    assert "did you mean 'flights.predictions'?" in shown.err

@@ -99,13 +99,22 @@ def test_what_is_wrong_is_said_aloud() -> None:
     assert "CONSERVATION FAILED 2 times" in text
 
 
+def test_a_label_feed_that_stalled_is_marked_in_its_partition() -> None:
+    view = sample_view(partitions=2)
+    first, second = view.partitions
+    assert first.labels is not None
+    stalled = replace(first, labels=replace(first.labels, stalled=True))
+    rows = drawn(status_table(replace(view, partitions=(stalled, second)))).splitlines()
+    assert [line.split()[0] for line in rows if line.rstrip().endswith("STALLED")] == ["labels"]
+
+
 def test_an_operational_alert_is_shown_with_its_scope() -> None:
     alert = ActiveAlert(
-        "label-feed-stalled", SeriesKey("", "", "labels/3"), "", "firing", "page", 0, "", "", 0.0, None, 0
+        "label-feed-stalled", SeriesKey("", "", "labels"), "", "firing", "page", 0, "", "", 0.0, None, 0
     )
     text = drawn(status_table(replace(sample_view(), alerts=(alert,))))
     assert "label-feed-stalled" in text
-    assert "labels/3" in text
+    assert "labels" in text.partition("label-feed-stalled")[2]
     assert "since 1970-01-01 00:00" in text
 
 

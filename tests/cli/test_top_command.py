@@ -59,8 +59,8 @@ def test_what_is_no_status_is_said_in_a_sentence(url: str) -> None:
 
 def test_a_daemon_that_is_not_there_is_said_in_a_sentence() -> None:
     shown = driftline("top", "--url", "http://127.0.0.1:1", "--once")
-    assert shown.code == 1
-    assert "no daemon answers at http://127.0.0.1:1" in shown.err
+    assert shown.code == 69
+    assert "no daemon answers at http://127.0.0.1:1: Connection refused. Is" in shown.err
 
 
 def test_an_address_must_be_http() -> None:

@@ -56,7 +56,37 @@ def test_segments_times_kinds_and_limits_choose(deployment: Deployment) -> None:
     assert windows("--to", "2013-01-01") == []
     assert {w["kind"] for w in windows("--kind", "input")} == {"input"}
     assert [w["start_ms"] for w in windows("--limit", 1)] == [1_357_084_800_000]
-    assert windows("--model", "nobody") == []
+    assert windows("--model", "nobody", "--set", "unlisted_models={task: binary}") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (("--window", "dya"), "there is no window 'dya'; did you mean 'day'? There are: day"),
+        (("--window", "1d"), "there is no window '1d'. There are: day"),
+        (("--model", "arival-delay"), "there is no model 'arival-delay'; did you mean 'arrival-delay'?"),
+        (("--segment", "origin=EWX"), "there is no segment 'origin=EWX'; did you mean 'origin=EWR'? There are: all, "),
+        (("--kind", "input", "--metric", "recall"), "recall is a metric of performance windows"),
+        (("--metric", "recall,volume"), "they are in different windows"),
+    ],
+)
+def test_what_the_configuration_does_not_know_is_a_usage_error_that_names_what_there_is(
+    deployment: Deployment, asked: tuple[str, ...], sentence: str
+) -> None:
+    shown = driftline("windows", *deployment.where, *asked)
+    assert (shown.code, shown.out) == (2, "")
+    assert sentence in shown.err
+
+
+def test_a_metric_of_the_inputs_asks_for_their_windows(deployment: Deployment) -> None:
+    shown = driftline("windows", *deployment.where, "--metric", "missing:hour", "-o", "json")
+    assert {w["kind"] for w in shown.json["windows"]} == {"input"}
+
+
+def test_nothing_that_matches_is_said_with_what_is_published(deployment: Deployment) -> None:
+    shown = driftline("windows", *deployment.where, "--to", "2013-01-01")
+    assert (shown.code, shown.out) == (0, "")
+    assert "are published, of models: arrival-delay" in shown.err
 
 
 def test_a_metric_without_a_value_says_why(deployment: Deployment) -> None:

@@ -56,6 +56,7 @@ def test_two_spellings_of_one_config_have_one_digest_and_no_difference(change: t
         ("namespace: payments", "namespace: other"),
         ("max_rows: 1000000", "max_rows: 2000000"),
         ("payload: false", "payload: true"),
+        ("idle_after: 30s", "idle_after: 30s, stalled_after: 2h"),
         ("[1d, 1h, {size: 24h, slide: 1h}, month, day]", "[day, month, {size: 24h, slide: 1h}, 1h, 1d]"),
     ],
 )
@@ -159,6 +160,10 @@ def test_a_reference_that_is_not_there_is_a_problem_unless_it_is_about_to_be_bui
         (("port: 0", "port: 1"), "http.port: 0 -> 1; needs a restart"),
         (("a:9092,b:9092", "a:9092"), 'kafka.bootstrap_servers: "a:9092,b:9092" -> a:9092; needs a restart'),
         (("topic: truth", "topic: truths"), "streams.labels.topic: truth -> truths; needs a restart"),
+        (
+            ("idle_after: 30s", "idle_after: 30s, stalled_after: 2h"),
+            "time.stalled_after: 30h -> 2h; needs a restart",
+        ),
         (("namespace: payments", "namespace: p"), "namespace: payments -> p; needs a restart"),
         (
             ("security.protocol: SASL_SSL", "security.protocol: SSL"),

@@ -1,14 +1,14 @@
 """One record of every kind, with every field set; and how they look in format 1, kept for good.
 
-`python -m tests.ledger.records` writes the file when there is none. A file that is there is never written again: what
-is in somebody's ledger stays there.
+`python -m tests.ledger.records` adds the lines that are not in the file. A line that is there is never written again:
+what is in somebody's ledger stays there.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from pathlib import Path
+
+import msgspec
 
 from monitor.ledger.records import (
     Clock,
@@ -37,7 +37,7 @@ DELTA = Delta(
     amount=pack([3, -1, 70_000, 1, 1 << 40]),
 )
 
-RECORDS: Mapping[str, Record] = {
+RECORDS: dict[str, Record] = {
     "genesis": Genesis(
         format=1,
         cluster_id="kRaftClusterIdOfTests0",
@@ -111,6 +111,9 @@ RECORDS: Mapping[str, Record] = {
         settled=True,
     ),
 }  # fmt: skip
+_COMMIT = RECORDS["commit"]
+assert isinstance(_COMMIT, Commit)
+RECORDS["commit-full"] = msgspec.structs.replace(_COMMIT, full=True)
 
 
 def golden() -> dict[str, bytes]:
@@ -120,6 +123,6 @@ def golden() -> dict[str, bytes]:
 
 
 if __name__ == "__main__":
-    if GOLDEN.exists():
-        sys.exit(f"{GOLDEN} is there already, and is never written again")
-    GOLDEN.write_text("".join(f"{name} {encode(record).hex()}\n" for name, record in RECORDS.items()))
+    there = golden() if GOLDEN.exists() else {}
+    with GOLDEN.open("a") as file:
+        file.writelines(f"{name} {encode(record).hex()}\n" for name, record in RECORDS.items() if name not in there)

@@ -96,9 +96,9 @@ def test_owning_no_partition_is_ready() -> None:
     assert failing(readiness(sample_view(partitions=0))) == []
 
 
-def test_a_stalled_partition_is_ready_a_rebuilding_one_is_not() -> None:
+def test_a_full_partition_is_ready_a_rebuilding_one_is_not() -> None:
     view = sample_view()
-    assert failing(readiness(replace(view, partitions=(partition(0, TaskState.STALLED),)))) == []
+    assert failing(readiness(replace(view, partitions=(partition(0, TaskState.FULL),)))) == []
     rebuilding = readiness(replace(view, partitions=(partition(0), partition(3, TaskState.REBUILDING))))
     assert failing(rebuilding) == ["partitions"]
     assert "rebuilding [3]" in rebuilding[2].detail
