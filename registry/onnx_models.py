@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,9 +12,23 @@ from registry.errors import NotInstalled, RegistryError
 from registry.manifest import Manifest, ModelFormat
 from registry.probe import Arrays
 
+_DTYPES: Final = {
+    "tensor(float16)": "float16",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(string)": "string",
+    **{
+        f"tensor({name})": name
+        for name in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+    },
+}
+
 
 class OnnxScorer:
-    """One ONNX model on one thread: the same inputs give the same bits in every process of this machine."""
+    """One ONNX model on one thread: the same inputs give the same bits in every process of this machine.
+
+    `dtypes` are its inputs by name, `outputs` the names of its outputs.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -30,7 +44,7 @@ class OnnxScorer:
             raise RegistryError(
                 f"model {path.name!r}", f"cannot be loaded: {error}", "Export it for this runtime."
             ) from error
-        self.inputs = tuple(each.name for each in self._session.get_inputs())
+        self.dtypes = {each.name: _DTYPES.get(each.type, each.type) for each in self._session.get_inputs()}
         self.outputs = tuple(each.name for each in self._session.get_outputs())
 
     def score(self, inputs: Arrays) -> dict[str, np.ndarray[Any, Any]]:
@@ -39,7 +53,7 @@ class OnnxScorer:
         try:
             found = self._session.run(None, dict(inputs))
         except Exception as error:
-            remedy = f"It takes {', '.join(self.inputs)}."
+            remedy = f"It takes {', '.join(self.dtypes)}."
             raise RegistryError("the model", f"cannot score these inputs: {error}", remedy) from error
         odd = [name for name, value in zip(self.outputs, found, strict=True) if not isinstance(value, np.ndarray)]
         if odd:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from registry.cli import moves, upkeep, versions
+from registry.cli import moves, probes, upkeep, versions
 
 
 class _InOrder(click.Group):
@@ -36,5 +36,5 @@ def command() -> None:
     """
 
 
-for _command in (*versions.COMMANDS, *moves.COMMANDS, *upkeep.COMMANDS):
+for _command in (*versions.COMMANDS, *probes.COMMANDS, *moves.COMMANDS, *upkeep.COMMANDS):
     command.add_command(_command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import sys
 import time
@@ -58,11 +59,19 @@ def actor_option(command: F) -> F:
     return click.option(
         "--actor",
         envvar="DRIFTLINE_ACTOR",
-        default=getpass.getuser,
+        default=_user,
         show_envvar=True,
         metavar="NAME",
         help="Who does it; the user of this machine unless given.",
     )(command)
+
+
+def _user() -> str:
+    """The user of this machine; in a container nobody may have given him a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
 
 
 def open_store(directory: Path, *, make: bool = False) -> DirectoryStore:

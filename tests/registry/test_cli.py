@@ -104,6 +104,25 @@ def test_a_model_that_exists_already_is_added_listed_shown_and_verified(shell: S
         assert shell.fine(*table).out.strip()
 
 
+def test_a_probe_set_is_made_of_inputs_and_kept_with_the_model(shell: Shell) -> None:
+    onnx = shell.file("model.onnx", models.linear([0.1, 0.2]))
+    made = driftline("registry", "probe", onnx, shell.file("inputs.json", b'{"features": [[1, 2], [3.5, -4]]}'))
+    assert (made.code, made.err) == (0, "driftline: probe set of features [2, 2]\n")
+    shell.fine("add", onnx, "--name", "fraud", "--probe", shell.file("probe.json", made.out.strip().encode()))
+    assert "bytes and behaviour" in shell.fine("verify", "fraud@1", "--score").out
+    other = shell.file("model.onnx", models.linear([0.1, 0.3]))
+    shell.fine("add", other, "--name", "fraud", "--probe", shell.directory / "probe.json")
+    wrong = shell("verify", "fraud", "--score")
+    assert wrong.code == 1
+    assert "version fraud@2 does not behave as registered: output 'score': 2 of 2 values differ" in wrong.err
+    for body, words in (
+        (b'{"x": [[1]]}', "holds x; the model takes features"),
+        (b'{"features": [[1], [1, 2]]}', "is no array"),
+    ):
+        said = driftline("registry", "probe", onnx, shell.file("inputs.json", body))
+        assert (said.code, words in said.err) == (1, True), said.err
+
+
 def test_a_directory_is_one_model(shell: Shell) -> None:
     (shell.directory / "bundle" / "sub").mkdir(parents=True)
     shell.file("bundle/m.onnx", models.with_outside_data("sub/w.bin"))
@@ -221,6 +240,15 @@ def test_where_the_registry_is_may_come_from_the_environment(fraud: Shell, monke
     assert driftline("registry", "list").code == 2
     monkeypatch.setenv("DRIFTLINE_STORE", str(fraud.store))
     assert driftline("registry", "list", "-o", "json").json["models"][0]["model"] == "fraud"
+
+
+def test_a_long_copy_says_how_far_it_is(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    from registry.cli.common import Copying
+
+    monkeypatch.setattr(Copying, "LINE_EVERY_S", 0.0)
+    body = json.dumps({"weights": [0.123] * 600_000}).encode()
+    added = shell.fine("add", shell.file("model.json", body), "--name", "fraud")
+    assert "driftline: copying 1.0 MiB of 4.0 MiB" in added.err
 
 
 ALONE = """
