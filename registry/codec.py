@@ -21,8 +21,12 @@ _FOREIGN = "It was not written by Driftline, or it was changed since."
 
 
 def encode(document: msgspec.Struct) -> bytes:
-    """The bytes of a document: equal documents have equal bytes."""
-    return canonical_bytes(msgspec.to_builtins(document, str_keys=True))
+    """The bytes of a document: equal documents have equal bytes. Raises FormatError for what JSON cannot say (NaN)."""
+    try:
+        return canonical_bytes(msgspec.to_builtins(document, str_keys=True))
+    except (ValueError, TypeError) as error:
+        what = type(document).__name__.lower()
+        raise FormatError(f"the {what}", f"cannot be written as JSON: {error}", "Write it as text.") from error
 
 
 def decode(kind: Any, raw: bytes, where: str, newest: int) -> Any:

@@ -220,7 +220,7 @@ class DirectoryStore:
             self._files.link(staged, path)
             created = True
         except FileExistsError:
-            created = False
+            created = self._files.same(staged, path)  # NFS may lose the answer and be asked again
         self._files.sync_folder(_parent(path))
         self._files.remove(staged)
         return created

@@ -52,6 +52,9 @@ class Files(Protocol):
     def link(self, source: str, target: str) -> None:
         """Give a file a second name, in one step. Raises FileExistsError, and FileNotFoundError for the source."""
 
+    def same(self, one: str, other: str) -> bool:
+        """Whether two names are of one file."""
+
     def move(self, source: str, target: str) -> None:
         """Rename a file, in one step, to a name that nobody uses. Raises FileNotFoundError."""
 
@@ -111,6 +114,10 @@ class DiskFiles:
     def link(self, source: str, target: str) -> None:
         """See Files."""
         os.link(self._at(source), self._at(target), follow_symlinks=False)
+
+    def same(self, one: str, other: str) -> bool:
+        """See Files."""
+        return os.path.samestat(os.lstat(self._at(one)), os.lstat(self._at(other)))
 
     def move(self, source: str, target: str) -> None:
         """See Files."""

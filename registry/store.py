@@ -31,6 +31,7 @@ ENTRY_BYTES_MAX: Final = 4 * 2**20
 CHUNK_BYTES: Final = 1 << 20
 
 _SEAL: Final = re.compile(rb"driftline-sealed (\d{1,9}) (sha256:[0-9a-f]{64})\n")
+_SUFFIXES: Final = (".entry", ".document")  # a directory tells its files from folders by these
 _PART: Final = re.compile(r"[A-Za-z0-9_@=+-][A-Za-z0-9._@=+-]{0,120}")
 
 
@@ -151,8 +152,12 @@ def source_changed(expected: str, found: str) -> StoreError:
 
 def checked_key(key: str) -> str:
     """A name of a log or document: parts of letters, digits and ._@=+- joined by `/`. Raises BadName."""
-    if len(key) > 400 or not all(_PART.fullmatch(part) for part in key.split("/")):
-        raise BadName("key", key, "Use parts of letters, digits and '._@=+-', joined by '/', not beginning with a dot.")
+    parts = key.split("/")
+    if len(key) > 400 or not all(_PART.fullmatch(part) and not part.endswith(_SUFFIXES) for part in parts):
+        remedy = (
+            "Use parts of letters, digits and '._@=+-', joined by '/', not beginning with a dot or ending in .entry."
+        )
+        raise BadName("key", key, remedy)
     return key
 
 

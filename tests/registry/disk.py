@@ -158,6 +158,9 @@ class SimulatedFiles:
         if stops:
             raise Stopped
 
+    def same(self, one: str, other: str) -> bool:
+        return self._file(one) is self._file(other)
+
     def move(self, source: str, target: str) -> None:
         stops = self._step()
         file = self._file(source)

@@ -144,6 +144,11 @@ def test_a_probe_set_that_is_none_is_refused_before_anything_is_put() -> None:
     assert list(store.blobs()) == []
 
 
+def test_what_json_cannot_say_is_refused() -> None:
+    with pytest.raises(FormatError, match="the manifest cannot be written as JSON"):
+        Catalog(MemoryStore()).add(Draft("fraud", MemoryBundle(FILES), params={"rate": float("nan")}), "ada", BORN_MS)
+
+
 def test_a_recipe_without_its_dataset_is_no_model() -> None:
     bundle = MemoryBundle({"model.json": models.recipe()})
     with pytest.raises(BundleRefused, match="name its digest"):

@@ -80,7 +80,23 @@ def test_logs_and_documents_may_stand_within_each_other(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "/a", "a/", "a//b", "../a", "a/../b", ".a", "a b", "a\n", "é", "a" * 200, "a/" * 201 + "a"]
+    "key",
+    [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        "../a",
+        "a/../b",
+        ".a",
+        "a.entry",
+        "a.document/b",
+        "a b",
+        "a\n",
+        "é",
+        "a" * 200,
+        "a/" * 201 + "a",
+    ],
 )
 def test_a_key_that_is_none_is_refused(world: World, key: str) -> None:
     with pytest.raises(BadName):
