@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from inspect import cleandoc
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -137,6 +138,9 @@ def current_states(aliases: Aliases, catalog: Catalog, models: Iterable[str] | N
 def state_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the record's value, with an example."""
     schema = msgspec.json.schema(ModelState)
+    for definition in schema["$defs"].values():
+        if "description" in definition:
+            definition["description"] = cleandoc(definition["description"])  # Python 3.13 does so by itself
     return {
         "$schema": DIALECT,
         "$id": SCHEMA_ID,
