@@ -158,6 +158,10 @@ def corpus(sprung: Path) -> dict[str, tuple[Bundle, Refusal]]:  # one table, to 
         "pickle and safetensors": ({"m.safetensors": polyglot(pickle.dumps(trap, 0))}, Refusal.PICKLE),
         "jsonpickle": ({"m.json": json.dumps({"a": [{"py/reduce": []}]}).encode()}, Refusal.PICKLE),
         "base64 in json": ({"m.json": json.dumps({"w": base64.b64encode(bad).decode()}).encode()}, Refusal.PICKLE),
+        "old base64 in json": (
+            {"m.json": json.dumps(["\n" + base64.urlsafe_b64encode(pickle.dumps(trap, 0)).decode()]).encode()},
+            Refusal.PICKLE,
+        ),
         "json with doubled keys": ({"m.json": b'{"a": 1, "a": 2}'}, Refusal.MALFORMED),
         "json with NaN": ({"m.json": b'{"a": NaN}'}, Refusal.MALFORMED),
         "json without end": ({"m.json": b"[" * 100_000 + b"]" * 100_000}, Refusal.MALFORMED),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -71,6 +72,18 @@ def test_what_is_a_model_is_taken(files: dict[str, bytes], formats: set[ModelFor
     assert found.findings == ()
     assert set(found.formats.values()) == formats
     assert found.formats.keys() == files.keys()
+
+
+def test_words_and_names_in_json_are_not_taken_for_pickles() -> None:
+    words = [
+        "binary:logistic",
+        "classification",
+        "gamma_regression",
+        "feature_0123456789",
+        "gAAAAAAAAAAAAAAA",
+        "a" * 64,
+    ]
+    assert look({"m.json": json.dumps(dict.fromkeys(words, words)).encode()}).findings == ()
 
 
 def test_an_operator_that_the_model_defines_itself_needs_no_library() -> None:

@@ -61,12 +61,14 @@ class Workers:
 
 def kill_and_check(tmp_path: Path, kills: int, seed: int) -> None:
     luck, workers = random.Random(seed), Workers(tmp_path)
-    deadline = time.monotonic() + 30
-    while not workers.lines() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    seen = 0
     try:
         for _ in range(kills):
-            time.sleep(luck.uniform(0.02, 0.6))
+            deadline = time.monotonic() + 30  # on a slow machine a process may take long to begin
+            while len(workers.lines()) == seen and time.monotonic() < deadline:
+                time.sleep(0.01)
+            seen = len(workers.lines())
+            time.sleep(luck.uniform(0, 0.4))
             workers.kill(luck)
     finally:
         workers.end()
