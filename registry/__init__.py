@@ -1,6 +1,30 @@
-"""Model versions, dataset versions and aliases, kept as numbered entries that are created once and never changed.
+"""Model versions that never change, and aliases that say which of them is served.
 
-It will rest on one primitive, create-if-absent of entry n in a directory or an object store: version numbers,
-alias moves, run journals and the audit log are all "who created entry n first". It imports neither the monitor
-nor the pipelines. Nothing of it exists yet.
+    files ─► formats ─► catalog ─► versions ─┐
+                                             ├─► publication ─► models topic ─► reader ─► scorer
+             people, pipelines ─► aliases ───┘
+
+Everything rests on one primitive, create-if-absent of entry n (`store`): version numbers and moves of aliases are "who
+created entry n first". There is no database, no lock and no leader. A directory is a store (`directory`); an object store
+can be, by its conditional PUT.
+
+A **version** is a manifest by digest (`manifest`): files, data, code, environment, probe set, evidence. Its numbered entry is
+written last, so a version is there whole or not at all; a run that is tried twice has one version. Files are looked
+at before they are taken (`formats`): ONNX, safetensors, JSON and recipes of river models, nothing that would have to be
+run to be read. A **probe set** (`probe`) holds a few inputs and the outputs seen: right bytes may still behave wrongly.
+
+An **alias** is moved by compare-and-swap in one hash-chained log per model (`moves`), read by one rule (`fold`) that decides
+what counts: a promotion replaces what it was decided against, nobody approves his own version, a frozen alias does not move
+by itself, a retired version is never served again. A rollback is a new entry.
+
+`fsck` names whatever is damaged, missing or contradicts itself; `gc` removes what nobody refers to. A server follows an
+alias with `reader`: it verifies everything, checks the probe set, swaps by one assignment, and keeps what it has when
+anything fails.
+
+What it refuses: pickle in any disguise, moving an alias without a reason, changing or deleting a version. What it is not: an
+experiment tracker, a user directory (names are what people say they are; permissions are those of the storage), a
+server. It imports neither the monitor nor the pipelines and is complete without them: `python -m registry`.
+
+The rules (`errors` up to `fsck` in the import order of pyproject.toml) know no file, clock or network: the store is a port
+and time an argument. The shell is `directory`, `files`, `local_bundle`, `onnx_models`, `river_models`, `reader` and `cli`.
 """

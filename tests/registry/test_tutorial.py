@@ -1,0 +1,50 @@
+"""docs/registry.md can be followed: the tutorial is run as it is printed, and its tables name what exists."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from registry.formats.finding import BUNDLE_BYTES_MAX, FILES_MAX, RATIO_MAX, Refusal
+from registry.reader import Outcome
+from tests.docs.test_docs import blocks
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "registry.md"
+
+
+def test_the_tutorial_runs_as_it_is_printed(tmp_path: Path) -> None:
+    (script,), (program,) = blocks(PAGE, "sh"), blocks(PAGE, "python")
+    done = _run(tmp_path, "bash", "-eu", "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "exit code 3: not approved" in done.stdout
+    assert done.stdout.endswith("whole\n")
+    assert (tmp_path / "MODEL_CARD.md").read_text().startswith("# fraud, version 1\n")
+    served = _run(tmp_path, sys.executable, "-c", program)
+    assert served.stdout == "fraud/champion is version 1 now\n1 [0.9]\n", served.stderr
+
+
+def _run(where: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
+
+
+def _names(heading: str) -> set[str]:
+    """Code in the first column of the table under a header row."""
+    table = PAGE.read_text().partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+    return {name for row in table.splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+
+
+def test_the_tables_name_every_reason_and_outcome() -> None:
+    reasons = {str(refusal).replace("_", " ") for refusal in Refusal} - {"empty"}
+    assert _names("reason") == reasons
+    assert _names("outcome") == {str(outcome) for outcome in Outcome}
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    text = PAGE.read_text()
+    assert f"more than {RATIO_MAX} times its size unpacked, {BUNDLE_BYTES_MAX >> 30} GiB, {FILES_MAX:,} files" in text
