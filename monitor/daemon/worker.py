@@ -20,7 +20,7 @@ from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
 from monitor.daemon.label_feed import LabelFeeds
 from monitor.daemon.shared import make_shared
-from monitor.daemon.sources import Sources, SourceWatch, source_topics
+from monitor.daemon.sources import Sources, SourceWatch, at_end, source_topics
 from monitor.daemon.statistics import Statistics
 from monitor.daemon.tail import follow_from_start
 from monitor.daemon.task import Task
@@ -58,6 +58,10 @@ class _Timers:
     collect: int = 0
 
 
+class _Stopped(Exception):
+    """Somebody asked to stop in the middle of an opening or an evaluation: what it did not commit is done again."""
+
+
 class Worker:
     """One process of a namespace. `stop` may be called from a signal handler: it only sets a flag."""
 
@@ -82,8 +86,7 @@ class Worker:
         self.shared = make_shared(config, plan)
         self.sources: Sources
         self.statistics = Statistics()
-        self.commits = 0
-        self.lost = 0
+        self.commits = self.lost = 0
         self.heartbeat_ms = clock.monotonic_ms()
         self.dead_letters: DeadLetterOffice
         self.capacity = Capacity(plan.join.max_rows)
@@ -110,8 +113,9 @@ class Worker:
         gc.disable()  # the columns hold no cycles; a collection per chunk would cost a third of the throughput
         self.start()
         try:
-            while not self._stopping and not self._step():
-                pass
+            with suppress(_Stopped):
+                while not self._stopping and not self._step():
+                    pass
             self._commit_all(force=True)
         finally:
             self.close()
@@ -189,8 +193,7 @@ class Worker:
             rejected = feed(batch)
             self.statistics.take(batch, rejected, task.engine.take_faults())
             self.dead_letters.take(batch, rejected)
-        live = {p: task.engine for p, task in self.tasks.items() if not task.ended}
-        self._intake.pause(self.capacity.waiting(live))
+        self._intake.pause(self.capacity.waiting(engines))
         self._commit_all()
         if self.judge is not None:
             self._evaluate()
@@ -257,7 +260,9 @@ class Worker:
         return True
 
     def _keep_leases(self) -> None:
-        """A long opening must not cost the leases that are held."""
+        """What takes long must not cost the leases that are held, nor outlast a wish to stop."""
+        if self._stopping:
+            raise _Stopped
         now = self.heartbeat_ms = self.clock.monotonic_ms()
         if now >= self._timers.lease:
             self._timers.lease = now + LEASE_EVERY_MS
@@ -289,7 +294,8 @@ class Worker:
         due = force or now >= self._timers.commit
         if due:
             self._timers.commit = now + self.config.state.commit_interval_ms
-            self._feeds.look({p: t.engine.next_offsets[1] for p, t in self.tasks.items() if not t.ended}, now)
+            live = {} if self._stopping else {p: t.engine for p, t in self.tasks.items() if not t.ended}
+            self._feeds.look({p: engine.next_offsets[1] for p, engine in live.items()}, now)
         try:
             for partition, task in list(self.tasks.items()):
                 if not task.ended:
@@ -342,14 +348,8 @@ class Worker:
         """A partition is idle when nothing came for long and both logs, asked now, hold nothing more."""
         if now - self._last_record_ms[partition] < self.config.time.idle_after_ms:
             return False
-        if task.flags.idle:
-            return True
-        try:
-            ends = [self.log.end_offsets(name)[partition] for name in self.sources.names]
-        except LogUnreachable as error:  # not known to be at the end; asked again at the next commit
-            _log.warning("partition %d: %s", partition, error)
-            return False
-        return all(next_ >= end for next_, end in zip(task.engine.next_offsets, ends, strict=False))
+        known = task.flags.idle or self._stopping  # who leaves decides nothing new
+        return task.flags.idle if known else at_end(self.log, self.sources, partition, task.engine.next_offsets)
 
     def _at_finish(self, partition: int, task: Task) -> bool:
         ends = [offsets[partition] for offsets in self._finish]
