@@ -114,8 +114,15 @@ class Evaluator:
         return (slowest - disorder) // self._plan.join.tick_ms
 
     def close(self) -> Iterator[TickOutput]:
-        """What owners recorded of their partitions; then every tick that may close, each kind in order."""
+        """What owners recorded of their partitions; then every tick that may close, each kind in order.
+
+        Ticks in which nothing happens are closed only beside something that is told: deciding again goes by what
+        was told, so a look that tells nothing may leave no trace.
+        """
+        quiet: list[tuple[TickEngine, int]] = []
+        decided = False
         if told := self._watch.drain():
+            decided = True
             output = TickOutput(Kind.INPUT, max(self.next_ticks()) * self._plan.join.tick_ms, (), (), told, ())
             self._chain(Kind.INPUT, output)
             yield output
@@ -124,9 +131,12 @@ class Evaluator:
             if below is None:
                 continue
             while (tick := engine.next_due(below)) is not None:
+                decided = True
                 yield self._close(kind, engine, tick)
             if below < FOREVER // self._plan.join.tick_ms:
-                engine.close_quietly(below)
+                quiet.append((engine, below))
+        for engine, below in quiet if decided else ():
+            engine.close_quietly(below)
 
     def switch(self, book: RuleBook) -> TickOutput:
         """Go on with other rules after the last closed tick: alerts of rules that are gone end."""
