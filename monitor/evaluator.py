@@ -104,8 +104,15 @@ class Evaluator:
         return (slowest - disorder) // self._plan.join.tick_ms
 
     def close(self) -> Iterator[TickOutput]:
-        """What owners recorded of their partitions; then every tick that may close, each kind in order."""
+        """What owners recorded of their partitions; then every tick that may close, each kind in order.
+
+        Ticks in which nothing happens are closed only beside something that is told: deciding again goes by what
+        was told, so a look that tells nothing may leave no trace.
+        """
+        quiet: list[tuple[TickEngine, int]] = []
+        decided = False
         if told := self._watch.drain():
+            decided = True
             output = TickOutput(Kind.INPUT, max(self.next_ticks()) * self._plan.join.tick_ms, (), (), told, ())
             self._chain(Kind.INPUT, output)
             yield output
@@ -113,8 +120,13 @@ class Evaluator:
             below = self.open_tick(kind)
             if below is None:
                 continue
-            for closed in engine.close(below, forever=below >= FOREVER // self._plan.join.tick_ms):
+            for closed in engine.close(below):
+                decided = True
                 yield self._close(kind, closed)
+            if below < FOREVER // self._plan.join.tick_ms:
+                quiet.append((engine, below))
+        for engine, below in quiet if decided else ():
+            engine.close_quietly(below)
 
     def switch(self, book: RuleBook) -> TickOutput:
         """Go on with other rules after the last closed tick: alerts of rules that are gone end."""

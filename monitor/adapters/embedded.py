@@ -62,7 +62,11 @@ class EmbeddedLog:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._db = connect(self._path, shared=True)
-            self._cluster_id = self._prepare()
+            try:
+                self._cluster_id = self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
         except (OSError, sqlite3.Error) as e:
             raise LogError(
                 f"the embedded log in {str(directory)!r} cannot be opened: {e}; check the directory and its rights"

@@ -19,8 +19,8 @@ T = TypeVar("T")
 _NAP_SECS = 0.05
 _LOOK_SECS = 0.1
 _PATIENCE_SECS = 2.0
-"""How long a client that no broker ever answered goes on when all of them refuse. Once one has answered the whole
-timeout is waited: brokers restart."""
+"""How long a client goes on when all brokers refuse and none has answered yet, or none since a question that waited its
+whole timeout. Otherwise the whole timeout is waited: brokers restart."""
 _REPLICAS = 3  # of a topic that we make, where there are as many brokers
 _RETRY = {"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_LEADER_EPOCH", "FENCED_LEADER_EPOCH"}
 
@@ -198,6 +198,7 @@ class KafkaAdmin:
                 "(kafka.bootstrap_servers, or --bootstrap)? Without a broker, --embedded DIR runs on a file.",
                 topic=topic,
             )
+        self._answered = False
         return LogUnreachable(
             f"{doing}: no answer from the Kafka brokers of {self._bootstrap} within {self._timeout_secs:.0f} s{why}",
             topic=topic,

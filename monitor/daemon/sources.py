@@ -53,6 +53,16 @@ def _topic(log: Log, name: str) -> TopicInfo:
     return info
 
 
+def at_end(log: Log, sources: Sources, partition: int, next_offsets: tuple[int, int]) -> bool:
+    """Whether both logs of a partition, asked now, hold nothing more; who does not answer may hold more."""
+    try:
+        ends = [log.end_offsets(name)[partition] for name in sources.names]
+    except LogUnreachable as error:
+        _log.warning("partition %d: %s", partition, error)
+        return False
+    return all(next_ >= end for next_, end in zip(next_offsets, ends, strict=False))
+
+
 def refuse_another(where: str, then: SourceTopic | TopicInfo, now: TopicInfo | None) -> None:
     """Raise LedgerError unless a topic is the one that it was; `where` names the ledger that is about it."""
     if now is None:

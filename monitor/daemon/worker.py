@@ -20,7 +20,7 @@ from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
 from monitor.daemon.label_feed import LabelFeeds
 from monitor.daemon.shared import make_shared
-from monitor.daemon.sources import Sources, SourceWatch, source_topics
+from monitor.daemon.sources import Sources, SourceWatch, at_end, source_topics
 from monitor.daemon.statistics import Statistics
 from monitor.daemon.tail import follow_from_start
 from monitor.daemon.task import Task
@@ -48,6 +48,10 @@ class WorkerOptions:
     until_end: bool = False
 
 
+class _Stopped(Exception):
+    """Somebody asked to stop in the middle of an opening or an evaluation: what it did not commit is done again."""
+
+
 class Worker:
     """One process of a namespace. `stop` may be called from a signal handler: it only sets a flag."""
 
@@ -72,8 +76,7 @@ class Worker:
         self.shared = make_shared(config, plan)
         self.sources: Sources
         self.statistics = Statistics()
-        self.commits = 0
-        self.lost = 0
+        self.commits = self.lost = 0
         self.heartbeat_ms = clock.monotonic_ms()
         self.dead_letters: DeadLetterOffice
         self.capacity = Capacity(plan.join.max_rows)
@@ -102,8 +105,9 @@ class Worker:
         gc.collect()
         gc.freeze()  # modules and types stay: looking at them again in every collection takes 40 ms
         try:
-            while not self._stopping and not self._step():
-                pass
+            with suppress(_Stopped):
+                while not self._stopping and not self._step():
+                    pass
             self._commit_all(force=True)
         finally:
             self.close()
@@ -250,7 +254,9 @@ class Worker:
         return True
 
     def _keep_leases(self) -> None:
-        """A long opening must not cost the leases that are held."""
+        """What takes long must not cost the leases that are held, nor outlast a wish to stop."""
+        if self._stopping:
+            raise _Stopped
         now = self.heartbeat_ms = self.clock.monotonic_ms()
         if self._timers.lease.due(now):
             self._task_leases.poll(0)
@@ -281,7 +287,8 @@ class Worker:
         now = self.clock.monotonic_ms()
         due = self._timers.commit.due(now) or force
         if due:
-            self._feeds.look({p: t.engine.next_offsets[1] for p, t in self.tasks.items() if not t.ended}, now)
+            live = {} if self._stopping else {p: t.engine for p, t in self.tasks.items() if not t.ended}
+            self._feeds.look({p: engine.next_offsets[1] for p, engine in live.items()}, now)
         try:
             for partition in list(self.tasks) if due else fed:
                 task = self.tasks.get(partition)
@@ -335,13 +342,8 @@ class Worker:
         """A partition is idle when nothing came for long and both logs, asked now, hold nothing more."""
         if now - self._last_record_ms[partition] < self.config.time.idle_after_ms:
             return False
-        if task.flags.idle:
-            return True
-        try:
-            return task.reached([self.log.end_offsets(name) for name in self.sources.names])
-        except LogUnreachable as error:  # not known to be at the end; asked again at the next commit
-            _log.warning("partition %d: %s", partition, error)
-            return False
+        known = task.flags.idle or self._stopping  # who leaves decides nothing new
+        return task.flags.idle if known else at_end(self.log, self.sources, partition, task.engine.next_offsets)
 
     # -- evaluation and the end ----------------------------------------------------------------------------------
 

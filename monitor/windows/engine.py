@@ -135,8 +135,8 @@ class TickEngine:
         if not (tick in self._waiting or tick in self._due or tick in self._over):
             heapq.heappush(self._agenda, tick)
 
-    def close(self, below: int, *, forever: bool = False) -> Iterator[ClosedTick]:
-        """Close every tick before `below`, in order. `forever`: there is no tick that stays open.
+    def close(self, below: int) -> Iterator[ClosedTick]:
+        """Close every tick before `below` in which something happens, in order.
 
         Ticks are added up one by one and measured many at once: a formula costs the same for one window as for fifty.
         While one is handed out the windows are as they were at its end, for `newest_mature` and `get`.
@@ -154,16 +154,15 @@ class TickEngine:
             measured = {model: iter(self._measure(model, stack)) for model, stack in stacks.items()}
             for tick in summed:
                 yield self._show(tick, [next(measured[m]) for m, n in tick.revised.items() for _ in range(n)])
-        if not forever:
-            self._close_quietly(below)
 
-    def _close_quietly(self, below: int) -> None:
+    def close_quietly(self, below: int) -> None:
+        """Nothing happens in the ticks before `below`; they are closed."""
         self.next_tick = below if self.next_tick is None else max(self.next_tick, below)
 
     def _sum_up(self, stacks: dict[str, _Stack]) -> _Summed:
         """Add what waited for the next due tick to its windows, and put the cells of all that change on their stacks."""
         tick = heapq.heappop(self._agenda)
-        self._close_quietly(tick + 1)
+        self.close_quietly(tick + 1)
         by_model: dict[str, list[Piece]] = defaultdict(list)
         for model, piece in self._waiting.pop(tick, ()):
             by_model[model].append(piece)

@@ -29,6 +29,23 @@ def test_nobody_answering_is_told_within_the_stated_time() -> None:
     assert log.client_errors[("admin", "_TRANSPORT")] > 0
 
 
+def test_who_waited_in_vain_does_not_wait_as_long_again_while_every_broker_refuses(own_kafka: OwnKafka) -> None:
+    cluster = own_kafka()
+    log = KafkaLog(cluster.bootstrap_servers, timeout_ms=6_000)
+    log.cluster_id()
+    cluster.kill()
+    waited = []
+    for _ in range(2):
+        start = time.monotonic()
+        with pytest.raises(LogUnreachable, match=rf"{cluster.bootstrap_servers}.*Connection refused"):
+            log.cluster_id()
+        waited.append(time.monotonic() - start)
+    assert waited[0] > 5, "brokers restart"
+    assert waited[1] < 5
+    cluster.restart()
+    log.cluster_id()
+
+
 def test_an_append_to_a_broker_that_is_gone_has_an_unknown_outcome_and_ends_the_appender(own_kafka: OwnKafka) -> None:
     cluster = own_kafka()
     log = KafkaLog(cluster.bootstrap_servers, {"message.timeout.ms": "1500"})

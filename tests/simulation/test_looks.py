@@ -1,0 +1,73 @@
+"""The evaluator decides again what it decided by what was told: a look that tells nothing leaves no trace."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.alerts.book import RuleBook
+from monitor.alerts.operational import OperationalWatch
+from monitor.evaluator import Evaluator
+from monitor.ledger.records import Clock, Commit, Delta, GroupName, pack
+from monitor.plan import plan_of
+from tests.ledger.records import RECORDS
+from tests.simulation.world import config
+
+CONFIG = config("one")
+PLAN = plan_of(CONFIG)
+TICK_MS = PLAN.join.tick_ms
+PARTITIONS = 2
+FIRST_TICK = 1_000
+_COMMIT = RECORDS["commit"]
+assert isinstance(_COMMIT, Commit)
+
+Step = tuple[int, int, int | None, bool]
+"""Partition, ticks that its clock goes on, how many ticks behind it one row lies (None: no row), idle."""
+steps = st.lists(
+    st.tuples(st.integers(0, PARTITIONS - 1), st.integers(0, 3), st.sampled_from([None, 0, 1]), st.booleans()),
+    max_size=14,
+)
+
+
+def evaluator() -> Evaluator:
+    watch = OperationalWatch("one", {}, PARTITIONS)
+    return Evaluator(PLAN, CONFIG.windows, RuleBook.of(CONFIG), watch, PARTITIONS)
+
+
+def commits(history: list[Step]) -> list[tuple[int, Commit]]:
+    assert isinstance(_COMMIT, Commit)
+    ticks, made = [FIRST_TICK] * PARTITIONS, []
+    for sequence, (partition, ahead, behind, idle) in enumerate(history):
+        ticks[partition] += ahead
+        clock = Clock(ticks[partition] * TICK_MS)
+        row = None if behind is None else _row(ticks[partition] - behind)
+        commit = msgspec.structs.replace(
+            _COMMIT, sequence=sequence, prediction_clock=clock, label_clock=clock, inputs=row, performance=None,
+            groups=(GroupName("m", "1", (("hue", "red"),)),), idle=idle, stalled=False, flooding=False,
+        )  # fmt: skip
+        made.append((partition, commit))
+    return made
+
+
+def _row(tick: int) -> Delta:
+    pane = tick * TICK_MS // PLAN.pane_ms
+    return Delta(*(pack([value]) for value in (0, pane, tick, 1, 0, 1)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(steps)
+def test_deciding_again_at_the_places_where_something_was_told_gives_the_same(history: list[Step]) -> None:
+    live, told = evaluator(), []
+    read = commits(history)
+    for place, (partition, commit) in enumerate(read):
+        live.feed(partition, commit)
+        if list(live.close()):
+            told.append((place + 1, live.digest))
+    again, at = evaluator(), 0
+    for place, digest in told:
+        for partition, commit in read[at:place]:
+            again.feed(partition, commit)
+        at = place
+        assert list(again.close())
+        assert again.digest == digest
