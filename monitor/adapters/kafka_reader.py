@@ -9,14 +9,15 @@ by C loops (`map` over the methods of Message), and nothing is branched on recor
 - An error comes as a Message whose value() is the error's text. Its time is always -1 (librdkafka says so in
   rd_kafka_message_timestamp), so one look at the smallest time of a chunk finds every error; a record produced without
   a time leads to that look too and passes it.
+- Keys and headers are taken when somebody looks at them (`OnDemand`).
 - Offsets are only looked at one by one when a run does not fill exactly the offsets from its first to its last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import TypeVar, cast, overload
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -39,6 +40,36 @@ _partition = cast("Callable[[Message], int]", Message.partition)
 _offset = cast("Callable[[Message], int]", Message.offset)
 _timestamp = Message.timestamp
 Run = tuple[str, int, Sequence[Message], Int64s]
+
+T = TypeVar("T")
+
+
+class OnDemand(Sequence[T]):
+    """A part of every message, taken out when somebody looks: keys and headers are most often wanted of rejected records
+    alone, for their dead letters."""
+
+    __slots__ = ("_messages", "_of", "_taken")
+
+    def __init__(self, of: Callable[[Message], T], messages: Sequence[Message]) -> None:
+        self._of, self._messages, self._taken = of, messages, list[T]()
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._all())
+
+    def _all(self) -> list[T]:
+        if not self._taken:
+            self._taken = list(map(self._of, self._messages))
+        return self._taken
 
 
 class KafkaReader:
@@ -174,8 +205,8 @@ class KafkaReader:
             times,
             list(map(_value, messages)),
             last + 1,
-            list(map(_key, messages)) if self._keys else None,
-            list(map(_headers, messages)) if self._headers else None,
+            OnDemand(_key, messages) if self._keys else None,
+            OnDemand(_headers, messages) if self._headers else None,
         )
 
     def _past_markers(self, batches: list[RecordBatch], ends: Mapping[Where, int]) -> None:
