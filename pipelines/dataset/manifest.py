@@ -1,0 +1,181 @@
+"""What a dataset version is: an immutable manifest, named by the digest of its own canonical JSON.
+
+It holds no name, no time of making and no maker: the same rows from the same ranges are the same version, whoever makes them
+when. Those are in the naming (`Naming`), which is written after it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import msgspec
+
+from pipelines.dataset.digest import canonical_bytes, digest_of
+from pipelines.dataset.errors import UnreadableDataset
+from pipelines.dataset.table import Schema
+
+FORMAT: Final = 1
+"""Version of the documents in this file. Newer code reads older ones; older code refuses newer ones."""
+BYTES_MAX: Final = 4 * 2**20
+"""Documents are read whole. At about 230 bytes a segment that is 18,000 segments."""
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Clock(_Document):
+    """The running maximum of event time before the first offset of a range, and the (time, first word of the id in
+    hexadecimal) that lie too far ahead of it. None: it had not started."""
+
+    maximum_ms: int | None
+    ahead: tuple[tuple[int, str], ...] = ()
+
+
+class Range(_Document):
+    """Offsets [start, end) of a partition, and its clock before them: reading these again gives the same outcomes."""
+
+    start: int
+    end: int
+    clock: Clock
+
+
+class PartitionSource(_Document):
+    """What was read of one partition. `label_clock_ms` matters to `labels.absent` only, and is there only with it."""
+
+    partition: int
+    predictions: Range
+    labels: Range | None = None
+    label_clock_ms: int | None = None
+
+
+class Topic(_Document):
+    """A topic; its id changes when it is deleted and made again."""
+
+    name: str
+    topic_id: str
+
+
+class Source(_Document):
+    """Where the rows come from. `partitions` in order; those without a row are not in it."""
+
+    cluster: str
+    predictions: Topic
+    labels: Topic | None
+    partitions: tuple[PartitionSource, ...]
+
+
+class Offsets(_Document):
+    """Offsets [start, end) of a partition of the predictions."""
+
+    partition: int
+    start: int
+    end: int
+
+
+class Selection(_Document):
+    """Which predictions are rows: event time in [from_ms, until_ms), offset in `offsets`, model in `models`; None: any.
+
+    A prediction that came several times lies where its winning record lies, so it is in one of two adjacent ranges and
+    not in both. No label whose time is after `label_cutoff_ms` counts. `ended`: the topics get nothing more, so
+    what `labels.absent` says holds for every label that has not come. `ids`: ids are kept as they are, beside their hashes.
+    """
+
+    from_ms: int | None = None
+    until_ms: int | None = None
+    offsets: tuple[Offsets, ...] | None = None
+    models: tuple[str, ...] | None = None
+    label_cutoff_ms: int | None = None
+    ended: bool = False
+    ids: bool = False
+
+
+class Segment(_Document):
+    """A Parquet file of rows: those of one block of offsets of one partition. Times are of the predictions in it."""
+
+    partition: int
+    block: int
+    rows: int
+    digest: str
+    size_bytes: int
+    first_ms: int
+    last_ms: int
+
+
+class Counts(_Document):
+    """Records in the ranges, by stream; each is a row or used for one, or excluded for one reason."""
+
+    predictions: dict[str, int]
+    labels: dict[str, int]
+
+
+class Manifest(_Document):
+    """One dataset version. `rules` is the part of the configuration that decides what a row is."""
+
+    format: int
+    source: Source
+    selection: Selection
+    horizon_ms: int
+    rules: dict[str, Any]
+    schema: Schema
+    segments: tuple[Segment, ...]
+    rows_digest: str
+    rows: int
+    unlabelled_rows: int
+    records: dict[str, int]
+    excluded: Counts
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its segments."""
+        return sum(segment.size_bytes for segment in self.segments)
+
+
+class Naming(_Document):
+    """A name for a version, given once."""
+
+    format: int
+    dataset: str
+    created_by: str
+    created_ms: int
+
+
+def encode(document: Manifest | Naming) -> bytes:
+    """Canonical JSON: equal documents have equal bytes."""
+    return canonical_bytes(msgspec.to_builtins(document, str_keys=True))
+
+
+def digest_of_manifest(manifest: Manifest) -> str:
+    """What the version is called when machines speak of it."""
+    return digest_of(encode(manifest))
+
+
+def decode_manifest(raw: bytes, where: str) -> Manifest:
+    """Raises UnreadableDataset."""
+    found: Manifest = _decode(Manifest, raw, where)
+    return found
+
+
+def decode_naming(raw: bytes, where: str) -> Naming:
+    """Raises UnreadableDataset."""
+    found: Naming = _decode(Naming, raw, where)
+    return found
+
+
+def _decode(kind: Any, raw: bytes, where: str) -> Any:
+    foreign = "It was not written by Driftline, or it was changed since."
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableDataset(where, f"is not JSON: {error}", foreign) from error
+    version = document.get("format") if isinstance(document, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise UnreadableDataset(where, "cannot be read: it says no format version", foreign)
+    if version > FORMAT:
+        why = f"has format {version}, this version of Driftline reads up to {FORMAT}"
+        raise UnreadableDataset(where, why, "Run the version of Driftline that wrote it, or a newer one.")
+    try:
+        return msgspec.convert(document, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise UnreadableDataset(where, f"cannot be read: {error}", foreign) from error
