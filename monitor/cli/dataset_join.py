@@ -84,7 +84,9 @@ class _Partition:
         records = whole.Predictions(p.ids, key, p.at_ms, self.read.predictions.before_ms, p.withdrawn)
         keys = whole.same_keys(records)
         fates = whole.fates(records, keys, self.plan.join.lateness_ms, self._content)
-        asked = chosen(self.selection, self.read.partition, p.at_ms, p.offsets, p.model, shared.predictions.models.values)
+        asked = chosen(
+            self.selection, self.read.partition, p.at_ms, p.offsets, p.model, shared.predictions.models.values
+        )
         touched = np.isin(keys, keys[asked])
         is_row = (fates == Fate.STANDS) & asked
         self.rows = np.flatnonzero(is_row)
@@ -101,7 +103,7 @@ class _Partition:
         return [offset for part in own for offset in (part.start, part.end - 1)]
 
     def _span(self, touched: Int64s, read: Span, asked: Sequence[int] = ()) -> tuple[int, int]:
-        if self.selection.from_ms is self.selection.until_ms is self.selection.offsets is None:
+        if (self.selection.from_ms, self.selection.until_ms, self.selection.offsets) == (None, None, None):
             return read.start, read.end
         ends = [*asked, *((int(touched.min()), int(touched.max())) if len(touched) else ())]
         return (min(ends), max(ends) + 1) if ends else (0, 0)
@@ -245,7 +247,8 @@ def _labels(stream: Stream[LabelColumns]) -> LabelColumns:
     nothing = np.zeros(0, np.int64)
     parts = stream.parts or [LabelColumns(nothing, nothing, np.zeros((0, 2), np.uint64), nothing, np.zeros(0))]
     names = ("offsets", "broker_ms", "ids", "at_ms", "value")
-    return LabelColumns(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return LabelColumns(**columns)
 
 
 def _no_predictions(topics: Topics) -> PredictionColumns:

@@ -184,7 +184,11 @@ def _everything(topics: Topics, selection: m.Selection) -> Spans:
         begin, end = predictions[part.partition] if known else (0, 0)
         if not known or part.start < begin or part.end > end:
             what = f"offsets {part.start}-{part.end} of partition {part.partition}"
-            why = f"are not all in the topic, which holds [{begin}, {end}) of it" if known else "are of no partition there is"
+            why = (
+                f"are not all in the topic, which holds [{begin}, {end}) of it"
+                if known
+                else "are of no partition there is"
+            )
             raise BadDataset(what, why, f"There are partitions 0 to {len(predictions) - 1}.")
     return [
         (partition, Span(*held), None if labels is None else Span(*labels[partition]))

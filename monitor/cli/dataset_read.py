@@ -15,6 +15,7 @@ from monitor.events import Int64s, LabelColumns, PredictionColumns, RecordBatch,
 from monitor.ingest.clocks import ClockState, advance
 from monitor.ingest.mapping import prediction_leaves
 from monitor.ingest.records import RecordReader
+from monitor.ingest.values import plain
 from monitor.plan import plan_of
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ class Topics:
                 ranges[self.labels.name, partition] = (labels.start, labels.end)
         return Scan(ranges, {where: start for where, (start, _) in ranges.items()})
 
-    def read(self, whole: Scan, partition: int, predictions: Span, labels: Span | None, show: Callable[[], None]) -> Read:
+    def read(
+        self, whole: Scan, partition: int, predictions: Span, labels: Span | None, show: Callable[[], None]
+    ) -> Read:
         """Read a partition of both topics; `whole` is told how far. Raises MonitorError when the log gives less."""
         jump = self.plan.max_jump_ms
         ids: list[str] = []
@@ -132,7 +135,8 @@ class Topics:
                 of_predictions.add(columns, jump)
                 ids += self._texts(batch, columns)
             else:
-                assert of_labels is not None and self.shared.labels is not None
+                assert of_labels is not None
+                assert self.shared.labels is not None
                 of_labels.add(self.shared.labels.decode(batch), jump)
             whole.done.update(scan.done)
             show()
@@ -155,6 +159,6 @@ class Topics:
             return []
         found: dict[int, str] = {}
         for block in self._ids.read(batch).blocks:
-            for place, value in zip(block.places, block.columns[0], strict=True):
+            for place, value in zip(block.places, plain(block.columns[0]), strict=True):
                 found[int(place)] = value if isinstance(value, str) else str(value)
         return [found[place] for place in np.searchsorted(batch.offsets, columns.offsets).tolist()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from monitor.errors import ConfigError, LogUnreachable, MonitorError
+from pipelines.dataset.errors import BadDataset, DatasetError, NameTaken
 from registry.cli.exits import code_of as code_of_registry
 from registry.errors import RegistryError
 
@@ -21,7 +22,9 @@ def code_of(error: BaseException) -> int:
         return BAD_CONFIG
     if isinstance(error, LogUnreachable):
         return UNREACHABLE
-    return FAILED
+    if isinstance(error, BadDataset):
+        return USAGE
+    return GATE if isinstance(error, NameTaken) else FAILED
 
 
 def report(error: Exception) -> int:
@@ -31,7 +34,7 @@ def report(error: Exception) -> int:
     if isinstance(error, RegistryError):
         print(f"driftline: {error}", file=sys.stderr)
         return code_of_registry(error)
-    if not isinstance(error, MonitorError):
+    if not isinstance(error, MonitorError | DatasetError):
         raise error
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         print("\n".join(error.problems), file=sys.stderr)

@@ -209,7 +209,11 @@ def _repeats(labels: Labels, places: Int64s) -> Int64s:
     """Those of some labels that say what an earlier one said: the same id, time and value."""
     null = np.isnan(labels.value[places])
     same = _numbers(
-        np.where(null, 0.0, labels.value[places]), null, labels.at_ms[places], labels.ids[places, 1], labels.ids[places, 0]
+        np.where(null, 0.0, labels.value[places]),
+        null,
+        labels.at_ms[places],
+        labels.ids[places, 1],
+        labels.ids[places, 0],
     )
     _, first = np.unique(same, return_index=True)
     again = np.ones(len(places), np.bool_)

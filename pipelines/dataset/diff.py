@@ -70,9 +70,7 @@ class _Rows:
         self.model: list[str | None] = [name for _, _, t in parts for name in t.texts("model").texts()]
 
 
-def compare(
-    old: Manifest, old_tables: Iterable[Table], new: Manifest, new_tables: Iterable[Table]
-) -> Difference:
+def compare(old: Manifest, old_tables: Iterable[Table], new: Manifest, new_tables: Iterable[Table]) -> Difference:
     """The difference of two versions, whose tables are read once each."""
     fields, shared = _fields(old.schema, new.schema)
     content = tuple(name for name in shared if name not in (*KEY, *LABEL))
@@ -118,7 +116,9 @@ def _reasons(rows: _Rows, only: NDArray[Any], other: Selection) -> dict[Gone, in
         at = int(rows.at_ms[row])
         if other.models is not None and rows.model[row] not in other.models:
             counts[Gone.MODEL] += 1
-        elif (other.from_ms is not None and at < other.from_ms) or (other.until_ms is not None and at >= other.until_ms):
+        elif (other.from_ms is not None and at < other.from_ms) or (
+            other.until_ms is not None and at >= other.until_ms
+        ):
             counts[Gone.RANGE] += 1
         else:
             counts[Gone.RANGE if other.offsets is not None else Gone.REVISED] += 1

@@ -21,11 +21,7 @@ BYTES_MAX: Final = 4 * 2**20
 """Documents are read whole. At about 230 bytes a segment that is 18,000 segments."""
 
 
-class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class Clock(_Document):
+class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The running maximum of event time before the first offset of a range, and the (time, first word of the id in
     hexadecimal) that lie too far ahead of it. None: it had not started."""
 
@@ -33,7 +29,7 @@ class Clock(_Document):
     ahead: tuple[tuple[int, str], ...] = ()
 
 
-class Range(_Document):
+class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Offsets [start, end) of a partition, and its clock before them: reading these again gives the same outcomes."""
 
     start: int
@@ -41,7 +37,7 @@ class Range(_Document):
     clock: Clock
 
 
-class PartitionSource(_Document):
+class PartitionSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was read of one partition. `label_clock_ms` matters to `labels.absent` only, and is there only with it."""
 
     partition: int
@@ -50,14 +46,14 @@ class PartitionSource(_Document):
     label_clock_ms: int | None = None
 
 
-class Topic(_Document):
+class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A topic; its id changes when it is deleted and made again."""
 
     name: str
     topic_id: str
 
 
-class Source(_Document):
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the rows come from. `partitions` in order; those without a row are not in it."""
 
     cluster: str
@@ -66,7 +62,7 @@ class Source(_Document):
     partitions: tuple[PartitionSource, ...]
 
 
-class Offsets(_Document):
+class Offsets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Offsets [start, end) of a partition of the predictions."""
 
     partition: int
@@ -74,7 +70,7 @@ class Offsets(_Document):
     end: int
 
 
-class Selection(_Document):
+class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which predictions are rows: event time in [from_ms, until_ms), offset in `offsets`, model in `models`; None: any.
 
     A prediction that came several times lies where its winning record lies, so it is in one of two adjacent ranges and
@@ -91,7 +87,7 @@ class Selection(_Document):
     ids: bool = False
 
 
-class Segment(_Document):
+class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A Parquet file of rows: those of one block of offsets of one partition. Times are of the predictions in it."""
 
     partition: int
@@ -103,14 +99,14 @@ class Segment(_Document):
     last_ms: int
 
 
-class Counts(_Document):
+class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Records in the ranges, by stream; each is a row or used for one, or excluded for one reason."""
 
     predictions: dict[str, int]
     labels: dict[str, int]
 
 
-class Manifest(_Document):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One dataset version. `rules` is the part of the configuration that decides what a row is."""
 
     format: int
@@ -132,7 +128,7 @@ class Manifest(_Document):
         return sum(segment.size_bytes for segment in self.segments)
 
 
-class Naming(_Document):
+class Naming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A name for a version, given once."""
 
     format: int

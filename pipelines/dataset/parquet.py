@@ -46,11 +46,11 @@ def from_parquet(raw: bytes, schema: Schema, where: str) -> Table:
 
 def _arrow() -> tuple[Any, Any]:
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import pyarrow as pa
+        import pyarrow.parquet as pq
     except ImportError as error:
         raise ExtraMissing("a dataset's segment", "pyarrow", "datasets") from error
-    return pyarrow, pyarrow.parquet
+    return pa, pq
 
 
 def _array(arrow: Any, column: Column) -> Any:

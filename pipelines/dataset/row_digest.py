@@ -1,7 +1,7 @@
-"""The digest of rows: SHA-256 of the schema and of every row's canonical bytes, in order.
+r"""The digest of rows: SHA-256 of the schema and of every row's canonical bytes, in order.
 
-    driftline-rows 1\\n
-    [{"name":"id_hash","type":"hash128"},...]\\n
+    driftline-rows 1\n
+    [{"name":"id_hash","type":"hash128"},...]\n
     row, row, row, ...                                   (`table` says which bytes)
 
 It does not know of files, compression or chunks. Changing one bit of what is hashed is a new number in the first line.

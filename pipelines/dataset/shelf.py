@@ -78,13 +78,16 @@ class Shelf:
         blob = self._store.put_blob([parquet.to_parquet(table)])
         return Segment(partition, block, len(table), blob.digest, blob.size_bytes, int(at.min()), int(at.max()))
 
-    def add(self, manifest: Manifest) -> tuple[str, bool]:
-        """Keep a manifest whose segments were put; (its digest, whether it is new)."""
+    def add(self, manifest: Manifest, name: str | None = None) -> tuple[str, bool]:
+        """Keep a manifest whose segments were put; (its digest, whether it is new). Raises NameTaken, without keeping it,
+        when the `name` it is to be given is another version's."""
         body = encode(manifest)
         if len(body) > BYTES_MAX:
             why = f"has {len(manifest.segments):,} segments, which make a manifest of {len(body):,} bytes"
             raise BadDataset("the dataset", why, "Make several, of shorter ranges.")
         digest = digest_of(body)
+        if name is not None and (held := self.naming(name)) is not None and held.dataset != digest:
+            raise _taken(name, held.dataset, digest)
         return digest, self._store.create_document(f"{VERSIONS}/{digest.removeprefix(PREFIX)}", body)
 
     def name(self, name: str, digest: str, created_by: str, created_ms: int) -> bool:
@@ -93,8 +96,7 @@ class Shelf:
         if self._store.create_document(key, encode(Naming(FORMAT, digest, created_by, created_ms))):
             return True
         if (held := self.naming(name)) is not None and held.dataset != digest:
-            why = f"is the name of {held.dataset}, and what was made now is {digest}"
-            raise NameTaken(f"dataset {name!r}", why, "Names do not move; give another one.")
+            raise _taken(name, held.dataset, digest)
         return False
 
     # -- finding -------------------------------------------------------------------------------------------------
@@ -168,10 +170,11 @@ class Shelf:
     def check(self, manifest: Manifest, errors: tuple[type[Exception], ...]) -> Iterator[Integrity]:
         """Read every segment and compare; yields what is known after each. `errors`: what the store raises for damage."""
         found, whole = Integrity(), RowDigest(manifest.schema)
+        caught: tuple[type[Exception], ...] = (DatasetError, *errors)
         for segment in manifest.segments:
             try:
                 table = self.table(manifest, segment)
-            except (DatasetError, *errors) as error:
+            except caught as error:
                 found.faults.append(f"{where(segment)}: {error}")
                 continue
             found.faults += _differences(segment, table)
@@ -197,6 +200,11 @@ def checked_name(name: str) -> str:
         remedy = "Use letters, digits and '._=+-', at most 100, not beginning with a dot."
         raise BadDataset(f"the name {name!r}", "cannot be used", remedy)
     return name
+
+
+def _taken(name: str, held: str, made: str) -> NameTaken:
+    why = f"is the name of {held}, and what was made now is {made}"
+    return NameTaken(f"dataset {name!r}", why, "Names do not move; give another one.")
 
 
 def _differences(segment: Segment, table: Table) -> Iterator[str]:

@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -134,6 +134,7 @@ class Hashes:
 
 
 Column = Ints | Floats | Texts | Hashes
+C = TypeVar("C", Ints, Floats, Texts)
 _TYPES: Mapping[type, Type] = {Ints: Type.INT, Floats: Type.FLOAT, Texts: Type.TEXT, Hashes: Type.HASH}
 
 
@@ -165,20 +166,20 @@ class Table:
 
     def ints(self, name: str) -> Ints:
         """A column that is known to hold integers."""
-        return self._of(name, Ints)
+        return _known(self.columns[name], Ints)
 
     def floats(self, name: str) -> Floats:
         """A column that is known to hold numbers."""
-        return self._of(name, Floats)
+        return _known(self.columns[name], Floats)
 
     def texts(self, name: str) -> Texts:
         """A column that is known to hold texts."""
-        return self._of(name, Texts)
+        return _known(self.columns[name], Texts)
 
-    def _of(self, name: str, kind: Any) -> Any:
-        column = self.columns[name]
-        assert isinstance(column, kind), name
-        return column
+
+def _known(column: Column, kind: type[C]) -> C:
+    assert isinstance(column, kind), f"a column of {type(column).__name__}"
+    return column
 
 
 def _numbers(values: NDArray[Any], null: NDArray[np.bool_]) -> Bytes2D:

@@ -71,7 +71,7 @@ def test_rows_and_labels_are_the_dicts(p: list[Prediction], q: list[Label], late
 
 @given(predictions, labels)
 def test_without_withdrawals_every_label_has_the_outcome_of_the_dict(p: list[Prediction], q: list[Label]) -> None:
-    p = [Prediction({**r, "withdrawn": False}) for r in p]  # type: ignore[typeddict-item]
+    p = [Prediction({**r, "withdrawn": False}) for r in p]
     _, _, uses = _joined(p, q, PARAMS)
     _, of_labels = oracle.outcomes([p], [q], PARAMS)
     assert {name.lower(): n for name, n in uses.items()} == {name: n for name, n in of_labels.items() if n}
