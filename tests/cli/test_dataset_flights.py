@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.cli.driving import driftline
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Version]]:
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Version]:
     folder = tmp_path_factory.mktemp("flights")
     config = folder / "flights.yaml"
     text = (FLIGHTS.parent / "flights.yaml").read_text()
@@ -37,7 +37,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ver
         return Shelf(DirectoryStore(folder / "store")).version(made.json["dataset"])
 
     one.folder = folder  # type: ignore[attr-defined]
-    yield one
+    return one
 
 
 def counted(store: Path, version: Version, width: int) -> dict[str, Counter[str]]:
