@@ -69,6 +69,7 @@ class _Partition:
         self.topics, self.read, self.selection, self._known_clock_ms = topics, read, selection, label_clock_ms
         self.plan = topics.plan
         self.p = PredictionColumns.joined(read.predictions.parts or [_no_predictions(topics)])
+        read.predictions.parts.clear()  # not twice in memory
         self.q = None if read.labels is None else _labels(read.labels)
         self.lost: Counter[str] = Counter()
         self.unused: Counter[str] = Counter()
@@ -87,7 +88,7 @@ class _Partition:
         asked = chosen(
             self.selection, self.read.partition, p.at_ms, p.offsets, p.model, shared.predictions.models.values
         )
-        touched = np.isin(keys, keys[asked])
+        touched = whole.among(keys, keys[asked])
         is_row = (fates == Fate.STANDS) & asked
         self.rows = np.flatnonzero(is_row)
         self.prediction_span = self._span(p.offsets[touched], self.read.predictions.span, self._asked_offsets())
@@ -248,6 +249,7 @@ def _labels(stream: Stream[LabelColumns]) -> LabelColumns:
     parts = stream.parts or [LabelColumns(nothing, nothing, np.zeros((0, 2), np.uint64), nothing, np.zeros(0))]
     names = ("offsets", "broker_ms", "ids", "at_ms", "value")
     columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    stream.parts.clear()
     return LabelColumns(**columns)
 
 

@@ -83,6 +83,13 @@ def same_keys(records: Predictions) -> Int64s:
     return _numbers(records.key, records.ids[:, 1], records.ids[:, 0])
 
 
+def among(numbers: Int64s, some: Int64s) -> Bools:
+    """Which of the numbers are among `some`. Dense ones only: this is a table as long as the largest is large."""
+    table = np.zeros(int(max(numbers.max(initial=-1), some.max(initial=-1))) + 1, np.bool_)
+    table[some] = True
+    return table[numbers]
+
+
 def fates(records: Predictions, keys: Int64s, lateness_ms: int, content: Content) -> NDArray[np.int8]:
     """The fate of each record. `keys` as `same_keys` numbers them.
 
@@ -154,7 +161,7 @@ def match(
         return winner, use
     repeated = _repeats(labels, places)
     use[repeated] = Use.DUPLICATE
-    places = np.setdiff1d(places, repeated, assume_unique=True)
+    places = places[use[places] != Use.DUPLICATE]
     words = np.concatenate([labels.ids[places], ids])
     who = _numbers(words[:, 1], words[:, 0])
     of_label, of_row = who[: len(places)], who[len(places) :]
@@ -188,7 +195,7 @@ def _uses(
     last = _last_upto(row_who, row_at, of_label, label_at + bounds.skew_ms)
     valid = last >= 0
     valid[valid] = row_at[last[valid]] >= label_at[valid] - bounds.horizon_ms
-    use[places[np.isin(of_label, of_row)]] = Use.OUTSIDE
+    use[places[among(of_label, of_row)]] = Use.OUTSIDE
     use[places[valid]] = Use.SUPERSEDED
     won = np.unique(winner[winner >= 0])
     use[won] = np.where(np.isnan(labels.value[won]), Use.WITHDRAWAL, Use.APPLIED)
@@ -196,7 +203,8 @@ def _uses(
 
 def _last_upto(who: Int64s, at_ms: Int64s, asked: Int64s, upto_ms: Int64s) -> Int64s:
     """Per question the place of the last of the sorted (who, at) with the same who and at <= upto; -1 for none."""
-    times = np.unique(at_ms)
+    times = np.sort(at_ms)
+    times = times[np.append(True, times[1:] != times[:-1])] if len(times) else times
     # Times become ranks: two numbers in one, so that one search finds both.
     step = len(times) + 1
     keys = who * step + np.searchsorted(times, at_ms)
@@ -215,10 +223,10 @@ def _repeats(labels: Labels, places: Int64s) -> Int64s:
         labels.ids[places, 1],
         labels.ids[places, 0],
     )
-    _, first = np.unique(same, return_index=True)
-    again = np.ones(len(places), np.bool_)
-    again[first] = False
-    return places[again]
+    first = np.full(int(same.max(initial=-1)) + 1, -1, np.int64)
+    first[same[::-1]] = np.arange(len(places))[::-1]  # of several with one number the earliest is written last
+    out: Int64s = places[first[same] != np.arange(len(places))]
+    return out
 
 
 def _numbers(*columns: NDArray[Any]) -> Int64s:

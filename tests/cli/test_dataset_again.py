@@ -133,7 +133,7 @@ def test_absent_labels_are_settled_by_the_clock_of_the_labels_as_it_was() -> Non
 def test_a_log_that_gives_less_than_it_promised_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.cli.scan._SILENCE_S", 0.0)
     topics = usual()
-    monkeypatch.setattr(topics, "end_offsets", lambda topic: [105])
+    monkeypatch.setattr(topics, "end_offsets", lambda _: [105])
     with pytest.raises(MonitorError, match="the log gave nothing from offset 100 on"):
         make(config(), topics, Shelf(MemoryStore()), some())
 

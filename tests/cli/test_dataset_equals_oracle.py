@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.cli.dataset_join import Joined
-from monitor.cli.dataset_make import _everything, _span, joined_partitions
+from monitor.cli.dataset_make import Spans, _everything, _span, joined_partitions
 from monitor.cli.dataset_read import Topics
 from monitor.config import loads
 from monitor.config.types import Config
@@ -189,18 +189,15 @@ def test_rows_are_those_of_the_dict_and_the_narrow_ranges_give_them_again(
         assert part.records["predictions"] == source.predictions.end - source.predictions.start
         assert source.labels is not None
         assert part.records["labels"] == source.labels.end - source.labels.start
-    narrow = [
-        (s.partition, _span(s.predictions), s.labels and _span(s.labels))
-        for s in (part.source for part in touched)
-        if s
-    ]
-    # What lies outside the narrow ranges may be anything now.
-    for name, which in (("p", 1), ("q", 2)):
-        for span in narrow:
-            records, kept = log.topics[name][span[0]], span[which]
-            for offset in range(len(records)):
-                if not kept.start <= offset < kept.end:
-                    records[offset] = b"gone"
+    narrow: Spans = []
+    for s in (part.source for part in touched):
+        assert s is not None
+        assert s.labels is not None
+        spans = _span(s.predictions), _span(s.labels)
+        narrow.append((s.partition, *spans))
+        for name, kept in zip(("p", "q"), spans, strict=True):  # what lies outside of them may be anything now
+            records = log.topics[name][s.partition]
+            records[:] = [r if kept.start <= offset < kept.end else b"gone" for offset, r in enumerate(records)]
     again = list(joined_partitions(Topics(config(late, absent), log, ids=False), narrow, selection, "again"))
     assert [a.table.encode().tobytes() for a in again] == [t.table.encode().tobytes() for t in touched]
     assert [(a.source, a.records, a.excluded) for a in again] == [(t.source, t.records, t.excluded) for t in touched]

@@ -14,7 +14,6 @@ from pipelines.dataset.diff import Changed, Difference, Gone, compare
 from pipelines.dataset.table import Floats, Hashes, Ints, Table, Texts
 from tests.pipelines.dataset.golden import MANIFEST
 
-
 ANY = m.Selection()
 
 

@@ -11,7 +11,7 @@ import pytest
 from pipelines.dataset import manifest as m
 from pipelines.dataset.errors import BadDataset, NameTaken, UnknownDataset, UnreadableDataset
 from pipelines.dataset.row_digest import digest_of_rows
-from pipelines.dataset.selection import BLOCK_OFFSETS, Selection, blocks, checked, chosen
+from pipelines.dataset.selection import BLOCK_OFFSETS, blocks, checked, chosen
 from pipelines.dataset.shelf import Integrity, Shelf
 from registry.errors import StoreError
 from tests.pipelines.dataset.golden import MANIFEST
@@ -115,13 +115,13 @@ def test_a_selection_is_half_open_and_all_of_it_holds() -> None:
     at, offsets = np.array([10, 20, 30, 30], np.int64), np.arange(4)
     model, names = np.array([0, 1, 0, 1], np.int32), ["a", "b"]
 
-    def rows(selection: Selection) -> list[int]:
+    def rows(selection: m.Selection) -> list[int]:
         return np.flatnonzero(chosen(selection, 0, at, offsets, model, names)).tolist()
 
-    assert rows(Selection()) == [0, 1, 2, 3]
-    assert rows(Selection(from_ms=20, until_ms=30)) == [1]
-    assert rows(Selection(offsets=(m.Offsets(0, 1, 2), m.Offsets(0, 3, 4), m.Offsets(1, 0, 4)))) == [1, 3]
-    assert rows(Selection(models=("b",), from_ms=30)) == [3]
-    assert rows(Selection(models=("c",))) == []
+    assert rows(m.Selection()) == [0, 1, 2, 3]
+    assert rows(m.Selection(from_ms=20, until_ms=30)) == [1]
+    assert rows(m.Selection(offsets=(m.Offsets(0, 1, 2), m.Offsets(0, 3, 4), m.Offsets(1, 0, 4)))) == [1, 3]
+    assert rows(m.Selection(models=("b",), from_ms=30)) == [3]
+    assert rows(m.Selection(models=("c",))) == []
     with pytest.raises(BadDataset):
-        checked(Selection(from_ms=5, until_ms=5))
+        checked(m.Selection(from_ms=5, until_ms=5))
