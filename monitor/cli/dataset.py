@@ -18,7 +18,7 @@ from registry.cli.common import actor_option, now_ms, store_option
 if TYPE_CHECKING:
     from monitor.cli.dataset_make import Again
     from pipelines.dataset.diff import Difference
-    from pipelines.dataset.manifest import Offsets
+    from pipelines.dataset.manifest import Offsets, Selection
     from pipelines.dataset.shelf import Integrity, Shelf, Version
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -90,16 +90,9 @@ def create(
     embedded: Path | None,
     store: Path,
     name: str | None,
-    from_ms: int | None,
-    until_ms: int | None,
-    offsets: tuple[Offsets, ...],
-    everything: bool,
-    models: tuple[str, ...],
-    cutoff_ms: int | None,
-    until_end: bool,
-    ids: bool,
     actor: str,
     output: str,
+    **asked: Any,
 ) -> None:
     """Make a version of a range of the predictions, joined with their labels.
 
@@ -116,27 +109,11 @@ def create(
     from monitor.cli import dataset_show as shown
     from monitor.cli.dataset_make import make
     from monitor.cli.scan import open_existing
-    from pipelines.dataset.manifest import Selection
-    from pipelines.dataset.selection import checked
-    from pipelines.dataset.shelf import Version, checked_name
+    from pipelines.dataset.shelf import checked_name
 
-    if not (everything or offsets or from_ms is not None or until_ms is not None):
-        raise click.UsageError("say which predictions: --from ISO --until ISO, or --offsets P:START-END, or --all")
-    if everything and (offsets or from_ms is not None or until_ms is not None):
-        raise click.UsageError("--all is everything; leave the range out, or leave --all out")
+    selection = _selection(**asked)
     if name is not None:
         checked_name(name)
-    selection = checked(
-        Selection(
-            from_ms=from_ms,
-            until_ms=until_ms,
-            offsets=tuple(sorted(offsets, key=lambda o: (o.partition, o.start, o.end))) or None,
-            models=tuple(sorted(set(models))) or None,
-            label_cutoff_ms=cutoff_ms,
-            ended=until_end,
-            ids=ids,
-        )
-    )
     config = load_config(files, overrides)
     shelf = _shelf(store, make=True)
     log = open_existing(config, embedded)
@@ -147,7 +124,7 @@ def create(
     digest, new = shelf.add(manifest, name)
     named = name is not None and shelf.name(name, digest, actor, now_ms())
     if output == "json":
-        shown.as_json(Version(digest, manifest), new=new, name=name, new_name=named)
+        shown.as_json(shelf.version(digest), new=new, new_name=named)
         return
     click.echo(digest)
     shown.made(name or digest, manifest, new)
@@ -265,6 +242,38 @@ def list_(store: Path, output: str) -> None:
     from monitor.cli import dataset_show as shown
 
     shown.every(_shelf(store).versions(), output)
+
+
+def _selection(
+    *,
+    from_ms: int | None,
+    until_ms: int | None,
+    offsets: tuple[Offsets, ...],
+    everything: bool,
+    models: tuple[str, ...],
+    cutoff_ms: int | None,
+    until_end: bool,
+    ids: bool,
+) -> Selection:
+    """What the options ask for. Raises UsageError, BadDataset."""
+    from pipelines.dataset.manifest import Selection
+    from pipelines.dataset.selection import checked
+
+    narrowed = bool(offsets) or from_ms is not None or until_ms is not None
+    if not (everything or narrowed):
+        raise click.UsageError("say which predictions: --from ISO --until ISO, or --offsets P:START-END, or --all")
+    if everything and narrowed:
+        raise click.UsageError("--all is everything; leave the range out, or leave --all out")
+    asked = Selection(
+        from_ms=from_ms,
+        until_ms=until_ms,
+        offsets=tuple(sorted(offsets, key=lambda o: (o.partition, o.start, o.end))) or None,
+        models=tuple(sorted(set(models))) or None,
+        label_cutoff_ms=cutoff_ms,
+        ended=until_end,
+        ids=ids,
+    )
+    return checked(asked)
 
 
 def _shelf(directory: Path, *, make: bool = False) -> Shelf:
