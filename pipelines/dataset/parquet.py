@@ -40,7 +40,7 @@ def from_parquet(raw: bytes, schema: Schema, where: str) -> Table:
         if found.column_names != [field.name for field in schema]:
             raise UnreadableDataset(where, f"has the columns {found.column_names}", "It is not of this version.")
         return Table({field.name: _column(arrow, found.column(field.name), field.type) for field in schema})
-    except (arrow.ArrowException, TypeError) as error:
+    except (arrow.ArrowException, OSError, TypeError) as error:
         raise UnreadableDataset(where, f"cannot be read: {error}", "Restore it from a copy.") from error
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.dataset import parquet
+from pipelines.dataset.errors import UnreadableDataset
 from pipelines.dataset.row_digest import digest_of_rows
-from pipelines.dataset.table import Table
+from pipelines.dataset.table import Field, Table, Type
 from tests.pipelines.dataset.rows import FEW, Row, rows, table
 
 SCHEMA = table([]).schema
@@ -74,6 +77,22 @@ def test_other_bytes_of_parquet_hold_the_same_rows(monkeypatch) -> None:  # type
 
 def test_the_digest_of_a_few_rows_never_changes() -> None:
     assert digest(table(FEW)) == GOLDEN
+
+
+def test_a_segment_that_pyarrow_18_wrote_holds_the_same_rows() -> None:
+    raw = (Path(__file__).parents[2] / "golden" / "dataset-segment-pyarrow18.parquet").read_bytes()
+    assert digest(parquet.from_parquet(raw, SCHEMA, "it")) == GOLDEN
+
+
+@pytest.mark.parametrize("cut", [0, 4, 100, -1])
+def test_what_is_no_segment_is_refused_by_name(cut: int) -> None:
+    raw = parquet.to_parquet(table(FEW))
+    with pytest.raises(UnreadableDataset, match="segment 7 of partition 1 cannot be read"):
+        parquet.from_parquet(raw[:cut], SCHEMA, "segment 7 of partition 1")
+    with pytest.raises(UnreadableDataset, match="has the columns"):
+        parquet.from_parquet(raw, SCHEMA[1:], "it")
+    with pytest.raises(UnreadableDataset, match="a column of int64 where float64 is needed"):
+        parquet.from_parquet(raw, (SCHEMA[0], Field("at_ms", Type.FLOAT), *SCHEMA[2:]), "it")
 
 
 def test_which_not_a_number_it_was_does_not_matter() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ from pipelines.dataset.row_digest import digest_of_rows
 from pipelines.dataset.selection import BLOCK_OFFSETS, blocks, checked, chosen
 from pipelines.dataset.shelf import Integrity, Shelf
 from registry.errors import StoreError
+from registry.store import Blob
 from tests.pipelines.dataset.golden import MANIFEST
 from tests.pipelines.dataset.rows import Row, table
 from tests.registry.memory import MemoryStore
@@ -48,6 +49,47 @@ def test_what_was_kept_is_read_back_whole() -> None:
     assert last(shelf.check(manifest, (StoreError,))) == Integrity(30, manifest.rows_digest, [])
     assert shelf.add(manifest) == (digest, False)
     assert [v.digest for v in shelf.versions()] == [digest]
+
+
+class Stops(MemoryStore):
+    """Dies before its nth write."""
+
+    def __init__(self, writes: int) -> None:
+        super().__init__()
+        self.writes = writes
+
+    def create_document(self, name: str, body: bytes) -> bool:
+        self._one()
+        return super().create_document(name, body)
+
+    def put_blob(self, chunks: Iterable[bytes], expected: str | None = None) -> Blob:
+        self._one()
+        return super().put_blob(chunks, expected)
+
+    def _one(self) -> None:
+        self.writes -= 1
+        if self.writes < 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_a_maker_that_is_killed_has_made_nothing_or_a_whole_version(writes: int) -> None:
+    store = Stops(writes)
+    shelf = Shelf(store)
+
+    def make() -> str:
+        digest, _ = shelf.add(made(shelf), "x")
+        shelf.name("x", digest, "ada", 5)
+        return digest
+
+    with pytest.raises(KeyboardInterrupt):
+        make()
+    store.writes = 99
+    for version in shelf.versions():
+        assert last(shelf.check(version.manifest, (StoreError,))).faults == []
+    assert len(shelf.versions()) == (writes > 2)
+    assert shelf.version(make()).names
+    assert len(shelf.versions()) == 1
 
 
 def test_a_name_is_given_once_and_nothing_is_kept_for_one_that_is_taken() -> None:
