@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from monitor.cli.dataset_read import Read, Span, Stream, Topics
 from monitor.errors import MonitorError
-from monitor.events import Bools, Int64s, LabelColumns, PredictionColumns, Rejected
+from monitor.events import Bools, Float64s, Int64s, LabelColumns, PredictionColumns, RecordBatch, Rejected
 from monitor.ingest.clocks import NEVER, ClockState
 from monitor.ingest.decode_predictions import OVERFLOW
 from monitor.join import whole
@@ -55,182 +56,212 @@ class Joined:
 
 
 def join(topics: Topics, read: Read, selection: m.Selection, label_clock_ms: int | None = None) -> Joined:
-    """The rows of a partition. `label_clock_ms`: where the labels' clock was when the version was made, if it is made again."""
-    one = _Partition(topics, read, selection, label_clock_ms)
-    one.choose()
-    one.label()
-    return Joined(one.table(), one.p.offsets[one.rows], one.source(), one.records, (one.lost, one.unused))
+    """The rows of a partition. `label_clock_ms`: where the labels' clock was when the version was made, if it is made again.
+
+    What was read is used up.
+    """
+    one = _Input(topics, read, selection, _predictions(topics, read), _labels(read.labels), label_clock_ms)
+    picked = _choose(one)
+    truth = _label(one, picked)
+    records = {
+        "predictions": len(picked.rows) + picked.lost.total(),
+        "labels": truth.applied + truth.unused.total(),
+    }
+    table, source = _table(one, picked, truth), _source(one, picked, truth)
+    return Joined(table, one.p.offsets[picked.rows], source, records, (picked.lost, truth.unused))
 
 
-class _Partition:
-    """The steps of a join, one after the other."""
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """A partition as it was decoded, and what is asked of it."""
 
-    def __init__(self, topics: Topics, read: Read, selection: m.Selection, label_clock_ms: int | None) -> None:
-        self.topics, self.read, self.selection, self._known_clock_ms = topics, read, selection, label_clock_ms
-        self.plan = topics.plan
-        self.p = PredictionColumns.joined(read.predictions.parts or [_no_predictions(topics)])
-        read.predictions.parts.clear()  # not twice in memory
-        self.q = None if read.labels is None else _labels(read.labels)
-        self.lost: Counter[str] = Counter()
-        self.unused: Counter[str] = Counter()
-        self.records = {"predictions": 0, "labels": 0}
+    topics: Topics
+    read: Read
+    selection: m.Selection
+    p: PredictionColumns
+    q: LabelColumns | None
+    known_clock_ms: int | None
 
-    # -- predictions ---------------------------------------------------------------------------------------------
-
-    def choose(self) -> None:
-        """Which records are rows, and which range holds all that touch a selected prediction."""
-        p, shared = self.p, self.topics.shared
-        self.group, self.bins = shared.coder.code(p) if len(p) else (np.zeros(0, np.uint32), np.zeros((0, 0), np.uint8))
-        key = p.model.astype(np.int64) << 32 | p.version.astype(np.int64)
-        records = whole.Predictions(p.ids, key, p.at_ms, self.read.predictions.before_ms, p.withdrawn)
-        keys = whole.same_keys(records)
-        fates = whole.fates(records, keys, self.plan.join.lateness_ms, self._content)
-        asked = chosen(
-            self.selection, self.read.partition, p.at_ms, p.offsets, p.model, shared.predictions.models.values
-        )
-        touched = whole.among(keys, keys[asked])
-        is_row = (fates == Fate.STANDS) & asked
-        self.rows = np.flatnonzero(is_row)
-        self.prediction_span = self._span(p.offsets[touched], self.read.predictions.span, self._asked_offsets())
-        inside = _within(p.offsets, self.prediction_span)
-        reasons = np.where(touched, fates, Fate.STANDS)[inside & ~is_row]
-        self.lost.update(_named(reasons, _FATES))
-        self.lost.update(_rejections(self.read.predictions.rejected, self.prediction_span))
-        self.records["predictions"] = len(self.rows) + self.lost.total()
-
-    def _asked_offsets(self) -> list[int]:
-        """The ends of the offsets asked for: a range by offsets is kept as it was asked for."""
-        own = [part for part in self.selection.offsets or () if part.partition == self.read.partition]
-        return [offset for part in own for offset in (part.start, part.end - 1)]
-
-    def _span(self, touched: Int64s, read: Span, asked: Sequence[int] = ()) -> tuple[int, int]:
-        if (self.selection.from_ms, self.selection.until_ms, self.selection.offsets) == (None, None, None):
-            return read.start, read.end
-        ends = [*asked, *((int(touched.min()), int(touched.max())) if len(touched) else ())]
-        return (min(ends), max(ends) + 1) if ends else (0, 0)
-
-    def _content(self, place: int) -> tuple[Any, ...]:
-        """As the engine orders contents of one time, then by what it does not keep: the raw features."""
-        p = self.p
-        score = float(p.score[place])
-        raw = [_orderable(float(column[place])) for column in p.numeric.values()]
-        names = self.topics.shared.predictions.categories
-        words = [
-            names[name].values[code] if (code := int(codes[place])) >= 0 else "" for name, codes in p.category.items()
-        ]
-        group = self.topics.shared.groups.items[int(self.group[place])]
-        known = not math.isnan(score)
-        predicted = int(p.predicted[place])
-        return (known, score if known else 0.0, predicted, group, self.bins[place].tobytes(), raw, words)
-
-    # -- labels --------------------------------------------------------------------------------------------------
-
-    def label(self) -> None:
-        """The label of each row, and what became of the others."""
-        n, selection = len(self.rows), self.selection
-        self.label_value = np.full(n, math.nan)
-        self.label_at = Ints(np.zeros(n, np.int64), np.ones(n, np.bool_))
-        self.label_span: tuple[int, int] | None = None
-        if self.q is None or self.read.labels is None:
-            return
-        q, ids, at = self.q, self.p.ids[self.rows], self.p.at_ms[self.rows]
-        too_late = whole.late(q.at_ms, self.read.labels.before_ms, self.plan.join.lateness_ms)
-        cut_off = selection.label_cutoff_ms
-        after = np.zeros(len(q), np.bool_) if cut_off is None else q.at_ms > cut_off
-        usable = ~(too_late | after)
-        labels = whole.Labels(q.ids, q.at_ms, self.read.labels.before_ms, q.value)
-        winner, use = whole.match(ids, at, labels, usable, self.plan.join.bounds)
-        won = np.flatnonzero(winner >= 0)
-        self.label_value[won] = q.value[winner[won]]
-        known = won[~np.isnan(self.label_value[won])]
-        self.label_at.values[known] = q.at_ms[winner[known]]
-        self.label_at.null[known] = False
-        self._settle_absent(np.flatnonzero(winner < 0), at)
-        ours = _same_ids(q.ids, ids)
-        self.label_span = self._span(q.offsets[ours & usable], self.read.labels.span)
-        rest = _within(q.offsets, self.label_span) & (use != Use.APPLIED)
-        self.unused.update(_named(np.where(ours, use, Use.ORPHANED)[rest & ~(ours & after)], _USES))
-        self.unused.update({"after_cutoff": int((rest & ours & after).sum())})
-        self.unused.update(_rejections(self.read.labels.rejected, self.label_span))
-        applied = int((use == Use.APPLIED).sum())
-        self.records["labels"] = applied + self.unused.total()
-
-    def _settle_absent(self, without: Int64s, at: Int64s) -> None:
-        """Labels that never came, where the configuration says what that means: a value without a time."""
-        labels = self.topics.config.streams.labels
-        if labels is None or labels.absent is None:
-            return
-        due = at[without] + labels.absent.after_ms
-        certain = np.ones(len(without), np.bool_)
-        if not self.selection.ended:
-            certain = due < self._label_clock_ms() - self.plan.join.lateness_ms
-        if self.selection.label_cutoff_ms is not None:
-            certain &= due <= self.selection.label_cutoff_ms
-        self.label_value[without[certain]] = labels.absent.value
-
-    def _label_clock_ms(self) -> int:
+    @property
+    def label_clock_ms(self) -> int:
         """The running maximum of the labels where reading ended."""
         assert self.read.labels is not None
-        return self._known_clock_ms if self._known_clock_ms is not None else self.read.labels.clock.maximum_ms
+        return self.known_clock_ms if self.known_clock_ms is not None else self.read.labels.clock.maximum_ms
 
-    # -- what comes out ------------------------------------------------------------------------------------------
 
-    def table(self) -> Table:
-        """The rows."""
-        p, rows, shared = self.p, self.rows, self.topics.shared
-        columns: dict[str, Column] = {"id_hash": Hashes(p.ids[rows])}
-        if self.selection.ids:
-            columns["id"] = Texts(np.arange(len(rows), dtype=np.int32), [self.read.ids[row] for row in rows.tolist()])
-        columns["at_ms"] = _ints(p.at_ms[rows])
-        columns["label_at_ms"] = self.label_at
-        columns["model"] = Texts(p.model[rows], shared.predictions.models.values)
-        columns["version"] = Texts(p.version[rows], shared.predictions.versions.values)
-        columns["score"] = Floats(p.score[rows])
-        columns["prediction"] = _ints(p.predicted[rows].astype(np.int64))
-        columns["label"] = Floats(self.label_value)
-        columns |= self._segments(rows)
-        features: dict[str, Column] = {name: Floats(values[rows]) for name, values in p.numeric.items()}
-        features |= {name: self._category(name, codes[rows]) for name, codes in p.category.items()}
-        return Table(columns | {f"feature.{name}": features[name] for name in sorted(features)})
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Places of the rows, the range that holds all that touches a selected prediction, what became of the others in it."""
 
-    def _segments(self, rows: Int64s) -> dict[str, Column]:
-        """A column a dimension: the value, `other` where it is not listed, null where the model has no such dimension."""
-        groups = [dict(group.segments) for group in self.topics.shared.groups.items]
-        made: dict[str, Column] = {}
-        for name in sorted({d.name for model in self.plan.all_models for d in model.dimensions}):
-            words = sorted({segments[name] for segments in groups if name in segments})
-            place = {word: code for code, word in enumerate(words)}
-            table = np.array([place.get(segments.get(name, ""), -1) for segments in groups] or [-1], np.int32)
-            made[f"segment.{name}"] = Texts(table[self.group[rows]], words)
-        return made
+    rows: Int64s
+    group: np.ndarray
+    span: tuple[int, int]
+    lost: Counter[str]
 
-    def _category(self, name: str, codes: np.ndarray) -> Texts:
-        """Raw values. Raises MonitorError where the decoder could not tell them apart."""
-        words = self.topics.shared.predictions.categories[name].values
-        used = np.unique(codes[codes >= 0])
-        if any(words[code] == OVERFLOW for code in used.tolist()):
-            raise MonitorError(
-                f"the feature {name!r} has more values than are told apart, so the rows cannot be kept as they were. "
-                "Take it out of `features`, or map a coarser field."
-            )
-        return Texts(np.where(codes < 0, -1, codes).astype(np.int32), words)
 
-    def source(self) -> m.PartitionSource | None:
-        """The narrow ranges with the clocks before them."""
-        if self.prediction_span == (0, 0):
-            return None
-        p, jump = self.p, self.plan.max_jump_ms
-        start, end = self.prediction_span
-        clock = self.read.predictions.clock_at(start, p.offsets, p.at_ms, p.ids, jump)
-        predictions = m.Range(start, end, _clock(clock))
-        if self.q is None or self.read.labels is None or self.label_span is None:
-            return m.PartitionSource(self.read.partition, predictions)
-        q, (start, end) = self.q, self.label_span
-        clock = self.read.labels.clock_at(start, q.offsets, q.at_ms, q.ids, jump)
-        labels = m.Range(start, end, _clock(clock))
-        absent = self.plan.join.absent is not None and not self.selection.ended
-        maximum = self._label_clock_ms() if absent else NEVER
-        return m.PartitionSource(self.read.partition, predictions, labels, None if maximum == NEVER else maximum)
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """The label of each row; the range of the labels of rows; how many were applied, and what became of the others in it."""
+
+    value: Float64s
+    at_ms: Ints
+    span: tuple[int, int] | None
+    applied: int
+    unused: Counter[str]
+
+
+# -- predictions -----------------------------------------------------------------------------------------------------
+
+
+def _choose(one: _Input) -> _Chosen:
+    """Which records are rows."""
+    p, topics = one.p, one.topics
+    nothing = np.zeros(0, np.uint32), np.zeros((0, 0), np.uint8)
+    group, bins = topics.shared.coder.code(p) if len(p) else nothing
+    key = p.model.astype(np.int64) << 32 | p.version.astype(np.int64)
+    records = whole.Predictions(p.ids, key, p.at_ms, one.read.predictions.before_ms, p.withdrawn)
+    keys = whole.same_keys(records)
+    contents = partial(_content, topics, p, group, bins)
+    fates = whole.fates(records, keys, topics.plan.join.lateness_ms, contents)
+    names = topics.shared.predictions.models.values
+    asked = chosen(one.selection, one.read.partition, p.at_ms, p.offsets, p.model, names)
+    touched = whole.among(keys, keys[asked])
+    is_row = (fates == Fate.STANDS) & asked
+    span = _span(one.selection, p.offsets[touched], one.read.predictions.span, _asked_offsets(one))
+    reasons = np.where(touched, fates, Fate.STANDS)[_within(p.offsets, span) & ~is_row]
+    lost = _named(reasons, _FATES) + _rejections(one.read.predictions.rejected, span)
+    return _Chosen(np.flatnonzero(is_row), group, span, lost)
+
+
+def _content(topics: Topics, p: PredictionColumns, group: np.ndarray, bins: np.ndarray, place: int) -> tuple[Any, ...]:
+    """As the engine orders contents of one time, then by what it does not keep: the raw features."""
+    score = float(p.score[place])
+    raw = [_orderable(float(column[place])) for column in p.numeric.values()]
+    interners = topics.shared.predictions.categories
+    codes = {name: int(column[place]) for name, column in p.category.items()}
+    words = [interners[name].values[code] if code >= 0 else "" for name, code in codes.items()]
+    known = not math.isnan(score)
+    of = topics.shared.groups.items[int(group[place])]
+    return (known, score if known else 0.0, int(p.predicted[place]), of, bins[place].tobytes(), raw, words)
+
+
+def _asked_offsets(one: _Input) -> list[int]:
+    """The ends of the offsets asked for: a range by offsets is kept as it was asked for."""
+    own = [part for part in one.selection.offsets or () if part.partition == one.read.partition]
+    return [offset for part in own for offset in (part.start, part.end - 1)]
+
+
+def _span(selection: m.Selection, touched: Int64s, read: Span, asked: Sequence[int] = ()) -> tuple[int, int]:
+    """The shortest range; all that was read where everything is asked for; (0, 0) where nothing is touched."""
+    if (selection.from_ms, selection.until_ms, selection.offsets) == (None, None, None):
+        return read.start, read.end
+    ends = [*asked, *((int(touched.min()), int(touched.max())) if len(touched) else ())]
+    return (min(ends), max(ends) + 1) if ends else (0, 0)
+
+
+# -- labels ----------------------------------------------------------------------------------------------------------
+
+
+def _label(one: _Input, picked: _Chosen) -> _Truth:
+    """The label of each row, and what became of the others."""
+    n = len(picked.rows)
+    value, known_at = np.full(n, math.nan), Ints(np.zeros(n, np.int64), np.ones(n, np.bool_))
+    if one.q is None or one.read.labels is None:
+        return _Truth(value, known_at, None, 0, Counter())
+    q, before, plan = one.q, one.read.labels.before_ms, one.topics.plan
+    ids, at = one.p.ids[picked.rows], one.p.at_ms[picked.rows]
+    cut_off = one.selection.label_cutoff_ms
+    after = np.zeros(len(q), np.bool_) if cut_off is None else q.at_ms > cut_off
+    usable = ~(whole.late(q.at_ms, before, plan.join.lateness_ms) | after)
+    winner, use = whole.match(ids, at, whole.Labels(q.ids, q.at_ms, before, q.value), usable, plan.join.bounds)
+    won = np.flatnonzero(winner >= 0)
+    value[won] = q.value[winner[won]]
+    known = won[~np.isnan(value[won])]
+    known_at.values[known] = q.at_ms[winner[known]]
+    known_at.null[known] = False
+    _settle_absent(one, value, np.flatnonzero(winner < 0), at)
+    ours = _same_ids(q.ids, ids)
+    span = _span(one.selection, q.offsets[ours & usable], one.read.labels.span)
+    rest = _within(q.offsets, span) & (use != Use.APPLIED)
+    unused = _named(np.where(ours, use, Use.ORPHANED)[rest & ~(ours & after)], _USES)
+    unused["after_cutoff"] += int((rest & ours & after).sum())
+    unused += _rejections(one.read.labels.rejected, span)
+    return _Truth(value, known_at, span, int((use == Use.APPLIED).sum()), unused)
+
+
+def _settle_absent(one: _Input, value: Float64s, without: Int64s, at: Int64s) -> None:
+    """Fill in labels that never came, where the configuration says what that means: a value without a time."""
+    labels = one.topics.config.streams.labels
+    if labels is None or labels.absent is None:
+        return
+    due = at[without] + labels.absent.after_ms
+    certain = np.ones(len(without), np.bool_)
+    if not one.selection.ended:
+        certain = due < one.label_clock_ms - one.topics.plan.join.lateness_ms
+    if one.selection.label_cutoff_ms is not None:
+        certain &= due <= one.selection.label_cutoff_ms
+    value[without[certain]] = labels.absent.value
+
+
+# -- what comes out --------------------------------------------------------------------------------------------------
+
+
+def _table(one: _Input, picked: _Chosen, truth: _Truth) -> Table:
+    p, rows, shared = one.p, picked.rows, one.topics.shared
+    columns: dict[str, Column] = {"id_hash": Hashes(p.ids[rows])}
+    if one.selection.ids:
+        columns["id"] = Texts(np.arange(len(rows), dtype=np.int32), [one.read.ids[row] for row in rows.tolist()])
+    columns["at_ms"] = _ints(p.at_ms[rows])
+    columns["label_at_ms"] = truth.at_ms
+    columns["model"] = Texts(p.model[rows], shared.predictions.models.values)
+    columns["version"] = Texts(p.version[rows], shared.predictions.versions.values)
+    columns["score"] = Floats(p.score[rows])
+    columns["prediction"] = _ints(p.predicted[rows].astype(np.int64))
+    columns["label"] = Floats(truth.value)
+    columns |= _segments(one.topics, picked.group[rows])
+    features: dict[str, Column] = {name: Floats(values[rows]) for name, values in p.numeric.items()}
+    features |= {name: _category(one.topics, name, codes[rows]) for name, codes in p.category.items()}
+    return Table(columns | {f"feature.{name}": features[name] for name in sorted(features)})
+
+
+def _segments(topics: Topics, group: np.ndarray) -> dict[str, Column]:
+    """A column a dimension: the value, `other` where it is not listed, null where the model has no such dimension."""
+    groups = [dict(each.segments) for each in topics.shared.groups.items]
+    made: dict[str, Column] = {}
+    for name in sorted({d.name for model in topics.plan.all_models for d in model.dimensions}):
+        words = sorted({segments[name] for segments in groups if name in segments})
+        place = {word: code for code, word in enumerate(words)}
+        codes = np.array([place.get(segments.get(name, ""), -1) for segments in groups] or [-1], np.int32)
+        made[f"segment.{name}"] = Texts(codes[group], words)
+    return made
+
+
+def _category(topics: Topics, name: str, codes: np.ndarray) -> Texts:
+    """Raw values. Raises MonitorError where the decoder could not tell them apart."""
+    words = topics.shared.predictions.categories[name].values
+    if any(words[code] == OVERFLOW for code in np.unique(codes[codes >= 0]).tolist()):
+        raise MonitorError(
+            f"the feature {name!r} has more values than are told apart, so the rows cannot be kept as they were. "
+            "Take it out of `features`, or map a coarser field."
+        )
+    return Texts(np.where(codes < 0, -1, codes).astype(np.int32), words)
+
+
+def _source(one: _Input, picked: _Chosen, truth: _Truth) -> m.PartitionSource | None:
+    """The narrow ranges with the clocks before them; None where nothing is touched."""
+    if picked.span == (0, 0):
+        return None
+    p, jump, partition = one.p, one.topics.plan.max_jump_ms, one.read.partition
+    clock = one.read.predictions.clock_at(picked.span[0], p.offsets, p.at_ms, p.ids, jump)
+    predictions = m.Range(*picked.span, _clock(clock))
+    if one.q is None or one.read.labels is None or truth.span is None:
+        return m.PartitionSource(partition, predictions)
+    q = one.q
+    clock = one.read.labels.clock_at(truth.span[0], q.offsets, q.at_ms, q.ids, jump)
+    absent = one.topics.plan.join.absent is not None and not one.selection.ended
+    maximum = one.label_clock_ms if absent else NEVER
+    labels = m.Range(*truth.span, _clock(clock))
+    return m.PartitionSource(partition, predictions, labels, None if maximum == NEVER else maximum)
 
 
 def state_of(clock: m.Clock) -> ClockState:
@@ -244,20 +275,27 @@ def _clock(state: ClockState) -> m.Clock:
     return m.Clock(maximum, tuple((at, f"{word:016x}") for at, word in state.ahead))
 
 
-def _labels(stream: Stream[LabelColumns]) -> LabelColumns:
+def _predictions(topics: Topics, read: Read) -> PredictionColumns:
+    """All columns end to end; the parts are let go, so that nothing is in memory twice."""
+    nothing = np.zeros(0, np.int64)
+    parts = read.predictions.parts or [
+        topics.shared.predictions.decode(RecordBatch(topics.predictions.name, 0, nothing, nothing, [], 0, [], []))
+    ]
+    made = PredictionColumns.joined(parts)
+    read.predictions.parts.clear()
+    return made
+
+
+def _labels(stream: Stream[LabelColumns] | None) -> LabelColumns | None:
+    """The same of labels."""
+    if stream is None:
+        return None
     nothing = np.zeros(0, np.int64)
     parts = stream.parts or [LabelColumns(nothing, nothing, np.zeros((0, 2), np.uint64), nothing, np.zeros(0))]
     names = ("offsets", "broker_ms", "ids", "at_ms", "value")
     columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     stream.parts.clear()
     return LabelColumns(**columns)
-
-
-def _no_predictions(topics: Topics) -> PredictionColumns:
-    from monitor.events import RecordBatch
-
-    nothing = np.zeros(0, np.int64)
-    return topics.shared.predictions.decode(RecordBatch(topics.predictions.name, 0, nothing, nothing, [], 0, [], []))
 
 
 def _ints(values: Int64s) -> Ints:

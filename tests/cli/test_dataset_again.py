@@ -75,7 +75,7 @@ def test_late_truth_makes_another_version_and_leaves_the_first() -> None:
     shelf, topics = Shelf(MemoryStore()), usual()
     before = make(config(), topics, shelf, some())
     topics.topics["q"][0] += [label(20, 0, 90), label(30, None, 80), label(40, 1, 70), label(49, 1, 500)]
-    topics.topics["p"][0] += [prediction(25, withdrawn=True), prediction(35, at=BASE_S + 34)]
+    topics.topics["p"][0] += [prediction(25, withdrawn=True, score=None), prediction(35, at=BASE_S + 34)]
     after = make(config(), topics, shelf, some())
     assert make_again(config(), topics, before).same
     assert make_again(config(), topics, after).same
