@@ -1,0 +1,110 @@
+"""One store of each kind, with what a test needs beside the port: a second handle, a clock, a hand that damages."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from registry.directory import DirectoryStore
+from registry.store import Store
+from tests.registry.disk import Disk, SimulatedFiles
+from tests.registry.memory import MemoryStore
+
+
+class World(Protocol):
+    """A store under test. `store` is one handle, `another()` one as a second process would have it."""
+
+    store: Store
+
+    def another(self) -> Store: ...
+    def now_ms(self) -> int: ...
+    def pass_time(self, ms: int) -> None: ...
+    def flip(self, what: str) -> None:
+        """Flip the last bit of an entry (`log#number`), a document (its name) or a blob (its digest)."""
+
+
+class MemoryWorld:
+    def __init__(self) -> None:
+        self.store: Store = (twin := MemoryStore())
+        self._twin = twin
+
+    def another(self) -> Store:
+        return self.store
+
+    def now_ms(self) -> int:
+        return self._twin.now_ms
+
+    def pass_time(self, ms: int) -> None:
+        self._twin.now_ms += ms
+
+    def flip(self, what: str) -> None:
+        twin = self._twin
+        if what.startswith("sha256:"):
+            twin.kept[what] = (_flipped(twin.kept[what][0]), twin.kept[what][1])
+        elif "#" in what:
+            log, _, number = what.partition("#")
+            twin.entries[log, int(number)] = _flipped(twin.entries[log, int(number)])
+        else:
+            twin.named[what] = _flipped(twin.named[what])
+
+
+class SimulatedWorld:
+    """The directory store on the simulated disk: the same code as on a real one."""
+
+    def __init__(self) -> None:
+        self.disk = Disk()
+        self.store: Store = self.another()
+
+    def another(self) -> Store:
+        return DirectoryStore("simulated", SimulatedFiles(self.disk))
+
+    def now_ms(self) -> int:
+        return self.disk.now_ms
+
+    def pass_time(self, ms: int) -> None:
+        self.disk.now_ms += ms
+
+    def flip(self, what: str) -> None:
+        file = SimulatedFiles(self.disk)._file(path_of(what))
+        file.cached = _flipped(file.cached)
+
+
+class DirectoryWorld:
+    """A real directory. Time passes by making everything older."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store: Store = self.another()
+
+    def another(self) -> Store:
+        return DirectoryStore(self.directory)
+
+    def now_ms(self) -> int:
+        probe = self.directory.parent / "clock"
+        probe.touch()
+        return probe.stat().st_mtime_ns // 1_000_000
+
+    def pass_time(self, ms: int) -> None:
+        for path in self.directory.rglob("*"):
+            if path.is_file():
+                status = path.stat()
+                os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - ms * 1_000_000))
+
+    def flip(self, what: str) -> None:
+        path = self.directory / path_of(what)
+        path.write_bytes(_flipped(path.read_bytes()))
+
+
+def path_of(what: str) -> str:
+    """Where the directory store keeps it; written down here a second time, because it is a durable format."""
+    if what.startswith("sha256:"):
+        return f"blobs/{what[7:9]}/{what[7:]}"
+    if "#" in what:
+        log, _, number = what.partition("#")
+        return f"logs/{log}/{int(number):08d}.entry"
+    return f"documents/{what}.document"
+
+
+def _flipped(raw: bytes) -> bytes:
+    return raw[:-1] + bytes([raw[-1] ^ 1])
