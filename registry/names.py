@@ -65,13 +65,13 @@ def _folded(name: str) -> str:
 
 def path_fault(path: str) -> str | None:
     """Why a path cannot stand in a bundle, None when it can."""
-    if not path or len(path) > PATH_CHARS_MAX:
-        return f"is empty or longer than {PATH_CHARS_MAX} characters"
     if path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", path):
         return "is absolute"
     parts = path.split("/")
     if ".." in parts or ".." in path.split("\\"):
         return "climbs out of the bundle with '..'"
+    if not path or len(path) > PATH_CHARS_MAX:
+        return f"is empty or longer than {PATH_CHARS_MAX} characters"
     if not all(_PART.fullmatch(part) for part in parts) or parts[-1].endswith((" ", ".")):
         return "has an empty part, a hidden name, or characters beyond letters, digits and ._+=@%- and spaces"
     return None

@@ -19,7 +19,19 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("monitor", "pipelines", "registry")
-SHELL = ("monitor/adapters/", "monitor/cli/", "monitor/daemon/", "registry/directory.py", "registry/files.py")
+SHELL = (
+    "monitor/adapters/",
+    "monitor/cli/",
+    "monitor/daemon/",
+    "registry/__main__.py",
+    "registry/cli/",
+    "registry/directory.py",
+    "registry/files.py",
+    "registry/local_bundle.py",
+    "registry/onnx_models.py",
+    "registry/reader.py",
+    "registry/river_models.py",
+)
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 
@@ -84,7 +96,7 @@ def test_imports_follow_the_house(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         ("registry/errors", "import registry.store", "the registry: each floor"),
         ("registry/unheard_of", "", "the registry: each floor"),
         ("registry/store", "import pathlib", "the rules of the registry"),
-        ("registry/unheard_of", "from registry.files import DiskFiles", "the rules of the registry"),
+        ("registry/store", "from registry.files import DiskFiles", "the registry: each floor"),
         ("registry/directory", "import monitor", "between the three packages"),
     ],
 )
