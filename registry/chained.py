@@ -14,16 +14,21 @@ from registry.store import Store
 
 def read_log(store: Store, log: str) -> list[bytes]:
     """Bodies of all entries, in order. Raises Missing for a number that is left out, Damaged."""
-    bodies = []
-    for number in range(1, store.last(log) + 1):
+    bodies: list[bytes] = []
+    last = store.last(log)
+    while True:
+        number = len(bodies) + 1
+        # Its receipt is asked for first: one that is there promises an entry, also when it came this very moment.
+        promised = number > last and store.document(receipt_name(log, number)) is not None
         body = store.entry(log, number)
-        if body is None:
+        if body is not None:
+            bodies.append(body)
+        elif number <= last:
             raise Missing(f"entry {number} of {log!r}", "the log goes on after it")
-        bodies.append(body)
-    receipt = receipt_name(log, len(bodies) + 1)
-    if store.document(receipt) is not None:
-        raise Missing(f"entry {len(bodies) + 1} of {log!r}", f"there is a receipt for it, {receipt!r}")
-    return bodies
+        elif promised:
+            raise Missing(f"entry {number} of {log!r}", f"there is a receipt for it, {receipt_name(log, number)!r}")
+        else:
+            return bodies
 
 
 def append(store: Store, log: str, bodies: list[bytes], body: bytes) -> bool:

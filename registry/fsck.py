@@ -1,0 +1,279 @@
+"""Is the store whole? Every byte is read, every reference followed, every log folded; what is wrong is named.
+
+One flipped byte in any file, any file that was removed, an entry that continues another history, a move that the rule does
+not allow, a version whose files are not those of its manifest: each is a finding of its own. What merely lies around
+(blobs that nobody refers to, unfinished writes, foreign files) is a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from registry.chained import receipt_name
+from registry.digest import digest_of, digests_in
+from registry.errors import Damaged, FormatError, Missing, RegistryError
+from registry.fold import BROKEN, MovesState, Verdict, fold
+from registry.gc import reachable, references
+from registry.manifest import Manifest, ModelFile, VersionEntry, decode_entry, decode_manifest
+from registry.moves import Approve, decode_move
+from registry.publication import ModelState
+from registry.store import Store, StoredBlob
+
+
+class Fault(StrEnum):
+    """What is wrong, one word."""
+
+    DAMAGED = "damaged"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"  # of a newer format, or not what it should be
+    BROKEN_CHAIN = "broken_chain"
+    NOT_COUNTED = "not_counted"  # a move that the rule does not allow
+    CONTRADICTION = "contradiction"  # two records that cannot both be true
+    UNREACHABLE = "unreachable"
+    LEFTOVER = "leftover"
+    STRAY = "stray"
+
+
+NOTES = frozenset({Fault.UNREACHABLE, Fault.LEFTOVER, Fault.STRAY})
+"""What lies around without being wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One finding: which thing, what is wrong, in which words."""
+
+    what: str
+    fault: Fault
+    detail: str
+
+    @property
+    def damage(self) -> bool:
+        """Whether something is wrong, not merely lying around."""
+        return self.fault not in NOTES
+
+
+@dataclass(slots=True)
+class _Read:
+    """What could be read of the store so far."""
+
+    entries: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    documents: dict[str, bytes] = field(default_factory=dict)
+    blobs: dict[str, StoredBlob] = field(default_factory=dict)
+    damaged: set[str] = field(default_factory=set)
+    versions: dict[str, dict[int, VersionEntry]] = field(default_factory=dict)
+
+
+def fsck(
+    store: Store, witnesses: tuple[ModelState, ...] = (), progress: Callable[[int], None] = lambda _: None
+) -> Iterator[Found]:
+    """Every finding. `witnesses` are states that were published: the log must still hold what they say.
+
+    `progress` is told how many more bytes of blobs were read.
+    """
+    read = _Read()
+    yield from _documents(store, read)
+    yield from _entries(store, read)
+    yield from _blobs(store, read, progress)
+    yield from _versions(store, read)
+    yield from _moves(read)
+    for state in witnesses:
+        yield from _witness(state, read)
+    whole = {digest: blob for digest, blob in read.blobs.items() if digest not in read.damaged}
+    kept = reachable(_named(read), references(store.blob, whole))
+    for digest in sorted(read.blobs.keys() - kept):
+        yield Found(f"blob {digest}", Fault.UNREACHABLE, "nothing refers to it; `gc` removes it when it is old enough")
+    for left in store.leftovers():
+        yield Found(left.path, Fault.LEFTOVER, f"an unfinished write of {left.size_bytes:,} bytes")
+    for path in store.strays():
+        yield Found(path, Fault.STRAY, "it is no part of a registry")
+
+
+def _fault(what: str, error: RegistryError) -> Found:
+    fault = Fault.UNREADABLE
+    if isinstance(error, Damaged | Missing):
+        fault = Fault.DAMAGED if isinstance(error, Damaged) else Fault.MISSING
+    return Found(what, fault, error.why)
+
+
+# ------------------------------------------------------------------------------------------------ what is in the store
+
+
+def _documents(store: Store, read: _Read) -> Iterator[Found]:
+    for name in store.documents():
+        try:
+            read.documents[name] = store.document(name) or b""
+        except RegistryError as error:
+            yield _fault(f"document {name!r}", error)
+
+
+def _entries(store: Store, read: _Read) -> Iterator[Found]:
+    for log in sorted({*store.logs(), *_promised(read)}):
+        bodies = read.entries[log] = {}
+        last = max(store.last(log), *_promised(read).get(log, []), 0)
+        for number in range(1, last + 1):
+            what = f"entry {number} of {log!r}"
+            try:
+                body = store.entry(log, number)
+            except RegistryError as error:
+                yield _fault(what, error)
+                continue
+            if body is None:
+                yield Found(what, Fault.MISSING, "it was there: later entries or a receipt say so")
+                continue
+            bodies[number] = body
+            yield from _receipt(log, number, last, body, read)
+
+
+def _receipt(log: str, number: int, last: int, body: bytes, read: _Read) -> Iterator[Found]:
+    name = receipt_name(log, number)
+    said = read.documents.get(name)
+    if said is not None and said.decode("utf-8", "replace") != digest_of(body):
+        yield Found(
+            f"entry {number} of {log!r}", Fault.CONTRADICTION, f"its receipt is for {said.decode('utf-8', 'replace')}"
+        )
+    # The last receipt may be missing: its writer ended before it, and the next one makes up for it.
+    if said is None and number < last and log.startswith("models/"):
+        yield Found(f"document {name!r}", Fault.MISSING, f"entry {number} of {log!r} has no receipt")
+
+
+def _promised(read: _Read) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for name in read.documents:
+        kind, _, rest = name.partition("/")
+        log, _, number = rest.rpartition("/")
+        if kind == "receipts" and number.isdecimal():
+            found.setdefault(log, []).append(int(number))
+    return found
+
+
+def _blobs(store: Store, read: _Read, progress: Callable[[int], None]) -> Iterator[Found]:
+    read.blobs = {blob.digest: blob for blob in store.blobs()}
+    for digest in read.blobs:
+        try:
+            for chunk in store.blob(digest):
+                progress(len(chunk))
+        except RegistryError as error:
+            read.damaged.add(digest)
+            yield _fault(f"blob {digest}", error)
+
+
+def _named(read: _Read) -> set[str]:
+    bodies = [body for entries in read.entries.values() for body in entries.values()]
+    return set().union(*(digests_in(body) for body in [*bodies, *read.documents.values()]))
+
+
+# ----------------------------------------------------------------------------------------------- what the records say
+
+
+def _model_logs(read: _Read, kind: str) -> Iterator[tuple[str, str, Mapping[int, bytes]]]:
+    for log, bodies in read.entries.items():
+        parts = log.split("/")
+        if len(parts) == 3 and parts[0] == "models" and parts[2] == kind:
+            yield parts[1], log, bodies
+
+
+def _versions(store: Store, read: _Read) -> Iterator[Found]:
+    for model, log, bodies in _model_logs(read, "versions"):
+        known = read.versions[model] = {}
+        for number, body in bodies.items():
+            what = f"entry {number} of {log!r}"
+            try:
+                entry = known[number] = decode_entry(body, what)
+            except FormatError as error:
+                yield _fault(what, error)
+                continue
+            if entry.number != number or not _continues(bodies, number, entry.previous):
+                yield Found(what, Fault.BROKEN_CHAIN, f"it does not continue entry {number - 1}")
+            yield from _manifest(store, read, f"{model}@{number}", model, entry)
+
+
+def _continues(bodies: Mapping[int, bytes], number: int, previous: str | None) -> bool:
+    if number == 1:
+        return previous is None
+    return number - 1 not in bodies or previous == digest_of(bodies[number - 1])
+
+
+def _manifest(store: Store, read: _Read, version: str, model: str, entry: VersionEntry) -> Iterator[Found]:
+    what = f"manifest {entry.manifest} of {version}"
+    if entry.manifest not in read.blobs:
+        yield Found(what, Fault.MISSING, "no such blob")
+    elif entry.manifest not in read.damaged:
+        try:
+            manifest = decode_manifest(b"".join(store.blob(entry.manifest)), what)
+        except RegistryError as error:
+            yield _fault(what, error)
+            return
+        if manifest.model != model or manifest.run != entry.run:
+            why = (
+                f"it is of model {manifest.model!r} and run {manifest.run!r}, its entry of {model!r} and {entry.run!r}"
+            )
+            yield Found(what, Fault.CONTRADICTION, why)
+        yield from _parts(read, version, manifest)
+
+
+def _parts(read: _Read, version: str, manifest: Manifest) -> Iterator[Found]:
+    for part in manifest.parts():
+        name = f"file {part.path!r}" if isinstance(part, ModelFile) else "attachment"
+        blob = read.blobs.get(part.digest)
+        if blob is None:
+            yield Found(f"{name} of {version}", Fault.MISSING, f"there is no blob {part.digest}")
+        elif part.digest in read.damaged:
+            yield Found(f"{name} of {version}", Fault.DAMAGED, f"blob {part.digest} is")
+        elif blob.size_bytes != part.size_bytes:
+            why = f"blob {part.digest} has {blob.size_bytes:,} bytes, the manifest says {part.size_bytes:,}"
+            yield Found(f"{name} of {version}", Fault.CONTRADICTION, why)
+
+
+def _moves(read: _Read) -> Iterator[Found]:
+    for model, log, bodies in _model_logs(read, "moves"):
+        state, whole = MovesState(), True
+        for number, body in bodies.items():
+            what = f"entry {number} of {log!r}"
+            try:
+                move = decode_move(body, what)
+            except FormatError as error:
+                yield _fault(what, error)
+                whole = False
+                continue
+            if not _continues(bodies, number, move.previous):
+                yield Found(what, Fault.BROKEN_CHAIN, f"it does not continue entry {number - 1}")
+            state, verdict = fold(state, move, body)
+            if verdict in BROKEN and whole:
+                whole = False
+                if _continues(bodies, number, move.previous):
+                    yield Found(what, Fault.BROKEN_CHAIN, f"it cannot be folded: {verdict}")
+            elif verdict is not Verdict.ACCEPTED and whole:
+                yield Found(what, Fault.NOT_COUNTED, f"the rule does not allow it: {verdict}")
+            version = getattr(move, "version", None)
+            if version is not None:
+                entry = read.versions.get(model, {}).get(version)
+                requester = move.requester if isinstance(move, Approve) else None
+                yield from _target(what, f"{model}@{version}", entry, getattr(move, "manifest", ""), requester)
+
+
+def _target(
+    what: str, version: str, entry: VersionEntry | None, manifest: str, requester: str | None
+) -> Iterator[Found]:
+    if entry is None:
+        yield Found(what, Fault.CONTRADICTION, f"it is about {version}, which cannot be read")
+    elif entry.manifest != manifest:
+        yield Found(what, Fault.CONTRADICTION, f"it is about {manifest}, {version} is {entry.manifest}")
+    elif requester is not None and requester != entry.registered_by:
+        yield Found(
+            what, Fault.CONTRADICTION, f"it says that {requester} registered {version}; {entry.registered_by} did"
+        )
+
+
+def _witness(state: ModelState, read: _Read) -> Iterator[Found]:
+    log = f"models/{state.model}/moves"
+    body = read.entries.get(log, {}).get(state.sequence)
+    what = f"entry {state.sequence} of {log!r}"
+    if body is None:
+        yield Found(what, Fault.MISSING, f"the published state of {state.model}/{state.alias} rests on it")
+    elif digest_of(body) != state.move:
+        why = (
+            f"the published state of {state.model}/{state.alias} rests on {state.move}, the log holds {digest_of(body)}"
+        )
+        yield Found(what, Fault.CONTRADICTION, why)
