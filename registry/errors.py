@@ -88,12 +88,10 @@ class BundleRefused(RegistryError):
     """The files are no model that this registry takes. `findings` holds every reason (`formats.Finding`)."""
 
     def __init__(self, what: str, findings: Sequence[Any]) -> None:
-        lines = "".join(f"\n  {finding}" for finding in findings)
-        super().__init__(
-            what,
-            f"is refused; nothing in it was loaded:{lines}\n",
-            "Export the model as ONNX, safetensors or JSON and add that. A river model is added as its recipe.",
-        )
+        why = "is refused; nothing in it was loaded:" + "".join(f"\n  {finding}" for finding in findings)
+        remedy = "Export the model as ONNX, safetensors or JSON and add that; a river model is added as its recipe."
+        super().__init__(what, why, remedy)
+        self.args = (f"{what} {why}\n{remedy}",)
         self.findings = tuple(findings)
 
 

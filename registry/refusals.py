@@ -44,7 +44,7 @@ def _because(model: str, state: MovesState, move: Move, verdict: Verdict) -> tup
             by = f" ({', '.join(given)})" if given else ""
             return (
                 f"it needs {needs} approvals by others than {move.actor} and whoever registered it, and has {len(given)}{by}",
-                f"Somebody else runs: driftline registry approve {model} {version} --alias {move.alias} --reason ...",
+                f"Somebody else runs: driftline registry approve {model}@{version} --alias {move.alias} --reason ...",
             )
         case Verdict.OWN_APPROVAL:
             return f"{move.actor} registered this version", "Somebody else has to approve it."

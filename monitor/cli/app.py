@@ -24,6 +24,7 @@ _COMMANDS = {
     "dlq": ("monitor.cli.dlq", "List, show or replay dead letters."),
     "ledger": ("monitor.cli.ledger", "Print or audit the ledger."),
     "reference": ("monitor.cli.reference", "Build or show a reference profile."),
+    "registry": ("registry.cli", "Keep model versions and the aliases that say which is served."),
     "top": ("monitor.cli.top", "Watch a running daemon."),
     "config": ("monitor.cli.config", "Show the resolved configuration or its schema."),
     "completion": ("monitor.cli.completion", "Print the shell completion script."),

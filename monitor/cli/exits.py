@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 
 from monitor.errors import ConfigError, LogUnreachable, MonitorError
+from registry.cli.exits import code_of as code_of_registry
+from registry.errors import RegistryError
 
 FAILED = 1
 USAGE = 2
@@ -26,6 +28,9 @@ def report(error: Exception) -> int:
     """Print an error of this project as its sentences and give its code; raise anything else, it is a bug."""
     if isinstance(error, BrokenPipeError):
         return FAILED
+    if isinstance(error, RegistryError):
+        print(f"driftline: {error}", file=sys.stderr)
+        return code_of_registry(error)
     if not isinstance(error, MonitorError):
         raise error
     print(f"driftline: {error}", file=sys.stderr)

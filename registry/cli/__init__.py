@@ -1,0 +1,40 @@
+"""The commands `driftline registry ...`, which are `python -m registry ...` where only this package is installed.
+
+Arguments, tables, exit codes; what is done is done elsewhere. Heavy libraries are imported by the commands that need them.
+"""
+
+from __future__ import annotations
+
+import click
+
+from registry.cli import moves, upkeep, versions
+
+
+class _InOrder(click.Group):
+    """Commands in the order in which they are used, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As they were added."""
+        return list(self.commands)
+
+
+@click.group("registry", cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Keep model versions, and the aliases that say which one is served.
+
+    A version is its files by digest, what it was made from and how it was judged; it never changes. An alias
+    (champion, challenger, any name) is moved by a logged compare-and-swap. The registry is a directory: --store DIR,
+    or DRIFTLINE_STORE.
+
+    \b
+    Examples:
+      driftline registry add model.onnx --name fraud --store ./registry
+      driftline registry promote fraud@1 --reason "first model" --store ./registry
+      driftline registry list --store ./registry
+
+    Exit codes: 0 fine, 1 failed, 2 usage, 3 refused by a rule.
+    """
+
+
+for _command in (*versions.COMMANDS, *moves.COMMANDS, *upkeep.COMMANDS):
+    command.add_command(_command)

@@ -1,0 +1,239 @@
+"""What the commands share: where the registry is, who is asking, how to print."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from registry.aliases import Aliases
+    from registry.catalog import Catalog, Version
+    from registry.directory import DirectoryStore
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PIPE_COLUMNS: Final = 200
+"""Width of tables that go into a file or a pipe, where nobody's window can be asked."""
+_SHORT: Final = 19  # sha256: and twelve digits
+
+
+def store_option(command: F) -> F:
+    """`--store DIR`."""
+    return click.option(
+        "--store",
+        envvar="DRIFTLINE_STORE",
+        required=True,
+        show_envvar=True,
+        metavar="DIR",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Where the registry is.",
+    )(command)
+
+
+def output_option(command: F) -> F:
+    """`-o table|json`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="What to print.",
+    )(command)
+
+
+def actor_option(command: F) -> F:
+    """`--actor NAME`."""
+    return click.option(
+        "--actor",
+        envvar="DRIFTLINE_ACTOR",
+        default=getpass.getuser,
+        show_envvar=True,
+        metavar="NAME",
+        help="Who does it; the user of this machine unless given.",
+    )(command)
+
+
+def open_store(directory: Path, *, make: bool = False) -> DirectoryStore:
+    """The store; only `add` may make one. Raises NotFound."""
+    from registry.directory import DirectoryStore
+    from registry.errors import NotFound
+
+    store = DirectoryStore(directory)
+    if not store.exists and not make:
+        remedy = "`driftline registry add` makes one; --store or DRIFTLINE_STORE says where it is."
+        raise NotFound("registry", f"is not in {str(directory)!r}", remedy)
+    return store
+
+
+def open_registry(directory: Path) -> tuple[Catalog, Aliases]:
+    """Versions and aliases of an existing registry."""
+    from registry.aliases import Aliases
+    from registry.catalog import Catalog
+
+    catalog = Catalog(open_store(directory))
+    return catalog, Aliases(catalog)
+
+
+def parted(spec: str) -> tuple[str, str | None]:
+    """`fraud@3` and `fraud@champion` as two; `fraud` alone has no second part."""
+    model, _, what = spec.partition("@")
+    return model, what or None
+
+
+def one_version(aliases: Aliases, spec: str) -> Version:
+    """The version that `fraud@3` or `fraud@champion` names. Raises NotFound."""
+    model, what = parted(spec)
+    if what is None:
+        raise click.UsageError(f"say which version of {model}: {model}@3, or {model}@champion")
+    return aliases.resolve(model, what)
+
+
+def numbered(spec: str) -> tuple[str, int]:
+    """`fraud@3` as ("fraud", 3): where an alias would be a moving target."""
+    model, what = parted(spec)
+    if what is None or not what.isdecimal():
+        raise click.UsageError(f"{spec!r} names no version by number; write {model}@3")
+    return model, int(what)
+
+
+def now_ms() -> int:
+    """The wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+# ------------------------------------------------------------------------------------------------------------- values
+
+
+def iso_ms(text: str) -> int:
+    """An instant on the command line, as ms: `2013-01-05`, `2013-01-05T06:00`, with an offset or else in UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time; write 2013-01-05 or 2013-01-05T06:00:00Z") from None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def duration_ms(text: str) -> int:
+    """`15m`, `36h`, `7d` as ms."""
+    found = re.fullmatch(r"(\d{1,6})(s|m|h|d)", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no duration; write 90m, 36h or 7d")
+    return int(found[1]) * {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}[found[2]]
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`KEY=VALUE`."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"{text!r} is no KEY=VALUE")
+    return key, value
+
+
+# ------------------------------------------------------------------------------------------------------------- output
+
+
+def note(sentence: str) -> None:
+    """A line for people, on standard error."""
+    click.echo(f"driftline: {sentence}", err=True)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document as one line on standard output."""
+    import orjson
+
+    click.echo(orjson.dumps(document))
+
+
+def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], right: tuple[str, ...] = ()) -> None:
+    """A table on standard output; `right` names the columns that are numbers. Cells are text, never markup."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False).print(table)
+
+
+def plain(text: str) -> str:
+    """Text from outside without control characters."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def when(ms: int) -> str:
+    """`2013-01-05 06:00:00`, in UTC."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(ms, 253_402_300_799_999))
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def faults(count: int) -> str:
+    """`whole`, `1 fault`, `3 faults`."""
+    return "whole" if not count else f"{count} fault{'s' * (count > 1)}"
+
+
+def short(digest: str | None) -> str:
+    """Enough of a digest to tell two apart."""
+    return "-" if digest is None else digest[:_SHORT]
+
+
+def size(count: int) -> str:
+    """`48.2 KiB`."""
+    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{count} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+class Copying:
+    """Progress over bytes: a bar for people when there is much to do, a line every ten seconds for everything else."""
+
+    BAR_FROM_BYTES: Final = 32 * 2**20
+    LINE_EVERY_S: Final = 10.0
+
+    def __init__(self, verb: str, total_bytes: int) -> None:
+        self._verb, self._total, self._done = verb, total_bytes, 0
+        self._due = time.monotonic() + self.LINE_EVERY_S
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty() and self._total >= self.BAR_FROM_BYTES:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn(self._verb), BarColumn(), DownloadColumn(), TextColumn("ETA"), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._verb, total=self._total)
+        return self
+
+    def __call__(self, more_bytes: int) -> None:
+        """Told how many more bytes are done."""
+        self._done += more_bytes
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self._done)
+        elif (now := time.monotonic()) >= self._due:
+            self._due = now + self.LINE_EVERY_S
+            note(f"{self._verb} {size(self._done)} of {size(self._total)}")
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            with suppress(Exception):
+                self._bar.stop()

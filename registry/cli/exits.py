@@ -1,0 +1,18 @@
+"""With which code an error of the registry ends the process."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from registry.errors import BadName, BundleRefused, MoveRefused, RegistryError
+
+FAILED: Final = 1
+USAGE: Final = 2
+REFUSED: Final = 3
+
+
+def code_of(error: RegistryError) -> int:
+    """2 for a name that is none, 3 for what a rule refuses, 1 for everything else."""
+    if isinstance(error, BadName):
+        return USAGE
+    return REFUSED if isinstance(error, BundleRefused | MoveRefused) else FAILED
