@@ -42,10 +42,12 @@ class Journal:
 
 
 class Book:
-    """The runs in a store."""
+    """The runs in a store. What cannot change any more is remembered: entries of a log, and runs that are over."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._admitted: dict[str, list[tuple[Admission, bytes]]] = {}
+        self._ended: dict[str, RunView] = {}
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -76,7 +78,7 @@ class Book:
     def active(self) -> list[Admission]:
         """Runs that go on, of every model."""
         last = (admissions[-1] for model in self.models() if (admissions := self.admissions(model)))
-        return [admission for admission in last if not self.journal(admission.run).view.ended]
+        return [admission for admission in last if not self._view(admission.run).ended]
 
     def find(self, run: str) -> Admission:
         """The run whose id begins so. Raises NotFound."""
@@ -173,18 +175,27 @@ class Book:
         raise StoreError(f"log {journal_log(run)!r}", "was lost to others too often", "Try again.")
 
     def _admissions(self, model: str) -> list[tuple[Admission, bytes]]:
-        log, found, previous = admissions_log(model), [], None
-        for number, body in enumerate(read_log(self.store, log), 1):
+        log, found = admissions_log(model), self._admitted.setdefault(model, [])
+        previous = codec.digest_of(found[-1][1]) if found else None
+        for number, body in enumerate(read_log(self.store, log, len(found)), len(found) + 1):
             where = f"entry {number} of {log!r}"
             admission = decode_admission(body, where)
             if (admission.number, admission.previous) != (number, previous):
                 raise StoreError(where, f"does not continue entry {number - 1}", "Restore it from a copy.")
             previous = codec.digest_of(body)
             found.append((admission, body))
-        return found
+        return list(found)
+
+    def _view(self, run: str) -> RunView:
+        if run not in self._ended:
+            view = self.journal(run).view
+            if not view.ended:
+                return view
+            self._ended[run] = view
+        return self._ended[run]
 
     def _summary(self, admission: Admission) -> RunSummary:
-        view = self.journal(admission.run).view
+        view = self._view(admission.run)
         promoted = any(state is State.PROBATION for state, _ in view.entered)
         return RunSummary(admission, view.state, view.since_ms if view.ended else None, promoted)
 

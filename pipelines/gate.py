@@ -11,8 +11,8 @@ as labels arrive, and passes a challenger that is not better with probability at
 segments need no share of alpha: a false pass must get by all of them (an intersection-union test).
 
 Four outcomes. `inconclusive` is what too few rows give, and no rows at all: empty is never pass. `error` is input that cannot be
-judged; nothing is concluded from it. A segment with too few rows is not tested, says so in the report, and holds the gate when such
-segments hold more than `untested_ratio_max` of the rows.
+judged; nothing is concluded from it. A segment with too few rows is not tested, says so in the report, and holds the gate when
+such segments hold more than `untested_ratio_max` of the rows.
 
 Not done here: correcting for champions that decided which labels exist, and spending alpha over several challengers
 (`pipelines.trigger` does: it hands in the alpha).
@@ -33,7 +33,10 @@ from pipelines.losses import Floats, LossSpec
 from pipelines.sequential import average_bounds, constant_mean_bounds
 
 FORMAT: Final = 1
-SOURCE: Final = "Howard, Ramdas, McAuliffe & Sekhon 2021 (empirical Bernstein, gamma-exponential mixture); Choe & Ramdas 2023 (paired losses)"
+SOURCE: Final = (
+    "Howard, Ramdas, McAuliffe & Sekhon 2021 (empirical Bernstein, gamma-exponential mixture); "
+    "Choe & Ramdas 2023 (paired losses)"
+)
 SEGMENTS_MAX: Final = 200
 """Values of a guarded dimension that are tested; a dimension with more is no segment but an id."""
 

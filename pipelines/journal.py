@@ -171,14 +171,8 @@ class RunView:
 
 def fold(view: RunView, record: Record, raw: bytes) -> tuple[RunView, Verdict]:
     """Apply one record, with the bytes it came in. One that may not stand there changes nothing."""
-    if record.previous != view.chain:
-        return view, Verdict.BROKEN_CHAIN
-    if view.ended:
-        return view, Verdict.ENDED
-    if isinstance(record, Fenced) and (
-        view.lease is None or (view.lease.fence, view.lease.owner) != (record.fence, record.actor)
-    ):
-        return view, Verdict.NOT_OWNER
+    if (wrong := _misplaced(view, record)) is not None:
+        return view, wrong
     after = replace(view, length=view.length + 1, chain=digest_of(raw), at_ms=max(view.at_ms, record.at_ms))
     match record:
         case Claimed():
@@ -193,14 +187,28 @@ def fold(view: RunView, record: Record, raw: bytes) -> tuple[RunView, Verdict]:
             return (_moved(after, record), Verdict.FINE) if legal(view.state, record.to) else (view, Verdict.ILLEGAL)
         case Cancel():
             return (replace(after, cancel=record), Verdict.FINE) if cancellable(view.state) else (view, Verdict.ILLEGAL)
-        case Approved():
+        case Approved() | Declined():
             if view.state is not State.AWAITING_APPROVAL or record.version != view.facts.get("version"):
                 return view, Verdict.ILLEGAL
-            return replace(after, approvals=(*view.approvals, record)), Verdict.FINE
-        case Declined():
-            if view.state is not State.AWAITING_APPROVAL or record.version != view.facts.get("version"):
-                return view, Verdict.ILLEGAL
-            return replace(after, declined=record), Verdict.FINE
+            return _answered(after, record), Verdict.FINE
+
+
+def _misplaced(view: RunView, record: Record) -> Verdict | None:
+    if record.previous != view.chain:
+        return Verdict.BROKEN_CHAIN
+    if view.ended:
+        return Verdict.ENDED
+    if isinstance(record, Fenced) and (
+        view.lease is None or (view.lease.fence, view.lease.owner) != (record.fence, record.actor)
+    ):
+        return Verdict.NOT_OWNER
+    return None
+
+
+def _answered(after: RunView, record: Approved | Declined) -> RunView:
+    if isinstance(record, Declined):
+        return replace(after, declined=record)
+    return replace(after, approvals=(*after.approvals, record))
 
 
 def _moved(after: RunView, record: Moved) -> RunView:

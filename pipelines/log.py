@@ -13,16 +13,17 @@ from pipelines.errors import StoreError
 from pipelines.ports import Store
 
 
-def read_log(store: Store, log: str) -> list[bytes]:
-    """Bodies of all entries, in order. Raises StoreError for a number that is left out."""
+def read_log(store: Store, log: str, after: int = 0) -> list[bytes]:
+    """Bodies of all entries after number `after`, in order. Raises StoreError for a number that is left out."""
     bodies: list[bytes] = []
     last = store.last(log)
     while True:
-        body = store.entry(log, len(bodies) + 1)
+        number = after + len(bodies) + 1
+        body = store.entry(log, number)
         if body is not None:
             bodies.append(body)
-        elif len(bodies) < last:
-            raise StoreError(f"entry {len(bodies) + 1} of {log!r}", "is missing", "Restore it from a copy.")
+        elif number <= last:
+            raise StoreError(f"entry {number} of {log!r}", "is missing", "Restore it from a copy.")
         else:
             return bodies
 

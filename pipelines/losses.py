@@ -7,7 +7,7 @@ loss is cut at a stated bound, and what is cut is the same for champion and chal
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
 import numpy as np
@@ -60,4 +60,6 @@ class LossSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             case Loss.LOG_LOSS:
                 inside = np.clip(scores, 1e-15, 1 - 1e-15)
                 found = -(labels * np.log(inside) + (1 - labels) * np.log1p(-inside))
+            case _:
+                assert_never(self.name)
         return np.minimum(found, self.most)

@@ -32,7 +32,7 @@ class Orchestrator:
     def __init__(self, ports: Ports, policies: Sequence[Policy], owner: str, lease_ms: int = LEASE_MS) -> None:
         self._ports, self._policies, self._owner = ports, tuple(policies), owner
         self._book = Book(ports.store)
-        self._worker = Worker(ports, owner, lease_ms)
+        self._worker = Worker(ports, self._book, owner, lease_ms)
 
     def plan(self, policy: Policy, asked: Asked | None = None) -> Plan:
         """What would happen now. Changes nothing."""

@@ -169,7 +169,7 @@ def _cooldown_until(policy: Policy, runs: Sequence[RunSummary], mode: Mode) -> i
         if summary.state is not State.REJECTED:
             break
         rejected += 1
-    return alike[-1].ended_ms + policy.trigger.cooldown_ms * min(2 ** max(0, rejected - 1), BACKOFF_MAX)
+    return alike[-1].ended_ms + policy.trigger.cooldown_ms * min(1 << max(0, rejected - 1), BACKOFF_MAX)
 
 
 def _budget_free(policy: Policy, runs: Sequence[RunSummary], now_ms: int) -> int:

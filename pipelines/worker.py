@@ -42,12 +42,15 @@ class Happening:
     at_ms: int
 
 
+class _WantsToNote(Exception):
+    """A step that is only looked at came to where it would enter `facts`."""
+
+
 class Worker:
     """Advances runs. `owner` is drawn anew by every process: a name that comes back would be mistaken for the one that left."""
 
-    def __init__(self, ports: Ports, owner: str, lease_ms: int = LEASE_MS) -> None:
-        self._ports, self._owner, self._lease_ms = ports, owner, lease_ms
-        self._book = Book(ports.store)
+    def __init__(self, ports: Ports, book: Book, owner: str, lease_ms: int = LEASE_MS) -> None:
+        self._ports, self._book, self._owner, self._lease_ms = ports, book, owner, lease_ms
 
     def advance(self, admission: Admission) -> list[Happening]:
         """Take a run as far as it goes now."""
@@ -57,7 +60,7 @@ class Worker:
             return []
         if view.lease is not None and view.lease.owner != self._owner and now_ms < view.lease.until_ms:
             return []
-        if view.state in WAITING and view.cancel is None and self._peek(admission, view) is None:
+        if view.state in WAITING and not self._due(admission, view):
             return []  # looked at without a claim: a run that waits for a week must not fill its journal
         happened: list[Happening] = []
         try:
@@ -68,14 +71,21 @@ class Worker:
             pass  # somebody else goes on
         return happened
 
-    def _peek(self, admission: Admission, view: RunView) -> Next | None:
+    def _due(self, admission: Admission, view: RunView) -> bool:
+        """Whether a run that waits has something to do. Nothing is changed: a step that wants to note something is due."""
+
         def alive() -> None:
             """Nothing is held."""
 
         def note(facts: dict[str, Any]) -> None:
-            """Nothing is entered."""
+            raise _WantsToNote(facts)
 
-        return STEPS[view.state](Task(self._ports, admission, view, self._owner, alive, note))
+        if view.cancel is not None or "probation" in view.facts:
+            return True
+        try:
+            return STEPS[view.state](Task(self._ports, admission, view, self._owner, alive, note)) is not None
+        except (_WantsToNote, StepFailed):
+            return True
 
     def _claim(self, admission: Admission, journal: Journal) -> _Held | None:
         now_ms = self._ports.clock.now_ms()

@@ -43,20 +43,14 @@ def test_the_plug_in_bound_is_that_of_confseq_to_the_last_digits() -> None:
 @pytest.mark.parametrize("shape", ["coins", "rare", "moving", "dependent"])
 def test_looked_at_after_every_row_a_bound_is_wrong_at_most_alpha_of_the_time(shape: str) -> None:
     luck, streams, rows, alpha = np.random.default_rng(7), 2000, 1000, 0.05
-    chance = np.full((streams, rows), 0.5)
-    if shape == "rare":
-        chance[:] = 0.03
-    elif shape == "moving":  # better first, worse later; the average is what is bounded
-        chance = np.tile(np.where(np.arange(rows) < 300, 0.2, 0.8), (streams, 1))
+    draws = luck.random((streams, rows))
+    chance = np.full((streams, rows), 0.03 if shape == "rare" else 0.5)
+    if shape == "moving":  # better first, worse later; the average is what is bounded
+        chance[:] = np.where(np.arange(rows) < 300, 0.2, 0.8)
     elif shape == "dependent":  # every row's chance hangs on the row before
-        state = luck.random((streams, rows))
-        values = np.zeros((streams, rows))
-        for t in range(rows):
-            before = values[:, t - 1] if t else np.zeros(streams)
-            chance[:, t] = 0.1 + 0.8 * before
-            values[:, t] = state[:, t] < chance[:, t]
-    if shape != "dependent":
-        values = (luck.random((streams, rows)) < chance) * 1.0
+        for t in range(1, rows):
+            chance[:, t] = np.where(draws[:, t - 1] < chance[:, t - 1], 0.9, 0.1)
+    values = (draws < chance).astype(np.float64)
     truth = np.cumsum(chance, axis=1) / np.arange(1, rows + 1)
     looks = np.unique(np.geomspace(1, rows, 80).astype(np.int64))
     _, lower, upper = average_bounds(values, alpha, looks)
