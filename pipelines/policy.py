@@ -26,7 +26,7 @@ class Promotion(StrEnum):
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a run may begin."""
 
-    on: tuple[Kind, ...] = (Kind.PERFORMANCE, Kind.DRIFT)
+    alerts: tuple[Kind, ...] = (Kind.PERFORMANCE, Kind.DRIFT)
     versions: str = "champion"  # `any`: alerts about versions that no longer serve count too
     cooldown_ms: int = DAY_MS  # from the end of a run; doubled after each rejection in a row, up to eight times
     budget_runs: int = 3
@@ -35,7 +35,7 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        if odd := [kind for kind in self.on if kind not in (Kind.PERFORMANCE, Kind.DRIFT)]:
+        if odd := [kind for kind in self.alerts if kind not in (Kind.PERFORMANCE, Kind.DRIFT)]:
             raise ValueError(f"trigger on {odd[0]}: only performance and drift may retrain a model")
         if self.versions not in ("champion", "any"):
             raise ValueError(f"versions is {self.versions!r}; write champion or any")

@@ -141,10 +141,10 @@ def _causes(
     own = [alert for alert in about if alert.model == model]
     if not own:
         return Plan(model, Why.NOTHING_FIRES, "no alert about this model fires")
-    wanted = [alert for alert in own if alert.kind in policy.trigger.on]
+    wanted = [alert for alert in own if alert.kind in policy.trigger.alerts]
     if not wanted:
         return Plan(
-            model, Why.NOT_A_TRIGGER, f"{_named(own)}: the policy reacts to {', '.join(policy.trigger.on)} only"
+            model, Why.NOT_A_TRIGGER, f"{_named(own)}: the policy reacts to {', '.join(policy.trigger.alerts)} only"
         )
     current = [a for a in wanted if serving is None or policy.trigger.versions == "any" or a.version in serving]
     if not current:

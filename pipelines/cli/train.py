@@ -20,7 +20,9 @@ from pipelines.local import Places, SystemClock, wire
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--local", is_flag=True, required=True, expose_value=False, help="On this machine; the only way there is so far.")
+@click.option(
+    "--local", is_flag=True, required=True, expose_value=False, help="On this machine; the only way there is so far."
+)
 @click.option("--model", metavar="NAME", help="Which policy of the file; needed when it has several.")
 @click.option(
     "--rows",
@@ -36,9 +38,7 @@ from pipelines.local import Places, SystemClock, wire
 )
 @output_option
 @click.pass_context
-def command(
-    ctx: click.Context, file: Path, model: str | None, rows: Path | None, out: Path, output: str
-) -> None:
+def command(ctx: click.Context, file: Path, model: str | None, rows: Path | None, out: Path, output: str) -> None:
     """Train a model as a run would, and judge it against the base rate of its training rows. Nothing is registered.
 
     Writes the files of the model, `gate.json` and `gate.md` to --out. Exit code 3 when the gate does not pass.
