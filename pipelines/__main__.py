@@ -7,9 +7,9 @@ import sys
 import click
 
 from pipelines.cli import command as retrain
-from pipelines.cli.exits import FAILED, code_of
 from pipelines.cli.train import command as train
 from pipelines.errors import PipelineError
+from pipelines.exits import FAILED, code_of
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

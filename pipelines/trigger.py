@@ -91,7 +91,7 @@ def plan(
     """The decision. `labels`: mature labelled rows at hand; `serving`: what predictions call the champion, None before the
     first promotion."""
     model = policy.model
-    about = list(concerning(alerts, model))
+    about = list(dict.fromkeys(concerning(alerts, model)))
     for kind, why in ((Kind.DATA_QUALITY, Why.DATA_QUALITY), (Kind.LABELS, Why.LABELS_STALLED)):
         if blocking := [alert for alert in about if alert.kind is kind]:
             return Plan(model, why, f"{_named(blocking)}: nothing is trained while this fires", causes=tuple(blocking))

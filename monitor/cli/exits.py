@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from monitor.errors import ConfigError, LogUnreachable, MonitorError
-from pipelines.cli.exits import code_of as code_of_pipelines
 from pipelines.errors import PipelineError
+from pipelines.exits import code_of as code_of_pipelines
 from registry.cli.exits import code_of as code_of_registry
 from registry.errors import RegistryError
 

@@ -21,9 +21,9 @@ from pipelines.cli.common import (
     when,
     wired,
 )
-from pipelines.cli.exits import FAILED, REFUSED
 from pipelines.cli.policies import load
 from pipelines.errors import ConfigError
+from pipelines.exits import FAILED, REFUSED
 from pipelines.local import Places, Wired, owner
 from pipelines.orchestrator import Orchestrator
 from pipelines.policy import Policy

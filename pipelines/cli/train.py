@@ -9,10 +9,10 @@ import click
 import msgspec
 
 from pipelines.cli.common import note, output_option, print_json
-from pipelines.cli.exits import REFUSED
 from pipelines.cli.policies import load
 from pipelines.codec import encode
 from pipelines.errors import ConfigError, StepFailed
+from pipelines.exits import REFUSED
 from pipelines.gate import Outcome, judge
 from pipelines.gate_page import page
 from pipelines.local import Places, SystemClock, wire

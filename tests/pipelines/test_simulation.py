@@ -108,7 +108,7 @@ class Story:
         for model in MODELS:
             admissions = book.admissions(model)
             assert max(Counter(a.run for a in admissions).values(), default=1) == 1
-            incidents = [(c.fingerprint, c.episode) for a in admissions for c in set(a.causes)]
+            incidents = [(c.fingerprint, c.episode) for a in admissions for c in a.causes]
             assert max(Counter(incidents).values(), default=1) == 1, "one run per incident"
             views = {a.run: book.journal(a.run).view for a in admissions}
             for before, after in pairwise(admissions):
