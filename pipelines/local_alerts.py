@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.errors import NotFound, StepFailed
+from pipelines.errors import StepFailed
 from pipelines.firing import Firing, firing
 
 
@@ -20,11 +20,15 @@ class FileAlerts:
         if self._path is None:
             return ()
         if not self._path.is_file():
-            raise NotFound(f"file {str(self._path)!r}", "is not there", "`driftline alerts list -o json` makes one.")
+            remedy = "`driftline alerts list -o json` makes one; write it beside and rename it."
+            raise StepFailed(f"file {str(self._path)!r}", "is not there", remedy, again=True)
         found, unreadable = firing(self._path.read_bytes().splitlines())
         if unreadable:
             first = unreadable[0]
             raise StepFailed(
-                f"line {first.number} of {str(self._path)!r}", f"is no alert: {first.why}", "Upgrade, or mend it."
+                f"line {first.number} of {str(self._path)!r}",
+                f"is no alert: {first.why}",
+                "Write the file beside and rename it, so that nobody reads half of it; or upgrade.",
+                again=True,
             )
         return found

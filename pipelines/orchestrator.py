@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pipelines.book import Book
+from pipelines.errors import NotFound, NotInstalled, StepFailed
 from pipelines.firing import Firing
 from pipelines.policy import Policy
 from pipelines.ports import Ports
 from pipelines.runs import RunSummary
-from pipelines.trigger import Asked, Plan, plan
+from pipelines.trigger import Asked, Plan, Why, plan
 from pipelines.worker import LEASE_MS, Happening, Worker
+
+_PLENTY: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,13 @@ class Orchestrator:
 
     def admit(self, policy: Policy, asked: Asked | None = None) -> Plan:
         """Let a run of this model begin if it should."""
-        alerts = self._ports.alerts.firing()
-        now_ms = self._ports.clock.now_ms()
         by = self._owner if asked is None else asked.by
-        return self._book.admit(policy, lambda runs: self._decide(policy, alerts, runs, asked), by, now_ms)
+        try:
+            alerts = self._ports.alerts.firing()
+            now_ms = self._ports.clock.now_ms()
+            return self._book.admit(policy, lambda runs: self._decide(policy, alerts, runs, asked), by, now_ms)
+        except (NotFound, NotInstalled, StepFailed) as error:  # of one model; the others go on
+            return Plan(policy.model, Why.UNREADABLE, str(error))
 
     def advance(self, run: str) -> list[Happening]:
         """Take one run as far as it goes now."""
@@ -65,4 +72,7 @@ class Orchestrator:
         now_ms = self._ports.clock.now_ms()
         serving = self._ports.models.serving(policy)
         names = None if serving is None else frozenset(serving.names)
+        found = plan(policy, alerts, runs, _PLENTY, now_ms, names, asked)
+        if not found.begins:
+            return found  # rows are counted only when everything else says go: counting may mean reading them all
         return plan(policy, alerts, runs, self._ports.data.mature(policy, now_ms), now_ms, names, asked)

@@ -128,7 +128,9 @@ class Subprocesses:
             "HOME": str(job),
             **_PLAIN,
         }
-        environment |= {"PYTHONPATH": str(self._project), "DRIFTLINE_PROJECT": str(self._project)}
+        environment |= {"DRIFTLINE_PROJECT": str(self._project)}
+        if command[0] == sys.executable:  # the runner; a command may be of another Python
+            environment["PYTHONPATH"] = os.pathsep.join([str(self._project), str(Path(__file__).resolve().parents[1])])
         environment |= {name: os.environ[name] for name in policy.train.environment if name in os.environ}
         deadline = time.monotonic() + policy.train.timeout_ms / 1000
         with (job / "log.txt").open("wb") as log:

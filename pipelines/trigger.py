@@ -46,6 +46,7 @@ class Why(StrEnum):
     COOLDOWN = "cooldown"
     BUDGET = "budget"
     FEW_LABELS = "few_labels"
+    UNREADABLE = "unreadable"  # alerts or rows cannot be read: nothing is concluded from what is not known
 
 
 BEGINS: Final = frozenset({Why.PERFORMANCE, Why.DRIFT, Why.MANUAL})

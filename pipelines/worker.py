@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pipelines.book import Book, Journal
-from pipelines.errors import CancelAsked, Fenced, StepFailed
+from pipelines.errors import CancelAsked, ConfigError, Fenced, FormatError, NotFound, NotInstalled, StepFailed
 from pipelines.journal import FORMAT, Claimed, Moved, Noted, Reason, Record, Renewed, RunView, Tried
 from pipelines.ports import Ports
 from pipelines.runs import Admission
@@ -84,7 +84,7 @@ class Worker:
             return True
         try:
             return STEPS[view.state](Task(self._ports, admission, view, self._owner, alive, note)) is not None
-        except (_WantsToNote, StepFailed):
+        except (_WantsToNote, ConfigError, FormatError, NotFound, NotInstalled, StepFailed):
             return True
 
     def _claim(self, admission: Admission, journal: Journal) -> _Held | None:
@@ -120,6 +120,8 @@ class Worker:
             return STEPS[view.state](task)
         except CancelAsked:
             return self._step(held)
+        except (ConfigError, FormatError, NotFound, NotInstalled) as error:  # the store's own errors are not the run's
+            return Next(State.FAILED, Reason.STEP_FAILED, str(error))
         except StepFailed as error:
             if error.timed_out:
                 return Next(State.TIMED_OUT, Reason.STEP_TIMED_OUT, str(error))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.ports import Draft, ModelFile, Move, Moving, Serving
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from registry.catalog import Catalog
     from registry.moves import Promote, Rollback
 
+PROBE_ROWS: Final = 32
 RACES_MAX: Final = 10_000
 
 
@@ -54,6 +58,7 @@ class RegistryModels:
             code_revision=draft.code_revision,
             environment=draft.artifact.environment,
             params=draft.params,
+            probe=self._probe(draft, files),
             gate_reports=(b"".join(store.blob(draft.gate_report)),),
         )
         try:
@@ -63,6 +68,33 @@ class RegistryModels:
                 "the model", f"is refused by the registry: {error}", "Train one of a format it takes."
             ) from error
         return version.number
+
+    def _probe(self, draft: Draft, files: Mapping[str, bytes]) -> bytes | None:
+        """A few held-out rows and what the model makes of them, for models whose inputs are known: those of the default trainer.
+        None for all others; whoever loads them can check their bytes, not their behaviour."""
+        from pipelines.tables import parse_rows
+        from pipelines.trainer import model_inputs
+        from registry import codec
+        from registry.errors import RegistryError
+        from registry.onnx_models import OnnxScorer
+        from registry.probe import probe_of
+
+        if set(files) != {"columns.json", "model.onnx"}:
+            return None
+        store = self.catalog.store
+        manifest = json.loads(b"".join(store.blob(draft.dataset)))
+        if manifest.get("kind") != "driftline-rows":
+            return None
+        rows = parse_rows(b"".join(store.blob(manifest["test"])), "the held-out rows")[:PROBE_ROWS]
+        inputs = model_inputs(rows, json.loads(files["columns.json"]))
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "model.onnx"
+            path.write_bytes(files["model.onnx"])
+            try:
+                outputs = OnnxScorer(path).score(inputs)
+            except RegistryError:
+                return None
+        return codec.encode(probe_of(inputs, outputs, relative=1e-6))
 
     def promote(
         self,

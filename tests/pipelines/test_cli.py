@@ -98,6 +98,7 @@ def test_over_a_registry_an_alert_becomes_a_version_that_serves(desk: Desk) -> N
     assert "champion 1" in driftline("registry", "list", "--store", store).out
     shown = driftline("registry", "show", "flights@champion", "--store", store, "-o", "json").json
     assert run["run"] in json.dumps(shown)
+    assert shown["content"]["probe"] is not None, "a server can check how it behaves"
     assert driftline("registry", "fsck", "--store", store).code == 0
     assert "| all | 900 |" in desk("show", run["run"], "--page").out
     assert json.loads(desk("show", run["run"], "--gate").out)["outcome"] == "pass"

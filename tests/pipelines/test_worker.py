@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from pipelines.book import Book
-from pipelines.errors import Refused, StepFailed
+from pipelines.errors import NotFound, Refused, StepFailed
 from pipelines.firing import Kind
 from pipelines.gate import GateSpec, Outcome
 from pipelines.journal import Reason
 from pipelines.local_models import LocalModels
 from pipelines.orchestrator import Orchestrator
 from pipelines.policy import DAY_MS, HOUR_MS, Policy, Promotion, Trigger
-from pipelines.ports import Alive, Finding
+from pipelines.ports import Alive, Dataset, Finding
 from pipelines.states import State
 from pipelines.trigger import Asked, Why
 from pipelines.worker import LEASE_MS
@@ -256,3 +256,28 @@ def test_a_run_that_waits_does_not_fill_its_journal() -> None:
     for _ in range(50):
         story.later(HOUR_MS)
     assert story.book.journal(run).view.length == length
+
+
+def test_what_cannot_be_read_begins_nothing_and_stops_no_other_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = fakes(fires=[alert(), alert("b" * 32, model="churn")])
+
+    def mature(policy: Policy, now_ms: int) -> int:
+        if policy.model == "fraud":
+            raise NotFound("file 'joined.jsonl'", "is not there", "Name a file.")
+        return 10_000
+
+    monkeypatch.setattr(ports, "mature", mature)
+    plans = Orchestrator(ports, [policy(), policy(model="churn")], "w1").round().plans
+    assert [each.why for each in plans] == [Why.UNREADABLE, Why.PERFORMANCE]
+    assert plans[0].detail == "file 'joined.jsonl' is not there. Name a file."
+
+
+def test_a_run_whose_rows_are_gone_fails_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story(fakes())
+
+    def collect(policy: Policy, until_ms: int, alive: Alive) -> Dataset:
+        raise NotFound("file 'joined.jsonl'", "is not there", "Name a file.")
+
+    monkeypatch.setattr(story.ports, "collect", collect)
+    story.fire()
+    assert story.round()[-1] == (State.FAILED, Reason.STEP_FAILED)
