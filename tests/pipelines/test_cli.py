@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.retrain_alerts import TopicAlerts
 from pipelines.cli.policies import load
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, StepFailed
+from pipelines.firing import Kind
+from tests.cli.conftest import Deployment
 from tests.cli.driving import Outcome, driftline
 from tests.pipelines.test_subprocesses import flights
 
@@ -55,6 +58,17 @@ def test_the_tutorial_can_be_typed_where_nothing_else_of_driftline_can_be_import
     assert "flights@1" in done.stdout
     assert "promoting -> probation (promoted): version 2 is champion" in done.stdout
     assert "begins nothing (other_version)" in done.stderr
+
+
+def test_what_fires_is_read_from_the_topic_of_a_deployment(deployment: Deployment) -> None:
+    fires = TopicAlerts(deployment.config, deployment.log).firing()
+    said = driftline("alerts", "list", *deployment.where, "--firing", "-o", "json").lines
+    assert fires
+    assert {each.fingerprint for each in fires} == {event["data"]["fingerprint"] for event in said}
+    assert {(each.kind, each.model, each.name) for each in fires} == {(Kind.PERFORMANCE, "arrival-delay", "too-good")}
+    with pytest.raises(StepFailed, match=r"topic 'small\.alerts\.state' cannot be read") as caught:
+        TopicAlerts(deployment.config, deployment.log / "none").firing()
+    assert caught.value.again
 
 
 class Desk:
