@@ -187,12 +187,13 @@ class World:
         self.depth = self.crashes = self.zombies = 0
         self.others: Callable[[], None] = lambda: None
 
-    def effect(self) -> None:
+    def effect(self, tired: int = 1) -> None:
+        """`tired`: how many times likelier than elsewhere it is to fall asleep here."""
         roll = self.luck.random()
         if roll < self.crash:
             self.crashes += 1
             raise Crash
-        if roll < self.crash + self.sleep and self.depth < self.depth_max:
+        if roll < self.crash + self.sleep * tired and self.depth < self.depth_max:
             self.depth += 1
             self.zombies += 1
             self.others()
@@ -255,9 +256,9 @@ class FaultyModels(LocalModels):
         by: str,
         at_ms: int,
     ) -> Moving:
-        self.world.effect()
+        self.world.effect(tired=8)
         return super().promote(policy, run, version, replaces, approvers, by, at_ms)
 
     def rollback(self, policy: Policy, run: str, version: int, to: int, by: str, at_ms: int) -> Moving:
-        self.world.effect()
+        self.world.effect(tired=8)
         return super().rollback(policy, run, version, to, by, at_ms)
