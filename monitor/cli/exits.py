@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 
 from monitor.errors import ConfigError, LogUnreachable, MonitorError
+from pipelines.errors import PipelineError
+from pipelines.exits import code_of as code_of_pipelines
 from registry.cli.exits import code_of as code_of_registry
 from registry.errors import RegistryError
 
@@ -31,6 +33,9 @@ def report(error: Exception) -> int:
     if isinstance(error, RegistryError):
         print(f"driftline: {error}", file=sys.stderr)
         return code_of_registry(error)
+    if isinstance(error, PipelineError):
+        print(f"driftline: {error}", file=sys.stderr)
+        return code_of_pipelines(error)
     if not isinstance(error, MonitorError):
         raise error
     if isinstance(error, ConfigError) and len(error.problems) > 1:
