@@ -270,9 +270,11 @@ class DirectoryStore:
     # --------------------------------------------------------------------------------------------------- the marker
 
     def _read_marker(self) -> bool:
-        raw = self._sealed(MARKER, MARKER)
+        # Looked at in this order: the marker is written before anything else, so a first writer beside us whose files
+        # are here has written it too.
         with self._explained(MARKER):
             others = [name for name in self._files.names("") if name != STAGING]
+        raw = self._sealed(MARKER, MARKER)
         if raw is None and others:
             raise StoreError(
                 f"directory {str(self.directory)!r}",

@@ -22,6 +22,9 @@ REDRIVEN: Final = "driftline.redriven-from"
 FLOOD: Final = "flood"
 """The reason of a pointer."""
 FORMAT: Final = b"1"
+LETTER_BYTES_MAX: Final = 500_000
+"""A record that fits its own topic need not fit this one, with our headers beside it: brokers and clients take a million
+bytes by default. A larger record stays where it is, and its letter says where."""
 _CHUNK: Final = 1_000
 _WAIT_MS: Final = 200
 
@@ -32,12 +35,19 @@ def topic_of(source: str) -> str:
 
 
 def letter(batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool) -> OutRecord:
-    """The letter of one rejected record. Without `payload` coordinates and reason only: no value, key or header."""
-    value = batch.values[place] if payload else None
-    key = batch.keys[place] if payload and batch.keys is not None else None
-    given: Headers = (batch.headers[place] or ()) if payload and batch.headers is not None else ()
+    """The letter of one rejected record. Without `payload`, and for records that are too large for a letter, coordinates
+    and reason only: no value, key or header."""
     ours = _headers(batch.topic, batch.partition, rejected.offset, str(rejected.reason), rejected.detail)
     ours.append((f"{PREFIX}timestamp", b"%d" % int(batch.timestamps_ms[place])))
+    if not payload:
+        return OutRecord(None, None, ours)
+    value = batch.values[place]
+    key = batch.keys[place] if batch.keys is not None else None
+    given: Headers = (batch.headers[place] or ()) if batch.headers is not None else ()
+    size = len(value or b"") + len(key or b"") + sum(len(name) + len(held or b"") for name, held in given)
+    if size > LETTER_BYTES_MAX:
+        ours.append((f"{PREFIX}left-out-bytes", b"%d" % size))
+        return OutRecord(None, None, ours)
     return OutRecord(value, key, [*given, *ours])
 
 

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from monitor.adapters.shares import settle
@@ -95,11 +96,10 @@ class EmbeddedLeases:
         self._heart.join()
         self._held = frozenset()
         with self._lock:
-            try:
+            with suppress(sqlite3.Error):  # a full disk, say: then the leases run out by themselves
                 self._db.execute("DELETE FROM members WHERE member = ?", (self._member,))
                 self._db.execute("DELETE FROM owners WHERE member = ?", (self._member,))
-            finally:
-                self._db.close()
+            self._db.close()
 
     def _look(self) -> frozenset[int]:
         try:

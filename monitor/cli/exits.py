@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from monitor.errors import ConfigError, LogUnreachable, MonitorError
-from pipelines.dataset.errors import BadDataset, DatasetError, NameTaken
+from pipelines.errors import PipelineError
+from pipelines.exits import code_of as code_of_pipelines
 from registry.cli.exits import code_of as code_of_registry
 from registry.errors import RegistryError
 
@@ -22,9 +23,7 @@ def code_of(error: BaseException) -> int:
         return BAD_CONFIG
     if isinstance(error, LogUnreachable):
         return UNREACHABLE
-    if isinstance(error, BadDataset):
-        return USAGE
-    return GATE if isinstance(error, NameTaken) else FAILED
+    return FAILED
 
 
 def report(error: Exception) -> int:
@@ -34,7 +33,10 @@ def report(error: Exception) -> int:
     if isinstance(error, RegistryError):
         print(f"driftline: {error}", file=sys.stderr)
         return code_of_registry(error)
-    if not isinstance(error, MonitorError | DatasetError):
+    if isinstance(error, PipelineError):
+        print(f"driftline: {error}", file=sys.stderr)
+        return code_of_pipelines(error)
+    if not isinstance(error, MonitorError):
         raise error
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         print("\n".join(error.problems), file=sys.stderr)

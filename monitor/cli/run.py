@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import click
 
@@ -86,10 +87,14 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
 
     worker = Worker(log, config, plan, clock, dead_letters, WorkerOptions(until_end=until_end), observer.on_tick, tell)
     observer.show_start()
-    with Signals(worker), _Listener(config, observer, http):
+    with Signals(worker) as signals, _Listener(config, observer, http):
         worker.run()
     if bar is not None:
         bar.close(worker)
+    if until_end and not worker.finished and signals.number:
+        name = signal.Signals(signals.number).name
+        click.echo(f"driftline: {name} came before the end was reached; run it again to go on from here", err=True)
+        sys.exit(128 + signals.number)  # as a shell would say it: a script must not take this for a run to the end
 
 
 class Signals:
@@ -98,11 +103,15 @@ class Signals:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self.number = 0
+        """The signal that came, 0 while none did."""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+        return self
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
         self._worker.stop()
 
     def __exit__(self, *_: object) -> None:

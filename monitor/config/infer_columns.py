@@ -16,6 +16,8 @@ MOST_COLUMNS = 400
 """Wider records are cut: nobody watches more, and every pair of columns may be compared."""
 DEEPEST = 8
 LONGEST_TEXT = 200
+USUAL_SHARE = 0.95
+"""Share of a place's values from which on the others are slips."""
 
 _EARLIEST_S, _LATEST_S = 631_152_000, 4_102_444_800  # 1990 to 2100: what is outside is not taken for a time
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
@@ -112,9 +114,30 @@ def table(samples: Sequence[Sample]) -> Table:
         for name, value in sample.headers:
             if name and (header := _text(value)) is not None:
                 found.setdefault(Source("header", name=name), {})[row] = header
-    columns = tuple(Column(source, values, len(samples)) for source, values in list(found.items())[:MOST_COLUMNS])
+    columns = tuple(
+        Column(source, _without_slips(values), len(samples)) for source, values in list(found.items())[:MOST_COLUMNS]
+    )
     times = tuple(sample.timestamp_ms for sample in samples)
     return Table(columns, times, tuple(sample.partition for sample in samples), unreadable)
+
+
+def _without_slips(values: Mapping[int, Scalar]) -> Mapping[int, Scalar]:
+    """Without the few values that are not of the kind that nearly all are: they will be rejected or counted as bad, and
+    must not decide what a field is."""
+    kinds = {row: _kind(value) for row, value in values.items() if value is not None}
+    counts = Counter(kinds.values())
+    if len(counts) < 2:
+        return values
+    usual, times = counts.most_common(1)[0]
+    if times < USUAL_SHARE * len(kinds):
+        return values
+    return {row: value for row, value in values.items() if kinds.get(row, usual) == usual}
+
+
+def _kind(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    return "text" if isinstance(value, str) else "number"
 
 
 def _json(raw: bytes | None) -> Any:

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from statistics import median
+from statistics import mean, median, variance
 from typing import Final
 
 from monitor.config.infer_columns import Column, Scalar, Table, Times, as_times
@@ -217,22 +217,33 @@ def word_values(column: Column, scores: Mapping[int, float]) -> tuple[dict[str, 
     least = RARE_SHARE * sum(counts.values())
     # A word that hardly occurs is more likely a slip than a class: left out, it is a dead letter, and somebody looks.
     words = [str(word) for word, n in counts.most_common() if isinstance(word, str) and word and n >= least]
-    means = {
-        word: [scores[row] for row, value in column.filled().items() if value == word and row in scores]
-        for word in words
-    }
-    if len(words) == 2 and all(len(found) >= 3 for found in means.values()):
-        low, high = sorted(words, key=lambda word: sum(means[word]) / len(means[word]))
-        return {high: 1, low: 0}, "the word with the higher scores is 1"
+    higher = _word_with_higher_scores(column, words, scores)
     meant = {word: int(bool(_POSITIVE.match(snake(word)))) for word in words}
     if 0 < sum(meant.values()) < len(words) and all(meant[w] or _NEGATIVE.match(snake(w)) for w in words):
-        return _ones_first(meant), "by what the words mean"
+        odd = higher is not None and not meant[higher]
+        how = "; the scores say the opposite, look at it" if odd else ""
+        return _ones_first(meant), f"by what the words mean{how}"
+    if higher is not None:
+        return {higher: 1, next(word for word in words if word != higher): 0}, "the word with the higher scores is 1"
     negatives = [word for word in words if _NEGATIVE.match(snake(word))]
     if 0 < len(negatives) < len(words):
         return _ones_first({word: int(word not in negatives) for word in words}), "by what the words mean; look at it"
     if 0 < sum(meant.values()) < len(words):
         return _ones_first(meant), "by what the words mean; look at it"
     return _ones_first({word: int(word == words[-1]) for word in words}), "a guess: the rarest word is 1; look at it"
+
+
+def _word_with_higher_scores(column: Column, words: list[str], scores: Mapping[int, float]) -> str | None:
+    """Of two words the one whose records score higher; None if that could be chance (three standard errors)."""
+    found = [
+        [scores[row] for row, value in column.filled().items() if value == word and row in scores] for word in words
+    ]
+    if len(found) != 2 or min(map(len, found)) < 3:
+        return None
+    gap = mean(found[0]) - mean(found[1])
+    if abs(gap) <= 3 * math.sqrt(sum(variance(each) / len(each) for each in found)):
+        return None
+    return words[0] if gap > 0 else words[1]
 
 
 def _ones_first(values: Mapping[str, int]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from monitor.config.types import Config
 from monitor.daemon.capacity import Capacity
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
+from monitor.daemon.ends import look_behind_the_ends, refuse_to_go_on, tell_of_later_records
 from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
 from monitor.daemon.label_feed import LabelFeeds
@@ -77,6 +78,7 @@ class Worker:
         self.sources: Sources
         self.statistics = Statistics()
         self.commits = self.lost = 0
+        self.finished = False  # with `until_end`: everything is settled
         self.heartbeat_ms = clock.monotonic_ms()
         self.dead_letters: DeadLetterOffice
         self.capacity = Capacity(plan.join.max_rows)
@@ -117,7 +119,8 @@ class Worker:
     def _step(self) -> bool:
         """Whether this is done; else one turn. When the log gives no answer all is dropped, and opened when it does."""
         try:
-            if self.done():
+            self.finished = self.done()
+            if self.finished:
                 return True
             self.turn()
         except LogUnreachable as error:
@@ -242,6 +245,9 @@ class Worker:
             if isinstance(error, UnknownOutcome):
                 self._fresh_appender()
             return False
+        if task.ended and not self.options.until_end:
+            refuse_to_go_on(self.config.namespace, partition)
+        tell_of_later_records(task.writer.follower, self._finish, self.config.namespace)
         self.tasks[partition] = task
         now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
         self._last_record_ms[partition] = now
@@ -377,7 +383,10 @@ class Worker:
             return False
         evals = follow_from_start(self.log, self.topics.evals, 0)
         evals.catch_up(self.log, self.log.end_offsets(self.topics.evals)[0])
-        return evals.state.evaluation is not None and evals.state.evaluation.settled
+        settled = evals.state.evaluation is not None and evals.state.evaluation.settled
+        if settled and not self.tasks:
+            look_behind_the_ends(self.log, self.topics.ledger, self._finish, self.config.namespace)
+        return settled
 
     def close(self) -> None:
         """Give the leases back and close every client."""

@@ -29,6 +29,10 @@ RARE_LIMIT: Final = 5000
 """Rarer categories are remembered by hash, to tell unseen ones from them: up to this many (75 KB)."""
 MAX_BINS: Final = 250
 
+_COMPARED_MOST = 40
+"""So many edges are sooner compared with all values, one after the other, than searched for each value: no branch of a
+comparison has to be guessed."""
+
 
 @dataclass(frozen=True, slots=True)
 class NumericBinning:
@@ -89,7 +93,13 @@ class NumericBinning:
 
     def codes(self, values: Float64s) -> UInt8s:
         """The bin of every value, shape (n,)."""
-        codes = np.searchsorted(self.uppers, values, side="left").astype(np.uint8)
+        if len(self.uppers) <= _COMPARED_MOST:
+            codes = np.zeros(len(values), np.uint8)
+            above = np.empty(len(values), np.bool_)
+            for upper in self.uppers.tolist():
+                codes += np.greater(values, upper, out=above).view(np.uint8)
+        else:
+            codes = np.searchsorted(self.uppers, values, side="left").astype(np.uint8)
         absent = ~np.isfinite(values)
         if absent.any():
             codes[absent] = self.missing

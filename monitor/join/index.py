@@ -33,6 +33,7 @@ _ONES = np.uint64(0x0101010101010101)
 _HIGHS = np.uint64(0x8080808080808080)
 _ONE = np.uint64(1)
 _HALF = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
 
 
 class IdIndex:
@@ -136,7 +137,7 @@ class IdIndex:
         """The slot that holds each row in its bucket, -1 where none does."""
         found: Int64s = np.full(len(rows), -1, np.int64)
         candidates = _zero_bytes(differing)
-        on = _places(candidates)
+        on = _places(candidates != 0)
         candidates = candidates[on]
         while on.size:
             slot = bucket[on] * SLOTS + _lowest(candidates)
@@ -152,13 +153,13 @@ class IdIndex:
         open_ = _zero_bytes(self._tags[slots // SLOTS]) != 0
         self._rows[slots] = 0
         self._tags.view(np.uint8)[slots] = np.where(open_, 0, _TOMBSTONE).astype(np.uint8)
-        self._used -= int(open_.sum())
+        self._used -= int(np.count_nonzero(open_))
 
     def _matching(self, table_ids: UInt64s, ids: UInt64s, bucket: Int64s, differing: UInt64s) -> Rows:
         """The row of each id in its bucket, 0 where it is not there. A zero byte in `differing` is a tag that agrees."""
         found: Rows = np.zeros(len(ids), np.uint32)
         candidates = _zero_bytes(differing)
-        on = _places(candidates)
+        on = _places(candidates != 0)
         candidates, bucket, ids = candidates[on], bucket[on], ids[on]
         while on.size:
             rows = self._rows[bucket * SLOTS + _lowest(candidates)]
@@ -179,7 +180,7 @@ class IdIndex:
         self._rows[slot[::-1]] = rows[::-1]
         won: Bools = self._rows[slot] == rows
         self._tags.view(np.uint8)[slot[won]] = pattern[won].astype(np.uint8)
-        self._used += int(won.sum())
+        self._used += int(np.count_nonzero(won))
         return won
 
     def _home(self, ids: UInt64s) -> Int64s:
@@ -188,7 +189,7 @@ class IdIndex:
 
     def _after(self, bucket: Int64s, ids: UInt64s) -> Int64s:
         size = len(self._tags)
-        following = bucket + 1 + ((ids[:, 1] >> np.uint64(16)) % np.uint64(size - 1)).astype(np.int64)
+        following = bucket + 1 + (((ids[:, 1] >> _HALF) * np.uint64(size - 1)) >> _HALF).astype(np.int64)
         following[following >= size] -= size
         return following
 
@@ -236,7 +237,7 @@ def _prime_from(n: int) -> int:
 
 def _pattern(ids: UInt64s) -> UInt64s:
     """The tag of each id, 1 to 254, in all eight bytes of a word."""
-    tag = ids[:, 1] % np.uint64(254) + _ONE
+    tag = (((ids[:, 1] & _LOW) * np.uint64(254)) >> _HALF) + _ONE
     out: UInt64s = tag * _ONES
     return out
 
@@ -254,6 +255,6 @@ def _lowest(marks: UInt64s) -> Int64s:
     return (np.bitwise_count(below) >> 3).astype(np.int64)
 
 
-def _places(mask: Bools | UInt64s) -> Int64s:
+def _places(mask: Bools) -> Int64s:
     """Where a mask holds; np.flatnonzero without its detour, which on short batches costs more than the look."""
     return mask.nonzero()[0]

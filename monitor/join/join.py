@@ -59,7 +59,7 @@ class Join:
         if not aside.any():
             self._insert(batch)
             return
-        self.prediction_outcomes.late += int(late.sum())
+        self.prediction_outcomes.late += int(np.count_nonzero(late))
         withdrawals = np.flatnonzero(batch.withdrawn & ~late)
         regular = np.flatnonzero(~aside)
         if not withdrawals.size:
@@ -99,26 +99,24 @@ class Join:
         table.ids[place] = batch.ids
         table.fill(rows, at, late, batch.group, batch.score, batch.predicted, batch.bins)
         table.flags[place] = t.PENDING | t.LIVE
-        existing = self._link(rows, batch.ids, at, before)
-        if not existing.any():
-            self._count_seen(rows, batch, ticks, late)
+        heads = table.index.claim(table.ids, rows, batch.ids)
+        if (heads == rows).all():
+            self._count_seen(rows, batch, ticks, late, distinct=True)
             return
+        existing = self._link(rows, heads, before)
         keep = np.flatnonzero(existing == 0)
-        self._count_seen(rows[keep], batch.take(keep), ticks[keep], late[keep])
-        again = np.flatnonzero(existing)
+        self._count_seen(rows[keep], batch.take(keep), ticks[keep], late[keep], distinct=False)
+        again = np.flatnonzero(existing != 0)
         self._repeated(rows[again], existing[again], at[again], before[again] - params.lateness_ms)
 
-    def _link(self, rows: Rows, ids: UInt64s, at: Int64s, before: Int64s) -> Rows:
-        """Hang rows into index and chains; returns per row the earlier row of the same key, 0 for a new key.
+    def _link(self, rows: Rows, heads: Rows, before: Int64s) -> Rows:
+        """Hang rows into the chains of their heads; returns per row the earlier row of the same key, 0 for a new key.
 
         A key is remembered by its own topic's finality clock: an older row of the key is another prediction.
         """
         table = self.predictions
         existing: Rows = np.zeros(len(rows), np.uint32)
-        heads = table.index.claim(table.ids, rows, ids)
         on = np.flatnonzero(heads != rows)
-        if not on.size:
-            return existing
         cursor = heads[on]
         keys = self.groups.key_codes
         oldest = before - self.params.lateness_ms
@@ -134,15 +132,16 @@ class Join:
             on, cursor = on[walk], following[walk]
         return existing
 
-    def _count_seen(self, rows: Rows, batch: PredictionBatch, ticks: Int64s, late: Int64s) -> None:
-        """New rows, whose contents are `batch`: count them, and let them meet the labels that are here already."""
+    def _count_seen(self, rows: Rows, batch: PredictionBatch, ticks: Int64s, late: Int64s, *, distinct: bool) -> None:
+        """New rows, whose contents are `batch`: count them, and let them meet the labels that are here already.
+        `distinct`: no two have one id."""
         self.prediction_outcomes.pending += len(rows)
         contents = batch.ids[:, 0], batch.at_ms, batch.group, batch.score, batch.predicted
         self._digests[0] += weigh_contents(self.groups, *contents, late)
         ones = np.ones(len(rows), np.int64)
         self.sink.seen(batch.group, batch.at_ms, ticks, batch.score, batch.bins, ones)
         self._settle.notice(batch.at_ms)
-        self._meet_labels(rows, batch.ids, batch.at_ms, ticks)
+        self._meet_labels(rows, batch.ids, batch.at_ms, ticks, distinct=distinct)
 
     def _repeated(self, rows: Rows, existing: Rows, at: Int64s, oldest: Int64s) -> None:
         """Records of a key that is already held: nearly always the same record again."""
@@ -159,7 +158,7 @@ class Join:
         if not loses.all():
             # Where a key gets a better content, the rest of its records in this batch are taken one by one.
             loses &= ~np.isin(existing, existing[~loses])
-        self.prediction_outcomes.duplicate += int(loses.sum())
+        self.prediction_outcomes.duplicate += int(np.count_nonzero(loses))
         if (at > theirs).any():
             self.repeats.append((int(theirs.min()), int(at.max())))
         unused = loses.copy()
@@ -182,15 +181,15 @@ class Join:
         table.next_row[tail] = row
         late = table.ticks_late(fresh)
         content = table.contents(fresh)
-        self._count_seen(fresh, content, content.at_ms // self.params.tick_ms + late, late)
+        self._count_seen(fresh, content, content.at_ms // self.params.tick_ms + late, late, distinct=True)
         return False
 
-    def _meet_labels(self, rows: Rows, ids: UInt64s, at: Int64s, ticks: Int64s) -> None:
+    def _meet_labels(self, rows: Rows, ids: UInt64s, at: Int64s, ticks: Int64s, *, distinct: bool) -> None:
         """New predictions whose label was read first."""
         if not len(self.labels):
             return
         heads = self.labels.head(ids)
-        met = np.flatnonzero(heads)
+        met = np.flatnonzero(heads != 0)
         if not met.size:
             return
         several = self.labels.next_row[heads[met]] != 0
@@ -199,7 +198,7 @@ class Join:
         for i in met[several]:
             self._revise.arrive(int(rows[i]))
         met = met[~several]
-        self._pair(rows[met], at[met], ticks[met], heads[met])
+        self._pair(rows[met], at[met], ticks[met], heads[met], distinct=distinct)
 
     # -- labels --------------------------------------------------------------------------------------------------
 
@@ -207,7 +206,7 @@ class Join:
         """Count each label once: late, duplicate, waiting, or applied to every prediction of its id it is valid for."""
         params, table = self.params, self.labels
         late = batch.at_ms < batch.before_ms - params.lateness_ms
-        self.label_outcomes.late += int(late.sum())
+        self.label_outcomes.late += int(np.count_nonzero(late))
         if late.any():
             batch = batch.take(np.flatnonzero(~late))
         if not len(batch):
@@ -238,7 +237,7 @@ class Join:
     def _meet_predictions(self, labels: Rows, ids: UInt64s) -> None:
         table = self.predictions
         heads = table.head(ids)
-        on = np.flatnonzero(heads)
+        on = np.flatnonzero(heads != 0)
         cursor, labels = heads[on], labels[on]
         slow: dict[int, set[int]] = {}
         while cursor.size:
@@ -251,17 +250,17 @@ class Join:
                 for label, row in zip(labels[odd].tolist(), cursor[odd].tolist(), strict=True):
                     slow.setdefault(label, set()).add(row)
                 plain = np.flatnonzero(~odd)
-                self._pair(cursor[plain], at[plain], ticks[plain], labels[plain])
+                self._pair(cursor[plain], at[plain], ticks[plain], labels[plain], distinct=True)
             else:
-                self._pair(cursor, at, ticks, labels)
+                self._pair(cursor, at, ticks, labels, distinct=True)
             cursor = table.next_row[cursor]
-            on = np.flatnonzero(cursor)
+            on = np.flatnonzero(cursor != 0)
             cursor, labels = cursor[on], labels[on]
         for label, rows in slow.items():
             self._revise.meet_odd(label, rows)
 
-    def _pair(self, rows: Rows, at: Int64s, ticks: Int64s, labels: Rows) -> None:
-        """Rows without a label meet the only label of their id."""
+    def _pair(self, rows: Rows, at: Int64s, ticks: Int64s, labels: Rows, *, distinct: bool) -> None:
+        """Rows without a label meet the only label of their id. `distinct`: no two meet the same."""
         table, label = self.predictions, self.labels
         delay = label.at_ms[labels] - at
         bounds = self.params.bounds
@@ -275,7 +274,7 @@ class Join:
             rows, labels, at, ticks, value = rows[use], labels[use], at[use], ticks[use], value[use]
         if not len(rows):
             return
-        self.set_status(labels if len(rows) == 1 or (labels[1:] > labels[:-1]).all() else np.unique(labels), t.APPLIED)
+        self.set_status(labels if distinct else np.unique(labels), t.APPLIED)
         self.set_outcome(rows, t.MATCHED)
         self.sink.labelled(
             table.group[rows],

@@ -9,6 +9,7 @@ always.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -151,7 +152,7 @@ _encoder = msgspec.json.Encoder()
 def encode_all(views: Sequence[WindowView], metrics: Mapping[str, Estimates]) -> list[bytes]:
     """`encode` of every view, to the byte, without looking at its estimates: `metrics` holds the same as columns."""
     names = sorted(metrics)
-    rows = zip(*(_metrics(metrics[name]) for name in names), strict=True) if names else [()] * len(views)
+    rows = zip(*_metrics([metrics[name] for name in names]), strict=True) if names else [()] * len(views)
     coverage = _spelled(np.array([np.nan if (share := _covered(view)) is None else share for view in views]))
     return [
         _encoder.encode(_document(view, share, dict(zip(names, row, strict=True))))
@@ -183,13 +184,22 @@ def _document(view: WindowView, coverage: object, metrics: dict[str, _Defined | 
     )
 
 
-def _metrics(column: Estimates) -> list[_Defined | _Undefined]:
-    """What each window's value says about one metric."""
+def _metrics(columns: Sequence[Estimates]) -> list[list[_Defined | _Undefined]]:
+    """What each window's value says about each metric, a list per metric."""
+    # All numbers at once: with a few dozen windows a column is too short to be worth calls of its own.
+    numbers = np.array([[column.bound, column.lower, column.upper, column.value] for column in columns])
+    runs = iter(_spelled(numbers.reshape(-1)))
+    windows = len(columns[0])
+    return [_column(column, *(list(islice(runs, windows)) for _ in range(4))) for column in columns]
+
+
+def _column(
+    column: Estimates, bounds: list[Any], lowers: list[Any], uppers: list[Any], values: list[Any]
+) -> list[_Defined | _Undefined]:
     rows = column.rows.tolist()
-    values, lowers, uppers = _spelled(column.value), _spelled(column.lower), _spelled(column.upper)
     for i in np.flatnonzero(np.isnan(column.lower) | np.isnan(column.upper)).tolist():
         lowers[i] = uppers[i] = None
-    found: list[_Defined | _Undefined] = list(map(_Defined, _spelled(column.bound), lowers, rows, uppers, values))
+    found: list[_Defined | _Undefined] = list(map(_Defined, bounds, lowers, rows, uppers, values))
     for i in np.flatnonzero(column.undefined).tolist():
         found[i] = _Undefined(str(CODES[column.undefined[i]]), rows[i])
     return found

@@ -1,6 +1,6 @@
 """The exceptions of data versions, drawn as a tree.
 
-    DatasetError             anything this package raises on purpose: what, why, remedy
+    DatasetError             anything this package raises on purpose; a PipelineError: what, why, remedy
     ├── BadDataset           a name is outside its grammar (exit 2)
     ├── UnknownDataset       no such version
     ├── NameTaken            the name was given to another version (exit 3)
@@ -12,16 +12,14 @@ Each keeps its parts as fields; `str(error)` is the finished sentence.
 
 from __future__ import annotations
 
-
-class DatasetError(Exception):
-    """Anything raised on purpose here: `what` thing, `why` it is refused, `remedy` to try next."""
-
-    def __init__(self, what: str, why: str, remedy: str) -> None:
-        super().__init__(f"{what} {why}. {remedy}")
-        self.what, self.why, self.remedy = what, why, remedy
+from pipelines.errors import ConfigError, PipelineError, Refused
 
 
-class BadDataset(DatasetError):
+class DatasetError(PipelineError):
+    """Anything raised on purpose here."""
+
+
+class BadDataset(DatasetError, ConfigError):
     """A name or a range that no dataset can have."""
 
 
@@ -29,7 +27,7 @@ class UnknownDataset(DatasetError):
     """No version has this name or digest."""
 
 
-class NameTaken(DatasetError):
+class NameTaken(DatasetError, Refused):
     """The name says another version already; names do not move."""
 
 

@@ -152,3 +152,12 @@ def test_a_pointer_to_a_range_that_left_the_log_is_an_error(tmp_path: Path) -> N
     log.appender().append("predictions.dlq", 0, dead_letters.pointer("predictions", 1, 2, 5, {"type": 1}))
     with pytest.raises(OffsetLost):
         dead_letters.replay(log, log.appender(), list(dead_letters.read(log, "predictions")))
+
+
+def test_a_record_too_large_for_a_letter_stays_where_it_is_and_its_letter_says_where(log: Log) -> None:
+    value = b"{" * (dead_letters.LETTER_BYTES_MAX - len(KEY) + 1)
+    batch = rejected_batch(log, [OutRecord(VALUE, KEY), OutRecord(value, KEY)])
+    put_aside(log, batch, 0, 1)
+    whole, cut = dead_letters.read(log, "predictions")
+    assert (whole.key, whole.value) == (KEY, VALUE)
+    assert (cut.key, cut.value, cut.source) == (None, None, ("predictions", 1, 1))

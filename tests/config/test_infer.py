@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from monitor.config import Config, Source, loads
 from monitor.config.infer import Sample, guess, propose
+from monitor.config.infer_columns import Column
+from monitor.config.infer_roles import word_values
 
 START_MS = 1_760_000_000_000
 HOUR = 3_600_000
@@ -361,3 +363,35 @@ records = st.builds(
 def test_whatever_the_records_are_the_proposal_loads(predictions: list[Sample], labels: list[Sample] | None) -> None:
     text = propose(predictions, labels, predictions_topic="p", labels_topic="l")
     assert loads(text).streams.predictions.topic == "p"
+
+
+def words_of(rows: list[tuple[str, float]]) -> tuple[dict[str, int], str]:
+    column = Column(Source("value", path=("outcome",)), {i: word for i, (word, _) in enumerate(rows)}, len(rows))
+    return word_values(column, {i: score for i, (_, score) in enumerate(rows)})
+
+
+def test_words_that_say_what_they_mean_are_not_asked_of_the_scores() -> None:
+    even = [(word, 0.5 + i % 50 / 100) for i in range(300) for word in ("ok", "chargeback")]
+    assert words_of(even) == ({"chargeback": 1, "ok": 0}, "by what the words mean")
+    worse_than_chance = [
+        (word, 0.9 if word == "ok" else 0.1 + i / 1_000) for i in range(50) for word in ("ok", "chargeback")
+    ]
+    values, how = words_of(worse_than_chance)
+    assert values == {"chargeback": 1, "ok": 0}
+    assert how.endswith("look at it")
+
+
+def test_scores_decide_only_where_it_cannot_be_chance() -> None:
+    apart = [(word, (0.7 if word == "blue" else 0.3) + i % 7 / 100) for i in range(40) for word in ("red", "blue")]
+    assert words_of(apart) == ({"blue": 1, "red": 0}, "the word with the higher scores is 1")
+    even = [(word, 0.5 + i % 50 / 100) for i in range(300) for word in ("red", "blue")]
+    assert words_of(even)[1].endswith("look at it")
+
+
+def test_one_slip_in_a_hundred_does_not_decide_what_a_field_is() -> None:
+    predictions, labels = payments(200)
+    slipped = list(predictions)
+    slipped[7] = sample(json.loads(slipped[7].value or b"") | {"proba": "high"}, slipped[7].timestamp_ms)
+    fields = [proposed((rows, labels))[1].streams.predictions.fields for rows in (predictions, slipped)]
+    assert fields[0] == fields[1]
+    assert fields[1].score == place("proba")

@@ -1,0 +1,174 @@
+"""Versions and aliases of the registry as the pipelines ask for them: `pipelines.ports.Models` over `registry`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pipelines.ports import Draft, ModelFile, Move, Moving, Serving
+
+if TYPE_CHECKING:
+    from pipelines.policy import Policy
+    from registry.aliases import Aliases
+    from registry.catalog import Catalog
+    from registry.moves import Promote, Rollback
+
+PROBE_ROWS: Final = 32
+RACES_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryModels:
+    """The registry of a store. A run's version carries its id, and so does each move that it makes: so a second try is known."""
+
+    catalog: Catalog
+    aliases: Aliases
+
+    def serving(self, policy: Policy) -> Serving | None:
+        """See Models."""
+        if policy.model not in self.catalog.models():
+            return None
+        at = self.aliases.state(policy.model).alias(policy.alias).version
+        return None if at is None else self.version(policy, at)
+
+    def version(self, policy: Policy, number: int) -> Serving:
+        """See Models."""
+        version = self.catalog.version(policy.model, number)
+        files = {f.path: ModelFile(f.digest, f.size_bytes) for f in self.catalog.manifest(version).files}
+        return Serving(number, (str(number), f"v{number}", str(version), version.digest), files)
+
+    def register(self, draft: Draft, by: str, at_ms: int) -> int:
+        """See Models. Formats are inspected by the registry; a model that it refuses fails the run."""
+        from pipelines.errors import StepFailed
+        from registry.catalog import Draft as RegistryDraft
+        from registry.catalog import MemoryBundle
+        from registry.errors import BundleRefused
+
+        store = self.catalog.store
+        files = {path: b"".join(store.blob(file.digest)) for path, file in draft.artifact.files.items()}
+        made = RegistryDraft(
+            draft.model,
+            MemoryBundle(files),
+            dataset=draft.dataset,
+            run=draft.run,
+            code_revision=draft.code_revision,
+            environment=draft.artifact.environment,
+            params=draft.params,
+            probe=self._probe(draft, files),
+            gate_reports=(b"".join(store.blob(draft.gate_report)),),
+        )
+        try:
+            version, _ = self.catalog.add(made, by, at_ms)
+        except BundleRefused as error:
+            raise StepFailed(
+                "the model", f"is refused by the registry: {error}", "Train one of a format it takes."
+            ) from error
+        return version.number
+
+    def _probe(self, draft: Draft, files: Mapping[str, bytes]) -> bytes | None:
+        """A few held-out rows and what the model makes of them, for models whose inputs are known: those of the default trainer.
+        None for all others; whoever loads them can check their bytes, not their behaviour."""
+        from pipelines.tables import parse_rows
+        from pipelines.trainer import model_inputs
+        from registry import codec
+        from registry.errors import RegistryError
+        from registry.onnx_models import OnnxScorer
+        from registry.probe import probe_of
+
+        if set(files) != {"columns.json", "model.onnx"}:
+            return None
+        store = self.catalog.store
+        manifest = json.loads(b"".join(store.blob(draft.dataset)))
+        if manifest.get("kind") != "driftline-rows":
+            return None
+        rows = parse_rows(b"".join(store.blob(manifest["test"])), "the held-out rows")[:PROBE_ROWS]
+        inputs = model_inputs(rows, json.loads(files["columns.json"]))
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "model.onnx"
+            path.write_bytes(files["model.onnx"])
+            try:
+                outputs = OnnxScorer(path).score(inputs)
+            except RegistryError:
+                return None
+        return codec.encode(probe_of(inputs, outputs, relative=1e-6))
+
+    def promote(
+        self,
+        policy: Policy,
+        run: str,
+        version: int,
+        replaces: int | None,
+        approvers: Mapping[str, str],
+        by: str,
+        at_ms: int,
+    ) -> Moving:
+        """See Models. Approvals of the run's journal are entered as approvals of the alias, so that its readers see them."""
+        from registry.aliases import By
+        from registry.errors import MoveRefused
+        from registry.fold import Verdict
+
+        if self._moved(policy, run, back=False):
+            return Moving(Move.ALREADY)
+        if (at := self.aliases.state(policy.model).alias(policy.alias).version) != replaces:
+            return Moving(Move.CONFLICT, f"{policy.alias} points at {at}, not at {replaces}")
+        for actor, reason in approvers.items():
+            try:
+                self.aliases.approve(policy.model, policy.alias, version, By(actor, reason, at_ms, cause=run))
+            except MoveRefused as error:
+                if error.verdict == Verdict.MOVED_MEANWHILE:
+                    return Moving(Move.CONFLICT, str(error))
+                if error.verdict != Verdict.NO_CHANGE:
+                    return Moving(Move.REFUSED, str(error))
+        from registry.moves import Promote
+
+        required = 0 if not approvers else policy.approvals
+        return self._move(policy, run, version, replaces, by, at_ms, Promote, {"required": required})
+
+    def rollback(self, policy: Policy, run: str, version: int, to: int, by: str, at_ms: int) -> Moving:
+        """See Models."""
+        from registry.moves import Rollback
+
+        return self._move(policy, run, to, version, by, at_ms, Rollback, {})
+
+    def _moved(self, policy: Policy, run: str, *, back: bool) -> bool:
+        from registry.moves import Promote, Rollback
+
+        kind = Rollback if back else Promote
+        return any(isinstance(s.move, kind) and s.move.cause == run for s in self.aliases.history(policy.model))
+
+    def _move(
+        self, policy: Policy, run: str, version: int, replaces: int | None, by: str, at_ms: int,
+        kind: type[Promote | Rollback], more: dict[str, Any],
+    ) -> Moving:  # fmt: skip
+        """Whether the run moved it before is read from the very log that the move is entered behind: a worker that slept
+        through its own rollback cannot promote again."""
+        from registry import chained, codec
+        from registry.aliases import steps
+        from registry.fold import MovesState, Verdict, fold
+        from registry.moves import FORMAT, moves_log
+
+        manifest = self.catalog.version(policy.model, version).digest
+        for _ in range(RACES_MAX):
+            bodies = chained.read_log(self.catalog.store, moves_log(policy.model))
+            done, state = list(steps(policy.model, bodies)), MovesState()
+            if any(isinstance(step.move, kind) and step.move.cause == run for step in done):
+                return Moving(Move.ALREADY)
+            state = done[-1].state if done else state
+            move = kind(
+                format=FORMAT, sequence=state.length + 1, previous=state.chain, actor=by, automatic=True,
+                reason=f"run {run}", cause=run, at_ms=max(at_ms, state.at_ms), alias=policy.alias, version=version,
+                manifest=manifest, replaces=replaces, **more,
+            )  # fmt: skip
+            body = codec.encode(move)
+            _, verdict = fold(state, move, body)
+            if verdict is Verdict.MOVED_MEANWHILE:
+                return Moving(Move.CONFLICT, f"{policy.alias} points elsewhere than at {replaces}")
+            if verdict is not Verdict.ACCEPTED:
+                return Moving(Move.REFUSED, f"the registry says {verdict}")
+            if chained.append(self.catalog.store, moves_log(policy.model), bodies, body):
+                return Moving(Move.MOVED)
+        return Moving(Move.REFUSED, "too many races for the next move were lost")

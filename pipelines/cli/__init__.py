@@ -1,0 +1,54 @@
+"""The commands `driftline retrain ...` and `driftline train`, which are `python -m pipelines ...` where only this package is
+installed.
+
+Arguments, tables, exit codes; what is done is done elsewhere. The group is made for a wiring: alone it keeps versions itself,
+in `monitor.cli` it is handed a registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from pipelines.cli import people, rounds, showing
+from pipelines.local import Places, Wired, wire
+
+Wiring = Callable[[Places], Wired]
+
+
+class _InOrder(click.Group):
+    """Commands in the order in which they are used, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As they were added."""
+        return list(self.commands)
+
+
+def make(wiring: Wiring) -> click.Group:
+    """The group `retrain` over some wiring."""
+
+    @click.group("retrain", cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+    @click.pass_context
+    def group(ctx: click.Context) -> None:
+        """Retrain a model when its alerts fire, prove the challenger, and promote it.
+
+        What fires now is read from --alerts; what follows from it is in the policies of -c. One run an incident, one at a
+        time for a model; a person approves unless the policy says otherwise. Journals and models are in --store.
+
+        \b
+        Examples:
+          driftline retrain plan -c retrain.yaml --alerts alerts.jsonl --store ./store
+          driftline retrain run -c retrain.yaml --alerts alerts.jsonl --store ./store --once
+          driftline retrain approve 3f2a --reason "better in every segment" --store ./store
+
+        Exit codes: 0 fine, 1 failed, 2 usage, 3 refused by a rule or by the gate.
+        """
+        ctx.obj = wiring
+
+    for command in (*rounds.COMMANDS, *showing.COMMANDS, *people.COMMANDS):
+        group.add_command(command)
+    return group
+
+
+command = make(wire)

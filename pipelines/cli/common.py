@@ -1,0 +1,117 @@
+"""What the commands share: where things are, who is asking, how to print."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from pipelines.errors import ConfigError
+from pipelines.local import Places, Wired
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PIPE_COLUMNS: Final = 200
+SHORT: Final = 12
+
+
+def store_option(command: F) -> F:
+    """`--store DIR`."""
+    return click.option(
+        "--store", envvar="DRIFTLINE_STORE", required=True, show_envvar=True, metavar="DIR",
+        type=click.Path(path_type=Path, file_okay=False), help="Where journals and models are.",
+    )(command)  # fmt: skip
+
+
+def policy_options(command: F) -> F:
+    """`-c FILE`, `--alerts FILE` and `--work DIR`."""
+    command = click.option(
+        "--work", type=click.Path(path_type=Path, file_okay=False), default=".driftline-work", show_default=True,
+        metavar="DIR", help="Where steps run; what failed stays there to be looked at.",
+    )(command)  # fmt: skip
+    command = click.option(
+        "--alerts", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+        help="What fires: CloudEvents, one a line, as `driftline alerts list -o json` prints them. Read anew each round.",
+    )(command)  # fmt: skip
+    return click.option(
+        "-c", "--config", "file", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Policies, YAML.",
+    )(command)  # fmt: skip
+
+
+def output_option(command: F) -> F:
+    """`-o table|json`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="What to print.",
+    )(command)
+
+
+def actor_option(command: F) -> F:
+    """`--actor NAME`."""
+    return click.option(
+        "--actor", envvar="DRIFTLINE_ACTOR", default=getpass.getuser, show_envvar=True, metavar="NAME",
+        help="Who does it; the user of this machine unless given.",
+    )(command)  # fmt: skip
+
+
+def reason_option(command: F) -> F:
+    """`--reason TEXT`."""
+    return click.option("--reason", required=True, help="Why; kept in the journal.")(command)
+
+
+def opened(ctx: click.Context, store: Path) -> Wired:
+    """The ports for a command that only reads the store. Raises ConfigError where there is none."""
+    if not store.is_dir():
+        raise ConfigError(f"store {str(store)!r}", "is not there", "--store or DRIFTLINE_STORE says where it is.")
+    return wired(ctx, Places(store, None, {}, Path.cwd(), store / "staging"))
+
+
+def wired(ctx: click.Context, places: Places) -> Wired:
+    """The ports, as whoever made the group wires them."""
+    made: Wired = ctx.obj(places)
+    return made
+
+
+def note(sentence: str) -> None:
+    """A line for people, on standard error."""
+    click.echo(f"driftline: {sentence}", err=True)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document as one line on standard output."""
+    import orjson
+
+    click.echo(orjson.dumps(document))
+
+
+def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """A table on standard output. Cells are text, never markup."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("".join(c if c.isprintable() else " " for c in cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False).print(table)
+
+
+def when(ms: int | None) -> str:
+    """`2013-01-05 06:00:00`, in UTC."""
+    if ms is None:
+        return "-"
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(ms, 253_402_300_799_999))
+    return at.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,167 @@
+"""`driftline retrain plan | run`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from pipelines.cli.common import (
+    SHORT,
+    actor_option,
+    note,
+    output_option,
+    policy_options,
+    print_json,
+    print_table,
+    store_option,
+    when,
+    wired,
+)
+from pipelines.cli.policies import load
+from pipelines.errors import ConfigError
+from pipelines.exits import FAILED, REFUSED
+from pipelines.local import Places, Wired, owner
+from pipelines.orchestrator import Orchestrator
+from pipelines.policy import Policy
+from pipelines.states import State
+from pipelines.trigger import Asked, Plan
+from pipelines.worker import Happening
+
+
+@click.command("plan")
+@policy_options
+@store_option
+@output_option
+@click.pass_context
+def plan(ctx: click.Context, file: Path, alerts: Path | None, work: Path, store: Path, output: str) -> None:
+    """Say what would happen now, and why. Changes nothing.
+
+    \b
+    Examples:
+      driftline retrain plan -c retrain.yaml --alerts alerts.jsonl --store ./store
+      driftline retrain plan -c retrain.yaml --alerts alerts.jsonl --store ./store -o json | jq -r .why
+
+    \b
+    A policy file:
+      models:
+        flights:
+          rows: joined.jsonl
+          data: {label: delayed, features: [distance, hour, origin], gap: 2d}
+          trigger: {cooldown: 24h, budget_runs: 3, budget_window: 7d, labels_min: 1000}
+          gate: {segments: [origin]}
+          promote: approve
+    """
+    ports, policies = _opened(ctx, file, alerts, work, store)
+    orchestrator = Orchestrator(ports, policies, owner())
+    plans = [orchestrator.plan(policy) for policy in policies]
+    if output == "json":
+        for each in plans:
+            print_json(_plan(each))
+        return
+    columns = ("model", "would begin", "why", "mode", "run", "not before", "detail")
+    print_table(columns, [_plan_row(each) for each in plans])
+
+
+@click.command("run")
+@policy_options
+@store_option
+@actor_option
+@click.option(
+    "--once",
+    is_flag=True,
+    help="One round, then end; 3 when a run was rejected or rolled back in it, 1 when one failed.",
+)
+@click.option("--every", default=30.0, show_default=True, metavar="SECONDS", help="Between two rounds.")
+@click.option("--model", metavar="NAME", help="Ask for a run of this model, whatever fires. Needs --reason.")
+@click.option("--reason", help="Why you ask.")
+@output_option
+@click.pass_context
+def run(
+    ctx: click.Context, file: Path, alerts: Path | None, work: Path, store: Path, actor: str, once: bool, every: float,
+    model: str | None, reason: str | None, output: str,
+) -> None:  # fmt: skip
+    """Begin what should begin, and advance what is under way, until it is stopped.
+
+    Any number of these may run at once, and each may be killed at any time: what happens is decided by the journal.
+
+    \b
+    Examples:
+      driftline retrain run -c retrain.yaml --alerts alerts.jsonl --store ./store
+      driftline retrain run -c retrain.yaml --alerts alerts.jsonl --store ./store --once -o json
+      driftline retrain run -c retrain.yaml --store ./store --once --model flights --reason "new feature"
+    """
+    ports, policies = _opened(ctx, file, alerts, work, store)
+    orchestrator = Orchestrator(ports, policies, owner())
+    if model is not None:
+        if not reason:
+            raise click.UsageError("--model asks for a run by hand: say why with --reason")
+        asked = orchestrator.admit(
+            _of(policies, model), Asked(f"{actor}: {reason}: {ports.clock.now_ms()}", actor, reason)
+        )
+        _say_plan(asked, output)
+        if not asked.begins:
+            ctx.exit(REFUSED)
+    said: dict[str, str] = {}
+    while True:
+        done = orchestrator.round()
+        for each in done.plans:
+            if said.get(each.model) != each.why or each.begins:  # the same reason is said once
+                _say_plan(each, output)
+            said[each.model] = each.why
+        for moved in done.happened:
+            _say(moved, output)
+        if once:
+            ctx.exit(_code(done.happened))
+        time.sleep(every)
+
+
+def _opened(ctx: click.Context, file: Path, alerts: Path | None, work: Path, store: Path) -> tuple[Wired, list[Policy]]:
+    policies, rows = load(file)
+    return wired(ctx, Places(store, alerts, rows, Path.cwd(), work)), policies
+
+
+def _of(policies: list[Policy], model: str) -> Policy:
+    for policy in policies:
+        if policy.model == model:
+            return policy
+    raise ConfigError(f"model {model!r}", "has no policy", f"There are: {', '.join(p.model for p in policies)}.")
+
+
+def _code(happened: tuple[Happening, ...]) -> int:
+    ends = {moved.after for moved in happened}
+    if ends & {State.FAILED, State.TIMED_OUT}:
+        return FAILED
+    return REFUSED if ends & {State.REJECTED, State.ROLLED_BACK} else 0
+
+
+def _say(moved: Happening, output: str) -> None:
+    if output == "json":
+        print_json(msgspec.to_builtins(moved))
+    else:
+        detail = f": {moved.detail}" if moved.detail else ""
+        click.echo(f"{moved.model} {moved.run[:SHORT]} {moved.before} -> {moved.after} ({moved.reason}){detail}")
+
+
+def _say_plan(each: Plan, output: str) -> None:
+    begins = f"begins run {each.run[:SHORT]}" if each.begins and each.run else "begins nothing"
+    if output == "json":
+        print_json(_plan(each))
+    else:
+        note(f"{each.model} {begins} ({each.why}): {each.detail}")
+
+
+def _plan(each: Plan) -> dict[str, Any]:
+    return {"begins": each.begins, **msgspec.to_builtins(each)}
+
+
+def _plan_row(each: Plan) -> tuple[str, ...]:
+    begins = "yes" if each.begins else "no"
+    run = each.run[:SHORT] if each.run else "-"
+    return each.model, begins, each.why, each.mode or "-", run, when(each.not_before_ms), each.detail
+
+
+COMMANDS = (plan, run)

@@ -1,0 +1,106 @@
+"""`driftline retrain list | show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from pipelines.book import Book
+from pipelines.cli.common import SHORT, opened, output_option, print_json, print_table, store_option, when
+from pipelines.journal import Claimed, Moved, Record, Renewed
+from pipelines.runs import Admission
+
+
+@click.command("list")
+@click.argument("model", required=False)
+@click.option("--active", is_flag=True, help="Only runs that go on.")
+@store_option
+@output_option
+@click.pass_context
+def list_(ctx: click.Context, model: str | None, active: bool, store: Path, output: str) -> None:
+    """List runs, newest first, with where each stands and why.
+
+    \b
+    Examples:
+      driftline retrain list --store ./store
+      driftline retrain list flights --active --store ./store -o json
+    """
+    book = Book(opened(ctx, store).store)
+    found = [s for name in ([model] if model else book.models()) for s in book.summaries(name)]
+    found = sorted((s for s in found if s.active or not active), key=lambda s: -s.admission.at_ms)
+    described = [_described(book, s.admission) for s in found]
+    if output == "json":
+        for each in described:
+            print_json(each)
+        return
+    keys = ("run", "model", "mode", "state", "reason", "version", "requested", "detail")
+    rows = [tuple(str(each[key] if each[key] is not None else "-") for key in keys) for each in described]
+    print_table(
+        keys,
+        [
+            (row[0][:SHORT], *row[1:6], when(each["requested_ms"]), row[7])
+            for row, each in zip(rows, described, strict=True)
+        ],
+    )
+
+
+@click.command("show")
+@click.argument("run")
+@click.option("--page", is_flag=True, help="Print the gate's report as Markdown.")
+@click.option("--gate", is_flag=True, help="Print the gate's report as JSON.")
+@store_option
+@output_option
+@click.pass_context
+def show(ctx: click.Context, run: str, page: bool, gate: bool, store: Path, output: str) -> None:
+    """Show a run: what it was begun for, every step, and what the gate said. The first digits of its id are enough.
+
+    \b
+    Examples:
+      driftline retrain show 3f2a --store ./store
+      driftline retrain show 3f2a --page --store ./store > report.md
+      driftline retrain show 3f2a --store ./store -o json | jq .journal
+    """
+    ports = opened(ctx, store)
+    book = Book(ports.store)
+    admission = book.find(run)
+    if page or gate:
+        facts = book.journal(admission.run).view.facts
+        if "gate" not in facts:
+            raise click.ClickException(f"run {admission.run} has not come to its gate")
+        click.echo(b"".join(ports.store.blob(facts["gate"]["page" if page else "report"])).decode().rstrip("\n"))
+        return
+    described, history = _described(book, admission), book.history(admission.run)
+    if output == "json":
+        journal = [msgspec.to_builtins(record) for record, _ in history]
+        print_json({**described, "admission": msgspec.to_builtins(admission), "journal": journal})
+        return
+    click.echo(f"run {admission.run} of {admission.model} ({admission.mode}): {described['state']}")
+    click.echo(
+        f"for {admission.why}; requested {when(admission.at_ms)} by {admission.requested_by}; alpha {admission.alpha:.4g}"
+    )
+    rows = [_step(record) for record, _ in history if not isinstance(record, Claimed | Renewed)]
+    print_table(("at", "by", "what", "why", "detail"), rows)
+
+
+def _step(record: Record) -> tuple[str, str, str, str, str]:
+    if isinstance(record, Moved):
+        return when(record.at_ms), record.actor, record.to, record.reason, record.detail
+    said = getattr(record, "reason", None) or getattr(record, "why", None) or ", ".join(getattr(record, "facts", {}))
+    return when(record.at_ms), record.actor, type(record).__name__.lower(), "-", said
+
+
+def _described(book: Book, admission: Admission) -> dict[str, Any]:
+    view = book.journal(admission.run).view
+    return {
+        "run": admission.run, "model": admission.model, "mode": admission.mode, "state": view.state,
+        "reason": view.reason, "version": view.facts.get("version"), "champion": view.facts.get("champion"),
+        "requested": when(admission.at_ms), "requested_ms": admission.at_ms, "since_ms": view.since_ms,
+        "causes": [cause.name for cause in admission.causes], "detail": view.detail,
+        "lease": None if view.lease is None else msgspec.to_builtins(view.lease),
+    }  # fmt: skip
+
+
+COMMANDS = (list_, show)

@@ -1,0 +1,18 @@
+"""With which code an error of the pipelines ends the process."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipelines.errors import ConfigError, PipelineError, Refused
+
+FAILED: Final = 1
+USAGE: Final = 2
+REFUSED: Final = 3
+
+
+def code_of(error: PipelineError) -> int:
+    """2 for a policy that cannot be meant, 3 for what a rule refuses, 1 for everything else."""
+    if isinstance(error, ConfigError):
+        return USAGE
+    return REFUSED if isinstance(error, Refused) else FAILED

@@ -1,0 +1,161 @@
+"""Alerts as the pipelines read them: CloudEvents from a topic or a file, and which of them fire now.
+
+Known is the published schema only (`urn:driftline:schema:alert:v1`); fields that are not needed are not looked at, so that a
+newer monitor can add some. What an alert is about decides what may follow from it, and that is read from its metric:
+`recall` needs labels and is about performance; `psi:hour` and `ks:$score` are drift; everything else about an input, and
+volume, is quality of data. What is not known is taken for quality: it blocks, it never trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+SCHEMA: Final = "urn:driftline:schema:alert:v1"
+
+
+class Kind(StrEnum):
+    """What an alert is about."""
+
+    PERFORMANCE = "performance"  # labels came, and the model is wrong more often
+    DRIFT = "drift"  # inputs or scores are distributed differently
+    DATA_QUALITY = "data_quality"  # the data is broken: training on it would make it worse
+    LABELS = "labels"  # the labels are late or few: they cannot be trained on
+    OPERATIONAL = "operational"  # the daemon: no concern of a model
+
+
+class Firing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):
+    """An alert that fires: one episode of one fingerprint. `model` is None where every model is concerned."""
+
+    fingerprint: str
+    episode: str
+    kind: Kind
+    model: str | None
+    version: str | None
+    segment: str | None
+    name: str  # of the rule or condition
+    metric: str | None
+    fired_ms: int
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line that is no alert of the known schema. `number` counts from 1."""
+
+    number: int
+    why: str
+
+
+_DISTANCES: Final = frozenset({"psi", "ks"})
+_LABEL_METRICS: Final = frozenset({"coverage", "labelled"})
+_CONDITIONS: Final = {"label-feed-stalled": Kind.LABELS, "dead-letter-flood": Kind.DATA_QUALITY}
+
+
+class _Evidence(msgspec.Struct):
+    metric: str
+
+
+class _Rule(msgspec.Struct, tag_field="category", tag="rule"):
+    fingerprint: str
+    episode: str
+    state: str
+    latest: bool
+    summary: str
+    rule: str
+    model: str
+    version: str
+    segment: str
+    tick_ms: int
+    fired_ms: int
+    evidence: _Evidence | None
+
+
+class _Operational(msgspec.Struct, tag_field="category", tag="operational"):
+    fingerprint: str
+    episode: str
+    state: str
+    latest: bool
+    summary: str
+    condition: str
+    tick_ms: int
+    fired_ms: int
+
+
+class _Event(msgspec.Struct):
+    dataschema: str
+    data: _Rule | _Operational
+
+
+_decoder: Final = msgspec.json.Decoder(_Event)
+
+
+def firing(events: Iterable[bytes]) -> tuple[tuple[Firing, ...], tuple[Unreadable, ...]]:
+    """What fires now, in order, and what could not be read. Events may come in any order, and more than once."""
+    newest: dict[str, tuple[tuple[int, int, int], _Rule | _Operational]] = {}
+    unreadable = []
+    for number, raw in enumerate(events, 1):
+        if not raw.strip():
+            continue
+        try:
+            event = _decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            unreadable.append(Unreadable(number, str(error)))
+            continue
+        if event.dataschema != SCHEMA:
+            unreadable.append(Unreadable(number, f"its dataschema is {event.dataschema!r}, known is {SCHEMA!r}"))
+            continue
+        data = event.data
+        # Of two events at one tick the one that resolves is the later: an episode fires before it ends.
+        rank = (data.fired_ms, data.tick_ms, data.state == "resolved")
+        if data.latest and (data.fingerprint not in newest or newest[data.fingerprint][0] <= rank):
+            newest[data.fingerprint] = (rank, data)
+    found = (_firing(data) for _, data in newest.values() if data.state == "firing")
+    return tuple(sorted(found, key=_order)), tuple(unreadable)
+
+
+def _firing(data: _Rule | _Operational) -> Firing:
+    common: dict[str, Any] = {
+        "fingerprint": data.fingerprint,
+        "episode": data.episode,
+        "fired_ms": data.fired_ms,
+        "summary": data.summary,
+    }
+    if isinstance(data, _Operational):
+        kind = _CONDITIONS.get(data.condition, Kind.OPERATIONAL)
+        return Firing(**common, kind=kind, model=None, version=None, segment=None, name=data.condition, metric=None)
+    metric = None if data.evidence is None else data.evidence.metric
+    return Firing(
+        **common,
+        kind=kind_of(metric),
+        model=data.model,
+        version=data.version,
+        segment=data.segment,
+        name=data.rule,
+        metric=metric,
+    )
+
+
+def kind_of(metric: str | None) -> Kind:
+    """What a metric is about. None (the rule is gone) and what nobody knows are taken for quality of data."""
+    if metric is None or metric in ("volume", "seen"):
+        return Kind.DATA_QUALITY
+    if metric in _LABEL_METRICS:
+        return Kind.LABELS
+    head, colon, _ = metric.partition(":")
+    if colon:
+        return Kind.DRIFT if head in _DISTANCES else Kind.DATA_QUALITY
+    return Kind.PERFORMANCE
+
+
+def concerning(alerts: Iterable[Firing], model: str) -> Iterator[Firing]:
+    """The alerts about one model, and those about all."""
+    return (alert for alert in alerts if alert.model in (None, model))
+
+
+def _order(alert: Firing) -> tuple[int, str]:
+    return alert.fired_ms, alert.fingerprint

@@ -1,0 +1,286 @@
+"""Whether a challenger may take the champion's place, decided on losses of both on the same later rows.
+
+Two questions, both must be answered with yes:
+
+- on the whole: is the average loss of the challenger lower than the champion's, by more than `margin` (`goal: better`), or at
+  least not higher by more than `margin` (`goal: not_worse`)?
+- in every guarded segment: is it at most `segment_margin` higher?
+
+Answers are read from bounds that hold at every row at once (`pipelines.sequential`): a gate may be asked again as often
+as labels arrive, and passes a challenger that is not better with probability at most alpha over all the times together. The
+segments need no share of alpha: a false pass must get by all of them (an intersection-union test).
+
+Four outcomes. `inconclusive` is what too few rows give, and no rows at all: empty is never pass. `error` is input that cannot be
+judged; nothing is concluded from it. A segment with too few rows is not tested, says so in the report, and holds the gate when
+such segments hold more than `untested_ratio_max` of the rows.
+
+Not done here: correcting for champions that decided which labels exist, and spending alpha over several challengers
+(`pipelines.trigger` does: it hands in the alpha).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from pipelines.losses import Floats, LossSpec
+from pipelines.sequential import average_bounds, constant_mean_bounds
+
+FORMAT: Final = 1
+SOURCE: Final = (
+    "Howard, Ramdas, McAuliffe & Sekhon 2021 (empirical Bernstein, gamma-exponential mixture); "
+    "Choe & Ramdas 2023 (paired losses)"
+)
+SEGMENTS_MAX: Final = 200
+"""Values of a guarded dimension that are tested; a dimension with more is no segment but an id."""
+
+
+class Outcome(StrEnum):
+    """What a gate says."""
+
+    PASS = "pass"  # noqa: S105  # no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+class Reason(StrEnum):
+    """Why it says so. Every reason that applies is given."""
+
+    BETTER = "better"  # sure that the challenger is better by more than the margin
+    NOT_WORSE = "not_worse"  # sure that it is not worse by more than the margin, which is all that was asked
+    NO_ROWS = "no_rows"
+    FEW_ROWS = "few_rows"
+    UNDECIDED = "undecided"  # the bounds leave both answers open
+    WORSE = "worse"  # sure that what was asked does not hold
+    SEGMENT_WORSE = "segment_worse"
+    SEGMENT_UNDECIDED = "segment_undecided"
+    UNTESTED = "untested"  # too many rows are in segments too small to test
+    LENGTHS = "lengths"
+    NOT_FINITE = "not_finite"
+    OUT_OF_BOUNDS = "out_of_bounds"
+    NO_SEGMENT = "no_segment"  # a guarded dimension is not in the rows
+    MANY_SEGMENTS = "many_segments"
+
+
+class Goal(StrEnum):
+    """What a challenger has to be."""
+
+    BETTER = "better"
+    NOT_WORSE = "not_worse"
+
+
+class GateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is asked. Margins are in the unit of the loss."""
+
+    loss: LossSpec = LossSpec()
+    goal: Goal = Goal.BETTER
+    margin: float = 0.0
+    alpha: float = 0.05
+    rows_min: int = 500
+    segments: tuple[str, ...] = ()
+    segment_margin: float = 0.02
+    segment_rows_min: int = 200
+    untested_ratio_max: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if not 0 < self.alpha < 0.5:
+            raise ValueError(f"alpha ({self.alpha}) must lie between 0 and 0.5")
+        if not 0 <= self.margin < self.loss.most:
+            raise ValueError(f"margin ({self.margin}) must be at least 0 and below the largest loss ({self.loss.most})")
+        if self.goal is Goal.NOT_WORSE and self.margin == 0:
+            raise ValueError("goal not_worse needs a margin above 0: no number of rows shows a difference of exactly 0")
+        if not 0 < self.segment_margin < self.loss.most:
+            raise ValueError(f"segment_margin ({self.segment_margin}) must be above 0 and below {self.loss.most}")
+        if self.rows_min < 1 or self.segment_rows_min < 1:
+            raise ValueError("rows_min and segment_rows_min must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Losses of champion and challenger on the same rows, in the order in which the labels became known.
+
+    `segments`: for each guarded dimension the value of each row. Equal rows in both, or it is an error.
+    """
+
+    champion: Floats
+    challenger: Floats
+    segments: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Champion's loss minus challenger's, on the average of some rows: above 0 the challenger is better.
+
+    Each end of the interval fails, at any row ever, with probability alpha. None where there are no rows.
+    """
+
+    rows: int
+    champion: float | None
+    challenger: float | None
+    difference: float | None
+    lower: float | None
+    upper: float | None
+
+
+class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One guarded segment. `outcome` is None where it was not tested."""
+
+    name: str
+    outcome: Outcome | None
+    comparison: Comparison
+
+
+class GateReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a gate was asked, saw and says. `alpha` is what this challenger was given of the spec's."""
+
+    format: int
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    alpha: float
+    spec: GateSpec
+    overall: Comparison
+    second_opinion: Comparison | None  # constant_mean_bounds; informs, does not decide
+    segments: tuple[Segment, ...]
+    detail: str
+    source: str = SOURCE
+
+
+def judge(paired: Paired, spec: GateSpec, alpha: float | None = None) -> GateReport:
+    """The gate. `alpha` is the share of `spec.alpha` that this challenger has; all of it when None."""
+    share = spec.alpha if alpha is None else alpha
+    if (fault := _fault(paired, spec)) is not None:
+        reason, detail = fault
+        return GateReport(FORMAT, Outcome.ERROR, (reason,), share, spec, _EMPTY, None, (), detail)
+    rows = paired.champion.size
+    if rows == 0:
+        detail = "there are no held-out rows; nothing can be said"
+        return GateReport(FORMAT, Outcome.INCONCLUSIVE, (Reason.NO_ROWS,), share, spec, _EMPTY, None, (), detail)
+    overall = _compare(paired.champion, paired.challenger, spec.loss.most, share)
+    second = _second(paired, spec.loss.most, share)
+    segments = tuple(_segments(paired, spec, share))
+    reasons = (*_overall_reasons(overall, spec), *_segment_reasons(segments, rows, spec))
+    outcome = _outcome(reasons)
+    return GateReport(FORMAT, outcome, reasons, share, spec, overall, second, segments, _detail(outcome, overall, spec))
+
+
+_EMPTY: Final = Comparison(0, None, None, None, None, None)
+_FAILS: Final = frozenset({Reason.WORSE, Reason.SEGMENT_WORSE})
+_OPEN: Final = frozenset({Reason.FEW_ROWS, Reason.UNDECIDED, Reason.SEGMENT_UNDECIDED, Reason.UNTESTED})
+
+
+def _fault(paired: Paired, spec: GateSpec) -> tuple[Reason, str] | None:
+    rows = paired.champion.size
+    if paired.challenger.size != rows or any(len(values) != rows for values in paired.segments.values()):
+        return Reason.LENGTHS, f"champion has {rows:,} losses, challenger {paired.challenger.size:,}"
+    for name, losses in (("champion", paired.champion), ("challenger", paired.challenger)):
+        if (bad := int(np.count_nonzero(~np.isfinite(losses)))) > 0:
+            return Reason.NOT_FINITE, f"{bad:,} losses of the {name} are no numbers"
+        if (bad := int(np.count_nonzero((losses < 0) | (losses > spec.loss.most)))) > 0:
+            return Reason.OUT_OF_BOUNDS, f"{bad:,} losses of the {name} are outside [0, {spec.loss.most}]"
+    for dimension in spec.segments if rows else ():
+        if dimension not in paired.segments:
+            return Reason.NO_SEGMENT, f"the rows have no dimension {dimension!r}, which is guarded"
+        if (count := len(set(paired.segments[dimension].tolist()))) > SEGMENTS_MAX:
+            return Reason.MANY_SEGMENTS, f"{dimension!r} has {count:,} values, more than {SEGMENTS_MAX}"
+    return None
+
+
+def _compare(champion: Floats, challenger: Floats, most: float, alpha: float) -> Comparison:
+    last = np.array([champion.size])
+    mean, lower, upper = average_bounds((champion - challenger) / (2 * most) + 0.5, alpha, last)
+    return Comparison(
+        int(champion.size),
+        _digits(float(champion.mean())),
+        _digits(float(challenger.mean())),
+        *(_digits((float(end[0]) - 0.5) * 2 * most) for end in (mean, lower, upper)),
+    )
+
+
+def _second(paired: Paired, most: float, alpha: float) -> Comparison:
+    difference = paired.champion - paired.challenger
+    lower, upper = constant_mean_bounds(difference / (2 * most) + 0.5, alpha)
+    return Comparison(
+        int(difference.size),
+        _digits(float(paired.champion.mean())),
+        _digits(float(paired.challenger.mean())),
+        _digits(float(difference.mean())),
+        *(_digits((float(end[-1]) - 0.5) * 2 * most) for end in (lower, upper)),
+    )
+
+
+def _digits(value: float) -> float:
+    """12 significant digits: what is compared is what is published."""
+    return float(f"{value:.12g}")
+
+
+def _segments(paired: Paired, spec: GateSpec, alpha: float) -> Iterator[Segment]:
+    for dimension in spec.segments:
+        values = np.array([str(value) for value in paired.segments[dimension].tolist()])
+        for value in sorted(set(values.tolist())):
+            inside = values == value
+            found = _compare(paired.champion[inside], paired.challenger[inside], spec.loss.most, alpha)
+            yield Segment(f"{dimension}={value}", _segment_outcome(found, spec), found)
+
+
+def _segment_outcome(found: Comparison, spec: GateSpec) -> Outcome | None:
+    assert found.lower is not None
+    assert found.upper is not None
+    if found.upper < -spec.segment_margin:  # sure, whatever the number of rows
+        return Outcome.FAIL
+    if found.rows < spec.segment_rows_min:
+        return None
+    return Outcome.PASS if found.lower > -spec.segment_margin else Outcome.INCONCLUSIVE
+
+
+def _overall_reasons(overall: Comparison, spec: GateSpec) -> Iterator[Reason]:
+    assert overall.lower is not None
+    assert overall.upper is not None
+    asked = spec.margin if spec.goal is Goal.BETTER else -spec.margin
+    if overall.upper <= asked:
+        yield Reason.WORSE
+    elif overall.rows < spec.rows_min:
+        yield Reason.FEW_ROWS
+    elif overall.lower > asked:
+        yield Reason.BETTER if spec.goal is Goal.BETTER else Reason.NOT_WORSE
+    else:
+        yield Reason.UNDECIDED
+
+
+def _segment_reasons(segments: tuple[Segment, ...], rows: int, spec: GateSpec) -> Iterator[Reason]:
+    if any(segment.outcome is Outcome.FAIL for segment in segments):
+        yield Reason.SEGMENT_WORSE
+    if any(segment.outcome is Outcome.INCONCLUSIVE for segment in segments):
+        yield Reason.SEGMENT_UNDECIDED
+    for dimension in spec.segments:
+        own = (segment for segment in segments if segment.name.startswith(f"{dimension}="))
+        if sum(segment.comparison.rows for segment in own if segment.outcome is None) > spec.untested_ratio_max * rows:
+            yield Reason.UNTESTED
+            return
+
+
+def _outcome(reasons: tuple[Reason, ...]) -> Outcome:
+    if _FAILS & set(reasons):
+        return Outcome.FAIL
+    return Outcome.INCONCLUSIVE if _OPEN & set(reasons) else Outcome.PASS
+
+
+def _detail(outcome: Outcome, overall: Comparison, spec: GateSpec) -> str:
+    assert overall.difference is not None
+    assert not math.isnan(overall.difference)
+    says = {
+        Outcome.PASS: "the challenger is good enough",
+        Outcome.FAIL: "the challenger is not what was asked for",
+        Outcome.INCONCLUSIVE: "these rows do not decide it",
+        Outcome.ERROR: "nothing can be concluded",
+    }[outcome]
+    return (
+        f"{says}: on {overall.rows:,} rows its {spec.loss.name} is {overall.challenger:.4g}, the champion's "
+        f"{overall.champion:.4g}; difference {overall.difference:+.4g}, within {overall.lower:+.4g} and {overall.upper:+.4g}"
+    )

@@ -1,0 +1,68 @@
+"""The ports on one machine, with nothing of Driftline but this package: a directory, files, subprocesses."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.directory import DirectoryStore
+from pipelines.local_alerts import FileAlerts
+from pipelines.local_data import FileData
+from pipelines.local_models import LocalModels
+from pipelines.ports import Alerts, Clock, Data, Evaluator, Models, Store, Trainer
+from pipelines.subprocesses import Subprocesses
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now_ms(self) -> int:
+        """See Clock."""
+        return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """`pipelines.ports.Ports`, filled."""
+
+    store: Store
+    clock: Clock
+    alerts: Alerts
+    data: Data
+    trainer: Trainer
+    evaluator: Evaluator
+    models: Models
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are on this machine. `rows`: the file of each model."""
+
+    store: Path
+    alerts: Path | None
+    rows: Mapping[str, Path]
+    project: Path
+    work: Path
+
+
+def wire(places: Places) -> Wired:
+    """Everything local, without a registry."""
+    store = DirectoryStore(places.store)
+    return over(store, places, LocalModels(store))
+
+
+def over(store: Store, places: Places, models: Models) -> Wired:
+    """The local ports over a store and a registry that somebody else brought."""
+    steps = Subprocesses(store, places.work, places.project)
+    data = FileData(store, places.rows)
+    return Wired(store, SystemClock(), FileAlerts(places.alerts), data, steps, steps, models)
+
+
+def owner() -> str:
+    """The name of this process in leases: drawn anew, so that nobody is taken for one who left."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"

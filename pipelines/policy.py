@@ -1,0 +1,124 @@
+"""What a team says about retraining one model. Its digest is part of every run's id: another policy is another decision."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from pipelines.codec import canonical_bytes, digest_of
+from pipelines.firing import Kind
+from pipelines.gate import GateSpec
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+
+
+class Promotion(StrEnum):
+    """What happens to a challenger that passed."""
+
+    OBSERVE = "observe"  # it is registered; nobody is asked
+    APPROVE = "approve"  # a person decides
+    AUTO = "auto"  # it is promoted
+
+
+class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a run may begin."""
+
+    alerts: tuple[Kind, ...] = (Kind.PERFORMANCE, Kind.DRIFT)
+    versions: str = "champion"  # `any`: alerts about versions that no longer serve count too
+    cooldown_ms: int = DAY_MS  # from the end of a run; doubled after each rejection in a row, up to eight times
+    budget_runs: int = 3
+    budget_window_ms: int = 7 * DAY_MS
+    labels_min: int = 1000  # mature labelled rows to train and test on
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if odd := [kind for kind in self.alerts if kind not in (Kind.PERFORMANCE, Kind.DRIFT)]:
+            raise ValueError(f"trigger on {odd[0]}: only performance and drift may retrain a model")
+        if self.versions not in ("champion", "any"):
+            raise ValueError(f"versions is {self.versions!r}; write champion or any")
+        if min(self.cooldown_ms, self.budget_runs, self.labels_min) < 0 or self.budget_window_ms <= 0:
+            raise ValueError("cooldown, budget and labels_min must not be below 0")
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which rows, and which of their columns. Rows are ordered by `at`; the newest part is held out for the gate."""
+
+    label: str
+    features: tuple[str, ...]
+    at: str = "at_ms"
+    score: str | None = None  # column with the champion's own score, when the champion cannot be scored again
+    window_ms: int = 90 * DAY_MS
+    test_ratio: float = 0.3
+    gap_ms: int = 0  # left out between training and test, at least the horizon of the labels
+    missing_ratio_max: float = 0.5  # of one feature
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if not self.features or self.label in self.features:
+            raise ValueError("features must name at least one column, and never the label")
+        if not 0 < self.test_ratio < 1:
+            raise ValueError(f"test_ratio ({self.test_ratio}) must lie between 0 and 1")
+
+
+class Train(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The user's code: one function `module:name`, or one command. The default is a logistic regression."""
+
+    function: str | None = None
+    command: tuple[str, ...] = ()
+    score_function: str | None = None
+    score_command: tuple[str, ...] = ()
+    params: dict[str, Any] = {}
+    seed: int = 1
+    timeout_ms: int = 2 * HOUR_MS
+    environment: tuple[str, ...] = ()  # names of variables that are handed on; none by default
+    code_revision: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if (self.function and self.command) or (self.score_function and self.score_command):
+            raise ValueError("name a function or a command, not both")
+        if (self.command or self.function) and not (self.score_function or self.score_command):
+            raise ValueError("own training code needs own scoring code: score_function or score_command")
+
+
+class Probation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a promoted version is watched. It settles after `least_ms` when it is surely not worse than the one it replaced by
+    more than `margin`, is rolled back as soon as it surely is worse by more, and ends undecided after `most_ms`."""
+
+    least_ms: int = DAY_MS
+    most_ms: int = 14 * DAY_MS
+    margin: float = 0.02
+    alpha: float = 0.05
+    rows_min: int = 200
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that is decided for one model."""
+
+    model: str
+    data: Data
+    trigger: Trigger = Trigger()
+    train: Train = Train()
+    gate: GateSpec = GateSpec()
+    promote: Promotion = Promotion.APPROVE
+    approvals: int = 1
+    approval_ms: int = 7 * DAY_MS  # after that nobody wants it any more
+    probation: Probation = Probation()
+    alias: str = "champion"
+    run_ms: int = DAY_MS  # from request to registration
+    tries_max: int = 3
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if odd := [name for name in self.gate.segments if name in (self.data.label, self.data.at)]:
+            raise ValueError(f"{odd[0]!r} is label or time and cannot be a segment")
+        if self.promote is Promotion.APPROVE and self.approvals < 1:
+            raise ValueError("promote: approve needs at least one approval")
+
+    @property
+    def digest(self) -> str:
+        """Names this policy in run ids."""
+        return digest_of(canonical_bytes(msgspec.to_builtins(self, str_keys=True)))

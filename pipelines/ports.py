@@ -1,0 +1,231 @@
+"""What the pipelines ask of the world. A composition root fills these; tests fill them from memory.
+
+Every step that changes something outside the journal can be done twice without harm, because a process may end between the
+doing and the record of it: `register` gives a run one version however often it is asked, `promote` and `rollback` move an
+alias for a run at most once, ever, and only from where the run believes it to stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+
+from pipelines.firing import Firing
+from pipelines.gate import Paired
+from pipelines.policy import Policy
+
+Alive = Callable[[], None]
+"""Called every second or so by a step at work. Raises Fenced or CancelAsked when the step is to stop."""
+
+
+class Put(Protocol):
+    """What `put_blob` gives."""
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 hexadecimal digits."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes."""
+
+
+class Store(Protocol):
+    """Numbered entries and documents that are created once, and blobs by digest. The registry's stores satisfy this, and
+    so does `pipelines.directory`."""
+
+    def create_entry(self, log: str, number: int, body: bytes) -> bool:
+        """Create entry `number` of a log, durably, unless there is one; True for the one writer who did."""
+
+    def entry(self, log: str, number: int) -> bytes | None:
+        """The body of an entry, None when there is none."""
+
+    def last(self, log: str) -> int:
+        """The largest number in the log, 0 for an empty one."""
+
+    def logs(self, prefix: str = "") -> list[str]:
+        """Names of the logs below `prefix`, sorted."""
+
+    def create_document(self, name: str, body: bytes) -> bool:
+        """Create a document, durably, unless there is one; True for the one writer who did."""
+
+    def document(self, name: str) -> bytes | None:
+        """The body of a document, None when there is none."""
+
+    def put_blob(self, chunks: Iterable[bytes], expected: str | None = None) -> Put:
+        """Keep bytes, durably."""
+
+    def blob(self, digest: str) -> Iterator[bytes]:
+        """The bytes in chunks, verified at the last one at the latest."""
+
+
+class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rows to train on and later rows to judge by. `digest` names the whole; the parts are blobs of JSON lines."""
+
+    digest: str
+    train: str
+    test: str
+    train_rows: int
+    test_rows: int
+    until_ms: int  # labels that became known later are not in it
+
+
+class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of a model, as a blob."""
+
+    digest: str
+    size_bytes: int
+
+
+class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What training gave: files by path, the facts of its environment, and what the code said of itself."""
+
+    files: dict[str, ModelFile]
+    environment: dict[str, str]
+    said: dict[str, Any]
+
+
+class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A registered version. `names`: what predictions may call it."""
+
+    version: int
+    names: tuple[str, ...]
+    files: dict[str, ModelFile]
+
+
+class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is wrong with data, in a word and a sentence."""
+
+    check: str
+    detail: str
+
+
+class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model version before it has a number."""
+
+    model: str
+    run: str
+    dataset: str
+    artifact: Artifact
+    params: dict[str, Any]
+    code_revision: str | None
+    gate_report: str  # digest of the JSON
+
+
+class Move(StrEnum):
+    """What came of moving an alias."""
+
+    MOVED = "moved"
+    ALREADY = "already"  # this run did it before
+    CONFLICT = "conflict"  # the alias does not point where the run believes
+    REFUSED = "refused"  # a rule of the registry says no
+
+
+class Moving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What came of it, and why in a sentence."""
+
+    move: Move
+    detail: str = ""
+
+
+class Clock(Protocol):
+    """Time is handed in."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+
+
+class Alerts(Protocol):
+    """What the monitor says."""
+
+    def firing(self) -> tuple[Firing, ...]:
+        """What fires now."""
+
+
+class Data(Protocol):
+    """Where rows come from."""
+
+    def mature(self, policy: Policy, now_ms: int) -> int:
+        """Labelled rows at hand."""
+
+    def collect(self, policy: Policy, until_ms: int, alive: Alive) -> Dataset:
+        """Fix the rows of a run: the same call gives the same dataset as long as the source holds the rows."""
+
+    def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
+        """What forbids training on it."""
+
+    def watched(self, policy: Policy, since_ms: int, until_ms: int) -> Dataset | None:
+        """Labelled rows that were predicted since a promotion, all in `test`; None when there are none."""
+
+
+class Trainer(Protocol):
+    """Runs the user's training."""
+
+    def train(self, policy: Policy, run: str, attempt: int, dataset: Dataset, alive: Alive) -> Artifact:
+        """Raises StepFailed. An attempt shares nothing with another one."""
+
+
+class Evaluator(Protocol):
+    """Scores champion and challenger on the same rows."""
+
+    def losses(
+        self, policy: Policy, dataset: Dataset, challenger: Artifact, champion: Serving | None, alive: Alive
+    ) -> Paired:
+        """Losses on the held-out rows, in order. Without a champion its place has the base rate of the training rows."""
+
+
+class Models(Protocol):
+    """Where versions and the alias are kept."""
+
+    def serving(self, policy: Policy) -> Serving | None:
+        """What the alias points at."""
+
+    def version(self, policy: Policy, number: int) -> Serving:
+        """One version."""
+
+    def register(self, draft: Draft, by: str, at_ms: int) -> int:
+        """The version of the run: a new one the first time, the same one ever after."""
+
+    def promote(
+        self,
+        policy: Policy,
+        run: str,
+        version: int,
+        replaces: int | None,
+        approvers: Mapping[str, str],
+        by: str,
+        at_ms: int,
+    ) -> Moving:
+        """Let the alias point at the version, if it points at `replaces`, at most once for a run. `approvers`: who, why."""
+
+    def rollback(self, policy: Policy, run: str, version: int, to: int, by: str, at_ms: int) -> Moving:
+        """Let the alias point at `to` again, if it points at `version`, at most once for a run."""
+
+
+class Ports(Protocol):
+    """All of them together, and the store that the journals are in."""
+
+    @property
+    def store(self) -> Store:
+        """Journals and blobs."""
+
+    @property
+    def clock(self) -> Clock: ...  # noqa: D102
+
+    @property
+    def alerts(self) -> Alerts: ...  # noqa: D102
+
+    @property
+    def data(self) -> Data: ...  # noqa: D102
+
+    @property
+    def trainer(self) -> Trainer: ...  # noqa: D102
+
+    @property
+    def evaluator(self) -> Evaluator: ...  # noqa: D102
+
+    @property
+    def models(self) -> Models: ...  # noqa: D102

@@ -1,0 +1,89 @@
+"""The runs of one model, as the log of admissions has them: `retraining/MODEL/runs`, entry n is the n-th run.
+
+Whoever creates entry n first has admitted run n, and only on what the entries before it say: one active run, cooldown, budget
+and "once per incident" hold under any number of workers, because each decides anew when another one was first.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from pipelines.codec import canonical_bytes, decode, digest_of
+from pipelines.errors import ConfigError
+from pipelines.firing import Firing
+from pipelines.policy import Policy
+from pipelines.states import State, terminal
+
+FORMAT: Final = 1
+RUN_HEX_DIGITS: Final = 32
+_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Mode(StrEnum):
+    """How far a run goes."""
+
+    FULL = "full"  # to promotion
+    CANDIDATE = "candidate"  # a version is registered and that is all
+
+
+class Admission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Entry `number` of the log. The policy is kept whole: a run goes on under the one that it began with."""
+
+    format: int
+    number: int
+    previous: str | None  # digest of the entry before
+    run: str
+    model: str
+    mode: Mode
+    causes: tuple[Firing, ...]  # empty: a person asked
+    alpha: float  # what its gate may spend
+    policy: Policy
+    requested_by: str
+    why: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a decision about the next run needs to know of an earlier one."""
+
+    admission: Admission
+    state: State
+    ended_ms: int | None
+    promoted: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether it goes on."""
+        return not terminal(self.state)
+
+    @property
+    def handled(self) -> frozenset[tuple[str, str]]:
+        """The incidents, (fingerprint, episode), that it was begun for."""
+        return frozenset((cause.fingerprint, cause.episode) for cause in self.admission.causes)
+
+
+def run_id(model: str, fingerprint: str, episode: str, policy: Policy) -> str:
+    """Names a run by what it is for: the same incident under the same policy is the same run, whoever asks."""
+    body = canonical_bytes(["run", model, fingerprint, episode, policy.digest])
+    return digest_of(body).removeprefix("sha256:")[:RUN_HEX_DIGITS]
+
+
+def admissions_log(model: str) -> str:
+    """Where the runs of a model are entered. Raises ConfigError."""
+    if not _MODEL.fullmatch(model):
+        raise ConfigError(
+            f"model {model[:80]!r}", "cannot be used", "Use at most 100 letters, digits, '.', '_' and '-'."
+        )
+    return f"retraining/{model}/runs"
+
+
+def decode_admission(raw: bytes, where: str) -> Admission:
+    """Raises FormatError."""
+    found: Admission = decode(Admission, raw, where, FORMAT)
+    return found

@@ -1,0 +1,246 @@
+"""What is done in each state of a run. Each step is a function from a task to the next state, or None while it has to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from pipelines import codec
+from pipelines.firing import Kind, concerning
+from pipelines.gate import GateReport, Outcome, judge
+from pipelines.gate_page import page
+from pipelines.journal import Reason, RunView
+from pipelines.policy import Policy, Promotion
+from pipelines.ports import Alive, Artifact, Dataset, Draft, Move, Ports
+from pipelines.probation import watch
+from pipelines.runs import Admission, Mode
+from pipelines.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Where the run goes, why, and what is known from here on."""
+
+    to: State
+    reason: Reason
+    detail: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A run at hand. `note` enters facts in the middle of a step; `alive` is for steps that take long."""
+
+    ports: Ports
+    admission: Admission
+    view: RunView
+    owner: str
+    alive: Alive
+    note: Callable[[dict[str, Any]], None]
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that the run began under."""
+        return self.admission.policy
+
+    @property
+    def now_ms(self) -> int:
+        """Now."""
+        return self.ports.clock.now_ms()
+
+    @property
+    def dataset(self) -> Dataset:
+        """What `collect` fixed."""
+        return msgspec.convert(self.view.facts["dataset"], Dataset)
+
+    @property
+    def artifact(self) -> Artifact:
+        """What training gave."""
+        return msgspec.convert(self.view.facts["artifact"], Artifact)
+
+
+def request(task: Task) -> Next:
+    """Take the run up, unless what it was begun for is over."""
+    causes = {(cause.fingerprint, cause.episode) for cause in task.admission.causes}
+    if causes and not causes & {(alert.fingerprint, alert.episode) for alert in task.ports.alerts.firing()}:
+        return Next(State.SKIPPED, Reason.ALERT_OVER, "none of the alerts that it was begun for fires any more")
+    return Next(State.COLLECTING, Reason.BEGUN)
+
+
+def collect(task: Task) -> Next:
+    """Fix the rows, as they were known when the run was admitted."""
+    dataset = task.ports.data.collect(task.policy, task.admission.at_ms, task.alive)
+    facts = {"dataset": msgspec.to_builtins(dataset)}
+    rows = dataset.train_rows + dataset.test_rows
+    if rows < task.policy.trigger.labels_min or not dataset.train_rows or not dataset.test_rows:
+        detail = f"{dataset.train_rows:,} rows to train on, {dataset.test_rows:,} to judge by"
+        return Next(State.REJECTED, Reason.FEW_LABELS, detail, facts)
+    return Next(State.VALIDATING, Reason.DONE, f"{rows:,} rows", facts)
+
+
+def validate(task: Task) -> Next:
+    """Look at the rows before anything is spent on them, and at the alerts once more."""
+    findings = [f"{finding.check}: {finding.detail}" for finding in task.ports.data.validate(task.policy, task.dataset)]
+    about = concerning(task.ports.alerts.firing(), task.admission.model)
+    findings += [f"alert {alert.name} fires" for alert in about if alert.kind is Kind.DATA_QUALITY]
+    if findings:
+        return Next(State.REJECTED, Reason.DATA_QUALITY, "; ".join(findings))
+    return Next(State.TRAINING, Reason.DONE)
+
+
+def train(task: Task) -> Next:
+    """Run the user's code. The attempt is named by the fence: two workers never share a directory."""
+    assert task.view.lease is not None
+    artifact = task.ports.trainer.train(
+        task.policy, task.admission.run, task.view.lease.fence, task.dataset, task.alive
+    )
+    return Next(State.EVALUATING, Reason.DONE, facts={"artifact": msgspec.to_builtins(artifact)})
+
+
+def evaluate(task: Task) -> Next:
+    """Score both on the held-out rows, ask the gate, and register what passed. The gate's word is entered before anything
+    follows from it."""
+    facts = task.view.facts if "gate" in task.view.facts else _gate(task)
+    outcome, detail = Outcome(facts["gate"]["outcome"]), facts["gate"]["detail"]
+    reasons = {
+        Outcome.FAIL: Reason.GATE_FAILED,
+        Outcome.INCONCLUSIVE: Reason.GATE_INCONCLUSIVE,
+        Outcome.ERROR: Reason.GATE_ERROR,
+    }
+    candidate = task.admission.mode is Mode.CANDIDATE and outcome is not Outcome.ERROR
+    if outcome is not Outcome.PASS and not candidate:
+        return Next(State.REJECTED, reasons[outcome], detail)
+    draft = Draft(
+        task.admission.model,
+        task.admission.run,
+        task.dataset.digest,
+        task.artifact,
+        dict(task.policy.train.params),
+        task.policy.train.code_revision,
+        facts["gate"]["report"],
+    )
+    version = task.ports.models.register(draft, task.owner, task.now_ms)
+    return Next(State.REGISTERED, Reason.DONE, f"version {version}; {detail}", {"version": version})
+
+
+def _gate(task: Task) -> Mapping[str, Any]:
+    champion = task.ports.models.serving(task.policy)
+    paired = task.ports.evaluator.losses(task.policy, task.dataset, task.artifact, champion, task.alive)
+    report = judge(paired, task.policy.gate, task.admission.alpha)
+    against = f"{task.admission.model}@{champion.version}" if champion else "the base rate"
+    facts = {
+        "champion": champion.version if champion else None,
+        "gate": _kept(task.ports, report, f"run {task.admission.run[:12]} of {task.admission.model} against {against}"),
+    }
+    task.note(facts)
+    return facts
+
+
+def _kept(ports: Ports, report: GateReport, title: str) -> dict[str, Any]:
+    return {
+        "outcome": str(report.outcome),
+        "reasons": [str(reason) for reason in report.reasons],
+        "detail": report.detail,
+        "report": ports.store.put_blob([codec.encode(report)]).digest,
+        "page": ports.store.put_blob([page(report, title).encode()]).digest,
+    }
+
+
+def propose(task: Task) -> Next:
+    """Ask, promote, or leave it at that. The first version of a model is never promoted without a person."""
+    if task.admission.mode is Mode.CANDIDATE:
+        return Next(State.SETTLED, Reason.CANDIDATE_ONLY, "registered; nothing is promoted")
+    if task.policy.promote is Promotion.AUTO and task.view.facts["champion"] is not None:
+        return Next(State.PROMOTING, Reason.AUTOMATIC)
+    return Next(State.AWAITING_APPROVAL, Reason.APPROVAL_NEEDED, f"{_needed(task.policy)} to approve")
+
+
+def _needed(policy: Policy) -> int:
+    return max(1, policy.approvals)
+
+
+def approve(task: Task) -> Next | None:
+    """Wait for people. What they agreed to is void when the champion is another one by then."""
+    view = task.view
+    if view.declined is not None:
+        return Next(State.REJECTED, Reason.DECLINED, f"{view.declined.actor}: {view.declined.reason}")
+    champion = task.ports.models.serving(task.policy)
+    if (champion.version if champion else None) != view.facts["champion"]:
+        return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, "it was compared with a champion that is gone")
+    if len(view.approvals) >= _needed(task.policy):
+        return Next(State.PROMOTING, Reason.APPROVED, ", ".join(given.actor for given in view.approvals))
+    if task.now_ms >= view.since_ms + task.policy.approval_ms:
+        return Next(State.TIMED_OUT, Reason.APPROVAL_EXPIRED, "nobody decided in time")
+    return None
+
+
+def promote(task: Task) -> Next:
+    """Move the alias, from the champion that the gate compared with and from no other."""
+    facts = task.view.facts
+    approvers = {given.actor: given.reason for given in task.view.approvals}
+    done = task.ports.models.promote(
+        task.policy, task.admission.run, facts["version"], facts["champion"], approvers, task.owner, task.now_ms
+    )
+    match done.move:
+        case Move.MOVED | Move.ALREADY:
+            return Next(State.PROBATION, Reason.PROMOTED, f"version {facts['version']} is {task.policy.alias}")
+        case Move.CONFLICT:
+            return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, done.detail)
+        case Move.REFUSED:
+            return Next(State.REJECTED, Reason.MOVE_REFUSED, done.detail)
+
+
+def probation(task: Task) -> Next | None:
+    """Watch the new version on what comes in, and go back if it is worse."""
+    facts, policy = task.view.facts, task.policy
+    if facts.get("probation") == Reason.WORSE:
+        return _back(task)
+    serving = task.ports.models.serving(policy)
+    if serving is None or serving.version != facts["version"]:
+        return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, "somebody moved the alias during probation")
+    if facts["champion"] is None:
+        if task.now_ms < task.view.since_ms + policy.probation.least_ms:
+            return None
+        return Next(State.SETTLED, Reason.NOTHING_REPLACED, "the first version: there is nothing to compare it with")
+    rows = task.ports.data.watched(policy, task.view.since_ms, task.now_ms)
+    paired = None
+    if rows is not None:
+        before = task.ports.models.version(policy, facts["champion"])
+        paired = task.ports.evaluator.losses(policy, rows, task.artifact, before, task.alive)
+    reason, report = watch(policy, paired, task.view.since_ms, task.now_ms)
+    detail = report.detail if report else "no labelled rows since the promotion"
+    if reason is None:
+        return None
+    if reason is Reason.WORSE:
+        task.note({"probation": str(reason), "probation_detail": detail})
+        return _back(task)
+    return Next(State.SETTLED if reason is Reason.NOT_WORSE else State.TIMED_OUT, reason, detail)
+
+
+def _back(task: Task) -> Next:
+    facts = task.view.facts
+    done = task.ports.models.rollback(
+        task.policy, task.admission.run, facts["version"], facts["champion"], task.owner, task.now_ms
+    )
+    if done.move is Move.REFUSED:
+        return Next(State.FAILED, Reason.MOVE_REFUSED, f"it is worse and could not be rolled back: {done.detail}")
+    if done.move is Move.CONFLICT:
+        return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, done.detail)
+    return Next(State.ROLLED_BACK, Reason.WORSE, f"version {facts['champion']} is {task.policy.alias} again")
+
+
+STEPS: Final[Mapping[State, Callable[[Task], Next | None]]] = {
+    State.REQUESTED: request,
+    State.COLLECTING: collect,
+    State.VALIDATING: validate,
+    State.TRAINING: train,
+    State.EVALUATING: evaluate,
+    State.REGISTERED: propose,
+    State.AWAITING_APPROVAL: approve,
+    State.PROMOTING: promote,
+    State.PROBATION: probation,
+}
+"""The step of each state that has one; the others are ends."""

@@ -1,0 +1,200 @@
+"""One worker at one run: claim it, take it from state to state, and enter every step in the journal.
+
+    1. read the journal            over, or held by somebody whose lease has not run out: nothing to do
+    2. claim                       create-if-absent of the next entry; its number is the fence
+    3. do the step of the state    outside the journal: may be done again, by us or by who comes after us
+    4. enter what came of it       counts only while no newer claim is there; back to 3
+
+A process may end anywhere. Between 3 and 4 the step is done again by the next worker; every port allows that. A worker that
+wakes up after its lease finds a newer claim at 4, and stops: `Fenced`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pipelines.book import Book, Journal
+from pipelines.errors import CancelAsked, ConfigError, Fenced, FormatError, NotFound, NotInstalled, StepFailed
+from pipelines.journal import FORMAT, Claimed, Moved, Noted, Reason, Record, Renewed, RunView, Tried
+from pipelines.ports import Ports
+from pipelines.runs import Admission
+from pipelines.states import WAITING, State, cancellable
+from pipelines.steps import STEPS, Next, Task
+
+LEASE_MS: Final = 60_000
+RETRY_MS: Final = 30_000
+"""Before the second try of a step; four times as long before each later one."""
+_TIMED: Final = frozenset({State.REQUESTED, State.COLLECTING, State.VALIDATING, State.TRAINING, State.EVALUATING})
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A run moved. What is logged, printed and counted."""
+
+    run: str
+    model: str
+    before: State
+    after: State
+    reason: Reason
+    detail: str
+    at_ms: int
+
+
+class _WantsToNote(Exception):
+    """A step that is only looked at came to where it would enter `facts`."""
+
+
+class Worker:
+    """Advances runs. `owner` is drawn anew by every process: a name that comes back would be mistaken for the one that left."""
+
+    def __init__(self, ports: Ports, book: Book, owner: str, lease_ms: int = LEASE_MS) -> None:
+        self._ports, self._book, self._owner, self._lease_ms = ports, book, owner, lease_ms
+
+    def advance(self, admission: Admission) -> list[Happening]:
+        """Take a run as far as it goes now."""
+        journal = self._book.journal(admission.run)
+        view, now_ms = journal.view, self._ports.clock.now_ms()
+        if view.ended or now_ms < view.not_before_ms:
+            return []
+        if view.lease is not None and view.lease.owner != self._owner and now_ms < view.lease.until_ms:
+            return []
+        if view.state in WAITING and not self._due(admission, view):
+            return []  # looked at without a claim: a run that waits for a week must not fill its journal
+        happened: list[Happening] = []
+        try:
+            held = self._claim(admission, journal)
+            if held is not None:
+                self._work(held, happened)
+        except Fenced:
+            pass  # somebody else goes on
+        return happened
+
+    def _due(self, admission: Admission, view: RunView) -> bool:
+        """Whether a run that waits has something to do. Nothing is changed: a step that wants to note something is due."""
+
+        def alive() -> None:
+            """Nothing is held."""
+
+        def note(facts: dict[str, Any]) -> None:
+            raise _WantsToNote(facts)
+
+        if view.cancel is not None or "probation" in view.facts:
+            return True
+        try:
+            return STEPS[view.state](Task(self._ports, admission, view, self._owner, alive, note)) is not None
+        except (_WantsToNote, ConfigError, FormatError, NotFound, NotInstalled, StepFailed):
+            return True
+
+    def _claim(self, admission: Admission, journal: Journal) -> _Held | None:
+        now_ms = self._ports.clock.now_ms()
+        until_ms = now_ms + self._lease_ms
+        claim = Claimed(format=FORMAT, previous=journal.view.chain, actor=self._owner, at_ms=now_ms, until_ms=until_ms)
+        entered = self._book.enter(admission.run, journal, claim)
+        if entered is None:
+            return None
+        return _Held(self._book, self._ports, admission, entered, self._owner, self._lease_ms)
+
+    def _work(self, held: _Held, happened: list[Happening]) -> None:
+        while not held.view.ended and held.holds:
+            before = held.view.state
+            following = self._step(held)
+            if following is None:
+                return
+            held.move(following)
+            view, admission = held.view, held.admission
+            assert view.reason is not None
+            happened.append(
+                Happening(admission.run, admission.model, before, view.state, view.reason, view.detail, view.at_ms)
+            )
+
+    def _step(self, held: _Held) -> Next | None:
+        view, admission, now_ms = held.view, held.admission, self._ports.clock.now_ms()
+        if view.cancel is not None and cancellable(view.state):
+            return Next(State.CANCELLED, Reason.ASKED, f"{view.cancel.actor}: {view.cancel.reason}")
+        if view.state in _TIMED and now_ms > admission.at_ms + admission.policy.run_ms:
+            return Next(State.TIMED_OUT, Reason.RUN_TIMED_OUT, f"it did not get beyond {view.state} in time")
+        task = Task(self._ports, admission, view, self._owner, held.alive, held.note)
+        try:
+            return STEPS[view.state](task)
+        except CancelAsked:
+            return self._step(held)
+        except (ConfigError, FormatError, NotFound, NotInstalled) as error:  # the store's own errors are not the run's
+            return Next(State.FAILED, Reason.STEP_FAILED, str(error))
+        except StepFailed as error:
+            if error.timed_out:
+                return Next(State.TIMED_OUT, Reason.STEP_TIMED_OUT, str(error))
+            if not error.again or held.view.tries + 1 >= admission.policy.tries_max:
+                return Next(State.FAILED, Reason.STEP_FAILED, str(error))
+            held.tried(str(error))
+            return None
+
+
+class _Held:
+    """A run that this worker has claimed."""
+
+    def __init__(
+        self, book: Book, ports: Ports, admission: Admission, journal: Journal, owner: str, lease_ms: int
+    ) -> None:
+        self.admission = admission
+        self._book, self._ports, self._journal = book, ports, journal
+        self._owner, self._lease_ms, self._fence = owner, lease_ms, journal.view.length
+
+    @property
+    def view(self) -> RunView:
+        """What the journal says, as far as it was read."""
+        return self._journal.view
+
+    @property
+    def holds(self) -> bool:
+        """Whether the lease was not given back."""
+        return self.view.lease is not None and self.view.lease.fence == self._fence
+
+    def move(self, following: Next) -> None:
+        """Enter the next state."""
+        self._enter(
+            lambda head: Moved(
+                **head, to=following.to, reason=following.reason, detail=following.detail, facts=dict(following.facts)
+            )
+        )
+
+    def note(self, facts: dict[str, Any]) -> None:
+        """Enter what came of a part of a step."""
+        self._enter(lambda head: Noted(**head, facts=facts))
+
+    def tried(self, why: str) -> None:
+        """Enter that a step did not work, and give the lease back."""
+        later_ms = self._ports.clock.now_ms() + RETRY_MS * 4**self.view.tries
+        self._enter(lambda head: Tried(**head, why=why, not_before_ms=later_ms))
+
+    def alive(self) -> None:
+        """Renew the lease when half of it is over. Raises Fenced, CancelAsked."""
+        if self._book.store.last(f"runs/{self.admission.run}") > self.view.length:
+            self._reread()
+        if self.view.cancel is not None:
+            raise CancelAsked(self.admission.run)
+        assert self.view.lease is not None
+        now_ms = self._ports.clock.now_ms()
+        if now_ms > self.view.lease.until_ms - self._lease_ms // 2:
+            self._enter(lambda head: Renewed(**head, until_ms=now_ms + self._lease_ms))
+
+    def _enter(self, make: Callable[[dict[str, Any]], Record]) -> None:
+        while True:
+            head = {
+                "format": FORMAT,
+                "previous": self.view.chain,
+                "actor": self._owner,
+                "at_ms": max(self._ports.clock.now_ms(), self.view.at_ms),
+                "fence": self._fence,
+            }
+            entered = self._book.enter(self.admission.run, self._journal, make(head))
+            if entered is not None:
+                self._journal = entered
+                return
+            self._reread()
+
+    def _reread(self) -> None:
+        self._journal = self._book.journal(self.admission.run)
+        if not self.holds:
+            raise Fenced(self.admission.run, self._owner)

@@ -1,0 +1,195 @@
+"""The commands: the tutorial as it is printed, with this package alone, and the same over a registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.cli.retrain_alerts import TopicAlerts
+from pipelines.cli.policies import load
+from pipelines.errors import ConfigError, StepFailed
+from pipelines.firing import Kind
+from tests.cli.conftest import Deployment
+from tests.cli.driving import Outcome, driftline
+from tests.pipelines.test_subprocesses import flights
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "retraining.md").read_text()
+POLICY = """
+models:
+  flights:
+    rows: joined.jsonl
+    data: {label: delayed, features: [hour, origin, distance]}
+    trigger: {cooldown: 24h, labels_min: 1000}
+    gate: {segments: [origin], segment_margin: 0.1, segment_rows_min: 100}
+"""
+ALERT = {
+    "category": "rule", "fingerprint": "f1", "episode": "e1", "state": "firing", "latest": True, "summary": "low",
+    "rule": "low-recall", "model": "flights", "version": "1", "segment": "all", "tick_ms": 2, "fired_ms": 1,
+    "evidence": {"metric": "recall"},
+}  # fmt: skip
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_tutorial_can_be_typed_where_nothing_else_of_driftline_can_be_imported(tmp_path: Path) -> None:
+    for block in (*blocks("python"), *blocks("yaml")):
+        name = re.match(r"# (\S+)\n", block)
+        assert name is not None
+        (tmp_path / name[1]).write_text(block)
+    for package in ("monitor", "registry"):
+        (tmp_path / f"{package}.py").write_text("raise ImportError('not in this environment')\n")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    script = "set -eu\n" + "".join(blocks("sh"))
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# Gate: flights against the base rate" in done.stdout
+    assert "probation -> settled (nothing_replaced)" in done.stdout
+    assert "flights@1" in done.stdout
+    assert "promoting -> probation (promoted): version 2 is champion" in done.stdout
+    assert "begins nothing (other_version)" in done.stderr
+
+
+def test_what_fires_is_read_from_the_topic_of_a_deployment(deployment: Deployment) -> None:
+    fires = TopicAlerts(deployment.config, deployment.log).firing()
+    said = driftline("alerts", "list", *deployment.where, "--firing", "-o", "json").lines
+    assert fires
+    assert {each.fingerprint for each in fires} == {event["data"]["fingerprint"] for event in said}
+    assert {(each.kind, each.model, each.name) for each in fires} == {(Kind.PERFORMANCE, "arrival-delay", "too-good")}
+    with pytest.raises(StepFailed, match=r"topic 'small\.alerts\.state' cannot be read") as caught:
+        TopicAlerts(deployment.config, deployment.log / "none").firing()
+    assert caught.value.again
+
+
+class Desk:
+    """A policy, rows, alerts and a store, and commands about them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "retrain.yaml").write_text(POLICY)
+        rows = [json.dumps(row) for row in flights(3000)]
+        (directory / "joined.jsonl").write_text("\n".join(rows))
+        self.fires(ALERT)
+
+    def fires(self, *alerts: dict[str, object]) -> None:
+        lines = [json.dumps({"dataschema": "urn:driftline:schema:alert:v1", "data": data}) for data in alerts]
+        (self.directory / "alerts.jsonl").write_text("\n".join(lines))
+
+    def round(self, verb: str, *more: object) -> Outcome:
+        where = ("--alerts", self.directory / "alerts.jsonl", "--work", self.directory / "work")
+        return self(verb, "-c", self.directory / "retrain.yaml", *where, *more)
+
+    def __call__(self, *args: object) -> Outcome:
+        return driftline("retrain", *args, "--store", self.directory / "store")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_over_a_registry_an_alert_becomes_a_version_that_serves(desk: Desk) -> None:
+    planned = desk.round("plan", "-o", "json")
+    assert (planned.json["begins"], planned.json["why"], planned.json["mode"]) == (True, "performance", "full")
+    done = desk.round("run", "--once", "-o", "json")
+    assert done.code == 0, done.err
+    assert [line["after"] for line in done.lines if "after" in line][-1] == "awaiting_approval"
+    (run,) = desk("list", "-o", "json").lines
+    assert run["run"] == planned.json["run"]
+    assert desk("approve", run["run"][:6], "--reason", "fine", "--actor", "eve").code == 0
+    assert "version 1 is champion" in desk.round("run", "--once").out
+    store = desk.directory / "store"
+    assert "champion 1" in driftline("registry", "list", "--store", store).out
+    shown = driftline("registry", "show", "flights@champion", "--store", store, "-o", "json").json
+    assert run["run"] in json.dumps(shown)
+    assert shown["content"]["probe"] is not None, "a server can check how it behaves"
+    assert driftline("registry", "fsck", "--store", store).code == 0
+    assert "| all | 900 |" in desk("show", run["run"], "--page").out
+    assert json.loads(desk("show", run["run"], "--gate").out)["outcome"] == "pass"
+    assert desk("show", run["run"], "-o", "json").json["state"] == "probation"
+    assert desk.round("plan", "-o", "json").json["why"] == "already_run"
+    refused = desk("cancel", run["run"], "--reason", "too late")
+    assert (refused.code, "cannot be cancelled: it is probation" in refused.err) == (3, True)
+
+
+def test_what_ends_badly_has_its_exit_code(desk: Desk) -> None:
+    desk.fires(ALERT, ALERT | {"fingerprint": "f2", "evidence": {"metric": "missing:hour"}})
+    said = desk.round("run", "--once")
+    assert (said.code, "begins nothing (data_quality)" in said.err) == (0, True)
+    asked = desk.round("run", "--once", "--model", "flights", "--reason", "now")
+    assert asked.code == 3
+    desk.fires(ALERT)
+    (desk.directory / "retrain.yaml").write_text(POLICY + "    train: {command: ['false'], score_command: ['false']}\n")
+    failed = desk.round("run", "--once")
+    assert (failed.code, "training -> failed (step_failed)" in failed.out) == (1, True)
+
+
+def test_a_run_that_waits_can_be_cancelled(desk: Desk) -> None:
+    desk.round("run", "--once")
+    (run,) = desk("list", "--active", "-o", "json").lines
+    assert desk("cancel", run["run"], "--reason", "holiday", "--actor", "ada").code == 0
+    assert "awaiting_approval -> cancelled (asked): ada: holiday" in desk.round("run", "--once").out
+    assert desk("list", "--active", "-o", "json").lines == []
+    assert "cancelled" in desk("list").out
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "sentence"),
+    [
+        (("show", "zz"), 1, "run 'zz' is not here"),
+        (("approve", "zz"), 2, "Missing option '--reason'"),
+        (("list", "--nonsense"), 2, "No such option"),
+    ],
+)
+def test_mistakes_are_said(desk: Desk, args: tuple[str, ...], code: int, sentence: str) -> None:
+    desk.round("run", "--once")
+    done = desk(*args)
+    assert (done.code, sentence in done.err) == (code, True), done.err
+
+
+def test_a_store_that_is_not_there_is_a_matter_of_usage(tmp_path: Path) -> None:
+    done = driftline("retrain", "list", "--store", tmp_path / "none")
+    assert (done.code, "is not there" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("data: {label: y}", "missing required field `features`"),
+        ("data: {label: y, features: [y]}", "never the label"),
+        ("data: {label: y, features: [x]}\n    gate: {alpa: 0.1}", "unknown field `alpa`"),
+        ("data: {label: y, features: [x], gap: soon}", "a.data.gap: 'soon' is no duration"),
+        ("data: {label: y, features: [x]}\n    trigger: {alerts: [data_quality]}", "only performance and drift"),
+        ("data: {label: y, features: [x]}\n    train: {function: m:f}", "needs own scoring code"),
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_refused_with_its_place(tmp_path: Path, wrong: str, sentence: str) -> None:
+    path = tmp_path / "retrain.yaml"
+    path.write_text(f"models:\n  a:\n    {wrong}\n")
+    with pytest.raises(ConfigError, match=r"retrain\.yaml") as caught:
+        load(path)
+    assert sentence in str(caught.value)
+
+
+def test_the_rows_of_a_laptop_are_trained_as_a_run_would(desk: Desk, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    given = ("train", "--local", "-c", desk.directory / "retrain.yaml", "--out", out, "-o", "json")
+    done = driftline(*given)
+    assert (done.code, done.json["outcome"], done.json["files"]) == (0, "pass", ["columns.json", "model.onnx"])
+    assert driftline(*given).code == 2, "the directory is not empty"
+    few = tmp_path / "few.jsonl"
+    few.write_text("\n".join(json.dumps(row) for row in flights(200)))
+    again = driftline(
+        "train", "--local", "-c", desk.directory / "retrain.yaml", "--rows", few, "--out", tmp_path / "m2"
+    )
+    assert (again.code, again.out.partition(":")[0]) == (3, "inconclusive")

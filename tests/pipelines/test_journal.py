@@ -1,0 +1,182 @@
+"""The state table, the rules of the journal, and the bytes that were published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipelines import codec
+from pipelines.book import Book
+from pipelines.errors import FormatError, Refused, StepFailed, StoreError
+from pipelines.journal import FORMAT, Claimed, Moved, Reason, Record, RunView, Tried, Verdict, decode_record, fold
+from pipelines.orchestrator import Orchestrator
+from pipelines.policy import DAY_MS, HOUR_MS
+from pipelines.ports import Alive
+from pipelines.states import SUCCESSORS, State, cancellable, legal, terminal
+from tests.pipelines.memory import Fakes, MemoryStore, alert, fakes, policy
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "pipelines-v1.json"
+ENDS = {"settled", "rejected", "rolled_back", "failed", "timed_out", "cancelled", "superseded", "skipped"}
+
+
+def test_every_state_leads_to_an_end_and_nothing_comes_after_one() -> None:
+    assert {state for state in State if terminal(state)} == ENDS
+    for state in State:
+        reached, ahead = {state}, [state]
+        while ahead:
+            new = SUCCESSORS[ahead.pop()] - reached
+            reached |= new
+            ahead += new
+        assert terminal(state) or State.SETTLED in reached
+
+
+def test_the_way_of_a_run_is_the_one_that_is_drawn() -> None:
+    way = [s for s in State if s not in ENDS] + [State.SETTLED]
+    assert all(legal(before, after) for before, after in pairwise(way))
+    assert not legal(State.TRAINING, State.REGISTERED), "nothing is registered without a gate"
+    assert not legal(State.REGISTERED, State.PROBATION), "nothing serves without a promotion"
+    assert [state for state in State if cancellable(state)] == way[:7]
+
+
+def apply(view: RunView, record: Any) -> tuple[RunView, Verdict]:
+    return fold(view, record, codec.encode(record))
+
+
+def head(view: RunView, actor: str = "w1", **more: Any) -> dict[str, Any]:
+    return {"format": FORMAT, "previous": view.chain, "actor": actor, "at_ms": 5, **more}
+
+
+def moved(view: RunView, to: State, actor: str = "w1", fence: int = 1) -> Moved:
+    return Moved(**head(view, actor, fence=fence), to=to, reason=Reason.DONE, detail="", facts={})
+
+
+def claimed(view: RunView, actor: str = "w1") -> RunView:
+    after, verdict = apply(view, Claimed(**head(view, actor), until_ms=100))
+    assert verdict is Verdict.FINE
+    return after
+
+
+def test_a_worker_that_was_taken_over_can_enter_nothing_more() -> None:
+    view = claimed(claimed(RunView()), "w2")
+    assert apply(view, moved(view, State.COLLECTING))[1] is Verdict.NOT_OWNER
+    assert apply(view, moved(view, State.COLLECTING, "w2", 1))[1] is Verdict.NOT_OWNER
+    assert apply(view, moved(view, State.COLLECTING, "w2", 2))[1] is Verdict.FINE
+
+
+@pytest.mark.parametrize("before", State)
+@pytest.mark.parametrize("after", State)
+def test_every_transition_is_judged_by_the_table(before: State, after: State) -> None:
+    view = standing_at(claimed(RunView()), before)
+    found, verdict = apply(view, moved(view, after))
+    if terminal(before):
+        assert verdict is Verdict.ENDED
+    else:
+        assert verdict is (Verdict.FINE if after in SUCCESSORS[before] else Verdict.ILLEGAL)
+    assert found.state is (after if verdict is Verdict.FINE else before)
+
+
+def standing_at(view: RunView, state: State) -> RunView:
+    return replace(view, state=state)
+
+
+def test_a_try_that_failed_gives_the_lease_back_and_is_counted() -> None:
+    view = claimed(RunView())
+    view, _ = apply(view, Tried(**head(view, fence=1), why="evicted", not_before_ms=900))
+    assert (view.lease, view.tries, view.not_before_ms) == (None, 1, 900)
+    assert apply(view, moved(view, State.COLLECTING))[1] is Verdict.NOT_OWNER
+
+
+def tell() -> MemoryStore:
+    """A run that settles, after a step that failed and one that took long, and one that is cancelled."""
+    ports: Fakes = fakes(fires=[alert()])
+
+    def slowly(alive: Alive) -> None:
+        ports.clock.ms += 40_000
+        if ports.trained == 1:
+            raise StepFailed("the node", "was lost", "It is tried again.", again=True)
+        alive()
+
+    ports.on_train = slowly
+    book = Book(ports.store)
+    orchestrator = Orchestrator(ports, [policy()], "w1")
+    orchestrator.round()
+    ports.clock.ms += HOUR_MS
+    orchestrator.round()
+    (admission,) = book.active()
+    book.approve(admission, "eve", "fine", ports.clock.ms)
+    ports.clock.ms += HOUR_MS
+    orchestrator.round()
+    ports.clock.ms += 2 * DAY_MS
+    orchestrator.round()
+    ports.fires = [alert(episode="f" * 32)]
+    ports.clock.ms += 2 * DAY_MS
+    orchestrator.round()
+    (admission,) = book.active()
+    book.cancel(admission.run, "ada", "holiday", ports.clock.ms)
+    book.approve(admission, "eve", "no", ports.clock.ms, decline=True)
+    orchestrator.round()
+    return ports.store
+
+
+def entries(store: MemoryStore) -> Mapping[str, str]:
+    return {f"{log}#{number:03d}": body.decode() for (log, number), body in sorted(store.entries.items())}
+
+
+def test_journals_are_what_they_were_when_the_format_was_published() -> None:
+    kept = json.loads(GOLDEN.read_text())
+    store = MemoryStore()
+    for key, body in kept.items():
+        log, _, number = key.partition("#")
+        store.create_entry(log, int(number), body.encode())
+    summaries = Book(store).summaries("fraud")
+    assert [summary.state for summary in summaries] == [State.SETTLED, State.CANCELLED]
+    assert dict(entries(tell())) == kept
+
+
+def test_a_newer_format_is_refused_with_advice_and_foreign_bytes_by_name() -> None:
+    raw = codec.encode(Claimed(**head(RunView()), until_ms=1))
+    with pytest.raises(FormatError, match=r"has format 2, this version of Driftline reads up to 1\. Run the version"):
+        decode_record(raw.replace(b'"format":1', b'"format":2'), "entry 1")
+    for wrong in (b"{", b"[]", b'{"format":true}', raw.replace(b'"until_ms"', b'"untilms"')):
+        with pytest.raises(FormatError, match="entry 1"):
+            decode_record(wrong, "entry 1")
+
+
+def test_a_record_that_was_changed_or_taken_out_is_found() -> None:
+    store = tell()
+    (log,) = {log for log, _ in store.entries if log.startswith("runs/")} & {
+        f"runs/{Book(store).admissions('fraud')[0].run}"
+    }
+    body = store.entries[log, 2]
+    store.entries[log, 2] = body.replace(b'"at_ms":17', b'"at_ms":18')
+    with pytest.raises(StoreError, match=r"entry 3 .* does not continue entry 2"):
+        Book(store).history(log.removeprefix("runs/"))
+    del store.entries[log, 2]
+    with pytest.raises(StoreError, match=r"entry 2 .* is missing"):
+        Book(store).history(log.removeprefix("runs/"))
+
+
+def test_kinds_of_records_are_all_in_the_golden_file() -> None:
+    text = GOLDEN.read_text()
+    kinds = {kind.__struct_config__.tag for kind in Record.__args__}
+    assert {kind for kind in kinds if f'\\"kind\\":\\"{kind}\\"' in text} == kinds
+
+
+def test_nobody_enters_what_may_not_stand_there() -> None:
+    store = tell()
+    book = Book(store)
+    run = book.admissions("fraud")[0].run
+    with pytest.raises(Refused, match="it is settled"):
+        book.cancel(run, "ada", "late", 0)
+    assert msgspec.to_builtins(book.journal(run).view)["state"] == "settled"
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(json.dumps(entries(tell()), indent=1) + "\n")
