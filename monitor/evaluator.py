@@ -49,6 +49,7 @@ class PartitionClock:
     prediction_ms: int = NEVER
     label_ms: int = NEVER
     idle: bool = False
+    quiet: bool = False
     stalled: bool = False
     ended: bool = False
 
@@ -79,7 +80,8 @@ class Evaluator:
         clock = self.clocks[partition]
         clock.prediction_ms = commit.prediction_clock.maximum_ms
         clock.label_ms = commit.label_clock.maximum_ms
-        clock.idle, clock.stalled, clock.ended = commit.idle, commit.stalled, commit.ended
+        clock.idle, clock.quiet = commit.idle, commit.quiet is True
+        clock.stalled, clock.ended = commit.stalled, commit.ended
         self._watch.feed(partition, commit)
 
     # -- ticks ---------------------------------------------------------------------------------------------------
@@ -92,11 +94,11 @@ class Evaluator:
     def open_tick(self, kind: Kind) -> int | None:
         """The first tick that may not close yet; None while no partition counts (all idle, or nothing was read)."""
         heard = [c for c in self.clocks if not c.idle]
-        if not heard:
-            return None
-        clocks = [c.prediction_ms for c in heard]
+        clocks = [c.prediction_ms for c in heard if not c.quiet]
         if kind is Kind.PERFORMANCE:
             clocks += [c.label_ms for c in heard]
+        if not clocks:
+            return None
         slowest = min(clocks)
         if slowest == NEVER:
             return None

@@ -54,6 +54,7 @@ class Flags:
     flooding: bool = False
     ended: bool = False
     full: bool = False
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,7 @@ class Partition:
             flooding=flags.flooding,
             ended=flags.ended,
             full=flags.full or UNSET,
+            quiet=flags.quiet or UNSET,
         )
         self._from = list(self._next)
         return commit

@@ -179,7 +179,7 @@ class Observer:
             tick_ms=_clock_ms(clock, join.disorder_ms),
             finality_ms=_clock_ms(clock, join.lateness_ms),
             pending_rows=outcomes[stream],
-            idle=task.flags.idle,
+            idle=task.flags.idle or (stream == 0 and task.flags.quiet),
             stalled=stream == 1 and task.flags.stalled,
         )
 

@@ -7,6 +7,7 @@ had, is refused: at every opening against the genesis, and every few seconds whi
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from monitor.config.types import Config
@@ -53,10 +54,11 @@ def _topic(log: Log, name: str) -> TopicInfo:
     return info
 
 
-def at_end(log: Log, sources: Sources, partition: int, next_offsets: tuple[int, int]) -> bool:
-    """Whether both logs of a partition, asked now, hold nothing more; who does not answer may hold more."""
+def at_end(log: Log, topics: Sequence[str], partition: int, next_offsets: tuple[int, int]) -> bool:
+    """Whether a partition of these topics (predictions, or both) holds nothing more, asked now; who does not answer may
+    hold more."""
     try:
-        ends = [log.end_offsets(name)[partition] for name in sources.names]
+        ends = [log.end_offsets(name)[partition] for name in topics]
     except LogUnreachable as error:
         _log.warning("partition %d: %s", partition, error)
         return False

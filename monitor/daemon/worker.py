@@ -21,7 +21,8 @@ from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
 from monitor.daemon.label_feed import LabelFeeds
 from monitor.daemon.shared import make_shared
-from monitor.daemon.sources import Sources, SourceWatch, at_end, source_topics
+from monitor.daemon.silence import Silence
+from monitor.daemon.sources import Sources, SourceWatch, source_topics
 from monitor.daemon.statistics import Statistics
 from monitor.daemon.tail import follow_from_start
 from monitor.daemon.task import Task
@@ -86,7 +87,6 @@ class Worker:
         self._stopping = False
         self._timers = Timers(Every(config.state.commit_interval_ms))
         self._reopen_at: dict[int, int] = {}
-        self._last_record_ms: dict[int, int] = {}
         self._finish: list[list[int]] = []
 
     def stop(self) -> None:
@@ -143,6 +143,7 @@ class Worker:
         partitions = self.sources.predictions.partitions
         self.dead_letters = DeadLetterOffice(self.post, self.config, self.log, self._appender, partitions)
         self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
+        self._silence = Silence(self.log, self.sources.names, self.config.time.idle_after_ms)
         self._feeds = LabelFeeds(self.log, self.sources.names, self.config.time.stalled_after_ms)
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
@@ -184,7 +185,7 @@ class Worker:
                 task.engine.skip_to(stream, batch.next_offset)
                 continue
             fed.add(batch.partition)
-            self._last_record_ms[batch.partition] = now
+            self._silence.heard(batch.partition, stream, now)
             self._feeds.heard(batch.partition, stream, now)
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
             rejected = feed(batch)
@@ -250,7 +251,7 @@ class Worker:
         tell_of_later_records(task.writer.follower, self._finish, self.config.namespace)
         self.tasks[partition] = task
         now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
-        self._last_record_ms[partition] = now
+        self._silence.open(partition, now)
         self.capacity.take_over(partition, full=task.flags.full)
         heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
         self._feeds.open(partition, *heard, stalled=task.flags.stalled)
@@ -317,6 +318,7 @@ class Worker:
             stalled=self._feeds.stalled(partition),
             flooding=self.dead_letters.flooding(partition),
             full=partition in self.capacity.full,
+            quiet=self._silence.quiet(task, now, ask=due and rows > 0 and not self._stopping),
         )
         if rows >= state.max_batch_rows or (rows and engine.commit_cells >= COMMIT_CELLS):
             self._append(task, flags)
@@ -324,9 +326,14 @@ class Worker:
         if not due:
             return
         ended = self.options.until_end and task.reached(self._finish)
-        idle = not rows and self._idle(partition, task, now)
+        idle = not rows and self._silence.idle(task, now, stopping=self._stopping)
         flags = replace(
-            flags, idle=idle, ended=ended, stalled=flags.stalled and not ended, full=flags.full and not ended
+            flags,
+            idle=idle,
+            ended=ended,
+            stalled=flags.stalled and not ended,
+            full=flags.full and not ended,
+            quiet=flags.quiet and not idle and not ended,
         )
         if rows or flags != task.flags:
             self._append(task, flags)
@@ -343,13 +350,6 @@ class Worker:
                 f"partition {task.partition}: records were lost or counted twice: {conservation.sentence()}",
                 "This is a bug in Driftline. Please report it with `driftline ledger audit`.",
             )
-
-    def _idle(self, partition: int, task: Task, now: int) -> bool:
-        """A partition is idle when nothing came for long and both logs, asked now, hold nothing more."""
-        if now - self._last_record_ms[partition] < self.config.time.idle_after_ms:
-            return False
-        known = task.flags.idle or self._stopping  # who leaves decides nothing new
-        return task.flags.idle if known else at_end(self.log, self.sources, partition, task.engine.next_offsets)
 
     # -- evaluation and the end ----------------------------------------------------------------------------------
 

@@ -114,6 +114,7 @@ RECORDS: dict[str, Record] = {
 _COMMIT = RECORDS["commit"]
 assert isinstance(_COMMIT, Commit)
 RECORDS["commit-full"] = msgspec.structs.replace(_COMMIT, full=True)
+RECORDS["commit-quiet"] = msgspec.structs.replace(_COMMIT, quiet=True)
 
 
 def golden() -> dict[str, bytes]:

@@ -22,10 +22,11 @@ FIRST_TICK = 1_000
 _COMMIT = RECORDS["commit"]
 assert isinstance(_COMMIT, Commit)
 
-Step = tuple[int, int, int | None, bool]
-"""Partition, ticks that its clock goes on, how many ticks behind it one row lies (None: no row), idle."""
+Step = tuple[int, int, int | None, str]
+"""Partition, ticks that its clock goes on, how many ticks behind it one row lies (None: no row), how silent it is."""
+silences = st.sampled_from(["", "idle", "quiet"])
 steps = st.lists(
-    st.tuples(st.integers(0, PARTITIONS - 1), st.integers(0, 3), st.sampled_from([None, 0, 1]), st.booleans()),
+    st.tuples(st.integers(0, PARTITIONS - 1), st.integers(0, 3), st.sampled_from([None, 0, 1]), silences),
     max_size=14,
 )
 
@@ -38,13 +39,14 @@ def evaluator() -> Evaluator:
 def commits(history: list[Step]) -> list[tuple[int, Commit]]:
     assert isinstance(_COMMIT, Commit)
     ticks, made = [FIRST_TICK] * PARTITIONS, []
-    for sequence, (partition, ahead, behind, idle) in enumerate(history):
+    for sequence, (partition, ahead, behind, silent) in enumerate(history):
         ticks[partition] += ahead
         clock = Clock(ticks[partition] * TICK_MS)
         row = None if behind is None else _row(ticks[partition] - behind)
         commit = msgspec.structs.replace(
             _COMMIT, sequence=sequence, prediction_clock=clock, label_clock=clock, inputs=row, performance=None,
-            groups=(GroupName("m", "1", (("hue", "red"),)),), idle=idle, stalled=False, flooding=False,
+            groups=(GroupName("m", "1", (("hue", "red"),)),), idle=silent == "idle",
+            quiet=silent == "quiet" or msgspec.UNSET, stalled=False, flooding=False,
         )  # fmt: skip
         made.append((partition, commit))
     return made

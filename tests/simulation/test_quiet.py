@@ -1,0 +1,62 @@
+"""Labels come and predictions do not: what the labels say is shown, and nothing that was final differs afterwards."""
+
+from __future__ import annotations
+
+import orjson
+
+from tests.simulation.test_label_feed import PARTITIONS, Deployment, config
+from tests.simulation.world import finals, worker
+
+
+def labelled(deployment: Deployment) -> int:
+    """Predictions with a label, by the newest revision of every window of the shortest kind."""
+    newest: dict[bytes, int] = {}
+    for stored in deployment.log.records("one.windows"):
+        assert stored.record.key is not None
+        window = orjson.loads(stored.record.value or b"{}")
+        if window.get("kind") == "performance" and window["segment"] == "all" and window["window"] == WINDOW:
+            newest[stored.record.key] = window["labelled"]
+    return sum(newest.values())
+
+
+WINDOW = config().windows[0].name
+
+
+def send_labels(deployment: Deployment, count: int) -> None:
+    """A label for each of the first predictions, one at a step, in the partitions they are in."""
+    for number in range(1, count + 1):
+        record = {"id": f"p{number}", "at": deployment.now_ms, "label": 1}
+        deployment._send("labels", (number - 1) % PARTITIONS, record)
+        deployment.step(predictions=False)
+
+
+def test_labels_are_seen_while_predictions_are_quiet() -> None:
+    deployment = Deployment(config())
+    deployment.step(times=4)
+    send_labels(deployment, 8)
+    assert any(task.flags.quiet for task in deployment.workers[0].tasks.values())
+    assert labelled(deployment) >= 4  # the last ones wait for the disorder and their own tick
+    deployment.step(times=1)
+    assert not any(task.flags.quiet for task in deployment.workers[0].tasks.values())
+
+
+def test_a_quiet_spell_changes_no_final_window() -> None:
+    deployment = Deployment(config())
+    deployment.step(times=4)
+    send_labels(deployment, 8)
+    deployment.step(times=3)
+    live = deployment.workers[0]
+    live.end_when_read()
+    while not live.done():
+        live.turn()
+    live.close()
+    worker(deployment.log, config("two")).run()
+    assert finals(deployment.log, "one") == finals(deployment.log, "two")
+
+
+def test_without_labels_nothing_is_quiet() -> None:
+    deployment = Deployment(config(labels=False))
+    deployment.step(times=4)
+    deployment.step(predictions=False, times=10)
+    (only,) = deployment.workers
+    assert [(task.flags.quiet, task.flags.idle) for task in only.tasks.values()] == [(False, True)] * PARTITIONS
