@@ -163,7 +163,6 @@ class Summariser:
 
     def __init__(self, plan: Plan, groups: Groups) -> None:
         self._plan, self._groups = plan, groups
-        self._models: list[ModelPlan] = []  # by group code
         self._distinct: list[ModelPlan] = []
         self._model_code: Int32s = np.zeros(0, np.int32)
         self._slots = Slots()

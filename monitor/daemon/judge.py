@@ -10,6 +10,7 @@ same bytes.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 
@@ -27,6 +28,8 @@ from monitor.ledger.records import FORMAT, Commit, EvalCommit
 from monitor.plan import Plan
 from monitor.ports import Appender, Log, OutRecord
 from monitor.windows import payload
+
+_logger = logging.getLogger("driftline.evaluator")
 
 EPOCH_HEADER = "driftline-epoch"
 SEQUENCE_HEADER = "driftline-sequence"
@@ -52,6 +55,7 @@ class Judge:
         self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
         self.rejected = 0
         self.settled = False
+        self._unplaced = 0
         self._digest = digest_bytes(config.document().encode())
         self._rules = ""  # digest of the configuration whose rules are in force
         evals = follow_from_start(log, self._topics.evals, 0)
@@ -117,6 +121,7 @@ class Judge:
         if self.settled:
             return ()
         outputs = list(self._decide()) if read else []
+        self._tell_of_unplaced()
         if outputs:
             self._commit(finished=False)
             self._publish(outputs)
@@ -125,6 +130,16 @@ class Judge:
             self._commit(finished=True)
             self.settled = True
         return outputs
+
+    def _tell_of_unplaced(self) -> None:
+        unplaced = sum(engine.unplaced for engine in self.evaluator.engines.values())
+        if unplaced > self._unplaced:
+            _logger.warning(
+                "evaluator: %d windows were final when records came for them, after a partition was idle or quiet; they "
+                "stay as they are. A longer time.idle_after waits longer.",
+                unplaced - self._unplaced,
+            )
+            self._unplaced = unplaced
 
     def _commit(self, *, finished: bool) -> None:
         ticks = self.evaluator.next_ticks()

@@ -95,8 +95,8 @@ class TickEngine:
         self._plan, self._windows, self.kind = plan, windows, kind
         self.next_tick: int | None = None
         """The earliest tick that is still open; None before the first one closed."""
-        self.unplaced_rows = 0
-        """Contributions to windows that were final already: only after a partition that was idle came back."""
+        self.unplaced = 0
+        """Windows that were final already when something more came for them: only after a partition was idle or quiet."""
         self._waiting: dict[int, list[tuple[str, Piece]]] = defaultdict(list)
         self._due: dict[int, set[WindowKey]] = defaultdict(set)  # become final
         self._over: dict[int, set[WindowKey]] = defaultdict(set)  # reach their end
@@ -185,7 +185,7 @@ class TickEngine:
 
     def _apply(self, model: str, pieces: list[Piece], now: int) -> set[WindowKey]:
         touched = self._store(model)[1].apply(pieces, self._final_before_ms)
-        self.unplaced_rows += touched.unplaced
+        self.unplaced += touched.unplaced
         for key in touched.new:
             self._remind(self._due, key.end_ms + self._settling_ms(), key)
             if key.end_ms > (now + 1) * self._plan.join.tick_ms:
@@ -261,8 +261,3 @@ class TickEngine:
     def newest(self) -> list[WindowView]:
         """The newest view of every series and window: what telemetry shows."""
         return [shelf.views[max(shelf.views)] for _, shelf in sorted(self._shelves.items()) if shelf.views]
-
-    @property
-    def live_windows(self) -> int:
-        """Windows in memory."""
-        return sum(len(store) for _, store in self._stores.values())
