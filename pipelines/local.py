@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.directory import DirectoryStore
+from pipelines.errors import ConfigError
 from pipelines.local_alerts import FileAlerts
 from pipelines.local_data import FileData
 from pipelines.local_models import LocalModels
@@ -48,17 +49,21 @@ class Wired:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are on this machine. `rows`: the file of each model."""
+    """Where things are on this machine. `rows`: the file of each model. Where `alerts` or `rows` name a configuration of the
+    monitor, its topics are meant: those of its broker, or of the embedded log in `embedded`."""
 
     store: Path
     alerts: Path | None
     rows: Mapping[str, Path]
     project: Path
     work: Path
+    embedded: Path | None = None
 
 
 def wire(places: Places) -> Wired:
-    """Everything local, without a registry."""
+    """Everything local, without a registry. Raises ConfigError for an embedded log: that is the monitor's."""
+    if places.embedded is not None:
+        raise ConfigError("--embedded", "needs the monitor", "Use `driftline retrain`, or leave it out.")
     store = DirectoryStore(places.store)
     return over(store, places, LocalModels(store))
 

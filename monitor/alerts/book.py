@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 from monitor.alerts.advance import Turn, amendments, gone, move
 from monitor.alerts.decision import Action, Decided, Decision, decide
 from monitor.alerts.event import AlertEvent, Reason
+from monitor.alerts.replaced import replaced
 from monitor.alerts.rules import applies, kind_of, mature
 from monitor.alerts.state import AlertKey, AlertState, Entry, Phase
 from monitor.config.types import Config, Rule
@@ -109,7 +110,34 @@ class RuleBook:
                 _put(entries, key, entry)
                 events += amended if event is None else [*amended, event]
                 decisions += [Decided(key, amendment) for amendment in amends]
+        self._end_replaced(entries, events, decisions, tick_ms, kind, lookup)
         return Step(AlertState(entries), events, decisions)
+
+    def _end_replaced(
+        self,
+        entries: dict[AlertKey, Entry],
+        events: list[AlertEvent],
+        decisions: list[Decided],
+        tick_ms: int,
+        kind: Kind,
+        lookup: WindowLookup,
+    ) -> None:
+        """End the alerts about versions that the decisions of this tick show to be replaced."""
+
+        def newest_with_rows(key: AlertKey) -> WindowView | None:
+            window = self._rules[key.rule].window
+            return lookup.newest_mature(key.series, window, kind, lambda view: view.seen > 0)
+
+        judged = [(each.key, each.decision.view) for each in decisions if each.decision.view is not None]
+        for key in list(replaced(entries, judged, newest_with_rows)):
+            entry, rule = entries[key], self._rules[key.rule]
+            action = Action.RESOLVE if entry.phase is Phase.FIRING else Action.DROP
+            decision = Decision(action, Reason.VERSION_REPLACED)
+            turn = Turn(self._namespace, rule, self.labels(rule, key.series.model), key, tick_ms)
+            entry, event = move(turn, entry, decision)
+            _put(entries, key, entry)
+            events += [] if event is None else [event]
+            decisions.append(Decided(key, decision))
 
     def retire(self, state: AlertState, tick_ms: int, successor: RuleBook) -> Step:
         """Hand over to other rules after a tick: alerts of rules that the successor has no more, or that no longer

@@ -27,7 +27,7 @@ _COMMANDS = {
     "dataset": ("monitor.cli.dataset", "Keep versions of the rows that models are trained on."),
     "registry": ("monitor.cli.registry", "Keep model versions and the aliases that say which is served."),
     "retrain": ("monitor.cli.retrain", "Retrain a model when its alerts fire, prove it, promote it."),
-    "train": ("pipelines.cli.train", "Train a model on this machine, as a run would."),
+    "train": ("monitor.cli.train", "Train a model on this machine, as a run would."),
     "top": ("monitor.cli.top", "Watch a running daemon."),
     "config": ("monitor.cli.config", "Show the resolved configuration or its schema."),
     "completion": ("monitor.cli.completion", "Print the shell completion script."),
