@@ -38,6 +38,7 @@ class Following:
         self._tail: StateTail | None = None
         self._rank = (-1, -1)
         self._news: tuple[Outcome, str] | None = None
+        self._trouble = ""
         self._end, self._first = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="driftline-following", daemon=True)
 
@@ -74,11 +75,15 @@ class Following:
 
     def _polled(self, tail: StateTail) -> list[StateRecord]:
         try:
-            return tail.poll(_WAIT_MS)
+            found = tail.poll(_WAIT_MS)
         except RegistryError as error:
-            self._take(Taken(Outcome.REFUSED, str(error), error))
+            if str(error) != self._trouble:
+                self._told(Taken(Outcome.REFUSED, str(error), error))
+            self._trouble = str(error)
             self._end.wait(_AGAIN_S)
             return []
+        self._trouble = ""
+        return found
 
     def _offer(self, records: list[StateRecord]) -> bool:
         """False when the store has to be looked into, because it is ahead. Of several records the newest that can be

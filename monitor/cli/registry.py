@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from monitor.cli.registry_seen import command as seen
 from registry.cli import make
 from registry.cli.publishing import OPTIONS, Place, kafka
 
@@ -39,4 +40,4 @@ def _opened(given: Mapping[str, Any]) -> StateTopic | None:
     return topic_of(load_config(given["files"], ()), given["embedded"])
 
 
-command = make(Place((*_OPTIONS, *OPTIONS), _opened))
+command = make(Place((*_OPTIONS, *OPTIONS), _opened), (seen,))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from monitor.cli.registry_seen import names_of
 from pipelines.ports import Draft, ModelFile, Move, Moving, Serving
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class RegistryModels:
         """See Models."""
         version = self.catalog.version(policy.model, number)
         files = {f.path: ModelFile(f.digest, f.size_bytes) for f in self.catalog.manifest(version).files}
-        return Serving(number, (str(number), f"v{number}", str(version), version.digest), files)
+        return Serving(number, names_of(version), files)
 
     def register(self, draft: Draft, by: str, at_ms: int) -> int:
         """See Models. Formats are inspected by the registry; a model that it refuses fails the run."""
