@@ -216,7 +216,7 @@ def check_probe(version: str, probe: Probe | None, scorer: Scorer, *, required: 
             why = "has no probe set, so its behaviour cannot be checked"
             raise ProbeMismatch(f"version {version}", why, "Register it with one.")
         return
-    outputs = scorer.score({name: column.array() for name, column in probe.inputs.items()})
+    outputs = scorer.score(probe.arrays)
     if wrong := list(differences(probe, outputs)):
         why = f"does not behave as registered: {'; '.join(wrong)}"
         raise ProbeMismatch(f"version {version}", why, "Is a library of another version, or the processor another one?")

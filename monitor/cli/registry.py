@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from monitor.cli.registry_reproduce import command as reproduce
 from monitor.cli.registry_seen import command as seen
 from registry.cli import make
 from registry.cli.publishing import OPTIONS, Place, kafka
@@ -40,4 +41,4 @@ def _opened(given: Mapping[str, Any]) -> StateTopic | None:
     return topic_of(load_config(given["files"], ()), given["embedded"])
 
 
-command = make(Place((*_OPTIONS, *OPTIONS), _opened), (seen,))
+command = make(Place((*_OPTIONS, *OPTIONS), _opened), (reproduce, seen))
