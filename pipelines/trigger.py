@@ -152,7 +152,7 @@ def _causes(
         )
     current = [a for a in wanted if serving is None or policy.trigger.versions == "any" or a.version in serving]
     if not current:
-        names = ", ".join(sorted(serving or ()))
+        names = ", ".join(sorted(name for name in serving or () if not name.startswith("sha256:")))
         return Plan(model, Why.OTHER_VERSION, f"{_named(wanted)}: about other versions than the champion ({names})")
     handled = {incident for summary in runs for incident in summary.handled}
     new = [alert for alert in current if (alert.fingerprint, alert.episode) not in handled]
