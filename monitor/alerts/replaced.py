@@ -1,4 +1,4 @@
-"""Alerts about versions that another version has replaced: they end, for nothing can be said about such a version any more.
+"""Whether another version has replaced the one that a rule watches: then nothing new can be said about it.
 
 A version without predictions has no newer window, so no rule could find it recovered. It counts as replaced when another
 version of the model has a whole mature window, of the same rule and segment, in which the first had no prediction. A canary
@@ -7,34 +7,41 @@ beside it, or a pause of all versions, replaces nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from monitor.alerts.state import AlertKey, Entry, Phase
-from monitor.windows.view import WindowView
-
-
-def replaced(
-    entries: Mapping[AlertKey, Entry],
-    judged: Iterable[tuple[AlertKey, WindowView]],
-    newest_with_rows: Callable[[AlertKey], WindowView | None],
-) -> Iterator[AlertKey]:
-    """Open alerts that end, in the order of their keys. `judged`: the mature windows of this tick's decisions."""
-    newest: dict[tuple[str, str, str], dict[str, int]] = {}
-    for key, view in judged:
-        starts = newest.setdefault(_watched(key), {})
-        starts[key.series.version] = max(view.key.start_ms, starts.get(key.series.version, view.key.start_ms))
-    if not newest:
-        return
-    for key, entry in sorted(entries.items(), key=lambda item: item[0]):
-        if entry.phase is Phase.INACTIVE:
-            continue
-        others = [start for version, start in newest.get(_watched(key), {}).items() if version != key.series.version]
-        if not others:
-            continue
-        last = newest_with_rows(key)
-        if last is None or last.key.start_ms < max(others):
-            yield key
+from monitor.alerts.decision import Action, Decision
+from monitor.alerts.event import Reason
+from monitor.alerts.state import Entry, Phase
+from monitor.config.types import Rule
+from monitor.windows.view import Kind, SeriesKey, WindowView
 
 
-def _watched(key: AlertKey) -> tuple[str, str, str]:
-    return key.rule, key.series.model, key.series.segment
+class Versions(Protocol):
+    """The windows of all versions, as they are at the end of a tick."""
+
+    def newest_mature(
+        self, series: SeriesKey, window: str, kind: Kind, mature: Callable[[WindowView], bool]
+    ) -> WindowView | None:
+        """The newest window of a series for which `mature` is true."""
+
+    def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
+        """The same model and segment under every other version that ever had a window."""
+
+
+def is_replaced(
+    rule: Rule, series: SeriesKey, kind: Kind, mature: Callable[[WindowView], bool], windows: Versions
+) -> bool:
+    """`mature`: whether the rule may judge a window."""
+    others = windows.other_versions(series, kind)
+    if not others:
+        return False
+    own = windows.newest_mature(series, rule.window, kind, lambda view: view.seen > 0)
+    newest = (windows.newest_mature(other, rule.window, kind, mature) for other in others)
+    return any(view is not None and (own is None or own.key.start_ms < view.key.start_ms) for view in newest)
+
+
+def end(entry: Entry) -> Decision:
+    """What becomes of the alert about a version that is replaced: it ends, and none begins."""
+    actions = {Phase.INACTIVE: Action.NOTHING, Phase.PENDING: Action.DROP, Phase.FIRING: Action.RESOLVE}
+    return Decision(actions[entry.phase], Reason.VERSION_REPLACED)

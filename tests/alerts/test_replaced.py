@@ -39,7 +39,7 @@ def test_an_alert_about_a_version_ends_with_the_first_whole_window_that_another_
 def test_a_newer_version_that_is_as_bad_has_an_alert_of_its_own() -> None:
     story = firing_about_version_1()
     story.tick("02:00", window("01:00", 0.1, series=NEWER), series=(NEWER,))
-    assert story.told[1:] == ["02:00 firing sustained 01:00=0.1", "02:00 resolved version_replaced"]
+    assert story.told[1:] == ["02:00 resolved version_replaced", "02:00 firing sustained 01:00=0.1"]
 
 
 def test_neither_another_model_nor_too_few_rows_of_another_version_replace_anything() -> None:
@@ -71,3 +71,12 @@ def test_late_truth_about_the_last_window_of_a_replaced_version_still_amends_wha
     story.tick("02:00", window("01:00", 0.9, series=NEWER), series=(NEWER,))
     story.tick("02:20", window("00:00", 0.8), series=(NEWER,))
     assert story.told[1:] == ["02:00 resolved version_replaced", "02:20 amended flipped 00:00=0.8"]
+
+
+def test_late_truth_about_a_replaced_version_opens_nothing_and_the_alert_does_not_flap() -> None:
+    story = Story(rule())
+    story.tick("01:00", window("00:00", 0.8))
+    story.tick("02:00", window("01:00", 0.9, series=NEWER), series=(NEWER,))
+    story.tick("02:20", window("00:00", 0.1, final=True), series=(NEWER,))
+    story.tick("02:40", window("00:00", 0.1, final=True), rows=False)
+    assert (story.told, story.standing) == ([], [])
