@@ -20,7 +20,6 @@ import msgspec
 import numpy as np
 
 from monitor.demo import by_the_formula
-from registry.reader import ModelReader, Outcome
 
 if TYPE_CHECKING:
     from pipelines.policy import Policy
@@ -41,6 +40,8 @@ def missing() -> str | None:
     """What has to be installed before anything can be retrained, None when nothing is missing."""
     from importlib.util import find_spec
 
+    if any(find_spec(package) is None for package in ("pipelines", "registry")):
+        return "Install the whole of Driftline."
     needed = {"pyarrow": "datasets", "sklearn": "train", "onnx": "train", "onnxruntime": "train"}
     extras = sorted({extra for module, extra in needed.items() if find_spec(module) is None})
     return f"pip install 'driftline[{','.join(extras)}]'" if extras else None
@@ -89,6 +90,7 @@ class Loop:
         from pipelines.local import Places, owner
         from pipelines.orchestrator import Orchestrator
         from registry.directory import DirectoryStore
+        from registry.reader import ModelReader
 
         policies, rows = load(folder / "retrain.yaml")
         store = folder / "registry"
@@ -179,6 +181,8 @@ class Loop:
                 return
 
     def _take(self, taken: Taken) -> None:
+        from registry.reader import Outcome
+
         if taken.outcome is Outcome.SWAPPED:
             assert self._reader.serving is not None
             self.promoted.append(self._reader.serving.version)

@@ -91,6 +91,8 @@ def test_the_monitor_completes_its_tutorial(environment: Environment) -> None:
     assert (absent.returncode, "needs registry beside the monitor" in absent.stderr) == (2, True)
     assert "retrain" not in environment.run("python", "-m", "monitor", "--help").stdout
     assert environment.run("python", "-m", "monitor", "run", "-c", "none.yaml").returncode == 2
+    played = environment.run("python", "-c", "from monitor.cli.demo_loop import missing; print(missing())")
+    assert played.stdout == "Install the whole of Driftline.\n", played.stderr
 
 
 @alone("pipelines")
