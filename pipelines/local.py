@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,15 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+def nothing() -> Sequence[str]:
+    """Nobody has to be told."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """`pipelines.ports.Ports`, filled."""
+    """`pipelines.ports.Ports`, filled. `announce` is called after each round: it tells servers where the aliases stand, as often
+    as it is asked to, and gives sentences for people."""
 
     store: Store
     clock: Clock
@@ -38,6 +44,7 @@ class Wired:
     trainer: Trainer
     evaluator: Evaluator
     models: Models
+    announce: Callable[[], Sequence[str]] = nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _COMMANDS = {
     "ledger": ("monitor.cli.ledger", "Print or audit the ledger."),
     "reference": ("monitor.cli.reference", "Build or show a reference profile."),
     "dataset": ("monitor.cli.dataset", "Keep versions of the rows that models are trained on."),
-    "registry": ("registry.cli", "Keep model versions and the aliases that say which is served."),
+    "registry": ("monitor.cli.registry", "Keep model versions and the aliases that say which is served."),
     "retrain": ("monitor.cli.retrain", "Retrain a model when its alerts fire, prove it, promote it."),
     "train": ("monitor.cli.train", "Train a model on this machine, as a run would."),
     "top": ("monitor.cli.top", "Watch a running daemon."),

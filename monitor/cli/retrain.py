@@ -11,8 +11,10 @@ from pipelines.local import Places, Wired, over
 
 def wire(places: Places) -> Wired:
     """Journals, blobs, data versions and models in one store of the registry. `--alerts` and the `rows` of a policy may be the
-    monitor's configuration: what fires, and the rows, are then read from its topics."""
+    monitor's configuration: what fires, and the rows, are then read from its topics, and where the aliases stand is published
+    to the topic `models` of the deployment that says what fires."""
     from monitor.cli.retrain_alerts import TopicAlerts
+    from monitor.cli.retrain_announce import Announcing
     from monitor.cli.retrain_registry import RegistryModels
     from monitor.cli.retrain_rows import EitherData, TopicData
     from pipelines.dataset.shelf import Shelf
@@ -24,11 +26,13 @@ def wire(places: Places) -> Wired:
     catalog = Catalog(store)
     files = {model: path for model, path in places.rows.items() if not _is_config(path)}
     configs = {model: path for model, path in places.rows.items() if _is_config(path)}
-    wired = over(store, replace(places, rows=files), RegistryModels(catalog, Aliases(catalog)))
+    aliases = Aliases(catalog)
+    wired = over(store, replace(places, rows=files), RegistryModels(catalog, aliases))
     topics = TopicData(store, Shelf(store), configs, places.embedded)
     wired = replace(wired, data=EitherData(wired.data, topics, frozenset(configs)))
     if places.alerts is not None and _is_config(places.alerts):
-        return replace(wired, alerts=TopicAlerts(places.alerts, places.embedded))
+        announcing = Announcing(catalog, aliases, places.alerts, places.embedded)
+        return replace(wired, alerts=TopicAlerts(places.alerts, places.embedded), announce=announcing)
     return wired
 
 
