@@ -1,7 +1,7 @@
 """The demo's other half: somebody who retrains, somebody who approves, and a service that serves what is promoted.
 
-    alerts topic --> orchestrator --> registry --> service --> predictions topic
-                        (a thread)                 (the play)
+    alerts topic --> orchestrator --> registry --> models topic --> service --> predictions topic
+                        (a thread)                                 (the play)
 
 Nothing of it is made for the demo but the people: the policy, the orchestrator, the gate, the registry and the reader of a
 service are those of `driftline retrain` and `driftline registry`. Its clock is the event time of the play.
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MODEL: Final = "arrival-delay"
 THRESHOLD: Final = 0.25
 """From which score on the service says that a flight will be late; the same as in demo.yaml."""
+_PUBLISHED_WITHIN_MS: Final = 1_000
 _MONTH_MS: Final = 31 * 86_400_000
 _WHO_ASKS, _WHO_APPROVES = "ada", "eve"
 
@@ -81,6 +82,8 @@ class Loop:
     """Retrains, approves and serves. `folder` holds the log, demo.yaml and retrain.yaml; `say` is told of every step."""
 
     def __init__(self, folder: Path, clock: PlayClock, say: Callable[[str], None]) -> None:
+        from monitor.cli.common import load_config
+        from monitor.cli.models_topic import topic_of
         from monitor.cli.retrain import wire
         from pipelines.book import Book
         from pipelines.cli.policies import load
@@ -99,6 +102,8 @@ class Loop:
         self._reader = ModelReader(
             DirectoryStore(store), MODEL, self._policy.alias, _Flights, folder / "cache", probe_required=True
         )
+        self._announce = ports.announce
+        self._topic = topic_of(load_config((folder / "demo.yaml",), ()), folder).tail()
         self._threads = ThreadPoolExecutor(1, "retraining")
         self._at_work: Future[None] | None = None
         self._waiting_for = ""
@@ -110,6 +115,7 @@ class Loop:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._threads.submit(self._topic.close)
         self._threads.shutdown()
 
     # -- what the play asks --------------------------------------------------------------------------------------
@@ -165,7 +171,11 @@ class Loop:
             for admission in waiting:
                 self._book.approve(admission, _WHO_APPROVES, "the gate's report convinces", self._clock.now_ms())
                 self._say(f"{_WHO_APPROVES} approves run {admission.run[:8]}")
-            self._take(self._reader.poll())
+            for sentence in self._announce():
+                self._say(sentence)
+                for record in self._topic.poll(_PUBLISHED_WITHIN_MS):
+                    if record.key == self._reader.key.encode():
+                        self._take(self._reader.offer(record.value))
             if not waiting:
                 return
 
