@@ -1,7 +1,7 @@
 """The demo's other half: somebody who retrains, somebody who approves, and a service that serves what is promoted.
 
     alerts topic --> orchestrator --> registry --> models topic --> service --> predictions topic
-                        (a thread)                                 (the play)
+                        (a thread)                                  (the play)
 
 Nothing of it is made for the demo but the people: the policy, the orchestrator, the gate, the registry and the reader of a
 service are those of `driftline retrain` and `driftline registry`. Its clock is the event time of the play.
@@ -20,7 +20,6 @@ import msgspec
 import numpy as np
 
 from monitor.demo import by_the_formula
-from registry.reader import ModelReader, Outcome
 
 if TYPE_CHECKING:
     from pipelines.policy import Policy
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 MODEL: Final = "arrival-delay"
 THRESHOLD: Final = 0.25
 """From which score on the service says that a flight will be late; the same as in demo.yaml."""
-_PUBLISHED_WITHIN_MS: Final = 1_000
 _MONTH_MS: Final = 31 * 86_400_000
 _WHO_ASKS, _WHO_APPROVES = "ada", "eve"
 
@@ -42,6 +40,8 @@ def missing() -> str | None:
     """What has to be installed before anything can be retrained, None when nothing is missing."""
     from importlib.util import find_spec
 
+    if any(find_spec(package) is None for package in ("pipelines", "registry")):
+        return "Install the whole of Driftline."
     needed = {"pyarrow": "datasets", "sklearn": "train", "onnx": "train", "onnxruntime": "train"}
     extras = sorted({extra for module, extra in needed.items() if find_spec(module) is None})
     return f"pip install 'driftline[{','.join(extras)}]'" if extras else None
@@ -90,11 +90,14 @@ class Loop:
         from pipelines.local import Places, owner
         from pipelines.orchestrator import Orchestrator
         from registry.directory import DirectoryStore
+        from registry.reader import ModelReader
 
         policies, rows = load(folder / "retrain.yaml")
         store = folder / "registry"
         places = Places(store, folder / "demo.yaml", rows, folder, folder / "work", folder)
         ports = replace(wire(places), clock=clock)
+        self._announce = ports.announce
+        self._states = topic_of(load_config((folder / "demo.yaml",), ()), folder).tail()
         [self._policy] = policies
         self._clock, self._say = clock, say
         self._book = Book(ports.store)
@@ -102,8 +105,6 @@ class Loop:
         self._reader = ModelReader(
             DirectoryStore(store), MODEL, self._policy.alias, _Flights, folder / "cache", probe_required=True
         )
-        self._announce = ports.announce
-        self._topic = topic_of(load_config((folder / "demo.yaml",), ()), folder).tail()
         self._threads = ThreadPoolExecutor(1, "retraining")
         self._at_work: Future[None] | None = None
         self._waiting_for = ""
@@ -115,7 +116,7 @@ class Loop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._threads.submit(self._topic.close)
+        self._threads.submit(self._states.close)
         self._threads.shutdown()
 
     # -- what the play asks --------------------------------------------------------------------------------------
@@ -172,14 +173,16 @@ class Loop:
                 self._book.approve(admission, _WHO_APPROVES, "the gate's report convinces", self._clock.now_ms())
                 self._say(f"{_WHO_APPROVES} approves run {admission.run[:8]}")
             for sentence in self._announce():
-                self._say(sentence)
-                for record in self._topic.poll(_PUBLISHED_WITHIN_MS):
-                    if record.key == self._reader.key.encode():
-                        self._take(self._reader.offer(record.value))
+                self._say(f"registry: {sentence}")
+            for state in self._states.poll(0):
+                if state.key.decode() == self._reader.key:
+                    self._take(self._reader.offer(state.value))
             if not waiting:
                 return
 
     def _take(self, taken: Taken) -> None:
+        from registry.reader import Outcome
+
         if taken.outcome is Outcome.SWAPPED:
             assert self._reader.serving is not None
             self.promoted.append(self._reader.serving.version)
