@@ -171,12 +171,14 @@ class Evaluator:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What readiness rests on. `joined`: the group has answered at least once (with any number of partitions, none
-    included). `loops_ms`: when each loop last came round, wall clock. `fatal`: why the process is about to end."""
+    """What readiness rests on. `joined`: the group counts this process (with any number of partitions, none included).
+    `loops_ms`: when each loop last came round, wall clock. `fatal`: why the process is about to end. `unanswered`: why the
+    log counts as gone, None while it answers."""
 
     joined: bool = False
     loops_ms: Mapping[str, int] = field(default_factory=dict)
     fatal: str | None = None
+    unanswered: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,13 +223,15 @@ class Check:
 
 
 def readiness(view: View) -> tuple[Check, ...]:
-    """What must hold before the process counts as ready. Owning no partition is ready; lag and a full partition are
-    no reason to be taken out of service (nothing sends traffic here): they have alerts."""
+    """What must hold before the process counts as ready. Owning no partition is ready when the group gave none; not when
+    the log does not answer, who then lost what it had. Lag and a full partition are no reason to be taken out of service
+    (nothing sends traffic here): they have alerts."""
     opening = [p.partition for p in view.partitions if p.state in (TaskState.OPENING, TaskState.REBUILDING)]
     owned = len(view.partitions)
     return (
         Check("config", True, f"in use: {view.config_digest}"),
-        Check("group", view.health.joined, "joined" if view.health.joined else "no answer from the group yet"),
+        Check("group", view.health.joined, "joined" if view.health.joined else "the group does not count this process"),
+        Check("log", view.health.unanswered is None, view.health.unanswered or "answers"),
         Check(
             "partitions",
             not opening,

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from monitor.daemon.headway import read_so_far
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -30,7 +32,7 @@ class ReadProgress:
         now = time.monotonic()
         if not worker.tasks or (now < self._due and self._first is not None):
             return
-        done, total = worker.progress()
+        done, total = read_so_far(worker)
         if self._first is None:
             self._first, self._began = done, now
             return

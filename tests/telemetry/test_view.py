@@ -101,12 +101,18 @@ def test_a_full_partition_is_ready_a_rebuilding_one_is_not() -> None:
     assert failing(readiness(replace(view, partitions=(partition(0, TaskState.FULL),)))) == []
     rebuilding = readiness(replace(view, partitions=(partition(0), partition(3, TaskState.REBUILDING))))
     assert failing(rebuilding) == ["partitions"]
-    assert "rebuilding [3]" in rebuilding[2].detail
+    assert "rebuilding [3]" in rebuilding[3].detail
 
 
 def test_before_the_group_answers_and_after_a_fatal_error_the_process_is_not_ready() -> None:
     assert failing(readiness(replace(sample_view(), health=Health()))) == ["group"]
     assert failing(readiness(replace(sample_view(), health=Health(True, {}, "fenced")))) == ["client"]
+
+
+def test_who_owns_nothing_because_the_log_is_gone_is_not_ready() -> None:
+    gone = readiness(replace(sample_view(partitions=0), health=Health(True, unanswered="no broker answers")))
+    assert failing(gone) == ["log"]
+    assert "no broker answers" in [check.detail for check in gone]
 
 
 def test_a_duration_equal_to_a_bound_is_within_it() -> None:
