@@ -305,18 +305,16 @@ def thresholds_of(config: Config, unlisted: Iterable[str] = ()) -> tuple[Thresho
 def new_view(config: Config, build: Build, at_ms: int) -> View:
     """The view of a process that has just started: what the config alone says. Fill the rest by
     `dataclasses.replace`, once a second."""
-    streams = config.streams
-    topics = (streams.predictions.topic, *(() if streams.labels is None else (streams.labels.topic,)))
     return View(
         namespace=config.namespace,
         at_ms=at_ms,
         build=build,
         config_digest=config.digest,
-        topics=topics,
+        topics=config.source_topics(),
         state_limit_rows=config.state.max_rows,
         series_budget=config.series_budget,
         models=tuple(ModelStatus(m.name, m.task, m.features) for m in config.models),
-        features=tuple(streams.predictions.features),
+        features=tuple(config.streams.predictions.features),
         rules=tuple(rule.name for rule in config.rules),
         thresholds=thresholds_of(config),
     )

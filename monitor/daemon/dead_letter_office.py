@@ -13,6 +13,7 @@ import numpy as np
 from monitor.config.types import Config
 from monitor.events import RecordBatch, Rejected
 from monitor.ingest.flood import Breaker, FloodState
+from monitor.ledger.records import Flood
 from monitor.ports import Appender, Log, OutRecord, TopicSpec
 
 _logger = logging.getLogger("driftline.dead_letters")
@@ -53,7 +54,9 @@ class DeadLetterOffice:
         self._post, self._settings = post, config.dead_letters
         self._log, self._appender, self._partitions = log, appender, partitions
         self._breaker = Breaker(self._settings.flood.ratio, self._settings.flood.min_records)
+        self._topics = config.source_topics()
         self._floods: dict[_Place, FloodState] = {}
+        self._since: dict[_Place, int] = {}
         self._ranges: dict[_Place, _Range] = {}
         self._made: set[str] = set()
         self._unflushed = False
@@ -70,7 +73,7 @@ class DeadLetterOffice:
         if not rejected and before is None:
             return
         state = self._breaker.step(before or FloodState(), len(batch), len(rejected))
-        self._note(place, before, state)
+        self._note(place, before, state, int(batch.timestamps_ms.max()))
         if rejected and self._settings.enabled:
             self._made_sure(batch.topic)
             if state.flooding:
@@ -78,9 +81,10 @@ class DeadLetterOffice:
             else:
                 self._copy(batch, rejected)
 
-    def _note(self, place: _Place, before: FloodState | None, state: FloodState) -> None:
+    def _note(self, place: _Place, before: FloodState | None, state: FloodState, at_ms: int) -> None:
         was = before is not None and before.flooding
         if state.flooding and not was:
+            self._since[place] = at_ms
             _logger.error(
                 "%s[%d]: a flood of bad records; dead letters are cut to one pointer per range until it ends", *place
             )
@@ -118,9 +122,15 @@ class DeadLetterOffice:
             self._appender.flush(_FLUSH_MS)
             self._unflushed = False
 
-    def flooding(self, partition: int) -> bool:
-        """Whether letters of a partition are cut to pointers now."""
-        return any(state.flooding for (_, p), state in self._floods.items() if p == partition)
+    def floods(self, partition: int) -> tuple[Flood, ...]:
+        """The streams of a partition whose letters are cut to pointers now."""
+        found = []
+        for stream, topic in enumerate(self._topics):
+            place = (topic, partition)
+            state = self._floods.get(place)
+            if state is not None and state.flooding:
+                found.append(Flood(stream, state.records, state.bad, self._since[place]))
+        return tuple(found)
 
     def forget(self, partition: int) -> None:
         """The partition is not ours any more, or will be read again."""

@@ -50,7 +50,7 @@ class Judge:
         self._log, self._appender, self._config, self._plan = log, appender, config, plan
         self._topics = config.topics()
         self._observe = observe or (lambda _: None)
-        watch = OperationalWatch(config.namespace, config.labels, partitions)
+        watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
         self.evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions)
         self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
         self.rejected = 0

@@ -314,7 +314,7 @@ class Worker:
         rows = engine.uncommitted_rows
         flags = Flags(
             stalled=self._feeds.stalled(partition),
-            flooding=self.dead_letters.flooding(partition),
+            floods=self.dead_letters.floods(partition),
             full=partition in self.capacity.full,
             quiet=self._silence.quiet(task, now, ask=due and rows > 0 and not self._stopping),
         )

@@ -16,6 +16,7 @@ from monitor.ledger.records import (
     Delta,
     EvalCommit,
     Fence,
+    Flood,
     Floor,
     Gap,
     Genesis,
@@ -114,6 +115,9 @@ RECORDS: dict[str, Record] = {
 _COMMIT = RECORDS["commit"]
 assert isinstance(_COMMIT, Commit)
 RECORDS["commit-full"] = msgspec.structs.replace(_COMMIT, full=True)
+RECORDS["commit-floods"] = msgspec.structs.replace(
+    _COMMIT, floods=(Flood(0, 700, 31, 1_700_000_000_123), Flood(1, 0, 0, 7))
+)
 RECORDS["commit-quiet"] = msgspec.structs.replace(_COMMIT, quiet=True)
 
 

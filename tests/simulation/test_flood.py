@@ -39,4 +39,17 @@ def test_a_flood_is_an_alert_and_pointers_and_ends_by_itself() -> None:
     told = [orjson.loads(s.record.value or b"{}") for s in log.records("one.alerts")]
     states = [e["type"].split(".")[3] for e in told if e["data"].get("condition") == "dead-letter-flood"]
     assert states == ["firing", "resolved"]
+    assert {e["data"]["scope"] for e in told if "scope" in e["data"]} == {"predictions/partition/0"}
     assert log.records("one.ledger")
+
+
+def test_a_flood_of_records_that_are_all_bad_has_the_time_of_the_log() -> None:
+    log = MemoryLog(ManualClock(START))
+    for topic in ("predictions", "labels"):
+        log.ensure(TopicSpec(topic, 1))
+    for _ in range(60):
+        log.appender().append("labels", 0, OutRecord(b"no JSON", b"key"))
+    worker(log, config()).run()
+    (fired,) = (orjson.loads(s.record.value or b"{}") for s in log.records("one.alerts.state"))
+    assert fired["subject"] == "dead-letter-flood/labels%2Fpartition%2F0"
+    assert (fired["data"]["state"], fired["data"]["fired_ms"]) == ("firing", START)
