@@ -132,6 +132,13 @@ class DeadLetterOffice:
                 found.append(Flood(stream, state.records, state.bad, self._since[place]))
         return tuple(found)
 
+    def take_over(self, partition: int, floods: Sequence[Flood]) -> None:
+        """The partition is ours, and its last commit says that these floods go on: a flood outlives its owner."""
+        for flood in floods:
+            place = (self._topics[flood.stream], partition)
+            self._floods[place] = FloodState(flood.records, flood.bad, flooding=True)
+            self._since[place] = flood.since_ms
+
     def forget(self, partition: int) -> None:
         """The partition is not ours any more, or will be read again."""
         self._floods = {place: s for place, s in self._floods.items() if place[1] != partition}

@@ -251,6 +251,7 @@ class Worker:
         now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
         self._silence.open(partition, now)
         self.capacity.take_over(partition, full=task.flags.full)
+        self.dead_letters.take_over(partition, task.flags.floods)
         heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
         self._feeds.open(partition, *heard, stalled=task.flags.stalled)
         _log.info(
