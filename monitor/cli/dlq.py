@@ -165,6 +165,7 @@ def replay_letters(
       driftline dlq replay -c driftline.yaml --stream labels --all
     """
     from monitor.adapters.dead_letters import replay
+    from monitor.cli.scan import open_existing
     from monitor.cli.show import note, print_json
 
     if not letters and reason is None and not everything:
@@ -173,17 +174,16 @@ def replay_letters(
         raise click.UsageError("name letters, or choose them by --stream, --reason and --all, not both")
     config = load_config(files, overrides)
     _check_choice(config, stream, reason)
-    log = _open(config, embedded)
+    log = open_existing(config, embedded, read_only=dry_run)
     try:
-        chosen = iter(_named(log, config, letters)) if letters else _letters(log, config, stream, reason)
-        appender = log.appender()
-        found = sent = 0
-        try:
-            for part in _parts(list(chosen)):
-                found += len(part)
-                sent += 0 if dry_run else replay(log, appender, part)
-        finally:
-            appender.close()
+        chosen = list(_named(log, config, letters) if letters else _letters(log, config, stream, reason))
+        found, sent = len(chosen), 0
+        if not dry_run:
+            appender = log.appender()
+            try:
+                sent = sum(replay(log, appender, part) for part in _parts(chosen))
+            finally:
+                appender.close()
     finally:
         log.close()
     if output == "json":

@@ -56,7 +56,7 @@ def command(
 
     set_up(log_format, "WARNING" if quiet else "DEBUG" if verbose else "INFO")
     config = load_config(files, overrides)
-    log = open_existing(config, embedded)
+    log = open_existing(config, embedded, read_only=False)
     try:
         log.cluster_id()  # a log that is not there is said before anything is listened on
         run(config, log, until_end=until_end, http=not no_http, progress=until_end and not quiet)
