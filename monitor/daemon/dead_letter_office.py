@@ -30,10 +30,12 @@ class Post(Protocol):
     def topic_of(self, source: str) -> str:
         """The dead-letter topic of a source topic."""
 
-    def letter(self, batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool) -> OutRecord:
+    def letter(self, batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool, namespace: str) -> OutRecord:
         """The letter of one rejected record."""
 
-    def pointer(self, topic: str, partition: int, first: int, next_offset: int, reasons: dict[str, int]) -> OutRecord:
+    def pointer(
+        self, topic: str, partition: int, first: int, next_offset: int, reasons: dict[str, int], *, namespace: str
+    ) -> OutRecord:
         """One record for a range."""
 
 
@@ -54,7 +56,7 @@ class DeadLetterOffice:
         self._post, self._settings = post, config.dead_letters
         self._log, self._appender, self._partitions = log, appender, partitions
         self._breaker = Breaker(self._settings.flood.ratio, self._settings.flood.min_records)
-        self._topics = config.source_topics()
+        self._namespace, self._topics = config.namespace, config.source_topics()
         self._floods: dict[_Place, FloodState] = {}
         self._since: dict[_Place, int] = {}
         self._ranges: dict[_Place, _Range] = {}
@@ -101,7 +103,9 @@ class DeadLetterOffice:
         places = np.searchsorted(batch.offsets, [r.offset for r in rejected]).tolist()
         topic = self._post.topic_of(batch.topic)
         for place, record in zip(places, rejected, strict=True):
-            self._appender.send(topic, self._post.letter(batch, place, record, payload=self._settings.payload))
+            payload, namespace = self._settings.payload, self._namespace
+            letter = self._post.letter(batch, place, record, payload=payload, namespace=namespace)
+            self._appender.send(topic, letter)
         self.written[batch.topic]["record"] += len(rejected)
         self._unflushed = True
 
@@ -113,7 +117,8 @@ class DeadLetterOffice:
     def flush(self) -> None:
         """Wait until every letter is acknowledged. Raises UnknownOutcome."""
         for (topic, partition), known in self._ranges.items():
-            record = self._post.pointer(topic, partition, known.first, known.next_offset, dict(known.reasons))
+            span, reasons = (known.first, known.next_offset), dict(known.reasons)
+            record = self._post.pointer(topic, partition, *span, reasons, namespace=self._namespace)
             self._appender.send(self._post.topic_of(topic), record)
             self.written[topic]["pointer"] += 1
             self._unflushed = True
