@@ -158,6 +158,7 @@ class Counters:
     ledger_rejected: int = 0
     conservation_failures: int = 0
     windows_published: int = 0
+    windows_unplaced: int = 0
     alerts_emitted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by rule, change
 
 

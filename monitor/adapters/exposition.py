@@ -222,6 +222,7 @@ class Exposer:
         if view.evaluator.tick_ms is not None:
             yield self._one("evaluator_tick_timestamp_seconds", _seconds(view.evaluator.tick_ms))
         yield self._one("windows_published_total", view.counters.windows_published)
+        yield self._one("windows_unplaced_total", view.counters.windows_unplaced)
         yield self._one("build_info", 1, view.build.release, view.build.python)
         yield self._one("config_info", 1, view.config_digest)
         for loop, at_ms in sorted(view.health.loops_ms.items()):

@@ -135,6 +135,7 @@ class Observer:
             commit_durations=statistics.commit_durations,
             ledger_rejected=worker.judge.rejected if worker.judge else 0,
             windows_published=self._published,
+            windows_unplaced=statistics.unplaced,
             alerts_emitted={rule: dict(changes) for rule, changes in self._emitted.items()},
         )
 

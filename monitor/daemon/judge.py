@@ -83,6 +83,7 @@ class Judge:
         if history:
             self._recognise(history[-1])
             self._publish(last)
+        self._unplaced = sum(engine.unplaced for engine in self.evaluator.engines.values())
         self._remember_config()
         switched = list(self._with_rules(self._digest))
         if switched:
@@ -121,7 +122,6 @@ class Judge:
         if self.settled:
             return ()
         outputs = list(self._decide()) if read else []
-        self._tell_of_unplaced()
         if outputs:
             self._commit(finished=False)
             self._publish(outputs)
@@ -131,15 +131,18 @@ class Judge:
             self.settled = True
         return outputs
 
-    def _tell_of_unplaced(self) -> None:
+    def take_unplaced(self) -> int:
+        """Windows that were final already when records came for them, since the last call; what was so before this
+        evaluator opened was told by the one who decided it."""
         unplaced = sum(engine.unplaced for engine in self.evaluator.engines.values())
-        if unplaced > self._unplaced:
+        new, self._unplaced = unplaced - self._unplaced, unplaced
+        if new:
             _logger.warning(
                 "evaluator: %d windows were final when records came for them, after a partition was idle or quiet; they "
                 "stay as they are. A longer time.idle_after waits longer.",
-                unplaced - self._unplaced,
+                new,
             )
-            self._unplaced = unplaced
+        return new
 
     def _commit(self, *, finished: bool) -> None:
         ticks = self.evaluator.next_ticks()

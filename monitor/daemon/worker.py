@@ -356,6 +356,7 @@ class Worker:
         assert self.judge is not None
         try:
             self.judge.step()
+            self.statistics.unplaced += self.judge.take_unplaced()
         except LostOwnership as error:
             _log.warning("%s", error)
             self.judge.close()

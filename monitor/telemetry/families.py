@@ -249,6 +249,11 @@ _ALERTS = _group(
     _gauge("evaluator_active", (), "1 while this process is the evaluator."),
     _gauge("evaluator_tick_timestamp_seconds", (), "End of the last closed tick (event time).", "seconds"),
     _counter("windows_published_total", (), "Window revisions written to the windows topic."),
+    _counter(
+        "windows_unplaced_total",
+        (),
+        "Windows that were final when records came for them, after a partition was idle or quiet; they stay as they are.",
+    ),
 )
 _DAEMON = _group(
     "daemon",

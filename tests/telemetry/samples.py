@@ -132,6 +132,7 @@ def sample_view(
             commit_durations=Durations().observe(700).observe(40_000).observe(60_000_000),
             ledger_rejected=1,
             windows_published=77,
+            windows_unplaced=2,
             alerts_emitted={"low-recall": {"firing": 1}},
         ),
         health=Health(True, {"worker": START_MS + DAY_MS}),
