@@ -83,6 +83,25 @@ class ActiveAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class Headroom:
+    """How far the oldest record that a restart would read again is from where the topic begins, in offsets; and how long
+    it is until retention may take it, None without a limit of time, or when no record is needed."""
+
+    records: int
+    left_ms: int | None
+
+    @staticmethod
+    def of(
+        floor: int, floor_ms: int | None, begin: int, end: int | None, retention_ms: int | None, wall_ms: int
+    ) -> Headroom:
+        """`floor`: the offset where a rebuild starts, `floor_ms` the event time reached there: what the record's age is
+        taken from."""
+        if floor_ms is None or retention_ms is None or (end is not None and floor >= end):
+            return Headroom(floor - begin, None)
+        return Headroom(floor - begin, retention_ms - (wall_ms - floor_ms))
+
+
+@dataclass(frozen=True, slots=True)
 class StreamStatus:
     """One source topic's partition as its owner reads it. `end` is the end offset when it was last asked, None before;
     clocks are None until a record has moved them. `pending_rows` wait for the other stream. `stalled` is for labels: it is
@@ -96,6 +115,7 @@ class StreamStatus:
     pending_rows: int
     idle: bool = False
     stalled: bool = False
+    headroom: Headroom | None = None
 
     @property
     def lag(self) -> int | None:

@@ -22,6 +22,7 @@ from monitor.view import (
     Build,
     Counters,
     Evaluator,
+    Headroom,
     Health,
     ModelStatus,
     Newest,
@@ -174,7 +175,22 @@ class Observer:
             pending_rows=outcomes[stream],
             idle=task.flags.idle or (stream == 0 and task.flags.quiet),
             stalled=stream == 1 and task.flags.stalled,
+            headroom=self._headroom(worker, number, stream),
         )
+
+    def _headroom(self, worker: Worker, number: int, stream: int) -> Headroom | None:
+        topic, contact = worker.sources.names[stream], worker.contact
+        commit = worker.tasks[number].writer.follower.state.commit
+        if commit is None or topic not in contact.begins:
+            return None
+        floor = commit.label_floor if stream else commit.prediction_floor
+        reached = _clock_ms(floor.clock.state(), 0)
+        if reached is None:  # the first records are still held: no older than what can be held at all
+            join = self._plan.join
+            reached = _clock_ms(worker.tasks[number].engine.clocks[stream], join.bounds.horizon_ms + join.lateness_ms)
+        ends, kept_ms = contact.ends[topic], contact.retention_ms[topic]
+        begin, end = contact.begins[topic][number], ends[number]
+        return Headroom.of(floor.offset, reached, begin, end, kept_ms, self._clock.now_ms())
 
 
 def _clock_ms(clock: ClockState, behind_ms: int) -> int | None:

@@ -1,6 +1,6 @@
-"""Whether the log answers a worker, and what it last said about the ends of the sources.
+"""Whether the log answers a worker, and what it last said about the sources: where they end and begin, how long it keeps.
 
-The loop asks every ASK_EVERY_MS and remembers; whoever wants to know (the probes above all) looks at what is remembered
+The loop asks every so often and remembers; whoever wants to know (the probes above all) looks at what is remembered
 and asks nobody, so a probe never waits for a broker.
 """
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from monitor.errors import LogError
-from monitor.ports import Log
+from monitor.ports import Log, TopicInfo
 
 ASK_EVERY_MS = 2_000
 """How old the ends may be, and how long an outage may go unnoticed beyond the time that a question is given."""
+BOUNDS_EVERY_MS = 30_000
+"""How old the beginnings and the retention may be: they move slowly."""
 
 
 class Contact:
@@ -23,6 +25,11 @@ class Contact:
         self._due_ms = 0
         self.ends: dict[str, list[int]] = {}
         """End offsets of the sources as they were last told, by topic; empty before."""
+        self._bounds_due_ms = 0
+        self.begins: dict[str, list[int]] = {}
+        """First offsets held, likewise."""
+        self.retention_ms: dict[str, int | None] = {}
+        """How long records are kept, by topic; None for those without a limit of time."""
         self.lost: str | None = None
         """Why there is no contact: what came of the last question, when nobody answered it; None while all is well."""
 
@@ -32,6 +39,10 @@ class Contact:
             return
         try:
             self.ends = {name: self._log.end_offsets(name) for name in self._topics}
+            if now_ms >= self._bounds_due_ms:
+                self.begins = {name: self._log.begin_offsets(name) for name in self._topics}
+                self.retention_ms = {name: _retention_ms(self._log.topic(name)) for name in self._topics}
+                self._bounds_due_ms = now_ms + BOUNDS_EVERY_MS
             self.lost = None
         except LogError as error:
             self.lost = str(error)
@@ -41,3 +52,8 @@ class Contact:
         """Something else was not answered: no need to ask again at once."""
         self.lost = str(error)
         self._due_ms = now_ms + ASK_EVERY_MS
+
+
+def _retention_ms(topic: TopicInfo | None) -> int | None:
+    kept = int(topic.config.get("retention.ms", -1)) if topic is not None else -1
+    return None if kept < 0 else kept

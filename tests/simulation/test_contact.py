@@ -13,7 +13,9 @@ from tests.oracle.join import Label, Prediction
 from tests.simulation.world import World, config, topics
 
 START = 1_700_000_000_000
-PREDICTIONS = [[Prediction(id=f"p{i}", model="m", version="1", at=START + i, score=0.9) for i in range(20)]] * 2
+PREDICTIONS = [
+    [Prediction(id=f"p{i}", model="m", version="1", at=START + i, score=0.9, prediction=1.0) for i in range(20)]
+] * 2
 LABELS = [[Label(id=f"p{i}", at=START + i, label=1.0) for i in range(20)]] * 2
 
 
@@ -85,3 +87,21 @@ def test_who_stands_by_is_ready() -> None:
     assert (sorted(second.tasks), failing(observer)) == ([], [])
     for worker in (first, second):
         worker.close()
+
+
+def test_the_headroom_of_retention_is_that_of_the_oldest_row_held() -> None:
+    log = topics(PREDICTIONS, [[], []], Outage())
+    log.configure("predictions", **{"retention.ms": "86400000"})
+    worker, observer = start(log)
+    steps(log, worker)
+    worker._commit_all(force=True)
+    steps(log, worker)
+    for partition in observer.view.partitions:
+        predictions, labels = partition.predictions.headroom, partition.labels.headroom if partition.labels else None
+        assert predictions is not None
+        assert predictions.records == 0, "the first prediction still waits for its label"
+        age_ms = observer.view.at_ms - (START + 19) + 160_000  # of the oldest that can be held: horizon and lateness
+        assert predictions.left_ms == 86_400_000 - age_ms
+        assert labels is not None
+        assert labels.left_ms is None, "nothing is needed, and nothing expires"
+    worker.close()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from monitor.telemetry import TaskState
-from monitor.view import Check, Durations, Health, Newest, decode, encode, readiness
+from monitor.view import Check, Durations, Headroom, Health, Newest, decode, encode, readiness
 from monitor.windows.view import SeriesKey, WindowView
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, partition, performance_window, sample_view
 
@@ -121,3 +121,13 @@ def test_a_duration_equal_to_a_bound_is_within_it() -> None:
     assert histogram.cumulative()[:2] == (1, 2)
     assert histogram.cumulative()[-1] == 3
     assert histogram.total_us == 99_002_001
+
+
+def test_headroom_is_what_retention_leaves_of_the_oldest_record_that_is_needed() -> None:
+    #  log        [300 ........... 500 ........... 900)   kept 7 days; at 500 event time is a day old
+    kept, now = 7 * DAY_MS, START_MS
+    assert Headroom.of(500, now - DAY_MS, 300, 900, kept, now) == Headroom(200, 6 * DAY_MS)
+    assert Headroom.of(500, now - 8 * DAY_MS, 500, 900, kept, now) == Headroom(0, -DAY_MS)
+    assert Headroom.of(900, now - 8 * DAY_MS, 900, 900, kept, now) == Headroom(0, None), "no record is needed"
+    assert Headroom.of(500, now - DAY_MS, 300, 900, None, now) == Headroom(200, None), "nothing expires by time"
+    assert Headroom.of(500, None, 300, 900, kept, now) == Headroom(200, None), "no time is known yet"
