@@ -1,4 +1,4 @@
-"""Alerts about the daemon itself, from what owners recorded in their commits.
+"""Alerts about the daemon itself, from what owners recorded in their commits, and the evaluator in its own.
 
 A condition that begins fires, one that ends resolves. Times are the event time that the partition had reached when its
 owner recorded the decision, so deciding again gives the same events.
@@ -54,7 +54,13 @@ STALLED: Final = Condition(
     "predictions go on and labels have stopped coming; look at who writes the topic of labels",
     "labels come again",
 )
-CONDITIONS: Final = (FLOOD, FULL, STALLED)
+UNOWNED: Final = Condition(
+    "partition-unowned",
+    "page",
+    "records wait and nobody has counted any for minutes; look whether enough workers run, and at what they log",
+    "somebody works on it again",
+)
+CONDITIONS: Final = (FLOOD, FULL, STALLED, UNOWNED)
 """All there are: their names are values of the label `rule` in telemetry."""
 
 FEED_SCOPE: Final = "labels"
@@ -70,6 +76,10 @@ class _Of:
     facts: Mapping[str, int | str]
 
 
+def _partition(number: int) -> _Of:
+    return _Of(number, f"partition/{number}", f"partition {number}", {"partition": number})
+
+
 class OperationalWatch:
     """What is going on in each partition, and the events that have not been told yet."""
 
@@ -78,6 +88,8 @@ class OperationalWatch:
         self._namespace, self._labels, self._topics = namespace, labels, tuple(topics)
         self._began: dict[tuple[str, str], int] = {}
         self._told_ms: dict[str, int] = {}
+        self.unowned: frozenset[int] = frozenset()
+        """The partitions without an owner, as last recorded."""
         self._untold: list[tuple[int, int, AlertEvent]] = []
         self._feed = _Feed(partitions)
 
@@ -85,7 +97,7 @@ class OperationalWatch:
         """Take an accepted commit of a partition."""
         at_ms = max(commit.prediction_clock.maximum_ms, commit.label_clock.maximum_ms)
         floods = () if commit.floods is UNSET else commit.floods
-        of = _Of(partition, f"partition/{partition}", f"partition {partition}", {"partition": partition})
+        of = _partition(partition)
         self._note(FLOOD, of, commit.sequence, at_ms, holds=commit.flooding and not floods)  # of an earlier version
         for stream, topic in enumerate(self._topics):
             flood = next((flood for flood in floods if flood.stream == stream), None)
@@ -93,8 +105,20 @@ class OperationalWatch:
         self._note(FULL, of, commit.sequence, at_ms, holds=commit.full is True)
         self._feed.note(partition, at_ms, stalled=commit.stalled, waited_for=not (commit.idle or commit.ended))
 
+    def owners(self, unowned: frozenset[int], wall_ms: int) -> None:
+        """Take a decision of the evaluator about who has no owner; its time is that of the wall, as it was recorded."""
+        for partition in sorted(self.unowned ^ unowned):
+            of = _partition(partition)
+            at_ms = self._later(f"{UNOWNED.name}/{of.scope}", wall_ms)
+            self._note(UNOWNED, of, -1, at_ms, holds=partition in unowned)
+        self.unowned = unowned
+
+    def _later(self, what: str, at_ms: int) -> int:
+        """The time, or the next one after what was told last: an id is never used twice."""
+        self._told_ms[what] = at_ms = max(at_ms, self._told_ms.get(what, NEVER) + 1)
+        return at_ms
+
     def _note_flood(self, partition: int, topic: str, sequence: int, at_ms: int, flood: Flood | None) -> None:
-        """Times of one topic only grow, whatever its clocks do: an id is never used twice."""
         of = _Of(
             partition,
             f"{topic}/partition/{partition}",
@@ -104,8 +128,7 @@ class OperationalWatch:
         if (flood is not None) == ((FLOOD.name, of.scope) in self._began):
             return
         known_ms = at_ms if at_ms > NEVER or flood is None else flood.since_ms
-        at_ms = self._told_ms[of.scope] = max(known_ms, self._told_ms.get(of.scope, NEVER) + 1)
-        self._note(FLOOD, of, sequence, at_ms, holds=flood is not None)
+        self._note(FLOOD, of, sequence, self._later(of.scope, known_ms), holds=flood is not None)
 
     def _note(self, condition: Condition, of: _Of, sequence: int, at_ms: int, *, holds: bool) -> None:
         key = (condition.name, of.scope)

@@ -217,7 +217,8 @@ class Worker:
     def _follow_judge_lease(self) -> None:
         held = 0 in self._judge_leases.poll(0)
         if held and self.judge is None and not self._stopping:
-            judge = Judge(self.log, self._appender, self.config, self.plan, len(self.finish[0]), self._on_tick)
+            own = (self.config, self.plan, len(self.finish[0]), self._on_tick)
+            judge = Judge(self.log, self.clock, self._appender, *own)
             try:
                 judge.open(lambda *_: self._keep_leases())
             except (LostOwnership, UnknownOutcome) as error:

@@ -154,6 +154,13 @@ class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
     previous: bytes
 
 
+class Unowned(msgspec.Struct, frozen=True, array_like=True):
+    """A decision of the evaluator: these partitions have no owner, at this time of its wall clock."""
+
+    partitions: tuple[int, ...]
+    wall_ms: int
+
+
 class EvalCommit(msgspec.Struct, frozen=True, tag="eval", tag_field="kind"):
     """What the evaluator consumed and decided: the same rule as Commit, on the one partition of `evals`."""
 
@@ -170,6 +177,8 @@ class EvalCommit(msgspec.Struct, frozen=True, tag="eval", tag_field="kind"):
     config: str
     rules: str  # digest of the whole configuration, whose document is in `configs`
     settled: bool = False  # the end of input was reached and everything is settled
+    unowned: Unowned | msgspec.UnsetType = msgspec.UNSET
+    """Which partitions have no owner from here on. Written only where it changes: older records keep their bytes."""
 
 
 Record = Genesis | Fence | Commit | Gap | EvalCommit
