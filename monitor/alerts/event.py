@@ -158,7 +158,7 @@ class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="cat
     severity: Annotated[Severity, Meta(description="Who is to be disturbed; the rule says it.")]
     labels: Labels
     condition: Annotated[str, Meta(description="What is wrong, such as `label-feed-stalled`.")]
-    scope: Annotated[str, Meta(description="Of what: `labels`, or a partition such as `partition/3`.")]
+    scope: Annotated[str, Meta(description="Of what: `labels`, `partition/3`, or `TOPIC/partition/3`.")]
     tick_ms: Annotated[Ms, Meta(description="The time that the decision was recorded with.")]
     fired_ms: Annotated[Ms, Meta(description="The time that the firing decision was recorded with.")]
     resolved_ms: Annotated[Ms | None, Meta(description="The time of the resolving decision; null while it fires.")]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import click
 
-from monitor.cli.exits import report
+from monitor.cli.exits import INTERRUPTED, report
 
 _ALL = {
     "run": ("monitor.cli.run", "Run the daemon."),
@@ -100,7 +100,7 @@ def cli() -> None:
       driftline check -c driftline.yaml --live
       driftline run -c driftline.yaml
 
-    Exit codes: 0 fine, 1 failed, 2 usage, 3 a gate said no, 69 broker or daemon unreachable, 78 bad configuration.
+    Exit codes: 0 fine, 1 failed, 2 usage, 3 a gate said no, 69 broker or daemon unreachable, 78 bad config, 130 interrupted.
     """
 
 
@@ -112,7 +112,7 @@ def main(name: str | None = None) -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

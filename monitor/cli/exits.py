@@ -11,6 +11,7 @@ USAGE = 2
 GATE = 3
 UNREACHABLE = 69
 BAD_CONFIG = 78
+INTERRUPTED = 130
 
 
 def code_of(error: BaseException) -> int:

@@ -121,7 +121,10 @@ class TopicData:
                 log.close()
         except (LogError, MonitorError) as error:
             raise StepFailed(
-                f"the topics of {str(path)!r}", f"cannot be read: {error}", "It is tried again.", again=True
+                f"the topics of {str(path)!r}",
+                f"cannot be read: {str(error).rstrip('.?')}",
+                "It is tried again.",
+                again=True,
             ) from error
 
 

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from msgspec import UNSET
 
 from monitor.config.types import Config
 from monitor.daemon.sources import Sources, refuse_another
@@ -138,7 +139,8 @@ class Task:
             if stream < len(self._sources.names):
                 self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)
         self.engine.resume(commit, (state.next_prediction, state.next_label))
-        self.flags = Flags(stalled=commit.stalled, full=commit.full is True)  # these outlive their owner
+        floods = () if commit.floods is UNSET else commit.floods
+        self.flags = Flags(stalled=commit.stalled, full=commit.full is True, floods=floods)  # these outlive their owner
 
     def _skip_rebuild(self) -> None:
         self.flags = Flags(ended=True)

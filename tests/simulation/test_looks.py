@@ -32,7 +32,7 @@ steps = st.lists(
 
 
 def evaluator() -> Evaluator:
-    watch = OperationalWatch("one", {}, PARTITIONS)
+    watch = OperationalWatch("one", {}, ("predictions", "labels"), PARTITIONS)
     return Evaluator(PLAN, CONFIG.windows, RuleBook.of(CONFIG), watch, PARTITIONS)
 
 
