@@ -160,6 +160,7 @@ def test_a_change_of_the_world_ends_with_a_better_model_in_the_predictions_and_t
     with Deployment(world.bootstrap, world.predictions, world.labels, tmp_path / "processes") as processes:
         processes.start("run", "--no-http", "-c", str(world.config))
         eventually(lambda: driftline("windows", "-c", world.config).code == 0, 60, "the daemon publishes windows")
+        eventually(lambda: driftline("alerts", "list", "-c", world.config).code == 0, 60, "it has made its last topics")
         asked = world.retrain("first", "--model", MODEL, "--reason", "the first model", "--actor", "ada")
         assert "awaiting_approval" in asked.out, asked.err
         assert f"{MODEL}/champion is published" in world.approved("first").err
