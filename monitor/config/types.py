@@ -307,6 +307,11 @@ class Config(Section):
         """`sha256:…` of the part that gives numbers their meaning: streams, time, models, windows, references."""
         return canonical.digest(canonical.meaning(self))
 
+    @property
+    def digest_with_idle_after(self) -> str:
+        """The digest as it was when `time.idle_after` was a part of it."""
+        return canonical.digest(canonical.meaning(self, canonical.everything(self)["time"]["idle_after"]))
+
 
 AnyModel = TypeVar("AnyModel", bound=ModelTemplate)
 

@@ -57,6 +57,7 @@ def test_two_spellings_of_one_config_have_one_digest_and_no_difference(change: t
         ("max_rows: 1000000", "max_rows: 2000000"),
         ("payload: false", "payload: true"),
         ("idle_after: 30s", "idle_after: 30s, stalled_after: 2h"),
+        ("idle_after: 30s", "idle_after: 5m"),
         ("[1d, 1h, {size: 24h, slide: 1h}, month, day]", "[day, month, {size: 24h, slide: 1h}, 1h, 1d]"),
     ],
 )
@@ -83,6 +84,12 @@ def test_what_carries_no_meaning_for_numbers_does_not_change_the_digest(change: 
 )
 def test_what_carries_meaning_changes_the_digest(change: tuple[str, str]) -> None:
     assert changed(change).digest != loads(FULL).digest
+
+
+def test_the_digest_that_counted_idle_after_is_still_known() -> None:
+    other = changed(("idle_after: 30s", "idle_after: 5m"))
+    assert loads(FULL).digest_with_idle_after == loads(FULL).digest, "the default then and now"
+    assert other.digest_with_idle_after == "sha256:12c487e713307947cbebf799d38a88a688032f5a517053a2cb9f1413c6c6a937"
 
 
 def test_the_digest_of_a_known_config_never_changes_by_accident() -> None:
@@ -164,6 +171,7 @@ def test_a_reference_that_is_not_there_is_a_problem_unless_it_is_about_to_be_bui
             ("idle_after: 30s", "idle_after: 30s, stalled_after: 2h"),
             "time.stalled_after: 30h -> 2h; needs a restart",
         ),
+        (("idle_after: 30s", "idle_after: 5m"), "time.idle_after: 30s -> 5m; needs a restart"),
         (("namespace: payments", "namespace: p"), "namespace: payments -> p; needs a restart"),
         (
             ("security.protocol: SASL_SSL", "security.protocol: SSL"),
