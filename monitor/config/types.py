@@ -33,7 +33,7 @@ class Time(Section):
         129_600_000, alias="horizon", description="Longest delay of a label that still counts, from its prediction."
     )
     skew_ms: Duration = Field(
-        0, alias="skew", description="How far a label may precede its prediction, and a record the broker's clock."
+        10_000, alias="skew", description="How far a label may precede its prediction, and a record the broker's clock."
     )
     disorder_ms: Duration = Field(
         60_000,

@@ -94,7 +94,12 @@ def test_the_digest_that_counted_idle_after_is_still_known() -> None:
 
 def test_the_digest_of_a_known_config_never_changes_by_accident() -> None:
     # A new digest means that every running deployment begins a new generation: if it must change, raise its `format`.
-    assert loads(MINIMAL).digest == "sha256:ca7c7498049ef46c5ee86dcf3af5858981ef1deeeeaecbfc3390a7e8e7ce076e"
+    assert loads(MINIMAL).digest == "sha256:285a505e3049610fe4c31dfaa192164c88394cf43df16ca01f4c4481c13bc680"
+
+
+def test_a_config_that_relied_on_the_old_default_of_skew_goes_on_once_it_says_so() -> None:
+    before = loads(MINIMAL + "time: {skew: 0s}\n")
+    assert before.digest == "sha256:ca7c7498049ef46c5ee86dcf3af5858981ef1deeeeaecbfc3390a7e8e7ce076e"
 
 
 @pytest.mark.parametrize("text", [MINIMAL, FULL])

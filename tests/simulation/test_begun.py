@@ -13,7 +13,7 @@ from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.errors import LedgerError
 from monitor.plan import Plan, plan_of
 from tests.oracle.join import Label, Prediction
-from tests.simulation.world import CONFIG, World, finals, topics
+from tests.simulation.world import CONFIG, World, counts, finals, topics
 
 START = 1_700_000_000_000
 TEXT = CONFIG.format(namespace="one", rows=1_000, lateness=60)
@@ -84,3 +84,12 @@ def test_a_namespace_of_an_earlier_version_goes_on_under_its_digest() -> None:
     go_on(log, SETTING, as_begun(log, SETTING, new), until_end=True)
     assert finals(log, "one")
     assert all(SETTING.digest_with_idle_after.encode() in value for value in finals(log, "one").values())
+
+
+@pytest.mark.parametrize(("skew", "labelled"), [("", 1), ("skew: 0s, ", 0)])
+def test_by_default_a_label_a_second_before_its_prediction_counts(skew: str, labelled: int) -> None:
+    setting = configured(("skew: 10s, ", skew))
+    prediction = Prediction(id="p", model="m", version="1", at=START + 999, score=0.9, prediction=1.0)
+    log = topics([[prediction]], [[Label(id="p", at=START, label=1.0)]])  # of the same second, cut to whole ones
+    go_on(log, setting, plan_of(setting), until_end=True)
+    assert {of["labelled"] for of in counts(log, "one").values()} == {labelled}
