@@ -103,7 +103,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     labelled: Annotated[int, Meta(description="Those with their label; 0 in `input` windows.")]
     coverage: Annotated[float | None, Meta(description="labelled / seen; null in `input` windows.")]
     counts: Annotated[
-        dict[str, int], Meta(description="Of performance windows the integers the metric comes from: tp, fp, fn, tn.")
+        dict[str, int],
+        Meta(
+            description="The integers of the whole window, whatever the metric judged. Of `performance` windows: `seen`, "
+            "`labelled`, `scored` (labelled, with a score), and the labelled ones as `tp`, `fp`, `fn`, `tn`. Of `input` "
+            "windows: none."
+        ),
     ]
     window: CitedWindow
     config: Annotated[str, Meta(description="Digest of the configuration that the window was computed under.")]

@@ -76,7 +76,9 @@ def seen_in(config: Config, embedded: Path | None, model: str) -> list[Sighting]
 
 def names_of(version: Version) -> tuple[str, ...]:
     """What predictions may call a version."""
-    return str(version.number), f"v{version.number}", str(version), version.digest
+    from pipelines.ports import Serving
+
+    return Serving.of(version.model, version.number, {}, version.digest).names
 
 
 @click.command("seen")

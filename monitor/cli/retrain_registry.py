@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.cli.registry_seen import names_of
 from pipelines.ports import Draft, ModelFile, Move, Moving, Serving
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class RegistryModels:
         """See Models."""
         version = self.catalog.version(policy.model, number)
         files = {f.path: ModelFile(f.digest, f.size_bytes) for f in self.catalog.manifest(version).files}
-        return Serving(number, names_of(version), files)
+        return Serving.of(policy.model, number, files, version.digest)
 
     def register(self, draft: Draft, by: str, at_ms: int) -> int:
         """See Models. Formats are inspected by the registry; a model that it refuses fails the run."""
@@ -118,7 +117,7 @@ class RegistryModels:
         if self._moved(policy, run, back=False):
             return Moving(Move.ALREADY)
         if (at := self.aliases.state(policy.model).alias(policy.alias).version) != replaces:
-            return Moving(Move.CONFLICT, f"{policy.alias} points at {at}, not at {replaces}")
+            return Moving.conflict(policy.alias, at, replaces)
         for actor, reason in approvers.items():
             try:
                 self.aliases.approve(policy.model, policy.alias, version, By(actor, reason, at_ms, cause=run))
@@ -170,7 +169,7 @@ class RegistryModels:
             body = codec.encode(move)
             _, verdict = fold(state, move, body)
             if verdict is Verdict.MOVED_MEANWHILE:
-                return Moving(Move.CONFLICT, f"{policy.alias} points elsewhere than at {replaces}")
+                return Moving.conflict(policy.alias, state.alias(policy.alias).version, replaces)
             if verdict is not Verdict.ACCEPTED:
                 return Moving(Move.REFUSED, f"the registry says {verdict}")
             if chained.append(self.catalog.store, moves_log(policy.model), bodies, body):

@@ -72,11 +72,12 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
     from monitor.cli.observer import Observer, base_view
     from monitor.cli.progress import RunProgress
     from monitor.cli.version import release
+    from monitor.daemon.begun import as_begun
     from monitor.daemon.worker import Worker, WorkerOptions
     from monitor.plan import plan_of
 
     give_large_blocks_back()
-    clock, plan = SystemClock(), plan_of(config)
+    clock, plan = SystemClock(), as_begun(log, config, plan_of(config))
     observer = Observer(plan, base_view(config, release(), clock.now_ms()), clock)
     bar = RunProgress() if progress else None
 

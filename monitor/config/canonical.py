@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from monitor.config.types import Config
 
 
-OPERATIONAL_TIMES = frozenset({"stalled_after"})
-"""Keys of `time` that move no number: they decide when an alert about the daemon's feeds is raised."""
+OPERATIONAL_TIMES = frozenset({"idle_after", "stalled_after"})
+"""Keys of `time` that move no number by themselves: they say when an owner decides, and what he decides is recorded."""
+
+_IDLE_AFTER_ONCE = "30s"
+"""Once a part of the meaning. The place is kept, with the default it had, so that digests stay what they were."""
 
 
 def dumps(data: Any) -> str:
@@ -46,7 +49,7 @@ def everything(config: Config) -> dict[str, Any]:
     return data
 
 
-def meaning(config: Config) -> dict[str, Any]:
+def meaning(config: Config, idle_after: str = _IDLE_AFTER_ONCE) -> dict[str, Any]:
     """The part that gives numbers their meaning. References enter by the digest of their bytes, not by their path;
     labels for people and times of operational alerts do not enter; models and windows are known by name, so their
     order does not matter."""
@@ -58,7 +61,8 @@ def meaning(config: Config) -> dict[str, Any]:
     return {
         "format": 1,
         "streams": data["streams"],
-        "time": {key: value for key, value in data["time"].items() if key not in OPERATIONAL_TIMES},
+        "time": {key: value for key, value in data["time"].items() if key not in OPERATIONAL_TIMES}
+        | {"idle_after": idle_after},
         "models": sorted(models, key=lambda model: str(model["name"])),
         "unlisted_models": template,
         "windows": sorted(data["windows"], key=dumps),

@@ -36,14 +36,22 @@ class Change:
     new: str | None
     effect: Effect
 
-    def __str__(self) -> str:
+    @property
+    def gives_meaning(self) -> bool:
+        """Whether rows mean something else by it."""
+        return self.effect is Effect.PANE or self.path.startswith("streams.")
+
+    @property
+    def what(self) -> str:
+        """`1d -> 2d`, or what was added or removed."""
         if self.old is None:
-            what = f"added ({self.new})"
-        elif self.new is None:
-            what = f"removed (was {self.old})"
-        else:
-            what = "changed" if MASK in (self.old, self.new) else f"{self.old} -> {self.new}"
-        return f"{self.path}: {what}; {self.effect}"
+            return f"added ({self.new})"
+        if self.new is None:
+            return f"removed (was {self.old})"
+        return "changed" if MASK in (self.old, self.new) else f"{self.old} -> {self.new}"
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}; {self.effect}"
 
 
 Step = tuple[str, ...]

@@ -10,7 +10,11 @@ from typing import Any
 from monitor.config.durations import format_duration
 from monitor.config.infer_columns import Column, Table, Times
 from monitor.config.infer_guess import FEW_PAIRS, Guess, nice_ms
+from monitor.config.types import Time
 from monitor.config.yaml_text import flow, scalar
+
+SKEW_MS: int = Time.model_fields["skew_ms"].default
+"""Written even where no label was seen to need it: it is a part of what the numbers mean."""
 
 WIDTH = 110
 DEFAULT_HORIZON_MS = 7 * 86_400_000
@@ -211,10 +215,12 @@ def _time(guess: Guess, labelled: bool) -> Iterator[str]:
         )
     disorder = min(nice_ms(guess.disorder_ms), horizon)
     yield f"  horizon: {format_duration(horizon)}"
-    if delays and delays[0] < 0:
-        early = sum(delay < 0 for delay in delays)
+    early = sum(delay < 0 for delay in delays)
+    if early:
         yield from _indent(_comment(f"{early} of {len(delays)} sampled labels are dated before their prediction"))
-        yield f"  skew: {format_duration(nice_ms(-delays[0]))}"
+    else:
+        yield from _indent(_comment("how far clocks may disagree: a label so much before its prediction still counts"))
+    yield f"  skew: {format_duration(max(SKEW_MS, nice_ms(-delays[0]) if early else 0))}"
     yield from _indent(_comment("how much disorder is normal: ticks close this far behind the newest record"))
     yield f"  disorder: {format_duration(max(60_000, disorder) if horizon >= 60_000 else disorder)}"
     yield "  tick: 1m"

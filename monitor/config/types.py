@@ -33,7 +33,7 @@ class Time(Section):
         129_600_000, alias="horizon", description="Longest delay of a label that still counts, from its prediction."
     )
     skew_ms: Duration = Field(
-        0, alias="skew", description="How far a label may precede its prediction, and a record the broker's clock."
+        10_000, alias="skew", description="How far a label may precede its prediction, and a record the broker's clock."
     )
     disorder_ms: Duration = Field(
         60_000,
@@ -307,6 +307,11 @@ class Config(Section):
     def digest(self) -> str:
         """`sha256:…` of the part that gives numbers their meaning: streams, time, models, windows, references."""
         return canonical.digest(canonical.meaning(self))
+
+    @property
+    def digest_with_idle_after(self) -> str:
+        """The digest as it was when `time.idle_after` was a part of it."""
+        return canonical.digest(canonical.meaning(self, canonical.everything(self)["time"]["idle_after"]))
 
 
 AnyModel = TypeVar("AnyModel", bound=ModelTemplate)

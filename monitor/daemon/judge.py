@@ -21,6 +21,7 @@ from monitor.alerts.book import RuleBook
 from monitor.alerts.operational import OperationalWatch
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
+from monitor.daemon.begun import documents, what_differs
 from monitor.daemon.owners import Owners
 from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, read_range
 from monitor.daemon.writer import LedgerWriter
@@ -110,9 +111,8 @@ class Judge:
         if evaluation.config != self._plan.config_digest:
             raise LedgerError(
                 f"namespace {self._config.namespace!r} was evaluated under configuration {evaluation.config[:19]}, this one is "
-                f"{self._plan.config_digest[:19]}: what a row means (streams, time, models, windows or a reference) was "
-                "changed",
-                "Rules, labels and sinks may change freely; for anything else choose another `namespace`.",
+                f"{self._plan.config_digest[:19]}. What a row means was changed by: {what_differs(self._log, self._config)}",
+                "Take that back, or choose another `namespace`. Rules, labels and sinks may change freely.",
             )
         if evaluation.digest != self.evaluator.digest:
             raise LedgerError(
@@ -206,7 +206,7 @@ class Judge:
     def _book(self, digest: str) -> RuleBook:
         if digest == self._digest:
             return RuleBook.of(self._config)
-        document = self._documents().get(digest.encode())
+        document = documents(self._log, self._topics.configs).get(digest.encode())
         if document is None:
             raise LedgerError(
                 f"the configuration {digest} that namespace {self._config.namespace!r} was evaluated under is not in "
@@ -215,26 +215,9 @@ class Judge:
             )
         return RuleBook.of(loads(document.decode(), require_references=False))
 
-    def _documents(self) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
-        topic = self._topics.configs
-        reader = self._log.reader(headers=False)
-        try:
-            position, end = self._log.begin_offsets(topic)[0], self._log.end_offsets(topic)[0]
-            reader.assign({(topic, 0): position})
-            while position < end:
-                for batch in reader.poll(1_000, 200):
-                    assert batch.keys is not None
-                    pairs = zip(batch.keys, batch.values, strict=True)
-                    found.update((key, value) for key, value in pairs if key is not None and value is not None)
-                    position = batch.next_offset
-        finally:
-            reader.close()
-        return found
-
     def _remember_config(self) -> None:
         """Keep the document of this configuration by its digest, so that what it decided can be decided again."""
-        if self._digest.encode() not in self._documents():
+        if self._digest.encode() not in documents(self._log, self._topics.configs):
             record = OutRecord(self._config.document().encode(), self._digest.encode())
             self._appender.append(self._topics.configs, 0, record)
 

@@ -19,6 +19,7 @@ import numpy as np
 from msgspec import UNSET
 
 from monitor.config.types import Config
+from monitor.daemon.begun import what_differs
 from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import Stored, follow_from_start
 from monitor.daemon.writer import LedgerWriter
@@ -113,9 +114,9 @@ class Task:
         digest = commit.config if commit else genesis.config
         if digest != self._shared.plan.config_digest:
             raise LedgerError(
-                f"{where} counts under configuration {digest[:19]}, this one is {self._shared.plan.config_digest[:19]}: "
-                "what a row means (streams, time, models, windows or a reference) was changed",
-                "Rules, labels and sinks may change freely; for anything else choose another `namespace`.",
+                f"{where} counts under configuration {digest[:19]}, this one is {self._shared.plan.config_digest[:19]}. "
+                f"What a row means was changed by: {what_differs(self._log, self._config)}",
+                "Take that back, or choose another `namespace`. Rules, labels and sinks may change freely.",
             )
 
     def _rebuild(self, progress: Callable[[int, int], None] | None) -> None:

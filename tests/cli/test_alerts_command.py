@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +74,17 @@ def test_a_time_that_nobody_knew_is_unknown_and_not_1970(capsys: pytest.CaptureF
     shown = capsys.readouterr().out + _line(event)
     assert "1970" not in shown
     assert shown.count("unknown") == 3
+
+
+def test_the_counts_of_the_evidence_are_those_that_the_documentation_names(deployment: Deployment) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
+    (said,) = re.findall(
+        r"^\| `counts` \| object of integer \| The integers of the whole window.*$", page, re.MULTILINE
+    )
+    events = driftline("alerts", "list", *deployment.where, "--all", "-o", "json").lines
+    counts = [
+        e["data"]["evidence"]["counts"] for e in events if e["data"]["evidence"]["window"]["kind"] == "performance"
+    ]
+    assert counts
+    assert all(f"`{name}`" in said for of_window in counts for name in of_window)
+    assert all(of["tp"] + of["fp"] + of["fn"] + of["tn"] == of["labelled"] for of in counts)
