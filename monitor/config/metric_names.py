@@ -36,7 +36,10 @@ NEED_SCORE = frozenset({"log_loss", "brier", "roc_auc"})
 DISTANCES: dict[str, tuple[float, float]] = {"psi": (0.0, math.inf), "ks": (0.0, 1.0)}
 """Distances to the reference, as `NAME:FEATURE` or `NAME:$score`, with their ranges."""
 
-INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0)}
+DECLARED: dict[str, tuple[float, float]] = dict.fromkeys(("wrong_type", "out_of_range", "unexpected"), (0.0, 1.0))
+"""Shares of values that are not as the model's `quality` declares them, as `NAME:FEATURE`, with their ranges."""
+
+INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0), **DECLARED}
 """Metrics of one watched feature, as `NAME:FEATURE`, with their ranges. They need no labels."""
 
 VOLUME = "volume"
@@ -62,6 +65,11 @@ def needs_reference(metric: str) -> bool:
     return metric.partition(":")[0] in DISTANCES and ":" in metric
 
 
+def needs_declaration(metric: str) -> bool:
+    """Whether the metric exists only where the model's `quality` says what is right."""
+    return metric.partition(":")[0] in DECLARED and ":" in metric
+
+
 def value_range(metric: str) -> tuple[float, float]:
     """The smallest and largest value the metric can take. The metric must be a known one."""
     if metric == VOLUME:
@@ -78,7 +86,7 @@ def is_known(metric: str, features: Sequence[str]) -> bool:
 
 
 def known(features: Sequence[str], *, score: bool = True) -> list[str]:
-    """Every name a rule may use: performance first, then inputs."""
+    """Every name a rule may use whatever was declared: performance first, then inputs."""
     performance = [m for m in BINARY if score or m not in NEED_SCORE]
-    inputs = [f"{head}:{name}" for name in features for head in INPUT]
+    inputs = [f"{head}:{name}" for name in features for head in INPUT if head not in DECLARED]
     return [*performance, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in DISTANCES] if score else [])]

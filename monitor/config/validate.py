@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from monitor.config.checks import Path, Problem
 from monitor.config.explain import problems_of
+from monitor.config.problems import Path, Problem
 from monitor.config.types import Config
 from monitor.config.walk import field_at
 
