@@ -55,6 +55,7 @@ class Flags:
     ended: bool = False
     full: bool = False
     quiet: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,7 @@ class Partition:
             ended=flags.ended,
             full=flags.full or UNSET,
             quiet=flags.quiet or UNSET,
+            silent=flags.silent or UNSET,
         )
         self._from = list(self._next)
         return commit

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from monitor.config.base import Name
 from monitor.config.durations import UNITS_MS
@@ -39,7 +39,7 @@ class TrafficLimits:
     window: str
     volume: int | None
     silence_ms: int | None
-    severity: str
+    severity: Literal["page", "ticket", "info"]
 
 
 def quality_rules(config: Config) -> tuple[Rule, ...]:
@@ -56,6 +56,13 @@ def quality_rules(config: Config) -> tuple[Rule, ...]:
 def all_rules(config: Config) -> tuple[Rule, ...]:
     """Every rule that is in force: the user's own, then those of `quality`."""
     return (*config.rules, *quality_rules(config))
+
+
+def about(rule: Rule, model: str | None) -> bool:
+    """Whether a rule is about a model. None: about those that are not listed."""
+    if isinstance(rule, QualityRule) and model in rule.except_models:
+        return False
+    return rule.model in (None, model)
 
 
 def traffic_limits(config: Config, model: str) -> TrafficLimits | None:

@@ -138,7 +138,8 @@ class Task:
             if stream < len(self._sources.names):
                 self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)
         self.engine.resume(commit, (state.next_prediction, state.next_label))
-        self.flags = Flags(stalled=commit.stalled, full=commit.full is True)  # these outlive their owner
+        # These outlive their owner.
+        self.flags = Flags(stalled=commit.stalled, full=commit.full is True, silent=commit.silent is True)
 
     def _skip_rebuild(self) -> None:
         self.flags = Flags(ended=True)

@@ -130,6 +130,8 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """The join is at its limit and predictions wait. Written only where it is so: older records keep their bytes."""
     quiet: bool | msgspec.UnsetType = msgspec.UNSET
     """Labels come and predictions do not, as the owner decided. Written only where it is so, likewise."""
+    silent: bool | msgspec.UnsetType = msgspec.UNSET
+    """No prediction came for longer than `quality` allows, as the owner decided. Written only where it is so, likewise."""
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):

@@ -115,6 +115,7 @@ _COMMIT = RECORDS["commit"]
 assert isinstance(_COMMIT, Commit)
 RECORDS["commit-full"] = msgspec.structs.replace(_COMMIT, full=True)
 RECORDS["commit-quiet"] = msgspec.structs.replace(_COMMIT, quiet=True)
+RECORDS["commit-silent"] = msgspec.structs.replace(_COMMIT, silent=True)
 
 
 def golden() -> dict[str, bytes]:
