@@ -6,7 +6,7 @@ became known (`known_ms`). A dataset is fixed by writing its rows as blobs: sort
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,20 @@ from pipelines.codec import canonical_bytes
 from pipelines.errors import NotFound
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
+from pipelines.quality import Checks, failing
 from pipelines.tables import Row, numbers, parse_rows, read_rows, write_rows
 
 KNOWN = "known_ms"
 
 
 class FileData:
-    """`pipelines.ports.Data` over files. `paths`: the file of each model."""
+    """`pipelines.ports.Data` over files. `paths`: the file of each model. `declared`: what the monitor's configuration says
+    of a model's features; a policy's own checks come before it."""
 
-    def __init__(self, store: Store, paths: Mapping[str, Path]) -> None:
-        self._store, self._paths = store, paths
+    def __init__(
+        self, store: Store, paths: Mapping[str, Path], declared: Callable[[str], Checks] = lambda _: {}
+    ) -> None:
+        self._store, self._paths, self._declared = store, paths, declared
 
     def mature(self, policy: Policy, now_ms: int) -> int:
         """See Data."""
@@ -39,9 +43,11 @@ class FileData:
         return self._kept(train, test, until_ms, policy)
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
-        """See Data. Missing features, a label of one kind, rows that are there twice."""
+        """See Data. Declared quality, in rows to train on and to judge by; missing features, a label of one kind, rows that
+        are there twice."""
         rows = parse_rows(b"".join(self._store.blob(dataset.train)), "the training rows")
-        found = []
+        later = parse_rows(b"".join(self._store.blob(dataset.test)), "the rows to judge by")
+        found = [Finding("quality", sentence) for sentence in failing([*rows, *later], self._checks(policy))]
         for name in policy.data.features:
             missing = sum(row.get(name) is None for row in rows) / len(rows)
             if missing > policy.data.missing_ratio_max:
@@ -52,6 +58,11 @@ class FileData:
         if same > len(rows) / 10:
             found.append(Finding("duplicates", f"{same:,} of {len(rows):,} rows are there more than once"))
         return tuple(found)
+
+    def _checks(self, policy: Policy) -> Checks:
+        """Of features that are not columns of the policy the monitor's declarations say nothing here."""
+        declared = {n: c for n, c in self._declared(policy.model).items() if n in policy.data.features}
+        return {**declared, **(policy.data.checks or {})}
 
     def watched(self, policy: Policy, since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""

@@ -29,7 +29,9 @@ _HOUR_MS = 3_600_000
 
 
 @click.command("demo")
-@click.option("--incident", default="bad-release", show_default=True, type=click.Choice(["bad-release", "none"]))
+@click.option(
+    "--incident", default="bad-release", show_default=True, type=click.Choice(["bad-release", "quality", "none"])
+)
 @click.option(
     "--speed",
     default=12,
@@ -44,12 +46,14 @@ def command(incident: str, speed: int, keep: Path | None) -> None:
     """Play January 2013's flights out of New York as two topics, and watch a model being watched.
 
     A model says at departure whether a flight will be late; the truth comes when it lands. From the tenth day on, for three
-    days, an upstream release breaks an input. Nothing else needs to run: the log is a temporary file. Without a terminal it
-    prints a line now and then, and alerts as JSON lines on standard output.
+    days, an upstream release breaks an input: bad-release sends a wrong hour, and the truth shows it; quality sends kilometres
+    for miles and no carrier, and the data shows it before any truth. Nothing else needs to run: the log is a temporary file.
+    Without a terminal it prints a line now and then, and alerts as JSON lines on standard output.
 
     \b
     Examples:
       driftline demo
+      driftline demo --incident quality
       driftline demo --incident none
       driftline demo --speed 48 | jq .data.summary
     """

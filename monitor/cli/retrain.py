@@ -10,8 +10,9 @@ from pipelines.local import Places, Wired, over
 
 def wire(places: Places) -> Wired:
     """Journals, blobs and models in one store of the registry, rows from files. `--alerts` may be the monitor's
-    configuration: what fires is then read from its topic."""
+    configuration: what fires is then read from its topic, and rows are held to what it declares of the data."""
     from monitor.cli.retrain_alerts import TopicAlerts
+    from monitor.cli.retrain_checks import DeclaredChecks
     from monitor.cli.retrain_registry import RegistryModels
     from registry.aliases import Aliases
     from registry.catalog import Catalog
@@ -19,10 +20,11 @@ def wire(places: Places) -> Wired:
 
     store = DirectoryStore(places.store)
     catalog = Catalog(store)
-    wired = over(store, places, RegistryModels(catalog, Aliases(catalog)))
-    if places.alerts is not None and places.alerts.suffix in (".yaml", ".yml"):
-        return replace(wired, alerts=TopicAlerts(places.alerts))
-    return wired
+    models = RegistryModels(catalog, Aliases(catalog))
+    if places.alerts is None or places.alerts.suffix not in (".yaml", ".yml"):
+        return over(store, places, models)
+    wired = over(store, places, models, DeclaredChecks(places.alerts))
+    return replace(wired, alerts=TopicAlerts(places.alerts))
 
 
 command = make(wire)

@@ -267,7 +267,9 @@ class Config(Section):
                 return model
         if self.unlisted_models is None:
             return None
-        return Model.model_validate({**self.unlisted_models.model_dump(), "name": name})
+        template = self.unlisted_models
+        given = {info.alias or key: getattr(template, key) for key, info in type(template).model_fields.items()}
+        return Model.model_validate({**given, "name": name})
 
     def topics(self) -> Topics:
         """Names of the internal topics."""

@@ -6,7 +6,7 @@ and licence of the data are in flights/README.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,23 +22,39 @@ LAST_LABEL_MS = LAST_MS + 2 * DAY_MS
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A stretch of event time [start, end) in which an upstream release breaks the model's input."""
+    """A stretch of event time [start, end) in which an upstream release breaks the model's input. `broken`: the features
+    that serving gets instead."""
 
     name: str
     start_ms: int
     end_ms: int
+    broken: Callable[[dict[str, Any]], dict[str, Any]]
 
     def touch(self, record: dict[str, Any]) -> dict[str, Any]:
-        """What serving would have sent during the incident: the hour arrives as 0, and the scores come out upside down."""
+        """What serving would have sent during the incident: with broken features, and scores that come out upside down."""
         if not self.start_ms <= record["at"] < self.end_ms:
             return record
         score = round(1.0 - record["score"], 6)
-        features = {**record["features"], "hour": 0.0}
+        features = self.broken(record["features"])
         return {**record, "score": score, "prediction": int(score >= 0.25), "features": features}
 
 
+def _no_hour(features: dict[str, Any]) -> dict[str, Any]:
+    """The hour arrives as 0, which is an hour like any other: only its distribution is strange."""
+    return {**features, "hour": 0.0}
+
+
+def _wrong_units(features: dict[str, Any]) -> dict[str, Any]:
+    """Kilometres where miles were meant, and no carrier at all."""
+    kept = {name: value for name, value in features.items() if name != "carrier"}
+    return {**kept, "distance": round(features["distance"] * KM_PER_MILE, 1)}
+
+
+KM_PER_MILE = 1.609344
+_BEGINS_MS, _ENDS_MS = FIRST_MS + 9 * DAY_MS, FIRST_MS + 12 * DAY_MS
 INCIDENTS: dict[str, Incident | None] = {
-    "bad-release": Incident("bad-release", FIRST_MS + 9 * DAY_MS, FIRST_MS + 12 * DAY_MS),
+    "bad-release": Incident("bad-release", _BEGINS_MS, _ENDS_MS, _no_hour),
+    "quality": Incident("quality", _BEGINS_MS, _ENDS_MS, _wrong_units),
     "none": None,
 }
 

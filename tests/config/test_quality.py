@@ -158,3 +158,13 @@ def test_a_feature_that_is_declared_anew_waits_for_a_pane_and_is_one_difference(
     ]
     without = loads(TEXT.replace("    quality: {QUALITY}\n", "").replace("name: flights", "name: other"))
     assert {change.path for change in diff(before, without)} == {"models.flights", "models.other"}
+
+
+def test_a_model_that_is_not_listed_has_the_limits_of_the_template() -> None:
+    text = TEXT.replace("{QUALITY}", "{features: {distance: {min: 0}}}")
+    made = loads(text + "unlisted_models: {quality: {volume: {at_least: 5}, freshness: {at_most: 2h}, for: 1h}}\n")
+    assert traffic_limits(made, "stranger") == TrafficLimits("1h", 5, 7_200_000, "page")
+    assert traffic_limits(made, "flights") is None
+    stranger = made.model("stranger")
+    assert stranger is not None
+    assert stranger.quality == (made.unlisted_models and made.unlisted_models.quality)
