@@ -25,6 +25,7 @@ class AtLeast(Section):
     """A number of predictions that must come."""
 
     at_least: Count = Field(ge=1, description="Fewer in a window, all versions together, are an alert.", examples=[500])
+    window: Name | None = Field(None, description="One of `windows`. Default: that of `quality`.", examples=["1d"])
 
 
 class Silence(Section):
@@ -63,7 +64,7 @@ class Quality(Section):
     )
     volume: AtLeast | None = Field(None, description="Predictions in each window, all versions together.")
     freshness: Silence | None = Field(
-        None, description="Longest silence of the model. Default: the window, when `volume` is set."
+        None, description="Longest silence of the model. Default: the window of `volume`, when that is set."
     )
     window: Name | None = Field(
         None, description="One of `windows`, written the same way. Default: the shortest.", examples=["1h"]

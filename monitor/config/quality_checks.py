@@ -10,7 +10,7 @@ from monitor.config.problems import Path, Problem
 from monitor.config.suggest import hint, listing
 
 if TYPE_CHECKING:
-    from monitor.config.quality import FeatureQuality, Quality
+    from monitor.config.quality import FeatureQuality
     from monitor.config.types import Config, ModelTemplate
 
 _KINDS: Mapping[str, tuple[str, ...]] = {"numeric": ("min", "max"), "categorical": ("values",)}
@@ -33,7 +33,9 @@ def check_quality(config: Config, model: ModelTemplate, at: Path) -> Iterator[Pr
         else:
             yield from _kind(where, declared, types[name])
         yield from _sense(where, declared)
-    yield from _window(config, quality, path)
+    yield from _window(config, quality.window, (*path, "window"))
+    volume_window = quality.volume.window if quality.volume is not None else None
+    yield from _window(config, volume_window, (*path, "volume", "window"))
     if quality.freshness is not None and quality.freshness.at_most_ms < config.time.tick_ms:
         yield Problem(
             (*path, "freshness", "at_most"),
@@ -43,11 +45,11 @@ def check_quality(config: Config, model: ModelTemplate, at: Path) -> Iterator[Pr
         )
 
 
-def _window(config: Config, quality: Quality, path: Path) -> Iterator[Problem]:
+def _window(config: Config, name: str | None, at: Path) -> Iterator[Problem]:
     names = [window.name for window in config.windows]
-    if quality.window is not None and quality.window not in names:
-        sentence = f"{quality.window!r} is not one of the windows; allowed: {listing(names)}"
-        yield Problem((*path, "window"), sentence + hint(quality.window, names), (("windows",),))
+    if name is not None and name not in names:
+        sentence = f"{name!r} is not one of the windows; allowed: {listing(names)}"
+        yield Problem(at, sentence + hint(name, names), (("windows",),))
 
 
 def _kind(where: Path, declared: FeatureQuality, kind: str) -> Iterator[Problem]:

@@ -71,7 +71,7 @@ def traffic_limits(config: Config, model: str) -> TrafficLimits | None:
     quality = found.quality if found is not None else None
     if quality is None or (quality.volume is None and quality.freshness is None):
         return None
-    window = window_of(config, quality)
+    window = _counted_in(config, quality)
     volume = None if quality.volume is None else quality.volume.at_least
     silence_ms = quality.freshness.at_most_ms if quality.freshness is not None else _span_ms(window)
     return TrafficLimits(window.name, volume, silence_ms, quality.severity)
@@ -88,7 +88,7 @@ def shortest_silence_ms(config: Config) -> int | None:
         if quality is not None and quality.freshness is not None:
             found.append(quality.freshness.at_most_ms)
         elif quality is not None and quality.volume is not None:
-            found.append(_span_ms(window_of(config, quality)))
+            found.append(_span_ms(_counted_in(config, quality)))
     return min(found, default=None)
 
 
@@ -96,7 +96,17 @@ def window_of(config: Config, quality: Quality) -> Window:
     """The window that quality is judged in."""
     if quality.window is None:
         return min(config.windows, key=_span_ms)
-    return next((window for window in config.windows if window.name == quality.window), config.windows[0])
+    return _named(config, quality.window)
+
+
+def _counted_in(config: Config, quality: Quality) -> Window:
+    """The window that predictions are counted in."""
+    name = quality.volume.window if quality.volume is not None else None
+    return window_of(config, quality) if name is None else _named(config, name)
+
+
+def _named(config: Config, name: str) -> Window:
+    return next((window for window in config.windows if window.name == name), config.windows[0])
 
 
 def _rules(config: Config, model: ModelTemplate, name: str | None, others: frozenset[str]) -> list[Rule]:
