@@ -16,7 +16,7 @@ from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid
 from monitor.config.problems import Path, Problem, path_text
-from monitor.config.quality import limits_of
+from monitor.config.quality import declared_metrics, limits_of
 from monitor.config.quality_checks import check_quality
 from monitor.config.suggest import hint, listing
 from monitor.config.windows import Window
@@ -245,7 +245,9 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
     path: Path = (*at, "metric")
     features: Path = ("streams", "predictions", "features")
     if not metric_names.is_known(metric, list(predictions.features)):
-        allowed = metric_names.known(list(predictions.features), score=predictions.fields.score is not None)
+        declared = declared_metrics(model.quality for model in subjects(config, rule))
+        score = predictions.fields.score is not None
+        allowed = metric_names.known(list(predictions.features), score=score, declared=declared)
         yield Problem(
             path,
             f"{metric!r} is not a metric; allowed: {listing(allowed, 40)}{hint(metric, allowed)}",

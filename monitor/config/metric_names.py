@@ -85,8 +85,8 @@ def is_known(metric: str, features: Sequence[str]) -> bool:
     return metric in BINARY or metric == VOLUME
 
 
-def known(features: Sequence[str], *, score: bool = True) -> list[str]:
-    """Every name a rule may use whatever was declared: performance first, then inputs."""
+def known(features: Sequence[str], *, score: bool = True, declared: Sequence[str] = ()) -> list[str]:
+    """Every name a rule may use: performance first, then inputs, then the `declared` ones."""
     performance = [m for m in BINARY if score or m not in NEED_SCORE]
     inputs = [f"{head}:{name}" for name in features for head in INPUT if head not in DECLARED]
-    return [*performance, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in DISTANCES] if score else [])]
+    return [*performance, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in DISTANCES] if score else []), *declared]

@@ -6,12 +6,14 @@ the limits (`at_most`, `at_least`) only decide when somebody is told, like any r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
 
 from monitor.config.base import Count, Name, Number, Ratio, Section, Word
 from monitor.config.durations import Duration, PositiveDuration
+from monitor.config.metric_names import DECLARED
 from monitor.config.streams import FeatureName
 
 
@@ -84,6 +86,18 @@ def limits_of(declared: FeatureQuality) -> dict[str, float]:
     if declared.values is not None:
         limits["unexpected"] = _most(declared.unexpected)
     return limits
+
+
+def declared_metrics(declarations: Iterable[Quality | None]) -> list[str]:
+    """The metrics that there are for the sake of what some models declare."""
+    return sorted(
+        {
+            f"{check}:{feature}"
+            for quality in declarations
+            for feature, declared in (quality.features.items() if quality is not None else ())
+            for check in DECLARED.keys() & limits_of(declared)
+        }
+    )
 
 
 def _most(limit: AtMost | None) -> float:

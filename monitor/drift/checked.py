@@ -46,7 +46,9 @@ class CheckedNumeric:
     maximum: float | None = None
     uppers: Float64s = field(init=False, compare=False, repr=False)
     parents: Int64s = field(init=False, compare=False, repr=False)
-    """The bin of `base` that each bin is a part of, shape (bins,)."""
+    """The bin of `base` that each bin is a part of, shape (bins,). Every bin of `base` has one."""
+    grouped: tuple[Int64s, Int64s] = field(init=False, compare=False, repr=False)
+    """The bins in the order of their parents, and where those of each parent begin."""
     kinds: Kinds = field(init=False, compare=False, repr=False)
     """The bins of each violation that can be told."""
 
@@ -66,6 +68,7 @@ class CheckedNumeric:
             kinds[Violation.ABOVE_MAX] = tuple((np.flatnonzero(uppers >= self.maximum) + 1).tolist())
         object.__setattr__(self, "uppers", uppers)
         object.__setattr__(self, "parents", np.array([*parents.tolist(), *[self.base.missing] * 2], np.int64))
+        object.__setattr__(self, "grouped", _grouped(self.parents))
         object.__setattr__(self, "kinds", kinds)
 
     @property
@@ -95,7 +98,9 @@ class CheckedCategorical:
     base: CategoricalBinning
     values: frozenset[str] | None = None
     parents: Int64s = field(init=False, compare=False, repr=False)
-    """The bin of `base` that each bin is a part of, shape (bins,)."""
+    """The bin of `base` that each bin is a part of, shape (bins,). Every bin of `base` has one."""
+    grouped: tuple[Int64s, Int64s] = field(init=False, compare=False, repr=False)
+    """The bins in the order of their parents, and where those of each parent begin."""
     kinds: Kinds = field(init=False, compare=False, repr=False)
     """The bins of each violation that can be told."""
 
@@ -111,6 +116,7 @@ class CheckedCategorical:
             kinds[Violation.UNEXPECTED] = (*known, base.bins, base.bins + 1)
             parents += [base.other, base.unseen]
         object.__setattr__(self, "parents", np.array(parents, np.int64))
+        object.__setattr__(self, "grouped", _grouped(self.parents))
         object.__setattr__(self, "kinds", kinds)
 
     @property
@@ -134,14 +140,17 @@ Checked = CheckedNumeric | CheckedCategorical
 
 def of_base(checked: Checked, counts: Int64s) -> Int64s:
     """Counts (W, bins) as counts of the reference's own bins, shape (W, base.bins)."""
-    summed = np.zeros((len(counts), checked.base.bins), np.int64)
-    np.add.at(summed.T, checked.parents, counts.T)
+    order, starts = checked.grouped
+    summed: Int64s = np.add.reduceat(counts[:, order], starts, axis=1)
     return summed
 
 
 def violations(checked: Checked, counts: Int64s) -> dict[Violation, Int64s]:
     """How many rows of W windows are violations of each kind, shape (W,) each."""
-    return {kind: counts[:, list(bins)].sum(axis=1) for kind, bins in checked.kinds.items()}
+    return {
+        kind: counts[:, bins[0]] if len(bins) == 1 else counts[:, list(bins)].sum(axis=1)
+        for kind, bins in checked.kinds.items()
+    }
 
 
 def in_reference(checked: Checked, counts: Int64s) -> dict[Violation, int]:
@@ -161,3 +170,8 @@ def in_reference(checked: Checked, counts: Int64s) -> dict[Violation, int]:
 
 
 _OWN_BINS = frozenset({Violation.MISSING, Violation.WRONG_TYPE})
+
+
+def _grouped(parents: Int64s) -> tuple[Int64s, Int64s]:
+    order = np.argsort(parents, kind="stable")
+    return order, np.searchsorted(parents[order], np.arange(int(parents.max()) + 1))

@@ -48,8 +48,10 @@ def input_views(plan: ModelPlan, config_digest: str, revisions: Sequence[Revisio
     those whose quality is declared the violations."""
     counts = {"seen": cells.count("seen").tolist()}
     metrics: dict[str, Estimates] = {}
+    wrong: dict[str, Int64s] = {}
     for feature in (*plan.features, *((plan.score,) if plan.score else ())):
-        _feature(plan, feature, cells, metrics, counts)
+        _feature(plan, feature, cells, metrics, counts, wrong)
+    metrics |= _shares(wrong, cells.count("seen"))
     return _views(plan, config_digest, revisions, Kind.INPUT, metrics, counts, [0] * len(revisions)), metrics
 
 
@@ -88,9 +90,14 @@ def _views(
 
 
 def _feature(
-    plan: ModelPlan, feature: FeaturePlan, cells: Cells, metrics: dict[str, Estimates], counts: dict[str, list[int]]
+    plan: ModelPlan,
+    feature: FeaturePlan,
+    cells: Cells,
+    metrics: dict[str, Estimates],
+    counts: dict[str, list[int]],
+    wrong: dict[str, Int64s],
 ) -> None:
-    """Add the metrics of one feature, or of the scores, and the counts of its violations."""
+    """Add the metrics of one feature, or of the scores, and how many of its values are wrong in which way."""
     seen, histogram = cells.count("seen"), cells.histogram(histogram_name(feature.name))
     binning = feature.binning
     checked = binning if isinstance(binning, (CheckedNumeric, CheckedCategorical)) else None
@@ -101,20 +108,28 @@ def _feature(
             undefined_everywhere(seen, Undefined.NO_REFERENCE) if profile is None else STATISTICS[name](profile, base)
         )
     if checked is not None:
-        _violations(feature.name, checked, histogram, metrics, counts)
+        _violations(feature.name, checked, histogram, wrong, counts)
     elif feature is not plan.score:
         counted = profile or FeatureProfile(feature.base, (0,) * feature.base.bins)
         metrics[f"missing:{feature.name}"] = STATISTICS["missing"](counted, base)
 
 
 def _violations(
-    name: str, checked: Checked, histogram: Int64s, metrics: dict[str, Estimates], counts: dict[str, list[int]]
+    name: str, checked: Checked, histogram: Int64s, wrong: dict[str, Int64s], counts: dict[str, list[int]]
 ) -> None:
     found = violations(checked, histogram)
-    rows = histogram.sum(axis=1)
     for kind, number in found.items():
         counts[f"{kind}:{name}"] = number.tolist()
         if kind not in OUT_OF_RANGE:
-            metrics[f"{kind}:{name}"] = share(number, rows)
+            wrong[f"{kind}:{name}"] = number
     if outside := [found[kind] for kind in OUT_OF_RANGE if kind in found]:
-        metrics[f"out_of_range:{name}"] = share(np.sum(outside, axis=0), rows)
+        wrong[f"out_of_range:{name}"] = np.sum(outside, axis=0)
+
+
+def _shares(wrong: Mapping[str, Int64s], seen: Int64s) -> dict[str, Estimates]:
+    """Shares of the predictions seen. All features at once: an interval costs the same for one column as for thirty."""
+    if not wrong:
+        return {}
+    n = len(seen)
+    columns = share(np.concatenate(list(wrong.values())), np.tile(seen, len(wrong)))
+    return {name: columns.part(i * n, (i + 1) * n) for i, name in enumerate(wrong)}

@@ -168,3 +168,9 @@ def test_a_model_that_is_not_listed_has_the_limits_of_the_template() -> None:
     stranger = made.model("stranger")
     assert stranger is not None
     assert stranger.quality == (made.unlisted_models and made.unlisted_models.quality)
+
+
+def test_a_metric_that_is_misspelled_is_looked_for_among_the_declared_ones_too() -> None:
+    rule = "rules:\n  - {name: far, metric: 'out_of_rang:distance', op: '>', threshold: 0.2, window: 1h}\n"
+    text = TEXT.replace("{QUALITY}", "{features: {distance: {max: 9}}}") + rule
+    assert "did you mean 'out_of_range:distance'?" in only_problem(text)
