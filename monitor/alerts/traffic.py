@@ -61,6 +61,8 @@ class TrafficWatch:
             gone = [c for c in sorted(traffic.fired) if new is None or _limit(new, c) is None]
             severity = old.severity if old is not None else "page"
             events += [self._tell(name, c, traffic, severity, at_ms, False, "the limit is gone", {}) for c in gone]
+            if new is None:
+                del self._models[name]
         return events
 
     def close(self, tick: int, active: Iterable[SeriesKey], views: Iterable[WindowView]) -> list[AlertEvent]:
@@ -69,7 +71,8 @@ class TrafficWatch:
         came = {series.model for series in active}
         if came:
             for name in sorted({*came, *self._listed} - self._models.keys()):
-                self._models[name] = _Traffic(start_ms, end_ms)
+                if self._limits(name) is not None:
+                    self._models[name] = _Traffic(start_ms, end_ms)
         for view in views:
             self._count(view)
         events: list[AlertEvent] = []

@@ -98,6 +98,11 @@ def test_what_is_declared_is_judged_by_rules_with_defaults_in_the_shortest_windo
     }
 
 
+def test_for_window_rows_and_severity_are_those_of_all_its_rules() -> None:
+    made = config("{features: {distance: {min: 0}}, for: 1h30m, window: 1d, min_rows: 7, severity: info}")
+    assert {(r.for_ms, r.window, r.min_rows, r.severity) for r in quality_rules(made)} == {(5_400_000, "1d", 7, "info")}
+
+
 def test_a_limit_of_one_is_no_rule() -> None:
     made = config("{features: {distance: {min: 0, wrong_type: {at_most: 1}}}}")
     assert [rule.name for rule in quality_rules(made)] == ["quality:out_of_range:distance"]
