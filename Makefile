@@ -45,7 +45,7 @@ tools: ## install the Debian packages that the tests use, when they are missing
 
 # -------------------------------------------------------------------------------------------------------------- use
 
-demo: $(VENV)/installed ## play a month of flights and an incident; nothing else needs to run
+demo: $(VENV)/developed ## play flights, an incident and the retraining that mends it; nothing else needs to run
 	@$(BIN)/driftline demo $(ARGS)
 
 check: $(VENV)/developed ## ruff, mypy --strict, import contracts

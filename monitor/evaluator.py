@@ -188,6 +188,6 @@ class _Lookup:
         engine = self.engines.get(kind)
         return engine.newest_mature(series, window, predicate) if engine else None
 
-    def get(self, key: WindowKey, kind: Kind) -> WindowView | None:
+    def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
         engine = self.engines.get(kind)
-        return engine.get(key) if engine else None
+        return engine.other_versions(series) if engine else ()

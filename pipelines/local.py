@@ -6,11 +6,12 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.directory import DirectoryStore
+from pipelines.errors import ConfigError
 from pipelines.local_alerts import FileAlerts
 from pipelines.local_data import FileData
 from pipelines.local_models import LocalModels
@@ -27,9 +28,15 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+def nothing() -> Sequence[str]:
+    """Nobody has to be told."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """`pipelines.ports.Ports`, filled."""
+    """`pipelines.ports.Ports`, filled. `announce` is called after each round: it tells servers where the aliases stand, as often
+    as it is asked to, and gives sentences for people."""
 
     store: Store
     clock: Clock
@@ -38,21 +45,26 @@ class Wired:
     trainer: Trainer
     evaluator: Evaluator
     models: Models
+    announce: Callable[[], Sequence[str]] = nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are on this machine. `rows`: the file of each model."""
+    """Where things are on this machine. `rows`: the file of each model. Where `alerts` or `rows` name a configuration of the
+    monitor, its topics are meant: those of its broker, or of the embedded log in `embedded`."""
 
     store: Path
     alerts: Path | None
     rows: Mapping[str, Path]
     project: Path
     work: Path
+    embedded: Path | None = None
 
 
 def wire(places: Places) -> Wired:
-    """Everything local, without a registry."""
+    """Everything local, without a registry. Raises ConfigError for an embedded log: that is the monitor's."""
+    if places.embedded is not None:
+        raise ConfigError("--embedded", "needs the monitor", "Use `driftline retrain`, or leave it out.")
     store = DirectoryStore(places.store)
     return over(store, places, LocalModels(store))
 

@@ -30,6 +30,7 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     alerts: tuple[Kind, ...] = (Kind.PERFORMANCE, Kind.DRIFT)
     versions: str = "champion"  # `any`: alerts about versions that no longer serve count too
+    after_ms: int = 0  # an alert has to fire for so long: rows of the changed world have to come first
     cooldown_ms: int = DAY_MS  # from the end of a run; doubled after each rejection in a row, up to eight times
     budget_runs: int = 3
     budget_window_ms: int = 7 * DAY_MS
@@ -41,8 +42,8 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"trigger on {odd[0]}: only performance and drift may retrain a model")
         if self.versions not in ("champion", "any"):
             raise ValueError(f"versions is {self.versions!r}; write champion or any")
-        if min(self.cooldown_ms, self.budget_runs, self.labels_min) < 0 or self.budget_window_ms <= 0:
-            raise ValueError("cooldown, budget and labels_min must not be below 0")
+        if min(self.after_ms, self.cooldown_ms, self.budget_runs, self.labels_min) < 0 or self.budget_window_ms <= 0:
+            raise ValueError("after, cooldown, budget and labels_min must not be below 0")
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,10 +92,12 @@ class Train(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Probation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a promoted version is watched. It settles after `least_ms` when it is surely not worse than the one it replaced by
-    more than `margin`, is rolled back as soon as it surely is worse by more, and ends undecided after `most_ms`."""
+    more than `margin`, is rolled back as soon as it surely is worse by more, and ends undecided after `most_ms`. A look reads
+    rows and scores them twice, so there is one every `every_ms`."""
 
     least_ms: int = DAY_MS
     most_ms: int = 14 * DAY_MS
+    every_ms: int = HOUR_MS
     margin: float = 0.02
     alpha: float = 0.05
     rows_min: int = 200

@@ -7,7 +7,7 @@ alias for a run at most once, ever, and only from where the run believes it to s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -157,8 +157,11 @@ class Data(Protocol):
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """What forbids training on it."""
 
-    def watched(self, policy: Policy, since_ms: int, until_ms: int) -> Dataset | None:
-        """Labelled rows that were predicted since a promotion, all in `test`; None when there are none."""
+    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
+        """Labelled rows that a promoted version predicted, all in `test`; None when there are none.
+
+        Predictions call the version one of `names`. Rows that do not say who predicted count from the promotion on.
+        """
 
 
 class Trainer(Protocol):

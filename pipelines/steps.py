@@ -205,13 +205,13 @@ def probation(task: Task) -> Next | None:
         if task.now_ms < task.view.since_ms + policy.probation.least_ms:
             return None
         return Next(State.SETTLED, Reason.NOTHING_REPLACED, "the first version: there is nothing to compare it with")
-    rows = task.ports.data.watched(policy, task.view.since_ms, task.now_ms)
+    rows = task.ports.data.watched(policy, serving.names, task.view.since_ms, task.now_ms)
     paired = None
     if rows is not None:
         before = task.ports.models.version(policy, facts["champion"])
         paired = task.ports.evaluator.losses(policy, rows, task.artifact, before, task.alive)
     reason, report = watch(policy, paired, task.view.since_ms, task.now_ms)
-    detail = report.detail if report else "no labelled rows since the promotion"
+    detail = report.detail if report else f"no prediction of version {facts['version']} has its label yet"
     if reason is None:
         return None
     if reason is Reason.WORSE:

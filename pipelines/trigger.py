@@ -43,6 +43,7 @@ class Why(StrEnum):
     OTHER_VERSION = "other_version"  # alerts fire about versions that the champion has replaced
     ALREADY_RUN = "already_run"  # each incident that fires has had its run
     RUN_ACTIVE = "run_active"
+    EARLY = "early"  # it does not fire for long enough yet
     COOLDOWN = "cooldown"
     BUDGET = "budget"
     FEW_LABELS = "few_labels"
@@ -114,6 +115,8 @@ def plan(
         return said(Why.ALREADY_RUN, f"run {run} was for this")
     if active := [summary for summary in runs if summary.active]:
         return said(Why.RUN_ACTIVE, f"run {active[0].admission.run} is {active[0].state}; one at a time")
+    if asked is None and (begins_ms := causes[0].fired_ms + policy.trigger.after_ms) > now_ms:
+        return said(Why.EARLY, f"{causes[0].name} has not fired for long enough", begins_ms)
     if asked is None and (until := _cooldown_until(policy, runs, mode)) > now_ms:
         return said(Why.COOLDOWN, "the last run ended too recently", until)
     if (free := _budget_free(policy, runs, now_ms)) > now_ms:
@@ -150,7 +153,7 @@ def _causes(
         )
     current = [a for a in wanted if serving is None or policy.trigger.versions == "any" or a.version in serving]
     if not current:
-        names = ", ".join(sorted(serving or ()))
+        names = ", ".join(sorted(name for name in serving or () if not name.startswith("sha256:")))
         return Plan(model, Why.OTHER_VERSION, f"{_named(wanted)}: about other versions than the champion ({names})")
     handled = {incident for summary in runs for incident in summary.handled}
     new = [alert for alert in current if (alert.fingerprint, alert.episode) not in handled]

@@ -51,6 +51,7 @@ class Worker:
 
     def __init__(self, ports: Ports, book: Book, owner: str, lease_ms: int = LEASE_MS) -> None:
         self._ports, self._book, self._owner, self._lease_ms = ports, book, owner, lease_ms
+        self._looked: dict[str, int] = {}  # when this process last looked at a run on probation
 
     def advance(self, admission: Admission) -> list[Happening]:
         """Take a run as far as it goes now."""
@@ -82,10 +83,20 @@ class Worker:
 
         if view.cancel is not None or "probation" in view.facts:
             return True
+        if view.state is State.PROBATION and not self._time_to_look(admission):
+            return False
         try:
             return STEPS[view.state](Task(self._ports, admission, view, self._owner, alive, note)) is not None
         except (_WantsToNote, ConfigError, FormatError, NotFound, NotInstalled, StepFailed):
             return True
+
+    def _time_to_look(self, admission: Admission) -> bool:
+        now_ms = self._ports.clock.now_ms()
+        due_ms = self._looked.get(admission.run, 0) + admission.policy.probation.every_ms
+        if admission.run in self._looked and now_ms < due_ms:
+            return False
+        self._looked[admission.run] = now_ms
+        return True
 
     def _claim(self, admission: Admission, journal: Journal) -> _Held | None:
         now_ms = self._ports.clock.now_ms()

@@ -35,6 +35,8 @@ SHELL = (
     "registry/cli/",
     "registry/directory.py",
     "registry/files.py",
+    "registry/following.py",
+    "registry/kafka_topic.py",
     "registry/local_bundle.py",
     "registry/onnx_models.py",
     "registry/reader.py",

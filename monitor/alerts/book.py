@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 from monitor.alerts.advance import Turn, amendments, gone, move
 from monitor.alerts.decision import Action, Decided, Decision, decide
 from monitor.alerts.event import AlertEvent, Reason
+from monitor.alerts.replaced import end, is_replaced
 from monitor.alerts.rules import applies, kind_of, mature
 from monitor.alerts.state import AlertKey, AlertState, Entry, Phase
 from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
@@ -17,6 +18,8 @@ from monitor.windows.view import Kind, SeriesKey, WindowView
 
 _NOTHING: Final = Entry()
 _TOLD: Final = frozenset({Action.FIRE, Action.RESOLVE})
+_STANDS: Final = frozenset({Action.PEND, Action.FIRE, Action.KEEP})
+"""Decisions after which an alert is open, which one about a replaced version must not be."""
 
 
 class WindowLookup(Protocol):
@@ -30,6 +33,9 @@ class WindowLookup(Protocol):
     ) -> WindowView | None:
         """The window of that series, configured name and kind with the largest start for which `mature` is true; None
         if there is none. Windows that are not over may be offered too: `mature` refuses them."""
+
+    def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
+        """The same model and segment under every other version that ever had a window."""
 
 
 class Step(NamedTuple):
@@ -102,12 +108,21 @@ class RuleBook:
         assert all(view.kind is kind for view in changed), "a tick is closed for one kind at a time"
         active = frozenset(active_series)
         entries, events, decisions = dict(state.entries), list[AlertEvent](), list[Decided]()
-        for series in sorted(active.union(key.series for key in revised)):
+        touched = active.union(key.series for key in revised)
+        for series in sorted(touched | _silent(state, touched)):
             for rule in self.watching(series, kind):
                 key = AlertKey(rule.name, series)
                 entry = entries.get(key, _NOTHING)
-                view = lookup.newest_mature(series, rule.window, kind, partial(mature, rule, tick_ms))
-                decision = decide(rule, entry, view, rows_came=series in active, tick_size_ms=tick_size_ms)
+                of_age = partial(mature, rule, tick_ms)
+                if series in touched:
+                    view = lookup.newest_mature(series, rule.window, kind, of_age)
+                    decision = decide(rule, entry, view, rows_came=series in active, tick_size_ms=tick_size_ms)
+                else:  # only another version's windows changed
+                    decision = Decision(Action.KEEP, Reason.NO_ROWS)
+                if decision.action in _STANDS and is_replaced(rule, series, kind, of_age, lookup):
+                    decision = end(entry)
+                elif series not in touched:
+                    continue
                 decisions.append(Decided(key, decision))
                 if entry is _NOTHING and decision.action is Action.NOTHING:
                     continue
@@ -154,6 +169,16 @@ class RuleBook:
         if (rule.name, model) not in self._merged:
             self._merged[rule.name, model] = {**self.labels_of(model), **rule.labels}
         return self._merged[rule.name, model]
+
+
+def _silent(state: AlertState, touched: frozenset[SeriesKey]) -> set[SeriesKey]:
+    """Series with an open alert that are not touched themselves, while another version of the model and segment is."""
+    beside = {(series.model, series.segment) for series in touched}
+    return {
+        key.series
+        for key, _ in state.open()
+        if key.series not in touched and (key.series.model, key.series.segment) in beside
+    }
 
 
 def _put(entries: dict[AlertKey, Entry], key: AlertKey, entry: Entry) -> None:

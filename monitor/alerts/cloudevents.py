@@ -68,7 +68,7 @@ def rule_event(
     """The event of a decision to fire (`episode` None: this event begins it), to resolve, or to amend (`citation`: what
     is amended).
 
-    `decision.view` is the window that was judged (None only when the rule is gone); `labels` are the merged ones.
+    `decision.view` is the window that was judged (None only when the rule or the version is gone); `labels` are the merged ones.
     """
     print_ = fingerprint(namespace, key.rule, key.series)
     id_ = event_id(print_, tick_ms, change, citation.event if citation is not None else "")

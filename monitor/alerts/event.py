@@ -53,6 +53,7 @@ class Reason(StrEnum):
     FLIPPED = "flipped"  # a window that was cited changed its verdict
     FINAL_VALUE = "final_value"  # a window that was cited became final with another value than was said
     RULE_GONE = "rule_gone"  # the rule was removed, or no longer watches this series
+    VERSION_REPLACED = "version_replaced"  # another version has a whole window without a prediction of this one
     DECIDED = "decided"  # an operational decision was recorded
 
 
@@ -154,7 +155,10 @@ class RuleAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category",
         About | Only,
         Meta(description="`data_quality`: the data is broken and blocks retraining. Absent in other alerts."),
     ] = msgspec.UNSET
-    evidence: Annotated[Evidence | None, Meta(description="What was judged; null only with reason `rule_gone`.")]
+    evidence: Annotated[
+        Evidence | None,
+        Meta(description="What was judged; null only with the reasons `rule_gone` and `version_replaced`."),
+    ]
     amends: Annotated[Amends | None, Meta(description="What is taken back; null unless `amended`.")] = None
 
 

@@ -3,7 +3,7 @@ itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -113,3 +113,6 @@ class _Newest:
         mature: Callable[[WindowView], bool],
     ) -> WindowView | None:
         return self.view if mature(self.view) else None
+
+    def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
+        return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,15 +33,18 @@ class Mismatch(MonitorError):
     """The topics or the configuration are not those that a version was made of."""
 
 
-def make(config: Config, log: Log, shelf: Shelf, selection: m.Selection) -> m.Manifest:
-    """Read, join, keep the segments; the manifest is returned and not kept yet. Raises BadDataset when there is no row."""
+def make(
+    config: Config, log: Log, shelf: Shelf, selection: m.Selection, alive: Callable[[], None] = lambda: None
+) -> m.Manifest:
+    """Read, join, keep the segments; the manifest is returned and not kept yet. `alive` is called again and again and may
+    raise to end it. Raises BadDataset when there is no row."""
     from pipelines.dataset import parquet
 
     parquet.require()
     topics = Topics(config, log, ids=selection.ids)
     spans = _everything(topics, checked(_known_models(topics, selection)))
     made = _Making(shelf)
-    for joined in joined_partitions(topics, spans, selection, "making the dataset"):
+    for joined in joined_partitions(topics, spans, selection, "making the dataset", alive=alive):
         made.add(joined)
     if not made.rows or made.whole is None:
         without = ", ".join(f"{count:,} {name}" for name, count in sorted(made.lost.items())) or "there is no record"
@@ -66,6 +69,13 @@ def make(config: Config, log: Log, shelf: Shelf, selection: m.Selection) -> m.Ma
         records=made.records,
         excluded=made.excluded,
     )
+
+
+def labelled_rows(topics: Topics, selection: m.Selection) -> int:
+    """How many rows of a selection have their label. Nothing is kept."""
+    spans = _everything(topics, checked(selection))
+    counted = joined_partitions(topics, spans, selection, "counting labelled rows")
+    return sum(int((~np.isnan(joined.table.floats("label").values)).sum()) for joined in counted)
 
 
 class _Making:
@@ -155,12 +165,18 @@ def joined_partitions(
     selection: m.Selection,
     what: str,
     label_clocks: dict[int, int | None] | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Iterator[Joined]:
     """Partition after partition, each read whole: what one holds is what has to fit into memory."""
     whole = topics.scan(spans)
     with ScanProgress(whole, what) as progress:
+
+        def show() -> None:
+            progress.show()
+            alive()
+
         for partition, predictions, labels in spans:
-            read = topics.read(whole, partition, predictions, labels, progress.show)
+            read = topics.read(whole, partition, predictions, labels, show)
             known = (label_clocks or {}).get(partition)
             yield join(topics, read, selection, known)
 

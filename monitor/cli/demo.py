@@ -7,97 +7,130 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from monitor.cli.demo_loop import Loop, PlayClock
     from monitor.cli.observer import Observer
     from monitor.config.types import Config
     from monitor.daemon.worker import Worker
-    from monitor.demo import Sent
+    from monitor.demo.incidents import Incident
     from monitor.evaluator import TickOutput
-    from monitor.ports import Appender, Log
+    from monitor.ports import Log
 
 _LINE_EVERY_S = 3.0
 _SHOW_EVERY_S = 0.25
-_HOUR_MS = 3_600_000
+_FILES = ("demo.yaml", "retrain.yaml", "flights.reference.json")
 
 
 @click.command("demo")
 @click.option(
-    "--incident", default="bad-release", show_default=True, type=click.Choice(["bad-release", "quality", "none"])
+    "--incident",
+    default="concept-change",
+    show_default=True,
+    type=click.Choice(["concept-change", "bad-release", "quality", "none"]),
+    help="The world changes; upstream breaks an input for three days, unseen or for all to see; nothing.",
 )
 @click.option(
     "--speed",
     default=12,
     show_default=True,
-    type=click.IntRange(1, 1_000),
+    type=click.IntRange(1, 10_000),
     help="Hours of flights played in a second.",
 )
 @click.option(
-    "--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the embedded log in this directory."
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep log, models and configuration in this directory.",
 )
-def command(incident: str, speed: int, keep: Path | None) -> None:
-    """Play January 2013's flights out of New York as two topics, and watch a model being watched.
+@click.option("--no-retraining", is_flag=True, help="Only watch.")
+def command(incident: str, speed: int, keep: Path | None, no_retraining: bool) -> None:
+    """Play the flights out of New York of January and February 2013, and watch a model being watched, and replaced.
 
-    A model says at departure whether a flight will be late; the truth comes when it lands. From the tenth day on, for three
-    days, an upstream release breaks an input: bad-release sends a wrong hour, and the truth shows it; quality sends kilometres
-    for miles and no carrier, and the data shows it before any truth. Nothing else needs to run: the log is a temporary file.
-    Without a terminal it prints a line now and then, and alerts as JSON lines on standard output.
+    January is history: the first model learns from it. From February on a model says at departure whether a flight will be
+    late; the truth comes when it lands. On the fifth day the world changes: an alert pages, a challenger is trained, proves
+    itself on later flights, is approved, promoted and served, and the alert resolves. Nothing else needs to run: the log is
+    a temporary file. Without a terminal it prints a line now and then, and alerts as JSON lines on standard output.
+
+    With `--incident bad-release` an upstream release sends a wrong hour for three days, which only the truth shows; with
+    `--incident quality` kilometres for miles and no carrier, which the data shows before any truth: two pages name the
+    features, and nothing is trained on it.
 
     \b
     Examples:
       driftline demo
+      driftline demo --incident bad-release
       driftline demo --incident quality
       driftline demo --incident none
       driftline demo --speed 48 | jq .data.summary
     """
-    from monitor.adapters.embedded import EmbeddedLog
     from monitor.cli.logs import set_up
+    from monitor.demo import INCIDENTS
 
     set_up("text", "WARNING")
     with tempfile.TemporaryDirectory(prefix="driftline-demo-") as temporary:
-        log = EmbeddedLog(keep or Path(temporary))
-        try:
-            _Demo(log, incident, speed).run()
-        finally:
-            log.close()
+        play(INCIDENTS[incident], speed, keep or Path(temporary), retrain=not no_retraining)
 
 
-def demo_config() -> Config:
-    """The demo's configuration, as shipped."""
+def play(incident: Incident, speed: int, folder: Path, *, retrain: bool = True) -> Loop | None:
+    """Play it once, in a folder that then holds the log, the models and the configuration. What was retrained is returned."""
+    from monitor.adapters.embedded import EmbeddedLog
+    from monitor.cli import demo_loop
     from monitor.config import load
+    from monitor.demo import FIRST_MS
 
-    data = files("monitor.demo")
-    return load([Path(str(data / "flights.yaml")), Path(str(data / "demo.yaml"))])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _FILES:
+        (folder / name).write_bytes((files("monitor.demo") / name).read_bytes())
+    if retrain and (remedy := demo_loop.missing()) is not None:
+        print(f"driftline: nothing is retrained: some libraries are not installed. {remedy}", file=sys.stderr)
+        retrain = False
+    clock = demo_loop.PlayClock(FIRST_MS)
+    log = EmbeddedLog(folder)
+    try:
+        config = load([folder / "demo.yaml"])
+        with ExitStack() as stack:
+            screen = stack.enter_context(_Screen(config))
+            loop = stack.enter_context(demo_loop.Loop(folder, clock, screen.say)) if retrain else None
+            _Demo(log, config, incident, speed, clock, loop, screen).run()
+        return loop
+    finally:
+        log.close()
 
 
 class _Demo:
-    """Feeds the script from inside the worker's loop, and shows what the worker knows."""
+    """Runs the worker with the play inside its loop, and shows what the worker knows."""
 
-    def __init__(self, log: Log, incident: str, speed: int) -> None:
-        from monitor.demo import FIRST_MS, INCIDENTS, script
+    def __init__(
+        self,
+        log: Log,
+        config: Config,
+        incident: Incident,
+        speed: int,
+        clock: PlayClock,
+        loop: Loop | None,
+        screen: _Screen,
+    ) -> None:
+        from monitor.cli.demo_play import Play
+        from monitor.demo import Script
         from monitor.ports import TopicSpec
 
-        self._log, self._speed = log, speed
-        self._config = demo_config()
-        streams = self._config.streams
+        self._log, self._config, self._screen = log, config, screen
+        streams = config.streams
         assert streams.labels is not None
-        self._topics = {"predictions": streams.predictions.topic, "labels": streams.labels.topic}
-        for topic in self._topics.values():
+        topics = {"predictions": streams.predictions.topic, "labels": streams.labels.topic}
+        for topic in topics.values():
             log.ensure(TopicSpec(topic, 2))
-        self._script: Iterator[Sent] = script(_lines("predictions"), _lines("labels"), INCIDENTS[incident])
-        self._next: Sent | None = next(self._script, None)
-        self._now_ms = FIRST_MS
-        self._appender: Appender
-        self._screen = _Screen(self._config)
-        self._began = 0.0
-        self._done = False
+        self._appender = log.appender()
+        script = Script(_lines("predictions"), _lines("labels"), incident)
+        self._play = Play(script, topics, self._appender, clock, loop, speed)
 
     def run(self) -> None:
         """Play, settle, say what happened."""
@@ -113,43 +146,23 @@ class _Demo:
         observer = Observer(plan, base_view(self._config, release(), clock.now_ms()), clock)
 
         def on_tick(output: TickOutput) -> None:
+            self._play.ticked()
             observer.on_tick(output)
             self._screen.on_events(output.events)
 
         def tell(worker: Worker) -> None:
-            self._feed(worker)
+            self._play.turn(worker)
             observer.tell(worker)
-            self._screen.show(observer, self._now_ms)
+            self._screen.show(observer, self._play.now_ms)
 
-        self._appender = self._log.appender()
         worker = Worker(self._log, self._config, plan, clock, dead_letters, WorkerOptions(), on_tick, tell)
-        self._began = time.monotonic()
         try:
-            with Signals(worker), self._screen:
+            with Signals(worker):
                 worker.run()
                 observer.refresh(worker)
         finally:
             self._appender.close()
         self._screen.close(observer, worker)
-
-    def _feed(self, worker: Worker) -> None:
-        """Send everything that has happened by now, `speed` hours a second."""
-        from monitor.demo import FIRST_MS, LAST_LABEL_MS
-
-        played_ms = int((time.monotonic() - self._began) * self._speed * _HOUR_MS)
-        self._now_ms = min(FIRST_MS + played_ms, LAST_LABEL_MS)
-        if self._done:
-            return
-        from monitor.ports import OutRecord
-
-        while self._next is not None and self._next.at_ms <= self._now_ms:
-            record = self._next
-            self._appender.send(self._topics[record.stream], OutRecord(record.value, record.key))
-            self._next = next(self._script, None)
-        self._appender.flush(10_000)
-        if self._next is None:
-            self._done = True
-            worker.end_when_read()
 
 
 def _lines(name: str) -> Iterator[bytes]:
@@ -173,9 +186,10 @@ class _Screen:
         self._window = config.windows[0].name
         self.fired = 0
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         if self._live is not None:
             self._live.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
@@ -195,6 +209,13 @@ class _Screen:
             else:
                 click.echo(cloudevents.encode(event))
 
+    def say(self, sentence: str) -> None:
+        """A step of the loop."""
+        if self._people:
+            self._said.append(sentence)
+        else:
+            print(f"driftline: {sentence}", file=sys.stderr, flush=True)
+
     def show(self, observer: Observer, now_ms: int) -> None:
         """Refresh when it is due."""
         now = time.monotonic()
@@ -210,7 +231,9 @@ class _Screen:
         from rich.console import Group
         from rich.table import Table
 
-        table = Table("day", "rows", "labelled", "accuracy", "recall", "psi:hour", title=_day(now_ms), expand=True)
+        table = Table(
+            "day", "version", "rows", "labelled", "accuracy", "recall", "psi:hour", title=_day(now_ms), expand=True
+        )
         for row in self._rows(observer):
             table.add_row(*row)
         return Group(table, *self._said[-6:])
@@ -218,14 +241,15 @@ class _Screen:
     def _rows(self, observer: Observer) -> list[tuple[str, ...]]:
         from monitor.windows.view import Kind
 
-        drift = {v.key.start_ms: v for v in observer.recent(self._window, Kind.INPUT)}
+        drift = {(v.key.start_ms, v.key.series): v for v in observer.recent(self._window, Kind.INPUT)}
         rows: list[tuple[str, ...]] = []
         for view in observer.recent(self._window, Kind.PERFORMANCE):
-            beside = drift.get(view.key.start_ms)
+            beside = drift.get((view.key.start_ms, view.key.series))
             psi = beside.metrics.get("psi:hour") if beside else None
             rows.append(
                 (
                     f"{_date(view.key.start_ms)}{' final' if view.final else ''}",
+                    view.key.series.version,
                     str(view.seen),
                     "-" if view.coverage is None else f"{100 * view.coverage:.0f} %",
                     _metric(view.metrics["accuracy"]),
@@ -240,8 +264,8 @@ class _Screen:
         if not rows:
             return f"driftline: {_day(now_ms)}  no window yet"
         said = [
-            f"{window}: {seen} predictions, {labelled} labelled, accuracy {accuracy}, psi:hour {psi}"
-            for window, seen, labelled, accuracy, _, psi in rows[-2:]
+            f"{window} v{version}: {seen} predictions, {labelled} labelled, accuracy {accuracy}, psi:hour {psi}"
+            for window, version, seen, labelled, accuracy, _, psi in rows[-2:]
         ]
         return f"driftline: {_day(now_ms)} | " + " | ".join(said)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from monitor.cli.registry_seen import names_of
 from pipelines.ports import Draft, ModelFile, Move, Moving, Serving
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from registry.moves import Promote, Rollback
 
 PROBE_ROWS: Final = 32
+PROBE_TOLERANCE: Final = 1e-6
+"""Absolute and relative, for another processor. Relative alone refuses the last bit of a probability of 0.99: what is left
+of 1 is a few float32 steps of 6e-8."""
 RACES_MAX: Final = 10_000
 
 
@@ -39,7 +43,7 @@ class RegistryModels:
         """See Models."""
         version = self.catalog.version(policy.model, number)
         files = {f.path: ModelFile(f.digest, f.size_bytes) for f in self.catalog.manifest(version).files}
-        return Serving(number, (str(number), f"v{number}", str(version), version.digest), files)
+        return Serving(number, names_of(version), files)
 
     def register(self, draft: Draft, by: str, at_ms: int) -> int:
         """See Models. Formats are inspected by the registry; a model that it refuses fails the run."""
@@ -94,7 +98,7 @@ class RegistryModels:
                 outputs = OnnxScorer(path).score(inputs)
             except RegistryError:
                 return None
-        return codec.encode(probe_of(inputs, outputs, relative=1e-6))
+        return codec.encode(probe_of(inputs, outputs, PROBE_TOLERANCE, PROBE_TOLERANCE))
 
     def promote(
         self,

@@ -194,6 +194,7 @@ class Topics:
     alerts: str
     alerts_state: str
     configs: str
+    models: str
 
 
 def _read_unlisted(value: Any) -> Any:
@@ -273,7 +274,7 @@ class Config(Section):
 
     def topics(self) -> Topics:
         """Names of the internal topics."""
-        names = ("ledger", "evals", "tasks", "windows", "alerts", "alerts.state", "configs")
+        names = ("ledger", "evals", "tasks", "windows", "alerts", "alerts.state", "configs", "models")
         return Topics(*(f"{self.namespace}.{name}" for name in names))
 
     @property

@@ -1,94 +1,93 @@
-"""The demo's input: real flights as two streams, played fast, with a scripted incident.
+"""The demo's input: real flights as two streams, January as history and February live, with a scripted incident.
 
-Pure: what is sent at which moment of the play is a function of the recorded streams, the speed and the incident. Source
+Pure: what is sent at which moment of the play is a function of the recorded streams, the incident, and of who serves. Source
 and licence of the data are in flights/README.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 import orjson
 
-DAY_MS = 86_400_000
-FIRST_MS = int(datetime(2013, 1, 1, tzinfo=UTC).timestamp()) * 1000
-LAST_MS = int(datetime(2013, 2, 1, tzinfo=UTC).timestamp()) * 1000
-LAST_LABEL_MS = LAST_MS + 2 * DAY_MS
-"""The labels of the last flights come after the end of January."""
+from monitor.demo.incidents import DAY_MS, BadRelease, ConceptChange, Features, Incident, WrongUnits
 
+FIRST_MS: Final = int(datetime(2013, 1, 1, tzinfo=UTC).timestamp()) * 1000
+LIVE_MS: Final = int(datetime(2013, 2, 1, tzinfo=UTC).timestamp()) * 1000
+"""Before it all is history: played at once, and what the first model learns from."""
+LAST_MS: Final = LIVE_MS + 21 * DAY_MS
+LABELS_AFTER_MS: Final = 2 * DAY_MS
+"""The labels of the last flights come so long after them, at most."""
+FORMULA: Final = "0"
+"""Version of the predictions that were recorded with the flights."""
 
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """A stretch of event time [start, end) in which an upstream release breaks the model's input. `broken`: the features
-    that serving gets instead."""
-
-    name: str
-    start_ms: int
-    end_ms: int
-    broken: Callable[[dict[str, Any]], dict[str, Any]]
-
-    def touch(self, record: dict[str, Any]) -> dict[str, Any]:
-        """What serving would have sent during the incident: with broken features, and scores that come out upside down."""
-        if not self.start_ms <= record["at"] < self.end_ms:
-            return record
-        score = round(1.0 - record["score"], 6)
-        features = self.broken(record["features"])
-        return {**record, "score": score, "prediction": int(score >= 0.25), "features": features}
-
-
-def _no_hour(features: dict[str, Any]) -> dict[str, Any]:
-    """The hour arrives as 0, which is an hour like any other: only its distribution is strange."""
-    return {**features, "hour": 0.0}
-
-
-def _wrong_units(features: dict[str, Any]) -> dict[str, Any]:
-    """Kilometres where miles were meant, and no carrier at all."""
-    kept = {name: value for name, value in features.items() if name != "carrier"}
-    return {**kept, "distance": round(features["distance"] * KM_PER_MILE, 1)}
-
-
-KM_PER_MILE = 1.609344
-_BEGINS_MS, _ENDS_MS = FIRST_MS + 9 * DAY_MS, FIRST_MS + 12 * DAY_MS
-INCIDENTS: dict[str, Incident | None] = {
-    "bad-release": Incident("bad-release", _BEGINS_MS, _ENDS_MS, _no_hour),
-    "quality": Incident("quality", _BEGINS_MS, _ENDS_MS, _wrong_units),
-    "none": None,
+INCIDENTS: Final[Mapping[str, Incident]] = {
+    "concept-change": ConceptChange("concept-change", LIVE_MS + 4 * DAY_MS, LAST_MS),
+    "bad-release": BadRelease("bad-release", LIVE_MS + 5 * DAY_MS, LIVE_MS + 8 * DAY_MS),
+    "quality": WrongUnits("quality", LIVE_MS + 5 * DAY_MS, LIVE_MS + 8 * DAY_MS),
+    "none": Incident("none", 0, 0),
 }
 
 
+Serve = Callable[[dict[str, Any]], dict[str, Any]]
+"""Fills version, score and prediction into a record."""
+
+
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A record to be sent: which stream, when (event time), its key and value."""
+class Due:
+    """A record that is due: which stream, and when (event time)."""
 
     stream: str
     at_ms: int
-    key: bytes
-    value: bytes
+    record: dict[str, Any]
+
+    @property
+    def key(self) -> bytes:
+        """A flight's prediction and label meet in one partition."""
+        found: str = self.record["id"]
+        return found.encode()
 
 
-def script(predictions: Iterator[bytes], labels: Iterator[bytes], incident: Incident | None) -> Iterator[Sent]:
-    """Both streams merged by event time, January only, the incident applied."""
-    left = _records("predictions", predictions, incident)
-    right = _records("labels", labels, None)
-    a, b = next(left, None), next(right, None)
-    while a is not None or b is not None:
-        if b is None or (a is not None and a.at_ms <= b.at_ms):
-            assert a is not None
-            yield a
-            a = next(left, None)
-        else:
-            yield b
-            b = next(right, None)
+class Script:
+    """Both streams merged by event time. Values are made when they are sent: they depend on who serves then."""
+
+    def __init__(
+        self, predictions: Iterable[bytes], labels: Iterable[bytes], incident: Incident, until_ms: int = LAST_MS
+    ) -> None:
+        self._incident = incident
+        self._departed: dict[str, tuple[int, Features]] = {}
+        streams = (
+            _due("predictions", predictions, until_ms),
+            _due("labels", labels, until_ms + LABELS_AFTER_MS),
+        )
+        self._merged = heapq.merge(*streams, key=attrgetter("at_ms"))
+
+    def __iter__(self) -> Iterator[Due]:
+        return self._merged
+
+    def value(self, due: Due, serve: Serve) -> bytes | None:
+        """The bytes to send, in the order in which records are due; None for the label of a flight that never departs."""
+        record = due.record
+        if due.stream == "predictions":
+            self._departed[record["id"]] = due.at_ms, record["features"]
+            return orjson.dumps(self._incident.sent(serve(record)))
+        flight = self._departed.pop(record["id"], None)
+        return None if flight is None else orjson.dumps(self._incident.truth(record, *flight))
 
 
-def _records(stream: str, lines: Iterator[bytes], incident: Incident | None) -> Iterator[Sent]:
-    end_ms = LAST_MS if stream == "predictions" else LAST_LABEL_MS
+def by_the_formula(record: dict[str, Any]) -> dict[str, Any]:
+    """The recorded prediction, under a version of its own."""
+    return {**record, "version": FORMULA}
+
+
+def _due(stream: str, lines: Iterable[bytes], until_ms: int) -> Iterator[Due]:
     for line in lines:
         record = orjson.loads(line)
-        if record["at"] >= end_ms:
+        if record["at"] >= until_ms:
             return
-        value = line if incident is None else orjson.dumps(incident.touch(record))
-        yield Sent(stream, record["at"], record["id"].encode(), value)
+        yield Due(stream, record["at"], record)

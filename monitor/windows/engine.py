@@ -103,6 +103,7 @@ class TickEngine:
         self._agenda: list[int] = []
         self._stores: dict[str, tuple[ModelPlan, WindowStore]] = {}
         self._shelves: dict[_Series, Shelf] = defaultdict(Shelf)
+        self._versions: dict[tuple[str, str], set[SeriesKey]] = defaultdict(set)  # of a model and segment
         self._final_before_ms = 0
 
     def add(self, groups: Sequence[Group], delta: Delta) -> None:
@@ -230,7 +231,10 @@ class TickEngine:
         """Put a tick's revisions where rules look for them."""
         revised, payloads, vanished = list[WindowView](), list[bytes](), list[WindowView]()
         for view, value in measured:
-            shelf = self._shelves[view.key.series, view.key.window]
+            series = view.key.series
+            shelf = self._shelves[series, view.key.window]
+            if not shelf.views:
+                self._versions[series.model, series.segment].add(series)
             shelf.put(view)
             if view.final and not view.seen and not any(view.counts.values()):
                 shelf.remove(view.key.start_ms)
@@ -252,6 +256,11 @@ class TickEngine:
         if shelf is None:
             return None
         return next((shelf.views[s] for s in sorted(shelf.views, reverse=True) if predicate(shelf.views[s])), None)
+
+    def other_versions(self, series: SeriesKey) -> list[SeriesKey]:
+        """The same model and segment under every other version that ever had a window."""
+        known = self._versions.get((series.model, series.segment), ())
+        return sorted(other for other in known if other != series) if len(known) > 1 else []
 
     def get(self, key: WindowKey) -> WindowView | None:
         """The current view of a window, while it is remembered."""

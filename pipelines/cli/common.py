@@ -29,14 +29,19 @@ def store_option(command: F) -> F:
 
 
 def policy_options(command: F) -> F:
-    """`-c FILE`, `--alerts FILE` and `--work DIR`."""
+    """`-c FILE`, `--alerts FILE`, `--embedded DIR` and `--work DIR`."""
     command = click.option(
         "--work", type=click.Path(path_type=Path, file_okay=False), default=".driftline-work", show_default=True,
         metavar="DIR", help="Where steps run; what failed stays there to be looked at.",
     )(command)  # fmt: skip
     command = click.option(
+        "--embedded", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+        help="Where --alerts or `rows` name a configuration of the monitor: read the embedded log in DIR, not Kafka.",
+    )(command)  # fmt: skip
+    command = click.option(
         "--alerts", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-        help="What fires: CloudEvents, one a line, as `driftline alerts list -o json` prints them. Read anew each round.",
+        help="What fires: CloudEvents, one a line, as `driftline alerts list -o json` prints them, or a configuration of the "
+        "monitor (.yaml), whose topic is read. Read anew each round.",
     )(command)  # fmt: skip
     return click.option(
         "-c", "--config", "file", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),

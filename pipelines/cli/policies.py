@@ -25,7 +25,7 @@ from pipelines.policy import Policy
 
 _UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATIONS: Final = frozenset({
-    "approval", "budget_window", "cooldown", "gap", "least", "most", "run", "timeout", "window",
+    "after", "approval", "budget_window", "cooldown", "every", "gap", "least", "most", "run", "timeout", "window",
 })  # fmt: skip
 
 

@@ -37,7 +37,9 @@ from pipelines.worker import Happening
 @store_option
 @output_option
 @click.pass_context
-def plan(ctx: click.Context, file: Path, alerts: Path | None, work: Path, store: Path, output: str) -> None:
+def plan(
+    ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Path, output: str
+) -> None:
     """Say what would happen now, and why. Changes nothing.
 
     \b
@@ -55,7 +57,7 @@ def plan(ctx: click.Context, file: Path, alerts: Path | None, work: Path, store:
           gate: {segments: [origin]}
           promote: approve
     """
-    ports, policies = _opened(ctx, file, alerts, work, store)
+    ports, policies = _opened(ctx, file, alerts, embedded, work, store)
     orchestrator = Orchestrator(ports, policies, owner())
     plans = [orchestrator.plan(policy) for policy in policies]
     if output == "json":
@@ -81,8 +83,8 @@ def plan(ctx: click.Context, file: Path, alerts: Path | None, work: Path, store:
 @output_option
 @click.pass_context
 def run(
-    ctx: click.Context, file: Path, alerts: Path | None, work: Path, store: Path, actor: str, once: bool, every: float,
-    model: str | None, reason: str | None, output: str,
+    ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Path, actor: str,
+    once: bool, every: float, model: str | None, reason: str | None, output: str,
 ) -> None:  # fmt: skip
     """Begin what should begin, and advance what is under way, until it is stopped.
 
@@ -94,7 +96,7 @@ def run(
       driftline retrain run -c retrain.yaml --alerts alerts.jsonl --store ./store --once -o json
       driftline retrain run -c retrain.yaml --store ./store --once --model flights --reason "new feature"
     """
-    ports, policies = _opened(ctx, file, alerts, work, store)
+    ports, policies = _opened(ctx, file, alerts, embedded, work, store)
     orchestrator = Orchestrator(ports, policies, owner())
     if model is not None:
         if not reason:
@@ -114,14 +116,18 @@ def run(
             said[each.model] = each.why
         for moved in done.happened:
             _say(moved, output)
+        for sentence in ports.announce():
+            note(sentence)
         if once:
             ctx.exit(_code(done.happened))
         time.sleep(every)
 
 
-def _opened(ctx: click.Context, file: Path, alerts: Path | None, work: Path, store: Path) -> tuple[Wired, list[Policy]]:
+def _opened(
+    ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Path
+) -> tuple[Wired, list[Policy]]:
     policies, rows = load(file)
-    return wired(ctx, Places(store, alerts, rows, Path.cwd(), work)), policies
+    return wired(ctx, Places(store, alerts, rows, Path.cwd(), work, embedded)), policies
 
 
 def _of(policies: list[Policy], model: str) -> Policy:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,7 +17,7 @@ from pipelines.errors import ConfigError, StepFailed
 from pipelines.exits import REFUSED
 from pipelines.gate import Outcome, judge
 from pipelines.gate_page import page
-from pipelines.local import Places, SystemClock, wire
+from pipelines.local import Places, SystemClock, Wired, wire
 
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,9 +38,23 @@ from pipelines.local import Places, SystemClock, wire
     show_default=True,
     help="Where the model goes; must be empty.",
 )
+@click.option(
+    "--embedded",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where `rows` names a configuration of the monitor: read the embedded log in DIR, not Kafka.",
+)
 @output_option
 @click.pass_context
-def command(ctx: click.Context, file: Path, model: str | None, rows: Path | None, out: Path, output: str) -> None:
+def command(
+    ctx: click.Context,
+    file: Path,
+    model: str | None,
+    rows: Path | None,
+    out: Path,
+    embedded: Path | None,
+    output: str,
+) -> None:
     """Train a model as a run would, and judge it against the base rate of its training rows. Nothing is registered.
 
     Writes the files of the model, `gate.json` and `gate.md` to --out. Exit code 3 when the gate does not pass.
@@ -59,7 +75,8 @@ def command(ctx: click.Context, file: Path, model: str | None, rows: Path | None
     policy = chosen[0]
     with tempfile.TemporaryDirectory() as scratch:
         sources = {policy.model: rows} if rows else paths
-        ports = wire(Places(Path(scratch) / "store", None, sources, Path.cwd(), Path(scratch) / "work"))
+        wiring: Callable[[Places], Wired] = ctx.obj or wire
+        ports = wiring(Places(Path(scratch) / "store", None, sources, Path.cwd(), Path(scratch) / "work", embedded))
 
         def alive() -> None:
             """Nobody can take this over."""
@@ -86,3 +103,10 @@ def command(ctx: click.Context, file: Path, model: str | None, rows: Path | None
         note(f"{len(artifact.files)} files of the model, gate.json and gate.md are in {str(out)!r}")
     if report.outcome is not Outcome.PASS or findings:
         ctx.exit(REFUSED)
+
+
+def over(wiring: Callable[[Places], Wired]) -> click.Command:
+    """The same command over another wiring."""
+    made = copy.copy(command)
+    made.context_settings = {**command.context_settings, "obj": wiring}
+    return made

@@ -104,6 +104,10 @@ class Windows:
         of_series = [v for (k, of), v in self.views.items() if k.series == series and k.window == window and of is kind]
         return max((v for v in of_series if mature(v)), key=lambda v: v.key.start_ms, default=None)
 
+    def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
+        same = {k.series for k, of in self.views if of is kind and k.series.model == series.model}
+        return sorted(s for s in same if s.segment == series.segment and s != series)
+
 
 class Story:
     """A rule book, its state, and everything that was told so far."""

@@ -123,11 +123,11 @@ def test_a_limit_that_the_reference_itself_does_not_keep_is_a_mistake(tmp_path: 
 
 
 def test_rules_of_quality_and_traffic_are_shown(tmp_path: Path) -> None:
-    checked = driftline("check", "-c", DEMO, "-c", DEMO.parent / "demo.yaml")
+    checked = driftline("check", "-c", DEMO.parent / "demo.yaml")
     assert checked.code == 0
     assert "quality:out_of_range:distance" in checked.out
     assert "arrival-delay: at least 300 predictions in each day, never none for more than 12h (page)" in checked.out
-    told = driftline("check", "-c", DEMO, "-c", DEMO.parent / "demo.yaml", "-o", "json").json["config"]["traffic"]
+    told = driftline("check", "-c", DEMO.parent / "demo.yaml", "-o", "json").json["config"]["traffic"]
     assert told == [
         {"model": "arrival-delay", "window": "day", "at_least": 300, "silence_s": 43_200.0, "severity": "page"}
     ]

@@ -8,7 +8,7 @@ zombie. All luck comes from one seed.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -115,6 +115,7 @@ class Fakes:
     better: float = 0.1  # how much lower the challenger's loss is on the held-out rows
     live: float | None = 0.1  # the same on the rows after a promotion; None: no labels
     trained: int = 0
+    watches: int = 0
     on_train: Callable[[Alive], None] = lambda alive: alive()
 
     @property
@@ -151,7 +152,8 @@ class Fakes:
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         return self.findings
 
-    def watched(self, policy: Policy, since_ms: int, until_ms: int) -> Dataset | None:
+    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
+        self.watches += 1
         if self.live is None:
             return None
         return Dataset(digest_of(b"live"), digest_of(b""), digest_of(b"live"), 0, 3000, until_ms)

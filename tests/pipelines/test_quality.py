@@ -18,11 +18,11 @@ from pipelines.cli.policies import load
 from pipelines.errors import ConfigError, StepFailed
 from pipelines.firing import Firing, Kind, firing
 from pipelines.local_data import FileData
-from pipelines.policy import Data, Policy
+from pipelines.policy import DAY_MS, Data, Policy
 from pipelines.quality import AtMost, Check, failing
 from pipelines.tables import write_rows
 from pipelines.trigger import Why, plan
-from tests.pipelines.memory import MemoryStore, alert, policy
+from tests.pipelines.memory import BORN_MS, MemoryStore, alert, policy
 from tests.simulation import quality as monitored
 
 DISTANCE = Check(min=0, max=6000, missing=AtMost(0.1))
@@ -161,10 +161,13 @@ def test_an_event_that_says_what_it_is_about_is_taken_at_its_word() -> None:
 @pytest.mark.parametrize("model", ["fraud", None])
 def test_a_skip_names_the_alert_that_blocks_by_its_id(model: str | None) -> None:
     blocking = silent(model)
-    decided = plan(policy(), [alert(), blocking], (), 5000, 0, frozenset({"1"}))
+    decided = plan(policy(), [alert(), blocking], (), 5000, BORN_MS + DAY_MS, frozenset({"1"}))
     assert decided.why is Why.DATA_QUALITY
     assert f"{blocking.name} (alert {blocking.episode})" in decided.detail
-    assert plan(policy(), [alert(), silent("other")], (), 5000, 0, frozenset({"1", "v1"})).why is Why.PERFORMANCE
+    assert (
+        plan(policy(), [alert(), silent("other")], (), 5000, BORN_MS + DAY_MS, frozenset({"1", "v1"})).why
+        is Why.PERFORMANCE
+    )
 
 
 def test_the_type_is_guessed_from_what_is_declared() -> None:

@@ -43,6 +43,7 @@ def decide(*alerts: Firing, runs: tuple[RunSummary, ...] = (), labels: int = 500
 
 
 OTHER = alert("c" * 32, "d" * 32)
+PATIENT = policy(trigger=Trigger(after_ms=NOW - BORN_MS + 1))
 ONLY_DRIFT = policy(trigger=Trigger(alerts=(Kind.DRIFT,)))
 STALLED = alert("d" * 32, kind=Kind.LABELS, model=None, version=None)
 
@@ -57,6 +58,8 @@ STALLED = alert("d" * 32, kind=Kind.LABELS, model=None, version=None)
         (lambda: decide(BAD, alert("d" * 32, kind=Kind.DATA_QUALITY)), Why.DATA_QUALITY),
         (lambda: decide(BAD, alert("d" * 32, kind=Kind.DATA_QUALITY, model="churn")), Why.PERFORMANCE),
         (lambda: decide(BAD, STALLED), Why.LABELS_STALLED),
+        (lambda: decide(BAD, policy=PATIENT), Why.EARLY),
+        (lambda: decide(policy=PATIENT, asked=Asked("k", "ada", "now")), Why.MANUAL),
         (lambda: decide(BAD, policy=ONLY_DRIFT), Why.NOT_A_TRIGGER),
         (lambda: decide(BAD, policy=policy(trigger=Trigger(alerts=()))), Why.NOT_A_TRIGGER),
         (lambda: decide(BAD, serving=frozenset({"2"})), Why.OTHER_VERSION),
@@ -157,3 +160,9 @@ def test_a_line_that_is_no_alert_is_named() -> None:
     found, unreadable = firing([b"", b"{}", b'{"dataschema":"urn:x","data":1}'])
     assert found == ()
     assert [each.number for each in unreadable] == [2, 3]
+
+
+def test_a_run_begins_once_its_alert_has_fired_for_as_long_as_the_policy_says() -> None:
+    early = decide(BAD, policy=PATIENT)
+    assert early.not_before_ms == BAD.fired_ms + PATIENT.trigger.after_ms == NOW + 1
+    assert plan(PATIENT, (BAD,), (), 5000, NOW + 1, frozenset({"1"})).begins

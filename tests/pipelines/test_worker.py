@@ -93,6 +93,21 @@ def test_a_probation_without_labels_never_counts_as_passed() -> None:
     assert story.later(20 * DAY_MS) == [(State.TIMED_OUT, Reason.UNDECIDED)]
 
 
+def test_a_process_looks_at_a_probation_no_more_often_than_the_policy_says() -> None:
+    ports = fakes()
+    story = Story(ports)
+    story.fire()
+    orchestrator = Orchestrator(ports, [AUTO], "w1")
+    orchestrator.round()
+    ports.live, looks = None, []
+    for _ in range(12):
+        ports.clock.ms += HOUR_MS // 4
+        before = ports.watches
+        orchestrator.round()
+        looks.append(ports.watches - before)
+    assert looks == [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]
+
+
 def test_drift_alone_registers_a_candidate_and_promotes_nothing() -> None:
     story = Story(fakes())
     story.fire(Kind.DRIFT)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from registry.formats.finding import BUNDLE_BYTES_MAX, FILES_MAX, RATIO_MAX, Refusal
 from registry.reader import Outcome
+from registry.reproduce import Level, Obstacle
+from registry.state_topic import Standing
 from tests.docs.test_docs import blocks
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +44,9 @@ def _names(heading: str) -> set[str]:
 def test_the_tables_name_every_reason_and_outcome() -> None:
     reasons = {str(refusal).replace("_", " ") for refusal in Refusal} - {"empty"}
     assert _names("reason") == reasons
+    assert _names("level") == {str(level) for level in Level}
+    assert [obstacle for obstacle in Obstacle if f"`{obstacle}`" not in PAGE.read_text()] == []
+    assert _names("standing") >= {str(standing) for standing in Standing}
     assert _names("outcome") == {str(outcome) for outcome in Outcome}
 
 

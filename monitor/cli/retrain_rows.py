@@ -1,0 +1,238 @@
+"""Rows to train and judge on from the topics of a deployment: `pipelines.ports.Data` over dataset versions.
+
+    topics --decode, join--> dataset version --labelled rows, split by time--> the rows of a run
+
+A row has the features by their configured names, `segment.<name>`, `at_ms`, `known_ms` (when its label became known), `label`,
+`score`, `prediction` and `version`. A feature that is called like one of these is `feature.<name>`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from monitor.errors import LogError, MonitorError
+from pipelines import rows as r
+from pipelines.dataset.errors import BadDataset
+from pipelines.errors import ConfigError, StepFailed
+
+if TYPE_CHECKING:
+    from monitor.cli.dataset_read import Topics
+    from pipelines.dataset.manifest import Selection
+    from pipelines.dataset.shelf import Shelf
+    from pipelines.dataset.table import Column, Schema, Table
+    from pipelines.policy import Policy
+    from pipelines.ports import Alive, Data, Dataset, Finding, Store
+    from pipelines.tables import Row
+
+TAIL_RECORDS: Final = 1_000
+"""Of each partition, looked at for the newest event time. An older one in the topic would be `disorder` by much."""
+_COLUMNS: Final = {
+    "at_ms": "at_ms", "label_at_ms": r.KNOWN, "version": r.VERSION, "score": "score", "prediction": "prediction",
+    "label": "label",
+}  # fmt: skip
+_FEATURE: Final = "feature."
+_SEGMENT: Final = "segment."
+
+
+class TopicData:
+    """`pipelines.ports.Data` over topics. `configs`: the monitor's configuration that each model is in; `embedded`: the
+    directory of an embedded log, None for Kafka; `store` must also be the registry's, where dataset versions lie."""
+
+    def __init__(self, store: Store, shelf: Shelf, configs: Mapping[str, Path], embedded: Path | None) -> None:
+        self._store, self._shelf, self._configs, self._embedded = store, shelf, configs, embedded
+        self._counted: dict[str, tuple[object, int]] = {}  # what the topics held, and the labelled rows in it
+
+    def mature(self, policy: Policy, now_ms: int) -> int:
+        """See Data. The topics are read only when they hold something that they did not when they were last asked."""
+        from monitor.cli.dataset_make import labelled_rows
+
+        with self._topics(policy) as topics:
+            held = topics.held()
+            if policy.model in self._counted and self._counted[policy.model][0] == held:
+                return self._counted[policy.model][1]
+            selection = _selection(topics, policy, now_ms)
+            count = 0 if selection is None else labelled_rows(topics, selection)
+            self._counted[policy.model] = held, count
+            return count
+
+    def collect(self, policy: Policy, until_ms: int, alive: Alive) -> Dataset:
+        """See Data. What the journal keeps is fixed by a dataset version, so it can be made again from the topics."""
+        digest, found = self._version(policy, until_ms, alive)
+        train, test = r.split(found, policy)
+        return r.keep(self._store, train, test, until_ms, policy, digest)
+
+    def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
+        """See Data. Rows are held to what the configuration that they are read by declares of the model."""
+        from monitor.cli.retrain_checks import DeclaredChecks
+
+        declared = DeclaredChecks(self._configs[policy.model])(policy.model)
+        taken = set(_COLUMNS.values())
+        checks = {_own(f"{_FEATURE}{name}", taken): check for name, check in declared.items()}
+        return r.findings(self._store, dataset, policy, checks)
+
+    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
+        """See Data."""
+        _, found = self._version(policy, until_ms, lambda: None)
+        found = r.predicted_by(found, names, since_ms, policy)
+        return r.keep(self._store, [], found, until_ms, policy) if found else None
+
+    def _version(self, policy: Policy, until_ms: int, alive: Alive) -> tuple[str | None, list[Row]]:
+        """The dataset version of the policy's window, and its labelled rows; no version where there is no row."""
+        from monitor.cli.dataset_make import make
+
+        with self._topics(policy) as topics:
+            selection = _selection(topics, policy, until_ms)
+            if selection is None:
+                return None, []
+            try:
+                manifest = make(topics.config, topics.log, self._shelf, selection, alive)
+            except BadDataset:
+                return None, []
+        digest, _ = self._shelf.add(manifest)
+        names = _names(manifest.schema)
+        found = (row for table in self._shelf.tables(manifest) for row in _rows(table, names))
+        return digest, r.labelled(found, policy, until_ms)
+
+    @contextmanager
+    def _topics(self, policy: Policy) -> Iterator[Topics]:
+        """The topics of a model. Raises StepFailed, to be tried again, while they cannot be read."""
+        from monitor.cli.common import load_config
+        from monitor.cli.dataset_read import Topics
+        from monitor.cli.scan import open_existing
+
+        path = self._configs[policy.model]
+        config = load_config((path,), ())
+        try:
+            log = open_existing(config, self._embedded)
+            try:
+                yield _checked(Topics(config, log, ids=False), policy)
+            finally:
+                log.close()
+        except (LogError, MonitorError) as error:
+            raise StepFailed(
+                f"the topics of {str(path)!r}", f"cannot be read: {error}", "It is tried again.", again=True
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class EitherData:
+    """Topics for some models, files for the others: `pipelines.ports.Data`."""
+
+    files: Data
+    topics: TopicData
+    of_topics: frozenset[str]
+
+    def mature(self, policy: Policy, now_ms: int) -> int:
+        """See Data."""
+        return self._of(policy).mature(policy, now_ms)
+
+    def collect(self, policy: Policy, until_ms: int, alive: Alive) -> Dataset:
+        """See Data."""
+        return self._of(policy).collect(policy, until_ms, alive)
+
+    def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
+        """See Data."""
+        return self._of(policy).validate(policy, dataset)
+
+    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
+        """See Data."""
+        return self._of(policy).watched(policy, names, since_ms, until_ms)
+
+    def _of(self, policy: Policy) -> Data:
+        return self.topics if policy.model in self.of_topics else self.files
+
+
+def _selection(topics: Topics, policy: Policy, until_ms: int) -> Selection | None:
+    """The policy's window, which ends with the newest prediction; no label counts that became known later than `until_ms`.
+    None where there is no prediction."""
+    from pipelines.dataset.manifest import Selection
+
+    newest_ms = _newest_ms(topics, until_ms)
+    if newest_ms is None:
+        return None
+    return Selection(
+        from_ms=newest_ms - policy.data.window_ms + 1,
+        until_ms=newest_ms + 1,
+        models=(policy.model,),
+        label_cutoff_ms=until_ms,
+    )
+
+
+def _newest_ms(topics: Topics, until_ms: int) -> int | None:
+    """The newest event time at the ends of the partitions, not after `until_ms`."""
+    from monitor.cli.dataset_read import Span
+
+    newest: list[int] = []
+    for partition, (begin, end) in enumerate(topics.held()[0]):
+        span = Span(max(begin, end - TAIL_RECORDS), end)
+        if span.start == span.end:
+            continue
+        tail = topics.read(topics.scan([(partition, span, None)]), partition, span, None, lambda: None)
+        times = [part.at_ms[part.at_ms <= until_ms] for part in tail.predictions.parts]
+        newest += [int(part.max()) for part in times if part.size]
+    return max(newest, default=None)
+
+
+def _checked(topics: Topics, policy: Policy) -> Topics:
+    """The topics themselves. Raises ConfigError for a model or column that the configuration does not have."""
+    from monitor.config.suggest import hint, listing
+
+    def need(what: str, given: str, known: Collection[str]) -> None:
+        if given not in known:
+            names = sorted(known)
+            raise ConfigError(
+                f"{what} {given!r}",
+                f"is none of the configuration's{hint(given, names)}",
+                f"There are: {listing(names)}.",
+            )
+
+    if topics.plan.template is None:
+        need("the model", policy.model, topics.plan.models)
+    features = set(topics.config.streams.predictions.features)
+    segments = {f"segment.{each.name}" for model in topics.plan.all_models for each in model.dimensions}
+    columns = {_own(f"{_FEATURE}{name}", set(_COLUMNS.values()) | segments) for name in features}
+    for name in policy.data.features:
+        need("the feature", name, columns | segments | {"score", "prediction"})
+    for name in policy.gate.segments:
+        need("the segment", name, columns | segments | {"version"})
+    need("the label column", policy.data.label, {"label"})
+    need("the time column", policy.data.at, {"at_ms"})
+    return topics
+
+
+def _names(schema: Schema) -> dict[str, str]:
+    """The name of each column of a dataset version in the rows; those that are not in them are left out."""
+    columns = {field.name for field in schema}
+    segments = {name for name in columns if name.startswith(_SEGMENT)}
+    taken = set(_COLUMNS.values()) | segments
+    features = {name: _own(name, taken) for name in columns if name.startswith(_FEATURE)}
+    return {**_COLUMNS, **{name: name for name in segments}, **features}
+
+
+def _own(column: str, taken: Collection[str]) -> str:
+    name = column.removeprefix(_FEATURE)
+    return column if name in taken else name
+
+
+def _rows(table: Table, names: Mapping[str, str]) -> Iterator[Row]:
+    """Rows as dictionaries; what is not there is null."""
+    columns = {name: _values(table.columns[column]) for column, name in names.items()}
+    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+
+
+def _values(column: Column) -> list[Any]:
+    from pipelines.dataset.table import Floats, Ints, Texts
+
+    match column:
+        case Ints():
+            return [None if null else value for value, null in zip(column.values.tolist(), column.null, strict=True)]
+        case Floats():
+            return [None if math.isnan(value) else value for value in column.values.tolist()]
+        case Texts():
+            return column.texts()
+    raise AssertionError(f"a column of {type(column).__name__} is no part of a row")

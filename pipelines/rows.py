@@ -1,0 +1,87 @@
+"""From rows to the dataset of a run: which rows, split by time, kept as blobs, and what forbids training on them.
+
+Wherever rows come from they are dictionaries: the features, the label (null while it is not known), the time of the prediction in
+ms, and if wished when the label became known (`known_ms`) and which version predicted (`version`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from pipelines.codec import canonical_bytes
+from pipelines.policy import Policy
+from pipelines.ports import Dataset, Finding, Store
+from pipelines.quality import Checks, failing
+from pipelines.tables import Row, numbers, parse_rows, write_rows
+
+KNOWN: Final = "known_ms"
+VERSION: Final = "version"
+KIND: Final = "driftline-rows"
+
+
+def labelled(rows: Iterable[Row], policy: Policy, until_ms: int) -> list[Row]:
+    """Rows of the policy's window, which ends with the newest one, whose label was known by then, in order of time."""
+    at, label = policy.data.at, policy.data.label
+    known = [
+        row
+        for row in rows
+        if isinstance(row.get(at), int) and isinstance(row.get(label), int | float)
+        if int(row.get(KNOWN) or row[at]) <= until_ms and row[at] <= until_ms
+    ]
+    newest = max((row[at] for row in known), default=0)
+    inside = (row for row in known if row[at] > newest - policy.data.window_ms)
+    return sorted(inside, key=lambda row: (row[at], canonical_bytes(row)))
+
+
+def predicted_by(rows: Iterable[Row], names: Collection[str], since_ms: int, policy: Policy) -> list[Row]:
+    """Rows that a version predicted. Rows that do not say their version are taken for its own from `since_ms` on."""
+    return [row for row in rows if (row[VERSION] in names if VERSION in row else row[policy.data.at] >= since_ms)]
+
+
+def split(rows: list[Row], policy: Policy) -> tuple[list[Row], list[Row]]:
+    """(older rows, newer rows), with a gap of time between them; rows of one instant are never split."""
+    if not rows:
+        return [], []
+    at = policy.data.at
+    start: Any = rows[min(len(rows) - 1, int(len(rows) * (1 - policy.data.test_ratio)))][at]
+    before = start - policy.data.gap_ms
+    return [row for row in rows if row[at] < start and row[at] <= before], [row for row in rows if row[at] >= start]
+
+
+def keep(
+    store: Store, train: list[Row], test: list[Row], until_ms: int, policy: Policy, source: str | None = None
+) -> Dataset:
+    """Fix rows as blobs. `source`: digest of the dataset version that they are taken from."""
+    parts = [store.put_blob([write_rows(rows)]).digest for rows in (train, test)]
+    manifest = {
+        "format": 1, "kind": KIND, "train": parts[0], "test": parts[1], "train_rows": len(train),
+        "test_rows": len(test), "until_ms": until_ms, "data": msgspec.to_builtins(policy.data),
+        **({} if source is None else {"source": source}),
+    }  # fmt: skip
+    digest = store.put_blob([canonical_bytes(manifest)]).digest
+    return Dataset(digest, parts[0], parts[1], len(train), len(test), until_ms)
+
+
+def findings(store: Store, dataset: Dataset, policy: Policy, declared: Checks) -> tuple[Finding, ...]:
+    """Declared quality, in rows to train on and to judge by; missing features, a label of one kind, rows that are there
+    twice. `declared`: what the monitor's configuration says of features; a policy's own checks come before it, and of what
+    are no features of the policy it says nothing here."""
+    rows = parse_rows(b"".join(store.blob(dataset.train)), "the training rows")
+    later = parse_rows(b"".join(store.blob(dataset.test)), "the rows to judge by")
+    checks = {name: check for name, check in declared.items() if name in policy.data.features}
+    checks |= policy.data.checks or {}
+    found = [Finding("quality", sentence) for sentence in failing([*rows, *later], checks)]
+    for name in policy.data.features:
+        missing = sum(row.get(name) is None for row in rows) / len(rows)
+        if missing > policy.data.missing_ratio_max:
+            found.append(Finding("missing", f"{name} is missing in {missing:.0%} of the rows"))
+    if len(np.unique(numbers(rows, policy.data.label))) < 2:
+        found.append(Finding("label", "all labels are the same"))
+    same = len(rows) - len({canonical_bytes(row) for row in rows})
+    if same > len(rows) / 10:
+        found.append(Finding("duplicates", f"{same:,} of {len(rows):,} rows are there more than once"))
+    return tuple(found)

@@ -1,0 +1,105 @@
+"""`driftline retrain` with the rows and alerts of a deployment's own topics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.dataset.shelf import Shelf
+from registry.catalog import Catalog
+from registry.directory import DirectoryStore
+from tests.cli.conftest import Deployment
+from tests.cli.driving import Outcome, driftline
+
+POLICY = """
+models:
+  arrival-delay:
+    rows: {config}
+    data: {{label: label, features: [{features}], window: 30d}}
+    trigger: {{labels_min: 100}}
+    gate: {{goal: not_worse, margin: 0.3, segments: [segment.origin], segment_margin: 0.4, rows_min: 50, segment_rows_min: 50}}
+"""
+
+
+class Bench:
+    """A policy over the topics of a deployment, and a store of its own."""
+
+    def __init__(self, deployment: Deployment, directory: Path, features: str = "hour, origin") -> None:
+        self.deployment, self.directory, self.store = deployment, directory, directory / "store"
+        self.policy = directory / "retrain.yaml"
+        self.policy.write_text(POLICY.format(config=deployment.config, features=features))
+
+    def retrain(self, what: str, *options: object) -> Outcome:
+        where = ("-c", self.policy, "--alerts", self.deployment.config, "--embedded", self.deployment.log)
+        return driftline("retrain", what, *where, "--store", self.store, "--work", self.directory / "work", *options)
+
+    def asked(self) -> Outcome:
+        return self.retrain("run", "--once", "--model", "arrival-delay", "--reason", "a test", "-o", "json")
+
+
+@pytest.fixture
+def bench(deployment: Deployment, tmp_path: Path) -> Bench:
+    return Bench(deployment, tmp_path)
+
+
+def test_a_run_trains_on_a_dataset_version_of_the_topics_that_they_give_again_bit_for_bit(bench: Bench) -> None:
+    outcome = bench.asked()
+    reached = [line["after"] for line in outcome.lines if "after" in line]
+    assert reached[:3] == ["collecting", "validating", "training"], outcome.err
+    store = DirectoryStore(bench.store)
+    shelf = Shelf(store)
+    [version] = shelf.versions()
+    windows = driftline("windows", *bench.deployment.where, "--final", "-o", "json").json["windows"]
+    assert version.manifest.rows - version.manifest.unlabelled_rows == sum(w["counts"]["labelled"] for w in windows)
+    again = driftline("dataset", "verify", version.digest, *bench.deployment.where, "--store", bench.store)
+    assert again.code == 0, again.err
+
+
+def test_a_registered_version_names_its_rows_and_they_name_the_dataset_version(bench: Bench) -> None:
+    bench.asked()
+    store = DirectoryStore(bench.store)
+    [model] = Catalog(store).versions("arrival-delay")
+    rows = json.loads(b"".join(store.blob(str(Catalog(store).manifest(model).dataset))))
+    [version] = Shelf(store).versions()
+    assert rows["source"] == version.digest
+    first = json.loads(next(iter(b"".join(store.blob(rows["train"])).splitlines())))
+    assert set(first) == {
+        "at_ms", "known_ms", "version", "score", "prediction", "label", "segment.origin", "hour", "origin",
+    }  # fmt: skip
+
+
+def test_what_fires_is_read_from_the_topic_of_the_same_configuration(bench: Bench) -> None:
+    [plan] = bench.retrain("plan", "-o", "json").lines
+    assert plan["why"] in {"nothing_fires", "performance"}, plan
+
+
+def test_a_feature_that_the_configuration_does_not_have_is_named_with_the_nearest(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    outcome = Bench(deployment, tmp_path, features="hour, orgin").asked()
+    assert outcome.code != 0
+    assert "orgin" in outcome.err
+    assert "'origin'" in outcome.err
+
+
+def test_the_pipelines_alone_say_that_topics_need_the_monitor(bench: Bench) -> None:
+    from pipelines.cli import command
+
+    with pytest.raises(Exception, match="needs the monitor"):
+        command.main(
+            ["plan", "-c", str(bench.policy), "--embedded", str(bench.deployment.log), "--store", str(bench.store)],
+            standalone_mode=False,
+        )
+
+
+def test_training_on_this_machine_takes_the_same_rows(bench: Bench) -> None:
+    model = bench.directory / "model"
+    where = ("--embedded", bench.deployment.log, "--out", model)
+    outcome = driftline("train", "--local", "-c", bench.policy, *where, "-o", "json")
+    assert outcome.code == 0, outcome.err
+    windows = driftline("windows", *bench.deployment.where, "--final", "-o", "json").json["windows"]
+    rows = outcome.json["rows"]
+    assert rows["train_rows"] + rows["test_rows"] == sum(w["counts"]["labelled"] for w in windows)
+    assert (model / "model.onnx").is_file()

@@ -1,0 +1,1 @@
+"""The whole loop, as the demo plays it."""

@@ -1,0 +1,84 @@
+"""Alert, retraining, gate, approval, promotion, service, new predictions, resolution: the demo's stories end to end."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from monitor.demo import INCIDENTS, LAST_MS, LIVE_MS
+from monitor.demo.incidents import DAY_MS, WORLDS, ConceptChange, Incident
+from pipelines.states import State
+from tests.demo.playing import Played, played
+
+PROMOTED = [
+    State.COLLECTING, State.VALIDATING, State.TRAINING, State.EVALUATING, State.REGISTERED, State.AWAITING_APPROVAL,
+    State.PROMOTING, State.PROBATION,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    return played(tmp_path_factory.mktemp("changed"), INCIDENTS["concept-change"])
+
+
+def test_a_change_of_the_world_pages_and_ends_with_a_better_model_in_service(changed: Played) -> None:
+    first, second = changed.runs
+    assert changed.states(first) == [*PROMOTED, State.SETTLED]
+    assert changed.states(second) == [*PROMOTED, State.SETTLED]
+    told = [(event["data"]["version"], event["data"]["state"], event["data"]["reason"]) for event in changed.events]
+    assert told[0] == ("1", "firing", "sustained")
+    assert ("1", "resolved", "version_replaced") in told
+    assert {event["data"]["rule"] for event in changed.events} == {"accuracy-low"}
+    assert told[-1][1] == "resolved"
+
+
+def test_predictions_are_of_the_formula_then_of_version_1_then_of_version_2(changed: Played) -> None:
+    found = changed.predictions()
+    versions = [record["version"] for record in found]
+    assert [versions[0], *(b for a, b in pairwise(versions) if a != b)] == ["0", "1", "2"]
+    of_second = next(record["at"] for record in found if record["version"] == "2")
+    (_, _), (version, promoted_ms) = changed.promotions
+    assert version == 2
+    assert of_second >= promoted_ms
+
+
+def test_the_promoted_version_is_better_on_the_truth_that_came_later(changed: Played) -> None:
+    _, (version, since_ms) = changed.promotions
+    assert changed.brier_later(version, since_ms) < 0.6 * changed.brier_later(1, since_ms)
+
+
+def test_without_an_incident_nothing_fires_and_nothing_but_the_first_model_is_trained(tmp_path: Path) -> None:
+    quiet = played(tmp_path, INCIDENTS["none"])
+    assert quiet.events == []
+    [first] = quiet.runs
+    assert quiet.states(first) == [*PROMOTED, State.SETTLED]
+    assert quiet.served == [1]
+
+
+def story(seed: int) -> Incident:
+    """Every fifth is quiet; the others differ in what changes, how much of it, and when."""
+    luck = random.Random(seed)
+    if seed % 5 == 4:
+        return Incident("none", 0, 0)
+    world = WORLDS[luck.choice(sorted(WORLDS))]
+    start_ms = LIVE_MS + luck.randrange(2 * DAY_MS, 12 * DAY_MS)
+    return ConceptChange("concept-change", start_ms, LAST_MS, world, luck.choice([0.3, 0.6, 0.8, 1.0]), seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_changes_only_what_later_truth_proves_better_is_promoted(seed: int, tmp_path: Path) -> None:
+    incident = story(seed)
+    found = played(tmp_path, incident)
+    before = 1
+    for version, since_ms in found.promotions[1:]:
+        new, old = found.brier_later(version, since_ms), found.brier_later(before, since_ms)
+        print(f"seed {seed}: {incident}: version {version} from {since_ms}: {new:.4f} instead of {old:.4f}")
+        assert new < old
+        before = version
+    print(f"seed {seed}: {incident}: promoted {found.served}, alerts {len(found.events)}")
+    if not isinstance(incident, ConceptChange):
+        assert (found.served, found.events) == ([1], [])
