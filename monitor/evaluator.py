@@ -22,7 +22,7 @@ from monitor.alerts.traffic import TrafficWatch
 from monitor.config.windows import Window
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
-from monitor.ledger.records import Commit
+from monitor.ledger.records import Commit, Unowned
 from monitor.plan import Plan
 from monitor.windows import payload
 from monitor.windows.engine import ClosedTick, TickEngine
@@ -86,6 +86,15 @@ class Evaluator:
         clock.idle, clock.quiet = commit.idle, commit.quiet is True
         clock.stalled, clock.ended = commit.stalled, commit.ended
         self._watch.feed(partition, commit)
+
+    @property
+    def unowned(self) -> frozenset[int]:
+        """The partitions without an owner, as last decided."""
+        return self._watch.unowned
+
+    def owners(self, decision: Unowned) -> None:
+        """Take the decision which partitions have no owner."""
+        self._watch.owners(frozenset(decision.partitions), decision.wall_ms)
 
     # -- ticks ---------------------------------------------------------------------------------------------------
 

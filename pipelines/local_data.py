@@ -9,7 +9,7 @@ from pipelines.errors import NotFound
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
 from pipelines.quality import Checks
-from pipelines.rows import findings, keep, labelled, predicted_by, split
+from pipelines.rows import VERSION, findings, keep, labelled, predicted_by, split
 from pipelines.tables import Row, read_rows
 
 
@@ -40,7 +40,16 @@ class FileData:
         rows = predicted_by(self._labelled(policy, until_ms), names, since_ms, policy)
         return keep(self._store, [], rows, until_ms, policy) if rows else None
 
+    def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
+        """See Data."""
+        rows = read_rows(self._path(policy))
+        said = [row[VERSION] for row in rows if VERSION in row]
+        return any(version in names for version in said) if said else None
+
     def _labelled(self, policy: Policy, until_ms: int) -> list[Row]:
+        return labelled(read_rows(self._path(policy)), policy, until_ms)
+
+    def _path(self, policy: Policy) -> Path:
         if policy.model not in self._paths:
             raise NotFound(f"rows of {policy.model}", "are not configured", "Name a file: `rows: joined.jsonl`.")
         path = self._paths[policy.model]
@@ -50,4 +59,4 @@ class FileData:
                 f"are to be read from the topics of {str(path)!r}, which this package alone cannot",
                 "Use `driftline retrain`, or name a file of rows.",
             )
-        return labelled(read_rows(path), policy, until_ms)
+        return path

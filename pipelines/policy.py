@@ -128,5 +128,17 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def digest(self) -> str:
-        """Names this policy in run ids."""
-        return digest_of(canonical_bytes(msgspec.to_builtins(self, str_keys=True)))
+        """Names this policy in run ids: an upgrade must not give the incidents of yesterday another run."""
+        return digest_of(canonical_bytes(self.document()))
+
+    def document(self) -> dict[str, Any]:
+        """JSON-able. Fields that older versions did not have are in it only where they say something."""
+        document: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
+        for section, name, default in _ADDED:
+            if document[section][name] == default:
+                del document[section][name]
+        return document
+
+
+_ADDED: Final = (("trigger", "after_ms", 0), ("probation", "every_ms", HOUR_MS))
+"""Section, field and default of what was added after the first version of the format."""

@@ -163,6 +163,9 @@ class Data(Protocol):
         Predictions call the version one of `names`. Rows that do not say who predicted count from the promotion on.
         """
 
+    def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
+        """Whether predictions name the version now, with or without labels: that it serves. None where nobody can say."""
+
 
 class Trainer(Protocol):
     """Runs the user's training."""

@@ -20,6 +20,7 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("monitor", "pipelines", "registry")
 SHELL = (
+    "monitor/__main__.py",
     "monitor/adapters/",
     "monitor/cli/",
     "monitor/daemon/",

@@ -34,7 +34,7 @@ from monitor.telemetry import (
     TaskState,
     Type,
 )
-from monitor.view import View
+from monitor.view import StreamStatus, View
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
 if TYPE_CHECKING:
@@ -185,19 +185,27 @@ class Exposer:
                 yield self._one("dead_letters_total", _in(counters.dead_letters, topic, form), topic, form)
         for p in view.partitions:
             for _, status in p.streams():
-                place = (status.topic, str(p.partition))
-                if status.lag is not None:
-                    yield self._one("consumer_lag_records", status.lag, *place)
-                if status.tick_ms is not None:
-                    yield self._one("tick_clock_timestamp_seconds", _seconds(status.tick_ms), *place)
-                if status.finality_ms is not None:
-                    yield self._one("finality_clock_timestamp_seconds", _seconds(status.finality_ms), *place)
-                yield self._one("partition_idle", int(status.idle), *place)
+                yield from self._place(status, status.topic, str(p.partition))
             yield self._one("prediction_feed_silent", int(p.predictions.stalled), str(p.partition))
             if p.labels is not None:
                 yield self._one("label_feed_stalled", int(p.labels.stalled), str(p.partition))
         for state in TaskState:
             yield self._one("partitions", sum(p.state is state for p in view.partitions), state)
+
+    def _place(self, status: StreamStatus, *place: str) -> Iterable[Sample]:
+        """One partition of a source topic. What is not known is absent."""
+        headroom = status.headroom
+        if status.lag is not None:
+            yield self._one("consumer_lag_records", status.lag, *place)
+        if headroom is not None:
+            yield self._one("retention_headroom_records", headroom.records, *place)
+            if headroom.left_ms is not None:
+                yield self._one("retention_headroom_seconds", _seconds(headroom.left_ms), *place)
+        if status.tick_ms is not None:
+            yield self._one("tick_clock_timestamp_seconds", _seconds(status.tick_ms), *place)
+        if status.finality_ms is not None:
+            yield self._one("finality_clock_timestamp_seconds", _seconds(status.finality_ms), *place)
+        yield self._one("partition_idle", int(status.idle), *place)
 
     def _ledger(self, view: View) -> Iterable[Sample]:
         counters, histogram = view.counters, view.counters.commit_durations
@@ -223,6 +231,7 @@ class Exposer:
         if view.evaluator.tick_ms is not None:
             yield self._one("evaluator_tick_timestamp_seconds", _seconds(view.evaluator.tick_ms))
         yield self._one("windows_published_total", view.counters.windows_published)
+        yield self._one("windows_unplaced_total", view.counters.windows_unplaced)
         yield self._one("build_info", 1, view.build.release, view.build.python)
         yield self._one("config_info", 1, view.config_digest)
         for loop, at_ms in sorted(view.health.loops_ms.items()):

@@ -175,7 +175,8 @@ class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="cat
     labels: Labels
     condition: Annotated[str, Meta(description="What is wrong, such as `label-feed-stalled`.")]
     scope: Annotated[
-        str, Meta(description="Of what: `labels`, `predictions`, a model such as `model/fraud`, or `partition/3`.")
+        str,
+        Meta(description="Of what: `labels`, `predictions`, `model/NAME`, `partition/3`, or `TOPIC/partition/3`."),
     ]
     tick_ms: Annotated[Ms, Meta(description="The time that the decision was recorded with.")]
     fired_ms: Annotated[Ms, Meta(description="The time that the firing decision was recorded with.")]

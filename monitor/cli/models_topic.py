@@ -5,6 +5,7 @@ On Kafka the registry's own door is used; `LogTopic` is its twin over the monito
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_MS: Final = 10_000
 _CHUNK: Final = 500
+_LOOK_MS: Final = 100
+"""Between two looks for a topic that is not there yet."""
 
 
 class LogTopic:
@@ -84,10 +87,9 @@ class LogTail:
         try:
             self._log = self._log or open_embedded_existing(self._directory)
             if self._reader is None:
-                if self._log.topic(self._name) is None:
-                    raise TopicError(
-                        f"topic {self._name!r}", "is not there yet", "`driftline registry publish` makes it."
-                    )
+                if self._log.topic(self._name) is None:  # whoever publishes first makes it
+                    time.sleep(min(timeout_ms, _LOOK_MS) / 1000)
+                    return []
                 self._reader = self._log.reader()
                 begins = enumerate(self._log.begin_offsets(self._name))
                 self._reader.assign({(self._name, number): offset for number, offset in begins})

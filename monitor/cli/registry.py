@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,4 +42,5 @@ def _opened(given: Mapping[str, Any]) -> StateTopic | None:
     return topic_of(load_config(given["files"], ()), given["embedded"])
 
 
-command = make(Place((*_OPTIONS, *OPTIONS), _opened), (reproduce, seen))
+_trains = importlib.util.find_spec("pipelines") is not None
+command = make(Place((*_OPTIONS, *OPTIONS), _opened), (reproduce, seen) if _trains else (seen,))

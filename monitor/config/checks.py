@@ -136,13 +136,13 @@ def _model(config: Config, model: ModelTemplate, at: Path) -> Iterator[Problem]:
     if "features" in model.model_fields_set:
         for index, name in enumerate(model.features):
             if name not in features:
-                yield Problem((*at, "features", index), _no_feature(name, features), (source,))
+                yield Problem((*at, "features", index), _no_feature(name, features), (source,), name)
             elif name in model.features[:index]:
                 yield Problem((*at, "features", index), f"the feature {name!r} is listed twice")
     for name, values in model.segments.items():
         path = (*at, "segments", name)
         if name not in features:
-            yield Problem(path, _no_feature(name, features), (source,))
+            yield Problem(path, _no_feature(name, features), (source,), name)
         elif features[name].type != "categorical":
             yield Problem(
                 path,
@@ -189,7 +189,7 @@ def _windows(config: Config) -> Iterator[Problem]:
         names = listing(repr(config.windows[index].name) for index, _ in wrong)
         tick = format_duration(config.time.tick_ms)
         sentence = f"{tick} does not divide the windows {names} without a rest; take a tick that divides all of them"
-        yield Problem(("time", "tick"), sentence, (("windows",),))
+        yield Problem(("time", "tick"), sentence, tuple(("windows", index) for index, _ in wrong))
 
 
 def _rules(config: Config) -> Iterator[Problem]:
@@ -206,6 +206,7 @@ def _rules(config: Config) -> Iterator[Problem]:
                 f"{rule.window!r} is not a configured window; allowed (windows): "
                 f"{listing(windows)}{_same_span(config, rule.window) or hint(rule.window, windows)}",
                 (("windows",),),
+                rule.window,
             )
         models = [model.name for model in config.models]
         if rule.model is not None and config.model(rule.model) is None:
@@ -214,10 +215,11 @@ def _rules(config: Config) -> Iterator[Problem]:
                 f"{rule.model!r} is not a configured model; allowed (models): "
                 f"{listing(models)}{hint(rule.model, models)}",
                 (_EVERY_NAME, ("unlisted_models",)),
+                rule.model,
             )
-            continue
+        else:
+            yield from _rule_segments(rule, subjects(config, rule), at)
         yield from _metric(config, rule, at)
-        yield from _rule_segments(rule, subjects(config, rule), at)
 
 
 def _same_span(config: Config, name: str) -> str:
@@ -252,6 +254,7 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
             path,
             f"{metric!r} is not a metric; allowed: {listing(allowed, 40)}{hint(metric, allowed)}",
             (features,) if ":" in metric else (),
+            metric_names.subject(metric),
         )
         return
     about = metric_names.subject(metric)
@@ -265,14 +268,14 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
         yield Problem(
             path,
             f"no model of this rule watches the feature {about!r}; add it to the model's features",
-            (("models", "*", "features"), ("unlisted_models",)),
+            (("models", "*", "features"), ("unlisted_models", "features")),
         )
     if metric_names.needs_reference(metric) and chosen and not any(m.reference for m in chosen):
         yield Problem(
             path,
             f"{metric!r} compares with a reference, and no model of this rule names one; "
             "build it with `driftline reference build` and set the model's `reference`",
-            (("models", "*", "reference"), ("unlisted_models",)),
+            (("models", "*", "reference"), ("unlisted_models", "reference")),
         )
     if metric_names.needs_declaration(metric) and chosen and not any(_declares(model, metric) for model in chosen):
         yield Problem(
@@ -314,7 +317,7 @@ def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:
 
 def _rule_segments(rule: Rule, chosen: Sequence[ModelTemplate], at: Path) -> Iterator[Problem]:
     path: Path = (*at, "segments")
-    reads: tuple[Path, ...] = (("models", "*", "segments"), ("unlisted_models",))
+    reads: tuple[Path, ...] = (("models", "*", "segments"), ("unlisted_models", "segments"))
     known = {f"{d}={v}" for m in chosen for d, values in m.segments.items() for v in (*values, "other")}
     if rule.segments == "each" and not known:
         yield Problem(path, "'each' needs segments, and no model of this rule has any; add them to the model", reads)

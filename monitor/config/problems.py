@@ -15,6 +15,8 @@ class Problem:
     path: Path
     sentence: str
     reads: tuple[Path, ...] = ()
+    wanted: str | None = None
+    """The name that was looked for in `reads`. What is broken there hides the problem only if it may be that name."""
 
 
 def path_text(path: Path) -> str:

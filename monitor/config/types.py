@@ -277,6 +277,11 @@ class Config(Section):
         names = ("ledger", "evals", "tasks", "windows", "alerts", "alerts.state", "configs", "models")
         return Topics(*(f"{self.namespace}.{name}" for name in names))
 
+    def source_topics(self) -> tuple[str, ...]:
+        """Names of the topics that are read: predictions and, unless there are none, labels."""
+        predictions, labels = self.streams.predictions, self.streams.labels
+        return (predictions.topic,) if labels is None else (predictions.topic, labels.topic)
+
     @property
     def references(self) -> Mapping[str, ReferenceFile]:
         """Model name -> its reference file as loaded; `*` for the template's. Empty unless made by `load`."""

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from msgspec import UNSET
 
 from monitor.config.types import Config
 from monitor.daemon.sources import Sources, refuse_another
@@ -138,8 +139,9 @@ class Task:
             if stream < len(self._sources.names):
                 self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)
         self.engine.resume(commit, (state.next_prediction, state.next_label))
-        # These outlive their owner.
-        self.flags = Flags(stalled=commit.stalled, full=commit.full is True, silent=commit.silent is True)
+        floods = () if commit.floods is UNSET else commit.floods
+        full, silent = commit.full is True, commit.silent is True
+        self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods)  # these outlive their owner
 
     def _skip_rebuild(self) -> None:
         self.flags = Flags(ended=True)

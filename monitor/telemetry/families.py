@@ -236,6 +236,18 @@ _STREAM = _group(
     _counter("records_lost_total", ("topic",), "Offsets recorded as lost: retention took them before they were read."),
     _counter("dead_letters_total", ("topic", "form"), "Dead letters written."),
     _gauge("consumer_lag_records", _TP, "End offset minus next offset to read; absent until the end is known."),
+    _gauge(
+        "retention_headroom_seconds",
+        _TP,
+        "Until retention may take the oldest record that a restart would read again, by event time; absent without a limit "
+        "of time, and when no record is needed. Below 0 a restart may be refused.",
+        "seconds",
+    ),
+    _gauge(
+        "retention_headroom_records",
+        _TP,
+        "Offsets between the beginning of the log and the oldest record that a restart would read again.",
+    ),
     _gauge("tick_clock_timestamp_seconds", _TP, "Tick clock of the partition (event time).", "seconds"),
     _gauge("finality_clock_timestamp_seconds", _TP, "Finality clock of the partition (event time).", "seconds"),
     _gauge("partition_idle", _TP, "1 while the partition is recorded as idle."),
@@ -258,6 +270,11 @@ _ALERTS = _group(
     _gauge("evaluator_active", (), "1 while this process is the evaluator."),
     _gauge("evaluator_tick_timestamp_seconds", (), "End of the last closed tick (event time).", "seconds"),
     _counter("windows_published_total", (), "Window revisions written to the windows topic."),
+    _counter(
+        "windows_unplaced_total",
+        (),
+        "Windows that were final when records came for them, after a partition was idle or quiet; they stay as they are.",
+    ),
 )
 _DAEMON = _group(
     "daemon",

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.alerts.cloudevents import encode
-from monitor.alerts.event import AlertEvent, Change
+from monitor.alerts.event import AlertEvent, Change, OperationalAlert
 from monitor.alerts.operational import OperationalWatch
-from monitor.ingest.clocks import FOREVER
-from monitor.ledger.records import Clock, Commit
+from monitor.ingest.clocks import FOREVER, NEVER
+from monitor.ledger.records import Clock, Commit, Flood
 from tests.ledger.records import RECORDS
 
 PARTITIONS = 3
@@ -32,7 +32,7 @@ def commit(sequence: int, at_ms: int, **flags: bool) -> Commit:
 
 
 def watch(partitions: int = PARTITIONS) -> OperationalWatch:
-    return OperationalWatch("flights", {"owner": "me"}, partitions)
+    return OperationalWatch("flights", {"owner": "me"}, ("scores", "outcomes"), partitions)
 
 
 def line(event: AlertEvent) -> str:
@@ -86,15 +86,59 @@ def test_predictions_are_silent_when_they_are_in_every_partition() -> None:
     assert told == ["20 firing predictions-silent", "30 resolved predictions-silent"]
 
 
-def test_a_flood_is_an_alert_of_its_partition() -> None:
+def flooded(sequence: int, at_ms: int, *streams: int, since_ms: int = 15) -> Commit:
+    floods = tuple(Flood(stream, 0, 0, since_ms) for stream in streams)
+    made = commit(sequence, at_ms, flooding=bool(floods))
+    return msgspec.structs.replace(made, floods=floods) if floods else made
+
+
+def told(w: OperationalWatch) -> list[tuple[str, str]]:
+    return [(line(e), e.subject.partition("/")[2]) for e in w.drain()]
+
+
+def test_a_flood_is_an_alert_of_its_topic_and_partition() -> None:
     w = watch(2)
-    w.feed(1, commit(1, 10, flooding=True))
-    w.feed(0, commit(1, 20, flooding=True))
-    w.feed(1, commit(2, 30))
-    assert [(line(e), e.subject) for e in w.drain()] == [
-        ("20 firing dead-letter-flood", "dead-letter-flood/partition%2F0"),
-        ("10 firing dead-letter-flood", "dead-letter-flood/partition%2F1"),
-        ("30 resolved dead-letter-flood", "dead-letter-flood/partition%2F1"),
+    w.feed(1, flooded(1, 10, 0))
+    w.feed(0, flooded(1, 20, 0, 1))
+    w.feed(1, flooded(2, 30))
+    assert told(w) == [
+        ("20 firing dead-letter-flood", "scores%2Fpartition%2F0"),
+        ("20 firing dead-letter-flood", "outcomes%2Fpartition%2F0"),
+        ("10 firing dead-letter-flood", "scores%2Fpartition%2F1"),
+        ("30 resolved dead-letter-flood", "scores%2Fpartition%2F1"),
+    ]
+    w.feed(0, flooded(2, 40, 1))
+    (event,) = w.drain()
+    assert event.data.summary == "scores, partition 0: rejected records are few again"
+    assert isinstance(event.data, OperationalAlert)
+    assert event.data.facts == {"topic": "scores", "partition": 0}
+
+
+def test_a_flood_before_any_event_time_has_the_time_of_the_log() -> None:
+    w = watch(1)
+    w.feed(0, flooded(1, NEVER, 0, since_ms=1_700_000_000_000))
+    w.feed(0, flooded(2, NEVER))
+    w.feed(0, flooded(3, NEVER, 0, since_ms=1_700_000_000_000))
+    w.feed(0, flooded(4, 90))  # what was read at last is older than the log
+    events = w.drain()
+    assert [(e.change, e.data.tick_ms - 1_700_000_000_000) for e in events] == [
+        ("firing", 0),
+        ("resolved", 1),
+        ("firing", 2),
+        ("resolved", 3),
+    ]
+    assert all(e.data.fired_ms >= 1_700_000_000_000 for e in events)
+    assert len({e.id for e in events}) == 4
+
+
+def test_what_an_earlier_version_recorded_is_told_as_it_was_told_then() -> None:
+    w = watch(1)
+    w.feed(0, commit(1, 10, flooding=True))
+    assert told(w) == [("10 firing dead-letter-flood", "partition%2F0")]
+    w.feed(0, flooded(2, 20, 0))
+    assert told(w) == [
+        ("20 resolved dead-letter-flood", "partition%2F0"),
+        ("20 firing dead-letter-flood", "scores%2Fpartition%2F0"),
     ]
 
 

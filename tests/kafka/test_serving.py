@@ -38,7 +38,7 @@ streams:
   predictions:
     topic: {predictions}
     fields: {{id: $.id, model: $.model, version: $.version, at: $.at_ms, score: $.score}}
-    features: {{hour: numeric, origin: categorical}}
+    features: {{hour: {{from: $.hour, type: numeric}}, origin: {{from: $.origin, type: categorical}}}}
 time: {{horizon: 1d, disorder: 1m, tick: 1h}}
 models: [{{name: flights}}]
 windows: [1d]

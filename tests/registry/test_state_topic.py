@@ -97,6 +97,8 @@ def _record(aliases: Aliases, store: MemoryStore, epoch: int = 0) -> StateRecord
 
 def test_a_topic_gives_what_was_published_in_order_and_then_what_comes(topic: StateTopic) -> None:
     assert topic.read() == []
+    early = topic.tail()
+    assert early.poll(50) == [], "nothing to read is no failure"
     records = [StateRecord(b"a/b", b"%d" % n, ((EPOCH, b"0"), (SEQUENCE, b"%d" % n))) for n in range(3)]
     topic.publish(records[:2])
     assert topic.read() == records[:2]
@@ -104,8 +106,9 @@ def test_a_topic_gives_what_was_published_in_order_and_then_what_comes(topic: St
     assert _polled(tail.poll, 2) == records[:2]
     topic.publish([*records[2:], StateRecord(b"a/b", b"")])
     assert _polled(tail.poll, 2) == [records[2], StateRecord(b"a/b", b"")]
-    tail.close()
-    tail.close()
+    assert _polled(early.poll, 4)[0] == records[0], "a topic that was made meanwhile is read from its beginning"
+    for each in (tail, tail, early):
+        each.close()
     assert topic.read()[-1] == StateRecord(b"a/b", b"")
 
 

@@ -43,7 +43,7 @@ steps = st.lists(
 
 
 def evaluator(configuration: Config = CONFIG) -> Evaluator:
-    watch = OperationalWatch("one", {}, PARTITIONS)
+    watch = OperationalWatch("one", {}, ("predictions", "labels"), PARTITIONS)
     return Evaluator(plan_of(configuration), configuration.windows, RuleBook.of(configuration), watch, PARTITIONS)
 
 
