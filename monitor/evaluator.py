@@ -18,6 +18,7 @@ from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.state import AlertState
+from monitor.alerts.traffic import TrafficWatch
 from monitor.config.windows import Window
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
@@ -61,6 +62,8 @@ class Evaluator:
         self, plan: Plan, windows: Sequence[Window], book: RuleBook, watch: OperationalWatch, partitions: int
     ) -> None:
         self._plan, self._book, self._watch = plan, book, watch
+        self._traffic = TrafficWatch(book.namespace, windows, plan.join.tick_ms)
+        self._traffic.use(book.limits, book.labels_of, book.listed, 0)
         self.clocks = [PartitionClock() for _ in range(partitions)]
         self.engines = {Kind.INPUT: TickEngine(plan, windows, Kind.INPUT)}
         if plan.has_labels:
@@ -144,7 +147,8 @@ class Evaluator:
         tick_ms = max((engine.next_tick or 0) for engine in self.engines.values()) * self._plan.join.tick_ms
         step = self._book.retire(self.alerts, tick_ms, book)
         self.alerts, self._book = step.state, book
-        output = TickOutput(Kind.INPUT, tick_ms, (), (), step.events, step.decisions)
+        events = [*step.events, *self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)]
+        output = TickOutput(Kind.INPUT, tick_ms, (), (), events, step.decisions)
         self._chain(Kind.INPUT, output)
         return output
 
@@ -154,8 +158,10 @@ class Evaluator:
         judged = [*closed.revised, *closed.ended, *closed.vanished]
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
+        traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
+        events = [*step.events, *traffic]
         gone = [view.key for view in closed.vanished]
-        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, step.events, step.decisions, gone)
+        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone)
         self._chain(kind, output)
         return output
 

@@ -55,6 +55,7 @@ class Flags:
     ended: bool = False
     full: bool = False
     quiet: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +235,7 @@ class Partition:
             full=flags.full or UNSET,
             quiet=flags.quiet or UNSET,
             floods=flags.floods or UNSET,
+            silent=flags.silent or UNSET,
         )
         self._from = list(self._next)
         return commit

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
+from monitor.config.quality_rules import about, all_rules
 from monitor.join.outcomes import Conservation
 from monitor.telemetry import COMMIT_BOUNDS_MS, TaskState, rule_segments
 from monitor.windows.view import Kind, SeriesKey, WindowView
@@ -104,8 +105,8 @@ class Headroom:
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
     """One source topic's partition as its owner reads it. `end` is the end offset when it was last asked, None before;
-    clocks are None until a record has moved them. `pending_rows` wait for the other stream. `stalled` is for labels: it is
-    recorded that they stopped while predictions go on."""
+    clocks are None until a record has moved them. `pending_rows` wait for the other stream. `stalled`: it is recorded
+    that labels stopped while predictions go on, or that no predictions come (where `quality` asks for that)."""
 
     topic: str
     position: int
@@ -310,8 +311,8 @@ def thresholds_of(config: Config, unlisted: Iterable[str] = ()) -> tuple[Thresho
     only the template covers."""
     names = dict.fromkeys([*(m.name for m in config.models), *unlisted])
     found = []
-    for rule in config.rules:
-        for name in names if rule.model is None else (rule.model,):
+    for rule in all_rules(config):
+        for name in [name for name in names if about(rule, name)] if rule.model is None else (rule.model,):
             model = config.model(name)
             for segment in () if model is None else rule_segments(rule, model):
                 direction: Literal["min", "max"] = "min" if rule.op.startswith("<") else "max"
@@ -336,7 +337,7 @@ def new_view(config: Config, build: Build, at_ms: int) -> View:
         series_budget=config.series_budget,
         models=tuple(ModelStatus(m.name, m.task, m.features) for m in config.models),
         features=tuple(config.streams.predictions.features),
-        rules=tuple(rule.name for rule in config.rules),
+        rules=tuple(dict.fromkeys(rule.name for rule in all_rules(config))),
         thresholds=thresholds_of(config),
     )
 

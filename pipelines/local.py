@@ -16,6 +16,7 @@ from pipelines.local_alerts import FileAlerts
 from pipelines.local_data import FileData
 from pipelines.local_models import LocalModels
 from pipelines.ports import Alerts, Clock, Data, Evaluator, Models, Store, Trainer
+from pipelines.quality import Checks
 from pipelines.subprocesses import Subprocesses
 
 
@@ -68,10 +69,10 @@ def wire(places: Places) -> Wired:
     return over(store, places, LocalModels(store))
 
 
-def over(store: Store, places: Places, models: Models) -> Wired:
-    """The local ports over a store and a registry that somebody else brought."""
+def over(store: Store, places: Places, models: Models, declared: Callable[[str], Checks] = lambda _: {}) -> Wired:
+    """The local ports over a store and a registry that somebody else brought. `declared`: see FileData."""
     steps = Subprocesses(store, places.work, places.project)
-    data = FileData(store, places.rows)
+    data = FileData(store, places.rows, declared)
     return Wired(store, SystemClock(), FileAlerts(places.alerts), data, steps, steps, models)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from pipelines.errors import NotFound
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
+from pipelines.quality import Checks
 from pipelines.rows import VERSION, findings, keep, labelled, predicted_by, split
 from pipelines.tables import Row, read_rows
 
@@ -15,8 +16,11 @@ from pipelines.tables import Row, read_rows
 class FileData:
     """`pipelines.ports.Data` over files. `paths`: the file of each model."""
 
-    def __init__(self, store: Store, paths: Mapping[str, Path]) -> None:
-        self._store, self._paths = store, paths
+    def __init__(
+        self, store: Store, paths: Mapping[str, Path], declared: Callable[[str], Checks] = lambda _: {}
+    ) -> None:
+        """`declared`: what the monitor's configuration says of a model's features."""
+        self._store, self._paths, self._declared = store, paths, declared
 
     def mature(self, policy: Policy, now_ms: int) -> int:
         """See Data."""
@@ -29,7 +33,7 @@ class FileData:
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """See Data."""
-        return findings(self._store, dataset, policy)
+        return findings(self._store, dataset, policy, self._declared(policy.model))
 
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""

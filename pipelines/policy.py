@@ -6,10 +6,12 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from pipelines.codec import canonical_bytes, digest_of
 from pipelines.firing import Kind
 from pipelines.gate import GateSpec
+from pipelines.quality import Check
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -55,6 +57,9 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     test_ratio: float = 0.3
     gap_ms: int = 0  # left out between training and test, at least the horizon of the labels
     missing_ratio_max: float = 0.5  # of one feature
+    checks: dict[str, Check] | UnsetType = (
+        UNSET  # by column: what a run is rejected for; absent, a policy keeps its digest
+    )
 
     def __post_init__(self) -> None:
         """Raises ValueError."""

@@ -89,7 +89,7 @@ def validate(task: Task) -> Next:
     """Look at the rows before anything is spent on them, and at the alerts once more."""
     findings = [f"{finding.check}: {finding.detail}" for finding in task.ports.data.validate(task.policy, task.dataset)]
     about = concerning(task.ports.alerts.firing(), task.admission.model)
-    findings += [f"alert {alert.name} fires" for alert in about if alert.kind is Kind.DATA_QUALITY]
+    findings += [f"alert {alert.name} ({alert.episode}) fires" for alert in about if alert.kind is Kind.DATA_QUALITY]
     if findings:
         return Next(State.REJECTED, Reason.DATA_QUALITY, "; ".join(findings))
     return Next(State.TRAINING, Reason.DONE)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.alerts.event import LAST_MS
-from monitor.alerts.operational import CONDITIONS
-from monitor.config.metric_names import DISTANCES
+from monitor.alerts.operational import NAMES
+from monitor.config.metric_names import DECLARED, DISTANCES
 from monitor.events import Reason
 from monitor.telemetry import (
     ALERT_CHANGES,
@@ -186,6 +186,7 @@ class Exposer:
         for p in view.partitions:
             for _, status in p.streams():
                 yield from self._place(status, status.topic, str(p.partition))
+            yield self._one("prediction_feed_silent", int(p.predictions.stalled), str(p.partition))
             if p.labels is not None:
                 yield self._one("label_feed_stalled", int(p.labels.stalled), str(p.partition))
         for state in TaskState:
@@ -223,7 +224,7 @@ class Exposer:
             yield self._one("ledger_sequence", p.sequence, str(p.partition))
 
     def _daemon(self, view: View, exported: int) -> Iterable[Sample]:
-        for rule in (*view.rules, *(condition.name for condition in CONDITIONS)):
+        for rule in (*view.rules, *NAMES):
             for change in ALERT_CHANGES:
                 yield self._one("alerts_emitted_total", _in(view.counters.alerts_emitted, rule, change), rule, change)
         yield self._one("evaluator_active", int(view.evaluator.active))
@@ -316,14 +317,16 @@ class _WindowLabels:
             method, colon, feature = metric.partition(":")
             if estimate.value is None or not colon:
                 continue  # `volume` is input_samples
-            name = "drift_score" if method in DISTANCES else "feature_missing_ratio"
+            of_method = method in DISTANCES or method in DECLARED
+            name = _INPUT.get(method, "drift_score")
             prefixes = self._metrics.get(metric)
             if prefixes is None:
-                labels = (*self._base, feature, *((method,) if method in DISTANCES else ()))
+                labels = (*self._base, feature, *((method,) if of_method else ()))
                 prefixes = self._metrics[metric] = (_prefix(self._namespace, name, labels),)
             out.append((name, prefixes[0] + _number(estimate.value)))
 
 
+_INPUT = {"missing": "feature_missing_ratio", **dict.fromkeys(DECLARED, "feature_violation_ratio")}
 _SCORE = ("quality_score", "quality_score_lower", "quality_score_upper")
 
 

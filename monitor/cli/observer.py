@@ -174,7 +174,7 @@ class Observer:
             finality_ms=_clock_ms(clock, join.lateness_ms),
             pending_rows=outcomes[stream],
             idle=task.flags.idle or (stream == 0 and task.flags.quiet),
-            stalled=stream == 1 and task.flags.stalled,
+            stalled=task.flags.stalled if stream else task.flags.silent,
             headroom=self._headroom(worker, number, stream),
         )
 

@@ -67,8 +67,13 @@ class TopicData:
         return r.keep(self._store, train, test, until_ms, policy, digest)
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
-        """See Data."""
-        return r.findings(self._store, dataset, policy)
+        """See Data. Rows are held to what the configuration that they are read by declares of the model."""
+        from monitor.cli.retrain_checks import DeclaredChecks
+
+        declared = DeclaredChecks(self._configs[policy.model])(policy.model)
+        taken = set(_COLUMNS.values())
+        checks = {_own(f"{_FEATURE}{name}", taken): check for name, check in declared.items()}
+        return r.findings(self._store, dataset, policy, checks)
 
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""

@@ -208,12 +208,14 @@ def _kind(config: Config, kind: str | None, metrics: Sequence[str]) -> str:
 def _names(config: Config, metrics: str | None) -> tuple[str, ...]:
     """The metrics asked for. Raises UsageError for one that does not exist."""
     from monitor.config.metric_names import is_known, known
+    from monitor.config.quality import declared_metrics
 
     names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
     features = tuple(config.streams.predictions.features)
     for name in names:
         if not is_known(name, features):
-            need_one_of("metric", name, known(features))
+            models = (*config.models, *((config.unlisted_models,) if config.unlisted_models else ()))
+            need_one_of("metric", name, known(features, declared=declared_metrics(m.quality for m in models)))
     return names
 
 

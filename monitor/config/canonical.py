@@ -51,8 +51,8 @@ def everything(config: Config) -> dict[str, Any]:
 
 def meaning(config: Config, idle_after: str = _IDLE_AFTER_ONCE) -> dict[str, Any]:
     """The part that gives numbers their meaning. References enter by the digest of their bytes, not by their path;
-    labels for people and times of operational alerts do not enter; models and windows are known by name, so their
-    order does not matter."""
+    labels for people, times of operational alerts and the limits of `quality` do not enter; models and windows are known
+    by name, so their order does not matter."""
     data = everything(config)
     models = [_model_meaning(model, config.reference_digests.get(model["name"])) for model in data["models"]]
     template = data.get("unlisted_models", "reject")
@@ -70,5 +70,11 @@ def meaning(config: Config, idle_after: str = _IDLE_AFTER_ONCE) -> dict[str, Any
 
 
 def _model_meaning(model: dict[str, Any], reference_digest: str | None) -> dict[str, Any]:
-    kept = {key: value for key, value in model.items() if key not in ("labels", "reference")}
+    kept = {key: value for key, value in model.items() if key not in ("labels", "reference", "quality")}
+    declared = {
+        name: {key: feature[key] for key in ("min", "max", "values") if key in feature}
+        for name, feature in model.get("quality", {}).get("features", {}).items()
+    }
+    if declared:
+        kept["quality"] = declared
     return kept if reference_digest is None else {**kept, "reference": reference_digest}

@@ -7,7 +7,6 @@ All of them are found at once. A problem also says what else it read, so that a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
@@ -16,40 +15,23 @@ from monitor.config import metric_names
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid
+from monitor.config.problems import Path, Problem, path_text
+from monitor.config.quality import declared_metrics, limits_of
+from monitor.config.quality_checks import check_quality
 from monitor.config.suggest import hint, listing
 from monitor.config.windows import Window
 
 if TYPE_CHECKING:
     from monitor.config.types import Config, ModelTemplate, Rule
 
-Path = tuple[str | int, ...]
-"""Keys and list positions from the top, as in YAML. In `Problem.reads`, `*` stands for every position."""
-
 _LABELS: Path = ("streams", "labels")
 _EVERY_NAME: Path = ("models", "*", "name")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A mistake: where it is, what is wrong and what is allowed, and which other places it depends on."""
-
-    path: Path
-    sentence: str
-    reads: tuple[Path, ...] = ()
-    wanted: str | None = None
-    """The name that was looked for in `reads`. What is broken there hides the problem only if it may be that name."""
 
 
 def as_error(found: Sequence[Problem]) -> PydanticCustomError:
     """All of them as one error of validation; its context carries the problems themselves."""
     text = "\n".join(f"{path_text(p.path)}: {p.sentence}" for p in found)
     return PydanticCustomError("cross_field", "{text}", {"text": text, "problems": list(found)})
-
-
-def path_text(path: Path) -> str:
-    """`rules[0].window` for ('rules', 0, 'window')."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
 
 
 def cross_field(config: Config) -> list[Problem]:
@@ -168,6 +150,7 @@ def _model(config: Config, model: ModelTemplate, at: Path) -> Iterator[Problem]:
                 ((*source, name),),
             )
         yield from _segment_values(path, values)
+    yield from check_quality(config, model, at)
 
 
 def _segment_values(path: Path, values: Sequence[str]) -> Iterator[Problem]:
@@ -264,7 +247,9 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
     path: Path = (*at, "metric")
     features: Path = ("streams", "predictions", "features")
     if not metric_names.is_known(metric, list(predictions.features)):
-        allowed = metric_names.known(list(predictions.features), score=predictions.fields.score is not None)
+        declared = declared_metrics(model.quality for model in subjects(config, rule))
+        score = predictions.fields.score is not None
+        allowed = metric_names.known(list(predictions.features), score=score, declared=declared)
         yield Problem(
             path,
             f"{metric!r} is not a metric; allowed: {listing(allowed, 40)}{hint(metric, allowed)}",
@@ -292,11 +277,23 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
             "build it with `driftline reference build` and set the model's `reference`",
             (("models", "*", "reference"), ("unlisted_models", "reference")),
         )
+    if metric_names.needs_declaration(metric) and chosen and not any(_declares(model, metric) for model in chosen):
+        yield Problem(
+            path,
+            f"no model of this rule declares what {metric!r} counts; write it under `quality: {{features: ...}}` of the model",
+            (("models", "*", "quality"), ("unlisted_models",)),
+        )
     if not metric_names.needs_labels(metric) and rule.min_coverage > 0:
         yield Problem(
             (*at, "min_coverage"), f"{metric!r} needs no labels, so coverage says nothing about it; leave this out"
         )
     yield from _threshold(rule, at)
+
+
+def _declares(model: ModelTemplate, metric: str) -> bool:
+    check, _, feature = metric.partition(":")
+    declared = model.quality.features.get(feature) if model.quality is not None else None
+    return declared is not None and check in limits_of(declared)
 
 
 def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:

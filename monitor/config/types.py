@@ -19,6 +19,7 @@ from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
 from monitor.config.metric_names import needs_labels
+from monitor.config.quality import Quality
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.windows import Window, WindowField
 
@@ -83,6 +84,7 @@ class ModelTemplate(Section):
         description="File of the reference profile, relative to the config file; PSI and KS compare with it.",
         examples=["fraud.reference.json"],
     )
+    quality: Quality | None = Field(None, description="What its data must look like; alerts and retraining go by it.")
     labels: Labels = Field(
         default_factory=dict, description="Goes into every alert about the model.", examples=[{"owner": "team-fraud"}]
     )
@@ -266,7 +268,9 @@ class Config(Section):
                 return model
         if self.unlisted_models is None:
             return None
-        return Model.model_validate({**self.unlisted_models.model_dump(), "name": name})
+        template = self.unlisted_models
+        given = {info.alias or key: getattr(template, key) for key, info in type(template).model_fields.items()}
+        return Model.model_validate({**given, "name": name})
 
     def topics(self) -> Topics:
         """Names of the internal topics."""

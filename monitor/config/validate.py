@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from monitor.config.checks import Path, Problem
 from monitor.config.explain import problems_of
+from monitor.config.problems import Path, Problem
 from monitor.config.streams import FeatureName
 from monitor.config.suggest import nearest
 from monitor.config.types import Config

@@ -141,7 +141,8 @@ class Task:
                 self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)
         self.engine.resume(commit, (state.next_prediction, state.next_label))
         floods = () if commit.floods is UNSET else commit.floods
-        self.flags = Flags(stalled=commit.stalled, full=commit.full is True, floods=floods)  # these outlive their owner
+        full, silent = commit.full is True, commit.silent is True
+        self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods)  # these outlive their owner
 
     def _skip_rebuild(self) -> None:
         self.flags = Flags(ended=True)

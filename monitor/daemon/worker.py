@@ -18,9 +18,9 @@ from monitor.daemon.capacity import Capacity
 from monitor.daemon.contact import Contact
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
 from monitor.daemon.ends import look_behind_the_ends, refuse_to_go_on, tell_of_later_records
+from monitor.daemon.feeds import Feeds
 from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
-from monitor.daemon.label_feed import LabelFeeds
 from monitor.daemon.shared import make_shared
 from monitor.daemon.silence import Silence
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
@@ -149,7 +149,7 @@ class Worker:
         self.dead_letters = DeadLetterOffice(self.post, self.config, self.log, self._appender, partitions)
         self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
         self._silence = Silence(self.log, self.sources.names, self.config.time.idle_after_ms)
-        self._feeds = LabelFeeds(self.log, self.sources.names, self.config.time.stalled_after_ms)
+        self._feeds = Feeds(self.log, self.sources.names, self.config)
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
         self.finish = [self.log.end_offsets(name) for name in self.sources.names]
@@ -254,7 +254,7 @@ class Worker:
         self.capacity.take_over(partition, full=task.flags.full)
         self.dead_letters.take_over(partition, task.flags.floods)
         heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
-        self._feeds.open(partition, *heard, stalled=task.flags.stalled)
+        self._feeds.open(partition, heard[0], heard[1], task.flags)
         _log.info(
             "partition %d: open, epoch %d, %d records read again", partition, task.writer.chain.epoch, task.rebuilt_rows
         )
@@ -295,7 +295,7 @@ class Worker:
         due = self._timers.commit.due(now) or force
         if due:
             live = {} if self._stopping else {p: t.engine for p, t in self.tasks.items() if not t.ended}
-            self._feeds.look({p: engine.next_offsets[1] for p, engine in live.items()}, now)
+            self._feeds.look({p: engine.next_offsets for p, engine in live.items()}, now)
         try:
             for partition in list(self.tasks) if due else fed:
                 task = self.tasks.get(partition)
@@ -315,7 +315,7 @@ class Worker:
         engine, state = task.engine, self.config.state
         rows = engine.uncommitted_rows
         flags = Flags(
-            stalled=self._feeds.stalled(partition),
+            **self._feeds.recorded(partition),
             floods=self.dead_letters.floods(partition),
             full=partition in self.capacity.full,
             quiet=self._silence.quiet(task, now, ask=due and rows > 0 and not self._stopping),
@@ -332,6 +332,7 @@ class Worker:
             idle=idle,
             ended=ended,
             stalled=flags.stalled and not ended,
+            silent=flags.silent and not ended,
             full=flags.full and not ended,
             quiet=flags.quiet and not idle and not ended,
         )

@@ -141,6 +141,8 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """Labels come and predictions do not, as the owner decided. Written only where it is so, likewise."""
     floods: tuple[Flood, ...] | msgspec.UnsetType = msgspec.UNSET
     """What `flooding` is about. Written only where it is so; absent beside `flooding` in records of earlier versions."""
+    silent: bool | msgspec.UnsetType = msgspec.UNSET
+    """No prediction came for longer than `quality` allows, as the owner decided. Written only where it is so, likewise."""
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from monitor.alerts.event import Change
-from monitor.alerts.operational import CONDITIONS
-from monitor.config.metric_names import BINARY, DISTANCES
+from monitor.alerts.operational import NAMES
+from monitor.config.metric_names import BINARY, DECLARED, DISTANCES
 from monitor.events import Reason
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 
@@ -60,7 +60,8 @@ LABELS: Mapping[str, str] = {
     "metric": "the metrics of the model's task",
     "feature": "watched features, and `$score`",
     "method": ", ".join(f"`{d}`" for d in DISTANCES),
-    "rule": "configured rules, and " + ", ".join(f"`{c.name}`" for c in CONDITIONS),
+    "check": ", ".join(f"`{d}`" for d in DECLARED),
+    "rule": "configured rules and those of `quality`, and " + ", ".join(f"`{name}`" for name in NAMES),
     "severity": "`page`, `ticket`, `info`",
     "direction": "`min` (alert below), `max` (alert above)",
     "kind": "`performance`, `input`",
@@ -192,6 +193,13 @@ _DRIFT = _group(
         "ratio",
         budgeted=True,
     ),
+    _gauge(
+        "feature_violation_ratio",
+        (*_SERIES, "window", "feature", "check"),
+        "Share of the feature's values in the newest window that are not as `quality` declares them.",
+        "ratio",
+        budgeted=True,
+    ),
     _gauge("reference_samples", ("model",), "Rows in the model's reference; absent without a reference."),
     _counter(
         "feature_faults_total",
@@ -244,6 +252,7 @@ _STREAM = _group(
     _gauge("finality_clock_timestamp_seconds", _TP, "Finality clock of the partition (event time).", "seconds"),
     _gauge("partition_idle", _TP, "1 while the partition is recorded as idle."),
     _gauge("label_feed_stalled", ("partition",), "1 while it is recorded that labels stopped and predictions go on."),
+    _gauge("prediction_feed_silent", ("partition",), "1 while it is recorded that no predictions come."),
     _gauge("partitions", ("state",), "Partitions that this process owns, by state. Owning none is normal."),
 )
 _LEDGER = _group(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,6 +73,17 @@ def test_a_partition_that_is_idle_or_at_its_end_is_not_waited_for() -> None:
     w.feed(0, commit(4, 90))
     w.feed(1, commit(4, 91))
     assert [line(event) for event in w.drain()] == ["80 resolved label-feed-stalled"]
+
+
+def test_predictions_are_silent_when_they_are_in_every_partition() -> None:
+    w = watch(2)
+    told: list[str] = []
+    for partition, sequence, at_ms, silent in (
+        (0, 1, 10, True), (1, 1, 20, False), (1, 2, 20, True), (0, 2, 30, False), (1, 3, 40, False), (0, 3, 50, False),
+    ):  # fmt: skip
+        w.feed(partition, commit(sequence, at_ms, silent=silent))
+        told += map(line, w.drain())
+    assert told == ["20 firing predictions-silent", "30 resolved predictions-silent"]
 
 
 def flooded(sequence: int, at_ms: int, *streams: int, since_ms: int = 15) -> Commit:
@@ -164,12 +176,14 @@ def readings(draw: st.DrawFn, *, idle: bool) -> Reading:
     return Reading(steps, (draw(st.permutations(places)), draw(st.permutations(places))), (draw(looks), draw(looks)))
 
 
-def read(steps: Sequence[Sequence[Step]], order: Sequence[int], looks: Sequence[bool]) -> list[list[AlertEvent]]:
-    """What each look told; there is a last one at the end."""
+def read(
+    steps: Sequence[Sequence[Step]], order: Sequence[int], looks: Sequence[bool], flag: str = "stalled"
+) -> list[list[AlertEvent]]:
+    """What each look told; there is a last one at the end. `flag`: which feed the steps are of."""
     w, at, told = watch(), [0] * PARTITIONS, []
     for partition, look in zip(order, looks, strict=True):
         at_ms, stalled, idle = steps[partition][at[partition]]
-        w.feed(partition, commit(at[partition], at_ms, stalled=stalled, idle=idle, ended=at_ms == FOREVER))
+        w.feed(partition, commit(at[partition], at_ms, idle=idle, ended=at_ms == FOREVER, **{flag: stalled}))
         at[partition] += 1
         told.append(w.drain() if look else [])
     return [*told, w.drain()]
@@ -186,19 +200,21 @@ def test_the_same_decisions_say_the_same_whatever_was_read_first_and_however_oft
     assert flat(once) == flat(again)
 
 
+@pytest.mark.parametrize("flag", ["stalled", "silent"])
 @settings(max_examples=400, deadline=None)
-@given(readings(idle=True))
-def test_looks_that_told_nothing_need_not_be_repeated(reading: Reading) -> None:
+@given(reading=readings(idle=True))
+def test_looks_that_told_nothing_need_not_be_repeated(flag: str, reading: Reading) -> None:
     """A restart decides again at the places where something was told, and at no others."""
-    first = read(reading.steps, reading.orders[0], reading.looks[0])
+    first = read(reading.steps, reading.orders[0], reading.looks[0], flag)
     places = [bool(events) for events in first[:-1]]
-    assert flat(read(reading.steps, reading.orders[0], places)) == flat(first)
+    assert flat(read(reading.steps, reading.orders[0], places, flag)) == flat(first)
 
 
+@pytest.mark.parametrize("flag", ["stalled", "silent"])
 @settings(max_examples=400, deadline=None)
-@given(readings(idle=True))
-def test_it_fires_and_resolves_in_turn_at_growing_times_and_no_id_is_used_twice(reading: Reading) -> None:
-    told = [event for events in read(reading.steps, reading.orders[0], reading.looks[0]) for event in events]
+@given(reading=readings(idle=True))
+def test_it_fires_and_resolves_in_turn_at_growing_times_and_no_id_is_used_twice(flag: str, reading: Reading) -> None:
+    told = [event for events in read(reading.steps, reading.orders[0], reading.looks[0], flag) for event in events]
     assert [event.change for event in told] == [Change.FIRING, Change.RESOLVED] * (len(told) // 2)
     assert all(before.data.tick_ms < after.data.tick_ms for before, after in pairwise(told))
     assert len({event.id for event in told}) == len(told)

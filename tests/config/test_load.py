@@ -177,7 +177,7 @@ def test_what_follows_from_another_mistake_is_not_said() -> None:
             ("{name: fraud}", "fraud"),
             (
                 "models[0]: 'fraud' is not a mapping; allowed: a mapping with task, threshold, positive, "
-                "features, segments, reference, labels, name"
+                "features, segments, reference, quality, labels, name"
             ),
         ),
         (("{name: fraud}", "{name: 7}"), "models[0].name: 7 is not text; did you mean '7', in quotes?"),

@@ -124,6 +124,7 @@ RECORDS["commit-floods"] = msgspec.structs.replace(
     _COMMIT, floods=(Flood(0, 700, 31, 1_700_000_000_123), Flood(1, 0, 0, 7))
 )
 RECORDS["commit-quiet"] = msgspec.structs.replace(_COMMIT, quiet=True)
+RECORDS["commit-silent"] = msgspec.structs.replace(_COMMIT, silent=True)
 
 
 def golden() -> dict[str, bytes]:

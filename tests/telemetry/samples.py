@@ -53,6 +53,7 @@ def input_window(series: SeriesKey, window: str = "1d", *, start_ms: int = START
         f"{method}:{f}": Estimate(0.0312, None, None, 1_228) for f in (*FEATURES, "$score") for method in ("psi", "ks")
     }
     metrics |= {f"missing:{f}": Estimate(0.01, 0.008, 0.012, 1_228) for f in FEATURES}
+    metrics |= {f"{check}:hour": Estimate(0.002, 0.001, 0.004, 1_228) for check in ("wrong_type", "out_of_range")}
     metrics["volume"] = Estimate(1_228.0, None, None, 1_228)
     metrics["ks:origin"] = Estimate(None, None, None, 0, undefined=Undefined.NO_REFERENCE)
     return WindowView(
