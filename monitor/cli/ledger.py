@@ -11,6 +11,7 @@ import click
 
 from monitor.cli.common import config_options, embedded_option, load_config, output_option
 from monitor.cli.exits import FAILED
+from monitor.cli.ledger_gap import gap
 
 if TYPE_CHECKING:
     from monitor.config.types import Topics
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
 
 @click.group("ledger")
 def command() -> None:
-    """Read the ledger: what was counted, by whom, in which order.
+    """The ledger: what was counted, by whom, in which order; and what is lost.
 
     \b
     Examples:
       driftline ledger audit -c driftline.yaml
       driftline ledger cat -c driftline.yaml --partition 0
     """
+
+
+command.add_command(gap)
 
 
 @command.command("cat")

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 
@@ -32,6 +33,8 @@ from monitor.ledger.fold import Verdict
 from monitor.ledger.records import FORMAT, Commit, Genesis, SourceTopic
 from monitor.partition import Flags, Partition, Shared
 from monitor.ports import Appender, Log
+
+_log = logging.getLogger("driftline.task")
 
 CHECKPOINT_RECORDS = 1_000
 """Of the ledger partition, between two of its checkpoints, which are small: folding so many takes a tenth of a second."""
@@ -144,8 +147,17 @@ class Task:
         if commit.ended:
             self._skip_rebuild()
             return
-        self._check_held(floors[0].offset, floors[1].offset)
         ends = (commit.predictions[1], commit.labels[1])
+        try:
+            self._check_held(
+                *(floor.offset if floor.offset < end else None for floor, end in zip(floors, ends, strict=True))
+            )
+        except OffsetLost as lost:
+            if not state.gap:
+                raise
+            self._give_up(commit, lost)
+            return
+        self._check_held(state.next_prediction, state.next_label)
         total = sum(end - floor.offset for end, floor in zip(ends, floors, strict=True))
         for stream, feed in enumerate((self.engine.feed_predictions, self.engine.feed_labels)):
             if stream < len(self._sources.names):
@@ -155,11 +167,30 @@ class Task:
         full, silent = commit.full is True, commit.silent is True
         self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods)  # these outlive their owner
 
+    def _give_up(self, commit: Commit, lost: OffsetLost) -> None:
+        """Go on without the rows that were held, as an operator recorded."""
+        state, clocks = self.writer.follower.state, (commit.prediction_clock.state(), commit.label_clock.state())
+        starts = list(zip((state.next_prediction, state.next_label), clocks, strict=True))
+        self._check_held(*(start[0] for start in starts))
+        self.engine = Partition(self._shared, self.partition, starts[0], starts[1])
+        self.engine.give_up(commit)
+        _log.warning(
+            "partition %d: a gap is recorded and topic %r begins at offset %d: %d predictions that waited and %d labels are "
+            "given up",
+            self.partition,
+            lost.topic,
+            lost.begin,
+            commit.prediction_outcomes["pending"],
+            commit.label_outcomes["waiting"],
+        )
+
     def _skip_rebuild(self) -> None:
         self.flags = Flags(ended=True)
 
-    def _check_held(self, *wanted: int) -> None:
+    def _check_held(self, *wanted: int | None) -> None:
         for name, offset in zip(self._sources.names, wanted, strict=False):
+            if offset is None:
+                continue
             begin, end = self._log.begin_offsets(name)[self.partition], self._log.end_offsets(name)[self.partition]
             if not begin <= offset <= end:
                 raise OffsetLost(name, self.partition, offset, begin, end)

@@ -53,6 +53,7 @@ class Fold(msgspec.Struct, frozen=True):
     evaluation: EvalCommit | None
     lost_predictions: int
     lost_labels: int
+    gap: bool
 
     @staticmethod
     def of(state: FoldState) -> Fold:

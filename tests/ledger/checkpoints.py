@@ -25,7 +25,7 @@ assert isinstance(_EVAL, EvalCommit)
 
 PARTITION = FoldState(
     genesis=_GENESIS, epoch=2, owner="6f1d2c3b4a596877", sequence=41, next_prediction=1_523, next_label=900,
-    chain=bytes(range(16)), commit=_COMMIT, lost_predictions=3, lost_labels=96,
+    chain=bytes(range(16)), commit=_COMMIT, lost_predictions=3, lost_labels=96, gap=True,
 )  # fmt: skip
 DECIDED = FoldState(epoch=3, owner="0123456789abcdef", sequence=12, chain=bytes(range(48, 64)), evaluation=_EVAL)
 FEED = SavedFeed(
