@@ -22,6 +22,7 @@ from monitor.alerts.book import RuleBook
 from monitor.alerts.operational import OperationalWatch
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
+from monitor.daemon.ahead import ReadAhead
 from monitor.daemon.begun import documents, what_differs
 from monitor.daemon.owners import Owners
 from monitor.daemon.resume import EvaluatorCheckpoints
@@ -93,17 +94,7 @@ class Judge:
         start = copy(self.writer.follower)
         self.writer.fence()
         history = list(self._history(start, self.writer.follower.next_offset))
-        last: list[TickOutput] = []
-        for done, evaluation in enumerate(history):
-            switched = list(self._with_rules(evaluation.rules))
-            for partition, end in enumerate(evaluation.ledger):
-                refuse_shorter(self._log, self._topics.ledger, partition, end, evaluation.sequence)
-                self.followers[partition].catch_up(self._log, end, self._feeder(partition))
-            if evaluation.unowned is not UNSET:
-                self.evaluator.owners(evaluation.unowned)
-            last = [*switched, *self._decide()]
-            if progress is not None:
-                progress(done + 1, len(history))
+        last = self._decide_again(history, progress) if history else []
         if history:
             self._recognise(history[-1])
             self._publish(last)
@@ -116,6 +107,29 @@ class Judge:
             self._publish(switched)
         self._checkpoint()
         self._reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
+
+    def _decide_again(
+        self, history: Sequence[EvalCommit], progress: Callable[[int, int], None] | None
+    ) -> list[TickOutput]:
+        """Every evaluation in its own step; returns what the last one decided."""
+        topic = self._topics.ledger
+        for partition, end in enumerate(history[-1].ledger):  # of all, the farthest
+            refuse_shorter(self._log, topic, partition, end, history[-1].sequence)
+        last: list[TickOutput] = []
+        ahead = ReadAhead(self._log, topic, self.followers)
+        try:
+            for done, evaluation in enumerate(history):
+                switched = list(self._with_rules(evaluation.rules))
+                for partition, end in enumerate(evaluation.ledger):
+                    ahead.catch_up(partition, end, self._feeder(partition))
+                if evaluation.unowned is not UNSET:
+                    self.evaluator.owners(evaluation.unowned)
+                last = [*switched, *self._decide()]
+                if progress is not None:
+                    progress(done + 1, len(history))
+        finally:
+            ahead.close()
+        return last
 
     def _resume(self) -> None:
         """Go on from the newest checkpoint that can be used, or from the beginning. Raises LedgerError when records that
