@@ -17,7 +17,17 @@ import numpy as np
 
 from monitor.cli.dataset_read import Read, Span, Stream, Topics
 from monitor.errors import MonitorError
-from monitor.events import Bools, Float64s, Int64s, LabelColumns, PredictionColumns, RecordBatch, Rejected
+from monitor.events import (
+    INVALID,
+    WRONG_BITS,
+    Bools,
+    Float64s,
+    Int64s,
+    LabelColumns,
+    PredictionColumns,
+    RecordBatch,
+    Rejected,
+)
 from monitor.ingest.clocks import NEVER, ClockState
 from monitor.ingest.decode_predictions import OVERFLOW
 from monitor.join import whole
@@ -53,6 +63,9 @@ class Joined:
     source: m.PartitionSource | None
     records: dict[str, int]
     excluded: tuple[Counter[str], Counter[str]]
+    wrong_type: Counter[
+        str
+    ]  # by feature: values that are null in the table because they were no number, or no category
 
 
 def join(topics: Topics, read: Read, selection: m.Selection, label_clock_ms: int | None = None) -> Joined:
@@ -68,7 +81,8 @@ def join(topics: Topics, read: Read, selection: m.Selection, label_clock_ms: int
         "labels": truth.applied + truth.unused.total(),
     }
     table, source = _table(one, picked, truth), _source(one, picked, truth)
-    return Joined(table, one.p.offsets[picked.rows], source, records, (picked.lost, truth.unused))
+    excluded, wrong = (picked.lost, truth.unused), _wrong_types(one.p, picked.rows)
+    return Joined(table, one.p.offsets[picked.rows], source, records, excluded, wrong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +236,12 @@ def _table(one: _Input, picked: _Chosen, truth: _Truth) -> Table:
     features: dict[str, Column] = {name: Floats(values[rows]) for name, values in p.numeric.items()}
     features |= {name: _category(one.topics, name, codes[rows]) for name, codes in p.category.items()}
     return Table(columns | {f"feature.{name}": features[name] for name in sorted(features)})
+
+
+def _wrong_types(p: PredictionColumns, rows: Int64s) -> Counter[str]:
+    found = {name: values[rows].view(np.uint64) == WRONG_BITS for name, values in p.numeric.items()}
+    found |= {name: codes[rows] == INVALID for name, codes in p.category.items()}
+    return Counter({name: int(wrong.sum()) for name, wrong in found.items() if wrong.any()})
 
 
 def _segments(topics: Topics, group: np.ndarray) -> dict[str, Column]:

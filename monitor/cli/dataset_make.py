@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import UNSET
 
 from monitor.cli.dataset_join import Joined, join, state_of
 from monitor.cli.dataset_read import Span, Topics
@@ -68,6 +69,7 @@ def make(
         unlabelled_rows=made.unlabelled,
         records=made.records,
         excluded=made.excluded,
+        wrong_type=dict(sorted(made.wrong_type.items())) or UNSET,
     )
 
 
@@ -91,6 +93,7 @@ class _Making:
         self.records = {"predictions": 0, "labels": 0}
         self.lost: Counter[str] = Counter()
         self.unused: Counter[str] = Counter()
+        self.wrong_type: Counter[str] = Counter()
 
     @property
     def excluded(self) -> m.Counts:
@@ -111,6 +114,7 @@ class _Making:
         self.unlabelled += int(np.isnan(table.floats("label").values).sum())
         self.lost += joined.excluded[0]
         self.unused += joined.excluded[1]
+        self.wrong_type += joined.wrong_type
         for stream, count in joined.records.items():
             self.records[stream] += count
         if self._shelf is not None:

@@ -8,12 +8,15 @@ A row has the features by their configured names, `segment.<name>`, `at_ms`, `kn
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UnsetType
 
 from monitor.errors import LogError, MonitorError
 from pipelines import rows as r
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from pipelines.dataset.table import Column, Schema, Table
     from pipelines.policy import Policy
     from pipelines.ports import Alive, Data, Dataset, Finding, Store
+    from pipelines.quality import Check
     from pipelines.tables import Row
 
 TAIL_RECORDS: Final = 1_000
@@ -73,7 +77,28 @@ class TopicData:
         declared = DeclaredChecks(self._configs[policy.model])(policy.model)
         taken = set(_COLUMNS.values())
         checks = {_own(f"{_FEATURE}{name}", taken): check for name, check in declared.items()}
-        return r.findings(self._store, dataset, policy, checks)
+        found = r.findings(self._store, dataset, policy, checks)
+        return (*self._wrong_types(policy, dataset, checks, taken), *found)
+
+    def _wrong_types(
+        self, policy: Policy, dataset: Dataset, declared: Mapping[str, Check], taken: Collection[str]
+    ) -> Iterator[Finding]:
+        """Values of a wrong type are null in the rows; how many there were is in the dataset version that they are from."""
+        from pipelines.ports import Finding
+        from pipelines.quality import Check, exceeding
+
+        source = json.loads(b"".join(self._store.blob(dataset.digest))).get("source")
+        if source is None:
+            return
+        manifest = self._shelf.version(source).manifest
+        wrong = {} if isinstance(manifest.wrong_type, UnsetType) else manifest.wrong_type
+        checks = {**declared, **(policy.data.checks or {})}
+        for feature, count in wrong.items():
+            column = _own(f"{_FEATURE}{feature}", taken)
+            if column in policy.data.features or column in checks:
+                sentence = exceeding("wrong_type", column, count, manifest.rows, checks.get(column, Check()))
+                if sentence is not None:
+                    yield Finding("quality", sentence)
 
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""
