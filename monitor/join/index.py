@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.events import Bools, Int64s, UInt64s
+from monitor.join.pages import zeros
 
 Rows = NDArray[np.uint32]
 
@@ -27,7 +28,7 @@ FIRST_ROW = 2
 MAX_LOAD = 0.85
 SLOTS = 8
 _SMALLEST = 131
-_REFILL = 1 << 17
+_REFILL = 1 << 14
 _TOMBSTONE = 0xFF
 _ONES = np.uint64(0x0101010101010101)
 _HIGHS = np.uint64(0x8080808080808080)
@@ -42,8 +43,8 @@ class IdIndex:
     __slots__ = ("_rows", "_tags", "_used")
 
     def __init__(self) -> None:
-        self._tags: UInt64s = np.zeros(_SMALLEST, np.uint64)
-        self._rows: Rows = np.zeros(_SMALLEST * SLOTS, np.uint32)
+        self._tags: UInt64s = zeros(_SMALLEST, np.uint64)
+        self._rows: Rows = zeros(_SMALLEST * SLOTS, np.uint32)
         self._used = 0  # slots that are not empty, tombstones included
 
     @property
@@ -200,8 +201,8 @@ class IdIndex:
         buckets = len(self._tags)
         while len(heads) + more > int(buckets * SLOTS * MAX_LOAD * 0.95):  # slack, or deletions would rebuild each time
             buckets = _prime_from(buckets + buckets // 3)
-        self._tags = np.zeros(buckets, np.uint64)
-        self._rows = np.zeros(buckets * SLOTS, np.uint32)
+        self._tags = zeros(buckets, np.uint64)
+        self._rows = zeros(buckets * SLOTS, np.uint32)
         self._used = 0
         for start in range(0, len(heads), _REFILL):
             self._refill(table_ids, heads[start : start + _REFILL])
