@@ -156,7 +156,7 @@ class State(Section):
     commit_interval_ms: PositiveDuration = Field(
         500,
         alias="commit_interval",
-        description="Longest time between commits; up to four times as long while there is more to read than can be taken.",
+        description="Longest time between commits; up to eight times as long while there is more to read than can be taken.",
     )
     max_batch_rows: Count = Field(50_000, ge=1, le=1_000_000, description="Records of one commit, at most.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-PATIENCE = 3
+PATIENCE = 7
 """What can be put off is put off so many times its interval at most."""
 
 
