@@ -88,6 +88,7 @@ class Partition:
         self._floors = [Floors(), Floors()]
         self._read = [0, 0]
         self._waiting: tuple[list[PredictionColumns], list[LabelColumns]] = ([], [])
+        self._waiting_rows = [0, 0]
         self._mark_from = [predictions[0], labels[0]]
         self._faults: Counter[str] = Counter()
 
@@ -109,9 +110,9 @@ class Partition:
         return self._summary.cells
 
     @property
-    def full(self) -> bool:
-        """Whether the join reached its limit: predictions must not be fed."""
-        return len(self.join.predictions) + sum(map(len, self._waiting[0])) >= self.shared.plan.join.max_rows
+    def held_rows(self) -> int:
+        """Predictions in the join, and those that wait to be joined."""
+        return len(self.join.predictions) + self._waiting_rows[0]
 
     def feed_predictions(self, batch: RecordBatch) -> Sequence[Rejected]:
         """Take predictions; returns what was rejected, for the dead letters."""
@@ -121,7 +122,8 @@ class Partition:
         if columns.faults:
             self._faults.update(columns.faults)
         self._waiting[0].append(columns)
-        if sum(map(len, self._waiting[0])) >= ROWS_PER_UPDATE:
+        self._waiting_rows[0] += len(columns)
+        if self._waiting_rows[0] >= ROWS_PER_UPDATE:
             self._join_predictions()
         return columns.rejected
 
@@ -138,7 +140,8 @@ class Partition:
         self._advance(1, batch)
         self.join.label_outcomes.rejected += len(columns.rejected)
         self._waiting[1].append(columns)
-        if sum(map(len, self._waiting[1])) >= ROWS_PER_UPDATE:
+        self._waiting_rows[1] += len(columns)
+        if self._waiting_rows[1] >= ROWS_PER_UPDATE:
             self._join_labels()
         return columns.rejected
 
@@ -160,6 +163,7 @@ class Partition:
         parts = self._waiting[0]
         batches = [c for c in parts if len(c)]
         parts.clear()
+        self._waiting_rows[0] = 0
         clock = self.clocks[0]
         newest: list[int] = []
         if batches:
@@ -181,6 +185,7 @@ class Partition:
         parts = self._waiting[1]
         batches = [c for c in parts if len(c)]
         parts.clear()
+        self._waiting_rows[1] = 0
         clock = self.clocks[1]
         newest: list[int] = []
         if batches:

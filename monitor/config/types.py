@@ -156,7 +156,9 @@ class State(Section):
         20_000_000, ge=1_000, description="Predictions held while they wait for labels, per worker."
     )
     commit_interval_ms: PositiveDuration = Field(
-        500, alias="commit_interval", description="Longest time between commits."
+        500,
+        alias="commit_interval",
+        description="Longest time between commits; up to eight times as long while there is more to read than can be taken.",
     )
     max_batch_rows: Count = Field(50_000, ge=1, le=1_000_000, description="Records of one commit, at most.")
 

@@ -7,8 +7,6 @@ number, the score column), chain 4.
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,29 +32,30 @@ _LATE_MAX = 0xFFFF
 class PredictionRows(ChainedRows):
     """Predictions whose label may still come, or whose duplicate may."""
 
+    flags: NDArray[np.uint8]
+    score: Float64s
+    group: NDArray[np.uint32]
+    predicted: NDArray[np.uint8]
+    _at_low: NDArray[np.uint32]
+    _at_high: NDArray[np.uint16]
+    _late: NDArray[np.uint16]
+    _bins: NDArray[np.uint8]  # only where features are watched
+
     def __init__(self, features: int) -> None:
         columns: dict[str, tuple[type[np.generic], int]] = {
-            "at_low": (np.uint32, 0),
-            "at_high": (np.uint16, 0),
+            "_at_low": (np.uint32, 0),
+            "_at_high": (np.uint16, 0),
             "score": (np.float64, 0),
             "group": (np.uint32, 0),
-            "late": (np.uint16, 0),
+            "_late": (np.uint16, 0),
             "flags": (np.uint8, 0),
             "predicted": (np.uint8, 0),
         }
         if features:
-            columns["bins"] = (np.uint8, features)
+            columns["_bins"] = (np.uint8, features)
         super().__init__(columns)
         self.features = features
         self._very_late: dict[int, int] = {}
-        self.flags = cast(NDArray[np.uint8], self._columns["flags"])
-        self.score = cast(Float64s, self._columns["score"])
-        self.group = cast(NDArray[np.uint32], self._columns["group"])
-        self.predicted = cast(NDArray[np.uint8], self._columns["predicted"])
-        self._at_low = cast(NDArray[np.uint32], self._columns["at_low"])
-        self._at_high = cast(NDArray[np.uint16], self._columns["at_high"])
-        self._late = cast(NDArray[np.uint16], self._columns["late"])
-        self._bins = cast(NDArray[np.uint8], self._columns["bins"]) if features else None
 
     def at_ms(self, rows: Rows | slice) -> Int64s:
         """Event time of rows."""
@@ -64,7 +63,7 @@ class PredictionRows(ChainedRows):
 
     def bins(self, rows: Rows) -> NDArray[np.uint8]:
         """Bin of every watched feature, shape (n, features)."""
-        if self._bins is None:
+        if not self.features:
             return np.zeros((len(rows), 0), np.uint8)
         return self._bins[rows]
 
@@ -106,7 +105,7 @@ class PredictionRows(ChainedRows):
         self.group[place] = group
         self.score[place] = score
         self.predicted[place] = predicted
-        if self._bins is not None:
+        if self.features:
             self._bins[place] = bins
         if self._very_late:
             for row in rows.tolist():
@@ -119,11 +118,12 @@ class PredictionRows(ChainedRows):
 class LabelRows(ChainedRows):
     """Labels that wait for their prediction, or that a prediction may still meet."""
 
+    at_ms: Int64s
+    value: Float64s
+    known: Int64s  # tick
+    status: NDArray[np.uint8]
+
     def __init__(self) -> None:
         super().__init__(
             {"at_ms": (np.int64, 0), "value": (np.float64, 0), "known": (np.int64, 0), "status": (np.uint8, 0)}
         )
-        self.at_ms = cast(Int64s, self._columns["at_ms"])
-        self.value = cast(Float64s, self._columns["value"])
-        self.known = cast(Int64s, self._columns["known"])  # tick
-        self.status = cast(NDArray[np.uint8], self._columns["status"])
