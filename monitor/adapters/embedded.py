@@ -110,6 +110,24 @@ class EmbeddedLog:
         """One past the last offset, per partition."""
         return [end for _, end in self._bounds(topic)]
 
+    def offsets_at(self, topic: str, at_ms: int) -> list[int]:
+        """First offset dated at or after a time, per partition; the end where there is none. Looks at every record."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT id, first, next FROM partitions WHERE topic = ? ORDER BY number", (topic,)
+            ).fetchall()
+            found = []
+            for number, first, end in rows:
+                base = number << OFFSET_BITS
+                (least,) = self._db.execute(
+                    "SELECT min(id) FROM records WHERE id >= ? AND id < ? AND at_ms >= ?",
+                    (base + first, base + end, at_ms),
+                ).fetchone()
+                found.append(end if least is None else least - base)
+        if not rows:
+            self._bounds(topic)  # raises
+        return found
+
     def reader(self, *, keys: bool = True, headers: bool = True) -> EmbeddedReader:
         """A reader with a connection of its own; use it from one thread at a time."""
         return EmbeddedReader(self._path, self._clock, keys=keys, headers=headers)

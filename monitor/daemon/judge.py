@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.operational import OperationalWatch
-from monitor.config import Config, loads
-from monitor.config.canonical import digest_bytes
-from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, read_range
+from monitor.config import Config
+from monitor.daemon.rules_in_force import RulesInForce, documents, evaluations
+from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
@@ -56,8 +56,7 @@ class Judge:
         self.rejected = 0
         self.settled = False
         self._unplaced = 0
-        self._digest = digest_bytes(config.document().encode())
-        self._rules = ""  # digest of the configuration whose rules are in force
+        self._rules = RulesInForce(log, config, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
         self._reader = log.reader(keys=False, headers=False)
@@ -71,7 +70,7 @@ class Judge:
         """
         self.writer.fence()
         follower = self.writer.follower
-        history = list(self._history(follower.next_offset))
+        history = list(evaluations(self._log, self._topics.evals, follower.next_offset))
         last: list[TickOutput] = []
         for done, evaluation in enumerate(history):
             switched = list(self._with_rules(evaluation.rules))
@@ -84,17 +83,11 @@ class Judge:
             self._recognise(history[-1])
             self._publish(last)
         self._remember_config()
-        switched = list(self._with_rules(self._digest))
+        switched = list(self._with_rules(self._rules.own))
         if switched:
             self._commit(finished=self.settled)
             self._publish(switched)
         self._reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
-
-    def _history(self, end: int) -> Iterator[EvalCommit]:
-        check = follow_from_start(self._log, self._topics.evals, 0)
-        for stored in read_range(self._log, self._topics.evals, 0, check.next_offset, end):
-            if check.apply(stored) is Verdict.ACCEPTED and isinstance(stored.record, EvalCommit):
-                yield stored.record
 
     def _recognise(self, evaluation: EvalCommit) -> None:
         if evaluation.config != self._plan.config_digest:
@@ -157,7 +150,7 @@ class Judge:
                 published=self.evaluator.published,
                 digest=self.evaluator.digest,
                 config=self._plan.config_digest,
-                rules=self._rules,
+                rules=self._rules.digest,
                 settled=finished,
             )
         )
@@ -166,48 +159,14 @@ class Judge:
 
     def _with_rules(self, digest: str) -> Iterator[TickOutput]:
         """Go on with the rules of another configuration, unless these are the ones in force."""
-        if not self._rules:
-            self.evaluator.switch(self._book(digest))  # nothing was decided yet
-            self._rules = digest
-        elif digest != self._rules:
-            output = self.evaluator.switch(self._book(digest))
-            self._rules = digest
+        for output in self._rules.go_on_with(digest):
             self._observe(output)
             yield output
 
-    def _book(self, digest: str) -> RuleBook:
-        if digest == self._digest:
-            return RuleBook.of(self._config)
-        document = self._documents().get(digest.encode())
-        if document is None:
-            raise LedgerError(
-                f"the configuration {digest} that namespace {self._config.namespace!r} was evaluated under is not in "
-                f"topic {self._topics.configs!r}",
-                "Choose another `namespace`.",
-            )
-        return RuleBook.of(loads(document.decode(), require_references=False))
-
-    def _documents(self) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
-        topic = self._topics.configs
-        reader = self._log.reader(headers=False)
-        try:
-            position, end = self._log.begin_offsets(topic)[0], self._log.end_offsets(topic)[0]
-            reader.assign({(topic, 0): position})
-            while position < end:
-                for batch in reader.poll(1_000, 200):
-                    assert batch.keys is not None
-                    pairs = zip(batch.keys, batch.values, strict=True)
-                    found.update((key, value) for key, value in pairs if key is not None and value is not None)
-                    position = batch.next_offset
-        finally:
-            reader.close()
-        return found
-
     def _remember_config(self) -> None:
         """Keep the document of this configuration by its digest, so that what it decided can be decided again."""
-        if self._digest.encode() not in self._documents():
-            record = OutRecord(self._config.document().encode(), self._digest.encode())
+        if self._rules.own.encode() not in documents(self._log, self._topics.configs):
+            record = OutRecord(self._config.document().encode(), self._rules.own.encode())
             self._appender.append(self._topics.configs, 0, record)
 
     def _decide(self) -> Iterator[TickOutput]:
