@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from monitor.daemon.task import before
 from monitor.errors import LogError, OffsetLost
 from monitor.events import RecordBatch
 from monitor.partition import Partition
@@ -60,13 +57,11 @@ class Feeding:
                     )
                 continue
             silent = 0
-            part = before(batch, end)
+            part, self._left[stream] = batch.split(end)
             if len(part):
                 feed(part)
                 self.records += len(part)
             engine.skip_to(stream, part.next_offset)
-            if part.next_offset < batch.next_offset:
-                self._left[stream] = after(batch, end)
 
     def _poll(self, stream: int) -> RecordBatch | None:
         batches = self._readers[stream].poll(CHUNK, _WAIT_MS)
@@ -81,18 +76,3 @@ class Feeding:
         """Close the readers."""
         for reader in self._readers:
             reader.close()
-
-
-def after(batch: RecordBatch, start: int) -> RecordBatch:
-    """The records of a batch from offset `start` on."""
-    n = int(np.searchsorted(batch.offsets, start))
-    return RecordBatch(
-        batch.topic,
-        batch.partition,
-        batch.offsets[n:],
-        batch.timestamps_ms[n:],
-        batch.values[n:],
-        batch.next_offset,
-        None if batch.keys is None else batch.keys[n:],
-        None if batch.headers is None else batch.headers[n:],
-    )

@@ -45,7 +45,7 @@ def recommit(
 ) -> Recommitted:
     """Make every accepted commit below ledger offset `end` again and compare; stops at the first that differs.
 
-    `held`: begin at the first commit whose records are all still there instead of raising OffsetLost; `from_ms`: at the
+    `held`: begin at the first commit whose records are all still there instead of raising LedgerError; `from_ms`: at the
     first that the log took at this time or later. `tell` is called with the ledger offset that is done.
     """
     done = Recommitted(partition)
@@ -137,10 +137,14 @@ def _begin(
     engine = Partition(shared, partition, starts[0], starts[1])
     try:
         feeding = Feeding(log, topics, engine)
-    except OffsetLost:
+    except OffsetLost as lost:
         if held:
             return None
-        raise
+        raise LedgerError(
+            f"commit {first.sequence} of partition {partition} needs topic {lost.topic!r} from offset {lost.wanted}, which "
+            f"holds [{lost.begin}, {lost.end})",
+            "--from held begins at the first commit whose records are all there.",
+        ) from lost
     if commit is not None:
         feeding.up_to(commit.predictions[1], commit.labels[1])
         engine.resume(commit, (before.next_prediction, before.next_label))

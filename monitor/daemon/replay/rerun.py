@@ -33,7 +33,7 @@ def rerun(
     quiet = config.model_copy(update={"dead_letters": config.dead_letters.model_copy(update={"enabled": False})})
     partitions = len(next(iter(spans.values())))
     writable = [spec.name for spec in internal_topics(config.topics(), partitions)]
-    log = SlicedLog(source, own, spans, writable)
+    log = SlicedLog(source, own, spans, writable, clock)
     options = WorkerOptions(until_end=True, live=False)
     # Copies of a config do not carry what `load` read beside it; the plan has that already.
     return Worker(log, quiet, plan, clock, post, options, observe, tell)

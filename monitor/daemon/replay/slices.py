@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from monitor.daemon.task import before
 from monitor.errors import LogError
 from monitor.events import RecordBatch
-from monitor.ports import Appender, Leases, Log, OutRecord, Reader, TopicInfo, TopicSpec
+from monitor.ports import Appender, Leases, Log, OutRecord, Reader, TopicInfo, TopicSpec, WallClock
 
 Span = tuple[int, int]
 Where = tuple[str, int]
@@ -23,7 +22,9 @@ class SlicedLog:
     Raises LogError, by name, for an append or a topic to be made that is not in `writable`.
     """
 
-    def __init__(self, source: Log, own: Log, spans: Mapping[str, Sequence[Span]], writable: Sequence[str]) -> None:
+    def __init__(
+        self, source: Log, own: Log, spans: Mapping[str, Sequence[Span]], writable: Sequence[str], clock: WallClock
+    ) -> None:
         clash = sorted(set(spans) & set(writable))
         if clash:
             raise LogError(
@@ -31,7 +32,7 @@ class SlicedLog:
             )
         self._source, self._own = source, own
         self._spans = {topic: tuple(ranges) for topic, ranges in spans.items()}
-        self._writable = frozenset(writable)
+        self._writable, self._clock = frozenset(writable), clock
 
     def cluster_id(self) -> str:
         """Of the source."""
@@ -66,7 +67,7 @@ class SlicedLog:
 
     def reader(self, *, keys: bool = True, headers: bool = True) -> Reader:
         """A reader of one side: of which, its first assignment decides."""
-        return _SlicedReader(self._source, self._own, self._spans, keys=keys, headers=headers)
+        return _SlicedReader(self._source, self._own, self._spans, self._clock, keys=keys, headers=headers)
 
     def appender(self) -> Appender:
         """An appender to our own topics."""
@@ -88,9 +89,16 @@ class _SlicedReader:
     """See `monitor.ports.Reader`. A partition that has given its range is left alone."""
 
     def __init__(
-        self, source: Log, own: Log, spans: Mapping[str, Sequence[Span]], *, keys: bool, headers: bool
+        self,
+        source: Log,
+        own: Log,
+        spans: Mapping[str, Sequence[Span]],
+        clock: WallClock,
+        *,
+        keys: bool,
+        headers: bool,
     ) -> None:
-        self._logs, self._spans = (source, own), spans
+        self._logs, self._spans, self._clock = (source, own), spans, clock
         self._keys, self._headers = keys, headers
         self._reader: Reader | None = None
         self._assigned: frozenset[Where] = frozenset()
@@ -114,14 +122,15 @@ class _SlicedReader:
         self._reader.pause(sorted(self._paused | self._done))
 
     def poll(self, max_records: int, timeout_ms: int) -> list[RecordBatch]:
-        """See the port. Gives nothing, and does not wait, when every range is read."""
+        """See the port. When every range is read it only waits."""
         if self._reader is None or self._assigned <= self._done:
+            self._clock.sleep_ms(timeout_ms)
             return []
         found, over = [], set[Where]()
         for batch in self._reader.poll(max_records, timeout_ms):
             where = (batch.topic, batch.partition)
             end = self._end(where)
-            found.append(before(batch, end) if batch.next_offset > end else batch)
+            found.append(batch.split(end)[0])
             if batch.next_offset >= end:
                 over.add(where)
         if over:

@@ -58,7 +58,7 @@ def verify(
 
     A namespace may run meanwhile: the end of `evals` is taken first, then those of what was published, of the ledger and
     of the sources, and what later evaluations published is left out. Raises LedgerError when there is no ledger of these
-    topics, OffsetLost when the sources no longer hold what it speaks of.
+    topics, or the sources no longer hold what it speaks of.
     """
     topics = config.topics()
     _need(log, topics.ledger, topics.evals, topics.configs, topics.windows, topics.alerts, topics.alerts_state)
@@ -79,6 +79,11 @@ def verify(
         done.partitions.append(again)
         if again.difference is not None:
             done.differences.append(again.difference)
+    if not done.commits and not done.differences and any(each.skipped for each in done.partitions):
+        raise LedgerError(
+            "of no commit could it be proved what it says: the records of all of them are gone, or before the beginning",
+            "Begin earlier, or verify a recording that was made in time.",
+        )
     _decide(log, config, plan, decisions, done, ends, outputs, tell)
     return done
 
