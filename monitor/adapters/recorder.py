@@ -1,4 +1,5 @@
-"""Copying topics into a recording: segment by segment, so that who is killed goes on at the segment it was in.
+"""Copying topics into a recording: segment by segment, so that who is killed goes on at the segment it was in, and
+leaves the same bytes.
 
     DIR/plan.json        what is to be copied, fixed when recording begins
     DIR/journal.jsonl    a line for every segment that is whole
@@ -13,8 +14,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import msgspec
+import numpy as np
 
 from monitor.adapters.recording_format import (
     BLOCK_BYTES,
@@ -36,7 +39,7 @@ from monitor.adapters.recording_format import (
     write_head,
 )
 from monitor.errors import LogError
-from monitor.events import RecordBatch
+from monitor.events import Headers, RecordBatch
 from monitor.ports import Log, Reader
 
 PLAN, JOURNAL = "plan.json", "journal.jsonl"
@@ -128,11 +131,12 @@ class Recorder:
 
     def _remember(self) -> None:
         journal = self._directory / JOURNAL
-        for line in journal.read_bytes().splitlines() if journal.exists() else ():
-            try:
-                done = msgspec.json.decode(line, type=_Done)
-            except msgspec.DecodeError:
-                break  # the line that was being written
+        raw = journal.read_bytes() if journal.exists() else b""
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if whole != raw:
+            _write(journal, whole)  # without the line that was being written
+        for line in whole.splitlines():
+            done = msgspec.json.decode(line, type=_Done)
             file = self._directory / done.segment.file
             if file.exists() and file.stat().st_size == done.segment.bytes:
                 self._done.setdefault((done.topic, done.partition), {})[done.segment.first] = done.segment
@@ -185,13 +189,14 @@ class Recorder:
         rows, records, times = RowDigest(), 0, list[int]()
         with unfinished.open("wb") as out:
             write_head(out)
+            blocks = _Blocks(out)
             for batch in stream.up_to(stop):
-                for block in _blocks(batch):
-                    write_block(out, block)
+                blocks.add(batch)
                 rows.add(batch)
                 records += len(batch)
                 times = [min([*times, int(batch.timestamps_ms.min())]), max([*times, int(batch.timestamps_ms.max())])]
                 self._tell(self._offsets + batch.next_offset - first, self._plan.offsets)
+            blocks.flush()
             out.flush()
             os.fsync(out.fileno())
         with unfinished.open("rb") as written:
@@ -253,17 +258,46 @@ class _Stream:
         self._reader.close()
 
 
-def _blocks(batch: RecordBatch) -> Iterator[RecordBatch]:
-    """A batch in pieces that are small enough to be blocks."""
-    assert batch.keys is not None
-    start = size = 0
-    for row, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
-        own = len(key or b"") + len(value or b"")
-        if row > start and (size + own > BLOCK_BYTES or row - start >= BLOCK_RECORDS):
-            yield batch.rows(start, row, int(batch.offsets[row]))
-            start, size = row, 0
-        size += own
-    yield batch.rows(start, len(batch), batch.next_offset)
+class _Blocks:
+    """The blocks of a segment: where one ends depends on its records alone, not on how the log gave them."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._rows: list[tuple[int, int, bytes | None, bytes | None, Headers | None]] = []
+        self._size = 0
+        self._where = ("", 0)
+
+    def add(self, batch: RecordBatch) -> None:
+        """Take the records of a batch; whole blocks are written."""
+        assert batch.keys is not None
+        assert batch.headers is not None
+        self._where = (batch.topic, batch.partition)
+        places = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), strict=True)
+        for (offset, at_ms), key, value, headers in zip(places, batch.keys, batch.values, batch.headers, strict=True):
+            size = len(key or b"") + len(value or b"")
+            if self._rows and (self._size + size > BLOCK_BYTES or len(self._rows) >= BLOCK_RECORDS):
+                self.flush()
+            self._rows.append((offset, at_ms, key, value, headers))
+            self._size += size
+
+    def flush(self) -> None:
+        """Write what is left."""
+        if not self._rows:
+            return
+        offsets, times, keys, values, headers = zip(*self._rows, strict=True)
+        topic, partition = self._where
+        block = RecordBatch(
+            topic,
+            partition,
+            np.array(offsets, np.int64),
+            np.array(times, np.int64),
+            values,
+            next_offset=offsets[-1] + 1,
+            keys=keys,
+            headers=headers,
+        )
+        write_block(self._out, block)
+        self._rows, self._size = [], 0
 
 
 def planned(log: Log, roles: Mapping[str, str], spans: Mapping[str, Sequence[tuple[int, int]]]) -> list[PlannedTopic]:

@@ -7,7 +7,7 @@ A segment holds the records of one partition whose offsets lie in one stretch [k
 cut does not depend on how often recording was interrupted. It begins with `MAGIC` and one byte of format version; then
 come blocks until the file ends. A block is a header of 28 bytes, little-endian,
 
-    u64 first offset   u64 next offset   u32 records   u32 bytes of the body   u32 CRC-32 of the header before it and the body
+    u64 first offset   u64 last offset + 1   u32 records   u32 bytes of the body   u32 CRC-32 of the header before it and the body
 
 and a body: zlib over a MessagePack array [offsets, times, keys, values, headers]. `offsets` and `times` (milliseconds) are
 bytes, int64 each; `keys` and `values` arrays of bytes or nil; `headers` an array of nil or arrays of [name, bytes or
