@@ -31,7 +31,6 @@ from monitor.daemon.topics import internal_topics
 from monitor.daemon.writer import LostOwnership
 from monitor.errors import LedgerError, LogError, LogUnreachable, UnknownOutcome
 from monitor.evaluator import TickOutput
-from monitor.ingest.clocks import FOREVER
 from monitor.partition import Flags
 from monitor.plan import Plan
 from monitor.ports import Appender, Leases, Log, WallClock
@@ -46,11 +45,9 @@ IDLE_WAIT_MS = 20
 
 @dataclass(slots=True)
 class WorkerOptions:
-    """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop. `live`
-    false: a replay, in which nothing is idle, quiet or stalled, because that would be decided by how fast it runs."""
+    """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop."""
 
     until_end: bool = False
-    live: bool = True
 
 
 class _Stopped(Exception):
@@ -146,10 +143,8 @@ class Worker:
         partitions = self.sources.predictions.partitions
         self.dead_letters = DeadLetterOffice(self.post, self.config, self.log, self._appender, partitions)
         self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
-        times = self.config.time
-        patience = (times.idle_after_ms, times.stalled_after_ms) if self.options.live else (FOREVER, FOREVER)
-        self._silence = Silence(self.log, self.sources.names, patience[0])
-        self._feeds = LabelFeeds(self.log, self.sources.names, patience[1])
+        self._silence = Silence(self.log, self.sources.names, self.config.time.idle_after_ms)
+        self._feeds = LabelFeeds(self.log, self.sources.names, self.config.time.stalled_after_ms)
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
         self._finish = [self.log.end_offsets(name) for name in self.sources.names]

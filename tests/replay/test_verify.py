@@ -23,6 +23,8 @@ from tests.replay.proving import prove, run_again, sentences
 from tests.simulation.fragile import Fault, FragileWorld
 from tests.simulation.histories import labels, predictions, split
 from tests.simulation.test_crashes import a_history, crashes, pace, paces, run_through, silences
+from tests.simulation.test_label_feed import Deployment as Feeds
+from tests.simulation.test_label_feed import config as feeds_config
 from tests.simulation.world import CONFIG, config, topics, worker
 
 NAMESPACE = "hurt"
@@ -127,6 +129,43 @@ def test_a_gap_that_an_operator_accepted_is_replayed_as_one(log: FragileWorld) -
     done = prove(log, config("live", 7))
     assert sentences(done.differences) == []
     assert done.partitions[0].commits > 3
+
+
+def test_rules_that_changed_on_the_way_are_those_of_then() -> None:
+    p, q = a_restless_history()
+    log = topics(split(p), split(q), FragileWorld())
+    pace(log, 7)
+    first = config(NAMESPACE, 7)
+    edited = loads(CONFIG.replace("{name: bad,", "{name: worse,").format(namespace=NAMESPACE, rows=7, lateness=60))
+    process = worker(log, first)
+    process.options.until_end = False
+    process.start()
+    while process.judge is None or not process.judge.evaluator.published:
+        process.turn()
+    process.close()
+    worker(log, edited).run()
+    for each in (first, edited):
+        assert sentences(prove(log, each).differences) == []
+    live = run_again(log, edited)[0]._live
+    assert live.decisions["rules"] == 1
+
+
+def test_idle_partitions_and_a_stalled_feed_are_replayed_as_they_were_recorded() -> None:
+    flights = Feeds(feeds_config())
+    flights.step(0, 1, times=5)
+    flights.step(times=10)
+    flights.step(0, 1, times=2)
+    flights.step(predictions=False, times=6)
+    flights.restart()
+    flights.step(0, 1, times=3)
+    done = prove(flights.log, feeds_config())
+    assert sentences(done.differences) == []
+    told = [decode(s.record.value or b"", "ledger") for p in (0, 1) for s in flights.log.records("one.ledger", p)]
+    flags = [(c.idle, c.stalled) for c in told if isinstance(c, Commit)]
+    assert {True} <= {idle for idle, _ in flags}
+    assert {True} <= {stalled for _, stalled in flags}
+    live = run_again(flights.log, feeds_config())[0]._live
+    assert live.decisions["idle"] > 0 < live.decisions["stalled"]
 
 
 # -- what did not happen is named ------------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ from monitor.evaluator import TickOutput
 from monitor.plan import Plan
 from monitor.ports import Log, WallClock
 
+_NEVER_MS = 36_500 * 86_400_000
+"""Who is idle, quiet or stalled would be decided by how fast a replay runs, so nobody is."""
+
 
 def rerun(
     source: Log,
@@ -30,10 +33,14 @@ def rerun(
     It writes the internal topics of `config`'s namespace to `own` and nothing anywhere else: dead letters are counted
     and not written again. What is in `own` already it goes on from, as after any restart.
     """
-    quiet = config.model_copy(update={"dead_letters": config.dead_letters.model_copy(update={"enabled": False})})
+    quiet = config.model_copy(
+        update={
+            "dead_letters": config.dead_letters.model_copy(update={"enabled": False}),
+            "time": config.time.model_copy(update=dict.fromkeys(("idle_after_ms", "stalled_after_ms"), _NEVER_MS)),
+        }
+    )
     partitions = len(next(iter(spans.values())))
     writable = [spec.name for spec in internal_topics(config.topics(), partitions)]
     log = SlicedLog(source, own, spans, writable, clock)
-    options = WorkerOptions(until_end=True, live=False)
-    # Copies of a config do not carry what `load` read beside it; the plan has that already.
-    return Worker(log, quiet, plan, clock, post, options, observe, tell)
+    # The plan is that of the configuration as it was given: what it says of the meaning is what is published.
+    return Worker(log, quiet, plan, clock, post, WorkerOptions(until_end=True), observe, tell)
