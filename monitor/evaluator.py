@@ -18,10 +18,11 @@ from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.state import AlertState
+from monitor.alerts.traffic import TrafficWatch
 from monitor.config.windows import Window
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
-from monitor.ledger.records import Commit
+from monitor.ledger.records import Commit, Unowned
 from monitor.plan import Plan
 from monitor.windows import payload
 from monitor.windows.engine import ClosedTick, TickEngine
@@ -61,6 +62,8 @@ class Evaluator:
         self, plan: Plan, windows: Sequence[Window], book: RuleBook, watch: OperationalWatch, partitions: int
     ) -> None:
         self._plan, self._book, self._watch = plan, book, watch
+        self._traffic = TrafficWatch(book.namespace, windows, plan.join.tick_ms)
+        self._traffic.use(book.limits, book.labels_of, book.listed, 0)
         self.clocks = [PartitionClock() for _ in range(partitions)]
         self.engines = {Kind.INPUT: TickEngine(plan, windows, Kind.INPUT)}
         if plan.has_labels:
@@ -83,6 +86,15 @@ class Evaluator:
         clock.idle, clock.quiet = commit.idle, commit.quiet is True
         clock.stalled, clock.ended = commit.stalled, commit.ended
         self._watch.feed(partition, commit)
+
+    @property
+    def unowned(self) -> frozenset[int]:
+        """The partitions without an owner, as last decided."""
+        return self._watch.unowned
+
+    def owners(self, decision: Unowned) -> None:
+        """Take the decision which partitions have no owner."""
+        self._watch.owners(frozenset(decision.partitions), decision.wall_ms)
 
     # -- ticks ---------------------------------------------------------------------------------------------------
 
@@ -135,7 +147,8 @@ class Evaluator:
         tick_ms = max((engine.next_tick or 0) for engine in self.engines.values()) * self._plan.join.tick_ms
         step = self._book.retire(self.alerts, tick_ms, book)
         self.alerts, self._book = step.state, book
-        output = TickOutput(Kind.INPUT, tick_ms, (), (), step.events, step.decisions)
+        events = [*step.events, *self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)]
+        output = TickOutput(Kind.INPUT, tick_ms, (), (), events, step.decisions)
         self._chain(Kind.INPUT, output)
         return output
 
@@ -145,8 +158,10 @@ class Evaluator:
         judged = [*closed.revised, *closed.ended, *closed.vanished]
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
+        traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
+        events = [*step.events, *traffic]
         gone = [view.key for view in closed.vanished]
-        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, step.events, step.decisions, gone)
+        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone)
         self._chain(kind, output)
         return output
 

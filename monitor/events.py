@@ -25,6 +25,11 @@ MISSING = -1
 INVALID = -2
 """Category code of a value of the wrong type."""
 
+WRONG_BITS = np.uint64(0x7FF8_0000_0000_BAD0)
+"""A NaN whose bits say that there was a value, of the wrong type. To everybody who does not ask it is a NaN like any other."""
+WRONG_NUMBER = float(WRONG_BITS.view(np.float64))
+"""The same as a float."""
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 

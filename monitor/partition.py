@@ -26,7 +26,7 @@ from monitor.join.inputs import LabelBatch, PredictionBatch
 from monitor.join.join import Join
 from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts
 from monitor.ledger.floors import Floors
-from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Floor, GroupName, pack
+from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Flood, Floor, GroupName, pack
 from monitor.plan import Plan
 from monitor.summary import Summariser, Sums
 
@@ -51,10 +51,11 @@ class Flags:
 
     idle: bool = False
     stalled: bool = False
-    flooding: bool = False
+    floods: tuple[Flood, ...] = ()
     ended: bool = False
     full: bool = False
     quiet: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +235,12 @@ class Partition:
             performance=performance,
             idle=flags.idle,
             stalled=flags.stalled,
-            flooding=flags.flooding,
+            flooding=bool(flags.floods),
             ended=flags.ended,
             full=flags.full or UNSET,
             quiet=flags.quiet or UNSET,
+            floods=flags.floods or UNSET,
+            silent=flags.silent or UNSET,
         )
         self._from = list(self._next)
         return commit

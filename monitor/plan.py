@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from monitor.config.panes import pane_ms
+from monitor.config.quality import FeatureQuality
 from monitor.config.types import Config, ModelTemplate
 from monitor.drift.binning import Binning, CategoricalBinning, NumericBinning
+from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric
 from monitor.drift.document import loads
 from monitor.drift.reference import SCORE, Reference, histogram_name
 from monitor.errors import ReferenceProfileError
@@ -30,11 +32,17 @@ TEMPLATE = "*"
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """A watched input: its binning, and the first cell of its histogram in the input vector."""
+    """A watched input: its binning, and the first cell of its histogram in the input vector. Bins of a feature whose
+    quality is declared tell violations too."""
 
     name: str
-    binning: Binning
+    binning: Binning | Checked
     start: int
+
+    @property
+    def base(self) -> Binning:
+        """The bins that distances are taken on."""
+        return self.binning.base if isinstance(self.binning, (CheckedNumeric, CheckedCategorical)) else self.binning
 
     @property
     def numeric(self) -> NumericBinning:
@@ -146,10 +154,12 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
 def _model(config: Config, model: ModelTemplate, name: str, reference: Reference | None) -> ModelPlan:
     watched = model.features
     types = {feature: source.type for feature, source in config.streams.predictions.features.items()}
+    declared = model.quality.features if model.quality is not None else {}
     slices = [CellSlice("seen")]
     features: list[FeaturePlan] = []
     for feature in watched:
-        plan = FeaturePlan(feature, _binning(name, feature, types[feature], reference), _next(slices))
+        binning = _checked(_binning(name, feature, types[feature], reference), declared.get(feature))
+        plan = FeaturePlan(feature, binning, _next(slices))
         slices.append(CellSlice(histogram_name(feature), plan.binning.bins))
         features.append(plan)
     score: FeaturePlan | None = None
@@ -172,6 +182,14 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
 
 def _next(slices: list[CellSlice]) -> int:
     return sum(part.size for part in slices)
+
+
+def _checked(binning: Binning, declared: FeatureQuality | None) -> Binning | Checked:
+    if declared is None:
+        return binning
+    if isinstance(binning, NumericBinning):
+        return CheckedNumeric(binning, declared.min, declared.max)
+    return CheckedCategorical(binning, None if declared.values is None else frozenset(declared.values))
 
 
 def _binning(model: str, feature: str, kind: str, reference: Reference | None) -> Binning:

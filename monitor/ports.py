@@ -84,6 +84,11 @@ class Appender(Protocol):
 class Leases(Protocol):
     """Which partitions of a lease topic this process may own. Exclusivity is advisory: the ledger's fence decides."""
 
+    @property
+    def joined(self) -> bool:
+        """Whether the group counts this member, as far as it was told: holding nothing is then the group's decision. False
+        before the first answer, and once the member was put out. Asks nobody."""
+
     def poll(self, timeout_ms: int) -> frozenset[int]:
         """The partitions held now. Must be called every few seconds to keep them."""
 

@@ -3,7 +3,8 @@
 Known is the published schema only (`urn:driftline:schema:alert:v1`); fields that are not needed are not looked at, so that a
 newer monitor can add some. What an alert is about decides what may follow from it, and that is read from its metric:
 `recall` needs labels and is about performance; `psi:hour` and `ks:$score` are drift; everything else about an input, and
-volume, is quality of data. What is not known is taken for quality: it blocks, it never trains.
+volume, is quality of data. What is not known is taken for quality: it blocks, it never trains. An event that says itself
+what it is about (`about: data_quality`) is taken at its word.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class _Rule(msgspec.Struct, tag_field="category", tag="rule"):
     tick_ms: int
     fired_ms: int
     evidence: _Evidence | None
+    about: str | None = None
 
 
 class _Operational(msgspec.Struct, tag_field="category", tag="operational"):
@@ -84,6 +86,8 @@ class _Operational(msgspec.Struct, tag_field="category", tag="operational"):
     condition: str
     tick_ms: int
     fired_ms: int
+    about: str | None = None
+    facts: dict[str, Any] = {}
 
 
 class _Event(msgspec.Struct):
@@ -126,12 +130,23 @@ def _firing(data: _Rule | _Operational) -> Firing:
         "summary": data.summary,
     }
     if isinstance(data, _Operational):
-        kind = _CONDITIONS.get(data.condition, Kind.OPERATIONAL)
-        return Firing(**common, kind=kind, model=None, version=None, segment=None, name=data.condition, metric=None)
+        kind = (
+            Kind.DATA_QUALITY if data.about == Kind.DATA_QUALITY else _CONDITIONS.get(data.condition, Kind.OPERATIONAL)
+        )
+        model = data.facts.get("model")
+        return Firing(
+            **common,
+            kind=kind,
+            model=model if isinstance(model, str) else None,
+            version=None,
+            segment=None,
+            name=data.condition,
+            metric=None,
+        )
     metric = None if data.evidence is None else data.evidence.metric
     return Firing(
         **common,
-        kind=kind_of(metric),
+        kind=Kind.DATA_QUALITY if data.about == Kind.DATA_QUALITY else kind_of(metric),
         model=data.model,
         version=data.version,
         segment=data.segment,

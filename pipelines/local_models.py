@@ -65,10 +65,7 @@ class LocalModels:
         versions = self.versions(policy.model)
         if not 1 <= number <= len(versions):
             raise NotFound(f"version {policy.model}@{number}", "is not here", f"There are {len(versions)}.")
-        model = policy.model
-        return Serving(
-            number, (str(number), f"v{number}", f"{model}@{number}"), versions[number - 1].draft.artifact.files
-        )
+        return Serving.of(policy.model, number, versions[number - 1].draft.artifact.files)
 
     def versions(self, model: str) -> list[LocalVersion]:
         """All versions, in order."""
@@ -118,7 +115,7 @@ class LocalModels:
             if any((m.run, m.back, m.alias) == (move.run, move.back, move.alias) for m in known):
                 return Moving(Move.ALREADY)
             if (at := _points(known, move.alias)) != move.replaces:
-                return Moving(Move.CONFLICT, f"{move.alias} points at {at}, not at {move.replaces}")
+                return Moving.conflict(move.alias, at, move.replaces)
             if append(self._store, log, bodies, codec.encode(move)):
                 return Moving(Move.MOVED)
         raise _races(log)

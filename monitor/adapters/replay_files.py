@@ -1,7 +1,8 @@
 """What a replay leaves in a directory: `windows.jsonl`, `alerts.jsonl`, and `replay.json`, written last.
 
 A line of `windows.jsonl` is the canonical value of a final window, in the order of start and key; of `alerts.jsonl` an
-alert, each id once, in the order of tick and id. They are made of the replay's own log when it is settled, so a replay
+alert, each id once, in the order of tick and id; alerts about the daemon itself, which the replay's own pace may decide, are
+left out. They are made of the replay's own log when it is settled, so a replay
 that was killed and resumed leaves the same bytes as one that was not. Sorting is done on disk.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.alerts.traffic import BY_TICKS
 from monitor.config.types import Topics
 from monitor.errors import MonitorError
 from monitor.ports import Log
@@ -99,8 +101,10 @@ def _window(value: bytes) -> Row | None:
     return told["start_ms"], msgspec.json.encode([told[part] for part in parts]).decode(), value
 
 
-def _alert(value: bytes) -> Row:
+def _alert(value: bytes) -> Row | None:
     told: Mapping[str, Any] = msgspec.json.decode(value)
+    if told["data"]["category"] != "rule" and told["data"]["condition"] not in BY_TICKS:
+        return None
     return told["data"]["tick_ms"], told["id"], value
 
 

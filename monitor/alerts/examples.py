@@ -3,7 +3,7 @@ itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -13,6 +13,7 @@ from monitor.alerts.cloudevents import operational_event
 from monitor.alerts.event import AlertEvent, Standing
 from monitor.alerts.operational import FEED_SCOPE, STALLED
 from monitor.alerts.state import AlertState
+from monitor.config.quality_rules import QualityRule
 from monitor.config.types import Rule
 from monitor.windows.schema import example_windows
 from monitor.windows.view import Estimate, Kind, SeriesKey, WindowView
@@ -22,7 +23,7 @@ _DAY_MS = 24 * _HOUR_MS
 
 
 def example_events() -> dict[str, AlertEvent]:
-    """`firing`, `resolved` and `amended` of one alert, and an `operational` one."""
+    """`firing`, `resolved` and `amended` of one alert, an `operational` one, and one about `data_quality`."""
     rule = Rule.model_validate(
         {"name": "low-recall", "metric": "recall", "op": "<", "threshold": 0.4, "window": "1d", "severity": "page"}
     )
@@ -65,7 +66,37 @@ def example_events() -> dict[str, AlertEvent]:
         facts={"partitions": 2},
         labels=labels,
     )
-    return {"firing": firing, "resolved": resolved, "amended": amended, "operational": operational}
+    return {
+        "firing": firing,
+        "resolved": resolved,
+        "amended": amended,
+        "operational": operational,
+        "data_quality": _data_quality(bad, labels),
+    }
+
+
+def _data_quality(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:
+    """Distances in kilometres where miles were meant."""
+    rule = QualityRule(
+        name="quality:out_of_range:distance",
+        metric="out_of_range:distance",
+        op=">",
+        threshold=0.01,
+        window="1d",
+        severity="page",
+    )
+    rows, above = 769, 281
+    view = replace(
+        like,
+        kind=Kind.INPUT,
+        labelled=0,
+        seen=rows,
+        metrics={rule.metric: Estimate(above / rows, 0.3324, 0.4001, rows)},
+        counts={"seen": rows, "missing:distance": 2, "wrong_type:distance": 0, "above_max:distance": above},
+    )
+    book = RuleBook("driftline", [rule], labels, lambda _: {})
+    step = book.step(AlertState(), view.tick_ms, _HOUR_MS, Kind.INPUT, [view], [view.key.series], _Newest(view))
+    return step.events[0]
 
 
 @dataclass(frozen=True, slots=True)

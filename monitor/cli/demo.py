@@ -35,8 +35,8 @@ _FILES = ("demo.yaml", "retrain.yaml", "flights.reference.json")
     "--incident",
     default="concept-change",
     show_default=True,
-    type=click.Choice(["concept-change", "bad-release", "none"]),
-    help="The world changes; upstream breaks an input for three days; nothing.",
+    type=click.Choice(["concept-change", "bad-release", "quality", "none"]),
+    help="The world changes; upstream breaks an input for three days, unseen or for all to see; nothing.",
 )
 @click.option(
     "--speed",
@@ -59,10 +59,15 @@ def command(incident: str, speed: int, keep: Path | None, no_retraining: bool) -
     itself on later flights, is approved, promoted and served, and the alert resolves. Nothing else needs to run: the log is
     a temporary file. Without a terminal it prints a line now and then, and alerts as JSON lines on standard output.
 
+    With `--incident bad-release` an upstream release sends a wrong hour for three days, which only the truth shows; with
+    `--incident quality` kilometres for miles and no carrier, which the data shows before any truth: two pages name the
+    features, and nothing is trained on it.
+
     \b
     Examples:
       driftline demo
       driftline demo --incident bad-release
+      driftline demo --incident quality
       driftline demo --incident none
       driftline demo --speed 48 | jq .data.summary
     """

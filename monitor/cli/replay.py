@@ -68,7 +68,7 @@ def command(
     _refuse_mixtures(verify, without_decisions, directory, to_topics, namespace, ends, resume)
     set_up("text", "WARNING")
     config = load_config(files, overrides)
-    source = _source(config, embedded, recording)
+    source = _source(config, embedded, recording, read_only=not to_topics)
     try:
         if verify:
             replay_verify.run(source, config, without_decisions, starts, output, quiet=quiet)
@@ -108,17 +108,17 @@ def _refuse_mixtures(
         raise click.UsageError("--resume needs --to DIR or --to-topics: nothing else is kept")
 
 
-def _source(config: Config, embedded: Path | None, recording: Path | None) -> Log:
+def _source(config: Config, embedded: Path | None, recording: Path | None, *, read_only: bool) -> Log:
     from monitor.cli.scan import open_existing
 
     if recording is None:
-        return open_existing(config, embedded)
+        return open_existing(config, embedded, read_only=read_only)
     from monitor.adapters.recording import RecordedLog
 
     return RecordedLog(recording)
 
 
 def _target(config: Config, embedded: Path | None) -> Log:
-    from monitor.cli.common import open_log
+    from monitor.cli.common import open_embedded, open_log
 
-    return open_log(config, embedded)
+    return open_log(config) if embedded is None else open_embedded(embedded)

@@ -136,20 +136,21 @@ def _run(source: Log, own: Log, config: Config, spans: Spans, wanted: Wanted) ->
     from monitor.adapters import dead_letters
     from monitor.adapters.allocator import give_large_blocks_back
     from monitor.adapters.clock import SystemClock
-    from monitor.cli.progress import ReadProgress
+    from monitor.cli.progress import RunProgress
     from monitor.cli.run import Signals
+    from monitor.daemon.begun import as_begun
     from monitor.daemon.replay.rerun import rerun
     from monitor.plan import plan_of
 
     give_large_blocks_back()
     counted, began = Counted(), time.monotonic()
-    bar = None if wanted.quiet else ReadProgress()
+    bar = None if wanted.quiet else RunProgress()
 
     def tell(worker: Worker) -> None:
         if bar is not None:
             bar.show(worker)
 
-    plan = plan_of(config)
+    plan = as_begun(source, config, plan_of(config))
     worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, counted.observe, tell)
     with Signals(worker) as signals:
         worker.run()

@@ -26,12 +26,13 @@ def run(log: Log, config: Config, without: bool, starts: tuple[str, ...], output
     """Compare and report. Exits with 3 when something differs."""
     from monitor.adapters.allocator import give_large_blocks_back
     from monitor.adapters.comparison import DiskDecisions
+    from monitor.daemon.begun import as_begun
     from monitor.plan import plan_of
 
     give_large_blocks_back()
     decisions = DiskDecisions()
     try:
-        plan = plan_of(config)
+        plan = as_begun(log, config, plan_of(config))
         if without:
             if starts:
                 raise click.UsageError("--without-decisions runs the whole period again: no --from")
@@ -75,7 +76,7 @@ def _without_decisions(log: Log, config: Config, plan: Plan, decisions: Decision
     from monitor.adapters import dead_letters
     from monitor.adapters.clock import SystemClock
     from monitor.adapters.embedded import EmbeddedLog
-    from monitor.cli.progress import ReadProgress
+    from monitor.cli.progress import RunProgress
     from monitor.cli.run import Signals
     from monitor.daemon.replay.compare import Again, live_run
     from monitor.daemon.replay.rerun import rerun
@@ -83,7 +84,7 @@ def _without_decisions(log: Log, config: Config, plan: Plan, decisions: Decision
 
     live = live_run(log, config, plan.config_digest, source_topics(log, config))
     again = Again(config, live, decisions)
-    bar = None if quiet else ReadProgress()
+    bar = None if quiet else RunProgress()
     with tempfile.TemporaryDirectory(prefix="driftline-replay-") as temporary:
         own = EmbeddedLog(Path(temporary))
         try:

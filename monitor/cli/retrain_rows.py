@@ -67,14 +67,30 @@ class TopicData:
         return r.keep(self._store, train, test, until_ms, policy, digest)
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
-        """See Data."""
-        return r.findings(self._store, dataset, policy)
+        """See Data. Rows are held to what the configuration that they are read by declares of the model."""
+        from monitor.cli.retrain_checks import DeclaredChecks
+
+        declared = DeclaredChecks(self._configs[policy.model])(policy.model)
+        taken = set(_COLUMNS.values())
+        checks = {_own(f"{_FEATURE}{name}", taken): check for name, check in declared.items()}
+        return r.findings(self._store, dataset, policy, checks)
 
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""
         _, found = self._version(policy, until_ms, lambda: None)
         found = r.predicted_by(found, names, since_ms, policy)
         return r.keep(self._store, [], found, until_ms, policy) if found else None
+
+    def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
+        """See Data. Windows tell, as they are published: labels are not waited for, and topics not read."""
+        from monitor.cli.common import load_config
+        from monitor.cli.registry_seen import seen_in
+
+        try:
+            found = seen_in(load_config((self._configs[policy.model],), ()), self._embedded, policy.model)
+        except (LogError, MonitorError):
+            return None
+        return any(each.now and each.version in names for each in found) if found else None
 
     def _version(self, policy: Policy, until_ms: int, alive: Alive) -> tuple[str | None, list[Row]]:
         """The dataset version of the policy's window, and its labelled rows; no version where there is no row."""
@@ -110,7 +126,10 @@ class TopicData:
                 log.close()
         except (LogError, MonitorError) as error:
             raise StepFailed(
-                f"the topics of {str(path)!r}", f"cannot be read: {error}", "It is tried again.", again=True
+                f"the topics of {str(path)!r}",
+                f"cannot be read: {str(error).rstrip('.?')}",
+                "It is tried again.",
+                again=True,
             ) from error
 
 
@@ -137,6 +156,10 @@ class EitherData:
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""
         return self._of(policy).watched(policy, names, since_ms, until_ms)
+
+    def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
+        """See Data."""
+        return self._of(policy).seen(policy, names)
 
     def _of(self, policy: Policy) -> Data:
         return self.topics if policy.model in self.of_topics else self.files

@@ -7,7 +7,6 @@ All of them are found at once. A problem also says what else it read, so that a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
@@ -16,38 +15,23 @@ from monitor.config import metric_names
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid
+from monitor.config.problems import Path, Problem, path_text
+from monitor.config.quality import declared_metrics, limits_of
+from monitor.config.quality_checks import check_quality
 from monitor.config.suggest import hint, listing
 from monitor.config.windows import Window
 
 if TYPE_CHECKING:
     from monitor.config.types import Config, ModelTemplate, Rule
 
-Path = tuple[str | int, ...]
-"""Keys and list positions from the top, as in YAML. In `Problem.reads`, `*` stands for every position."""
-
 _LABELS: Path = ("streams", "labels")
 _EVERY_NAME: Path = ("models", "*", "name")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A mistake: where it is, what is wrong and what is allowed, and which other places it depends on."""
-
-    path: Path
-    sentence: str
-    reads: tuple[Path, ...] = ()
 
 
 def as_error(found: Sequence[Problem]) -> PydanticCustomError:
     """All of them as one error of validation; its context carries the problems themselves."""
     text = "\n".join(f"{path_text(p.path)}: {p.sentence}" for p in found)
     return PydanticCustomError("cross_field", "{text}", {"text": text, "problems": list(found)})
-
-
-def path_text(path: Path) -> str:
-    """`rules[0].window` for ('rules', 0, 'window')."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
 
 
 def cross_field(config: Config) -> list[Problem]:
@@ -152,13 +136,13 @@ def _model(config: Config, model: ModelTemplate, at: Path) -> Iterator[Problem]:
     if "features" in model.model_fields_set:
         for index, name in enumerate(model.features):
             if name not in features:
-                yield Problem((*at, "features", index), _no_feature(name, features), (source,))
+                yield Problem((*at, "features", index), _no_feature(name, features), (source,), name)
             elif name in model.features[:index]:
                 yield Problem((*at, "features", index), f"the feature {name!r} is listed twice")
     for name, values in model.segments.items():
         path = (*at, "segments", name)
         if name not in features:
-            yield Problem(path, _no_feature(name, features), (source,))
+            yield Problem(path, _no_feature(name, features), (source,), name)
         elif features[name].type != "categorical":
             yield Problem(
                 path,
@@ -166,6 +150,7 @@ def _model(config: Config, model: ModelTemplate, at: Path) -> Iterator[Problem]:
                 ((*source, name),),
             )
         yield from _segment_values(path, values)
+    yield from check_quality(config, model, at)
 
 
 def _segment_values(path: Path, values: Sequence[str]) -> Iterator[Problem]:
@@ -204,7 +189,7 @@ def _windows(config: Config) -> Iterator[Problem]:
         names = listing(repr(config.windows[index].name) for index, _ in wrong)
         tick = format_duration(config.time.tick_ms)
         sentence = f"{tick} does not divide the windows {names} without a rest; take a tick that divides all of them"
-        yield Problem(("time", "tick"), sentence, (("windows",),))
+        yield Problem(("time", "tick"), sentence, tuple(("windows", index) for index, _ in wrong))
 
 
 def _rules(config: Config) -> Iterator[Problem]:
@@ -221,6 +206,7 @@ def _rules(config: Config) -> Iterator[Problem]:
                 f"{rule.window!r} is not a configured window; allowed (windows): "
                 f"{listing(windows)}{_same_span(config, rule.window) or hint(rule.window, windows)}",
                 (("windows",),),
+                rule.window,
             )
         models = [model.name for model in config.models]
         if rule.model is not None and config.model(rule.model) is None:
@@ -229,10 +215,11 @@ def _rules(config: Config) -> Iterator[Problem]:
                 f"{rule.model!r} is not a configured model; allowed (models): "
                 f"{listing(models)}{hint(rule.model, models)}",
                 (_EVERY_NAME, ("unlisted_models",)),
+                rule.model,
             )
-            continue
+        else:
+            yield from _rule_segments(rule, subjects(config, rule), at)
         yield from _metric(config, rule, at)
-        yield from _rule_segments(rule, subjects(config, rule), at)
 
 
 def _same_span(config: Config, name: str) -> str:
@@ -260,11 +247,14 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
     path: Path = (*at, "metric")
     features: Path = ("streams", "predictions", "features")
     if not metric_names.is_known(metric, list(predictions.features)):
-        allowed = metric_names.known(list(predictions.features), score=predictions.fields.score is not None)
+        declared = declared_metrics(model.quality for model in subjects(config, rule))
+        score = predictions.fields.score is not None
+        allowed = metric_names.known(list(predictions.features), score=score, declared=declared)
         yield Problem(
             path,
             f"{metric!r} is not a metric; allowed: {listing(allowed, 40)}{hint(metric, allowed)}",
             (features,) if ":" in metric else (),
+            metric_names.subject(metric),
         )
         return
     about = metric_names.subject(metric)
@@ -278,20 +268,32 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
         yield Problem(
             path,
             f"no model of this rule watches the feature {about!r}; add it to the model's features",
-            (("models", "*", "features"), ("unlisted_models",)),
+            (("models", "*", "features"), ("unlisted_models", "features")),
         )
     if metric_names.needs_reference(metric) and chosen and not any(m.reference for m in chosen):
         yield Problem(
             path,
             f"{metric!r} compares with a reference, and no model of this rule names one; "
             "build it with `driftline reference build` and set the model's `reference`",
-            (("models", "*", "reference"), ("unlisted_models",)),
+            (("models", "*", "reference"), ("unlisted_models", "reference")),
+        )
+    if metric_names.needs_declaration(metric) and chosen and not any(_declares(model, metric) for model in chosen):
+        yield Problem(
+            path,
+            f"no model of this rule declares what {metric!r} counts; write it under `quality: {{features: ...}}` of the model",
+            (("models", "*", "quality"), ("unlisted_models",)),
         )
     if not metric_names.needs_labels(metric) and rule.min_coverage > 0:
         yield Problem(
             (*at, "min_coverage"), f"{metric!r} needs no labels, so coverage says nothing about it; leave this out"
         )
     yield from _threshold(rule, at)
+
+
+def _declares(model: ModelTemplate, metric: str) -> bool:
+    check, _, feature = metric.partition(":")
+    declared = model.quality.features.get(feature) if model.quality is not None else None
+    return declared is not None and check in limits_of(declared)
 
 
 def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:
@@ -315,7 +317,7 @@ def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:
 
 def _rule_segments(rule: Rule, chosen: Sequence[ModelTemplate], at: Path) -> Iterator[Problem]:
     path: Path = (*at, "segments")
-    reads: tuple[Path, ...] = (("models", "*", "segments"), ("unlisted_models",))
+    reads: tuple[Path, ...] = (("models", "*", "segments"), ("unlisted_models", "segments"))
     known = {f"{d}={v}" for m in chosen for d, values in m.segments.items() for v in (*values, "other")}
     if rule.segments == "each" and not known:
         yield Problem(path, "'each' needs segments, and no model of this rule has any; add them to the model", reads)

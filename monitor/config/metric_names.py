@@ -36,7 +36,10 @@ NEED_SCORE = frozenset({"log_loss", "brier", "roc_auc"})
 DISTANCES: dict[str, tuple[float, float]] = {"psi": (0.0, math.inf), "ks": (0.0, 1.0)}
 """Distances to the reference, as `NAME:FEATURE` or `NAME:$score`, with their ranges."""
 
-INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0)}
+DECLARED: dict[str, tuple[float, float]] = dict.fromkeys(("wrong_type", "out_of_range", "unexpected"), (0.0, 1.0))
+"""Shares of values that are not as the model's `quality` declares them, as `NAME:FEATURE`, with their ranges."""
+
+INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0), **DECLARED}
 """Metrics of one watched feature, as `NAME:FEATURE`, with their ranges. They need no labels."""
 
 VOLUME = "volume"
@@ -62,6 +65,11 @@ def needs_reference(metric: str) -> bool:
     return metric.partition(":")[0] in DISTANCES and ":" in metric
 
 
+def needs_declaration(metric: str) -> bool:
+    """Whether the metric exists only where the model's `quality` says what is right."""
+    return metric.partition(":")[0] in DECLARED and ":" in metric
+
+
 def value_range(metric: str) -> tuple[float, float]:
     """The smallest and largest value the metric can take. The metric must be a known one."""
     if metric == VOLUME:
@@ -77,8 +85,8 @@ def is_known(metric: str, features: Sequence[str]) -> bool:
     return metric in BINARY or metric == VOLUME
 
 
-def known(features: Sequence[str], *, score: bool = True) -> list[str]:
-    """Every name a rule may use: performance first, then inputs."""
+def known(features: Sequence[str], *, score: bool = True, declared: Sequence[str] = ()) -> list[str]:
+    """Every name a rule may use: performance first, then inputs, then the `declared` ones."""
     performance = [m for m in BINARY if score or m not in NEED_SCORE]
-    inputs = [f"{head}:{name}" for name in features for head in INPUT]
-    return [*performance, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in DISTANCES] if score else [])]
+    inputs = [f"{head}:{name}" for name in features for head in INPUT if head not in DECLARED]
+    return [*performance, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in DISTANCES] if score else []), *declared]

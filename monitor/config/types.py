@@ -19,6 +19,7 @@ from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
 from monitor.config.metric_names import needs_labels
+from monitor.config.quality import Quality
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.windows import Window, WindowField
 
@@ -33,7 +34,7 @@ class Time(Section):
         129_600_000, alias="horizon", description="Longest delay of a label that still counts, from its prediction."
     )
     skew_ms: Duration = Field(
-        0, alias="skew", description="How far a label may precede its prediction, and a record the broker's clock."
+        10_000, alias="skew", description="How far a label may precede its prediction, and a record the broker's clock."
     )
     disorder_ms: Duration = Field(
         60_000,
@@ -83,6 +84,7 @@ class ModelTemplate(Section):
         description="File of the reference profile, relative to the config file; PSI and KS compare with it.",
         examples=["fraud.reference.json"],
     )
+    quality: Quality | None = Field(None, description="What its data must look like; alerts and retraining go by it.")
     labels: Labels = Field(
         default_factory=dict, description="Goes into every alert about the model.", examples=[{"owner": "team-fraud"}]
     )
@@ -192,6 +194,7 @@ class Topics:
     alerts: str
     alerts_state: str
     configs: str
+    models: str
 
 
 def _read_unlisted(value: Any) -> Any:
@@ -265,12 +268,19 @@ class Config(Section):
                 return model
         if self.unlisted_models is None:
             return None
-        return Model.model_validate({**self.unlisted_models.model_dump(), "name": name})
+        template = self.unlisted_models
+        given = {info.alias or key: getattr(template, key) for key, info in type(template).model_fields.items()}
+        return Model.model_validate({**given, "name": name})
 
     def topics(self) -> Topics:
         """Names of the internal topics."""
-        names = ("ledger", "evals", "tasks", "windows", "alerts", "alerts.state", "configs")
+        names = ("ledger", "evals", "tasks", "windows", "alerts", "alerts.state", "configs", "models")
         return Topics(*(f"{self.namespace}.{name}" for name in names))
+
+    def source_topics(self) -> tuple[str, ...]:
+        """Names of the topics that are read: predictions and, unless there are none, labels."""
+        predictions, labels = self.streams.predictions, self.streams.labels
+        return (predictions.topic,) if labels is None else (predictions.topic, labels.topic)
 
     @property
     def references(self) -> Mapping[str, ReferenceFile]:
@@ -301,6 +311,11 @@ class Config(Section):
     def digest(self) -> str:
         """`sha256:…` of the part that gives numbers their meaning: streams, time, models, windows, references."""
         return canonical.digest(canonical.meaning(self))
+
+    @property
+    def digest_with_idle_after(self) -> str:
+        """The digest as it was when `time.idle_after` was a part of it."""
+        return canonical.digest(canonical.meaning(self, canonical.everything(self)["time"]["idle_after"]))
 
 
 AnyModel = TypeVar("AnyModel", bound=ModelTemplate)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from monitor.alerts.book import RuleBook
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
+from monitor.daemon.begun import documents
 from monitor.daemon.tail import follow_from_start, read_range
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
@@ -24,24 +25,6 @@ def evaluations(log: Log, topic: str, end: int) -> Iterator[EvalCommit]:
     for stored in read_range(log, topic, 0, check.next_offset, end):
         if check.apply(stored) is Verdict.ACCEPTED and isinstance(stored.record, EvalCommit):
             yield stored.record
-
-
-def documents(log: Log, topic: str) -> dict[bytes, bytes]:
-    """The documents of a `configs` topic by their digest."""
-    found: dict[bytes, bytes] = {}
-    reader = log.reader(headers=False)
-    try:
-        position, end = log.begin_offsets(topic)[0], log.end_offsets(topic)[0]
-        reader.assign({(topic, 0): position})
-        while position < end:
-            for batch in reader.poll(1_000, 200):
-                assert batch.keys is not None
-                pairs = zip(batch.keys, batch.values, strict=True)
-                found.update((key, value) for key, value in pairs if key is not None and value is not None)
-                position = batch.next_offset
-    finally:
-        reader.close()
-    return found
 
 
 class RulesInForce:

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from monitor.events import INVALID, MISSING, Bools, Float64s, Int32s, Int64s, Reason, UInt64s
+from monitor.events import INVALID, MISSING, WRONG_NUMBER, Bools, Float64s, Int32s, Int64s, Reason, UInt64s
 from monitor.ingest import times
 from monitor.ingest.careful import Failure
 from monitor.ingest.ids import HASH_OF_NOTHING, hash_texts
@@ -170,7 +170,8 @@ def _reject_value(value: object, row: int, field: str, needed: str, problems: Pr
 
 
 def numeric_feature(column: Column, feature: str, problems: Problems) -> Float64s:
-    """A watched number: NaN where it is missing; NaN and a fault where it is not a finite number. true is 1, false 0."""
+    """A watched number: NaN where it is missing; WRONG_NUMBER (a NaN too) and a fault where it is not a finite number.
+    true is 1, false 0."""
     if isinstance(column, np.ndarray):
         return column
     values = plain(column)
@@ -182,6 +183,7 @@ def numeric_feature(column: Column, feature: str, problems: Problems) -> Float64
     def note(value: object, row: int) -> float:
         if value is not None and value is not UNSET:
             problems.fault(feature, row)
+            return WRONG_NUMBER
         return math.nan
 
     return _mended(values, note)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from monitor.alerts.operational import CONDITIONS
-from monitor.config.metric_names import DISTANCES
+from monitor.alerts.operational import NAMES
+from monitor.config.metric_names import DECLARED, DISTANCES
+from monitor.config.quality import limits_of
+from monitor.config.quality_rules import about, all_rules
 from monitor.events import Reason
 from monitor.telemetry.families import (
     ALERT_CHANGES,
@@ -57,7 +59,7 @@ def estimate_series(config: Config, *, versions: int = 2, partitions: int = 6) -
     count |= {
         "feature_faults_total": len(config.streams.predictions.features),
         "join_outcomes": outcomes,
-        "alerts_emitted_total": (len(config.rules) + len(CONDITIONS)) * len(ALERT_CHANGES),
+        "alerts_emitted_total": (len(all_rules(config)) + len(NAMES)) * len(ALERT_CHANGES),
         "dropped_series_total": sum(f.budgeted for f in FAMILIES),
         "commit_duration_seconds": len(COMMIT_BOUNDS_MS) + 3,
     }
@@ -98,8 +100,10 @@ def _estimate_model(
     count["drift_score"] += spans * subjects * len(DISTANCES)
     count["feature_missing_ratio"] += spans * len(model.features)
     count["reference_samples"] += 1
-    for rule in config.rules:
-        if rule.model in (None, getattr(model, "name", None)):
+    declared = model.quality.features.values() if model.quality is not None else ()
+    count["feature_violation_ratio"] += spans * sum(len(DECLARED.keys() & limits_of(each)) for each in declared)
+    for rule in all_rules(config):
+        if about(rule, getattr(model, "name", None)):
             count["alert_active"] += versions * len(rule_segments(rule, model))
             name = "drift_threshold" if rule.metric.partition(":")[0] in DISTANCES else "quality_threshold"
             count[name] += len(rule_segments(rule, model))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from registry.aliases import Aliases
     from registry.catalog import Catalog, Version
     from registry.errors import RegistryError
+    from registry.probe import Agreement
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -223,37 +224,56 @@ def verify(spec: str, score: bool, store: Path, output: str) -> None:
     """Read every byte of a version, or of all versions of a model, and compare with the manifest. Exit code 1 when
     something differs.
 
+    With --score the outputs of the probe set are computed again, and it is said whether they are the same to the bit, or within
+    the tolerance that the probe set states; what is further off is a fault, and so is having no probe set.
+
     \b
     Examples:
       driftline registry verify fraud
       driftline registry verify fraud@champion --score
     """
+    from registry.errors import RegistryError
+
     catalog, aliases = open_registry(store)
     model, what = parted(spec)
     chosen = catalog.versions(model) if what is None else [aliases.resolve(model, what)]
     found: dict[Version, list[RegistryError]] = {}
+    behaviour: dict[Version, Agreement] = {}
     for version in chosen:
         found[version] = catalog.verify(version)
         if score and not found[version]:
-            found[version] = _score(catalog, version)
+            try:
+                behaviour[version] = _score(catalog, version)
+            except RegistryError as error:
+                found[version] = [error]
     if output == "json":
-        lines = [{"version": v.number, "whole": not e, "faults": [str(each) for each in e]} for v, e in found.items()]
+        lines = [
+            {"version": v.number, "whole": not e, "faults": [str(each) for each in e], "behaviour": behaviour.get(v)}
+            for v, e in found.items()
+        ]
         print_json({"model": model, "versions": lines})
     else:
-        done = "bytes and behaviour" if score else "bytes"
-        rows = [(str(v), faults(len(e)), done) for v, e in found.items()]
+        rows = [(str(v), faults(len(e)), _compared(score, behaviour.get(v))) for v, e in found.items()]
         print_table(("version", "verdict", "compared"), rows)
-        for error in (each for errors in found.values() for each in errors):
-            note(str(error))
+        for fault in (each for errors in found.values() for each in errors):
+            note(str(fault))
     if any(found.values()):
         sys.exit(FAILED)
 
 
-def _score(catalog: Catalog, version: Version) -> list[RegistryError]:
+def _compared(score: bool, behaviour: Agreement | None) -> str:
+    if not score:
+        return "bytes"
+    words = {"bits": "bytes and behaviour, to the bit", "tolerance": "bytes and behaviour, within the stated tolerance"}
+    return "bytes and behaviour" if behaviour is None else words[behaviour]
+
+
+def _score(catalog: Catalog, version: Version) -> Agreement:
+    """How the loaded model does on its probe set. Raises RegistryError when it has none, or does otherwise."""
     import tempfile
 
-    from registry.errors import RegistryError
     from registry.onnx_models import load_onnx
+    from registry.probe import agreement
     from registry.reader import check_probe
 
     manifest = catalog.manifest(version)
@@ -263,11 +283,10 @@ def _score(catalog: Catalog, version: Version) -> list[RegistryError]:
             files[file.path].parent.mkdir(parents=True, exist_ok=True)
             with files[file.path].open("xb") as out:
                 out.writelines(catalog.store.blob(file.digest))
-        try:
-            check_probe(str(version), catalog.probe(manifest), load_onnx(manifest, files), required=True)
-        except RegistryError as error:
-            return [error]
-    return []
+        scorer, probe = load_onnx(manifest, files), catalog.probe(manifest)
+        check_probe(str(version), probe, scorer, required=True)
+        assert probe is not None
+        return agreement(probe, scorer.score(probe.arrays))
 
 
 def _models(catalog: Catalog, aliases: Aliases, output: str) -> None:

@@ -339,6 +339,10 @@ class MemoryLeases:
         self._log, self._group, self._member, self._partitions = log, group, member, partitions
         self._open = True
 
+    @property
+    def joined(self) -> bool:
+        return self._open and self._member in self._group.members
+
     def poll(self, timeout_ms: int) -> frozenset[int]:
         if not self._open:
             return frozenset()

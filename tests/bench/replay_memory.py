@@ -1,6 +1,6 @@
 """What record and replay hold in memory, over a topic and over one ten times as long.
 
-    python -m tests.bench.replay_memory --hours 5 --folder /tmp/replay-memory
+    python -m tests.bench.replay_memory --hours 5 --folder build/replay-memory
 
 Hours of the same density of event time are written into embedded logs, so that a longer log does not have more rows
 waiting for labels, only more of everything else. Each command is a process of its own; what is told is its highest

@@ -103,3 +103,16 @@ def test_training_on_this_machine_takes_the_same_rows(bench: Bench) -> None:
     rows = outcome.json["rows"]
     assert rows["train_rows"] + rows["test_rows"] == sum(w["counts"]["labelled"] for w in windows)
     assert (model / "model.onnx").is_file()
+
+
+def test_whether_predictions_name_a_version_is_read_from_the_windows(bench: Bench) -> None:
+    from monitor.cli.retrain_rows import TopicData
+    from pipelines.cli.policies import load
+
+    [policy], _ = load(bench.policy)
+    store = DirectoryStore(bench.store)
+    topics = TopicData(store, Shelf(store), {policy.model: bench.deployment.config}, bench.deployment.log)
+    assert topics.seen(policy, {"1", "v1"}) is True
+    assert topics.seen(policy, {"2", "v2"}) is False
+    nowhere = TopicData(store, Shelf(store), {policy.model: bench.deployment.config}, bench.directory / "none")
+    assert nowhere.seen(policy, {"1"}) is None

@@ -130,7 +130,7 @@ http: {port: 99999}
         (
             "c.yaml:18:25: rules[0].metric: 'recal' is not a metric; allowed: seen, labelled, coverage, accuracy, precision, "
             "recall, f1, specificity, npv, fpr, balanced_accuracy, mcc, log_loss, brier, roc_auc, prevalence, volume, psi:dest, "
-            "ks:dest, missing:dest, psi:$score, ks:$score; did you mean 'recall'?"
+            "ks:dest, missing:dest, psi:hour, ks:hour, missing:hour, psi:$score, ks:$score; did you mean 'recall'?"
         ),
         "c.yaml:18:79: rules[0].severity: 'critical' is not one of page, ticket, info; did you mean 'page'?",
         "c.yaml:19:14: http.port: 99999 is out of range; allowed: 0 to 65535",
@@ -177,7 +177,7 @@ def test_what_follows_from_another_mistake_is_not_said() -> None:
             ("{name: fraud}", "fraud"),
             (
                 "models[0]: 'fraud' is not a mapping; allowed: a mapping with task, threshold, positive, "
-                "features, segments, reference, labels, name"
+                "features, segments, reference, quality, labels, name"
             ),
         ),
         (("{name: fraud}", "{name: 7}"), "models[0].name: 7 is not text; did you mean '7', in quotes?"),

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.models_topic import LogTopic
 from monitor.demo import INCIDENTS, LAST_MS, LIVE_MS
 from monitor.demo.incidents import DAY_MS, WORLDS, ConceptChange, Incident
 from pipelines.states import State
+from registry.publication import decode_state
 from tests.cli.driving import driftline
 from tests.demo.playing import Played, played
 
@@ -44,6 +46,13 @@ def test_predictions_are_of_the_formula_then_of_version_1_then_of_version_2(chan
     (_, _), (version, promoted_ms) = changed.promotions
     assert version == 2
     assert of_second >= promoted_ms
+
+
+def test_each_move_was_published_and_the_service_took_it_from_the_topic(changed: Played) -> None:
+    states = [decode_state(record.value) for record in LogTopic(changed.folder, "demo.models").read()]
+    versions = [state.version for state in states if state.version is not None]
+    assert [versions[0], *(b for a, b in pairwise(versions) if a != b)] == changed.served == [1, 2]
+    assert [state.sequence for state in states] == sorted({state.sequence for state in states})
 
 
 def test_the_promoted_version_is_better_on_the_truth_that_came_later(changed: Played) -> None:

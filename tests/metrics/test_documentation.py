@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.config.metric_names import DECLARED
+from monitor.drift.checked import Violation
 from monitor.drift.distances import PSI_FLOOR
 from monitor.drift.statistics import PUBLISHED, STATISTICS
 from monitor.metrics.binary import BINARY, SCORE_BINS, SMALLEST_PROBABILITY
@@ -29,6 +31,12 @@ def test_every_drift_statistic_is_described_in_its_order() -> None:
     order = ["psi", "psi_corrected", "ks", "missing", "js", "hellinger", "tvd"]
     assert described("Drift of inputs and scores") == order
     assert set(order) == set(STATISTICS)
+
+
+def test_every_share_of_violations_and_every_count_is_described() -> None:
+    assert described("Data quality") == ["missing", *DECLARED]
+    section = DOCUMENT.split("## Data quality\n", 1)[1]
+    assert [kind for kind in Violation if f"`{kind}:NAME`" not in section] == []
 
 
 @pytest.mark.parametrize("reason", list(Undefined))

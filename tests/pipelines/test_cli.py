@@ -1,12 +1,8 @@
-"""The commands: the tutorial as it is printed, with this package alone, and the same over a registry."""
+"""The commands, over a registry. The tutorial of this package alone is in tests/docs/test_tutorials."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,8 +15,6 @@ from tests.cli.conftest import Deployment
 from tests.cli.driving import Outcome, driftline
 from tests.pipelines.test_subprocesses import flights
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "retraining.md").read_text()
 POLICY = """
 models:
   flights:
@@ -34,30 +28,6 @@ ALERT = {
     "rule": "low-recall", "model": "flights", "version": "1", "segment": "all", "tick_ms": 2, "fired_ms": 1,
     "evidence": {"metric": "recall"},
 }  # fmt: skip
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-
-def test_the_tutorial_can_be_typed_where_nothing_else_of_driftline_can_be_imported(tmp_path: Path) -> None:
-    for block in (*blocks("python"), *blocks("yaml")):
-        name = re.match(r"# (\S+)\n", block)
-        assert name is not None
-        (tmp_path / name[1]).write_text(block)
-    for package in ("monitor", "registry"):
-        (tmp_path / f"{package}.py").write_text("raise ImportError('not in this environment')\n")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    script = "set -eu\n" + "".join(blocks("sh"))
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "# Gate: flights against the base rate" in done.stdout
-    assert "probation -> settled (nothing_replaced)" in done.stdout
-    assert "flights@1" in done.stdout
-    assert "promoting -> probation (promoted): version 2 is champion" in done.stdout
-    assert "begins nothing (other_version)" in done.stderr
 
 
 def test_what_fires_is_read_from_the_topic_of_a_deployment(deployment: Deployment) -> None:

@@ -89,7 +89,7 @@ def test_a_model_that_exists_already_is_added_listed_shown_and_verified(shell: S
     ]
     assert shell.fine("list", "fraud", "-o", "json").json["versions"][0]["version"] == 1
     assert shell.fine("verify", "fraud", "--score", "-o", "json").json["versions"] == [
-        {"version": 1, "whole": True, "faults": []}
+        {"version": 1, "whole": True, "faults": [], "behaviour": "bits"}
     ]
     assert "# fraud, version 1" in shell.fine("card", "fraud@1").out
     for table in (
@@ -109,7 +109,7 @@ def test_a_probe_set_is_made_of_inputs_and_kept_with_the_model(shell: Shell) -> 
     made = driftline("registry", "probe", onnx, shell.file("inputs.json", b'{"features": [[1, 2], [3.5, -4]]}'))
     assert (made.code, made.err) == (0, "driftline: probe set of features [2, 2]\n")
     shell.fine("add", onnx, "--name", "fraud", "--probe", shell.file("probe.json", made.out.strip().encode()))
-    assert "bytes and behaviour" in shell.fine("verify", "fraud@1", "--score").out
+    assert "bytes and behaviour, to the bit" in shell.fine("verify", "fraud@1", "--score").out
     other = shell.file("model.onnx", models.linear([0.1, 0.3]))
     shell.fine("add", other, "--name", "fraud", "--probe", shell.directory / "probe.json")
     wrong = shell("verify", "fraud", "--score")

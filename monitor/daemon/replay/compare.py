@@ -14,6 +14,7 @@ import msgspec
 
 from monitor.alerts import cloudevents
 from monitor.alerts.event import AlertEvent, RuleAlert
+from monitor.alerts.traffic import BY_TICKS
 from monitor.config.types import Config
 from monitor.daemon.replay.published import Published, compare
 from monitor.daemon.replay.slices import Span
@@ -66,6 +67,7 @@ def live_run(log: Log, config: Config, plan_digest: str, sources: Sources) -> Li
             for name in ("idle", "stalled", "flooding"):
                 decided[name] += getattr(record, name)
             decided["quiet"] += record.quiet is True
+            decided["silent"] += record.silent is True
             decided["full"] += record.full is True
 
     for partition, end in enumerate(log.end_offsets(topics.ledger)):
@@ -104,7 +106,7 @@ class Again:
                 records.append(Decided(self._topics.windows, key, 0, 0, comparable(value, self._live), order))
         self.finals += len(records)
         for event in output.events:
-            if isinstance(event.data, RuleAlert):
+            if isinstance(event.data, RuleAlert) or event.data.condition in BY_TICKS:
                 value = comparable(cloudevents.encode(event), self._live)
                 order = _order(event.data.tick_ms, _closed(event, self._live))
                 records.append(Decided(self._topics.alerts, event.id.encode(), 0, 0, value, order))
@@ -125,8 +127,11 @@ class Again:
 
     def _of_a_rule(self, record: Decided) -> Decided | None:
         """Alerts about the daemon are not compared."""
-        rule = record.value and msgspec.json.decode(record.value)["data"]["category"] == "rule"
-        return self._chosen(record) if rule else None
+        if record.value is None:
+            return None
+        data: Any = msgspec.json.decode(record.value)["data"]
+        chosen = data["category"] == "rule" or data["condition"] in BY_TICKS
+        return self._chosen(record) if chosen else None
 
     def _chosen(self, record: Decided) -> Decided:
         assert record.value is not None
@@ -139,8 +144,7 @@ def _order(tick_ms: int, closed_ms: int) -> int:
 
 
 def _closed(event: AlertEvent, live: LiveRun) -> int:
-    assert isinstance(event.data, RuleAlert)
-    evidence = event.data.evidence
+    evidence = event.data.evidence if isinstance(event.data, RuleAlert) else None
     return live.closed_ms[evidence.window.kind] if evidence is not None else min(live.closed_ms.values())
 
 

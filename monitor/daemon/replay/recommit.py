@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from monitor.daemon.replay.differences import Difference, of_commits
 from monitor.daemon.replay.feeding import Feeding
 from monitor.daemon.tail import Stored, follow_from_start, read_range
@@ -99,15 +101,19 @@ def _again(
     shared: Shared, engine: Partition, feeding: Feeding, before: FoldState, record: Commit, partition: int
 ) -> Difference | None:
     feeding.up_to(record.predictions[1], record.labels[1])
+    floods = () if record.floods is msgspec.UNSET else record.floods
     flags = Flags(
         idle=record.idle,
         stalled=record.stalled,
-        flooding=record.flooding,
+        floods=floods,
         ended=record.ended,
         full=record.full is True,
         quiet=record.quiet is True,
+        silent=record.silent is True,
     )
     ours = engine.commit(Chain(record.epoch, record.owner, before.sequence, before.chain), flags)
+    if record.flooding and not floods:  # of an earlier version, which did not say of which stream
+        ours = msgspec.structs.replace(ours, flooding=True)
     return of_commits(shared.plan, partition, ours, record)
 
 
@@ -131,7 +137,7 @@ def _begin(
     if first.config != shared.plan.config_digest:
         raise LedgerError(
             f"partition {partition}: commit {first.sequence} counts under configuration {first.config[:19]}, this one is "
-            f"{shared.plan.config_digest[:19]}: what a row means (streams, time, models, windows or a reference) differs",
+            f"{shared.plan.config_digest[:19]}: what a row means differs",
             "Give the configuration of the live run, or compare without its decisions (--without-decisions).",
         )
     engine = Partition(shared, partition, starts[0], starts[1])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from msgspec import UNSET
+
 from monitor.alerts.book import RuleBook
 from monitor.alerts.operational import OperationalWatch
 from monitor.config.types import Config
@@ -35,7 +37,7 @@ def redecide(log: Log, config: Config, plan: Plan, partitions: int, evals_end: i
     LedgerError for evaluations under another configuration, or under rules that were not kept.
     """
     topics = config.topics()
-    watch = OperationalWatch(config.namespace, config.labels, partitions)
+    watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
     evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions)
     rules = RulesInForce(log, config, evaluator)
     followers = [follow_from_start(log, topics.ledger, p) for p in range(partitions)]
@@ -44,6 +46,8 @@ def redecide(log: Log, config: Config, plan: Plan, partitions: int, evals_end: i
         outputs = list(rules.go_on_with(evaluation.rules))
         for partition, end in enumerate(evaluation.ledger):
             followers[partition].catch_up(log, end, _feeder(evaluator, partition))
+        if evaluation.unowned is not UNSET:
+            evaluator.owners(evaluation.unowned)
         outputs += evaluator.close()
         difference = _compare(evaluator, followers, evaluation)
         yield Redecided(evaluation, outputs, difference)
@@ -55,7 +59,7 @@ def _recognise(config: Config, plan: Plan, evaluation: EvalCommit) -> None:
     if evaluation.config != plan.config_digest:
         raise LedgerError(
             f"namespace {config.namespace!r} was evaluated under configuration {evaluation.config[:19]}, this one is "
-            f"{plan.config_digest[:19]}: what a row means (streams, time, models, windows or a reference) differs",
+            f"{plan.config_digest[:19]}: what a row means differs",
             "Give the configuration of the live run, or compare without its decisions (--without-decisions).",
         )
 
