@@ -1,10 +1,11 @@
 """What record and replay hold in memory, over a topic and over one ten times as long.
 
-    python -m tests.bench.replay_memory --hours 5 --folder build/replay-memory
+    python -m tests.bench.replay_memory --folder build/replay-memory
 
 Hours of the same density of event time are written into embedded logs, so that a longer log does not have more rows
-waiting for labels, only more of everything else. Each command is a process of its own; what is told is its highest
-resident memory, its time and its rate. Prints a table, and one JSON line with `--json`.
+waiting for labels, only more of everything else: the shorter one has to be longer than horizon and lateness, four hours.
+Each command is a process of its own; what is told is its highest resident memory, its time and its rate. Prints a table,
+and one JSON line with `--json`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from monitor.adapters.embedded import EmbeddedLog
 from monitor.ports import OutRecord, TopicSpec
 from tests.bench import daemon, generate
 
-PAIRS_AN_HOUR = 20_000
 PARTITIONS = 4
 
 
@@ -41,14 +41,14 @@ class Measured:
         return self.records / self.seconds
 
 
-def fill(folder: Path, hours: int) -> int:
+def fill(folder: Path, hours: int, pairs: int) -> int:
     """An embedded log of so many hours; returns the number of source records."""
     log = EmbeddedLog(folder)
     for topic in ("predictions", "labels"):
         log.ensure(TopicSpec(topic, PARTITIONS))
     appender = log.appender()
     for hour in range(hours):
-        data = generate.make(PAIRS_AN_HOUR, seed=hour)
+        data = generate.make(pairs, seed=hour)
         shift = hour * generate.HOUR_MS
         data = dataclasses.replace(data, at_ms=data.at_ms + shift, label_at_ms=data.label_at_ms + shift)
         for topic, records in (("predictions", generate.predictions(data)), ("labels", generate.labels(data))):
@@ -57,7 +57,7 @@ def fill(folder: Path, hours: int) -> int:
         appender.flush(60_000)
     appender.close()
     log.close()
-    return 2 * PAIRS_AN_HOUR * hours
+    return 2 * pairs * hours
 
 
 def measure(name: str, records: int, arguments: list[str]) -> Measured:
@@ -71,10 +71,10 @@ def measure(name: str, records: int, arguments: list[str]) -> Measured:
     return Measured(name, records, usage.ru_maxrss / 1024, time.monotonic() - began)
 
 
-def over(folder: Path, hours: int) -> list[Measured]:
+def over(folder: Path, hours: int, pairs: int) -> list[Measured]:
     """Every command over a log of so many hours."""
     log, recording, out = folder / f"log-{hours}", folder / f"recording-{hours}", folder / f"out-{hours}"
-    records = fill(log, hours)
+    records = fill(log, hours, pairs)
     config = folder / "config.yaml"
     config.write_text(daemon.config("bench", "localhost:1", "predictions", "labels", None, watched=False))
     where = ["-c", str(config)]
@@ -95,13 +95,16 @@ def over(folder: Path, hours: int) -> list[Measured]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.replay_memory", description=__doc__.partition("\n")[0])
-    parser.add_argument("--hours", type=int, default=5, help="of the shorter log; the longer one has ten times as many")
+    parser.add_argument("--pairs", type=int, default=4_000, help="predictions, and labels, an hour")
+    parser.add_argument(
+        "--hours", type=int, default=10, help="of the shorter log; the longer one has ten times as many"
+    )
     parser.add_argument("--folder", type=Path, required=True, help="must not exist; removed at the end")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True)
     try:
-        short, long = (over(arguments.folder, hours) for hours in (arguments.hours, 10 * arguments.hours))
+        short, long = (over(arguments.folder, n, arguments.pairs) for n in (arguments.hours, 10 * arguments.hours))
     finally:
         shutil.rmtree(arguments.folder)
     if arguments.json:
