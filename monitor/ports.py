@@ -172,5 +172,5 @@ class Decisions(Protocol):
         """What was decided under the same topic, key and revision."""
 
     def unpublished(self, topic: str, below: int, *, newest_only: bool) -> Decided | None:
-        """The first that was not marked and stands before `below`; with `newest_only` it must be the
-        last of its key."""
+        """The first that was not marked and stands before `below`; with `newest_only` it must be the last of its key, and
+        have a value: compaction takes everything else."""

@@ -62,13 +62,10 @@ class DiskDecisions:
         return None if found is None else Decided(*found)
 
     def unpublished(self, topic: str, below: int, *, newest_only: bool) -> Decided | None:
-        """The first that was not marked and stands before `below`; with `newest_only` it must be the
-        last of its key."""
-        newest = (
-            "AND NOT EXISTS (SELECT 1 FROM decided b WHERE b.topic = a.topic AND b.key = a.key AND b.id > a.id)"
-            if newest_only
-            else ""
-        )
+        """The first that was not marked and stands before `below`; with `newest_only` it must be the last of its key, and
+        have a value."""
+        later = "SELECT 1 FROM decided b WHERE b.topic = a.topic AND b.key = a.key AND b.id > a.id"
+        newest = f"AND value IS NOT NULL AND NOT EXISTS ({later})" if newest_only else ""
         found = self._db.execute(
             f"SELECT {_COLUMNS} FROM decided a WHERE topic = ? AND place < ? AND NOT published {newest} "  # noqa: S608  our own names
             "ORDER BY id LIMIT 1",

@@ -309,6 +309,30 @@ def test_nothing_that_could_be_made_again_is_no_proof(log: FragileWorld) -> None
         prove(log, config(NAMESPACE, 7), from_ms=log.clock.now_ms() + 1)
 
 
+@pytest.mark.parametrize("topic", ["ledger", "evals"])
+def test_a_ledger_without_its_beginning_proves_nothing(log: FragileWorld, topic: str) -> None:
+    log.truncate(f"{NAMESPACE}.{topic}", 0, 3)
+    with pytest.raises(LedgerError, match=rf"{topic}' partition 0 begins at offset 3: what it began with is gone"):
+        prove(log, config(NAMESPACE, 7))
+
+
+def test_what_compaction_and_retention_took_is_not_missed(log: FragileWorld) -> None:
+    """Brokers keep the newest record of each window and of each alert, and alerts of the last days."""
+    for name in ("windows", "alerts.state"):
+        for partition in log._of(f"{NAMESPACE}.{name}").partitions:
+            newest = {stored.record.key: stored.offset for stored in partition.records}
+            partition.markers |= {s.offset for s in partition.records if newest[s.record.key] != s.offset}
+            assert partition.markers or name != "windows"
+    log.truncate(f"{NAMESPACE}.alerts", 0, 2)
+    done = prove(log, config(NAMESPACE, 7))
+    assert sentences(done.differences) == []
+    assert not any(each.whole for each in done.published if not each.topic.endswith("state"))
+    assert sentences(run_again(log, config(NAMESPACE, 7))[1]) == []
+    victim = next(s for s in log.records(f"{NAMESPACE}.windows", 0) if b'"final":true' in (s.record.value or b""))
+    log._of(f"{NAMESPACE}.windows").partitions[0].markers.add(victim.offset)
+    assert [d.theirs for d in prove(log, config(NAMESPACE, 7)).differences] == [None]
+
+
 def test_a_namespace_that_never_ran_is_said(log: FragileWorld) -> None:
     with pytest.raises(LedgerError, match=r"there is no topic 'nobody\.ledger'"):
         prove(log, config("nobody", 7))

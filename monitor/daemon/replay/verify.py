@@ -63,6 +63,7 @@ def verify(
     topics = config.topics()
     _need(log, topics.ledger, topics.evals, topics.configs, topics.windows, topics.alerts, topics.alerts_state)
     outputs = (topics.windows, topics.alerts, topics.alerts_state)
+    _need_beginnings(log, topics.ledger, topics.evals)
     ends = {name: log.end_offsets(name) for name in (topics.evals, *outputs, topics.ledger)}
     sources = source_topics(log, config)
     done = Verified()
@@ -79,9 +80,11 @@ def verify(
         done.partitions.append(again)
         if again.difference is not None:
             done.differences.append(again.difference)
-    if not done.commits and not done.differences and any(each.skipped for each in done.partitions):
+    if not done.commits and not done.differences:
+        skipped = sum(each.skipped for each in done.partitions)
         raise LedgerError(
-            "of no commit could it be proved what it says: the records of all of them are gone, or before the beginning",
+            f"of no commit could it be proved what it says: {skipped} were left out, because their records are gone or they "
+            "are before the beginning, and there are no others",
             "Begin earlier, or verify a recording that was made in time.",
         )
     _decide(log, config, plan, decisions, done, ends, outputs, tell)
@@ -127,6 +130,17 @@ def _need(log: Log, *names: str) -> None:
                 f"there is no topic {name!r}: nothing was recorded that could be verified",
                 "Has `driftline run` been started with this `namespace`? A recording needs --decisions.",
             )
+
+
+def _need_beginnings(log: Log, *names: str) -> None:
+    for name in names:
+        for partition, begin in enumerate(log.begin_offsets(name)):
+            if begin:
+                raise LedgerError(
+                    f"topic {name!r} partition {partition} begins at offset {begin}: what it began with is gone, so nothing "
+                    "after it can be proved",
+                    "Verify a recording that was made before.",
+                )
 
 
 def _recognise(log: Log, config: Config, partition: int, end: int) -> None:
