@@ -55,6 +55,26 @@ class RecordBatch:
     def __len__(self) -> int:
         return len(self.values)
 
+    def rows(self, start: int, stop: int, next_offset: int) -> RecordBatch:
+        """The rows [start, stop), with where reading goes on after them."""
+        return RecordBatch(
+            self.topic,
+            self.partition,
+            self.offsets[start:stop],
+            self.timestamps_ms[start:stop],
+            self.values[start:stop],
+            next_offset,
+            None if self.keys is None else self.keys[start:stop],
+            None if self.headers is None else self.headers[start:stop],
+        )
+
+    def split(self, offset: int) -> tuple[RecordBatch, RecordBatch | None]:
+        """What is below an offset, and the rest where there is one."""
+        if self.next_offset <= offset:
+            return self, None
+        n = int(np.searchsorted(self.offsets, offset))
+        return self.rows(0, n, offset), self.rows(n, len(self), self.next_offset)
+
 
 class Reason(StrEnum):
     """Why a record was rejected. Bounded: it is a metric label. The detail, for people, is in `Rejected.detail`."""

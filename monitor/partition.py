@@ -159,6 +159,11 @@ class Partition:
         """The log holds nothing more below `offset` of a stream (0 predictions, 1 labels)."""
         self._next[stream] = max(self._next[stream], offset)
 
+    def pass_over(self, stream: int, offset: int) -> None:
+        """A gap was accepted: the next commit starts at `offset` of a stream, without what was before it."""
+        self.skip_to(stream, offset)
+        self._from[stream] = self._next[stream]
+
     def _join_predictions(self) -> None:
         parts = self._waiting[0]
         batches = [c for c in parts if len(c)]

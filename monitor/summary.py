@@ -191,7 +191,8 @@ class Summariser:
             features = len(model.features)
             own = slot[rows]
             cells = np.zeros((len(own), 1 + features + (model.score is not None)), np.int64)
-            np.add(bins[rows, :features], [f.start for f in model.features], out=cells[:, 1 : 1 + features])
+            starts = np.array([f.start for f in model.features], np.int64)
+            np.add(bins[rows, :features], starts, out=cells[:, 1 : 1 + features])
             if model.score is not None:
                 cells[:, -1] = model.score.numeric.codes(score[rows])
                 cells[:, -1] += model.score.start

@@ -19,11 +19,11 @@ from msgspec import UNSET, UnsetType
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.operational import OperationalWatch
-from monitor.config import Config, loads
-from monitor.config.canonical import digest_bytes
+from monitor.config import Config
 from monitor.daemon.begun import documents, what_differs
 from monitor.daemon.owners import Owners
-from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, read_range
+from monitor.daemon.rules_in_force import RulesInForce, evaluations
+from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
@@ -63,8 +63,7 @@ class Judge:
         self.rejected = 0
         self.settled = False
         self._unplaced = 0
-        self._digest = digest_bytes(config.document().encode())
-        self._rules = ""  # digest of the configuration whose rules are in force
+        self._rules = RulesInForce(log, config, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
         self._reader = log.reader(keys=False, headers=False)
@@ -78,7 +77,7 @@ class Judge:
         """
         self.writer.fence()
         follower = self.writer.follower
-        history = list(self._history(follower.next_offset))
+        history = list(evaluations(self._log, self._topics.evals, follower.next_offset))
         last: list[TickOutput] = []
         for done, evaluation in enumerate(history):
             switched = list(self._with_rules(evaluation.rules))
@@ -95,17 +94,11 @@ class Judge:
         self._unplaced = sum(engine.unplaced for engine in self.evaluator.engines.values())
         self._owners = self._new_owners()  # what was heard of old says nothing about now
         self._remember_config()
-        switched = list(self._with_rules(self._digest))
+        switched = list(self._with_rules(self._rules.own))
         if switched:
             self._commit(finished=self.settled)
             self._publish(switched)
         self._reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
-
-    def _history(self, end: int) -> Iterator[EvalCommit]:
-        check = follow_from_start(self._log, self._topics.evals, 0)
-        for stored in read_range(self._log, self._topics.evals, 0, check.next_offset, end):
-            if check.apply(stored) is Verdict.ACCEPTED and isinstance(stored.record, EvalCommit):
-                yield stored.record
 
     def _recognise(self, evaluation: EvalCommit) -> None:
         if evaluation.config != self._plan.config_digest:
@@ -183,7 +176,7 @@ class Judge:
                 published=self.evaluator.published,
                 digest=self.evaluator.digest,
                 config=self._plan.config_digest,
-                rules=self._rules,
+                rules=self._rules.digest,
                 settled=finished,
                 unowned=self._unowned,
             )
@@ -194,31 +187,14 @@ class Judge:
 
     def _with_rules(self, digest: str) -> Iterator[TickOutput]:
         """Go on with the rules of another configuration, unless these are the ones in force."""
-        if not self._rules:
-            self.evaluator.switch(self._book(digest))  # nothing was decided yet
-            self._rules = digest
-        elif digest != self._rules:
-            output = self.evaluator.switch(self._book(digest))
-            self._rules = digest
+        for output in self._rules.go_on_with(digest):
             self._observe(output)
             yield output
 
-    def _book(self, digest: str) -> RuleBook:
-        if digest == self._digest:
-            return RuleBook.of(self._config)
-        document = documents(self._log, self._topics.configs).get(digest.encode())
-        if document is None:
-            raise LedgerError(
-                f"the configuration {digest} that namespace {self._config.namespace!r} was evaluated under is not in "
-                f"topic {self._topics.configs!r}",
-                "Choose another `namespace`.",
-            )
-        return RuleBook.of(loads(document.decode(), require_references=False))
-
     def _remember_config(self) -> None:
         """Keep the document of this configuration by its digest, so that what it decided can be decided again."""
-        if self._digest.encode() not in documents(self._log, self._topics.configs):
-            record = OutRecord(self._config.document().encode(), self._digest.encode())
+        if self._rules.own.encode() not in documents(self._log, self._topics.configs):
+            record = OutRecord(self._config.document().encode(), self._rules.own.encode())
             self._appender.append(self._topics.configs, 0, record)
 
     def _decide(self) -> Iterator[TickOutput]:
