@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,8 @@ from monitor.config.tasks import LARGEST_LARGEST, MOST_CLASSES, OTHER
 FEW_PAIRS: Final = 20
 """Fewer joined pairs than this say nothing about two columns."""
 _BETTER_THAN_CHANCE: Final = 0.15
-_TOGETHER: Final = 0.5  # correlation
+_TOGETHER: Final = 0.6  # correlation
+_TOGETHER_IF_NAMED: Final = 0.25  # where both names say it, a poor model or wrong first labels may hide more of it
 _MANY_NUMBERS: Final = 10  # distinct ones; fewer are classes
 _HEADROOM: Final = 100.0
 
@@ -84,7 +85,7 @@ def _alone(column: Column, mine: Sequence[Column]) -> Other | None:
     words = _words(column)
     if words is not None and 3 <= len(words) <= MOST_CLASSES:
         classes = _listed(words)
-        return Other("multiclass", column, None, classes, _scores(classes, mine), None, math.nan, 0)
+        return Other("multiclass", column, None, classes, _scores(classes, words, mine), None, math.nan, 0)
     numbers = column.numbers()
     if len(numbers) == len(column.filled()) and len(set(numbers.values())) >= _MANY_NUMBERS:
         return Other("regression", column, None, (), {}, _largest(numbers.values()), math.nan, 0)
@@ -124,11 +125,11 @@ def _classes(column: Column, other: Column, pairs: Sequence[tuple[int, int]], mi
     if right < chance + _BETTER_THAN_CHANCE:
         return None
     classes = _listed(answers + truths)
-    return Other("multiclass", column, other, classes, _scores(classes, mine), None, right, len(joined))
+    return Other("multiclass", column, other, classes, _scores(classes, answers, mine), None, right, len(joined))
 
 
-def _scores(classes: Sequence[str], mine: Sequence[Column]) -> dict[str, Column]:
-    """Numbers from 0 to 1 that are called like the classes and stand in one object; all of them or none."""
+def _scores(classes: Sequence[str], answers: Collection[str], mine: Sequence[Column]) -> dict[str, Column]:
+    """Numbers from 0 to 1 that are called like classes and stand in one object; none unless every answer has one."""
     by_place: dict[tuple[str, ...], dict[str, Column]] = {}
     for column in mine:
         name = column.source.path[-1] if column.source.path else ""
@@ -136,8 +137,8 @@ def _scores(classes: Sequence[str], mine: Sequence[Column]) -> dict[str, Column]
         if name in classes and len(numbers) == len(column.filled()) and all(0.0 <= p <= 1.0 for p in numbers.values()):
             by_place.setdefault(column.source.path[:-1], {})[name] = column
     for found in by_place.values():
-        if len(found) == len(classes):
-            return {name: found[name] for name in classes}
+        if found.keys() >= set(answers) - {OTHER}:
+            return {name: found[name] for name in classes if name in found}
     return {}
 
 
@@ -151,7 +152,8 @@ def _numbers(column: Column, other: Column, pairs: Sequence[tuple[int, int]]) ->
     joined = [(mine_of[a], theirs_of[b]) for a, b in pairs if a in mine_of and b in theirs_of]
     if len(joined) < FEW_PAIRS or min(len(set(x)) for x in zip(*joined, strict=True)) < _MANY_NUMBERS:
         return None
-    if _correlation(joined) < _TOGETHER:
+    both = says_prediction(column) and says_label(other)
+    if _correlation(joined) < (_TOGETHER_IF_NAMED if both else _TOGETHER):
         return None
     error = sum(abs(a - b) for a, b in joined) / len(joined)
     return Other(

@@ -134,7 +134,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def days(windows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Windows of a day by the number of the day, and the one of all days as `all`."""
     return {
-        "all" if w["window"] != "day" else str((w["start_ms"] - START_MS) // DAY_MS): w
+        "all" if w["end_ms"] - w["start_ms"] > DAY_MS else str((w["start_ms"] - START_MS) // DAY_MS): w
         for w in windows
         if w["kind"] == "performance"
     }

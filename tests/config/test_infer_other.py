@@ -74,6 +74,16 @@ def test_the_same_words_on_both_sides_are_classes() -> None:
     assert "the answer was the label in 7" in text
 
 
+def test_a_class_that_only_labels_have_has_no_probability() -> None:
+    predictions, labels = tickets()
+    odd = [
+        sample({"ticket_id": f"t{i}", "at": START_MS + i * 5_000, "closed_by": "nobody"}, START_MS) for i in range(30)
+    ]
+    config = loads(proposed((predictions, [*odd, *labels])))
+    assert set(config.models[0].classes or ()) == {*CLASSES, "nobody"}
+    assert set(config.streams.predictions.fields.scores or ()) == set(CLASSES)
+
+
 def test_classes_need_no_probabilities() -> None:
     config = loads(proposed(tickets(probabilities=False)))
     assert config.models[0].task == "multiclass"
