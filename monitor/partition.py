@@ -25,6 +25,7 @@ from monitor.ingest.decode_predictions import PredictionDecoder
 from monitor.join.inputs import LabelBatch, PredictionBatch
 from monitor.join.join import Join
 from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts
+from monitor.join.tables import SCORE_BYTES, with_scores
 from monitor.ledger.floors import Floors
 from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Flood, Floor, GroupName, pack
 from monitor.plan import Plan
@@ -81,7 +82,9 @@ class Partition:
         """`predictions`, `labels`: first offset to be read of each stream, and the clock before it."""
         self.shared, self.partition = shared, partition
         self._summary = Summariser(shared.plan, shared.groups)
-        self.join = Join(shared.plan.join, shared.plan.width, shared.groups, self._summary)
+        scores = len(shared.plan.scored)
+        width = shared.plan.width + SCORE_BYTES * scores
+        self.join = Join(shared.plan.join, width, shared.groups, self._summary, scores)
         self._next = [predictions[0], labels[0]]
         self._from = [predictions[0], labels[0]]
         self.clocks = [predictions[1], labels[1]]
@@ -176,7 +179,9 @@ class Partition:
             ids, at = rows.ids, rows.at_ms
             self.clocks[0], before = advance(clock, at, ids, self.shared.plan.max_jump_ms)
             group, bins = self.shared.coder.code(rows)
-            predicted = rows.predicted.astype(np.uint8)
+            bins = with_scores(bins, rows.scores)
+            # A withdrawal need not say a class.
+            predicted = np.where(np.isnan(rows.predicted), 0.0, rows.predicted).astype(np.uint8)
             self.join.add_predictions(
                 PredictionBatch(ids, at, before, group, rows.score, predicted, bins, rows.withdrawn)
             )

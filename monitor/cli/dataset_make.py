@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from msgspec import UNSET
 
 from monitor.cli.dataset_join import Joined, join, state_of
@@ -77,7 +76,7 @@ def labelled_rows(topics: Topics, selection: m.Selection) -> int:
     """How many rows of a selection have their label. Nothing is kept."""
     spans = _everything(topics, checked(selection))
     counted = joined_partitions(topics, spans, selection, "counting labelled rows")
-    return sum(int((~np.isnan(joined.table.floats("label").values)).sum()) for joined in counted)
+    return sum(int(joined.table.known("label").sum()) for joined in counted)
 
 
 class _Making:
@@ -111,7 +110,7 @@ class _Making:
         self.whole.add(table)
         self.sources.append(joined.source)
         self.rows += len(table)
-        self.unlabelled += int(np.isnan(table.floats("label").values).sum())
+        self.unlabelled += int((~table.known("label")).sum())
         self.lost += joined.excluded[0]
         self.unused += joined.excluded[1]
         self.wrong_type += joined.wrong_type
