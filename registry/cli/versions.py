@@ -12,6 +12,7 @@ from registry.cli.common import (
     Copying,
     actor_option,
     faults,
+    known_models,
     note,
     now_ms,
     one_version,
@@ -104,7 +105,7 @@ def add(
             gate_reports=tuple(path.read_bytes() for path in reports),
             card=Card(**{text: said[text] for text in texts}),
         )
-        catalog = Catalog(open_store(store, make=True))
+        catalog = Catalog(known_models(open_store(store, make=True)))
         with Copying("copying", bundle.size_bytes) as copying:
             version, new = catalog.add(draft, actor, now_ms(), copying)
     if output == "json":
