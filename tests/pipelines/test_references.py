@@ -13,12 +13,13 @@ from pipelines.codec import digest_of, encode
 from pipelines.dataset.shelf import Shelf
 from pipelines.directory import DirectoryStore
 from pipelines.journal import FORMAT, Noted
+from pipelines.local_data import FileData
 from pipelines.local_models import LocalModels
 from pipelines.log import append
 from pipelines.ports import Artifact, Draft, ModelFile
 from registry.directory import DirectoryStore as RegistryStore
 from registry.fsck import Fault, Found, fsck
-from registry.gc import reachable, references, roots
+from registry.gc import plan, reachable, references, roots
 from tests.cli.driving import driftline
 from tests.pipelines.dataset.golden import MANIFEST
 from tests.pipelines.memory import policy
@@ -119,3 +120,17 @@ def test_what_is_not_known_is_said_not_to_be_followed(tmp_path: Path, name: str)
     store.create_entry(name, 1, b'{"blob": "%s"}' % digest_of(b"x").encode())
     (note,) = fsck(RegistryStore(tmp_path), others=PipelineThings())
     assert (note.fault, note.damage) == (Fault.UNFOLLOWED, False)
+
+
+def test_the_rows_that_a_probation_looked_at_are_left_for_gc(tmp_path: Path) -> None:
+    lines = [{"at_ms": 5, "label": 1, "x": 0.5, "version": "2"}, {"at_ms": 6, "label": 0, "x": 0.1, "version": "1"}]
+    (tmp_path / "joined.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    store = RegistryStore(tmp_path / "store")
+    data = FileData(DirectoryStore(tmp_path / "store"), {"fraud": tmp_path / "joined.jsonl"})
+    looked = data.watched(policy(), {"2"}, 0, 9)
+    assert looked is not None
+    found = list(fsck(store, others=PipelineThings()))
+    assert {each.fault for each in found} == {Fault.UNREACHABLE}
+    left = {looked.digest, looked.train, looked.test}
+    assert {each.what for each in found} == {f"blob {digest}" for digest in left}
+    assert {blob.digest for blob in plan(store, 2**60).removable} == left
