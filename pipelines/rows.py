@@ -21,6 +21,7 @@ from pipelines.tables import Row, numbers, parse_rows, write_rows
 KNOWN: Final = "known_ms"
 VERSION: Final = "version"
 KIND: Final = "driftline-rows"
+FORMAT: Final = 1
 
 
 def labelled(rows: Iterable[Row], policy: Policy, until_ms: int) -> list[Row]:
@@ -58,7 +59,7 @@ def keep(
     """Fix rows as blobs. `source`: digest of the dataset version that they are taken from."""
     parts = [store.put_blob([write_rows(rows)]).digest for rows in (train, test)]
     manifest = {
-        "format": 1, "kind": KIND, "train": parts[0], "test": parts[1], "train_rows": len(train),
+        "format": FORMAT, "kind": KIND, "train": parts[0], "test": parts[1], "train_rows": len(train),
         "test_rows": len(test), "until_ms": until_ms, "data": msgspec.to_builtins(policy.data),
         **({} if source is None else {"source": source}),
     }  # fmt: skip

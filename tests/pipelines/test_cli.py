@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,3 +165,40 @@ def test_the_rows_of_a_laptop_are_trained_as_a_run_would(desk: Desk, tmp_path: P
         "train", "--local", "-c", desk.directory / "retrain.yaml", "--rows", few, "--out", tmp_path / "m2"
     )
     assert (again.code, again.out.partition(":")[0]) == (3, "inconclusive")
+
+
+def alone(desk: Desk, *args: object) -> subprocess.CompletedProcess[str]:
+    """`python -m pipelines retrain`, in the store of a desk."""
+    where = ("--alerts", desk.directory / "alerts.jsonl", "--work", desk.directory / "work")
+    round_of = ("-c", desk.directory / "retrain.yaml", *where) if args[0] in {"run", "plan"} else ()
+    command = [sys.executable, "-m", "pipelines", "retrain", *args, *round_of, "--store", desk.directory / "store"]
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+
+
+def test_a_store_of_the_pipelines_alone_is_refused_by_whoever_keeps_models_in_the_registry(desk: Desk) -> None:
+    assert alone(desk, "run", "--once").returncode == 0
+    store = desk.directory / "store"
+    model = desk.directory / "model.json"
+    model.write_text('{"weights": [1]}')
+    words = "this store's models were kept without the registry: flights in "
+    for done in (
+        desk.round("run", "--once"),
+        desk.round("plan"),
+        desk("list"),
+        driftline("registry", "list", "--store", store),
+        driftline("registry", "show", "flights@champion", "--store", store),
+        driftline("registry", "add", model, "--name", "other", "--store", store),
+    ):
+        assert (done.code, words in done.err, "Go on with `python -m pipelines`" in done.err) == (1, True, True), (
+            done.err
+        )
+    assert driftline("registry", "fsck", "--store", store).code == 0
+    assert alone(desk, "list").returncode == 0, "nothing was changed"
+
+
+def test_a_store_of_the_registry_is_refused_by_the_pipelines_alone(desk: Desk) -> None:
+    assert desk.round("run", "--once").code == 0
+    for done in (alone(desk, "run", "--once"), alone(desk, "list")):
+        assert done.returncode == 1
+        assert "this store's models were kept by the registry: flights has no version" in done.stderr
+        assert "Use `driftline retrain`" in done.stderr
