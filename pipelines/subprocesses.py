@@ -74,7 +74,10 @@ class Subprocesses:
         else:
             old = self._scores(policy, rows, champion.files, alive)
         loss = policy.gate.loss
-        segments = {name: np.array([str(row.get(name)) for row in rows]) for name in policy.gate.segments}
+        there = (name for name in policy.gate.segments if any(row.get(name) is not None for row in rows))
+        segments = {
+            name: np.array([str(row.get(name)) for row in rows]) for name in there
+        }  # no value: the gate says so
         return Paired(loss.of(labels, old), loss.of(labels, new), segments)
 
     def _scores(self, policy: Policy, rows: Sequence[Row], files: Mapping[str, ModelFile], alive: Alive) -> Floats:
