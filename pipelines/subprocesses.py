@@ -155,7 +155,8 @@ class Subprocesses:
             raise StepFailed("the step", why, f"Its output is in {str(job)!r}.", timed_out=True)
         if code != 0:
             tail = (job / "log.txt").read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
-            why = f"ended with code {code}: {tail.splitlines()[-1] if tail else 'no output'}"
+            meant = ", which asks for another try" if code == TRY_AGAIN else ""
+            why = f"ended with code {code}{meant}: {tail.splitlines()[-1] if tail else 'no output'}"
             raise StepFailed("the step", why, f"Its output is in {str(job)!r}.", again=code == TRY_AGAIN)
 
     def _keep(self, path: Path) -> ModelFile:

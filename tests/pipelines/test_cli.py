@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -119,6 +124,8 @@ def test_a_run_that_waits_can_be_cancelled(desk: Desk) -> None:
         (("show", "zz"), 1, "run 'zz' is not here"),
         (("approve", "zz"), 2, "Missing option '--reason'"),
         (("list", "--nonsense"), 2, "No such option"),
+        (("approve", "zz", "--reason", " "), 2, "it has no words"),
+        (("cancel", "zz", "--reason", ""), 2, "it has no words"),
     ],
 )
 def test_mistakes_are_said(desk: Desk, args: tuple[str, ...], code: int, sentence: str) -> None:
@@ -130,6 +137,80 @@ def test_mistakes_are_said(desk: Desk, args: tuple[str, ...], code: int, sentenc
 def test_a_store_that_is_not_there_is_a_matter_of_usage(tmp_path: Path) -> None:
     done = driftline("retrain", "list", "--store", tmp_path / "none")
     assert (done.code, "is not there" in done.err) == (2, True)
+
+
+def test_a_run_that_is_asked_for_needs_a_model_a_reason_and_rows(desk: Desk) -> None:
+    for given in (("--reason", "now"), ("--model", "flights"), ("--model", "flights", "--reason", "")):
+        assert desk.round("run", "--once", *given).code == 2, given
+    (desk.directory / "joined.jsonl").unlink()
+    asked = desk.round("run", "--once", "--model", "flights", "--reason", "now")
+    assert (asked.code, "begins nothing (unreadable)" in asked.err) == (1, True)
+    assert desk.round("run", "--once").code == 1, "what cannot be read is no quiet round"
+
+
+TRAINS = POLICY + "    train: {function: 'mine:train', score_function: 'mine:score'}\n"
+
+
+def test_a_step_that_asks_for_another_try_is_said_with_its_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk.directory)
+    (desk.directory / "retrain.yaml").write_text(TRAINS)
+    (desk.directory / "mine.py").write_text("import sys\ndef train(job):\n    sys.exit(75)\n")
+    done = desk.round("run", "--once")
+    assert (done.code, "is tried again from" in done.err) == (0, True)
+    assert "ended with code 75, which asks for another try" in done.err
+    (run,) = desk("list", "-o", "json").lines
+    for said in (desk("list").out, desk("show", run["run"]).out):
+        assert "tried again from" in said
+
+
+def start(desk: Desk) -> subprocess.Popen[str]:
+    """A worker of its own, once its step is at work."""
+    (desk.directory / "retrain.yaml").write_text(TRAINS)
+    body = "import os, pathlib, time\ndef train(job):\n    pathlib.Path(os.environ['DRIFTLINE_PROJECT'], 'pid').write_text("
+    (desk.directory / "mine.py").write_text(body + "str(os.getpid()))\n    time.sleep(600)\n")
+    where = ("--alerts", "alerts.jsonl", "--work", "work", "--store", "store")
+    command = [sys.executable, "-m", "pipelines", "retrain", "run", "-c", "retrain.yaml", *where]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, cwd=desk.directory, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (desk.directory / "pid").is_file() or not (desk.directory / "pid").read_text():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no step came to work"
+        time.sleep(0.05)
+    return process
+
+
+def at_work(desk: Desk) -> bool:
+    try:
+        os.kill(int((desk.directory / "pid").read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_worker_that_is_told_to_end_stops_its_step_and_gives_the_run_back(
+    desk: Desk, sent: signal.Signals, code: int
+) -> None:
+    process = start(desk)
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, f"{sent.name}: stopped" in said) == (code, True), said
+    assert not at_work(desk)
+    (run,) = desk("list", "-o", "json").lines
+    assert (run["state"], run["waits"]) == ("training", None), "nobody has to wait for the lease"
+
+
+def test_who_holds_a_run_that_was_killed_is_said_until_the_lease_is_over(desk: Desk) -> None:
+    process = start(desk)
+    process.kill()
+    process.communicate()
+    os.kill(int((desk.directory / "pid").read_text()), signal.SIGKILL)
+    (run,) = desk("list", "-o", "json").lines
+    sentence = f"held by {run['lease']['owner']} until"
+    assert sentence in desk("list").out
+    assert f"it is {sentence}" in desk("show", run["run"]).out
+    assert f"run {run['run'][:12]} of flights is {sentence}" in desk.round("run", "--once").err
 
 
 @pytest.mark.parametrize(
