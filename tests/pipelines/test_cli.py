@@ -221,6 +221,20 @@ def test_who_holds_a_run_that_was_killed_is_said_until_the_lease_is_over(desk: D
         ("data: {label: y, features: [x]}\n    gate: {alpa: 0.1}", "unknown field `alpa`"),
         ("data: {label: y, features: [x], gap: soon}", "a.data.gap: 'soon' is no duration"),
         ("data: {label: y, features: [x]}\n    trigger: {alerts: [data_quality]}", "only performance and drift"),
+        (
+            "data: {label: y, features: [x]}\n    promote: aproove",
+            "is none of observe, approve, auto, did you mean 'approve'?",
+        ),
+        ("data: {label: y, features: [x], window: 0d}", "line 3, a.data.window: '0d' is no time at all"),
+        ("data: {label: y, features: [x], gap: -5d}", "'-5d' is no duration"),
+        ("data: {label: y, features: [x]}\n    train: {function: minetrain, score_function: m:f}", "write module:name"),
+        ("data: {label: y, features: x}", "line 3, a.data.features: Expected `array`, got `str`"),
+        ("data: {label: y, features: [x]}\n    gate: 5", "line 4, a.gate: Expected `object`, got `int`"),
+        (
+            "data: {label: y, features: [x], checks: {hour: {mn: 0}}}",
+            "a.data.checks.hour.mn: unknown field `mn`, did you",
+        ),
+        ("data: {label: y, features: [x]}\n    model: b", "unknown field `model`"),
         ("data: {label: y, features: [x]}\n    train: {function: m:f}", "needs own scoring code"),
     ],
 )
@@ -230,6 +244,20 @@ def test_a_policy_that_cannot_be_meant_is_refused_with_its_place(tmp_path: Path,
     with pytest.raises(ConfigError, match=r"retrain\.yaml") as caught:
         load(path)
     assert sentence in str(caught.value)
+
+
+def test_all_mistakes_of_a_policy_file_are_said_at_once_with_their_lines(desk: Desk) -> None:
+    wrong = POLICY.replace("segment_margin", "segment_margn").replace("24h", "soon").replace("label:", "lable:")
+    (desk.directory / "retrain.yaml").write_text(wrong + wrong.partition("models:\n")[2])
+    done = desk.round("plan")
+    assert done.code == 78
+    assert [line.strip().partition(";")[0] for line in done.err.splitlines()[1:]] == [
+        "line 8, flights: is there twice, first in line 3",
+        "line 10, flights.data: missing required field `label`",
+        "line 10, flights.data.lable: unknown field `lable`, did you mean 'label'?",
+        "line 11, flights.trigger.cooldown: 'soon' is no duration",
+        "line 12, flights.gate.segment_margn: unknown field `segment_margn`, did you mean 'segment_margin'?",
+    ], done.err
 
 
 def test_the_rows_of_a_laptop_are_trained_as_a_run_would(desk: Desk, tmp_path: Path) -> None:
