@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -90,6 +92,8 @@ def test_over_a_registry_an_alert_becomes_a_version_that_serves(desk: Desk) -> N
     assert shown["content"]["probe"] is not None, "a server can check how it behaves"
     assert driftline("registry", "fsck", "--store", store).code == 0
     assert "| all | 900 |" in desk("show", run["run"], "--page").out
+    assert "of the challenger lower than the base rate's by more" in desk("show", run["run"], "--page").out
+    assert "the base rate's" in json.loads(desk("show", run["run"], "--gate").out)["detail"], "there was no champion"
     assert json.loads(desk("show", run["run"], "--gate").out)["outcome"] == "pass"
     assert desk("show", run["run"], "-o", "json").json["state"] == "probation"
     assert desk.round("plan", "-o", "json").json["why"] == "already_run"
@@ -266,9 +270,29 @@ def test_the_rows_of_a_laptop_are_trained_as_a_run_would(desk: Desk, tmp_path: P
     done = driftline(*given)
     assert (done.code, done.json["outcome"], done.json["files"]) == (0, "pass", ["columns.json", "model.onnx"])
     assert driftline(*given).code == 2, "the directory is not empty"
+    assert "the champion" not in (out / "gate.json").read_text() + (out / "gate.md").read_text()
     few = tmp_path / "few.jsonl"
     few.write_text("\n".join(json.dumps(row) for row in flights(200)))
     again = driftline(
         "train", "--local", "-c", desk.directory / "retrain.yaml", "--rows", few, "--out", tmp_path / "m2"
     )
     assert (again.code, again.out.partition(":")[0]) == (3, "inconclusive")
+
+
+def test_what_a_step_on_a_laptop_left_when_it_failed_is_where_it_says(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.directory)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    given = ("train", "--local", "-c", "retrain.yaml", "--out", "model")
+    assert driftline(*given).code == 0
+    assert list(scratch.iterdir()) == [], "what went well is cleared away"
+    (desk.directory / "retrain.yaml").write_text(TRAINS)
+    (desk.directory / "mine.py").write_text("def train(job):\n    raise ValueError('no such column')\n")
+    done = driftline(*given[:-1], "other")
+    left = re.search(r"Its output is in '([^']+)'", done.err)
+    assert (done.code, left is not None) == (1, True), done.err
+    assert left is not None
+    assert "no such column" in (Path(left[1]) / "log.txt").read_text()
