@@ -241,6 +241,8 @@ def _checked(topics: Topics, policy: Policy) -> Topics:
     columns = {_own(f"{_FEATURE}{name}", set(_COLUMNS.values()) | segments) for name in features}
     for name in policy.data.features:
         need("the feature", name, columns | segments | {"score", "prediction"})
+    for name in policy.data.checks or ():
+        need("the checked column", name, columns | segments | set(_COLUMNS.values()))
     for name in policy.gate.segments:
         need("the segment", name, columns | segments | {"version"})
     need("the label column", policy.data.label, {"label"})
