@@ -171,7 +171,7 @@ def start(desk: Desk) -> subprocess.Popen[str]:
     """A worker of its own, once its step is at work."""
     (desk.directory / "retrain.yaml").write_text(TRAINS)
     body = "import os, pathlib, time\ndef train(job):\n    pathlib.Path(os.environ['DRIFTLINE_PROJECT'], 'pid').write_text("
-    (desk.directory / "mine.py").write_text(body + "str(os.getpid()))\n    time.sleep(600)\n")
+    (desk.directory / "mine.py").write_text(body + "str(os.getpid()))\n    time.sleep(60)\n")
     where = ("--alerts", "alerts.jsonl", "--work", "work", "--store", "store")
     command = [sys.executable, "-m", "pipelines", "retrain", "run", "-c", "retrain.yaml", *where]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
