@@ -92,8 +92,6 @@ def test_over_a_registry_an_alert_becomes_a_version_that_serves(desk: Desk) -> N
     assert shown["content"]["probe"] is not None, "a server can check how it behaves"
     assert driftline("registry", "fsck", "--store", store).code == 0
     assert "| all | 900 |" in desk("show", run["run"], "--page").out
-    assert "of the challenger lower than the base rate's by more" in desk("show", run["run"], "--page").out
-    assert "the base rate's" in json.loads(desk("show", run["run"], "--gate").out)["detail"], "there was no champion"
     assert json.loads(desk("show", run["run"], "--gate").out)["outcome"] == "pass"
     assert desk("show", run["run"], "-o", "json").json["state"] == "probation"
     assert desk.round("plan", "-o", "json").json["why"] == "already_run"
