@@ -10,7 +10,7 @@ import msgspec
 
 from pipelines import codec
 from pipelines.firing import Kind, concerning
-from pipelines.gate import BASE_RATE, CHAMPION, GateReport, Outcome, judge
+from pipelines.gate import GateReport, Outcome, judge
 from pipelines.gate_page import page
 from pipelines.journal import Reason, RunView
 from pipelines.policy import Policy, Promotion
@@ -133,25 +133,23 @@ def evaluate(task: Task) -> Next:
 def _gate(task: Task) -> Mapping[str, Any]:
     champion = task.ports.models.serving(task.policy)
     paired = task.ports.evaluator.losses(task.policy, task.dataset, task.artifact, champion, task.alive)
-    rival = CHAMPION if champion else BASE_RATE
-    report = judge(paired, task.policy.gate, task.admission.alpha, rival)
-    against = f"{task.admission.model}@{champion.version}" if champion else rival
-    title = f"run {task.admission.run[:12]} of {task.admission.model} against {against}"
+    report = judge(paired, task.policy.gate, task.admission.alpha)
+    against = f"{task.admission.model}@{champion.version}" if champion else "the base rate"
     facts = {
         "champion": champion.version if champion else None,
-        "gate": _kept(task.ports, report, title, rival),
+        "gate": _kept(task.ports, report, f"run {task.admission.run[:12]} of {task.admission.model} against {against}"),
     }
     task.note(facts)
     return facts
 
 
-def _kept(ports: Ports, report: GateReport, title: str, rival: str) -> dict[str, Any]:
+def _kept(ports: Ports, report: GateReport, title: str) -> dict[str, Any]:
     return {
         "outcome": str(report.outcome),
         "reasons": [str(reason) for reason in report.reasons],
         "detail": report.detail,
         "report": ports.store.put_blob([codec.encode(report)]).digest,
-        "page": ports.store.put_blob([page(report, title, rival).encode()]).digest,
+        "page": ports.store.put_blob([page(report, title).encode()]).digest,
     }
 
 

@@ -92,8 +92,6 @@ def test_over_a_registry_an_alert_becomes_a_version_that_serves(desk: Desk) -> N
     assert shown["content"]["probe"] is not None, "a server can check how it behaves"
     assert driftline("registry", "fsck", "--store", store).code == 0
     assert "| all | 900 |" in desk("show", run["run"], "--page").out
-    assert "of the challenger lower than the base rate's by more" in desk("show", run["run"], "--page").out
-    assert "the base rate's" in json.loads(desk("show", run["run"], "--gate").out)["detail"], "there was no champion"
     assert json.loads(desk("show", run["run"], "--gate").out)["outcome"] == "pass"
     assert desk("show", run["run"], "-o", "json").json["state"] == "probation"
     assert desk.round("plan", "-o", "json").json["why"] == "already_run"
@@ -171,7 +169,7 @@ def start(desk: Desk) -> subprocess.Popen[str]:
     """A worker of its own, once its step is at work."""
     (desk.directory / "retrain.yaml").write_text(TRAINS)
     body = "import os, pathlib, time\ndef train(job):\n    pathlib.Path(os.environ['DRIFTLINE_PROJECT'], 'pid').write_text("
-    (desk.directory / "mine.py").write_text(body + "str(os.getpid()))\n    time.sleep(600)\n")
+    (desk.directory / "mine.py").write_text(body + "str(os.getpid()))\n    time.sleep(60)\n")
     where = ("--alerts", "alerts.jsonl", "--work", "work", "--store", "store")
     command = [sys.executable, "-m", "pipelines", "retrain", "run", "-c", "retrain.yaml", *where]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
