@@ -38,13 +38,12 @@ class Coder:
         self._group_codes: dict[tuple[int, int], int] = {}
 
     def code(self, columns: PredictionColumns) -> tuple[UInt32s, UInt8s]:
-        """Group code (n,) and bins (n, widest model) of predictions."""
-        n = len(columns)
-        models = np.unique(columns.model)
-        if len(models) == 1:
-            return self._code_model(int(models[0]), columns, None)
+        """Group code (n,) and bins (n, widest model) of predictions, n > 0."""
+        n, first = len(columns), int(columns.model[0])
+        if (columns.model == first).all():
+            return self._code_model(first, columns, None)
         group, bins = np.zeros(n, np.uint32), np.zeros((n, self._plan.width), np.uint8)
-        for model in models.tolist():
+        for model in np.unique(columns.model).tolist():
             rows = np.flatnonzero(columns.model == model)
             group[rows], bins[rows] = self._code_model(model, columns, rows)
         return group, bins

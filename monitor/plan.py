@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from monitor.config.panes import pane_ms
 from monitor.config.quality import FeatureQuality
+from monitor.config.tasks import absent_value, coded_classes, scored_classes
 from monitor.config.types import Config, ModelTemplate
 from monitor.drift.binning import Binning, CategoricalBinning, NumericBinning
 from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric
@@ -20,7 +21,7 @@ from monitor.errors import ReferenceProfileError
 from monitor.join.inputs import JoinParams
 from monitor.join.timeline import Bounds
 from monitor.metrics.task import Task
-from monitor.metrics.tasks import TASKS
+from monitor.metrics.tasks import task_of
 from monitor.sketches.cells import CellLayout, CellSlice
 
 SETTLE_STEPS = 64
@@ -86,6 +87,8 @@ class Plan:
     max_jump_ms: int
     has_labels: bool
     config_digest: str
+    scored: tuple[str, ...] = ()
+    """Classes that predictions carry probabilities of; each takes 8 bytes a prediction."""
 
     @property
     def width(self) -> int:
@@ -137,7 +140,7 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
         tick_ms=time.tick_ms,
         settle_ms=step,
         max_rows=config.state.max_rows,
-        absent=(absent.value, absent.after_ms) if absent else None,
+        absent=(absent_value(config, absent.value), absent.after_ms) if absent else None,
     )
     template = config.unlisted_models
     return Plan(
@@ -148,6 +151,7 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
         max_jump_ms=time.max_jump_ms,
         has_labels=labels is not None,
         config_digest=config.digest,
+        scored=scored_classes(config),
     )
 
 
@@ -163,12 +167,16 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
         slices.append(CellSlice(histogram_name(feature), plan.binning.bins))
         features.append(plan)
     score: FeaturePlan | None = None
-    if reference is not None and SCORE in reference.features and config.streams.predictions.fields.score is not None:
+    # Of regression models `$score` is the number that they predict.
+    scored = config.streams.predictions.fields.score is not None or model.task == "regression"
+    if reference is not None and SCORE in reference.features and scored:
         score = FeaturePlan(SCORE, reference.features[SCORE].binning, _next(slices))
         slices.append(CellSlice(histogram_name(SCORE), score.binning.bins))
     return ModelPlan(
         name=name,
-        task=TASKS[model.task],
+        task=task_of(
+            model.task, model.classes, model.largest, coded=coded_classes(config), scored=scored_classes(config)
+        ),
         positive=float(model.positive),
         features=tuple(features),
         score=score,

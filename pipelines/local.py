@@ -14,7 +14,7 @@ from pipelines.directory import DirectoryStore
 from pipelines.errors import ConfigError
 from pipelines.local_alerts import FileAlerts
 from pipelines.local_data import FileData
-from pipelines.local_models import LocalModels
+from pipelines.local_models import LocalModels, known_models
 from pipelines.ports import Alerts, Clock, Data, Evaluator, Models, Store, Trainer
 from pipelines.quality import Checks
 from pipelines.subprocesses import Subprocesses
@@ -62,10 +62,12 @@ class Places:
 
 
 def wire(places: Places) -> Wired:
-    """Everything local, without a registry. Raises ConfigError for an embedded log: that is the monitor's."""
+    """Everything local, without a registry. Raises ConfigError for an embedded log, which is the monitor's, and StoreError for a
+    store whose models are the registry's."""
     if places.embedded is not None:
         raise ConfigError("--embedded", "needs the monitor", "Use `driftline retrain`, or leave it out.")
     store = DirectoryStore(places.store)
+    known_models(store)
     return over(store, places, LocalModels(store))
 
 

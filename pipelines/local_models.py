@@ -124,6 +124,20 @@ class LocalModels:
         return codec.decode(kind, raw, "an entry of the local models", FORMAT)
 
 
+def known_models(store: Store) -> None:
+    """Raises StoreError where a registry keeps models in the store that are not known here: their champion would be forgotten."""
+    theirs, mine = _with_versions(store, "models"), _with_versions(store, "retraining")
+    if unknown := sorted(theirs - mine):
+        what = f"this store's models were kept by the registry: {', '.join(unknown)}"
+        remedy = "Use `driftline retrain`, or name another --store."
+        raise StoreError(what, "has no version or alias that is known without it", remedy)
+
+
+def _with_versions(store: Store, top: str) -> set[str]:
+    parts = (log.split("/") for log in store.logs(top))
+    return {part[1] for part in parts if len(part) == 3 and part[2] == "versions"}
+
+
 def _points(moves: list[LocalMove], alias: str) -> int | None:
     return next((move.version for move in reversed(moves) if move.alias == alias), None)
 

@@ -91,8 +91,17 @@ def failing(rows: Sequence[Mapping[str, Any]], checks: Checks) -> Iterator[str]:
         found = Counter(check.violation(row.get(feature)) for row in rows)
         for violation, most in sorted(check.limits().items()):
             if found[violation] > most * len(rows):
-                share = f"{found[violation]:,} of {len(rows):,} rows ({found[violation] / len(rows):.1%})"
-                yield f"{violation}:{feature} in {share}, at most {most:.1%} are allowed"
+                yield _sentence(violation, feature, found[violation], len(rows), most)
+
+
+def exceeding(violation: str, feature: str, count: int, rows: int, check: Check) -> str | None:
+    """The same of a violation that was counted elsewhere; None where so many are allowed."""
+    most = check.limits().get(violation)
+    return None if most is None or count <= most * rows else _sentence(violation, feature, count, rows, most)
+
+
+def _sentence(violation: str, feature: str, count: int, rows: int, most: float) -> str:
+    return f"{violation}:{feature} in {count:,} of {rows:,} rows ({count / rows:.1%}), at most {most:.1%} are allowed"
 
 
 def _most(limit: AtMost | None) -> float:

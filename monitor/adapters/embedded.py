@@ -49,6 +49,8 @@ CREATE TABLE IF NOT EXISTS records (
     id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, value BLOB, key BLOB, headers BLOB);
 """
 
+_PARTITIONS = "SELECT id, first, next FROM partitions WHERE topic = ? ORDER BY number"
+
 
 class EmbeddedLog:
     """A log in `directory`, which is created if it does not exist. `session_ms`: a lease of a dead process is free
@@ -120,6 +122,12 @@ class EmbeddedLog:
     def end_offsets(self, topic: str) -> list[int]:
         """One past the last offset, per partition."""
         return [end for _, end in self._bounds(topic)]
+
+    def offsets_at(self, topic: str, at_ms: int) -> list[int]:
+        """First offset dated at or after a time, per partition; the end where there is none. Looks at every record."""
+        self._bounds(topic)  # raises for a topic that does not exist
+        with self._lock:
+            return self._file.look(lambda db: [_offset_at(db, row, at_ms) for row in db.execute(_PARTITIONS, (topic,))])
 
     def reader(self, *, keys: bool = True, headers: bool = True) -> EmbeddedReader:
         """A reader with a connection of its own; use it from one thread at a time."""
@@ -204,3 +212,11 @@ class EmbeddedLog:
                 f"there is no topic {topic!r} in {str(self.directory)!r}; create it or correct the name", topic=topic
             )
         return rows
+
+
+def _offset_at(db: sqlite3.Connection, partition: tuple[int, int, int], at_ms: int) -> int:
+    number, first, end = partition
+    base = number << OFFSET_BITS
+    query = "SELECT min(id) FROM records WHERE id >= ? AND id < ? AND at_ms >= ?"
+    (found,) = db.execute(query, (base + first, base + end, at_ms)).fetchone()
+    return end if found is None else int(found) - base

@@ -64,6 +64,10 @@ class KafkaLog:
         """One past the last offset that a read-committed reader can reach, per partition, freshly asked."""
         return self._admin.end_offsets(topic)
 
+    def offsets_at(self, topic: str, at_ms: int) -> list[int]:
+        """First offset that is dated at or after a time, per partition; the end where there is none."""
+        return self._admin.offsets_at(topic, at_ms)
+
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Delete a partition's records below an offset. Takes the right to delete on the topic."""
         self._admin.delete_records(topic, partition, before)

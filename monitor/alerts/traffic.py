@@ -22,6 +22,8 @@ from monitor.windows.view import SeriesKey, WindowView
 
 MODEL_SILENT: Final = "model-silent"
 VOLUME_LOW: Final = "volume-low"
+BY_TICKS: Final = (MODEL_SILENT, VOLUME_LOW)
+"""Operational conditions that ticks of event time decide, and no owner: a replay tells them again."""
 
 LimitsOf = Callable[[str], TrafficLimits | None]
 LabelsOf = Callable[[str], Mapping[str, str]]

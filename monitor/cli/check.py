@@ -134,8 +134,7 @@ def _models(config: Config, plan: Plan) -> list[dict[str, Any]]:
         {
             "name": name,
             "task": model.task,
-            "threshold": model.threshold,
-            "positive": model.positive,
+            **_answers(model),
             "features": list(model.features),
             "segments": list(segments_of(model)),
             "reference_rows": None if compiled.reference is None else compiled.reference.rows,
@@ -143,6 +142,27 @@ def _models(config: Config, plan: Plan) -> list[dict[str, Any]]:
         }
         for name, model, compiled in templates
     ]
+
+
+def _answers(model: Any) -> dict[str, Any]:
+    """How the answers of a model are read, by its task."""
+    from monitor.metrics.tasks import task_of
+
+    if model.task == "multiclass":
+        return {"classes": list(model.classes)}
+    if model.task == "regression":
+        task: Any = task_of(model.task, largest=model.largest)
+        return {"largest": task.largest, "resolution": task.resolution}
+    return {"threshold": model.threshold, "positive": model.positive}
+
+
+def _answers_text(model: dict[str, Any]) -> str:
+    """The same in a cell of the table."""
+    if "classes" in model:
+        return f"{len(model['classes'])} classes: {', '.join(model['classes'])}"
+    if "largest" in model:
+        return f"numbers up to {model['largest']:g} by {model['resolution']:.1g}"
+    return f"positive from {model['threshold']:g}"
 
 
 def _rule(rule: Any) -> dict[str, Any]:
@@ -159,13 +179,15 @@ def _print(summary: dict[str, Any]) -> None:
     labels = topics["labels"] or "none: inputs alone are watched"
     made = show.table(
         show.plain(f"{summary['namespace']}: predictions {topics['predictions']}, labels {labels}"),
-        *("model", "task", "positive from", "features", "segments", "reference"),
+        *("model", "task", "answers", "features", "segments", "reference"),
     )
     for model in summary["models"]:
         rows = model["reference_rows"]
         reference = "none" if rows is None else f"{rows:,} rows{', provisional' if model['provisional'] else ''}"
         cells = (", ".join(model["features"]) or "none", ", ".join(model["segments"]), reference)
-        made.add_row(show.plain(model["name"]), model["task"], f"{model['threshold']:g}", *map(show.plain, cells))
+        made.add_row(
+            show.plain(model["name"]), model["task"], show.plain(_answers_text(model)), *map(show.plain, cells)
+        )
     out = show.console()
     out.print(made)
     if summary["rules"]:

@@ -1,4 +1,4 @@
-"""What a worker shows of itself: fills the read model about once a second and hands out finished bytes."""
+"""What a worker shows of itself: fills the read model about once a second and renders it when somebody asks."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Observer:
         self._tick_ms: int | None = None
         self._due_ms = 0
         self.heartbeat_ms = clock.monotonic_ms()
-        self.snapshot = Snapshot()
         self.view = base
+        self._rendered: tuple[View | None, Snapshot] = (None, Snapshot())
 
     # -- what happens --------------------------------------------------------------------------------------------
 
@@ -90,7 +90,16 @@ class Observer:
 
     def show_start(self) -> None:
         """Something to scrape and to ask before the first partition is open."""
-        self.snapshot = Snapshot(self._exposer.render(self._base), encode(self._base), readiness(self._base))
+        self.view = self._base
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The view as the HTTP listener hands it out, rendered once by the one thread that asks, the listener's: the
+        worker pays nothing for what nobody looks at. A view never changes."""
+        view = self.view
+        if self._rendered[0] is not view:
+            self._rendered = view, Snapshot(self._exposer.render(view), encode(view), readiness(view))
+        return self._rendered[1]
 
     def heartbeat_age_ms(self) -> int:
         """How long ago the loop last came round; called from the listener's thread."""
@@ -121,7 +130,6 @@ class Observer:
             counters=self._counters(worker),
             health=Health(joined=worker.joined, loops_ms={"worker": wall}, unanswered=worker.contact.lost),
         )
-        self.snapshot = Snapshot(self._exposer.render(self.view), encode(self.view), readiness(self.view))
 
     # -- parts of the read model -------------------------------------------------------------------------------
 

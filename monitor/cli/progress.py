@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from monitor.daemon.headway import Headway, headway, ticks_closed
 
@@ -121,3 +121,58 @@ def line(pace: Pace, at: Headway) -> str:
 def _eta(pace: Pace, at: Headway) -> str:
     left_s = pace.left_s(at)
     return "unknown" if left_s is None else f"{left_s:.0f} s"
+
+
+class StepProgress:
+    """One step after another, each with its own bar and ETA; a line every ten seconds where no terminal is."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet, self._people = quiet, sys.stderr.isatty()
+        self._step = ""
+        self._began = self._due = time.monotonic()
+        self._first = 0
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, step: str, done: int, total: int) -> None:
+        """`done` of `total` of a step. Refreshed when it is due."""
+        now = time.monotonic()
+        if self._quiet or (now < self._due and step == self._step):
+            return
+        if step != self._step:
+            self._step, self._began, self._first = step, now, done
+            self._due = now + (_BAR_EVERY_S if self._people else _LINE_EVERY_S)
+            return
+        if self._people:
+            self._due = now + _BAR_EVERY_S
+            self._draw(done, total)
+            return
+        self._due = now + _LINE_EVERY_S
+        rate = (done - self._first) / max(now - self._began, 1e-9)
+        eta = f"{(total - done) / rate:.0f} s" if rate > 0 else "unknown"
+        print(f"driftline: {step}: {done:,} of {total:,}, {rate:,.0f}/s, ETA {eta}", file=sys.stderr)
+
+    def _draw(self, done: int, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        if self._bar is None:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("ETA"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._step, total=total)
+        assert self._task is not None
+        self._bar.update(self._task, description=self._step, completed=done, total=total)

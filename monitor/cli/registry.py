@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from monitor.cli.registry_others import PipelineThings
 from monitor.cli.registry_reproduce import command as reproduce
 from monitor.cli.registry_seen import command as seen
 from registry.cli import make
@@ -43,4 +44,8 @@ def _opened(given: Mapping[str, Any]) -> StateTopic | None:
 
 
 _trains = importlib.util.find_spec("pipelines") is not None
-command = make(Place((*_OPTIONS, *OPTIONS), _opened), (reproduce, seen) if _trains else (seen,))
+command = make(
+    Place((*_OPTIONS, *OPTIONS), _opened),
+    (reproduce, seen) if _trains else (seen,),
+    PipelineThings() if _trains else None,
+)

@@ -25,9 +25,10 @@ def wire(places: Places) -> Wired:
     from pipelines.dataset.shelf import Shelf
     from registry.aliases import Aliases
     from registry.catalog import Catalog
+    from registry.cli.common import known_models
     from registry.directory import DirectoryStore
 
-    store = DirectoryStore(places.store)
+    store = known_models(DirectoryStore(places.store))
     catalog = Catalog(store)
     files = {model: path for model, path in places.rows.items() if not _is_config(path)}
     configs = {model: path for model, path in places.rows.items() if _is_config(path)}

@@ -8,12 +8,15 @@ A row has the features by their configured names, `segment.<name>`, `at_ms`, `kn
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UnsetType
 
 from monitor.errors import LogError, MonitorError
 from pipelines import rows as r
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from pipelines.dataset.table import Column, Schema, Table
     from pipelines.policy import Policy
     from pipelines.ports import Alive, Data, Dataset, Finding, Store
+    from pipelines.quality import Check
     from pipelines.tables import Row
 
 TAIL_RECORDS: Final = 1_000
@@ -73,7 +77,28 @@ class TopicData:
         declared = DeclaredChecks(self._configs[policy.model])(policy.model)
         taken = set(_COLUMNS.values())
         checks = {_own(f"{_FEATURE}{name}", taken): check for name, check in declared.items()}
-        return r.findings(self._store, dataset, policy, checks)
+        found = r.findings(self._store, dataset, policy, checks)
+        return (*self._wrong_types(policy, dataset, checks, taken), *found)
+
+    def _wrong_types(
+        self, policy: Policy, dataset: Dataset, declared: Mapping[str, Check], taken: Collection[str]
+    ) -> Iterator[Finding]:
+        """Values of a wrong type are null in the rows; how many there were is in the dataset version that they are from."""
+        from pipelines.ports import Finding
+        from pipelines.quality import Check, exceeding
+
+        source = json.loads(b"".join(self._store.blob(dataset.digest))).get("source")
+        if source is None:
+            return
+        manifest = self._shelf.version(source).manifest
+        wrong = {} if isinstance(manifest.wrong_type, UnsetType) else manifest.wrong_type
+        checks = {**declared, **(policy.data.checks or {})}
+        for feature, count in wrong.items():
+            column = _own(f"{_FEATURE}{feature}", taken)
+            if column in policy.data.features or column in checks:
+                sentence = exceeding("wrong_type", column, count, manifest.rows, checks.get(column, Check()))
+                if sentence is not None:
+                    yield Finding("quality", sentence)
 
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""
@@ -197,8 +222,10 @@ def _newest_ms(topics: Topics, until_ms: int) -> int | None:
 
 
 def _checked(topics: Topics, policy: Policy) -> Topics:
-    """The topics themselves. Raises ConfigError for a model or column that the configuration does not have."""
+    """The topics themselves. Raises ConfigError for a model or column that the configuration does not have, and for a task that
+    gates cannot judge."""
     from monitor.config.suggest import hint, listing
+    from monitor.config.tasks import task_name
 
     def need(what: str, given: str, known: Collection[str]) -> None:
         if given not in known:
@@ -211,11 +238,19 @@ def _checked(topics: Topics, policy: Policy) -> Topics:
 
     if topics.plan.template is None:
         need("the model", policy.model, topics.plan.models)
+    if task_name(topics.config) == "multiclass":
+        raise ConfigError(
+            f"the model {policy.model!r}",
+            "is a multiclass model, and gates compare losses of numbers",
+            "Take it out of the policies: Driftline watches it, and does not retrain it.",
+        )
     features = set(topics.config.streams.predictions.features)
     segments = {f"segment.{each.name}" for model in topics.plan.all_models for each in model.dimensions}
     columns = {_own(f"{_FEATURE}{name}", set(_COLUMNS.values()) | segments) for name in features}
     for name in policy.data.features:
         need("the feature", name, columns | segments | {"score", "prediction"})
+    for name in policy.data.checks or ():
+        need("the checked column", name, columns | segments | set(_COLUMNS.values()))
     for name in policy.gate.segments:
         need("the segment", name, columns | segments | {"version"})
     need("the label column", policy.data.label, {"label"})

@@ -67,7 +67,7 @@ def command(
 def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool) -> None:
     """Run a worker in this process, with signals, listener and progress. Returns when it was stopped or has settled."""
     from monitor.adapters import dead_letters
-    from monitor.adapters.allocator import give_large_blocks_back
+    from monitor.adapters.allocator import keep_freed_memory
     from monitor.adapters.clock import SystemClock
     from monitor.cli.observer import Observer, base_view
     from monitor.cli.progress import RunProgress
@@ -76,7 +76,7 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
     from monitor.daemon.worker import Worker, WorkerOptions
     from monitor.plan import plan_of
 
-    give_large_blocks_back()
+    keep_freed_memory()
     clock, plan = SystemClock(), as_begun(log, config, plan_of(config))
     observer = Observer(plan, base_view(config, release(), clock.now_ms()), clock)
     bar = RunProgress() if progress else None

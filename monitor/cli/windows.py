@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from monitor.windows.view import WindowView
 
 _TABLE_ROWS = 20
-_PERFORMANCE = ("accuracy", "precision", "recall", "roc_auc")
 _INPUT_COLUMNS = 5
 _GAP = 3
 
@@ -209,20 +208,24 @@ def _names(config: Config, metrics: str | None) -> tuple[str, ...]:
     """The metrics asked for. Raises UsageError for one that does not exist."""
     from monitor.config.metric_names import is_known, known
     from monitor.config.quality import declared_metrics
+    from monitor.config.tasks import models_of, performance
 
     names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
-    features = tuple(config.streams.predictions.features)
+    features, models = tuple(config.streams.predictions.features), models_of(config)
+    performances = performance(models)
     for name in names:
-        if not is_known(name, features):
-            models = (*config.models, *((config.unlisted_models,) if config.unlisted_models else ()))
-            need_one_of("metric", name, known(features, declared=declared_metrics(m.quality for m in models)))
+        if not is_known(name, features, performances):
+            declared = declared_metrics(m.quality for m in models)
+            need_one_of("metric", name, known(features, declared=declared, performance=performances))
     return names
 
 
 def _default_metrics(views: Sequence[WindowView], kind: str) -> tuple[str, ...]:
+    from monitor.config.tasks import first_metrics
+
     there = dict.fromkeys(name for view in views for name in view.metrics)
     if kind == "performance":
-        return tuple(name for name in _PERFORMANCE if name in there) or tuple(there)[:_INPUT_COLUMNS]
+        return first_metrics(there) or tuple(there)[:_INPUT_COLUMNS]
     distances = [name for name in there if name.startswith("psi:")]
     return tuple(distances or there)[:_INPUT_COLUMNS]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
-from monitor.config import metric_names
+from monitor.config import metric_names, task_checks, tasks
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid
@@ -61,6 +61,7 @@ def _streams(config: Config) -> Iterator[Problem]:
     if predictions.fields.score is None and predictions.fields.prediction is None:
         sentence = "neither score nor prediction is set; at least one of them is needed, as in score: $.score"
         yield Problem(fields, sentence, ((*fields, "score"), (*fields, "prediction")))
+    yield from task_checks.streams(config)
     internal = {name: part for part, name in _internal(config)}
     for name, stream in (("predictions", predictions), ("labels", labels)):
         at = ("streams", name, "topic")
@@ -115,7 +116,8 @@ def _models(config: Config) -> Iterator[Problem]:
         yield from _model(config, model, ("models", index))
     if config.unlisted_models is not None:
         yield from _model(config, config.unlisted_models, ("unlisted_models",))
-    elif not config.models:
+    yield from task_checks.models(config)
+    if config.unlisted_models is None and not config.models:
         yield Problem(
             ("models",),
             "no model is listed and unlisted_models is 'reject', so every prediction would be rejected; "
@@ -246,10 +248,14 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
     metric, predictions = rule.metric, config.streams.predictions
     path: Path = (*at, "metric")
     features: Path = ("streams", "predictions", "features")
-    if not metric_names.is_known(metric, list(predictions.features)):
-        declared = declared_metrics(model.quality for model in subjects(config, rule))
-        score = predictions.fields.score is not None
-        allowed = metric_names.known(list(predictions.features), score=score, declared=declared)
+    chosen = subjects(config, rule)
+    performance = tasks.performance(chosen)
+    if not metric_names.is_known(metric, list(predictions.features), performance):
+        declared = declared_metrics(model.quality for model in chosen)
+        names = list(predictions.features)
+        allowed = metric_names.known(
+            names, score=task_checks.any_score(config), declared=declared, performance=performance
+        )
         yield Problem(
             path,
             f"{metric!r} is not a metric; allowed: {listing(allowed, 40)}{hint(metric, allowed)}",
@@ -258,12 +264,9 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
         )
         return
     about = metric_names.subject(metric)
-    chosen = subjects(config, rule)
     if metric_names.needs_labels(metric) and config.streams.labels is None:
         yield Problem(path, f"{metric!r} needs labels, and streams.labels is not configured", (_LABELS,))
-    if (about == metric_names.SCORE or metric in metric_names.NEED_SCORE) and predictions.fields.score is None:
-        sentence = f"{metric!r} needs a score, and streams.predictions.fields.score is not configured"
-        yield Problem(path, sentence, (("streams", "predictions", "fields", "score"),))
+    yield from task_checks.needs_score(config, metric, path)
     if about is not None and about != metric_names.SCORE and chosen and not any(about in m.features for m in chosen):
         yield Problem(
             path,
@@ -287,7 +290,7 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
         yield Problem(
             (*at, "min_coverage"), f"{metric!r} needs no labels, so coverage says nothing about it; leave this out"
         )
-    yield from _threshold(rule, at)
+    yield from _threshold(rule, at, metric_names.value_range(metric, performance))
 
 
 def _declares(model: ModelTemplate, metric: str) -> bool:
@@ -296,8 +299,8 @@ def _declares(model: ModelTemplate, metric: str) -> bool:
     return declared is not None and check in limits_of(declared)
 
 
-def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:
-    low, high = metric_names.value_range(rule.metric)
+def _threshold(rule: Rule, at: Path, values: tuple[float, float]) -> Iterator[Problem]:
+    low, high = values
     never = {
         "<": rule.threshold <= low or rule.threshold > high,
         "<=": rule.threshold < low or rule.threshold >= high,
@@ -306,6 +309,7 @@ def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:
     }[rule.op]
     if never:
         span = f"from {low:g} to {high:g}" if high < 1e300 else f"{low:g} or more"
+        span = f"{high:g} or less" if low < -1e300 else span
         always = (rule.threshold > low) if rule.op.startswith("<") else (rule.threshold < high)
         result = "always" if always else "never"
         yield Problem(

@@ -11,6 +11,7 @@ from monitor.config.infer_columns import Column, Table, Times
 from monitor.config.infer_guess import FEW_PAIRS, Guess, nice_ms
 from monitor.config.infer_lines import comment, indent
 from monitor.config.infer_quality import quality_lines
+from monitor.config.infer_write_other import other_rule, other_settings, why_other
 from monitor.config.types import Time
 from monitor.config.yaml_text import flow, scalar
 
@@ -141,6 +142,10 @@ def _answers(guess: Guess) -> Iterator[str]:
         yield f"score: {flow(guess.score.source.text())}"
     if guess.prediction is not None:
         yield f"prediction: {flow(guess.prediction.source.text())}"
+        if guess.other is not None and guess.other.scores:
+            places = {name: column.source.text() for name, column in guess.other.scores.items()}
+            yield from comment("the probability of each class")
+            yield f"scores: {flow(places)}"
     else:
         yield from comment("no class was found: the prediction is score >= the model's threshold")
     if guess.withdrawn is not None:
@@ -216,9 +221,12 @@ def _models(guess: Guess, topic: str) -> Iterator[str]:
     if guess.model is not None:
         names = [str(name) for name, _ in guess.model.counts().most_common()]
     settings: dict[str, Any] = {"task": "binary"}
-    if guess.score is not None or guess.prediction is None:
+    if guess.other is not None:
+        settings = other_settings(guess.other)
+    elif guess.score is not None or guess.prediction is None:
         settings["threshold"] = 0.5 if guess.threshold is None else guess.threshold
-    settings["positive"] = guess.truth.positive
+    if guess.other is None:
+        settings["positive"] = guess.truth.positive
     if len(names) > _MOST_MODELS:
         yield from comment(f"{len(names)} models were seen: all are treated alike")
         yield "unlisted_models:"
@@ -239,6 +247,8 @@ def _model(guess: Guess, settings: Mapping[str, Any]) -> list[str]:
             if guess.threshold is not None:
                 text = "separates the sampled predictions"
             lines += comment(text, mark=guess.threshold is None)
+        elif key in ("task", "classes", "largest") and guess.other is not None:
+            lines += why_other(guess.other, key)
         elif key == "threshold":
             lines += comment("the score from which on the model says yes; 0.5 is the default, not a finding", mark=True)
         lines.append(f"{key}: {flow(value)}")
@@ -274,6 +284,9 @@ def _rule(guess: Guess, labelled: bool) -> Iterator[str]:
         rule: dict[str, Any] = {"name": "inputs", "metric": metric, "op": op, "threshold": threshold, "window": "1d"}
         yield from indent(comment("an example: an input that is missing more often than one time in ten"))
         yield f"  - {flow(rule)}"
+        return
+    if guess.other is not None:
+        yield from indent(other_rule(guess.other))
         return
     threshold, text = 0.5, "an example; its threshold is not a finding"
     if guess.correct is not None and guess.correct[1] >= 30:

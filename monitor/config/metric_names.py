@@ -1,14 +1,18 @@
 """The names of the metrics that rules may use, in one place.
 
 The statistics themselves live in the packages that compute them; a test compares their names with these. Names of
-performance metrics are bare (`recall`); metrics of the inputs say what of (`psi:hour`, `missing:origin`, `ks:$score`),
-except `volume`, the number of predictions.
+performance metrics are bare (`recall`) or say of which class (`recall:cat`); metrics of the inputs say what of
+(`psi:hour`, `missing:origin`, `ks:$score`), except `volume`, the number of predictions. Those of other tasks than binary
+are in `tasks`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+Ranges = Mapping[str, tuple[float, float]]
+"""Metrics with the smallest and largest value each can take."""
 
 BINARY: dict[str, tuple[float, float]] = {
     "seen": (0.0, math.inf),
@@ -51,7 +55,8 @@ SCORE = "$score"
 
 def needs_labels(metric: str) -> bool:
     """Whether the metric is of the performance kind; the others are computed from predictions alone."""
-    return ":" not in metric and metric != VOLUME
+    head, colon, _ = metric.partition(":")
+    return head not in INPUT if colon else metric != VOLUME
 
 
 def subject(metric: str) -> str | None:
@@ -70,23 +75,24 @@ def needs_declaration(metric: str) -> bool:
     return metric.partition(":")[0] in DECLARED and ":" in metric
 
 
-def value_range(metric: str) -> tuple[float, float]:
+def value_range(metric: str, performance: Ranges = BINARY) -> tuple[float, float]:
     """The smallest and largest value the metric can take. The metric must be a known one."""
     if metric == VOLUME:
         return (0.0, math.inf)
-    head = metric.partition(":")[0]
-    return INPUT[head] if ":" in metric else BINARY[head]
+    return performance[metric] if needs_labels(metric) else INPUT[metric.partition(":")[0]]
 
 
-def is_known(metric: str, features: Sequence[str]) -> bool:
-    """Whether a rule may use this name, given the features of the stream."""
+def is_known(metric: str, features: Sequence[str], performance: Ranges = BINARY) -> bool:
+    """Whether a rule may use this name, given the features of the stream and the `performance` metrics of its models."""
     if (about := subject(metric)) is not None:
         return about in features or (about == SCORE and needs_reference(metric))
-    return metric in BINARY or metric == VOLUME
+    return metric in performance or metric == VOLUME
 
 
-def known(features: Sequence[str], *, score: bool = True, declared: Sequence[str] = ()) -> list[str]:
+def known(
+    features: Sequence[str], *, score: bool = True, declared: Sequence[str] = (), performance: Ranges = BINARY
+) -> list[str]:
     """Every name a rule may use: performance first, then inputs, then the `declared` ones."""
-    performance = [m for m in BINARY if score or m not in NEED_SCORE]
+    bare = [m for m in performance if score or m not in NEED_SCORE]
     inputs = [f"{head}:{name}" for name in features for head in INPUT if head not in DECLARED]
-    return [*performance, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in DISTANCES] if score else []), *declared]
+    return [*bare, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in DISTANCES] if score else []), *declared]

@@ -21,6 +21,7 @@ from monitor.config.kafka import Kafka
 from monitor.config.metric_names import needs_labels
 from monitor.config.quality import Quality
 from monitor.config.streams import FeatureName, Streams
+from monitor.config.tasks import LARGEST_LARGEST, MOST_CLASSES, SMALLEST_LARGEST, ClassName
 from monitor.config.windows import Window, WindowField
 
 _STALLED_AFTER_MS = 108_000_000
@@ -66,9 +67,25 @@ class Time(Section):
 class ModelTemplate(Section):
     """What is done with the predictions of a model."""
 
-    task: Literal["binary"] = Field("binary", description="What the model predicts.")
-    threshold: Ratio = Field(0.5, description="Scores at or above it are the positive class, unless the stream says.")
-    positive: Number = Field(1.0, description="The label that counts as positive, after the stream's `values`.")
+    task: Literal["binary", "multiclass", "regression"] = Field(
+        "binary",
+        description="What the model predicts; the same for all models, since a label does not say whose it is.",
+    )
+    threshold: Ratio = Field(
+        0.5, description="Binary: scores at or above it are the positive class, unless the stream says."
+    )
+    positive: Number = Field(1.0, description="Binary: the label that counts as positive, after the stream's `values`.")
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=MOST_CLASSES)] | None = Field(
+        None,
+        description="Multiclass: the classes, as records write them. All others are one class, `other`.",
+        examples=[["cat", "dog", "bird"]],
+    )
+    largest: Annotated[Number, Field(ge=SMALLEST_LARGEST, le=LARGEST_LARGEST)] | None = Field(
+        None,
+        description="Regression: the largest size of a prediction or label. Larger ones are counted as overflow; numbers are "
+        "resolved to 2.3e-13 of it. Left out, 1000000.",
+        examples=[5000],
+    )
     features: tuple[FeatureName, ...] = Field(
         default_factory=tuple,
         description="Watched inputs of this model. Default: all features of the stream.",
@@ -156,7 +173,9 @@ class State(Section):
         20_000_000, ge=1_000, description="Predictions held while they wait for labels, per worker."
     )
     commit_interval_ms: PositiveDuration = Field(
-        500, alias="commit_interval", description="Longest time between commits."
+        500,
+        alias="commit_interval",
+        description="Longest time between commits; up to eight times as long while there is more to read than can be taken.",
     )
     max_batch_rows: Count = Field(50_000, ge=1, le=1_000_000, description="Records of one commit, at most.")
     checkpoint_records: Count = Field(

@@ -20,13 +20,13 @@ from msgspec import UNSET, UnsetType
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.operational import OperationalWatch
-from monitor.config import Config, loads
-from monitor.config.canonical import digest_bytes
+from monitor.config import Config
 from monitor.daemon.ahead import ReadAhead
 from monitor.daemon.begun import documents, what_differs
 from monitor.daemon.owners import Owners
 from monitor.daemon.resume import EvaluatorCheckpoints
-from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, read_range, refuse_shorter
+from monitor.daemon.rules_in_force import RulesInForce, evaluations
+from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, refuse_shorter
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
@@ -68,8 +68,7 @@ class Judge:
         self.rejected = 0
         self.settled = False
         self._unplaced = 0
-        self._digest = digest_bytes(config.document().encode())
-        self._rules = ""  # digest of the configuration whose rules are in force
+        self._rules = RulesInForce(log, config, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
         self._reader = log.reader(keys=False, headers=False)
@@ -93,7 +92,7 @@ class Judge:
         self._resume()
         start = copy(self.writer.follower)
         self.writer.fence()
-        history = list(self._history(start, self.writer.follower.next_offset))
+        history = list(evaluations(self._log, self._topics.evals, self.writer.follower.next_offset, start))
         last = self._decide_again(history, progress) if history else []
         if history:
             self._recognise(history[-1])
@@ -101,7 +100,7 @@ class Judge:
         self._unplaced = sum(engine.unplaced for engine in self.evaluator.engines.values())
         self._owners = self._new_owners()  # what was heard of old says nothing about now
         self._remember_config()
-        switched = list(self._with_rules(self._digest))
+        switched = list(self._with_rules(self._rules.own))
         if switched:
             self._commit(finished=self.settled)
             self._publish(switched)
@@ -137,17 +136,18 @@ class Judge:
         for resumed in self._checkpoints.find():
             self._same_config(resumed.evaluation)
             try:
-                restore(self.evaluator, resumed.saved.evaluator, self._book(resumed.saved.rules))
+                restore(self.evaluator, resumed.saved.evaluator, self._rules.book(resumed.saved.rules))
             except (FormatError, ValueError, KeyError, TypeError) as error:
                 _logger.warning("%s cannot be used: it is of another version of Driftline (%s)", resumed.where, error)
-                self.evaluator = self._new_evaluator()
+                self._begin_anew()
                 continue
             if self.evaluator.digest != resumed.evaluation.digest:
                 _logger.warning("%s cannot be used: it is not what was decided there", resumed.where)
-                self.evaluator = self._new_evaluator()
+                self._begin_anew()
                 continue
             self.writer.follower, self.followers = resumed.evals, resumed.followers
-            self._rules, self.rejected = resumed.saved.rules, resumed.saved.rejected
+            self._rules = RulesInForce(self._log, self._config, self.evaluator, resumed.saved.rules)
+            self.rejected = resumed.saved.rejected
             self.settled = resumed.evaluation.settled
             _logger.info("evaluator: goes on from %s", resumed.where)
             self._observe(self.evaluator.as_it_stands())
@@ -156,6 +156,10 @@ class Judge:
             self._checkpoints.refuse_without_beginning()
         self._checkpoints.begun_at(self.followers)
 
+    def _begin_anew(self) -> None:
+        self.evaluator = self._new_evaluator()
+        self._rules = RulesInForce(self._log, self._config, self.evaluator)
+
     def _checkpoint(self) -> None:
         """Save what is decided, when it is time to. Only where everything read is in the last commit."""
         evaluation = self.writer.follower.state.evaluation
@@ -163,12 +167,7 @@ class Judge:
             return
         if evaluation.ledger == tuple(follower.next_offset for follower in self.followers):
             evals, rejected = self.writer.follower, self.rejected
-            self._checkpoints.write(evals, self.followers, self.evaluator, self._rules, rejected)
-
-    def _history(self, check: Follower, end: int) -> Iterator[EvalCommit]:
-        for stored in read_range(self._log, self._topics.evals, 0, check.next_offset, end):
-            if check.apply(stored) is Verdict.ACCEPTED and isinstance(stored.record, EvalCommit):
-                yield stored.record
+            self._checkpoints.write(evals, self.followers, self.evaluator, self._rules.digest, rejected)
 
     def _same_config(self, evaluation: EvalCommit) -> None:
         if evaluation.config != self._plan.config_digest:
@@ -250,7 +249,7 @@ class Judge:
                 published=self.evaluator.published,
                 digest=self.evaluator.digest,
                 config=self._plan.config_digest,
-                rules=self._rules,
+                rules=self._rules.digest,
                 settled=finished,
                 unowned=self._unowned,
             )
@@ -261,31 +260,14 @@ class Judge:
 
     def _with_rules(self, digest: str) -> Iterator[TickOutput]:
         """Go on with the rules of another configuration, unless these are the ones in force."""
-        if not self._rules:
-            self.evaluator.switch(self._book(digest))  # nothing was decided yet
-            self._rules = digest
-        elif digest != self._rules:
-            output = self.evaluator.switch(self._book(digest))
-            self._rules = digest
+        for output in self._rules.go_on_with(digest):
             self._observe(output)
             yield output
 
-    def _book(self, digest: str) -> RuleBook:
-        if digest == self._digest:
-            return RuleBook.of(self._config)
-        document = documents(self._log, self._topics.configs).get(digest.encode())
-        if document is None:
-            raise LedgerError(
-                f"the configuration {digest} that namespace {self._config.namespace!r} was evaluated under is not in "
-                f"topic {self._topics.configs!r}",
-                "Choose another `namespace`.",
-            )
-        return RuleBook.of(loads(document.decode(), require_references=False))
-
     def _remember_config(self) -> None:
         """Keep the document of this configuration by its digest, so that what it decided can be decided again."""
-        if self._digest.encode() not in documents(self._log, self._topics.configs):
-            record = OutRecord(self._config.document().encode(), self._digest.encode())
+        if self._rules.own.encode() not in documents(self._log, self._topics.configs):
+            record = OutRecord(self._config.document().encode(), self._rules.own.encode())
             self._appender.append(self._topics.configs, 0, record)
 
     def _decide(self) -> Iterator[TickOutput]:

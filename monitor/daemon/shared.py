@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitor.coding import Coder
+from monitor.config.tasks import coded_classes, task_name
 from monitor.config.types import Config, ModelTemplate
 from monitor.groups import Groups
 from monitor.ingest.decode_labels import LabelDecoder
@@ -22,8 +23,11 @@ def make_shared(config: Config, plan: Plan) -> Shared:
         config.streams.predictions, config.models, config.unlisted_models, time.skew_ms, declared_values(kinds)
     )
     stream = config.streams.labels
-    known = known_classes(stream.values, [kind.positive for kind in kinds]) if stream else None
-    labels = LabelDecoder(stream, time.skew_ms, known) if stream else None
+    labels = None
+    if stream is not None:
+        task = task_name(config)
+        known = known_classes(stream.values, [kind.positive for kind in kinds]) if task == "binary" else None
+        labels = LabelDecoder(stream, time.skew_ms, known, coded_classes(config) if task == "multiclass" else None)
     groups = Groups()
     coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
     return Shared(plan, predictions, labels, groups, coder)

@@ -40,6 +40,8 @@ CHECKPOINT_RECORDS = 1_000
 """Of the ledger partition, between two of its checkpoints, which are small: folding so many takes a tenth of a second."""
 _REBUILD_CHUNK = 5_000
 _WAIT_MS = 200
+COMMIT_CELLS = 60_000
+"""A commit is made before it carries more: about half a megabyte, well under the broker's limit of 8 MiB."""
 
 
 class Task:
@@ -237,6 +239,11 @@ class Task:
         """Whether everything below these offsets, by stream and partition, was fed."""
         next_offsets = zip(self.engine.next_offsets, ends, strict=False)
         return all(next_offset >= end[self.partition] for next_offset, end in next_offsets)
+
+    def large(self, most_rows: int) -> bool:
+        """Whether what was fed since the last commit must not wait for more."""
+        rows = self.engine.uncommitted_rows
+        return rows >= most_rows or (rows > 0 and self.engine.commit_cells >= COMMIT_CELLS)
 
     def commit(self, flags: Flags) -> None:
         """Append what was fed since the last commit. Raises LostOwnership or UnknownOutcome; then drop the task."""

@@ -37,8 +37,6 @@ from monitor.ports import Appender, Leases, Log, WallClock
 
 _log = logging.getLogger("driftline.worker")
 
-COMMIT_CELLS = 60_000
-"""A commit is made before it carries more: about half a megabyte, well under the broker's limit of 8 MiB."""
 REOPEN_AFTER_MS = 200
 IDLE_WAIT_MS = 20
 
@@ -172,7 +170,7 @@ class Worker:
         if self._timers.lease.due(now):
             self._follow_leases(now)
         self._watch.look(now)
-        fed: set[int] = set()
+        fed, fed_rows = set[int](), 0
         engines = {p: task.engine for p, task in self.tasks.items() if not task.ended}
         for stream, batch in self._intake.poll(engines, IDLE_WAIT_MS):
             if batch.partition not in engines:
@@ -182,6 +180,7 @@ class Worker:
                 task.engine.skip_to(stream, batch.next_offset)
                 continue
             fed.add(batch.partition)
+            fed_rows += len(batch)
             self._silence.heard(batch.partition, stream, now)
             self._feeds.heard(batch.partition, stream, now)
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
@@ -189,7 +188,7 @@ class Worker:
             self.statistics.take(batch, rejected, task.engine.take_faults())
             self.dead_letters.take(batch, rejected)
         if fed or self.capacity.full:
-            self._intake.pause(self.capacity.waiting(engines))
+            self._intake.pause(self.capacity.waiting(engines, fed_rows))
         self._commit_all(fed)
         if self.judge is not None and self._timers.evaluate.due(now):
             self._evaluate()
@@ -291,7 +290,7 @@ class Worker:
     def _commit_all(self, fed: Iterable[int] = (), *, force: bool = False) -> None:
         """Commit what is due: when the interval is over everything, before that those that were fed much."""
         now = self.clock.monotonic_ms()
-        due = self._timers.commit.due(now) or force
+        due = self._timers.commit.due(now, put_off=self._intake.behind) or force
         if due:
             live = {} if self._stopping else {p: t.engine for p, t in self.tasks.items() if not t.ended}
             self._feeds.look({p: engine.next_offsets for p, engine in live.items()}, now)
@@ -311,18 +310,17 @@ class Worker:
             self._fresh_appender()
 
     def _commit_one(self, partition: int, task: Task, due: bool, now: int) -> None:
-        engine, state = task.engine, self.config.state
-        rows = engine.uncommitted_rows
+        rows, large = task.engine.uncommitted_rows, task.large(self.config.state.max_batch_rows)
+        if not (due or large):
+            return
         flags = Flags(
             **self._feeds.recorded(partition),
             floods=self.dead_letters.floods(partition),
             full=partition in self.capacity.full,
             quiet=self._silence.quiet(task, now, ask=due and rows > 0 and not self._stopping),
         )
-        if rows >= state.max_batch_rows or (rows and engine.commit_cells >= COMMIT_CELLS):
+        if large:
             self._append(task, flags)
-            return
-        if not due:
             return
         ended = self.options.until_end and task.reached(self.finish)
         idle = not rows and self._silence.idle(task, now, stopping=self._stopping)

@@ -60,30 +60,18 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class BadRelease(Incident):
-    """An upstream release breaks an input: the hour arrives as 0, and the scores come out upside down. 0 is an hour like any
-    other, so only the distribution of hours is strange, and the truth."""
+class WrongUnits(Incident):
+    """An upstream release breaks the data for all to see: distances in kilometres for miles, and no carrier. The scores come
+    out upside down, so that the truth sees it too."""
 
     def sent(self, record: dict[str, Any]) -> dict[str, Any]:
         """See Incident."""
         if not self.during(record["at"]):
             return record
+        features = {name: value for name, value in record["features"].items() if name != "carrier"}
+        features["distance"] = round(features["distance"] * KM_PER_MILE, 1)
         score = round(1.0 - record["score"], 6)
-        return {**record, "score": score, "prediction": int(score >= 0.25), "features": self.broken(record["features"])}
-
-    def broken(self, features: Features) -> dict[str, Any]:
-        """What serving gets instead."""
-        return {**features, "hour": 0.0}
-
-
-@dataclass(frozen=True, slots=True)
-class WrongUnits(BadRelease):
-    """An upstream release breaks the data for all to see: distances in kilometres for miles, and no carrier."""
-
-    def broken(self, features: Features) -> dict[str, Any]:
-        """See BadRelease."""
-        kept = {name: value for name, value in features.items() if name != "carrier"}
-        return {**kept, "distance": round(features["distance"] * KM_PER_MILE, 1)}
+        return {**record, "score": score, "prediction": int(score >= 0.25), "features": features}
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,27 @@ def scores(column: Column, problems: Problems) -> Float64s:
     return score
 
 
+def class_scores(column: Column, field: str, problems: Problems) -> Float64s:
+    """Probabilities of one class; NaN where there is none, which is no problem."""
+    values = plain(column)
+    try:
+        score = pack_float64s(values)
+    except _UNPACKABLE:
+        score = _mended(values, lambda value, row: _optional(value, row, field, problems))
+    if not times.all_within(score, 1.0):
+        outside = ~((score >= 0.0) & (score <= 1.0))
+        absent = np.fromiter((value is None for value in values), np.bool_, len(values))
+        for row in np.flatnonzero(outside & ~absent).tolist():
+            problems.add(
+                row, Reason.NUMBER, f"{field}: {'outside 0 to 1' if math.isfinite(score[row]) else 'not finite'}"
+            )
+    return score
+
+
+def _optional(value: object, row: int, field: str, problems: Problems) -> float:
+    return math.nan if value is None else _reject_value(value, row, field, "a number", problems)
+
+
 def _numbers(column: Column, field: str, problems: Problems) -> Float64s:
     """A required number; NaN with a problem where it is none."""
     values = plain(column)

@@ -9,6 +9,7 @@ from monitor.alerts.operational import NAMES
 from monitor.config.metric_names import DECLARED, DISTANCES
 from monitor.config.quality import limits_of
 from monitor.config.quality_rules import about, all_rules
+from monitor.config.tasks import performance_of
 from monitor.events import Reason
 from monitor.telemetry.families import (
     ALERT_CHANGES,
@@ -18,9 +19,9 @@ from monitor.telemetry.families import (
     FAMILIES,
     LOOPS,
     OUTCOMES,
-    PERFORMANCE_METRICS,
     PREFIX,
     TaskState,
+    exported,
 )
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _estimate_model(
     segments = len(segments_of(model))
     spans = versions * segments * windows
     subjects = len(model.features) + score
-    performance = len(PERFORMANCE_METRICS) if labels else 0
+    performance = len(exported(performance_of(model.task, model.classes or ()))) if labels else 0
     for name in ("quality_score", "quality_score_lower", "quality_score_upper"):
         count[name] += spans * performance
     for name in ("quality_samples", "quality_seen", "quality_coverage_ratio"):

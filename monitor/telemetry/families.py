@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
@@ -48,8 +48,14 @@ class Type(StrEnum):
     INFO = "info"
 
 
-PERFORMANCE_METRICS = tuple(m for m in BINARY if m not in ("seen", "labelled", "coverage"))
-"""Metrics exported as quality_score; the three others have families of their own."""
+def exported(performance: Iterable[str]) -> tuple[str, ...]:
+    """Those of the performance metrics of a task that are exported as quality_score; the others have families of their
+    own."""
+    return tuple(m for m in performance if m not in ("seen", "labelled", "coverage"))
+
+
+PERFORMANCE_METRICS = exported(BINARY)
+"""Metrics of binary models exported as quality_score."""
 
 LABELS: Mapping[str, str] = {
     NAMESPACE_LABEL: "1: the configured namespace",
@@ -57,7 +63,7 @@ LABELS: Mapping[str, str] = {
     "version": "the predictions' own versions: by the series budget, versions seen last go first",
     "segment": "`all`, and per configured dimension its listed values and `other`",
     "window": "configured windows",
-    "metric": "the metrics of the model's task",
+    "metric": "the metrics of the model's task; of multiclass models three for each class",
     "feature": "watched features, and `$score`",
     "method": ", ".join(f"`{d}`" for d in DISTANCES),
     "check": ", ".join(f"`{d}`" for d in DECLARED),

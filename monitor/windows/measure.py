@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,10 @@ def performance_views(plan: ModelPlan, config_digest: str, revisions: Sequence[R
     names = [s.name for s in cells.layout.slices if s.size == COUNTED and not s.fraction_bits]
     counts = {name: cells.count(name).tolist() for name in names}
     metrics = evaluate(plan.task, cells)
-    return _views(plan, config_digest, revisions, Kind.PERFORMANCE, metrics, counts, counts["labelled"]), metrics
+    views = _views(plan, config_digest, revisions, Kind.PERFORMANCE, metrics, counts, counts["labelled"])
+    if tables := plan.task.table(cells):
+        views = [replace(view, counts={**view.counts, **more}) for view, more in zip(views, tables, strict=True)]
+    return views, metrics
 
 
 def input_views(plan: ModelPlan, config_digest: str, revisions: Sequence[Revision], cells: Cells) -> Measured:

@@ -6,10 +6,15 @@ The group is made for a place where states are published: alone that is Kafka, `
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from registry.cli import moves, probes, upkeep, versions
 from registry.cli.publishing import ALONE, Place, publish_command, publishes
+
+if TYPE_CHECKING:
+    from registry.others import Others
 
 
 class _InOrder(click.Group):
@@ -20,8 +25,8 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-def make(place: Place, more: tuple[click.Command, ...] = ()) -> click.Group:
-    """The group `registry`, publishing to a place, with more commands of whoever makes it."""
+def make(place: Place, more: tuple[click.Command, ...] = (), others: Others | None = None) -> click.Group:
+    """The group `registry`, publishing to a place, with more commands of whoever makes it, and what he knows of `others`."""
 
     @click.group("registry", cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
     def group() -> None:
@@ -44,7 +49,7 @@ def make(place: Place, more: tuple[click.Command, ...] = ()) -> click.Group:
         group.add_command(each)
     for each in moves.MOVES:
         group.add_command(publishes(each, place))
-    for each in (*moves.READING, publish_command(place), *upkeep.COMMANDS, *more):
+    for each in (*moves.READING, publish_command(place), upkeep.state, upkeep.fsck_command(others), upkeep.gc, *more):
         group.add_command(each)
     return group
 

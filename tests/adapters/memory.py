@@ -124,6 +124,12 @@ class MemoryLog:
     def end_offsets(self, topic: str) -> list[int]:
         return [partition.end for partition in self._of(topic).partitions]
 
+    def offsets_at(self, topic: str, at_ms: int) -> list[int]:
+        return [
+            next((s.offset for s in held.records if s.timestamp_ms >= at_ms and s.offset not in held.markers), held.end)
+            for held in self._of(topic).partitions
+        ]
+
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         held = self._of(topic).partitions[partition]
         self.truncate(topic, partition, min(before, held.end))

@@ -35,7 +35,7 @@ sys.exit(getattr(__import__(module, fromlist=[function]), function)())
         ("click", ("version",)),
         ("monitor.cli.app", ("version",)),
         ("monitor.cli.exits", ("version",)),
-        ("registry.cli.exits", ("version",)),
+        ("registry.cli.exits", ("registry", "list", "--store", "nowhere")),
         ("monitor.cli.version", ("version",)),
         ("monitor.config.types", ("config", "show", "-c", "monitor/demo/flights.yaml")),
         ("numpy", ("windows", "-c", "monitor/demo/flights.yaml", "--embedded", "nowhere")),

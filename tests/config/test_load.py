@@ -101,7 +101,7 @@ http: {port: 99999}
         ),
         (
             "c.yaml:5:90: streams.predictions.fields.scor: is not a key of streams.predictions.fields; allowed: id, model, "
-            "version, at, score, prediction, withdrawn; did you mean 'score'?"
+            "version, at, score, prediction, scores, withdrawn; did you mean 'score'?"
         ),
         (
             "c.yaml:6:22: streams.predictions.features.hour: 'number' is not a type of feature; allowed: numeric, categorical or "
@@ -177,12 +177,15 @@ def test_what_follows_from_another_mistake_is_not_said() -> None:
             ("{name: fraud}", "fraud"),
             (
                 "models[0]: 'fraud' is not a mapping; allowed: a mapping with task, threshold, positive, "
-                "features, segments, reference, quality, labels, name"
+                "classes, largest, features, segments, reference, quality, labels, name"
             ),
         ),
         (("{name: fraud}", "{name: 7}"), "models[0].name: 7 is not text; did you mean '7', in quotes?"),
         (("{name: fraud}", "{name: ''}"), "models[0].name: '' is empty; allowed: some text"),
-        (("{name: fraud}", "{name: fraud, task: regression}"), "models[0].task: 'regression' is not one of binary"),
+        (
+            ("{name: fraud}", "{name: fraud, task: ranking}"),
+            "models[0].task: 'ranking' is not one of binary, multiclass, regression",
+        ),
         (
             ("topic: predictions", "topic: a b"),
             "topic: 'a b' cannot be used here; allowed: letters, digits, '.', '_' and '-'",

@@ -13,6 +13,7 @@ from monitor.demo import INCIDENTS, LAST_MS, LIVE_MS
 from monitor.demo.incidents import DAY_MS, WORLDS, ConceptChange, Incident
 from pipelines.states import State
 from registry.publication import decode_state
+from tests.cli.driving import driftline
 from tests.demo.playing import Played, played
 
 PROMOTED = [
@@ -57,6 +58,14 @@ def test_each_move_was_published_and_the_service_took_it_from_the_topic(changed:
 def test_the_promoted_version_is_better_on_the_truth_that_came_later(changed: Played) -> None:
     _, (version, since_ms) = changed.promotions
     assert changed.brier_later(version, since_ms) < 0.6 * changed.brier_later(1, since_ms)
+
+
+def test_what_it_leaves_is_proved_by_replays(changed: Played) -> None:
+    where = ("replay", "-c", changed.folder / "demo.yaml", "--embedded", changed.folder, "--verify", "-q")
+    for how in ((), ("--without-decisions",)):
+        proved = driftline(*where, *how)
+        assert proved.code == 0, proved.err
+        assert "driftline: identical: " in proved.err
 
 
 def test_without_an_incident_nothing_fires_and_nothing_but_the_first_model_is_trained(tmp_path: Path) -> None:

@@ -52,13 +52,16 @@ def mistake(line: str) -> str | None:
             break
         if isinstance(command, click.Group) and not word.startswith("-"):
             found = command.get_command(click.Context(command), word)
+            if found is None and command.invoke_without_command:
+                continue  # the value of an option
             if found is None:
                 return f"{line}: there is no command {word}"
             command = found
             known |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
         elif word.startswith("-") and word.partition("=")[0] not in known:
             return f"{line}: {command.name} has no option {word}"
-    return f"{line}: names a group, not a command" if isinstance(command, click.Group) else None
+    alone = not isinstance(command, click.Group) or command.invoke_without_command
+    return None if alone else f"{line}: names a group, not a command"
 
 
 LINKS = [pytest.param(target, id=f"{page.name}: {target.name}") for page in PAGES for target in links(page)]

@@ -11,7 +11,10 @@ from monitor.config.metric_names import DECLARED
 from monitor.drift.checked import Violation
 from monitor.drift.distances import PSI_FLOOR
 from monitor.drift.statistics import PUBLISHED, STATISTICS
-from monitor.metrics.binary import BINARY, SCORE_BINS, SMALLEST_PROBABILITY
+from monitor.metrics.binary import BINARY, SCORE_BINS
+from monitor.metrics.losses import SMALLEST_PROBABILITY
+from monitor.metrics.multiclass import ORDER, PER_CLASS
+from monitor.metrics.regression import VALUE_BITS, Regression
 from monitor.windows.view import Undefined
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "metrics.md").read_text()
@@ -25,6 +28,14 @@ def described(heading: str) -> list[str]:
 
 def test_every_metric_of_the_task_is_described_in_its_order() -> None:
     assert described("Task `binary`") == list(BINARY.metrics)
+
+
+def test_every_metric_of_the_other_tasks_is_described_in_its_order() -> None:
+    of_class = [f"{name}:CLASS" for name in PER_CLASS]
+    assert described("Task `multiclass`") == [*ORDER, *of_class]
+    assert described("Task `regression`") == list(Regression().metrics)
+    assert f"at most 2^{VALUE_BITS} units" in DOCUMENT
+    assert f"{Regression().resolution:.1e} for the default".replace("e-0", "e-") in DOCUMENT
 
 
 def test_every_drift_statistic_is_described_in_its_order() -> None:

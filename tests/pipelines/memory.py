@@ -149,7 +149,9 @@ class Fakes:
     def collect(self, policy: Policy, until_ms: int, alive: Alive) -> Dataset:
         train, held = (self.store.put_blob([f"{part} {until_ms}".encode()]).digest for part in ("train", "test"))
         test = int(self.rows * policy.data.test_ratio)
-        return Dataset(digest_of((train + held).encode()), train, held, self.rows - test, test, until_ms)
+        return Dataset(
+            self.store.put_blob([(train + held).encode()]).digest, train, held, self.rows - test, test, until_ms
+        )
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         return self.findings

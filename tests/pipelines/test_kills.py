@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.registry_others import PipelineThings
 from pipelines.book import Book
 from pipelines.directory import DirectoryStore
 from pipelines.local_models import LocalModels
@@ -71,7 +72,7 @@ def check(directory: Path) -> None:
     assert {v.draft.run for v in versions} == {run for run, view in views.items() if "version" in view.facts}
     promoted = {run for run, view in views.items() if State.PROBATION in dict(view.entered)}
     assert {m.run for m in moves if not m.back} == promoted
-    found = {each.fault for each in fsck(RegistryStore(directory))}
+    found = {each.fault for each in fsck(RegistryStore(directory), others=PipelineThings())}
     assert found <= {Fault.UNREACHABLE, Fault.LEFTOVER}, found
 
 

@@ -73,7 +73,7 @@ def test_one_directory_is_a_store_of_the_pipelines_and_of_the_registry(tmp_path:
     assert append(theirs, "runs/a", read_log(theirs, "runs/a"), b"two")
     blob = theirs.put_blob([b"abc"]).digest
     assert (read_log(DirectoryStore(tmp_path), "runs/a"), b"".join(mine.blob(blob))) == ([b"one", b"two"], b"abc")
-    assert [found.fault for found in fsck(theirs)] == ["unreachable"]
+    assert [found.fault for found in fsck(theirs)] == ["unfollowed", "unreachable"]
 
 
 @pytest.mark.parametrize(

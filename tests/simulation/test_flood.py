@@ -9,7 +9,7 @@ from monitor.config import Config, loads
 from monitor.ledger.records import Commit, decode
 from monitor.ports import OutRecord, TopicSpec
 from tests.adapters.memory import ManualClock, MemoryLog
-from tests.simulation.world import CONFIG, worker
+from tests.simulation.world import CONFIG, World, worker
 
 START = 1_700_000_000_000
 
@@ -20,7 +20,8 @@ def config() -> Config:
 
 
 def test_a_flood_is_an_alert_and_pointers_and_ends_by_itself() -> None:
-    log = MemoryLog(ManualClock(START + 10_000_000))
+    log = World()
+    log.paces["predictions"] = 250  # a flood is told from batch to batch
     for topic in ("predictions", "labels"):
         log.ensure(TopicSpec(topic, 1))
     appender = log.appender()
