@@ -128,7 +128,7 @@ def listen(bootstrap: str, heard: Heard) -> None:
         message = consumer.poll(0.1)
         if message is None or message.error():
             continue
-        now, event = time.time(), json.loads(message.value())
+        now, event = time.time(), json.loads(message.value() or b"")
         if event["data"].get("rule") == "wrong" and event["type"].split(".")[-2] != "amended":
             heard.alerts.append((round(datetime.fromisoformat(event["time"]).timestamp() * 1000), now))
     consumer.close()
