@@ -49,7 +49,7 @@ class Join:
             self.absent = Absent(value, after_ms + params.lateness_ms + params.settle_ms, params.tick_ms)
         self._digests = [0, 0]  # of predictions and labels; what nothing is held of weighs 0
         self._revise = Reviser(self)
-        self._settle = Settler(self)
+        self.settler = Settler(self)
 
     # -- predictions ---------------------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ class Join:
         self._digests[0] += weigh_contents(self.groups, *contents, late)
         ones = np.ones(len(rows), np.int64)
         self.sink.seen(batch.group, batch.at_ms, ticks, batch.score, batch.bins, ones)
-        self._settle.notice(batch.at_ms)
+        self.settler.notice(batch.at_ms)
         self._meet_labels(rows, batch.ids, batch.at_ms, ticks, distinct=distinct)
 
     def _repeated(self, rows: Rows, existing: Rows, at: Int64s, oldest: Int64s) -> None:
@@ -223,11 +223,10 @@ class Join:
         table.status[place] = t.WAITING
         heads = table.index.claim(table.ids, rows, batch.ids)
         first = heads == rows
-        if first.all():
-            self._first_labels(rows, batch.ids)
-            return
         self._first_labels(rows[first], batch.ids[first])
-        self._revise.relabel(rows[~first], heads[~first])
+        self.settler.labels(rows[first])
+        if not first.all():
+            self.settler.labels(self._revise.relabel(rows[~first], heads[~first]))
 
     def _first_labels(self, rows: Rows, ids: UInt64s) -> None:
         """Labels of ids that have none yet."""
@@ -269,7 +268,7 @@ class Join:
         value = label.value[labels]
         null = np.isnan(value)
         if null.any() or not valid.all():
-            self.set_status(np.unique(labels[~valid & (label.status[labels] == t.WAITING)]), t.OUTSIDE)
+            self.set_status(np.unique(labels[~valid & (label.status[labels] == t.WAITING)]), t.MET)
             self.set_status(np.unique(labels[valid & null]), t.WITHDRAWING)
             use = np.flatnonzero(valid & ~null)
             rows, labels, at, ticks, value = rows[use], labels[use], at[use], ticks[use], value[use]
@@ -307,9 +306,9 @@ class Join:
         """Move label rows (each named once) to a status; the counters follow."""
         if not len(labels):
             return
-        names = ("waiting", "applied", "superseded", "outside", "withdrawal", "orphaned")
+        names = ("waiting", "applied", "superseded", "outside", "withdrawal", "orphaned", "waiting")
         counts = self.label_outcomes
-        for name, n in zip(names, np.bincount(self.labels.status[labels], minlength=6).tolist(), strict=True):
+        for name, n in zip(names, np.bincount(self.labels.status[labels], minlength=7).tolist(), strict=True):
             setattr(counts, name, getattr(counts, name) - n)
         setattr(counts, names[status], getattr(counts, names[status]) + len(labels))
         self.labels.status[labels] = status
@@ -318,7 +317,7 @@ class Join:
         """Settle outcomes and drop rows by the finality clocks that follow from the two running maxima."""
         lateness = self.params.lateness_ms
         if NEVER not in {prediction_clock_ms, label_clock_ms}:
-            self._settle.run(prediction_clock_ms - lateness, label_clock_ms - lateness)
+            self.settler.run(prediction_clock_ms - lateness, label_clock_ms - lateness)
 
     def settle_absent(self, rows: Rows) -> None:
         """Count the label that never came for pending rows: `labels.absent` says what that means."""
@@ -349,13 +348,9 @@ class Join:
         assert self.absent is not None
         return (at + self.absent.wait_ms) // self.absent.tick_ms < np.maximum(ticks, self.labels.known[labels])
 
-    def overdue(self) -> None:
-        """A row went back to pending: look again at the next settling, whatever the clocks say."""
-        self._settle.overdue()
-
     def dropped_below(self) -> tuple[int, int]:
         """Event times below which no prediction, no label, is held any more."""
-        return self._settle.dropped_below()
+        return self.settler.dropped_below()
 
     # -- identity of the state -----------------------------------------------------------------------------------
 
