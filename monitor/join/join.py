@@ -20,6 +20,7 @@ from monitor.ingest.clocks import NEVER
 from monitor.join import tables as t
 from monitor.join.index import Rows
 from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch, Sink
+from monitor.join.order import one_by_one
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 from monitor.join.revise import Reviser
 from monitor.join.rows import place_of
@@ -104,11 +105,21 @@ class Join:
         if (heads == rows).all():
             self._count_seen(rows, batch, ticks, late, distinct=True)
             return
-        existing = self._link(rows, heads, before)
+        alone = one_by_one(rows, heads, at, table.at_ms(heads), table.next_row[heads])
+        rest = np.delete(np.arange(len(rows)), alone)
+        table.flags[rows[alone]] = 0
+        table.give_back(rows[alone])
+        self._insert_linked(rows[rest], heads[rest], batch.take(rest), ticks[rest], late[rest])
+        for i in alone.tolist():
+            self._insert_rows(batch.take(np.array([i])))
+
+    def _insert_linked(self, rows: Rows, heads: Rows, batch: PredictionBatch, ticks: Int64s, late: Int64s) -> None:
+        existing = self._link(rows, heads, batch.before_ms)
         keep = np.flatnonzero(existing == 0)
         self._count_seen(rows[keep], batch.take(keep), ticks[keep], late[keep], distinct=False)
         again = np.flatnonzero(existing != 0)
-        self._repeated(rows[again], existing[again], at[again], before[again] - params.lateness_ms)
+        oldest = batch.before_ms[again] - self.params.lateness_ms
+        self._repeated(rows[again], existing[again], batch.at_ms[again], oldest)
 
     def _link(self, rows: Rows, heads: Rows, before: Int64s) -> Rows:
         """Hang rows into the chains of their heads; returns per row the earlier row of the same key, 0 for a new key.
