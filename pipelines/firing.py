@@ -51,7 +51,9 @@ class Unreadable:
     why: str
 
 
-_DISTANCES: Final = frozenset({"psi", "ks"})
+_DISTANCES: Final = frozenset(
+    {"psi", "ks", "psi_corrected", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"}
+)
 _LABEL_METRICS: Final = frozenset({"coverage", "labelled"})
 _CONDITIONS: Final = {"label-feed-stalled": Kind.LABELS, "dead-letter-flood": Kind.DATA_QUALITY}
 

@@ -260,7 +260,9 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
     path: Path = (*at, "metric")
     features: Path = ("streams", "predictions", "features")
     if not metric_names.is_known(metric, list(predictions.features)):
-        allowed = metric_names.known(list(predictions.features), score=predictions.fields.score is not None)
+        allowed = metric_names.known(
+            list(predictions.features), score=predictions.fields.score is not None, more=config.drift.distances
+        )
         yield Problem(
             path,
             f"{metric!r} is not a metric; allowed: {listing(allowed, 40)}{hint(metric, allowed)}",
@@ -280,6 +282,7 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
             f"no model of this rule watches the feature {about!r}; add it to the model's features",
             (("models", "*", "features"), ("unlisted_models",)),
         )
+    yield from _distance(config, metric, path)
     if metric_names.needs_reference(metric) and chosen and not any(m.reference for m in chosen):
         yield Problem(
             path,
@@ -292,6 +295,19 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
             (*at, "min_coverage"), f"{metric!r} needs no labels, so coverage says nothing about it; leave this out"
         )
     yield from _threshold(rule, at)
+
+
+def _distance(config: Config, metric: str, path: Path) -> Iterator[Problem]:
+    head, _, about = metric.partition(":")
+    if not metric_names.needs_reference(metric):
+        return
+    if head not in config.drift.carried:
+        asked = f"add it there, as in drift: {{distances: [{head}]}}"
+        yield Problem(path, f"windows carry {head!r} only where drift.distances asks for it; {asked}", (("drift",),))
+    source = config.streams.predictions.features.get(about)
+    if head in metric_names.ORDERED and source is not None and source.type == "categorical":
+        sentence = f"{about!r} is categorical and has no order, so it has no {head!r}; psi and js have no such need"
+        yield Problem(path, sentence, (("streams", "predictions", "features", about),))
 
 
 def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:

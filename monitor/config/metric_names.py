@@ -33,8 +33,24 @@ BINARY: dict[str, tuple[float, float]] = {
 NEED_SCORE = frozenset({"log_loss", "brier", "roc_auc"})
 """Performance metrics that need a score, not only a class."""
 
-DISTANCES: dict[str, tuple[float, float]] = {"psi": (0.0, math.inf), "ks": (0.0, 1.0)}
+DISTANCES: dict[str, tuple[float, float]] = {
+    "psi": (0.0, math.inf),
+    "ks": (0.0, 1.0),
+    "psi_corrected": (-math.inf, math.inf),
+    "js": (0.0, 1.0),
+    "hellinger": (0.0, 1.0),
+    "tvd": (0.0, 1.0),
+    "linf": (0.0, 1.0),
+    "chi_square": (0.0, math.inf),
+    "wasserstein": (0.0, math.inf),
+}
 """Distances to the reference, as `NAME:FEATURE` or `NAME:$score`, with their ranges."""
+
+STANDARD = ("psi", "ks")
+"""Distances that every input window carries; the others where `drift.distances` asks for them."""
+
+ORDERED = frozenset({"ks", "wasserstein"})
+"""Distances that need an order of the values, which categorical features do not have."""
 
 INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0)}
 """Metrics of one watched feature, as `NAME:FEATURE`, with their ranges. They need no labels."""
@@ -77,8 +93,9 @@ def is_known(metric: str, features: Sequence[str]) -> bool:
     return metric in BINARY or metric == VOLUME
 
 
-def known(features: Sequence[str], *, score: bool = True) -> list[str]:
-    """Every name a rule may use: performance first, then inputs."""
+def known(features: Sequence[str], *, score: bool = True, more: Sequence[str] = ()) -> list[str]:
+    """Every name a rule may use: performance first, then inputs. `more` are the distances beside the standard ones."""
     performance = [m for m in BINARY if score or m not in NEED_SCORE]
-    inputs = [f"{head}:{name}" for name in features for head in INPUT]
-    return [*performance, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in DISTANCES] if score else [])]
+    distances = [*STANDARD, *(name for name in more if name not in STANDARD)]
+    inputs = [f"{head}:{name}" for name in features for head in (*distances, "missing")]
+    return [*performance, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in distances] if score else [])]

@@ -18,7 +18,7 @@ from monitor.config import canonical, checks
 from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word, Written, problem
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
-from monitor.config.metric_names import needs_labels
+from monitor.config.metric_names import DISTANCES, STANDARD, needs_labels
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.windows import Window, WindowField
 
@@ -94,6 +94,7 @@ class Model(ModelTemplate):
     name: Name = Field(description="As the predictions say it.", examples=["fraud"])
 
 
+Distance = Literal["psi", "ks", "psi_corrected", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"]
 Segments = str | tuple[str, ...]
 
 
@@ -145,6 +146,21 @@ class Rule(Section):
         description="Goes into the rule's alerts; overrides the model's.",
         examples=[{"owner": "me"}],
     )
+
+
+class Drift(Section):
+    """What is measured of inputs and scores, beside PSI and KS."""
+
+    distances: tuple[Distance, ...] = Field(
+        (),
+        description="More distances to the reference that windows carry and rules may name, beside psi and ks.",
+        examples=[["js", "wasserstein"]],
+    )
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The distances of every input window, each once, in the order of the catalogue."""
+        return tuple(name for name in DISTANCES if name in STANDARD or name in self.distances)
 
 
 class State(Section):
@@ -235,6 +251,7 @@ class Config(Section):
         description="Spans of event time to count over: durations, {size, slide}, day, month (UTC).",
         min_length=1,
     )
+    drift: Drift = Field(default_factory=lambda: Drift.model_validate({}))
     rules: tuple[Rule, ...] = Field((), description="What must not hold.")
     labels: Labels = Field(
         default_factory=dict,

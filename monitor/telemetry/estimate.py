@@ -95,7 +95,7 @@ def _estimate_model(
         count[name] += spans * labels
     count["input_samples"] += spans
     count["window_end_timestamp_seconds"] += versions * windows * (1 + labels)
-    count["drift_score"] += spans * subjects * len(DISTANCES)
+    count["drift_score"] += spans * subjects * len(config.drift.carried)
     count["feature_missing_ratio"] += spans * len(model.features)
     count["reference_samples"] += 1
     for rule in config.rules:

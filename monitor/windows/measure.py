@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from monitor.drift.binning import NumericBinning
 from monitor.drift.reference import FeatureProfile, histogram_name
-from monitor.drift.statistics import STATISTICS
+from monitor.drift.statistics import ORDERED, STATISTICS
 from monitor.metrics.estimates import Estimates, undefined_everywhere
 from monitor.metrics.task import evaluate
 from monitor.plan import ModelPlan
@@ -86,7 +86,9 @@ def _drift(plan: ModelPlan, cells: Cells) -> Mapping[str, Estimates]:
     for feature in (*plan.features, *((plan.score,) if plan.score else ())):
         numeric = isinstance(feature.binning, NumericBinning)
         profile = plan.reference.features[feature.name] if plan.reference is not None else None
-        for name in ("psi", "ks") if numeric else ("psi",):
+        for name in plan.distances:
+            if name in ORDERED and not numeric:
+                continue
             if profile is None:
                 metrics[f"{name}:{feature.name}"] = undefined_everywhere(seen, Undefined.NO_REFERENCE)
             else:
