@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent
 from monitor.alerts.operational import OperationalWatch
@@ -58,7 +59,13 @@ class Evaluator:
     """The evaluator's state: a function of the commits fed, in any interleaving of partitions, and of when `close` ran."""
 
     def __init__(
-        self, plan: Plan, windows: Sequence[Window], book: RuleBook, watch: OperationalWatch, partitions: int
+        self,
+        plan: Plan,
+        windows: Sequence[Window],
+        book: RuleBook,
+        watch: OperationalWatch,
+        partitions: int,
+        budget: BudgetWatch | None = None,
     ) -> None:
         self._plan, self._book, self._watch = plan, book, watch
         self.clocks = [PartitionClock() for _ in range(partitions)]
@@ -66,6 +73,7 @@ class Evaluator:
         if plan.has_labels:
             self.engines[Kind.PERFORMANCE] = TickEngine(plan, windows, Kind.PERFORMANCE)
         self.alerts = AlertState()
+        self._take(budget or BudgetWatch("", plan, None, lambda _: {}))
         self.published = 0
         self._chains = dict.fromkeys(Kind, b"")
 
@@ -130,12 +138,22 @@ class Evaluator:
         for engine, below in quiet if decided else ():
             engine.close_quietly(below)
 
-    def switch(self, book: RuleBook) -> TickOutput:
-        """Go on with other rules after the last closed tick: alerts of rules that are gone end."""
+    def _take(self, budget: BudgetWatch) -> None:
+        self._budget = budget
+        for kind, engine in self.engines.items():
+            engine.arrival_cells = budget.arrival_cells(kind)
+
+    def switch(self, book: RuleBook, budget: BudgetWatch | None = None) -> TickOutput:
+        """Go on with other rules after the last closed tick: alerts of rules that are gone end. So do those of a budget
+        that is another one now, which learns from the beginning; the same budget goes on."""
         tick_ms = max((engine.next_tick or 0) for engine in self.engines.values()) * self._plan.join.tick_ms
         step = self._book.retire(self.alerts, tick_ms, book)
         self.alerts, self._book = step.state, book
-        output = TickOutput(Kind.INPUT, tick_ms, (), (), step.events, step.decisions)
+        ended: list[AlertEvent] = []
+        if budget is not None and budget.budget != self._budget.budget:
+            ended = self._budget.retire(tick_ms)
+            self._take(budget)
+        output = TickOutput(Kind.INPUT, tick_ms, (), (), [*step.events, *ended], step.decisions)
         self._chain(Kind.INPUT, output)
         return output
 
@@ -145,8 +163,10 @@ class Evaluator:
         judged = [*closed.revised, *closed.ended, *closed.vanished]
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
+        found = self._budget.step(kind, closed.tick, closed.arrivals)
         gone = [view.key for view in closed.vanished]
-        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, step.events, step.decisions, gone)
+        events = [*step.events, *found]
+        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone)
         self._chain(kind, output)
         return output
 

@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from monitor.alerts.book import RuleBook
-from monitor.alerts.cloudevents import operational_event
-from monitor.alerts.event import AlertEvent, Standing
+from monitor.alerts.cloudevents import budget_event, operational_event
+from monitor.alerts.event import AlertEvent, Reason, Standing
 from monitor.alerts.operational import FEED_SCOPE, STALLED
 from monitor.alerts.state import AlertState
+from monitor.alerts.watching import Alarm
+from monitor.config.budget import Budget
 from monitor.config.types import Rule
+from monitor.drift.budget import Area
+from monitor.drift.edetector import Cause
 from monitor.windows.schema import example_windows
 from monitor.windows.view import Estimate, Kind, SeriesKey, WindowView
 
@@ -22,7 +26,7 @@ _DAY_MS = 24 * _HOUR_MS
 
 
 def example_events() -> dict[str, AlertEvent]:
-    """`firing`, `resolved` and `amended` of one alert, and an `operational` one."""
+    """`firing`, `resolved` and `amended` of one alert, an `operational` one, and one of the `budget`."""
     rule = Rule.model_validate(
         {"name": "low-recall", "metric": "recall", "op": "<", "threshold": 0.4, "window": "1d", "severity": "page"}
     )
@@ -65,7 +69,39 @@ def example_events() -> dict[str, AlertEvent]:
         facts={"partitions": 2},
         labels=labels,
     )
-    return {"firing": firing, "resolved": resolved, "amended": amended, "operational": operational}
+    budget = budget_event(
+        "driftline",
+        bad.key.series,
+        Kind.PERFORMANCE,
+        _alarm(),
+        Reason.EVIDENCE,
+        Standing.FIRING,
+        fired_ms=bad.tick_ms,
+        tick_ms=bad.tick_ms,
+        alarms=1,
+        budget=Budget.model_validate({}),
+        labels=labels,
+        config=bad.config_digest,
+    )
+    return {"firing": firing, "resolved": resolved, "amended": amended, "operational": operational, "budget": budget}
+
+
+def _alarm() -> Alarm:
+    """Misses among the positives rose from 0.63 to 0.74, by 13 hours' evidence."""
+    cause = Cause(
+        channel="confusion",
+        functional="missed positives",
+        log_evidence=8.4,
+        share=1.0,
+        since=377_053,
+        mean=0.741,
+        rows=588,
+        reference=0.632,
+        limit=0.671,
+        dispersion=2.5,
+        listed=True,
+    )
+    return Alarm(7.9, cause.since * _HOUR_MS, (cause,), (Area.PERFORMANCE,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ def cross_field(config: Config) -> list[Problem]:
         *_models(config),
         *_windows(config),
         *_rules(config),
+        *_budget(config),
     ]
 
 
@@ -120,6 +121,14 @@ def _time(config: Config) -> Iterator[Problem]:
             "a record within normal disorder must still count",
             (("time", "disorder"), ("time", "horizon")),
         )
+
+
+def _budget(config: Config) -> Iterator[Problem]:
+    budget, tick_ms = config.budget, config.time.tick_ms
+    if budget is not None and budget.every_ms % tick_ms:
+        every, tick = format_duration(budget.every_ms), format_duration(tick_ms)
+        sentence = f"{every} is not a multiple of time.tick ({tick}); decisions are made at ends of ticks"
+        yield Problem(("budget", "every"), sentence, (("time", "tick"),))
 
 
 def _models(config: Config) -> Iterator[Problem]:

@@ -70,7 +70,7 @@ def diff(old: Config, new: Config) -> list[Change]:
 def effect_of(path: Step) -> Effect:
     """When a change at this path counts: what gives numbers their meaning waits for a pane, what only judges or
     describes them for a tick, what is bound at the start for a restart."""
-    if path[0] in ("rules", "labels") or (path[0] == "models" and path[2:3] == ("labels",)):
+    if path[0] in ("rules", "labels", "budget") or (path[0] == "models" and path[2:3] == ("labels",)):
         return Effect.TICK
     if path[:2] == ("unlisted_models", "labels"):
         return Effect.TICK
@@ -78,7 +78,11 @@ def effect_of(path: Step) -> Effect:
         return Effect.RESTART
     if path[0] == "streams" and (len(path) == 2 or path[2] == "topic"):
         return Effect.RESTART
-    return Effect.PANE if path[0] in ("streams", "time", "models", "unlisted_models", "windows") else Effect.RESTART
+    return (
+        Effect.PANE
+        if path[0] in ("streams", "time", "models", "unlisted_models", "windows", "drift")
+        else Effect.RESTART
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,11 @@ def _item(path: Step) -> Step:
     if path[0] in ("models", "rules", "windows"):
         return path[:2]
     return (
-        path[:2] if path[:2] == ("streams", "labels") else path[:1] if path[0] in ("kafka", "unlisted_models") else ()
+        path[:2]
+        if path[:2] == ("streams", "labels")
+        else path[:1]
+        if path[0] in ("kafka", "unlisted_models", "budget")
+        else ()
     )
 
 

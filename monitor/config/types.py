@@ -16,6 +16,7 @@ from pydantic import (
 
 from monitor.config import canonical, checks
 from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word, Written, problem
+from monitor.config.budget import Budget
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
 from monitor.config.metric_names import DISTANCES, STANDARD, needs_labels
@@ -253,6 +254,9 @@ class Config(Section):
     )
     drift: Drift = Field(default_factory=lambda: Drift.model_validate({}))
     rules: tuple[Rule, ...] = Field((), description="What must not hold.")
+    budget: Budget | None = Field(
+        None, description="Watch every model against its own beginning, within a budget of false alarms. Left out: not."
+    )
     labels: Labels = Field(
         default_factory=dict,
         description="Goes into every alert; a model's and a rule's labels override.",

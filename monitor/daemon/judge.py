@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
@@ -51,7 +52,9 @@ class Judge:
         self._topics = config.topics()
         self._observe = observe or (lambda _: None)
         watch = OperationalWatch(config.namespace, config.labels, partitions)
-        self.evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions)
+        self.evaluator = Evaluator(
+            plan, config.windows, RuleBook.of(config), watch, partitions, BudgetWatch.of(config, plan)
+        )
         self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
         self.rejected = 0
         self.settled = False
@@ -167,17 +170,17 @@ class Judge:
     def _with_rules(self, digest: str) -> Iterator[TickOutput]:
         """Go on with the rules of another configuration, unless these are the ones in force."""
         if not self._rules:
-            self.evaluator.switch(self._book(digest))  # nothing was decided yet
+            self.evaluator.switch(*self._book(digest))  # nothing was decided yet
             self._rules = digest
         elif digest != self._rules:
-            output = self.evaluator.switch(self._book(digest))
+            output = self.evaluator.switch(*self._book(digest))
             self._rules = digest
             self._observe(output)
             yield output
 
-    def _book(self, digest: str) -> RuleBook:
+    def _book(self, digest: str) -> tuple[RuleBook, BudgetWatch]:
         if digest == self._digest:
-            return RuleBook.of(self._config)
+            return RuleBook.of(self._config), BudgetWatch.of(self._config, self._plan)
         document = self._documents().get(digest.encode())
         if document is None:
             raise LedgerError(
@@ -185,7 +188,8 @@ class Judge:
                 f"topic {self._topics.configs!r}",
                 "Choose another `namespace`.",
             )
-        return RuleBook.of(loads(document.decode(), require_references=False))
+        config = loads(document.decode(), require_references=False)
+        return RuleBook.of(config), BudgetWatch.of(config, self._plan)
 
     def _documents(self) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}

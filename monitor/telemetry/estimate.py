@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from monitor.alerts.event import BUDGET_RULES
 from monitor.alerts.operational import CONDITIONS
 from monitor.config.metric_names import DISTANCES
 from monitor.events import Reason
@@ -57,7 +58,8 @@ def estimate_series(config: Config, *, versions: int = 2, partitions: int = 6) -
     count |= {
         "feature_faults_total": len(config.streams.predictions.features),
         "join_outcomes": outcomes,
-        "alerts_emitted_total": (len(config.rules) + len(CONDITIONS)) * len(ALERT_CHANGES),
+        "alerts_emitted_total": (len(config.rules) + (len(BUDGET_RULES) if config.budget else 0) + len(CONDITIONS))
+        * len(ALERT_CHANGES),
         "dropped_series_total": sum(f.budgeted for f in FAMILIES),
         "commit_duration_seconds": len(COMMIT_BOUNDS_MS) + 3,
     }
@@ -98,6 +100,8 @@ def _estimate_model(
     count["drift_score"] += spans * subjects * len(config.drift.carried)
     count["feature_missing_ratio"] += spans * len(model.features)
     count["reference_samples"] += 1
+    if config.budget is not None:
+        count["alert_active"] += versions * len(BUDGET_RULES)
     for rule in config.rules:
         if rule.model in (None, getattr(model, "name", None)):
             count["alert_active"] += versions * len(rule_segments(rule, model))

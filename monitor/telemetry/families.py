@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-from monitor.alerts.event import Change
+from monitor.alerts.event import BUDGET_RULES, Change
 from monitor.alerts.operational import CONDITIONS
 from monitor.config.metric_names import BINARY, DISTANCES
 from monitor.events import Reason
@@ -60,7 +60,8 @@ LABELS: Mapping[str, str] = {
     "metric": "the metrics of the model's task",
     "feature": "watched features, and `$score`",
     "method": ", ".join(f"`{d}`" for d in DISTANCES),
-    "rule": "configured rules, and " + ", ".join(f"`{c.name}`" for c in CONDITIONS),
+    "rule": "configured rules, and "
+    + ", ".join(f"`{name}`" for name in (*BUDGET_RULES, *(c.name for c in CONDITIONS))),
     "severity": "`page`, `ticket`, `info`",
     "direction": "`min` (alert below), `max` (alert above)",
     "kind": "`performance`, `input`",

@@ -274,3 +274,22 @@ def test_more_distances_change_what_windows_hold_and_none_leaves_the_digest_as_i
     assert loads(MINIMAL + "drift: {distances: [psi, ks]}\n").digest == plain.digest
     more = [loads(MINIMAL + f"drift: {{distances: [{names}]}}\n").digest for names in ("js, linf", "linf, js", "js")]
     assert more[0] == more[1] != more[2] != plain.digest
+
+
+def test_a_budget_says_what_it_means_and_what_it_cannot_keep() -> None:
+    plain = loads(MINIMAL + "budget: {}\n").budget
+    assert plain is not None
+    assert (plain.patience, plain.false_pages, plain.every_ms) == (720.0, 1.0, 3_600_000)
+    assert "would be one at every decision (every 1h); accept fewer, or decide more often" in only_problem(
+        MINIMAL + "budget: {false_pages: 30, per: 1d}\n"
+    )
+    assert "learning for 1d holds 24 decisions of 1h; allowed: 64 to 4,096" in only_problem(
+        MINIMAL + "budget: {learn: 1d}\n"
+    )
+    assert "budget.every: 1h is not a multiple of time.tick (7m); decisions are made at ends of ticks" in "\n".join(
+        problems(MINIMAL + "time: {tick: 7m}\nwindows: [7h]\nbudget: {every: 1h}\n")
+    )
+
+
+def test_a_budget_judges_and_changes_no_number() -> None:
+    assert loads(MINIMAL + "budget: {}\n").digest == loads(MINIMAL).digest

@@ -1,0 +1,253 @@
+"""One version of a model, watched against its own beginning: learning first, then a detector on every beat.
+
+A *beat* is `budget.every` of event time. What the ticks of a beat brought is one observation of the detector; beats that
+brought nothing are none. The first `budget.learn` is the reference: counts by beat, from which the margins, the
+dispersion and the limits of the parts of the day come. After it every beat is a bet.
+
+Pairs wait for their cohort: the labels of a pane of event time are held until nine tenths of its predictions have
+theirs, or the horizon is over, so that labels which come early because they are good (or bad) neither raise an alarm nor
+hide one. What is taken back later (corrections) is not taken out of a detector.
+
+Not done: a reference profile as the reference, weights by importance, segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from monitor.config.budget import Budget as BudgetConfig
+from monitor.drift.binning import CategoricalBinning, NumericBinning
+from monitor.drift.budget import Area, Materiality, shares
+from monitor.drift.edetector import Cause, Channel, Detector, State
+from monitor.drift.functionals import Functionals, categorical, confusion, faults, numeric
+from monitor.drift.nulls import seasonal_nulls
+from monitor.drift.reference import histogram_name
+from monitor.events import Int64s
+from monitor.plan import FeaturePlan, ModelPlan
+from monitor.windows.view import Kind
+
+DAY_MS: Final = 86_400_000
+SEASONS: Final = 6
+"""Parts of the day with limits of their own: finer ones would leave each too few rows."""
+CYCLES: Final = 4
+"""Fewer days of learning than this give all parts of the day the largest limit."""
+MATURE: Final = 0.9
+"""Share of a cohort's predictions that must have their label before any of its pairs is looked at."""
+PERFORMANCE_CELLS: Final = 6
+"""Of a performance vector the first cells are read: seen, labelled, tp, fp, fn, tn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A channel to be: its name and area, where its bins lie in the vector, and its functionals given the reference."""
+
+    name: str
+    area: Area
+    cells: slice
+    functionals: Callable[[Int64s], Functionals]
+
+
+def watched(plan: ModelPlan, kind: Kind) -> tuple[Watched, ...]:
+    """What there is to watch of a model in windows of a kind. Features without bins have their missing rate only."""
+    if kind is Kind.PERFORMANCE:
+        return (Watched("confusion", Area.PERFORMANCE, slice(2, PERFORMANCE_CELLS), lambda _: confusion()),)
+    found: list[Watched] = []
+    for feature in plan.features:
+        cells = plan.input_cells.slice(histogram_name(feature.name))
+        if _has_bins(feature):
+            found.append(Watched(feature.name, Area.FEATURES, cells, _asked(feature.binning)))
+        found.append(Watched(f"missing:{feature.name}", Area.QUALITY, cells, _faults(feature.binning)))
+    if plan.score is not None:
+        cells = plan.input_cells.slice(histogram_name(plan.score.name))
+        found.append(Watched(plan.score.name, Area.PREDICTIONS, cells, _asked(plan.score.binning)))
+    return tuple(found)
+
+
+def _has_bins(feature: FeaturePlan) -> bool:
+    binning = feature.binning
+    return binning.ordered > 1 if isinstance(binning, NumericBinning) else bool(binning.categories)
+
+
+def _asked(binning: NumericBinning | CategoricalBinning) -> Callable[[Int64s], Functionals]:
+    if isinstance(binning, NumericBinning):
+        return lambda reference: numeric(binning, reference)
+    return lambda reference: categorical(binning, reference)
+
+
+def _faults(binning: NumericBinning | CategoricalBinning) -> Callable[[Int64s], Functionals]:
+    return lambda _: faults(binning)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alarm of one version and kind. `began_ms` is when the leading change began; causes are sorted by share."""
+
+    log_evidence: float
+    began_ms: int
+    causes: tuple[Cause, ...]
+    areas: tuple[Area, ...]  # of the causes
+
+
+@dataclass(slots=True)
+class Cohorts:
+    """Pairs of one version that wait for their cohort to be mature, by pane of event time.
+
+    Holds six integers for each pane within the horizon. Released panes pass on at once what comes later.
+    """
+
+    horizon_ms: int
+    waiting: dict[int, Int64s] = field(default_factory=dict)
+    released: dict[int, bool] = field(default_factory=dict)
+
+    def take(self, pane_ms: int, cells: Int64s) -> Int64s | None:
+        """Cells (seen, labelled, tp, fp, fn, tn) that a tick brought for a pane; what may be looked at now, if anything."""
+        if self.released.get(pane_ms):
+            return cells
+        total = self.waiting[pane_ms] = self.waiting.get(pane_ms, np.zeros_like(cells)) + cells
+        if total[0] > 0 and total[1] >= MATURE * total[0]:
+            return self._release(pane_ms)
+        return None
+
+    def expire(self, now_ms: int) -> list[Int64s]:
+        """What waited for labels until the horizon was over; older panes are forgotten."""
+        late = sorted(pane for pane in self.waiting if pane + self.horizon_ms < now_ms)
+        for pane in [pane for pane in self.released if pane + 3 * self.horizon_ms < now_ms]:
+            del self.released[pane]
+        return [self._release(pane) for pane in late]
+
+    def _release(self, pane_ms: int) -> Int64s:
+        self.released[pane_ms] = True
+        return self.waiting.pop(pane_ms)
+
+
+class Series:
+    """One version of a model and one kind of vector. Mutable; a function of the ticks it was given."""
+
+    def __init__(self, plan: ModelPlan, kind: Kind, budget: BudgetConfig, horizon_ms: int) -> None:
+        self._budget, self._asked = budget, watched(plan, kind)
+        both = [*self._asked, *watched(plan, Kind.INPUT if kind is Kind.PERFORMANCE else Kind.PERFORMANCE)]
+        # The kinds are decided apart, as their clocks are; each has the share of the budget that its areas weigh.
+        self._weights = shares([part.area for part in both])[: len(self._asked)]
+        self._cohorts = Cohorts(horizon_ms) if kind is Kind.PERFORMANCE else None
+        self._beat: int | None = None
+        self._counts: Int64s | None = None
+        self._learned: list[tuple[int, Int64s]] = []
+        self._detectors: tuple[Detector, ...] = ()
+        self._channels: list[Watched] = []
+        self._state: State | None = None
+        self._blind = False
+
+    @property
+    def learning(self) -> bool:
+        """Whether the reference is not whole yet."""
+        return self._state is None and not self._blind
+
+    def add(self, beat: int, pane_ms: int, cells: Int64s) -> None:
+        """What a tick of this beat brought. Beats do not go back; an earlier one must have been closed."""
+        assert self._beat is None or beat == self._beat, "close the beat first"
+        taken: Int64s | None = cells
+        if self._cohorts is not None:
+            taken = self._cohorts.take(pane_ms, cells)
+        self._beat = beat
+        if taken is not None:
+            self._put(taken)
+
+    def _put(self, cells: Int64s) -> None:
+        self._counts = cells.copy() if self._counts is None else self._counts + cells
+
+    @property
+    def open_beat(self) -> int | None:
+        """The beat that has rows and is not closed."""
+        return self._beat
+
+    def close(self) -> Alarm | None:
+        """The open beat is over."""
+        beat, self._beat = self._beat, None
+        assert beat is not None
+        if self._cohorts is not None:
+            for cells in self._cohorts.expire((beat + 1) * self._budget.every_ms):
+                self._put(cells)
+        counts, self._counts = self._counts, None
+        if counts is None or self._blind:
+            return None
+        counts = np.maximum(counts, 0)  # more was taken back than came: nothing to bet on
+        if self._state is not None:
+            return self._decide(self._state, beat, counts)
+        if self._learned and beat - self._learned[0][0] >= self._budget.learn_ms // self._budget.every_ms:
+            state = self._state = self._learn()
+            self._blind = state is None
+            return None if state is None else self._decide(state, beat, counts)
+        self._learned.append((beat, counts))
+        return None
+
+    def _decide(self, state: State, beat: int, counts: Int64s) -> Alarm | None:
+        detector = self._detectors[_season(beat, self._budget)]
+        own = [counts[np.newaxis, part.cells] for part in self._channels]
+        self._state, verdict, seen = detector.step(state, beat, own)
+        if not verdict.alarm[0]:
+            return None
+        causes = tuple(detector.explain(seen))
+        area = {part.name: part.area for part in self._channels}
+        every_ms = self._budget.every_ms
+        return Alarm(
+            float(verdict.log_score[0]),
+            causes[0].since * every_ms,
+            causes,
+            tuple(area[cause.channel] for cause in causes),
+        )
+
+    def _learn(self) -> State | None:
+        """The reference is whole: margins, dispersion, limits, and a detector for each part of the day. None when it
+        has too few rows for anything."""
+        beats = np.array([beat for beat, _ in self._learned])
+        ticks = np.stack([counts for _, counts in self._learned])
+        self._learned = []
+        seasons = SEASONS if self._budget.season == "day" else 1
+        slots = np.array([_season(int(beat), self._budget) for beat in beats])
+        apart = self._budget.learn_ms >= CYCLES * DAY_MS
+        functionals = [part.functionals(ticks[:, part.cells].sum(axis=0)) for part in self._asked]
+        asked = sum(map(len, functionals))
+        forgiven = self._budget.materiality
+        materiality = Materiality(forgiven.performance, forgiven.features, forgiven.quality)
+        nulls = [
+            seasonal_nulls(
+                own,
+                ticks[:, part.cells],
+                slots,
+                seasons,
+                materiality=materiality.of(part.area),
+                asked=asked,
+                apart=apart,
+            )
+            for part, own in zip(self._asked, functionals, strict=True)
+        ]
+        can = [i for i, own in enumerate(nulls) if bool((own[0].limit < 1.0).any())]
+        if not can:
+            return None
+        self._channels = [self._asked[i] for i in can]
+        patience = max(1.0, self._budget.patience / sum(self._weights))
+        self._detectors = tuple(
+            Detector(
+                tuple(Channel(self._asked[i].name, functionals[i], nulls[i][season], self._weights[i]) for i in can),
+                patience,
+            )
+            for season in range(seasons)
+        )
+        return self._detectors[0].start()
+
+
+def _season(beat: int, budget: BudgetConfig) -> int:
+    """The part of the day in which a beat begins."""
+    if budget.season != "day":
+        return 0
+    return beat * budget.every_ms % DAY_MS * SEASONS // DAY_MS
+
+
+def largest(alarm: Alarm, most: int) -> Sequence[tuple[Cause, Area]]:
+    """The causes to be told with their areas: those that are listed, then the largest, at most so many."""
+    both = zip(alarm.causes, alarm.areas, strict=True)
+    return sorted(both, key=lambda pair: not pair[0].listed)[:most]

@@ -1,0 +1,156 @@
+"""Cohorts, beats and learning of one version, without a daemon around it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monitor.alerts.watching import SEASONS, Alarm, Cohorts, Series, watched
+from monitor.config import loads
+from monitor.config.budget import Budget
+from monitor.drift.budget import Area
+from monitor.events import Int64s
+from monitor.plan import ModelPlan, compile_plan
+from monitor.windows.view import Kind
+from tests.drift.profiles import small
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+CONFIG = """
+streams:
+  predictions:
+    topic: predictions
+    fields: {id: $.id, model: $.model, version: $.version, at: $.at, score: $.score}
+    features: {hour: numeric, origin: categorical}
+  labels: {topic: labels, fields: {id: $.id, at: $.at, label: $.label}}
+models: [{name: arrival-delay}]
+"""
+
+
+def plan(*, reference: bool = True) -> ModelPlan:
+    return compile_plan(loads(CONFIG), {"arrival-delay": small()} if reference else {}).models["arrival-delay"]
+
+
+def budget(**keys: object) -> Budget:
+    return Budget.model_validate({"learn": "5d", **keys})
+
+
+def test_what_is_watched_of_a_model() -> None:
+    assert [(part.name, part.area) for part in watched(plan(), Kind.INPUT)] == [
+        ("hour", Area.FEATURES),
+        ("missing:hour", Area.QUALITY),
+        ("origin", Area.FEATURES),
+        ("missing:origin", Area.QUALITY),
+        ("$score", Area.PREDICTIONS),
+    ]
+    assert [part.name for part in watched(plan(reference=False), Kind.INPUT)] == ["missing:hour", "missing:origin"]
+    assert [part.area for part in watched(plan(), Kind.PERFORMANCE)] == [Area.PERFORMANCE]
+
+
+def pane(seen: int, right: int, wrong: int) -> Int64s:
+    """seen, labelled, tp, fp, fn, tn."""
+    return np.array([seen, right + wrong, right, 0, wrong, 0])
+
+
+def test_a_cohort_is_looked_at_when_nine_tenths_of_it_are_labelled_and_then_at_once() -> None:
+    cohorts = Cohorts(horizon_ms=10 * HOUR_MS)
+    assert cohorts.take(0, pane(20, 0, 0)) is None
+    assert cohorts.take(0, pane(0, 17, 0)) is None  # 17 of 20, all right: they came early because they are
+    released = cohorts.take(0, pane(0, 0, 1))
+    assert released is not None
+    assert released.tolist() == [20, 18, 17, 0, 1, 0]
+    last = cohorts.take(0, pane(0, 0, 2))
+    assert last is not None
+    assert last.tolist() == [0, 2, 0, 0, 2, 0]
+
+
+def test_a_cohort_whose_labels_do_not_come_is_looked_at_when_the_horizon_is_over() -> None:
+    cohorts = Cohorts(horizon_ms=10 * HOUR_MS)
+    assert cohorts.take(0, pane(20, 5, 0)) is None
+    assert cohorts.expire(10 * HOUR_MS) == []
+    (late,) = cohorts.expire(10 * HOUR_MS + 1)
+    assert late.tolist() == pane(20, 5, 0).tolist()
+    assert cohorts.expire(50 * HOUR_MS) == []
+    assert not cohorts.waiting
+    assert not cohorts.released  # what is long over is forgotten
+
+
+def play(
+    series: Series, beats: range, wrong: float, random: np.random.Generator, night: float = 0.0
+) -> list[tuple[int, Alarm]]:
+    """A hundred labelled pairs an hour; before six in the morning `night` more of them are wrong."""
+    found = []
+    for beat in beats:
+        rate = wrong + (night if beat % 24 < 6 else 0.0)
+        series.add(beat, beat * HOUR_MS, pane(100, 100 - (missed := int(random.binomial(100, rate))), missed))
+        if (alarm := series.close()) is not None:
+            found.append((beat, alarm))
+    return found
+
+
+def test_a_version_is_compared_with_its_own_beginning_and_the_alarm_says_since_when() -> None:
+    random, series = np.random.default_rng(41), Series(plan(), Kind.PERFORMANCE, budget(), 36 * HOUR_MS)
+    assert play(series, range(119), 0.1, random) == []
+    learned_after = [series.learning]
+    assert play(series, range(119, 300), 0.1, random) == []
+    assert [*learned_after, series.learning] == [True, False]
+    alarms = play(series, range(300, 330), 0.25, random)
+    beat, alarm = alarms[0]
+    assert beat <= 315
+    assert abs(alarm.began_ms - 300 * HOUR_MS) <= 3 * HOUR_MS
+    assert alarm.causes[0].functional in ("errors", "missed positives")
+    assert alarm.areas == (Area.PERFORMANCE,)
+    assert len(alarms) > 1  # it starts again and finds again what has changed for good
+
+
+def test_bad_nights_are_no_news_where_nights_were_always_bad_and_a_bad_day_is() -> None:
+    random, series = np.random.default_rng(42), Series(plan(), Kind.PERFORMANCE, budget(learn="10d"), 36 * HOUR_MS)
+    assert play(series, range(600), 0.05, random, night=0.2) == []
+    assert play(series, range(600, 660), 0.2, random)  # never worse than a night, but all day long
+    flat = Series(plan(), Kind.PERFORMANCE, budget(learn="10d", season="none"), 36 * HOUR_MS)
+    random = np.random.default_rng(42)
+    assert play(flat, range(600), 0.05, random, night=0.2) == []  # then it is burstiness, and costs delay
+
+
+def test_the_parts_of_a_day_have_six_detectors_over_the_same_cells() -> None:
+    random, series = np.random.default_rng(43), Series(plan(), Kind.PERFORMANCE, budget(), 36 * HOUR_MS)
+    play(series, range(130), 0.1, random, night=0.2)
+    assert len(series._detectors) == SEASONS
+    assert len({detector.start().evidence.shape for detector in series._detectors}) == 1
+    limits = [detector.channels[0].null.limit[0] for detector in series._detectors]
+    assert limits[0] > limits[3] + 0.1  # midnight to four, noon to four
+
+
+def test_a_part_of_the_day_that_was_never_seen_has_the_largest_limit() -> None:
+    random, series = np.random.default_rng(44), Series(plan(), Kind.PERFORMANCE, budget(learn="10d"), 36 * HOUR_MS)
+    days = [beat for beat in range(250) if beat % 24 >= 4]
+    for beat in days:
+        play(series, range(beat, beat + 1), 0.1 if beat % 24 < 12 else 0.3, random)
+    limits = [detector.channels[0].null.limit[0] for detector in series._detectors]
+    assert limits[0] >= max(limits[1:]) - 0.02
+    assert limits[0] < 1.0
+
+
+def test_a_version_with_too_few_rows_is_never_watched() -> None:
+    series = Series(plan(), Kind.PERFORMANCE, budget(), 36 * HOUR_MS)
+    for beat in range(200):
+        series.add(beat, beat * HOUR_MS, pane(1 if beat == 0 else 0, 1 if beat == 0 else 0, 0))
+        assert series.close() is None
+
+
+def test_the_two_kinds_share_the_budget_by_weight() -> None:
+    random = np.random.default_rng(45)
+    performance = Series(plan(), Kind.PERFORMANCE, budget(), 36 * HOUR_MS)
+    play(performance, range(130), 0.1, random)
+    inputs = Series(plan(), Kind.INPUT, budget(), 36 * HOUR_MS)
+    layout, profiles = plan().input_cells, small().features
+    for beat in range(130):
+        cells = layout.zeros()
+        cells.count("seen")[:] = 50
+        for name, profile in profiles.items():
+            cells.histogram(f"bins:{name}")[0] = random.multinomial(50, profile.reference / profile.rows)
+        inputs.add(beat, beat * HOUR_MS, cells.array[0])
+        assert inputs.close() is None
+    false = [HOUR_MS / s._detectors[0].patience for s in (performance, inputs)]
+    assert sum(false) == pytest.approx(HOUR_MS / budget().patience)  # at most F in the period, together
+    assert false[0] == pytest.approx(0.5 * sum(false))
