@@ -79,8 +79,13 @@ class BudgetWatch:
         for arrival in arrived:
             own = arrival.model, arrival.version
             if own not in held:
-                horizon_ms = self._plan.join.bounds.horizon_ms
-                held[own] = Series(self._plan.model(arrival.model), kind, self.budget, horizon_ms)
+                held[own] = Series(
+                    self._plan.model(arrival.model),
+                    kind,
+                    self.budget,
+                    horizon_ms=self._plan.join.bounds.horizon_ms,
+                    pane_ms=self._plan.pane_ms,
+                )
             held[own].add(beat, arrival.pane_ms, arrival.cells)
         if (beat + 1) * self.budget.every_ms == end_ms:
             told += self._close_before(kind, beat + 1, end_ms)

@@ -4,9 +4,10 @@ A *beat* is `budget.every` of event time. What the ticks of a beat brought is on
 brought nothing are none. The first `budget.learn` is the reference: counts by beat, from which the margins, the
 dispersion and the limits of the parts of the day come. After it every beat is a bet.
 
-Pairs wait for their cohort: the labels of a pane of event time are held until nine tenths of its predictions have
-theirs, or the horizon is over, so that labels which come early because they are good (or bad) neither raise an alarm nor
-hide one. What is taken back later (corrections) is not taken out of a detector.
+Pairs wait for their cohort: the labels of a pane of event time are held until it is over and nine tenths of its
+predictions have theirs, or the horizon is over, so that labels which come early because they are good (or bad) neither
+raise an alarm nor hide one. What comes later joins the next cohort. What is taken back later (corrections) is not taken
+out of a detector.
 
 Not done: a reference profile as the reference, weights by importance, segments.
 """
@@ -19,6 +20,7 @@ from typing import Final
 
 import numpy as np
 
+from monitor.config.budget import LEAST_BEATS
 from monitor.config.budget import Budget as BudgetConfig
 from monitor.drift.binning import CategoricalBinning, NumericBinning
 from monitor.drift.budget import Area, Materiality, shares
@@ -94,45 +96,51 @@ class Alarm:
 
 @dataclass(slots=True)
 class Cohorts:
-    """Pairs of one version that wait for their cohort to be mature, by pane of event time.
+    """Pairs of one version that wait for their cohort, a pane of event time, to be over and mature.
 
-    Holds six integers for each pane within the horizon. Released panes pass on at once what comes later.
+    What comes for a cohort after it was released waits for the next one to be: alone, as at the end of traffic, it would
+    be a sample of slow labels only. Holds six integers for each pane within three horizons.
     """
 
     horizon_ms: int
+    pane_ms: int
     waiting: dict[int, Int64s] = field(default_factory=dict)
-    released: dict[int, bool] = field(default_factory=dict)
+    released: set[int] = field(default_factory=set)
+    tail: Int64s | None = None
 
-    def take(self, pane_ms: int, cells: Int64s) -> Int64s | None:
-        """Cells (seen, labelled, tp, fp, fn, tn) that a tick brought for a pane; what may be looked at now, if anything."""
-        if self.released.get(pane_ms):
-            return cells
-        total = self.waiting[pane_ms] = self.waiting.get(pane_ms, np.zeros_like(cells)) + cells
-        if total[0] > 0 and total[1] >= MATURE * total[0]:
-            return self._release(pane_ms)
-        return None
+    def take(self, pane_ms: int, cells: Int64s) -> None:
+        """What a tick brought for a pane: seen, labelled, tp, fp, fn, tn."""
+        if pane_ms in self.released:
+            self.tail = cells if self.tail is None else self.tail + cells
+        else:
+            self.waiting[pane_ms] = self.waiting.get(pane_ms, np.zeros_like(cells)) + cells
 
-    def expire(self, now_ms: int) -> list[Int64s]:
-        """What waited for labels until the horizon was over; older panes are forgotten."""
-        late = sorted(pane for pane in self.waiting if pane + self.horizon_ms < now_ms)
-        for pane in [pane for pane in self.released if pane + 3 * self.horizon_ms < now_ms]:
-            del self.released[pane]
-        return [self._release(pane) for pane in late]
+    def release(self, now_ms: int) -> Int64s | None:
+        """What may be looked at now, if anything: cohorts that are mature, or whose horizon is over."""
+        ready = [pane for pane, cells in self.waiting.items() if self._is_ready(pane, cells, now_ms)]
+        if not ready:
+            return None
+        found = sum((self.waiting.pop(pane) for pane in sorted(ready)), np.zeros(PERFORMANCE_CELLS, np.int64))
+        if self.tail is not None:
+            found, self.tail = found + self.tail, None
+        self.released = {pane for pane in self.released if pane + 3 * self.horizon_ms >= now_ms} | set(ready)
+        return found
 
-    def _release(self, pane_ms: int) -> Int64s:
-        self.released[pane_ms] = True
-        return self.waiting.pop(pane_ms)
+    def _is_ready(self, pane_ms: int, cells: Int64s, now_ms: int) -> bool:
+        over_ms = pane_ms + self.pane_ms
+        mature = bool(cells[0] > 0 and cells[1] >= MATURE * cells[0])
+        return now_ms >= over_ms + (0 if mature else self.horizon_ms)
 
 
 class Series:
     """One version of a model and one kind of vector. Mutable; a function of the ticks it was given."""
 
-    def __init__(self, plan: ModelPlan, kind: Kind, budget: BudgetConfig, horizon_ms: int) -> None:
+    def __init__(self, plan: ModelPlan, kind: Kind, budget: BudgetConfig, *, horizon_ms: int, pane_ms: int) -> None:
         self._budget, self._asked = budget, watched(plan, kind)
         both = [*self._asked, *watched(plan, Kind.INPUT if kind is Kind.PERFORMANCE else Kind.PERFORMANCE)]
         # The kinds are decided apart, as their clocks are; each has the share of the budget that its areas weigh.
         self._weights = shares([part.area for part in both])[: len(self._asked)]
-        self._cohorts = Cohorts(horizon_ms) if kind is Kind.PERFORMANCE else None
+        self._cohorts = Cohorts(horizon_ms, pane_ms) if kind is Kind.PERFORMANCE else None
         self._beat: int | None = None
         self._counts: Int64s | None = None
         self._learned: list[tuple[int, Int64s]] = []
@@ -149,15 +157,11 @@ class Series:
     def add(self, beat: int, pane_ms: int, cells: Int64s) -> None:
         """What a tick of this beat brought. Beats do not go back; an earlier one must have been closed."""
         assert self._beat is None or beat == self._beat, "close the beat first"
-        taken: Int64s | None = cells
-        if self._cohorts is not None:
-            taken = self._cohorts.take(pane_ms, cells)
         self._beat = beat
-        if taken is not None:
-            self._put(taken)
-
-    def _put(self, cells: Int64s) -> None:
-        self._counts = cells.copy() if self._counts is None else self._counts + cells
+        if self._cohorts is not None:
+            self._cohorts.take(pane_ms, cells)
+        else:
+            self._counts = cells if self._counts is None else self._counts + cells
 
     @property
     def open_beat(self) -> int | None:
@@ -169,20 +173,24 @@ class Series:
         beat, self._beat = self._beat, None
         assert beat is not None
         if self._cohorts is not None:
-            for cells in self._cohorts.expire((beat + 1) * self._budget.every_ms):
-                self._put(cells)
+            self._counts = self._cohorts.release((beat + 1) * self._budget.every_ms)
         counts, self._counts = self._counts, None
         if counts is None or self._blind:
             return None
         counts = np.maximum(counts, 0)  # more was taken back than came: nothing to bet on
         if self._state is not None:
             return self._decide(self._state, beat, counts)
-        if self._learned and beat - self._learned[0][0] >= self._budget.learn_ms // self._budget.every_ms:
+        if self._has_learned(beat):
             state = self._state = self._learn()
             self._blind = state is None
             return None if state is None else self._decide(state, beat, counts)
         self._learned.append((beat, counts))
         return None
+
+    def _has_learned(self, beat: int) -> bool:
+        """Long enough, and on enough beats that brought something: bursts must be told from chance."""
+        beats = self._budget.learn_ms // self._budget.every_ms
+        return len(self._learned) >= LEAST_BEATS and beat - self._learned[0][0] >= beats
 
     def _decide(self, state: State, beat: int, counts: Int64s) -> Alarm | None:
         detector = self._detectors[_season(beat, self._budget)]

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from monitor.config import metric_names
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
-from monitor.config.panes import off_grid
+from monitor.config.panes import off_grid, pane_ms
 from monitor.config.suggest import hint, listing
 from monitor.config.windows import Window
 
@@ -129,6 +129,15 @@ def _budget(config: Config) -> Iterator[Problem]:
         every, tick = format_duration(budget.every_ms), format_duration(tick_ms)
         sentence = f"{every} is not a multiple of time.tick ({tick}); decisions are made at ends of ticks"
         yield Problem(("budget", "every"), sentence, (("time", "tick"),))
+    if budget is None or config.streams.labels is None or off_grid(config.windows, tick_ms):
+        return
+    pane, every = pane_ms(config), format_duration(budget.every_ms)
+    if pane > budget.every_ms:
+        sentence = (
+            f"{every} is shorter than the panes that the windows are made of ({format_duration(pane)}), which labels are "
+            f"waited for; decide less often, or add a window of {every}"
+        )
+        yield Problem(("budget", "every"), sentence, (("windows",),))
 
 
 def _models(config: Config) -> Iterator[Problem]:

@@ -52,27 +52,40 @@ def pane(seen: int, right: int, wrong: int) -> Int64s:
     return np.array([seen, right + wrong, right, 0, wrong, 0])
 
 
-def test_a_cohort_is_looked_at_when_nine_tenths_of_it_are_labelled_and_then_at_once() -> None:
-    cohorts = Cohorts(horizon_ms=10 * HOUR_MS)
-    assert cohorts.take(0, pane(20, 0, 0)) is None
-    assert cohorts.take(0, pane(0, 17, 0)) is None  # 17 of 20, all right: they came early because they are
-    released = cohorts.take(0, pane(0, 0, 1))
+def test_a_cohort_is_looked_at_when_it_is_over_and_nine_tenths_of_it_are_labelled() -> None:
+    cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
+    cohorts.take(0, pane(20, 17, 0))  # 17 of 20, all right: they came early because they are
+    assert cohorts.release(5 * HOUR_MS) is None
+    cohorts.take(0, pane(0, 0, 1))
+    assert cohorts.release(HOUR_MS - 1) is None
+    released = cohorts.release(HOUR_MS)
     assert released is not None
     assert released.tolist() == [20, 18, 17, 0, 1, 0]
-    last = cohorts.take(0, pane(0, 0, 2))
-    assert last is not None
-    assert last.tolist() == [0, 2, 0, 0, 2, 0]
+
+
+def test_what_comes_for_a_cohort_later_joins_the_next_one() -> None:
+    cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
+    cohorts.take(0, pane(20, 17, 1))
+    assert cohorts.release(HOUR_MS) is not None
+    cohorts.take(0, pane(0, 0, 2))  # slow labels only: alone they say nothing about the model
+    assert cohorts.release(2 * HOUR_MS) is None
+    cohorts.take(HOUR_MS, pane(10, 9, 0))
+    joined = cohorts.release(3 * HOUR_MS)
+    assert joined is not None
+    assert joined.tolist() == [10, 11, 9, 0, 2, 0]
 
 
 def test_a_cohort_whose_labels_do_not_come_is_looked_at_when_the_horizon_is_over() -> None:
-    cohorts = Cohorts(horizon_ms=10 * HOUR_MS)
-    assert cohorts.take(0, pane(20, 5, 0)) is None
-    assert cohorts.expire(10 * HOUR_MS) == []
-    (late,) = cohorts.expire(10 * HOUR_MS + 1)
+    cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
+    cohorts.take(0, pane(20, 5, 0))
+    assert cohorts.release(11 * HOUR_MS - 1) is None
+    late = cohorts.release(11 * HOUR_MS)
+    assert late is not None
     assert late.tolist() == pane(20, 5, 0).tolist()
-    assert cohorts.expire(50 * HOUR_MS) == []
     assert not cohorts.waiting
-    assert not cohorts.released  # what is long over is forgotten
+    cohorts.take(50 * HOUR_MS, pane(1, 1, 0))
+    assert cohorts.release(51 * HOUR_MS) is not None
+    assert cohorts.released == {50 * HOUR_MS}  # what is long over is forgotten
 
 
 def play(
@@ -89,7 +102,10 @@ def play(
 
 
 def test_a_version_is_compared_with_its_own_beginning_and_the_alarm_says_since_when() -> None:
-    random, series = np.random.default_rng(41), Series(plan(), Kind.PERFORMANCE, budget(), 36 * HOUR_MS)
+    random, series = (
+        np.random.default_rng(41),
+        Series(plan(), Kind.PERFORMANCE, budget(), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS),
+    )
     assert play(series, range(119), 0.1, random) == []
     learned_after = [series.learning]
     assert play(series, range(119, 300), 0.1, random) == []
@@ -104,16 +120,24 @@ def test_a_version_is_compared_with_its_own_beginning_and_the_alarm_says_since_w
 
 
 def test_bad_nights_are_no_news_where_nights_were_always_bad_and_a_bad_day_is() -> None:
-    random, series = np.random.default_rng(42), Series(plan(), Kind.PERFORMANCE, budget(learn="10d"), 36 * HOUR_MS)
+    random, series = (
+        np.random.default_rng(42),
+        Series(plan(), Kind.PERFORMANCE, budget(learn="10d"), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS),
+    )
     assert play(series, range(600), 0.05, random, night=0.2) == []
     assert play(series, range(600, 660), 0.2, random)  # never worse than a night, but all day long
-    flat = Series(plan(), Kind.PERFORMANCE, budget(learn="10d", season="none"), 36 * HOUR_MS)
+    flat = Series(
+        plan(), Kind.PERFORMANCE, budget(learn="10d", season="none"), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS
+    )
     random = np.random.default_rng(42)
     assert play(flat, range(600), 0.05, random, night=0.2) == []  # then it is burstiness, and costs delay
 
 
 def test_the_parts_of_a_day_have_six_detectors_over_the_same_cells() -> None:
-    random, series = np.random.default_rng(43), Series(plan(), Kind.PERFORMANCE, budget(), 36 * HOUR_MS)
+    random, series = (
+        np.random.default_rng(43),
+        Series(plan(), Kind.PERFORMANCE, budget(), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS),
+    )
     play(series, range(130), 0.1, random, night=0.2)
     assert len(series._detectors) == SEASONS
     assert len({detector.start().evidence.shape for detector in series._detectors}) == 1
@@ -122,7 +146,10 @@ def test_the_parts_of_a_day_have_six_detectors_over_the_same_cells() -> None:
 
 
 def test_a_part_of_the_day_that_was_never_seen_has_the_largest_limit() -> None:
-    random, series = np.random.default_rng(44), Series(plan(), Kind.PERFORMANCE, budget(learn="10d"), 36 * HOUR_MS)
+    random, series = (
+        np.random.default_rng(44),
+        Series(plan(), Kind.PERFORMANCE, budget(learn="10d"), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS),
+    )
     days = [beat for beat in range(250) if beat % 24 >= 4]
     for beat in days:
         play(series, range(beat, beat + 1), 0.1 if beat % 24 < 12 else 0.3, random)
@@ -132,7 +159,7 @@ def test_a_part_of_the_day_that_was_never_seen_has_the_largest_limit() -> None:
 
 
 def test_a_version_with_too_few_rows_is_never_watched() -> None:
-    series = Series(plan(), Kind.PERFORMANCE, budget(), 36 * HOUR_MS)
+    series = Series(plan(), Kind.PERFORMANCE, budget(), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS)
     for beat in range(200):
         series.add(beat, beat * HOUR_MS, pane(1 if beat == 0 else 0, 1 if beat == 0 else 0, 0))
         assert series.close() is None
@@ -140,9 +167,9 @@ def test_a_version_with_too_few_rows_is_never_watched() -> None:
 
 def test_the_two_kinds_share_the_budget_by_weight() -> None:
     random = np.random.default_rng(45)
-    performance = Series(plan(), Kind.PERFORMANCE, budget(), 36 * HOUR_MS)
+    performance = Series(plan(), Kind.PERFORMANCE, budget(), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS)
     play(performance, range(130), 0.1, random)
-    inputs = Series(plan(), Kind.INPUT, budget(), 36 * HOUR_MS)
+    inputs = Series(plan(), Kind.INPUT, budget(), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS)
     layout, profiles = plan().input_cells, small().features
     for beat in range(130):
         cells = layout.zeros()

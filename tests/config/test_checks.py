@@ -291,5 +291,12 @@ def test_a_budget_says_what_it_means_and_what_it_cannot_keep() -> None:
     )
 
 
+def test_panes_that_labels_are_waited_for_are_no_longer_than_a_decision() -> None:
+    labels = "  labels: {topic: labels, fields: {id: $.id, at: $.at, label: $.label}}\nmodels:"
+    text = MINIMAL.replace("models:", labels) + "windows: [1d]\nbudget: {}\n"
+    assert "budget.every: 1h is shorter than the panes that the windows are made of (1d)" in only_problem(text)
+    assert loads(text.replace("[1d]", "[1d, 1h]")).budget is not None
+
+
 def test_a_budget_judges_and_changes_no_number() -> None:
     assert loads(MINIMAL + "budget: {}\n").digest == loads(MINIMAL).digest
