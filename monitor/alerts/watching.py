@@ -35,8 +35,6 @@ from monitor.windows.view import Kind
 DAY_MS: Final = 86_400_000
 SEASONS: Final = 6
 """Parts of the day with limits of their own: finer ones would leave each too few rows."""
-CYCLES: Final = 4
-"""Fewer days of learning than this give all parts of the day the largest limit."""
 MATURE: Final = 0.9
 """Share of a cohort's predictions that must have their label before any of its pairs is looked at."""
 PERFORMANCE_CELLS: Final = 6
@@ -216,31 +214,28 @@ class Series:
         self._learned = []
         seasons = SEASONS if self._budget.season == "day" else 1
         slots = np.array([_season(int(beat), self._budget) for beat in beats])
-        apart = self._budget.learn_ms >= CYCLES * DAY_MS
         functionals = [part.functionals(ticks[:, part.cells].sum(axis=0)) for part in self._asked]
         asked = sum(map(len, functionals))
         forgiven = self._budget.materiality
         materiality = Materiality(forgiven.performance, forgiven.features, forgiven.quality)
         nulls = [
             seasonal_nulls(
-                own,
-                ticks[:, part.cells],
-                slots,
-                seasons,
-                materiality=materiality.of(part.area),
-                asked=asked,
-                apart=apart,
+                own, ticks[:, part.cells], slots, seasons, materiality=materiality.of(part.area), asked=asked
             )
             for part, own in zip(self._asked, functionals, strict=True)
         ]
-        can = [i for i, own in enumerate(nulls) if bool((own[0].limit < 1.0).any())]
+        bets = [tuple(np.flatnonzero(np.any([null.limit < 1.0 for null in own], axis=0)).tolist()) for own in nulls]
+        can = [i for i, own in enumerate(bets) if own]
         if not can:
             return None
         self._channels = [self._asked[i] for i in can]
         patience = max(1.0, self._budget.patience / sum(self._weights))
         self._detectors = tuple(
             Detector(
-                tuple(Channel(self._asked[i].name, functionals[i], nulls[i][season], self._weights[i]) for i in can),
+                tuple(
+                    Channel(self._asked[i].name, functionals[i], nulls[i][season], self._weights[i], bets[i])
+                    for i in can
+                ),
                 patience,
             )
             for season in range(seasons)

@@ -11,6 +11,7 @@ from monitor.config.durations import Duration, PositiveDuration, format_duration
 
 LEAST_BEATS = 64
 """Fewer beats of learning cannot tell bursts from chance."""
+LEAST_DAYS_MS = 4 * 86_400_000
 MOST_BEATS = 4_096
 """More beats of learning would be held in memory for nothing."""
 
@@ -61,6 +62,11 @@ class Budget(Section):
             raise problem(
                 f"learning for {learn} holds {beats} decisions of {every}; allowed: {LEAST_BEATS} to {MOST_BEATS:,}, "
                 "so that bursts can be told from chance; change learn or every"
+            )
+        if self.season == "day" and self.learn_ms < LEAST_DAYS_MS:
+            raise problem(
+                f"learning for {learn} sees each part of the day too seldom for season: day; learn for 4d at least, or "
+                "set season: none"
             )
         return self
 

@@ -53,13 +53,15 @@ class Channel:
     """One watched thing: its functionals, its null and its share of the model's attention.
 
     `weight` > 0; the weights of a detector's channels are scaled to 1. A factor of 2 in weight costs ln 2 over the
-    growth per tick in delay. Functionals whose limit is 1 cannot be broken and get no bets.
+    growth per tick in delay. Functionals whose limit is 1 cannot be broken and get no bets; `bets` names (by position)
+    those that have cells anyway, for channels that take turns over one state and can be broken in some turns only.
     """
 
     name: str
     functionals: Functionals
     null: Null
     weight: float
+    bets: tuple[int, ...] | None = None
     owner: Int64s = field(init=False, repr=False, compare=False)
     """The functional that each cell bets on, shape (C,)."""
     table: Int64s = field(init=False, repr=False, compare=False)
@@ -69,7 +71,7 @@ class Channel:
         if not self.weight > 0:
             raise ValueError(f"the channel {self.name!r} has weight {self.weight}; leave out what is not watched")
         limit, phi = self.null.limit, self.null.dispersion
-        breakable = np.flatnonzero(limit < 1.0)
+        breakable = np.flatnonzero(limit < 1.0) if self.bets is None else np.array(self.bets, np.int64)
         owner = np.repeat(breakable, len(EFFECTS))
         values = self.functionals.values[owner] / ONE
         top = limit[owner]
@@ -79,7 +81,7 @@ class Channel:
         stake = np.minimum(stake, LARGEST_STAKE / np.maximum(top, 1e-9))
         factor = 1.0 + stake[:, np.newaxis] * (values - top[:, np.newaxis])
         gain = natural_log(factor) / phi[owner][:, np.newaxis]
-        gain = np.where(self.functionals.active[owner], gain, 0.0)
+        gain = np.where(self.functionals.active[owner] & (top < 1.0)[:, np.newaxis], gain, 0.0)
         object.__setattr__(self, "owner", owner)
         object.__setattr__(self, "table", np.ascontiguousarray(np.floor(gain * ONE).astype(np.int64).T))
 

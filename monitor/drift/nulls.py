@@ -16,7 +16,7 @@ learning of a trend.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -70,37 +70,18 @@ def null_of(
 
 
 def seasonal_nulls(
-    functionals: Functionals,
-    ticks: Int64s,
-    slots: Int64s,
-    seasons: int,
-    *,
-    materiality: float,
-    asked: int,
-    apart: bool,
+    functionals: Functionals, ticks: Int64s, slots: Int64s, seasons: int, *, materiality: float, asked: int
 ) -> tuple[Null, ...]:
     """A null for each of `seasons` slots, from a reference's ticks (T, B) and the slot of each (T,).
 
-    `apart`: the reference holds enough cycles for limits of their own; a slot without rows gets the largest limit of the
-    others. Otherwise all slots have the largest. A functional that cannot be broken in one slot is dropped in all: so
-    the same cells are bet on all the time.
+    For references of several cycles. A slot that had no rows, or too few, has limits of 1: nothing is bet on in it.
     """
     phi = dispersion_of(functionals, ticks, slots)
     sums = np.zeros((seasons, ticks.shape[1]), np.int64)
     np.add.at(sums, slots, ticks)
-    robust = null_of(functionals, sums, dispersion=phi, materiality=materiality, asked=asked)
-    if not apart:
-        return (robust,) * seasons
-    own = [
-        null_of(functionals, part, dispersion=phi, materiality=materiality, asked=asked * seasons)
-        if part.any()
-        else robust
-        for part in sums
-    ]
-    limits = np.array([null.limit for null in own])
-    limits = np.where((functionals.rows(sums) == 0) & (robust.limit < 1.0), robust.limit, limits)
-    limits[:, (limits >= 1.0).any(axis=0)] = 1.0
-    return tuple(replace(null, limit=limit) for null, limit in zip(own, limits, strict=True))
+    return tuple(
+        null_of(functionals, own, dispersion=phi, materiality=materiality, asked=asked * seasons) for own in sums
+    )
 
 
 def _upper(

@@ -286,6 +286,10 @@ def test_a_budget_says_what_it_means_and_what_it_cannot_keep() -> None:
     assert "learning for 1d holds 24 decisions of 1h; allowed: 64 to 4,096" in only_problem(
         MINIMAL + "budget: {learn: 1d}\n"
     )
+    assert "learning for 3d sees each part of the day too seldom for season: day; learn for 4d" in only_problem(
+        MINIMAL + "budget: {learn: 3d}\n"
+    )
+    assert loads(MINIMAL + "budget: {learn: 3d, season: none}\n").budget is not None
     assert "budget.every: 1h is not a multiple of time.tick (7m); decisions are made at ends of ticks" in "\n".join(
         problems(MINIMAL + "time: {tick: 7m}\nwindows: [7h]\nbudget: {every: 1h}\n")
     )
