@@ -181,3 +181,46 @@ def test_the_two_kinds_share_the_budget_by_weight() -> None:
     false = [HOUR_MS / s._detectors[0].patience for s in (performance, inputs)]
     assert sum(false) == pytest.approx(HOUR_MS / budget().patience)  # at most F in the period, together
     assert false[0] == pytest.approx(0.5 * sum(false))
+
+
+def informative_delays(runs: int, beats: int) -> tuple[list[int], float]:
+    """Alarms in each run of a world in which nothing changes but wrong labels take longer, traffic has a daily cycle, and
+    the label feed stands still for half a day now and then; and the bound for one run."""
+    settings_ = budget(per="100h", every="1h", learn="5d", materiality={"performance": 0.0})
+    found, patience = [], 1.0
+    for seed in range(runs):
+        random = np.random.default_rng(1_000 + seed)
+        series = Series(plan(), Kind.PERFORMANCE, settings_, horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS)
+        due: dict[int, dict[int, Int64s]] = {}
+        alarms = 0
+        for beat in range(120 + beats):
+            size = int(random.poisson(100 if 6 <= beat % 24 < 22 else 15))
+            wrong = random.random(size) < 0.2
+            delay = np.where(wrong, random.integers(1, 9, size), random.integers(0, 3, size))
+            known = beat + delay
+            stalled = (known // 12) % 17 == 0  # then labels come when it goes on
+            known = np.where(stalled, (known // 12 + 1) * 12, known)
+            for hour in np.unique(known).tolist():
+                own = wrong[known == hour]
+                due.setdefault(hour, {})[beat] = pane(0, int((~own).sum()), int(own.sum()))
+            series.add(beat, beat * HOUR_MS, pane(size, 0, 0))
+            for cohort, cells in due.pop(beat, {}).items():
+                series.add(beat, cohort * HOUR_MS, cells)
+            alarms += series.close() is not None
+        found.append(alarms)
+        patience = series._detectors[0].patience
+    return found, beats / patience
+
+
+def test_labels_that_come_late_because_of_what_they_say_raise_nothing() -> None:
+    found, bound = informative_delays(10, 400)
+    assert np.mean(found) <= bound + 3 * np.std(found, ddof=1) / len(found) ** 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_labels_that_come_late_because_of_what_they_say_raise_nothing_in_the_long_run() -> None:
+    found, bound = informative_delays(60, 800)
+    print(f"\ninformative delays: {np.mean(found):.2f} alarms, bound {bound:.1f}")
+    assert len(found) * bound >= 100
+    assert np.mean(found) <= bound + 3 * np.std(found, ddof=1) / len(found) ** 0.5
