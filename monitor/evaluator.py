@@ -153,6 +153,8 @@ class Evaluator:
         if budget is not None and budget.budget != self._budget.budget:
             ended = self._budget.retire(tick_ms)
             self._take(budget)
+        elif budget is not None:
+            self._budget.adopt_labels(budget)
         output = TickOutput(Kind.INPUT, tick_ms, (), (), [*step.events, *ended], step.decisions)
         self._chain(Kind.INPUT, output)
         return output

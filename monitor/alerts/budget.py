@@ -57,6 +57,10 @@ class BudgetWatch:
 
         return cls(config.namespace, plan, config.budget, labels_of)
 
+    def adopt_labels(self, other: BudgetWatch) -> None:
+        """From now on alerts say the labels of another configuration with the same budget."""
+        self._labels_of = other._labels_of
+
     def arrival_cells(self, kind: Kind) -> int | None:
         """How many cells it reads of what a tick brought: 0 for all, None for nothing."""
         if self.budget is None:

@@ -223,6 +223,16 @@ def test_another_budget_ends_what_fires_and_learns_anew() -> None:
     ]
 
 
+def test_labels_may_change_while_the_budget_stays() -> None:
+    """What was told under the old labels is decided again with them."""
+    log = world(worse)
+    until_told(log, config(), 1)
+    relabelled = loads(CONFIG.format(namespace="one", rows=1_000, budget=BUDGET) + "labels: {owner: me}\n")
+    for_turns(log, relabelled, 100)
+    worker(log, relabelled).run()  # decides everything again first
+    assert [data["labels"] for data in told(log)] == [{}]
+
+
 def test_without_a_budget_nothing_is_kept_and_nothing_told() -> None:
     text = CONFIG.replace("budget: {budget}\n", "").format(namespace="one", rows=1_000)
     log = world(worse)
