@@ -33,8 +33,8 @@ from monitor.plan import FeaturePlan, ModelPlan
 from monitor.windows.view import Kind
 
 DAY_MS: Final = 86_400_000
-SEASONS: Final = 6
-"""Parts of the day with limits of their own: finer ones would leave each too few rows."""
+SEASONS: Final = 8
+"""Parts of the day with limits of their own, at most: finer ones would leave each too few rows."""
 MATURE: Final = 0.9
 """Share of a cohort's predictions that must have their label before any of its pairs is looked at."""
 PERFORMANCE_CELLS: Final = 6
@@ -212,7 +212,7 @@ class Series:
         beats = np.array([beat for beat, _ in self._learned])
         ticks = np.stack([counts for _, counts in self._learned])
         self._learned = []
-        seasons = SEASONS if self._budget.season == "day" else 1
+        seasons = seasons_of(self._budget)
         slots = np.array([_season(int(beat), self._budget) for beat in beats])
         functionals = [part.functionals(ticks[:, part.cells].sum(axis=0)) for part in self._asked]
         asked = sum(map(len, functionals))
@@ -243,11 +243,18 @@ class Series:
         return self._detectors[0].start()
 
 
+def seasons_of(budget: BudgetConfig) -> int:
+    """How many parts the day has: as many as fit whole beats, so that none mixes two parts in turn; 1 where the day does
+    not consist of whole beats."""
+    beats, rest = divmod(DAY_MS, budget.every_ms)
+    if budget.season != "day" or rest or not beats:
+        return 1
+    return max(parts for parts in range(1, SEASONS + 1) if beats % parts == 0)
+
+
 def _season(beat: int, budget: BudgetConfig) -> int:
     """The part of the day in which a beat begins."""
-    if budget.season != "day":
-        return 0
-    return beat * budget.every_ms % DAY_MS * SEASONS // DAY_MS
+    return beat * budget.every_ms % DAY_MS * seasons_of(budget) // DAY_MS
 
 
 def largest(alarm: Alarm, most: int) -> Sequence[tuple[Cause, Area]]:

@@ -42,7 +42,7 @@ class Budget(Section):
         description="How much of a version's own beginning is the reference that it is compared with.",
     )
     season: Literal["day", "none"] = Field(
-        "day", description="day: hours of the day have limits of their own (six parts of four hours)."
+        "day", description="day: hours of the day have limits of their own (up to eight parts, each of whole beats)."
     )
     quiet_ms: Duration = Field(
         86_400_000, alias="quiet", description="An alert resolves when no further alarm came for this long."

@@ -149,5 +149,6 @@ def _bound(residual: Float64s, variance: Float64s, length: int, parameters: int)
     ratio = np.where(used, deviation * deviation / np.where(used, by_chance, 1.0), 0.0).sum(axis=0)
     # Of single ticks each slot's mean costs a degree of freedom; a block that holds every slot knows only their sum.
     free = np.maximum(used.sum(axis=0) - -(-parameters // length), 1)
-    found: Float64s = np.where(used.sum(axis=0) >= BLOCKS, ratio / chdtri(free, _CONFIDENCE), 1.0)
+    # A question that few blocks could answer either way gets a wide bound, not the benefit of the doubt.
+    found: Float64s = np.where(used.any(axis=0), ratio / chdtri(free, _CONFIDENCE), 1.0)
     return found

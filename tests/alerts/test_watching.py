@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.alerts.watching import SEASONS, Alarm, Cohorts, Series, watched
+from monitor.alerts.watching import SEASONS, Alarm, Cohorts, Series, seasons_of, watched
 from monitor.config import loads
 from monitor.config.budget import Budget
 from monitor.drift.budget import Area
@@ -133,7 +133,15 @@ def test_bad_nights_are_no_news_where_nights_were_always_bad_and_a_bad_day_is() 
     assert play(flat, range(600), 0.05, random, night=0.2) == []  # then it is burstiness, and costs delay
 
 
-def test_the_parts_of_a_day_have_six_detectors_over_the_same_cells() -> None:
+@pytest.mark.parametrize(
+    ("every", "parts"), [("1h", 8), ("2h", 6), ("3h", 8), ("4h", 6), ("5h", 1), ("1d", 1), ("2d", 1)]
+)
+def test_parts_of_a_day_are_whole_beats(every: str, parts: int) -> None:
+    assert seasons_of(budget(every=every, learn="130d")) == parts
+    assert seasons_of(budget(every=every, learn="130d", season="none")) == 1
+
+
+def test_the_parts_of_a_day_have_detectors_over_the_same_cells() -> None:
     random, series = (
         np.random.default_rng(43),
         Series(plan(), Kind.PERFORMANCE, budget(), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS),
@@ -142,20 +150,20 @@ def test_the_parts_of_a_day_have_six_detectors_over_the_same_cells() -> None:
     assert len(series._detectors) == SEASONS
     assert len({detector.start().evidence.shape for detector in series._detectors}) == 1
     limits = [detector.channels[0].null.limit[0] for detector in series._detectors]
-    assert limits[0] > limits[3] + 0.1  # midnight to four, noon to four
+    assert limits[0] > limits[4] + 0.1  # midnight to three, noon to three
 
 
 def test_nothing_is_bet_on_in_a_part_of_the_day_that_was_never_seen_and_the_others_go_on() -> None:
     random = np.random.default_rng(44)
     series = Series(plan(), Kind.PERFORMANCE, budget(learn="10d"), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS)
     for beat in range(300):
-        if beat % 24 >= 4:
+        if beat % 24 >= 3:
             assert play(series, range(beat, beat + 1), 0.1 if beat % 24 < 12 else 0.3, random) == []
     limits = [detector.channels[0].null.limit[0] for detector in series._detectors]
     assert limits[0] == 1.0
     assert max(limits[1:]) < 0.4
-    assert play(series, range(312, 316), 1.0, random) == []  # nobody knows what nights are like
-    assert play(series, range(316, 330), 0.6, random)
+    assert play(series, range(312, 315), 1.0, random) == []  # nobody knows what nights are like
+    assert play(series, range(315, 330), 0.6, random)
 
 
 def test_a_version_with_too_few_rows_is_never_watched() -> None:

@@ -316,5 +316,12 @@ def test_what_the_season_explains_is_no_burst() -> None:
     assert dispersion_of(single_rate("e"), counts, slot)[0] < 1.6
 
 
+def test_a_question_that_few_ticks_can_answer_gets_no_benefit_of_the_doubt() -> None:
+    """Every other tick of one slot is all wrong, of the other slots none ever is."""
+    slot = np.arange(128) % 4
+    wrong = np.where((slot == 0) & (np.arange(128) % 8 == 0), 100, 0)
+    assert dispersion_of(single_rate("e"), np.stack([100 - wrong, wrong], axis=1), slot)[0] > 100
+
+
 def test_too_few_ticks_say_nothing_about_bursts() -> None:
     assert dispersion_of(single_rate("e"), np.array([[9, 1]] * 63)).tolist() == [1.0]
