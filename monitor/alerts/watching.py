@@ -104,23 +104,21 @@ class Cohorts:
     pane_ms: int
     waiting: dict[int, Int64s] = field(default_factory=dict)
     released: set[int] = field(default_factory=set)
-    tail: Int64s | None = None
+    tail: dict[int, Int64s] = field(default_factory=dict)
 
     def take(self, pane_ms: int, cells: Int64s) -> None:
         """What a tick brought for a pane: seen, labelled, tp, fp, fn, tn."""
-        if pane_ms in self.released:
-            self.tail = cells if self.tail is None else self.tail + cells
-        else:
-            self.waiting[pane_ms] = self.waiting.get(pane_ms, np.zeros_like(cells)) + cells
+        held = self.tail if pane_ms in self.released else self.waiting
+        held[pane_ms] = held.get(pane_ms, np.zeros_like(cells)) + cells
 
-    def release(self, now_ms: int) -> Int64s | None:
-        """What may be looked at now, if anything: cohorts that are mature, or whose horizon is over."""
+    def release(self, now_ms: int) -> dict[int, Int64s]:
+        """What may be looked at now, by pane: cohorts that are mature, or whose horizon is over, and what came late for
+        others."""
         ready = [pane for pane, cells in self.waiting.items() if self._is_ready(pane, cells, now_ms)]
         if not ready:
-            return None
-        found = sum((self.waiting.pop(pane) for pane in sorted(ready)), np.zeros(PERFORMANCE_CELLS, np.int64))
-        if self.tail is not None:
-            found, self.tail = found + self.tail, None
+            return {}
+        found, self.tail = self.tail, {}
+        found |= {pane: self.waiting.pop(pane) for pane in ready}
         self.released = {pane for pane in self.released if pane + 3 * self.horizon_ms >= now_ms} | set(ready)
         return found
 
@@ -140,9 +138,9 @@ class Series:
         self._weights = shares([part.area for part in both])[: len(self._asked)]
         self._cohorts = Cohorts(horizon_ms, pane_ms) if kind is Kind.PERFORMANCE else None
         self._beat: int | None = None
-        self._counts: Int64s | None = None
-        self._learned: list[tuple[int, Int64s]] = []
-        self._detectors: tuple[Detector, ...] = ()
+        self._counts: dict[int, Int64s] = {}  # by part of the day
+        self._learned: list[tuple[int, int, Int64s]] = []  # beat, part of the day, cells
+        self._detector: Detector | None = None
         self._channels: list[Watched] = []
         self._state: State | None = None
         self._blind = False
@@ -159,7 +157,11 @@ class Series:
         if self._cohorts is not None:
             self._cohorts.take(pane_ms, cells)
         else:
-            self._counts = cells if self._counts is None else self._counts + cells
+            self._put(pane_ms, cells)
+
+    def _put(self, pane_ms: int, cells: Int64s) -> None:
+        season = season_of(pane_ms, self._budget)
+        self._counts[season] = self._counts.get(season, np.zeros_like(cells)) + cells
 
     @property
     def open_beat(self) -> int | None:
@@ -171,28 +173,36 @@ class Series:
         beat, self._beat = self._beat, None
         assert beat is not None
         if self._cohorts is not None:
-            self._counts = self._cohorts.release((beat + 1) * self._budget.every_ms)
-        counts, self._counts = self._counts, None
-        if counts is None or self._blind:
+            for pane_ms, cells in self._cohorts.release((beat + 1) * self._budget.every_ms).items():
+                self._put(pane_ms, cells)
+        # Where more was taken back than came there is nothing to bet on.
+        counts = {season: np.maximum(cells, 0) for season, cells in sorted(self._counts.items())}
+        self._counts = {}
+        if not counts or self._blind:
             return None
-        counts = np.maximum(counts, 0)  # more was taken back than came: nothing to bet on
         if self._state is not None:
             return self._decide(self._state, beat, counts)
         if self._has_learned(beat):
             state = self._state = self._learn()
             self._blind = state is None
             return None if state is None else self._decide(state, beat, counts)
-        self._learned.append((beat, counts))
+        self._learned += [(beat, season, cells) for season, cells in counts.items()]
         return None
 
     def _has_learned(self, beat: int) -> bool:
         """Long enough, and on enough beats that brought something: bursts must be told from chance."""
         beats = self._budget.learn_ms // self._budget.every_ms
-        return len(self._learned) >= LEAST_BEATS and beat - self._learned[0][0] >= beats
+        if not self._learned or beat - self._learned[0][0] < beats:
+            return False
+        return len({learned for learned, _, _ in self._learned}) >= LEAST_BEATS
 
-    def _decide(self, state: State, beat: int, counts: Int64s) -> Alarm | None:
-        detector = self._detectors[_season(beat, self._budget)]
-        own = [counts[np.newaxis, part.cells] for part in self._channels]
+    def _decide(self, state: State, beat: int, counts: dict[int, Int64s]) -> Alarm | None:
+        detector = self._detector
+        assert detector is not None, "a state belongs to a detector"
+        whole = np.zeros((seasons_of(self._budget), len(next(iter(counts.values())))), np.int64)
+        for season, cells in counts.items():
+            whole[season] = cells
+        own = [whole[:, part.cells].reshape(1, -1) for part in self._channels]
         self._state, verdict, seen = detector.step(state, beat, own)
         if not verdict.alarm[0]:
             return None
@@ -207,13 +217,12 @@ class Series:
         )
 
     def _learn(self) -> State | None:
-        """The reference is whole: margins, dispersion, limits, and a detector for each part of the day. None when it
+        """The reference is whole: margins, dispersion, limits for each part of the day, and the detector. None when it
         has too few rows for anything."""
-        beats = np.array([beat for beat, _ in self._learned])
-        ticks = np.stack([counts for _, counts in self._learned])
+        slots = np.array([season for _, season, _ in self._learned])
+        ticks = np.stack([cells for _, _, cells in self._learned])
         self._learned = []
         seasons = seasons_of(self._budget)
-        slots = np.array([_season(int(beat), self._budget) for beat in beats])
         functionals = [part.functionals(ticks[:, part.cells].sum(axis=0)) for part in self._asked]
         asked = sum(map(len, functionals))
         forgiven = self._budget.materiality
@@ -224,23 +233,15 @@ class Series:
             )
             for part, own in zip(self._asked, functionals, strict=True)
         ]
-        bets = [tuple(np.flatnonzero(np.any([null.limit < 1.0 for null in own], axis=0)).tolist()) for own in nulls]
-        can = [i for i, own in enumerate(bets) if own]
+        can = [i for i, own in enumerate(nulls) if any((null.limit < 1.0).any() for null in own)]
         if not can:
             return None
         self._channels = [self._asked[i] for i in can]
-        patience = max(1.0, self._budget.patience / sum(self._weights))
-        self._detectors = tuple(
-            Detector(
-                tuple(
-                    Channel(self._asked[i].name, functionals[i], nulls[i][season], self._weights[i], bets[i])
-                    for i in can
-                ),
-                patience,
-            )
-            for season in range(seasons)
+        channels = (
+            Channel(self._asked[i].name, functionals[i], nulls[i][0], self._weights[i], nulls[i][1:]) for i in can
         )
-        return self._detectors[0].start()
+        self._detector = Detector(tuple(channels), max(1.0, self._budget.patience / sum(self._weights)))
+        return self._detector.start()
 
 
 def seasons_of(budget: BudgetConfig) -> int:
@@ -252,9 +253,9 @@ def seasons_of(budget: BudgetConfig) -> int:
     return max(parts for parts in range(1, SEASONS + 1) if beats % parts == 0)
 
 
-def _season(beat: int, budget: BudgetConfig) -> int:
-    """The part of the day in which a beat begins."""
-    return beat * budget.every_ms % DAY_MS * seasons_of(budget) // DAY_MS
+def season_of(pane_ms: int, budget: BudgetConfig) -> int:
+    """The part of the day in which a pane begins."""
+    return pane_ms % DAY_MS * seasons_of(budget) // DAY_MS
 
 
 def largest(alarm: Alarm, most: int) -> Sequence[tuple[Cause, Area]]:

@@ -43,7 +43,7 @@ LISTED_AT: Final = 0.1
 MOST_ROWS: Final = 200_000_000
 """Rows of one tick that are told apart; more are taken as so many, keeping every bin's share. Sums stay exact so."""
 FORMAT: Final = 1
-_WHOLE: Final = ("run", "since", "hits", "rows")
+_WHOLE: Final = ("run", "since", "hits", "rows", "means", "limits")
 _COARSER: Final = 14
 """Bits by which sums that are only shown are kept coarser, so that they hold 1e14 rows."""
 
@@ -53,37 +53,46 @@ class Channel:
     """One watched thing: its functionals, its null and its share of the model's attention.
 
     `weight` > 0; the weights of a detector's channels are scaled to 1. A factor of 2 in weight costs ln 2 over the
-    growth per tick in delay. Functionals whose limit is 1 cannot be broken and get no bets; `bets` names (by position)
-    those that have cells anyway, for channels that take turns over one state and can be broken in some turns only.
+    growth per tick in delay. `others` are the nulls of further seasons: then counts have a run of B bins for each season,
+    `null`'s first. A functional whose limit is 1 cannot be broken: in that season it is not bet on, and it has no cells
+    where it is so in all.
     """
 
     name: str
     functionals: Functionals
     null: Null
     weight: float
-    bets: tuple[int, ...] | None = None
+    others: tuple[Null, ...] = ()
     owner: Int64s = field(init=False, repr=False, compare=False)
     """The functional that each cell bets on, shape (C,)."""
     table: Int64s = field(init=False, repr=False, compare=False)
-    """Logarithm of the factor of one row of each bin, shape (B, C), unit 2**-30, rounded down: still a fair bet."""
+    """Logarithm of the factor of one row of each bin, shape (seasons B, C), unit 2**-30, rounded down: still fair."""
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
             raise ValueError(f"the channel {self.name!r} has weight {self.weight}; leave out what is not watched")
-        limit, phi = self.null.limit, self.null.dispersion
-        breakable = np.flatnonzero(limit < 1.0) if self.bets is None else np.array(self.bets, np.int64)
-        owner = np.repeat(breakable, len(EFFECTS))
+        breakable = np.flatnonzero(np.any([null.limit < 1.0 for null in self.nulls], axis=0))
+        object.__setattr__(self, "owner", np.repeat(breakable, len(EFFECTS)))
+        object.__setattr__(self, "table", np.concatenate([self._gains(null) for null in self.nulls]))
+
+    @property
+    def nulls(self) -> tuple[Null, ...]:
+        """One for each season."""
+        return (self.null, *self.others)
+
+    def _gains(self, null: Null) -> Int64s:
+        """The part of the table for one season, (B, C)."""
+        owner, top = self.owner, null.limit[self.owner]
         values = self.functionals.values[owner] / ONE
-        top = limit[owner]
         # The standard deviation of a row at the limit; an indicator's, as the largest for its mean, where it has none.
-        deviation = np.sqrt(np.maximum(_variance(self.functionals, self.null)[owner], top * (1.0 - top) * 1e-3))
-        stake = np.tile(np.array(EFFECTS), len(breakable)) / np.maximum(deviation, 1e-9)
+        deviation = np.sqrt(np.maximum(_variance(self.functionals, null)[owner], top * (1.0 - top) * 1e-3))
+        stake = np.tile(np.array(EFFECTS), len(owner) // len(EFFECTS)) / np.maximum(deviation, 1e-9)
         stake = np.minimum(stake, LARGEST_STAKE / np.maximum(top, 1e-9))
         factor = 1.0 + stake[:, np.newaxis] * (values - top[:, np.newaxis])
-        gain = natural_log(factor) / phi[owner][:, np.newaxis]
-        gain = np.where(self.functionals.active[owner] & (top < 1.0)[:, np.newaxis], gain, 0.0)
-        object.__setattr__(self, "owner", owner)
-        object.__setattr__(self, "table", np.ascontiguousarray(np.floor(gain * ONE).astype(np.int64).T))
+        gain = natural_log(factor) / null.dispersion[owner][:, np.newaxis]
+        asked = self.functionals.active[owner] & (top < 1.0)[:, np.newaxis]
+        found: Int64s = np.floor(np.where(asked, gain, 0.0) * ONE).astype(np.int64).T
+        return found
 
     @property
     def cells(self) -> int:
@@ -115,7 +124,8 @@ class State:
     """Everything a detector remembers: arrays (R, C) over R lanes and the cells of all channels. Never changed in place.
 
     `evidence`: ln E, minus infinity at a start. `run` (unit 2**-30): largest sum of the last ticks' logarithms, from
-    whichever tick; `since` is that tick, `hits` (unit 2**-16) and `rows` are what the functional had since then.
+    whichever tick; `since` is that tick, `hits` (unit 2**-16) and `rows` are what the functional had since then, `means`
+    and `limits` (unit 2**-16) what these rows would have had at the reference's mean and at the limit of their season.
     """
 
     evidence: Float64s
@@ -123,12 +133,14 @@ class State:
     since: Int64s
     hits: Int64s
     rows: Int64s
+    means: Int64s
+    limits: Int64s
 
     @classmethod
     def fresh(cls, lanes: int, cells: int) -> State:
         """Nothing seen yet."""
         nothing = np.zeros((lanes, cells), np.int64)
-        return cls(np.full((lanes, cells), -np.inf), nothing, nothing, nothing, nothing)
+        return cls(np.full((lanes, cells), -np.inf), *([nothing] * len(_WHOLE)))
 
     def restarted(self, lanes: Bools) -> State:
         """The same with these lanes, a mask (R,), as if nothing had been seen."""
@@ -160,7 +172,7 @@ class Cause:
     """What one channel says at an alarm: its leading functional, from when on, and how large the change is.
 
     `log_evidence` is ln of the mean of its cells, `share` its part of the model's evidence. `mean` is the functional's
-    since `since` (number of the tick) on `rows` rows, beside `reference` and the `limit` that was forgiven;
+    since `since` (number of the tick) on `rows` rows, beside the `reference`'s and the `limit` of the same seasons;
     `dispersion` is what the rows are divided by to get independent ones. `listed` by e-BH at 0.1.
     """
 
@@ -188,7 +200,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A channel's logarithms, values and activity side by side, (B, C + 2 F): one product gives all sums of a tick.
+    """A channel's logarithms, and its functionals' values, activity, means and limits, side by side: (seasons B, C + 4 F).
+    One product with the counts gives all sums of a tick.
 
     The entries are integers in doubles. Up to `exact` rows every sum is below 2**53, so the product, which is five times
     as fast as one of integers, gives the same bits as they would, in whatever order it adds.
@@ -196,23 +209,30 @@ class _Table:
 
     entries: Float64s
     exact: float
-    cuts: tuple[int, int]
+    cells: int
 
     @classmethod
     def of(cls, channel: Channel) -> _Table:
         own = channel.functionals
-        parts = [channel.table, np.where(own.active, own.values, 0).T, own.active.T.astype(np.int64)]
-        entries = np.ascontiguousarray(np.hstack(parts), np.float64)
-        return cls(entries, 2.0**53 / float(np.abs(entries).max()), (channel.cells, channel.cells + len(own)))
+        active = own.active.T.astype(np.int64)
+        sums = [
+            np.hstack(
+                [np.where(own.active, own.values, 0).T, active, *(active * _whole(at) for at in (n.mean, n.limit))]
+            )
+            for n in channel.nulls
+        ]
+        entries = np.ascontiguousarray(np.hstack([channel.table, np.concatenate(sums)]), np.float64)
+        return cls(entries, 2.0**53 / float(np.abs(entries).max()), channel.cells)
 
-    def sums(self, counts: Int64s, most: int) -> tuple[Int64s, Int64s, Int64s]:
-        """Gains (R, C), functionals' sums (R, F) and rows (R, F) of counts (R, B); `most` rows are in a lane."""
+    def sums(self, counts: Int64s, most: int) -> tuple[Int64s, Int64s, Int64s, Int64s, Int64s]:
+        """Gains (R, C); then the functionals' sums, rows, means and limits (R, F) of counts (R, seasons B). `most` rows
+        are in a lane."""
         if most <= self.exact:
             found = (counts.astype(np.float64) @ self.entries).astype(np.int64)
         else:
             found = _bounded(counts) @ self.entries.astype(np.int64)
-        first, second = self.cuts
-        return found[:, :first], found[:, first:second], found[:, second:]
+        hits, rows, means, limits = np.split(found[:, self.cells :], 4, axis=1)
+        return found[:, : self.cells], hits, rows, means, limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,23 +282,27 @@ class Detector:
 
     def _advance(self, state: State, tick: int, counts: Sequence[Int64s | None]) -> State:
         """Every cell after one tick. Channels without rows stay as they are, lane by lane."""
-        gained, hits, rows = (np.zeros(state.run.shape, np.int64) for _ in range(3))
+        gained, *sums = (np.zeros(state.run.shape, np.int64) for _ in range(5))
         busy = np.zeros(state.run.shape, np.bool_)
         for channel, cells, table, own in zip(self.channels, self._cells, self._tables, counts, strict=True):
             if own is None or not channel.cells:
                 continue
             total = own.sum(axis=1)
-            gained[:, cells], of_functional, active = table.sums(own, int(total.max(initial=0)))
-            hits[:, cells], rows[:, cells] = of_functional[:, channel.owner] >> _COARSER, active[:, channel.owner]
+            gained[:, cells], *parts = table.sums(own, int(total.max(initial=0)))
+            for whole, part in zip(sums, parts, strict=True):
+                whole[:, cells] = part[:, channel.owner]
             busy[:, cells] = (total > 0)[:, np.newaxis]
         anew = busy & (state.run <= 0)
         kept = ~anew
+        hits, rows, means, limits = sums
         return State(
             np.where(busy, log_one_plus_exp(state.evidence) + gained / ONE, state.evidence),
             state.run * kept + gained,
             np.where(anew, tick, state.since),
-            state.hits * kept + hits,
+            state.hits * kept + (hits >> _COARSER),
             state.rows * kept + rows,
+            state.means * kept + (means >> _COARSER),
+            state.limits * kept + (limits >> _COARSER),
         )
 
     def _by_channel(self, state: State) -> Float64s:
@@ -314,19 +338,26 @@ class Detector:
         cell = cells.start + int(state.evidence[lane, cells].argmax())
         own = int(channel.owner[cell - cells.start])
         rows = int(state.rows[lane, cell])
+        sums = (int(part[lane, cell]) for part in (state.hits, state.means, state.limits))
+        mean, reference, limit = (total / (ONE >> _COARSER) / rows if rows else math.nan for total in sums)
         return Cause(
             channel=channel.name,
             functional=channel.functionals.names[own],
             log_evidence=log,
             share=share,
             since=int(state.since[lane, cell]),
-            mean=int(state.hits[lane, cell]) / (ONE >> _COARSER) / rows if rows else math.nan,
+            mean=mean,
             rows=rows,
-            reference=float(channel.null.mean[own]),
-            limit=float(channel.null.limit[own]),
+            reference=reference,
+            limit=limit,
             dispersion=float(channel.null.dispersion[own]),
             listed=listed,
         )
+
+
+def _whole(shares: Float64s) -> Int64s:
+    found: Int64s = np.rint(shares * ONE).astype(np.int64)
+    return found
 
 
 def _bounded(counts: Int64s) -> Int64s:

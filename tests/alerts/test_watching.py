@@ -9,6 +9,7 @@ from monitor.alerts.watching import SEASONS, Alarm, Cohorts, Series, seasons_of,
 from monitor.config import loads
 from monitor.config.budget import Budget
 from monitor.drift.budget import Area
+from monitor.drift.edetector import Detector
 from monitor.events import Int64s
 from monitor.plan import ModelPlan, compile_plan
 from monitor.windows.view import Kind
@@ -52,39 +53,37 @@ def pane(seen: int, right: int, wrong: int) -> Int64s:
     return np.array([seen, right + wrong, right, 0, wrong, 0])
 
 
+def told(found: dict[int, Int64s]) -> dict[int, list[int]]:
+    return {pane_ms: cells.tolist() for pane_ms, cells in found.items()}
+
+
 def test_a_cohort_is_looked_at_when_it_is_over_and_nine_tenths_of_it_are_labelled() -> None:
     cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
     cohorts.take(0, pane(20, 17, 0))  # 17 of 20, all right: they came early because they are
-    assert cohorts.release(5 * HOUR_MS) is None
+    assert cohorts.release(5 * HOUR_MS) == {}
     cohorts.take(0, pane(0, 0, 1))
-    assert cohorts.release(HOUR_MS - 1) is None
-    released = cohorts.release(HOUR_MS)
-    assert released is not None
-    assert released.tolist() == [20, 18, 17, 0, 1, 0]
+    assert cohorts.release(HOUR_MS - 1) == {}
+    assert told(cohorts.release(HOUR_MS)) == {0: [20, 18, 17, 0, 1, 0]}
 
 
 def test_what_comes_for_a_cohort_later_joins_the_next_one() -> None:
     cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
     cohorts.take(0, pane(20, 17, 1))
-    assert cohorts.release(HOUR_MS) is not None
+    assert list(cohorts.release(HOUR_MS)) == [0]
     cohorts.take(0, pane(0, 0, 2))  # slow labels only: alone they say nothing about the model
-    assert cohorts.release(2 * HOUR_MS) is None
+    assert cohorts.release(2 * HOUR_MS) == {}
     cohorts.take(HOUR_MS, pane(10, 9, 0))
-    joined = cohorts.release(3 * HOUR_MS)
-    assert joined is not None
-    assert joined.tolist() == [10, 11, 9, 0, 2, 0]
+    assert told(cohorts.release(3 * HOUR_MS)) == {0: [0, 2, 0, 0, 2, 0], HOUR_MS: [10, 9, 9, 0, 0, 0]}
 
 
 def test_a_cohort_whose_labels_do_not_come_is_looked_at_when_the_horizon_is_over() -> None:
     cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
     cohorts.take(0, pane(20, 5, 0))
-    assert cohorts.release(11 * HOUR_MS - 1) is None
-    late = cohorts.release(11 * HOUR_MS)
-    assert late is not None
-    assert late.tolist() == pane(20, 5, 0).tolist()
+    assert cohorts.release(11 * HOUR_MS - 1) == {}
+    assert told(cohorts.release(11 * HOUR_MS)) == {0: pane(20, 5, 0).tolist()}
     assert not cohorts.waiting
     cohorts.take(50 * HOUR_MS, pane(1, 1, 0))
-    assert cohorts.release(51 * HOUR_MS) is not None
+    assert list(cohorts.release(51 * HOUR_MS)) == [50 * HOUR_MS]
     assert cohorts.released == {50 * HOUR_MS}  # what is long over is forgotten
 
 
@@ -141,16 +140,23 @@ def test_parts_of_a_day_are_whole_beats(every: str, parts: int) -> None:
     assert seasons_of(budget(every=every, learn="130d", season="none")) == 1
 
 
-def test_the_parts_of_a_day_have_detectors_over_the_same_cells() -> None:
-    random, series = (
-        np.random.default_rng(43),
-        Series(plan(), Kind.PERFORMANCE, budget(), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS),
-    )
-    play(series, range(130), 0.1, random, night=0.2)
-    assert len(series._detectors) == SEASONS
-    assert len({detector.start().evidence.shape for detector in series._detectors}) == 1
-    limits = [detector.channels[0].null.limit[0] for detector in series._detectors]
+def detector_of(series: Series) -> Detector:
+    assert series._detector is not None
+    return series._detector
+
+
+def test_the_parts_of_a_day_have_limits_of_their_own_and_a_cause_speaks_of_those_of_its_rows() -> None:
+    random = np.random.default_rng(43)
+    series = Series(plan(), Kind.PERFORMANCE, budget(), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS)
+    play(series, range(144), 0.1, random, night=0.2)
+    limits = [null.limit[0] for null in detector_of(series).channels[0].nulls]
+    assert len(limits) == SEASONS
     assert limits[0] > limits[4] + 0.1  # midnight to three, noon to three
+    days = [beat for beat in range(144, 400) if beat % 24 >= 12]
+    found = [alarm for beat in days for _, alarm in play(series, range(beat, beat + 1), 0.3, random)]
+    cause = found[0].causes[0]
+    assert cause.reference < 0.15
+    assert cause.limit < limits[0] - 0.1
 
 
 def test_nothing_is_bet_on_in_a_part_of_the_day_that_was_never_seen_and_the_others_go_on() -> None:
@@ -159,7 +165,7 @@ def test_nothing_is_bet_on_in_a_part_of_the_day_that_was_never_seen_and_the_othe
     for beat in range(300):
         if beat % 24 >= 3:
             assert play(series, range(beat, beat + 1), 0.1 if beat % 24 < 12 else 0.3, random) == []
-    limits = [detector.channels[0].null.limit[0] for detector in series._detectors]
+    limits = [null.limit[0] for null in detector_of(series).channels[0].nulls]
     assert limits[0] == 1.0
     assert max(limits[1:]) < 0.4
     assert play(series, range(312, 315), 1.0, random) == []  # nobody knows what nights are like
@@ -186,7 +192,7 @@ def test_the_two_kinds_share_the_budget_by_weight() -> None:
             cells.histogram(f"bins:{name}")[0] = random.multinomial(50, profile.reference / profile.rows)
         inputs.add(beat, beat * HOUR_MS, cells.array[0])
         assert inputs.close() is None
-    false = [HOUR_MS / s._detectors[0].patience for s in (performance, inputs)]
+    false = [HOUR_MS / detector_of(s).patience for s in (performance, inputs)]
     assert sum(false) == pytest.approx(HOUR_MS / budget().patience)  # at most F in the period, together
     assert false[0] == pytest.approx(0.5 * sum(false))
 
@@ -216,7 +222,7 @@ def informative_delays(runs: int, beats: int) -> tuple[list[int], float]:
                 series.add(beat, cohort * HOUR_MS, cells)
             alarms += series.close() is not None
         found.append(alarms)
-        patience = series._detectors[0].patience
+        patience = detector_of(series).patience
     return found, beats / patience
 
 
