@@ -224,15 +224,14 @@ class _Table:
         entries = np.ascontiguousarray(np.hstack([channel.table, np.concatenate(sums)]), np.float64)
         return cls(entries, 2.0**53 / float(np.abs(entries).max()), channel.cells)
 
-    def sums(self, counts: Int64s, most: int) -> tuple[Int64s, Int64s, Int64s, Int64s, Int64s]:
-        """Gains (R, C); then the functionals' sums, rows, means and limits (R, F) of counts (R, seasons B). `most` rows
-        are in a lane."""
+    def sums(self, counts: Int64s, most: int) -> tuple[Int64s, Int64s]:
+        """Gains (R, C), and the functionals' sums, rows, means and limits (R, 4, F), of counts (R, seasons B). `most`
+        rows are in a lane."""
         if most <= self.exact:
             found = (counts.astype(np.float64) @ self.entries).astype(np.int64)
         else:
             found = _bounded(counts) @ self.entries.astype(np.int64)
-        hits, rows, means, limits = np.split(found[:, self.cells :], 4, axis=1)
-        return found[:, : self.cells], hits, rows, means, limits
+        return found[:, : self.cells], found[:, self.cells :].reshape(len(found), 4, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +243,8 @@ class Detector:
     weights: Float64s = field(init=False, repr=False, compare=False)
     """Of the channels that have cells, adding up to 1."""
     _cells: tuple[slice, ...] = field(init=False, repr=False, compare=False)
+    _spans: tuple[slice, ...] = field(init=False, repr=False, compare=False)
+    _owner: Int64s = field(init=False, repr=False, compare=False)
     _tables: tuple[_Table, ...] = field(init=False, repr=False, compare=False)
     _mean: Float64s = field(init=False, repr=False, compare=False)
 
@@ -254,12 +255,16 @@ class Detector:
             raise ValueError("a detector needs channels, each with a name of its own")
         if not any(channel.cells for channel in self.channels):
             raise ValueError("no functional of any channel can be broken: the reference has too few rows")
-        ends = np.cumsum([channel.cells for channel in self.channels]).tolist()
-        spans = tuple(slice(end - channel.cells, end) for channel, end in zip(self.channels, ends, strict=True))
+        cells, spans = (
+            _slices(sizes) for sizes in zip(*((c.cells, len(c.functionals)) for c in self.channels), strict=True)
+        )
+        owners = [channel.owner + span.start for channel, span in zip(self.channels, spans, strict=True)]
         alive = [channel for channel in self.channels if channel.cells]
         weights = np.array([channel.weight for channel in alive])
         object.__setattr__(self, "weights", weights / weights.sum())
-        object.__setattr__(self, "_cells", spans)
+        object.__setattr__(self, "_cells", cells)
+        object.__setattr__(self, "_spans", spans)
+        object.__setattr__(self, "_owner", np.concatenate(owners))
         object.__setattr__(self, "_tables", tuple(_Table.of(channel) for channel in self.channels))
         object.__setattr__(self, "_mean", np.concatenate([_prior(channel) for channel in alive]))
 
@@ -282,27 +287,27 @@ class Detector:
 
     def _advance(self, state: State, tick: int, counts: Sequence[Int64s | None]) -> State:
         """Every cell after one tick. Channels without rows stay as they are, lane by lane."""
-        gained, *sums = (np.zeros(state.run.shape, np.int64) for _ in range(5))
-        busy = np.zeros(state.run.shape, np.bool_)
-        for channel, cells, table, own in zip(self.channels, self._cells, self._tables, counts, strict=True):
+        gained, busy = np.zeros(state.run.shape, np.int64), np.zeros(state.run.shape, np.bool_)
+        sums = np.zeros((len(state.run), 4, self._spans[-1].stop), np.int64)
+        parts = zip(self.channels, self._cells, self._spans, self._tables, counts, strict=True)
+        for channel, cells, span, table, own in parts:
             if own is None or not channel.cells:
                 continue
             total = own.sum(axis=1)
-            gained[:, cells], *parts = table.sums(own, int(total.max(initial=0)))
-            for whole, part in zip(sums, parts, strict=True):
-                whole[:, cells] = part[:, channel.owner]
+            gained[:, cells], sums[:, :, span] = table.sums(own, int(total.max(initial=0)))
             busy[:, cells] = (total > 0)[:, np.newaxis]
+        sums[:, [0, 2, 3]] >>= _COARSER
+        hits, rows, means, limits = (sums[:, i].take(self._owner, axis=1) for i in range(4))
         anew = busy & (state.run <= 0)
         kept = ~anew
-        hits, rows, means, limits = sums
         return State(
             np.where(busy, log_one_plus_exp(state.evidence) + gained / ONE, state.evidence),
             state.run * kept + gained,
             np.where(anew, tick, state.since),
-            state.hits * kept + (hits >> _COARSER),
+            state.hits * kept + hits,
             state.rows * kept + rows,
-            state.means * kept + (means >> _COARSER),
-            state.limits * kept + (limits >> _COARSER),
+            state.means * kept + means,
+            state.limits * kept + limits,
         )
 
     def _by_channel(self, state: State) -> Float64s:
@@ -353,6 +358,12 @@ class Detector:
             dispersion=float(channel.null.dispersion[own]),
             listed=listed,
         )
+
+
+def _slices(sizes: Sequence[int]) -> tuple[slice, ...]:
+    """Runs of these lengths, one after the other."""
+    ends = np.cumsum(sizes).tolist()
+    return tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
 
 
 def _whole(shares: Float64s) -> Int64s:

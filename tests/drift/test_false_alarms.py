@@ -45,14 +45,14 @@ def as_it_is(null: Null) -> Null:
 
 
 def known_rate(rows: int, *, full: bool) -> Tally:
-    lanes, ticks = (300, 4000) if full else (60, 1000)
+    lanes, ticks = (300, 4000) if full else (60, 600)
     draw = rates(np.random.default_rng(rows), rows, 0.1)
     return tally([alarms(one(ERRORS, known(0.1), C), [draw], ticks, lanes)], ticks, C)
 
 
 def estimated(reference_rows: int, *, full: bool, alter: Alter = as_it_is) -> Tally:
     """The reference is a sample of so many rows; ticks of 500."""
-    references, lanes, ticks = (60, 5, 2000) if full else (15, 4, 800)
+    references, lanes, ticks = (60, 5, 2000) if full else (8, 4, 500)
     random, found = np.random.default_rng(reference_rows), []
     for _ in range(references):
         wrong = int(random.binomial(reference_rows, 0.1))
@@ -63,7 +63,7 @@ def estimated(reference_rows: int, *, full: bool, alter: Alter = as_it_is) -> Ta
 
 def bursty(dispersion: float, *, full: bool, alter: Alter = as_it_is) -> Tally:
     """Beta-binomial ticks; the dispersion is measured on a reference of 1,000 ticks."""
-    references, lanes, ticks = (40, 5, 2000) if full else (8, 4, 800)
+    references, lanes, ticks = (40, 5, 2000) if full else (4, 4, 400)
     random, found = np.random.default_rng(int(dispersion)), []
     for _ in range(references):
         draw = bursts(random, 500, 0.1, dispersion)
@@ -73,7 +73,7 @@ def bursty(dispersion: float, *, full: bool, alter: Alter = as_it_is) -> Tally:
 
 def autocorrelated(*, full: bool, alter: Alter = as_it_is) -> Tally:
     """An AR(1) of 0.8 between ticks, long-run dispersion about 12; reference of 4,000 ticks."""
-    references, lanes, ticks = (30, 5, 2000) if full else (8, 4, 800)
+    references, lanes, ticks = (30, 5, 2000) if full else (6, 4, 600)
     random, found = np.random.default_rng(11), []
     for _ in range(references):
         null = alter(learned(wandering(random, 500, 0.1, 0.8, 0.0093), 4000))
@@ -84,7 +84,7 @@ def autocorrelated(*, full: bool, alter: Alter = as_it_is) -> Tally:
 def seasonal(*, full: bool, alter: Alter = as_it_is, by_slot: bool = True) -> Tally:
     """Hours of a week with a daily and a weekly cycle; six weeks of reference, the limit the largest of 24 hours of the
     day on working days and on weekends."""
-    references, lanes, ticks = (20, 5, 2016) if full else (5, 4, 672)
+    references, lanes, ticks = (20, 5, 2016) if full else (4, 4, 504)
 
     def rate(tick: int, lanes: int) -> Float64s:
         day = tick // 24 % 7
@@ -103,7 +103,7 @@ def seasonal(*, full: bool, alter: Alter = as_it_is, by_slot: bool = True) -> Ta
 
 def ragged(*, full: bool) -> Tally:
     """Ticks of 0 to 5,000 rows, most of them small, a third of them empty."""
-    references, lanes, ticks = (30, 6, 2000) if full else (8, 4, 800)
+    references, lanes, ticks = (30, 6, 2000) if full else (6, 4, 500)
     random, found = np.random.default_rng(13), []
 
     def rows(tick: int, lanes: int) -> Int64s:
@@ -161,7 +161,7 @@ def _detector_of(reference: Float64s, patience: float, alter: Alter) -> tuple[De
 def odd_columns(*, full: bool) -> Tally:
     """A constant, an atom of half the mass, a category that the reference knew and that stays away, and a confusion
     matrix without positives; 5,000 reference rows, 300 a tick."""
-    references, lanes, ticks = (40, 5, 2000) if full else (6, 4, 600)
+    references, lanes, ticks = (40, 5, 2000) if full else (4, 4, 400)
     random, found = np.random.default_rng(14), []
     binning = bin_categories({"a": 700, "b": 299, "rare": 1})
     shares_ = np.array([0.7, 0.299, 0.001, 0.0, 0.0, 0.0])
