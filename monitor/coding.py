@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.drift.binning import CategoricalBinning
+from monitor.drift.checked import CheckedCategorical
 from monitor.events import Int32s, Int64s, PredictionColumns
 from monitor.groups import Group, Groups
 from monitor.ingest.interner import Interner
@@ -37,13 +38,12 @@ class Coder:
         self._group_codes: dict[tuple[int, int], int] = {}
 
     def code(self, columns: PredictionColumns) -> tuple[UInt32s, UInt8s]:
-        """Group code (n,) and bins (n, widest model) of predictions."""
-        n = len(columns)
-        models = np.unique(columns.model)
-        if len(models) == 1:
-            return self._code_model(int(models[0]), columns, None)
+        """Group code (n,) and bins (n, widest model) of predictions, n > 0."""
+        n, first = len(columns), int(columns.model[0])
+        if (columns.model == first).all():
+            return self._code_model(first, columns, None)
         group, bins = np.zeros(n, np.uint32), np.zeros((n, self._plan.width), np.uint8)
-        for model in models.tolist():
+        for model in np.unique(columns.model).tolist():
             rows = np.flatnonzero(columns.model == model)
             group[rows], bins[rows] = self._code_model(model, columns, rows)
         return group, bins
@@ -99,13 +99,15 @@ class Coder:
     def _bins(self, plan: ModelPlan, columns: PredictionColumns, rows: Int64s | None, n: int) -> UInt8s:
         bins = np.zeros((self._plan.width, n), np.uint8)
         for i, feature in enumerate(plan.features):
-            if isinstance(feature.binning, CategoricalBinning):
+            if isinstance(feature.binning, (CategoricalBinning, CheckedCategorical)):
                 bins[i] = self._bin_table(plan, feature, feature.binning)[_take(columns.category[feature.name], rows)]
             else:
                 bins[i] = feature.binning.codes(_take(columns.numeric[feature.name], rows))
         return np.ascontiguousarray(bins.T)
 
-    def _bin_table(self, plan: ModelPlan, feature: FeaturePlan, binning: CategoricalBinning) -> UInt8s:
+    def _bin_table(
+        self, plan: ModelPlan, feature: FeaturePlan, binning: CategoricalBinning | CheckedCategorical
+    ) -> UInt8s:
         names = self._categories[feature.name].values
         table = self._bin_tables.get((plan.name, feature.name))
         if table is None or len(table) != len(names) + 2:

@@ -19,10 +19,11 @@ from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.state import AlertState
+from monitor.alerts.traffic import TrafficWatch
 from monitor.config.windows import Window
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
-from monitor.ledger.records import Commit
+from monitor.ledger.records import Commit, Unowned
 from monitor.plan import Plan
 from monitor.windows import payload
 from monitor.windows.engine import ClosedTick, TickEngine
@@ -68,6 +69,8 @@ class Evaluator:
         budget: BudgetWatch | None = None,
     ) -> None:
         self._plan, self._book, self._watch = plan, book, watch
+        self._traffic = TrafficWatch(book.namespace, windows, plan.join.tick_ms)
+        self._traffic.use(book.limits, book.labels_of, book.listed, 0)
         self.clocks = [PartitionClock() for _ in range(partitions)]
         self.engines = {Kind.INPUT: TickEngine(plan, windows, Kind.INPUT)}
         if plan.has_labels:
@@ -91,6 +94,15 @@ class Evaluator:
         clock.idle, clock.quiet = commit.idle, commit.quiet is True
         clock.stalled, clock.ended = commit.stalled, commit.ended
         self._watch.feed(partition, commit)
+
+    @property
+    def unowned(self) -> frozenset[int]:
+        """The partitions without an owner, as last decided."""
+        return self._watch.unowned
+
+    def owners(self, decision: Unowned) -> None:
+        """Take the decision which partitions have no owner."""
+        self._watch.owners(frozenset(decision.partitions), decision.wall_ms)
 
     # -- ticks ---------------------------------------------------------------------------------------------------
 
@@ -155,7 +167,9 @@ class Evaluator:
             self._take(budget)
         elif budget is not None:
             self._budget.adopt_labels(budget)
-        output = TickOutput(Kind.INPUT, tick_ms, (), (), [*step.events, *ended], step.decisions)
+        traffic = self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)
+        events = [*step.events, *traffic, *ended]
+        output = TickOutput(Kind.INPUT, tick_ms, (), (), events, step.decisions)
         self._chain(Kind.INPUT, output)
         return output
 
@@ -165,9 +179,9 @@ class Evaluator:
         judged = [*closed.revised, *closed.ended, *closed.vanished]
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
-        found = self._budget.step(kind, closed.tick, closed.arrivals)
+        traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
+        events = [*step.events, *traffic, *self._budget.step(kind, closed.tick, closed.arrivals)]
         gone = [view.key for view in closed.vanished]
-        events = [*step.events, *found]
         output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone)
         self._chain(kind, output)
         return output

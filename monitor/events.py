@@ -25,6 +25,11 @@ MISSING = -1
 INVALID = -2
 """Category code of a value of the wrong type."""
 
+WRONG_BITS = np.uint64(0x7FF8_0000_0000_BAD0)
+"""A NaN whose bits say that there was a value, of the wrong type. To everybody who does not ask it is a NaN like any other."""
+WRONG_NUMBER = float(WRONG_BITS.view(np.float64))
+"""The same as a float."""
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 
@@ -49,6 +54,26 @@ class RecordBatch:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def rows(self, start: int, stop: int, next_offset: int) -> RecordBatch:
+        """The rows [start, stop), with where reading goes on after them."""
+        return RecordBatch(
+            self.topic,
+            self.partition,
+            self.offsets[start:stop],
+            self.timestamps_ms[start:stop],
+            self.values[start:stop],
+            next_offset,
+            None if self.keys is None else self.keys[start:stop],
+            None if self.headers is None else self.headers[start:stop],
+        )
+
+    def split(self, offset: int) -> tuple[RecordBatch, RecordBatch | None]:
+        """What is below an offset, and the rest where there is one."""
+        if self.next_offset <= offset:
+            return self, None
+        n = int(np.searchsorted(self.offsets, offset))
+        return self.rows(0, n, offset), self.rows(n, len(self), self.next_offset)
 
 
 class Reason(StrEnum):
@@ -82,7 +107,9 @@ class PredictionColumns:
     """Decoded predictions of one RecordBatch; rejected records are in `rejected` only.
 
     Codes index the decoder's interners, which only ever grow: `model`, `version` and the values of `category`.
-    `score` is NaN where the stream maps none. `predicted` is the class as the task counts it (binary: 0 or 1).
+    `score` is NaN where the stream maps none; of regression models it is the number they predicted. `predicted` is the class
+    as the task counts it (binary: 0 or 1; multiclass: its code; regression: 0). `scores` (n, k) are the probabilities of
+    classes, NaN where one is absent; None where the stream maps none.
     A bad *feature* does not reject its record: the value is NaN / MISSING / INVALID and counted in `faults`.
     """
 
@@ -99,6 +126,7 @@ class PredictionColumns:
     category: Mapping[str, Int32s] = field(default_factory=dict)
     rejected: Sequence[Rejected] = ()
     faults: Mapping[str, int] = field(default_factory=dict)  # feature name -> bad values
+    scores: Float64s | None = None
 
     def __len__(self) -> int:
         return len(self.at_ms)
@@ -113,7 +141,14 @@ class PredictionColumns:
         }
         numeric = {name: np.concatenate([part.numeric[name] for part in parts]) for name in parts[0].numeric}
         category = {name: np.concatenate([part.category[name] for part in parts]) for name in parts[0].category}
-        return cls(**arrays, numeric=numeric, category=category)
+        scores = None if parts[0].scores is None else np.concatenate([_scores_of(part) for part in parts])
+        return cls(**arrays, numeric=numeric, category=category, scores=scores)
+
+
+def _scores_of(columns: PredictionColumns) -> Float64s:
+    """Of batches of one decoder either all have them or none."""
+    assert columns.scores is not None, "one batch has probabilities of classes and another has none"
+    return columns.scores
 
 
 _PREDICTION_ARRAYS = ("offsets", "broker_ms", "ids", "at_ms", "model", "version", "score", "predicted", "withdrawn")

@@ -25,8 +25,9 @@ from monitor.ingest.decode_predictions import PredictionDecoder
 from monitor.join.inputs import LabelBatch, PredictionBatch
 from monitor.join.join import Join
 from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts
+from monitor.join.tables import SCORE_BYTES, with_scores
 from monitor.ledger.floors import Floors
-from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Floor, GroupName, pack
+from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Flood, Floor, GroupName, pack
 from monitor.plan import Plan
 from monitor.summary import Summariser, Sums
 
@@ -51,10 +52,11 @@ class Flags:
 
     idle: bool = False
     stalled: bool = False
-    flooding: bool = False
+    floods: tuple[Flood, ...] = ()
     ended: bool = False
     full: bool = False
     quiet: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +82,16 @@ class Partition:
         """`predictions`, `labels`: first offset to be read of each stream, and the clock before it."""
         self.shared, self.partition = shared, partition
         self._summary = Summariser(shared.plan, shared.groups)
-        self.join = Join(shared.plan.join, shared.plan.width, shared.groups, self._summary)
+        scores = len(shared.plan.scored)
+        width = shared.plan.width + SCORE_BYTES * scores
+        self.join = Join(shared.plan.join, width, shared.groups, self._summary, scores)
         self._next = [predictions[0], labels[0]]
         self._from = [predictions[0], labels[0]]
         self.clocks = [predictions[1], labels[1]]
         self._floors = [Floors(), Floors()]
         self._read = [0, 0]
         self._waiting: tuple[list[PredictionColumns], list[LabelColumns]] = ([], [])
+        self._waiting_rows = [0, 0]
         self._mark_from = [predictions[0], labels[0]]
         self._faults: Counter[str] = Counter()
 
@@ -108,9 +113,9 @@ class Partition:
         return self._summary.cells
 
     @property
-    def full(self) -> bool:
-        """Whether the join reached its limit: predictions must not be fed."""
-        return len(self.join.predictions) + sum(map(len, self._waiting[0])) >= self.shared.plan.join.max_rows
+    def held_rows(self) -> int:
+        """Predictions in the join, and those that wait to be joined."""
+        return len(self.join.predictions) + self._waiting_rows[0]
 
     def feed_predictions(self, batch: RecordBatch) -> Sequence[Rejected]:
         """Take predictions; returns what was rejected, for the dead letters."""
@@ -120,7 +125,8 @@ class Partition:
         if columns.faults:
             self._faults.update(columns.faults)
         self._waiting[0].append(columns)
-        if sum(map(len, self._waiting[0])) >= ROWS_PER_UPDATE:
+        self._waiting_rows[0] += len(columns)
+        if self._waiting_rows[0] >= ROWS_PER_UPDATE:
             self._join_predictions()
         return columns.rejected
 
@@ -137,7 +143,8 @@ class Partition:
         self._advance(1, batch)
         self.join.label_outcomes.rejected += len(columns.rejected)
         self._waiting[1].append(columns)
-        if sum(map(len, self._waiting[1])) >= ROWS_PER_UPDATE:
+        self._waiting_rows[1] += len(columns)
+        if self._waiting_rows[1] >= ROWS_PER_UPDATE:
             self._join_labels()
         return columns.rejected
 
@@ -155,10 +162,16 @@ class Partition:
         """The log holds nothing more below `offset` of a stream (0 predictions, 1 labels)."""
         self._next[stream] = max(self._next[stream], offset)
 
+    def pass_over(self, stream: int, offset: int) -> None:
+        """A gap was accepted: the next commit starts at `offset` of a stream, without what was before it."""
+        self.skip_to(stream, offset)
+        self._from[stream] = self._next[stream]
+
     def _join_predictions(self) -> None:
         parts = self._waiting[0]
         batches = [c for c in parts if len(c)]
         parts.clear()
+        self._waiting_rows[0] = 0
         clock = self.clocks[0]
         newest: list[int] = []
         if batches:
@@ -166,7 +179,9 @@ class Partition:
             ids, at = rows.ids, rows.at_ms
             self.clocks[0], before = advance(clock, at, ids, self.shared.plan.max_jump_ms)
             group, bins = self.shared.coder.code(rows)
-            predicted = rows.predicted.astype(np.uint8)
+            bins = with_scores(bins, rows.scores)
+            # A withdrawal need not say a class.
+            predicted = np.where(np.isnan(rows.predicted), 0.0, rows.predicted).astype(np.uint8)
             self.join.add_predictions(
                 PredictionBatch(ids, at, before, group, rows.score, predicted, bins, rows.withdrawn)
             )
@@ -180,6 +195,7 @@ class Partition:
         parts = self._waiting[1]
         batches = [c for c in parts if len(c)]
         parts.clear()
+        self._waiting_rows[1] = 0
         clock = self.clocks[1]
         newest: list[int] = []
         if batches:
@@ -229,10 +245,12 @@ class Partition:
             performance=performance,
             idle=flags.idle,
             stalled=flags.stalled,
-            flooding=flags.flooding,
+            flooding=bool(flags.floods),
             ended=flags.ended,
             full=flags.full or UNSET,
             quiet=flags.quiet or UNSET,
+            floods=flags.floods or UNSET,
+            silent=flags.silent or UNSET,
         )
         self._from = list(self._next)
         return commit

@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 
 from monitor.config.metric_names import STANDARD
 from monitor.config.panes import pane_ms
+from monitor.config.quality import FeatureQuality
+from monitor.config.tasks import absent_value, coded_classes, scored_classes
 from monitor.config.types import Config, ModelTemplate
 from monitor.drift.binning import Binning, CategoricalBinning, NumericBinning
+from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric
 from monitor.drift.document import loads
 from monitor.drift.reference import SCORE, Reference, histogram_name
 from monitor.errors import ReferenceProfileError
 from monitor.join.inputs import JoinParams
 from monitor.join.timeline import Bounds
 from monitor.metrics.task import Task
-from monitor.metrics.tasks import TASKS
+from monitor.metrics.tasks import task_of
 from monitor.sketches.cells import CellLayout, CellSlice
 
 SETTLE_STEPS = 64
@@ -31,11 +34,17 @@ TEMPLATE = "*"
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """A watched input: its binning, and the first cell of its histogram in the input vector."""
+    """A watched input: its binning, and the first cell of its histogram in the input vector. Bins of a feature whose
+    quality is declared tell violations too."""
 
     name: str
-    binning: Binning
+    binning: Binning | Checked
     start: int
+
+    @property
+    def base(self) -> Binning:
+        """The bins that distances are taken on."""
+        return self.binning.base if isinstance(self.binning, (CheckedNumeric, CheckedCategorical)) else self.binning
 
     @property
     def numeric(self) -> NumericBinning:
@@ -81,6 +90,8 @@ class Plan:
     max_jump_ms: int
     has_labels: bool
     config_digest: str
+    scored: tuple[str, ...] = ()
+    """Classes that predictions carry probabilities of; each takes 8 bytes a prediction."""
 
     @property
     def width(self) -> int:
@@ -132,7 +143,7 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
         tick_ms=time.tick_ms,
         settle_ms=step,
         max_rows=config.state.max_rows,
-        absent=(absent.value, absent.after_ms) if absent else None,
+        absent=(absent_value(config, absent.value), absent.after_ms) if absent else None,
     )
     template = config.unlisted_models
     return Plan(
@@ -143,25 +154,32 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
         max_jump_ms=time.max_jump_ms,
         has_labels=labels is not None,
         config_digest=config.digest,
+        scored=scored_classes(config),
     )
 
 
 def _model(config: Config, model: ModelTemplate, name: str, reference: Reference | None) -> ModelPlan:
     watched = model.features
     types = {feature: source.type for feature, source in config.streams.predictions.features.items()}
+    declared = model.quality.features if model.quality is not None else {}
     slices = [CellSlice("seen")]
     features: list[FeaturePlan] = []
     for feature in watched:
-        plan = FeaturePlan(feature, _binning(name, feature, types[feature], reference), _next(slices))
+        binning = _checked(_binning(name, feature, types[feature], reference), declared.get(feature))
+        plan = FeaturePlan(feature, binning, _next(slices))
         slices.append(CellSlice(histogram_name(feature), plan.binning.bins))
         features.append(plan)
     score: FeaturePlan | None = None
-    if reference is not None and SCORE in reference.features and config.streams.predictions.fields.score is not None:
+    # Of regression models `$score` is the number that they predict.
+    scored = config.streams.predictions.fields.score is not None or model.task == "regression"
+    if reference is not None and SCORE in reference.features and scored:
         score = FeaturePlan(SCORE, reference.features[SCORE].binning, _next(slices))
         slices.append(CellSlice(histogram_name(SCORE), score.binning.bins))
     return ModelPlan(
         name=name,
-        task=TASKS[model.task],
+        task=task_of(
+            model.task, model.classes, model.largest, coded=coded_classes(config), scored=scored_classes(config)
+        ),
         positive=float(model.positive),
         features=tuple(features),
         score=score,
@@ -176,6 +194,14 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
 
 def _next(slices: list[CellSlice]) -> int:
     return sum(part.size for part in slices)
+
+
+def _checked(binning: Binning, declared: FeatureQuality | None) -> Binning | Checked:
+    if declared is None:
+        return binning
+    if isinstance(binning, NumericBinning):
+        return CheckedNumeric(binning, declared.min, declared.max)
+    return CheckedCategorical(binning, None if declared.values is None else frozenset(declared.values))
 
 
 def _binning(model: str, feature: str, kind: str, reference: Reference | None) -> Binning:

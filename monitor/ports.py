@@ -84,6 +84,11 @@ class Appender(Protocol):
 class Leases(Protocol):
     """Which partitions of a lease topic this process may own. Exclusivity is advisory: the ledger's fence decides."""
 
+    @property
+    def joined(self) -> bool:
+        """Whether the group counts this member, as far as it was told: holding nothing is then the group's decision. False
+        before the first answer, and once the member was put out. Asks nobody."""
+
     def poll(self, timeout_ms: int) -> frozenset[int]:
         """The partitions held now. Must be called every few seconds to keep them."""
 
@@ -112,6 +117,9 @@ class Log(Protocol):
     def end_offsets(self, topic: str) -> list[int]:
         """One past the last readable offset, per partition, freshly asked."""
 
+    def offsets_at(self, topic: str, at_ms: int) -> list[int]:
+        """Offset of the first record that the log dates at or after a time, per partition; the end where there is none."""
+
     def reader(self, *, keys: bool = True, headers: bool = True) -> Reader:
         """A reader of its own, to be used by one thread at a time."""
 
@@ -136,3 +144,33 @@ class WallClock(Protocol):
 
     def sleep_ms(self, ms: int) -> None:
         """Wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A record that a decision publishes. `revision` and `tick_ms` are 0 for alerts, whose keys are their ids."""
+
+    topic: str
+    key: bytes
+    revision: int
+    tick_ms: int
+    value: bytes | None
+    order: int
+    """Where in the course of decisions it stands: the sequence of its evaluation, or its tick. Not compared."""
+
+
+class Decisions(Protocol):
+    """A table on disk of what was decided (`monitor.adapters.comparison`)."""
+
+    def add(self, records: Sequence[Decided]) -> None:
+        """Remember these."""
+
+    def strike(self, records: Sequence[Decided]) -> list[int]:
+        """Mark those that were decided just so as published; gives the places of the others. `order` does not count."""
+
+    def like(self, record: Decided) -> Decided | None:
+        """What was decided under the same topic, key and revision."""
+
+    def unpublished(self, topic: str, below: int, *, newest_only: bool) -> Decided | None:
+        """The first that was not marked and stands before `below`; with `newest_only` it must be the last of its key, and
+        have a value: compaction takes everything else."""

@@ -191,7 +191,8 @@ class Summariser:
             features = len(model.features)
             own = slot[rows]
             cells = np.zeros((len(own), 1 + features + (model.score is not None)), np.int64)
-            np.add(bins[rows, :features], [f.start for f in model.features], out=cells[:, 1 : 1 + features])
+            starts = np.array([f.start for f in model.features], np.int64)  # of no feature the list would be floats
+            np.add(bins[rows, :features], starts, out=cells[:, 1 : 1 + features])
             if model.score is not None:
                 cells[:, -1] = model.score.numeric.codes(score[rows])
                 cells[:, -1] += model.score.start
@@ -206,6 +207,7 @@ class Summariser:
         predicted: UInt8s,
         label: Float64s,
         sign: Int64s,
+        scores: Float64s,
     ) -> None:
         """Predictions with their label, as the model's task counts them."""
         if not len(group):
@@ -213,7 +215,7 @@ class Summariser:
         slot = self._slots.of(group, at_ms // self._plan.pane_ms, ticks)
         for model, rows in self._split(group):
             cell, amount = model.task.contribute(
-                score[rows], predicted[rows].astype(np.float64), label[rows], model.positive
+                score[rows], predicted[rows].astype(np.float64), label[rows], model.positive, scores[rows]
             )
             amount *= sign[rows][:, np.newaxis]
             self.performance.add(slot[rows], cell.astype(np.int64), amount)

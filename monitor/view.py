@@ -16,6 +16,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 from monitor.alerts.event import BUDGET_RULES
+from monitor.config.quality_rules import about, all_rules
 from monitor.join.outcomes import Conservation
 from monitor.telemetry import COMMIT_BOUNDS_MS, TaskState, rule_segments
 from monitor.windows.view import Kind, SeriesKey, WindowView
@@ -84,10 +85,29 @@ class ActiveAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class Headroom:
+    """How far the oldest record that a restart would read again is from where the topic begins, in offsets; and how long
+    it is until retention may take it, None without a limit of time, or when no record is needed."""
+
+    records: int
+    left_ms: int | None
+
+    @staticmethod
+    def of(
+        floor: int, floor_ms: int | None, begin: int, end: int | None, retention_ms: int | None, wall_ms: int
+    ) -> Headroom:
+        """`floor`: the offset where a rebuild starts, `floor_ms` the event time reached there: what the record's age is
+        taken from."""
+        if floor_ms is None or retention_ms is None or (end is not None and floor >= end):
+            return Headroom(floor - begin, None)
+        return Headroom(floor - begin, retention_ms - (wall_ms - floor_ms))
+
+
+@dataclass(frozen=True, slots=True)
 class StreamStatus:
     """One source topic's partition as its owner reads it. `end` is the end offset when it was last asked, None before;
-    clocks are None until a record has moved them. `pending_rows` wait for the other stream. `stalled` is for labels: it is
-    recorded that they stopped while predictions go on."""
+    clocks are None until a record has moved them. `pending_rows` wait for the other stream. `stalled`: it is recorded
+    that labels stopped while predictions go on, or that no predictions come (where `quality` asks for that)."""
 
     topic: str
     position: int
@@ -97,6 +117,7 @@ class StreamStatus:
     pending_rows: int
     idle: bool = False
     stalled: bool = False
+    headroom: Headroom | None = None
 
     @property
     def lag(self) -> int | None:
@@ -159,6 +180,7 @@ class Counters:
     ledger_rejected: int = 0
     conservation_failures: int = 0
     windows_published: int = 0
+    windows_unplaced: int = 0
     alerts_emitted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by rule, change
 
 
@@ -172,12 +194,14 @@ class Evaluator:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What readiness rests on. `joined`: the group has answered at least once (with any number of partitions, none
-    included). `loops_ms`: when each loop last came round, wall clock. `fatal`: why the process is about to end."""
+    """What readiness rests on. `joined`: the group counts this process (with any number of partitions, none included).
+    `loops_ms`: when each loop last came round, wall clock. `fatal`: why the process is about to end. `unanswered`: why the
+    log counts as gone, None while it answers."""
 
     joined: bool = False
     loops_ms: Mapping[str, int] = field(default_factory=dict)
     fatal: str | None = None
+    unanswered: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,13 +246,15 @@ class Check:
 
 
 def readiness(view: View) -> tuple[Check, ...]:
-    """What must hold before the process counts as ready. Owning no partition is ready; lag and a full partition are
-    no reason to be taken out of service (nothing sends traffic here): they have alerts."""
+    """What must hold before the process counts as ready. Owning no partition is ready when the group gave none; not when
+    the log does not answer, who then lost what it had. Lag and a full partition are no reason to be taken out of service
+    (nothing sends traffic here): they have alerts."""
     opening = [p.partition for p in view.partitions if p.state in (TaskState.OPENING, TaskState.REBUILDING)]
     owned = len(view.partitions)
     return (
         Check("config", True, f"in use: {view.config_digest}"),
-        Check("group", view.health.joined, "joined" if view.health.joined else "no answer from the group yet"),
+        Check("group", view.health.joined, "joined" if view.health.joined else "the group does not count this process"),
+        Check("log", view.health.unanswered is None, view.health.unanswered or "answers"),
         Check(
             "partitions",
             not opening,
@@ -286,8 +312,8 @@ def thresholds_of(config: Config, unlisted: Iterable[str] = ()) -> tuple[Thresho
     only the template covers."""
     names = dict.fromkeys([*(m.name for m in config.models), *unlisted])
     found = []
-    for rule in config.rules:
-        for name in names if rule.model is None else (rule.model,):
+    for rule in all_rules(config):
+        for name in [name for name in names if about(rule, name)] if rule.model is None else (rule.model,):
             model = config.model(name)
             for segment in () if model is None else rule_segments(rule, model):
                 direction: Literal["min", "max"] = "min" if rule.op.startswith("<") else "max"
@@ -302,19 +328,20 @@ def thresholds_of(config: Config, unlisted: Iterable[str] = ()) -> tuple[Thresho
 def new_view(config: Config, build: Build, at_ms: int) -> View:
     """The view of a process that has just started: what the config alone says. Fill the rest by
     `dataclasses.replace`, once a second."""
-    streams = config.streams
-    topics = (streams.predictions.topic, *(() if streams.labels is None else (streams.labels.topic,)))
     return View(
         namespace=config.namespace,
         at_ms=at_ms,
         build=build,
         config_digest=config.digest,
-        topics=topics,
+        topics=config.source_topics(),
         state_limit_rows=config.state.max_rows,
         series_budget=config.series_budget,
         models=tuple(ModelStatus(m.name, m.task, m.features) for m in config.models),
-        features=tuple(streams.predictions.features),
-        rules=(*(rule.name for rule in config.rules), *(BUDGET_RULES if config.budget is not None else ())),
+        features=tuple(config.streams.predictions.features),
+        rules=(
+            *dict.fromkeys(rule.name for rule in all_rules(config)),
+            *(BUDGET_RULES if config.budget is not None else ()),
+        ),
         thresholds=thresholds_of(config),
     )
 

@@ -25,7 +25,7 @@ from pipelines.log import append, read_log
 from pipelines.policy import Policy
 from pipelines.ports import Store
 from pipelines.runs import FORMAT as ADMISSION_FORMAT
-from pipelines.runs import Admission, RunSummary, admissions_log, decode_admission
+from pipelines.runs import Admission, RunSummary, admissions_log, decode_admission, encode_admission
 from pipelines.states import State, cancellable
 from pipelines.trigger import Plan
 
@@ -114,7 +114,7 @@ class Book:
                 plan.detail,
                 now_ms,
             )
-            if append(self.store, admissions_log(policy.model), [raw for _, raw in known], codec.encode(entry)):
+            if append(self.store, admissions_log(policy.model), [raw for _, raw in known], encode_admission(entry)):
                 return plan
         raise StoreError(f"log {admissions_log(policy.model)!r}", "was lost to others too often", "Try again.")
 

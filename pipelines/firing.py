@@ -3,7 +3,8 @@
 Known is the published schema only (`urn:driftline:schema:alert:v1`); fields that are not needed are not looked at, so that a
 newer monitor can add some. What an alert is about decides what may follow from it, and that is read from its metric:
 `recall` needs labels and is about performance; `psi:hour` and `ks:$score` are drift; everything else about an input, and
-volume, is quality of data. What is not known is taken for quality: it blocks, it never trains.
+volume, is quality of data. What is not known is taken for quality: it blocks, it never trains. An event that says itself
+what it is about (`about: data_quality`) is taken at its word.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class _Rule(msgspec.Struct, tag_field="category", tag="rule"):
     tick_ms: int
     fired_ms: int
     evidence: _Evidence | None
+    about: str | None = None
 
 
 class _Operational(msgspec.Struct, tag_field="category", tag="operational"):
@@ -86,6 +88,8 @@ class _Operational(msgspec.Struct, tag_field="category", tag="operational"):
     condition: str
     tick_ms: int
     fired_ms: int
+    about: str | None = None
+    facts: dict[str, Any] = {}
 
 
 class _Cause(msgspec.Struct):
@@ -151,13 +155,24 @@ def _firing(data: _Rule | _Operational | _Budget) -> Firing:
         "summary": data.summary,
     }
     if isinstance(data, _Operational):
-        kind = _CONDITIONS.get(data.condition, Kind.OPERATIONAL)
-        return Firing(**common, kind=kind, model=None, version=None, segment=None, name=data.condition, metric=None)
+        kind = (
+            Kind.DATA_QUALITY if data.about == Kind.DATA_QUALITY else _CONDITIONS.get(data.condition, Kind.OPERATIONAL)
+        )
+        model = data.facts.get("model")
+        return Firing(
+            **common,
+            kind=kind,
+            model=model if isinstance(model, str) else None,
+            version=None,
+            segment=None,
+            name=data.condition,
+            metric=None,
+        )
     if isinstance(data, _Budget):
         metric, kind = None, _AREAS.get(data.causes[0].area if data.causes else "", Kind.DATA_QUALITY)
     else:
         metric = None if data.evidence is None else data.evidence.metric
-        kind = kind_of(metric)
+        kind = Kind.DATA_QUALITY if data.about == Kind.DATA_QUALITY else kind_of(metric)
     return Firing(
         **common,
         kind=kind,

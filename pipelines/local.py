@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from pipelines.directory import DirectoryStore
 from pipelines.errors import ConfigError
 from pipelines.local_alerts import FileAlerts
 from pipelines.local_data import FileData
-from pipelines.local_models import LocalModels
+from pipelines.local_models import LocalModels, known_models
 from pipelines.ports import Alerts, Clock, Data, Evaluator, Models, Store, Trainer
+from pipelines.quality import Checks
 from pipelines.subprocesses import Subprocesses
 
 
@@ -27,9 +28,15 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+def nothing() -> Sequence[str]:
+    """Nobody has to be told."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """`pipelines.ports.Ports`, filled."""
+    """`pipelines.ports.Ports`, filled. `announce` is called after each round: it tells servers where the aliases stand, as often
+    as it is asked to, and gives sentences for people."""
 
     store: Store
     clock: Clock
@@ -38,6 +45,7 @@ class Wired:
     trainer: Trainer
     evaluator: Evaluator
     models: Models
+    announce: Callable[[], Sequence[str]] = nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +62,19 @@ class Places:
 
 
 def wire(places: Places) -> Wired:
-    """Everything local, without a registry. Raises ConfigError for an embedded log: that is the monitor's."""
+    """Everything local, without a registry. Raises ConfigError for an embedded log, which is the monitor's, and StoreError for a
+    store whose models are the registry's."""
     if places.embedded is not None:
         raise ConfigError("--embedded", "needs the monitor", "Use `driftline retrain`, or leave it out.")
     store = DirectoryStore(places.store)
+    known_models(store)
     return over(store, places, LocalModels(store))
 
 
-def over(store: Store, places: Places, models: Models) -> Wired:
-    """The local ports over a store and a registry that somebody else brought."""
+def over(store: Store, places: Places, models: Models, declared: Callable[[str], Checks] = lambda _: {}) -> Wired:
+    """The local ports over a store and a registry that somebody else brought. `declared`: see FileData."""
     steps = Subprocesses(store, places.work, places.project)
-    data = FileData(store, places.rows)
+    data = FileData(store, places.rows, declared)
     return Wired(store, SystemClock(), FileAlerts(places.alerts), data, steps, steps, models)
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from pipelines.errors import NotFound
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
-from pipelines.rows import findings, keep, labelled, predicted_by, split
+from pipelines.quality import Checks
+from pipelines.rows import VERSION, findings, keep, labelled, predicted_by, split
 from pipelines.tables import Row, read_rows
 
 
 class FileData:
     """`pipelines.ports.Data` over files. `paths`: the file of each model."""
 
-    def __init__(self, store: Store, paths: Mapping[str, Path]) -> None:
-        self._store, self._paths = store, paths
+    def __init__(
+        self, store: Store, paths: Mapping[str, Path], declared: Callable[[str], Checks] = lambda _: {}
+    ) -> None:
+        """`declared`: what the monitor's configuration says of a model's features."""
+        self._store, self._paths, self._declared = store, paths, declared
 
     def mature(self, policy: Policy, now_ms: int) -> int:
         """See Data."""
@@ -29,14 +33,23 @@ class FileData:
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """See Data."""
-        return findings(self._store, dataset, policy)
+        return findings(self._store, dataset, policy, self._declared(policy.model))
 
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""
         rows = predicted_by(self._labelled(policy, until_ms), names, since_ms, policy)
         return keep(self._store, [], rows, until_ms, policy) if rows else None
 
+    def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
+        """See Data."""
+        rows = read_rows(self._path(policy))
+        said = [row[VERSION] for row in rows if VERSION in row]
+        return any(version in names for version in said) if said else None
+
     def _labelled(self, policy: Policy, until_ms: int) -> list[Row]:
+        return labelled(read_rows(self._path(policy)), policy, until_ms)
+
+    def _path(self, policy: Policy) -> Path:
         if policy.model not in self._paths:
             raise NotFound(f"rows of {policy.model}", "are not configured", "Name a file: `rows: joined.jsonl`.")
         path = self._paths[policy.model]
@@ -46,4 +59,4 @@ class FileData:
                 f"are to be read from the topics of {str(path)!r}, which this package alone cannot",
                 "Use `driftline retrain`, or name a file of rows.",
             )
-        return labelled(read_rows(path), policy, until_ms)
+        return path

@@ -65,10 +65,7 @@ class LocalModels:
         versions = self.versions(policy.model)
         if not 1 <= number <= len(versions):
             raise NotFound(f"version {policy.model}@{number}", "is not here", f"There are {len(versions)}.")
-        model = policy.model
-        return Serving(
-            number, (str(number), f"v{number}", f"{model}@{number}"), versions[number - 1].draft.artifact.files
-        )
+        return Serving.of(policy.model, number, versions[number - 1].draft.artifact.files)
 
     def versions(self, model: str) -> list[LocalVersion]:
         """All versions, in order."""
@@ -118,13 +115,27 @@ class LocalModels:
             if any((m.run, m.back, m.alias) == (move.run, move.back, move.alias) for m in known):
                 return Moving(Move.ALREADY)
             if (at := _points(known, move.alias)) != move.replaces:
-                return Moving(Move.CONFLICT, f"{move.alias} points at {at}, not at {move.replaces}")
+                return Moving.conflict(move.alias, at, move.replaces)
             if append(self._store, log, bodies, codec.encode(move)):
                 return Moving(Move.MOVED)
         raise _races(log)
 
     def _decode(self, kind: Callable[..., Any], raw: bytes) -> Any:
         return codec.decode(kind, raw, "an entry of the local models", FORMAT)
+
+
+def known_models(store: Store) -> None:
+    """Raises StoreError where a registry keeps models in the store that are not known here: their champion would be forgotten."""
+    theirs, mine = _with_versions(store, "models"), _with_versions(store, "retraining")
+    if unknown := sorted(theirs - mine):
+        what = f"this store's models were kept by the registry: {', '.join(unknown)}"
+        remedy = "Use `driftline retrain`, or name another --store."
+        raise StoreError(what, "has no version or alias that is known without it", remedy)
+
+
+def _with_versions(store: Store, top: str) -> set[str]:
+    parts = (log.split("/") for log in store.logs(top))
+    return {part[1] for part in parts if len(part) == 3 and part[2] == "versions"}
 
 
 def _points(moves: list[LocalMove], alias: str) -> int | None:

@@ -6,10 +6,12 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from pipelines.codec import canonical_bytes, digest_of
 from pipelines.firing import Kind
 from pipelines.gate import GateSpec
+from pipelines.quality import Check
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -55,6 +57,9 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     test_ratio: float = 0.3
     gap_ms: int = 0  # left out between training and test, at least the horizon of the labels
     missing_ratio_max: float = 0.5  # of one feature
+    checks: dict[str, Check] | UnsetType = (
+        UNSET  # by column: what a run is rejected for; absent, a policy keeps its digest
+    )
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -123,5 +128,17 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def digest(self) -> str:
-        """Names this policy in run ids."""
-        return digest_of(canonical_bytes(msgspec.to_builtins(self, str_keys=True)))
+        """Names this policy in run ids: an upgrade must not give the incidents of yesterday another run."""
+        return digest_of(canonical_bytes(self.document()))
+
+    def document(self) -> dict[str, Any]:
+        """JSON-able. Fields that older versions did not have are in it only where they say something."""
+        document: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
+        for section, name, default in _ADDED:
+            if document[section][name] == default:
+                del document[section][name]
+        return document
+
+
+_ADDED: Final = (("trigger", "after_ms", 0), ("probation", "every_ms", HOUR_MS))
+"""Section, field and default of what was added after the first version of the format."""

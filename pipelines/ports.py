@@ -95,6 +95,11 @@ class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: tuple[str, ...]
     files: dict[str, ModelFile]
 
+    @staticmethod
+    def of(model: str, number: int, files: dict[str, ModelFile], *more: str) -> Serving:
+        """Version `number` of a model: predictions may say `3`, `v3` or `MODEL@3`, and `more`, such as its digest."""
+        return Serving(number, (str(number), f"v{number}", f"{model}@{number}", *more), files)
+
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is wrong with data, in a word and a sentence."""
@@ -130,6 +135,11 @@ class Moving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     move: Move
     detail: str = ""
 
+    @staticmethod
+    def conflict(alias: str, at: int | None, expected: int | None) -> Moving:
+        """The alias points at another version than the one that was to be replaced."""
+        return Moving(Move.CONFLICT, f"{alias} points at {at}, not at {expected}")
+
 
 class Clock(Protocol):
     """Time is handed in."""
@@ -162,6 +172,9 @@ class Data(Protocol):
 
         Predictions call the version one of `names`. Rows that do not say who predicted count from the promotion on.
         """
+
+    def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
+        """Whether predictions name the version now, with or without labels: that it serves. None where nobody can say."""
 
 
 class Trainer(Protocol):

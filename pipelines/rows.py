@@ -15,11 +15,13 @@ import numpy as np
 from pipelines.codec import canonical_bytes
 from pipelines.policy import Policy
 from pipelines.ports import Dataset, Finding, Store
+from pipelines.quality import Checks, failing
 from pipelines.tables import Row, numbers, parse_rows, write_rows
 
 KNOWN: Final = "known_ms"
 VERSION: Final = "version"
 KIND: Final = "driftline-rows"
+FORMAT: Final = 1
 
 
 def labelled(rows: Iterable[Row], policy: Policy, until_ms: int) -> list[Row]:
@@ -57,7 +59,7 @@ def keep(
     """Fix rows as blobs. `source`: digest of the dataset version that they are taken from."""
     parts = [store.put_blob([write_rows(rows)]).digest for rows in (train, test)]
     manifest = {
-        "format": 1, "kind": KIND, "train": parts[0], "test": parts[1], "train_rows": len(train),
+        "format": FORMAT, "kind": KIND, "train": parts[0], "test": parts[1], "train_rows": len(train),
         "test_rows": len(test), "until_ms": until_ms, "data": msgspec.to_builtins(policy.data),
         **({} if source is None else {"source": source}),
     }  # fmt: skip
@@ -65,10 +67,15 @@ def keep(
     return Dataset(digest, parts[0], parts[1], len(train), len(test), until_ms)
 
 
-def findings(store: Store, dataset: Dataset, policy: Policy) -> tuple[Finding, ...]:
-    """Missing features, a label of one kind, rows that are there twice."""
+def findings(store: Store, dataset: Dataset, policy: Policy, declared: Checks) -> tuple[Finding, ...]:
+    """Declared quality, in rows to train on and to judge by; missing features, a label of one kind, rows that are there
+    twice. `declared`: what the monitor's configuration says of features; a policy's own checks come before it, and of what
+    are no features of the policy it says nothing here."""
     rows = parse_rows(b"".join(store.blob(dataset.train)), "the training rows")
-    found = []
+    later = parse_rows(b"".join(store.blob(dataset.test)), "the rows to judge by")
+    checks = {name: check for name, check in declared.items() if name in policy.data.features}
+    checks |= policy.data.checks or {}
+    found = [Finding("quality", sentence) for sentence in failing([*rows, *later], checks)]
     for name in policy.data.features:
         missing = sum(row.get(name) is None for row in rows) / len(rows)
         if missing > policy.data.missing_ratio_max:

@@ -83,6 +83,12 @@ def admissions_log(model: str) -> str:
     return f"retraining/{model}/runs"
 
 
+def encode_admission(admission: Admission) -> bytes:
+    """The bytes of an entry."""
+    document = msgspec.to_builtins(admission, str_keys=True)
+    return canonical_bytes({**document, "policy": admission.policy.document()})
+
+
 def decode_admission(raw: bytes, where: str) -> Admission:
     """Raises FormatError."""
     found: Admission = decode(Admission, raw, where, FORMAT)

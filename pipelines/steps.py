@@ -62,6 +62,10 @@ class Task:
         return msgspec.convert(self.view.facts["artifact"], Artifact)
 
 
+SEEN: Final = "seen_ms"
+"""When it was found out that predictions name the new version: the acknowledgement of its promotion."""
+
+
 def request(task: Task) -> Next:
     """Take the run up, unless what it was begun for is over."""
     causes = {(cause.fingerprint, cause.episode) for cause in task.admission.causes}
@@ -85,7 +89,7 @@ def validate(task: Task) -> Next:
     """Look at the rows before anything is spent on them, and at the alerts once more."""
     findings = [f"{finding.check}: {finding.detail}" for finding in task.ports.data.validate(task.policy, task.dataset)]
     about = concerning(task.ports.alerts.firing(), task.admission.model)
-    findings += [f"alert {alert.name} fires" for alert in about if alert.kind is Kind.DATA_QUALITY]
+    findings += [f"alert {alert.name} ({alert.episode}) fires" for alert in about if alert.kind is Kind.DATA_QUALITY]
     if findings:
         return Next(State.REJECTED, Reason.DATA_QUALITY, "; ".join(findings))
     return Next(State.TRAINING, Reason.DONE)
@@ -201,6 +205,9 @@ def probation(task: Task) -> Next | None:
     serving = task.ports.models.serving(policy)
     if serving is None or serving.version != facts["version"]:
         return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, "somebody moved the alias during probation")
+    seen = True if SEEN in facts else task.ports.data.seen(policy, serving.names)
+    if seen and SEEN not in facts:
+        task.note({SEEN: task.now_ms})
     if facts["champion"] is None:
         if task.now_ms < task.view.since_ms + policy.probation.least_ms:
             return None
@@ -212,6 +219,8 @@ def probation(task: Task) -> Next | None:
         paired = task.ports.evaluator.losses(policy, rows, task.artifact, before, task.alive)
     reason, report = watch(policy, paired, task.view.since_ms, task.now_ms)
     detail = report.detail if report else f"no prediction of version {facts['version']} has its label yet"
+    if seen is False:
+        detail += "; no prediction names it: does whoever serves follow the alias?"
     if reason is None:
         return None
     if reason is Reason.WORSE:

@@ -96,7 +96,8 @@ def plan(
     about = list(dict.fromkeys(concerning(alerts, model)))
     for kind, why in ((Kind.DATA_QUALITY, Why.DATA_QUALITY), (Kind.LABELS, Why.LABELS_STALLED)):
         if blocking := [alert for alert in about if alert.kind is kind]:
-            return Plan(model, why, f"{_named(blocking)}: nothing is trained while this fires", causes=tuple(blocking))
+            detail = f"{_named(blocking, ids=True)}: nothing is trained while this fires"
+            return Plan(model, why, detail, causes=tuple(blocking))
     causes = _causes(policy, about, runs, serving) if asked is None else ()
     if isinstance(causes, Plan):
         return causes
@@ -188,6 +189,7 @@ def _budget_free(policy: Policy, runs: Sequence[RunSummary], now_ms: int) -> int
     return used[-trigger.budget_runs] + trigger.budget_window_ms
 
 
-def _named(alerts: Sequence[Firing]) -> str:
-    names = list(dict.fromkeys(alert.name for alert in alerts))
+def _named(alerts: Sequence[Firing], *, ids: bool = False) -> str:
+    """The first few by name, with the `id` of the event that fired them if asked."""
+    names = list(dict.fromkeys(f"{alert.name} (alert {alert.episode})" if ids else alert.name for alert in alerts))
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

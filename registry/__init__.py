@@ -17,8 +17,9 @@ An **alias** is moved by compare-and-swap in one hash-chained log per model (`mo
 what counts: a promotion replaces what it was decided against, nobody approves his own version, a frozen alias does not move
 by itself, a retired version is never served again. A rollback is a new entry.
 
-`fsck` names whatever is damaged, missing or contradicts itself; `gc` removes what nobody refers to. A server follows an
-alias with `reader`: it verifies everything, checks the probe set, swaps by one assignment, and keeps what it has when
+`fsck` names whatever is damaged, missing or contradicts itself; `gc` removes what nobody refers to. Where an alias stands is
+published by comparing a compacted topic with the store (`state_topic`, on Kafka by `kafka_topic`). A server follows it with
+`following` and `reader`: they verify everything, check the probe set, swap by one assignment, and keep what there is when
 anything fails.
 
 What it refuses: pickle in any disguise, moving an alias without a reason, changing or deleting a version. What it is not: an
@@ -26,5 +27,6 @@ experiment tracker, a user directory (names are what people say they are; permis
 server. It imports neither the monitor nor the pipelines and is complete without them: `python -m registry`.
 
 The rules (`errors` up to `fsck` in the import order of pyproject.toml) know no file, clock or network: the store is a port
-and time an argument. The shell is `directory`, `files`, `local_bundle`, `onnx_models`, `river_models`, `reader` and `cli`.
+and time an argument. The shell is `directory`, `files`, `local_bundle`, `kafka_topic`, `onnx_models`,
+`river_models`, `reader`, `following` and `cli`.
 """

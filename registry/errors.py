@@ -11,6 +11,8 @@
     ├── BundleRefused            files that are no model this registry takes; carries every finding (exit 3)
     ├── MoveRefused              the rules of the alias log do not allow the move (exit 3)
     │   └── Conflict             somebody else moved the alias meanwhile: decide again
+    ├── TopicError               the `models` topic cannot be read or written
+    │   └── TopicUnreachable     no broker answers (exit 69)
     ├── ProbeMismatch            a model does not give the outputs that its probe set says
     └── NotInstalled             an optional library is needed
 
@@ -105,6 +107,14 @@ class MoveRefused(RegistryError):
 
 class Conflict(MoveRefused):
     """The alias does not point where the caller believed: the move was decided against something that is gone."""
+
+
+class TopicError(RegistryError):
+    """The topic that states are published to cannot be read or written. The store is not concerned."""
+
+
+class TopicUnreachable(TopicError):
+    """No broker answers."""
 
 
 class ProbeMismatch(RegistryError):

@@ -1,15 +1,17 @@
 """Is the store whole? Every byte is read, every reference followed, every log folded; what is wrong is named.
 
 One flipped byte in any file, any file that was removed, an entry that continues another history, a move that the rule does
-not allow, a version whose files are not those of its manifest: each is a finding of its own. What merely lies around
-(blobs that nobody refers to, unfinished writes, foreign files) is a note.
+not allow, a version whose files are not those of its manifest, a blob that a thing of another package needs (`registry.others`):
+each is a finding of its own. What merely lies around (blobs that nobody refers to, unfinished writes, foreign files) is a note.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 from registry.chained import receipt_name
 from registry.digest import digest_of, digests_in
@@ -18,8 +20,9 @@ from registry.fold import BROKEN, MovesState, Verdict, fold
 from registry.gc import reachable, references
 from registry.manifest import Manifest, ModelFile, VersionEntry, decode_entry, decode_manifest
 from registry.moves import Approve, decode_move
+from registry.others import Nobody, Others, Reference
 from registry.publication import ModelState
-from registry.store import Store, StoredBlob
+from registry.store import ENTRY_BYTES_MAX, Store, StoredBlob, read_blob
 
 
 class Fault(StrEnum):
@@ -34,9 +37,10 @@ class Fault(StrEnum):
     UNREACHABLE = "unreachable"
     LEFTOVER = "leftover"
     STRAY = "stray"
+    UNFOLLOWED = "unfollowed"  # what it needs is not known here
 
 
-NOTES = frozenset({Fault.UNREACHABLE, Fault.LEFTOVER, Fault.STRAY})
+NOTES = frozenset({Fault.UNREACHABLE, Fault.LEFTOVER, Fault.STRAY, Fault.UNFOLLOWED})
 """What lies around without being wrong."""
 
 
@@ -63,14 +67,18 @@ class _Read:
     blobs: dict[str, StoredBlob] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
     versions: dict[str, dict[int, VersionEntry]] = field(default_factory=dict)
+    trained_on: dict[str, str] = field(default_factory=dict)  # digest of the dataset of a version that says one
 
 
 def fsck(
-    store: Store, witnesses: tuple[ModelState, ...] = (), progress: Callable[[int], None] = lambda _: None
+    store: Store,
+    witnesses: tuple[ModelState, ...] = (),
+    progress: Callable[[int], None] = lambda _: None,
+    others: Others | None = None,
 ) -> Iterator[Found]:
     """Every finding. `witnesses` are states that were published: the log must still hold what they say.
 
-    `progress` is told how many more bytes of blobs were read.
+    `progress` is told how many more bytes of blobs were read. `others` knows what things of other packages need.
     """
     read = _Read()
     yield from _documents(store, read)
@@ -78,6 +86,7 @@ def fsck(
     yield from _blobs(store, read, progress)
     yield from _versions(store, read)
     yield from _moves(read)
+    yield from _others(store, read, others or Nobody())
     for state in witnesses:
         yield from _witness(state, read)
     whole = {digest: blob for digest, blob in read.blobs.items() if digest not in read.damaged}
@@ -210,6 +219,8 @@ def _manifest(store: Store, read: _Read, version: str, model: str, entry: Versio
                 f"it is of model {manifest.model!r} and run {manifest.run!r}, its entry of {model!r} and {entry.run!r}"
             )
             yield Found(what, Fault.CONTRADICTION, why)
+        if manifest.dataset is not None:
+            read.trained_on[version] = manifest.dataset
         yield from _parts(read, version, manifest)
 
 
@@ -264,6 +275,61 @@ def _target(
         yield Found(
             what, Fault.CONTRADICTION, f"it says that {requester} registered {version}; {entry.registered_by} did"
         )
+
+
+# -------------------------------------------------------------------------------------- things of other packages
+
+
+def _others(store: Store, read: _Read, others: Others) -> Iterator[Found]:
+    ahead: deque[tuple[str, Reference]] = deque()
+    unknown = 0
+    for what, ask in _foreign(read, others):
+        try:
+            named = ask()
+        except RegistryError as error:
+            yield _fault(what, error)
+            continue
+        unknown += named is None
+        ahead.extend((what, reference) for reference in named or ())
+    # The dataset of a version is kept by whoever made it, maybe elsewhere; if it is here, so are its rows.
+    kept = {version: digest for version, digest in read.trained_on.items() if digest in read.blobs}
+    ahead.extend((version, Reference("dataset", digest, opens=True)) for version, digest in kept.items())
+    yield from _followed(store, read, others, ahead)
+    if unknown:
+        why = "what they need is not known here; `driftline registry fsck` knows more than `python -m registry fsck`"
+        yield Found(f"{unknown:,} entries and documents of other packages", Fault.UNFOLLOWED, why)
+
+
+def _foreign(read: _Read, others: Others) -> Iterator[tuple[str, Callable[[], Iterable[Reference] | None]]]:
+    for log, bodies in read.entries.items():
+        if not log.startswith("models/"):
+            for number, body in bodies.items():
+                what = f"entry {number} of {log!r}"
+                yield what, partial(others.entry, log, body, what)
+    for name, body in read.documents.items():
+        if not name.startswith("receipts/"):
+            what = f"document {name!r}"
+            yield what, partial(others.document, name, body, what)
+
+
+def _followed(store: Store, read: _Read, others: Others, ahead: deque[tuple[str, Reference]]) -> Iterator[Found]:
+    known, opened = set(store.documents()), set(read.damaged)
+    while ahead:
+        what, needed = ahead.popleft()
+        where = f"{needed.part} of {what}"
+        blob = read.blobs.get(needed.digest)
+        if blob is None:
+            if needed.document not in known:
+                instead = "" if needed.document is None else f" and no document {needed.document!r}"
+                yield Found(where, Fault.MISSING, f"there is no blob {needed.digest}{instead}")
+        elif needed.opens and blob.digest not in opened and blob.size_bytes <= ENTRY_BYTES_MAX:
+            opened.add(blob.digest)
+            try:
+                named = others.blob(read_blob(store, blob.digest, ENTRY_BYTES_MAX), where)
+            except RegistryError as error:
+                yield _fault(where, error)
+                continue
+            ahead.extend((where, reference) for reference in named or ())
 
 
 def _witness(state: ModelState, read: _Read) -> Iterator[Found]:

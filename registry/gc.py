@@ -3,8 +3,8 @@
 A blob is kept while any entry or document in the store, or any JSON blob that is kept, writes its digest out. That is
 more than the registry knows of: datasets and runs of other packages keep their blobs without being understood here. Logs
 and documents are never removed, so neither is a version, or anything an alias has ever pointed at: what goes is what
-interrupted writers left. A blob that is younger than the grace period stays, because its writer may be about to refer
-to it.
+interrupted writers left, and what was kept to be looked at once, such as the rows of a probation. A blob that is younger
+than the grace period stays, because its writer may be about to refer to it.
 
 Nothing is removed while any entry, document or kept JSON blob cannot be read: what it refers to is not known then.
 """

@@ -61,11 +61,15 @@ class OnnxScorer:
         return dict(zip(self.outputs, found, strict=True))
 
 
+def unscorable(manifest: Manifest) -> str | None:
+    """Why `load_onnx` has nothing to load in a version, as the end of a sentence; None when it has."""
+    count = sum(file.format is ModelFormat.ONNX for file in manifest.files)
+    return None if count == 1 else f"has {count} ONNX files"
+
+
 def load_onnx(manifest: Manifest, files: Mapping[str, Path]) -> OnnxScorer:
     """`registry.reader.Loader` for a version with exactly one ONNX file."""
-    paths = [file.path for file in manifest.files if file.format is ModelFormat.ONNX]
-    if len(paths) != 1:
-        raise RegistryError(
-            f"model {manifest.model!r}", f"has {len(paths)} ONNX files", "A loader of your own can choose."
-        )
-    return OnnxScorer(files[paths[0]])
+    if (why := unscorable(manifest)) is not None:
+        raise RegistryError(f"model {manifest.model!r}", why, "A loader of your own can choose.")
+    (path,) = (file.path for file in manifest.files if file.format is ModelFormat.ONNX)
+    return OnnxScorer(files[path])

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +34,14 @@ DTYPES: Final = ("bool", "float16", "float32", "float64", "int8", "int16", "int3
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 
 _WORDS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class Agreement(StrEnum):
+    """How far outputs are those of a probe set."""
+
+    BITS = "bits"  # to the bit
+    TOLERANCE = "tolerance"  # as near as the set asks for
+    DIFFERENT = "different"
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +92,11 @@ class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not all(0 <= tolerance < math.inf for tolerance in (self.absolute, self.relative)):
             raise ValueError("a tolerance is below zero or no number")
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The inputs as numpy has them."""
+        return {name: column.array() for name, column in self.inputs.items()}
+
 
 def decode_probe(raw: bytes, where: str) -> Probe:
     """Raises FormatError."""
@@ -111,6 +125,22 @@ def differences(probe: Probe, outputs: Arrays) -> Iterator[str]:
             first = int(np.flatnonzero(wrong.reshape(-1))[0])
             values = f"{expected.reshape(-1)[first]!s} was registered, {found.reshape(-1)[first]!s} came out"
             yield f"output {name!r}: {int(wrong.sum()):,} of {wrong.size:,} values differ; at {first} {values}"
+
+
+def agreement(probe: Probe, outputs: Arrays) -> Agreement:
+    """How far outputs are those of the probe set."""
+    if next(differences(probe, outputs), None) is not None:
+        return Agreement.DIFFERENT
+    pairs = ((column.array(), np.asarray(outputs[name])) for name, column in probe.outputs.items())
+    return Agreement.BITS if all(_same_bits(expected, found) for expected, found in pairs) else Agreement.TOLERANCE
+
+
+def _same_bits(expected: np.ndarray[Any, Any], found: np.ndarray[Any, Any]) -> bool:
+    if expected.dtype.kind != "f":
+        return True  # these never have a tolerance
+    both_nan = np.isnan(expected) & np.isnan(found)  # JSON does not tell one NaN from another
+    same = (expected == found) & (np.signbit(expected) == np.signbit(found))
+    return expected.dtype == found.dtype and bool(np.all(same | both_nan))
 
 
 def _equal(expected: np.ndarray[Any, Any], found: np.ndarray[Any, Any], probe: Probe) -> np.ndarray[Any, Any]:

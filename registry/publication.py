@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from inspect import cleandoc
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,8 @@ from registry.names import checked_alias, checked_model
 
 FORMAT: Final = 1
 SCHEMA_ID: Final = "urn:driftline:schema:model-state:v1"
+EPOCH: Final = "driftline-epoch"
+SEQUENCE: Final = "driftline-sequence"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -65,18 +67,21 @@ class ModelState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class StateRecord:
-    """A record of the `models` topic. Header values are text, as the other topics of Driftline have them."""
+    """A record of the `models` topic. Header values are text, as the other topics of Driftline have them. An empty value
+    stands for none: somebody deleted the key."""
 
     key: bytes
     value: bytes
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes], ...] = ()
 
-
-class StatePublisher(Protocol):
-    """Somebody who writes the topic. Publishing again what is there is fine."""
-
-    def publish(self, record: StateRecord) -> None:
-        """Write one record, durably. Raises on failure; the caller publishes again."""
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Epoch and sequence: of two records of a key the higher one is newer, whichever came last. Below all others
+        without headers that are numbers."""
+        said = dict(self.headers)
+        found = [said.get(name, b"") for name in (EPOCH, SEQUENCE)]
+        epoch, sequence = (int(text) if text.isdigit() and len(text) < 20 else -1 for text in found)
+        return epoch, sequence
 
 
 def model_state(model: str, alias: str, moves: MovesState, manifest: Manifest | None) -> ModelState:
@@ -103,8 +108,8 @@ def model_state(model: str, alias: str, moves: MovesState, manifest: Manifest | 
 
 
 def state_record(state: ModelState, epoch: int = 0) -> StateRecord:
-    """The record of a state. `epoch` rises with each owner of the topic, `sequence` with each move."""
-    headers = (("epoch", b"%d" % epoch), ("sequence", b"%d" % state.sequence))
+    """The record of a state. `sequence` rises with each move; `epoch` only where somebody overrules what the topic holds."""
+    headers = ((EPOCH, b"%d" % epoch), (SEQUENCE, b"%d" % state.sequence))
     return StateRecord(state.key.encode(), codec.encode(state), headers)
 
 

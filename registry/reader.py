@@ -106,14 +106,19 @@ class ModelReader:
         """What is served now; None before the first success."""
         return self._serving
 
+    @property
+    def key(self) -> str:
+        """The key of its records: `model/alias`."""
+        return f"{self._model}/{self._alias}"
+
     def poll(self) -> Taken:
         """Look into the store itself: at the start, and whenever the topic cannot be read."""
         try:
             state = current_state(self._aliases, self._catalog, self._model, self._alias)
-        except RegistryError as error:
+        except (RegistryError, OSError) as error:
             return Taken(Outcome.REFUSED, str(error), error)
         if state is None:
-            return Taken(Outcome.NOTHING, f"nobody has moved {self._model}/{self._alias}")
+            return Taken(Outcome.NOTHING, f"nobody has moved {self.key}")
         return self._take(state)
 
     def offer(self, value: bytes) -> Taken:
@@ -125,9 +130,7 @@ class ModelReader:
 
     def _take(self, state: ModelState) -> Taken:
         if (state.model, state.alias) != (self._model, self._alias):
-            return Taken(
-                Outcome.REFUSED, f"the state is of {state.key}, this reader serves {self._model}/{self._alias}"
-            )
+            return Taken(Outcome.REFUSED, f"the state is of {state.key}, this reader serves {self.key}")
         if state.sequence < self._sequence:
             return Taken(Outcome.OLDER, f"sequence {state.sequence} is before {self._sequence}, which was taken")
         if state.version is None:
@@ -213,7 +216,7 @@ def check_probe(version: str, probe: Probe | None, scorer: Scorer, *, required: 
             why = "has no probe set, so its behaviour cannot be checked"
             raise ProbeMismatch(f"version {version}", why, "Register it with one.")
         return
-    outputs = scorer.score({name: column.array() for name, column in probe.inputs.items()})
+    outputs = scorer.score(probe.arrays)
     if wrong := list(differences(probe, outputs)):
         why = f"does not behave as registered: {'; '.join(wrong)}"
         raise ProbeMismatch(f"version {version}", why, "Is a library of another version, or the processor another one?")

@@ -34,10 +34,10 @@ def topic_of(source: str) -> str:
     return f"{source}.dlq"
 
 
-def letter(batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool) -> OutRecord:
-    """The letter of one rejected record. Without `payload`, and for records that are too large for a letter, coordinates
-    and reason only: no value, key or header."""
-    ours = _headers(batch.topic, batch.partition, rejected.offset, str(rejected.reason), rejected.detail)
+def letter(batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool, namespace: str) -> OutRecord:
+    """The letter that a namespace writes about one rejected record. Without `payload`, and for records that are too large
+    for a letter, coordinates and reason only: no value, key or header."""
+    ours = _headers(namespace, batch.topic, batch.partition, rejected.offset, str(rejected.reason), rejected.detail)
     ours.append((f"{PREFIX}timestamp", b"%d" % int(batch.timestamps_ms[place])))
     if not payload:
         return OutRecord(None, None, ours)
@@ -51,7 +51,9 @@ def letter(batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool)
     return OutRecord(value, key, [*given, *ours])
 
 
-def pointer(topic: str, partition: int, first: int, next_offset: int, reasons: dict[str, int]) -> OutRecord:
+def pointer(
+    topic: str, partition: int, first: int, next_offset: int, reasons: dict[str, int], *, namespace: str
+) -> OutRecord:
     """One record for a flooded range [first, next_offset) of a source partition."""
     body = {
         "topic": topic,
@@ -61,13 +63,17 @@ def pointer(topic: str, partition: int, first: int, next_offset: int, reasons: d
         "count": sum(reasons.values()),
         "reasons": reasons,
     }
-    headers = _headers(topic, partition, first, FLOOD, f"{body['count']} bad records in {next_offset - first} offsets")
+    detail = f"{body['count']} bad records in {next_offset - first} offsets"
+    headers = _headers(namespace, topic, partition, first, FLOOD, detail)
     return OutRecord(orjson.dumps(body), None, [*headers, (f"{PREFIX}kind", b"pointer")])
 
 
-def _headers(topic: str, partition: int, offset: int, reason: str, detail: str) -> list[tuple[str, bytes | None]]:
+def _headers(
+    namespace: str, topic: str, partition: int, offset: int, reason: str, detail: str
+) -> list[tuple[str, bytes | None]]:
     return [
         (f"{PREFIX}version", FORMAT),
+        (f"{PREFIX}namespace", namespace.encode()),
         (f"{PREFIX}topic", topic.encode()),
         (f"{PREFIX}partition", b"%d" % partition),
         (f"{PREFIX}offset", b"%d" % offset),
@@ -88,6 +94,7 @@ class Letter:
     key: bytes | None
     value: bytes | None
     headers: Headers  # the original ones
+    namespace: str | None = None  # whose letter it is; None in letters of earlier versions
 
     @property
     def is_pointer(self) -> bool:
@@ -95,15 +102,17 @@ class Letter:
         return self.reason == FLOOD
 
 
-def read(log: Log, source: str) -> Iterator[Letter]:
-    """Every letter of a source topic, each once, partition by partition. Raises LogError when there is no such topic."""
+def read(log: Log, source: str, namespace: str | None = None) -> Iterator[Letter]:
+    """Every letter of a source topic, each once, partition by partition; of one namespace those that it wrote, and those
+    that do not say who did. Namespaces that read the same topic write a letter each. Raises LogError when there is no
+    such topic."""
     topic = topic_of(source)
     info = log.topic(topic)
     if info is None:
         raise LogError(f"there is no topic {topic!r}: nothing of {source!r} was ever put aside", topic=topic)
     ends = log.end_offsets(topic)
     reader = log.reader()
-    seen: set[tuple[str, int, int, str]] = set()
+    seen: set[tuple[object, ...]] = set()
     try:
         for partition, (begin, end) in enumerate(zip(log.begin_offsets(topic), ends, strict=True)):
             position = begin
@@ -111,7 +120,9 @@ def read(log: Log, source: str) -> Iterator[Letter]:
             while position < end:
                 for batch in reader.poll(_CHUNK, _WAIT_MS):
                     for found in _letters(batch):
-                        identity = (*found.source, found.reason if found.is_pointer else "")
+                        if namespace is not None and found.namespace not in (namespace, None):
+                            continue
+                        identity = (*found.source, found.is_pointer, found.namespace)
                         if found.offset < end and identity not in seen:
                             seen.add(identity)
                             yield found
@@ -136,7 +147,9 @@ def _letters(batch: RecordBatch) -> Iterator[Letter]:
             continue  # something else wrote to this topic; it is not ours to judge
         rest = [(name, data) for name, data in given or () if not name.startswith(PREFIX)]
         reason, detail = (ours.get(f"{PREFIX}{name}", b"").decode(errors="replace") for name in ("reason", "detail"))
-        yield Letter(offset, batch.partition, source, reason, detail, key, value, rest)
+        whose = ours.get(f"{PREFIX}namespace")
+        of = None if whose is None else whose.decode(errors="replace")
+        yield Letter(offset, batch.partition, source, reason, detail, key, value, rest, of)
 
 
 def replay(log: Log, appender: Appender, letters: Sequence[Letter]) -> int:
@@ -144,7 +157,7 @@ def replay(log: Log, appender: Appender, letters: Sequence[Letter]) -> int:
 
     Pointers are followed by reading the source topic again, as far as it still holds the range; every record of the
     range is sent, good ones too: the join counts those as duplicates. Letters without payload cannot be replayed and
-    raise LogError before anything is sent.
+    raise LogError before anything is sent. A record that several namespaces put aside is sent once.
     """
     for each in letters:
         if not each.is_pointer and each.value is None and each.reason != "empty":

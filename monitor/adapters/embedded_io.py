@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from monitor.adapters.embedded_file import Sight, connect
 from monitor.adapters.partitioner import murmur2_partitions
 from monitor.errors import LogError, OffsetLost, UnknownOutcome
 from monitor.events import Headers, RecordBatch
@@ -22,17 +23,6 @@ _OFFSETS = (1 << OFFSET_BITS) - 1
 _QUEUE_RECORDS = 10_000  # records sent and not yet written; more are written at once, so that memory stays bounded
 _QUEUE_BYTES = 16 << 20
 _NAP_MS = 2  # between two looks at an idle file: bounds the latency, costs about half a percent of a core
-
-
-def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
-    """A connection that waits up to 10 s for another writer. `shared` ones are guarded by their owner's lock."""
-    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=not shared)
-    db.execute("PRAGMA page_size = 16384")  # takes effect when the file is made; fewer pages split by appends
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA wal_autocheckpoint = 2048")  # 32 MiB of pages between copies into the file
-    db.execute("PRAGMA cache_size = -16384")  # 16 MiB
-    return db
 
 
 def pack_headers(headers: Headers) -> bytes | None:
@@ -60,11 +50,17 @@ def unpack_headers(packed: bytes | None) -> list[tuple[str, bytes | None]] | Non
     return headers
 
 
-class EmbeddedReader:
-    """See `monitor.ports.Reader`. Looks at the file every 2 ms while there is nothing to read."""
+def _number(db: sqlite3.Connection, where: tuple[str, int]) -> tuple[int] | None:
+    found: tuple[int] | None = db.execute("SELECT id FROM partitions WHERE topic = ? AND number = ?", where).fetchone()
+    return found
 
-    def __init__(self, path: Path, clock: WallClock, *, keys: bool, headers: bool) -> None:
-        self._db = connect(path)
+
+class EmbeddedReader:
+    """See `monitor.ports.Reader`. Looks at the file every 2 ms while there is nothing to read. A `read_only` one leaves
+    no trace beside it."""
+
+    def __init__(self, path: Path, clock: WallClock, *, keys: bool, headers: bool, read_only: bool = False) -> None:
+        self._file = Sight(path, read_only=read_only)
         self._clock = clock
         self._keys, self._headers = keys, headers
         self._columns = "id, at_ms, value" + (", key" if keys else "") + (", headers" if headers else "")
@@ -77,9 +73,8 @@ class EmbeddedReader:
         """Read exactly these partitions from these offsets on. Raises LogError for one that does not exist."""
         ids = {}
         for topic, partition in positions:
-            row = self._db.execute(
-                "SELECT id FROM partitions WHERE topic = ? AND number = ?", (topic, partition)
-            ).fetchone()
+            where = (topic, partition)
+            row = self._file.look(lambda db, where=where: _number(db, where))  # type: ignore[misc]
             if row is None:
                 raise LogError(
                     f"the embedded log has no topic {topic!r} with a partition {partition}",
@@ -97,12 +92,14 @@ class EmbeddedReader:
     def poll(self, max_records: int, timeout_ms: int) -> list[RecordBatch]:
         """At most one batch per partition; waits for the first record only."""
         deadline_ms = self._clock.monotonic_ms() + timeout_ms
-        seen = -1
+        seen = None
         while True:
-            (version,) = self._db.execute("PRAGMA data_version").fetchone()  # changes when another connection commits
+            version = self._file.version()
             if version != seen:
                 seen = version
-                if batches := self._read(max_records):
+                if batches := self._file.look(lambda db: self._read(db, max_records)):
+                    self._positions.update({(batch.topic, batch.partition): batch.next_offset for batch in batches})
+                    self._turn += 1
                     return batches
             left_ms = deadline_ms - self._clock.monotonic_ms()
             if left_ms <= 0:
@@ -111,25 +108,24 @@ class EmbeddedReader:
 
     def close(self) -> None:
         """Close the connection; the reader is not used again."""
-        self._db.close()
+        self._file.close()
 
-    def _read(self, max_records: int) -> list[RecordBatch]:
+    def _read(self, db: sqlite3.Connection, max_records: int) -> list[RecordBatch]:
         batches: list[RecordBatch] = []
-        self._db.execute("BEGIN")  # one snapshot for the bounds and the records
+        db.execute("BEGIN")  # one snapshot for the bounds and the records
         try:
-            ready = self._ready()
-            self._turn += 1
+            ready = self._ready(db)
             start = self._turn % len(ready) if ready else 0
             for left, where in zip(range(len(ready), 0, -1), ready[start:] + ready[:start], strict=True):
                 if room := -(-max_records // left):
-                    batches.append(self._batch(where, room))
+                    batches.append(self._batch(db, where, room))
                     max_records -= len(batches[-1])
         finally:
-            self._db.execute("COMMIT")
+            db.execute("COMMIT")
         return batches
 
-    def _ready(self) -> list[tuple[str, int]]:
-        bounds = {row[0]: row[1:] for row in self._db.execute("SELECT id, first, next FROM partitions")}
+    def _ready(self, db: sqlite3.Connection) -> list[tuple[str, int]]:
+        bounds = {row[0]: row[1:] for row in db.execute("SELECT id, first, next FROM partitions")}
         ready = []
         for where, number in self._ids.items():
             if where in self._paused:
@@ -144,21 +140,20 @@ class EmbeddedReader:
                 ready.append(where)
         return ready
 
-    def _batch(self, where: tuple[str, int], room: int) -> RecordBatch:
+    def _batch(self, db: sqlite3.Connection, where: tuple[str, int], room: int) -> RecordBatch:
         base = self._ids[where] << OFFSET_BITS
-        rows = self._db.execute(
+        rows = db.execute(
             f"SELECT {self._columns} FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",  # noqa: S608  our own names
             (base + self._positions[where], base + _OFFSETS, room),
         ).fetchall()
         ids, at_ms, values, *rest = zip(*rows, strict=True)
         offsets = np.array(ids, np.int64) & _OFFSETS
-        self._positions[where] = next_offset = int(offsets[-1]) + 1
         return RecordBatch(
             *where,
             offsets,
             np.array(at_ms, np.int64),
             values,
-            next_offset,
+            int(offsets[-1]) + 1,
             rest[0] if self._keys else None,
             [unpack_headers(packed) for packed in rest[-1]] if self._headers else None,
         )

@@ -49,6 +49,8 @@ class EmbeddedLeases:
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(_SCHEMA)
         self._held: frozenset[int] = frozenset()
+        self.joined = False
+        """Whether the table counts this member: since its first look."""
         self._looked_ms = self._polled_ms = clock.monotonic_ms() - _LOOK_MS
         self._closed = threading.Event()
         self._heart = threading.Thread(target=self._beat_forever, name=f"lease {scope}", daemon=True)
@@ -63,6 +65,7 @@ class EmbeddedLeases:
             if now_ms - self._looked_ms >= _LOOK_MS:
                 self._looked_ms = now_ms
                 self._held = self._look()
+                self.joined = True
             if self._held != before or now_ms >= deadline_ms:
                 return self._held
             self._clock.sleep_ms(min(_LOOK_MS // 4, deadline_ms - now_ms))
@@ -94,7 +97,7 @@ class EmbeddedLeases:
             return
         self._closed.set()
         self._heart.join()
-        self._held = frozenset()
+        self._held, self.joined = frozenset(), False
         with self._lock:
             with suppress(sqlite3.Error):  # a full disk, say: then the leases run out by themselves
                 self._db.execute("DELETE FROM members WHERE member = ?", (self._member,))

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.alerts.event import LAST_MS
-from monitor.alerts.operational import CONDITIONS
-from monitor.config.metric_names import DISTANCES
+from monitor.alerts.operational import NAMES
+from monitor.config.metric_names import DECLARED, DISTANCES
 from monitor.events import Reason
 from monitor.telemetry import (
     ALERT_CHANGES,
@@ -34,7 +34,7 @@ from monitor.telemetry import (
     TaskState,
     Type,
 )
-from monitor.view import View
+from monitor.view import StreamStatus, View
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
 if TYPE_CHECKING:
@@ -185,18 +185,27 @@ class Exposer:
                 yield self._one("dead_letters_total", _in(counters.dead_letters, topic, form), topic, form)
         for p in view.partitions:
             for _, status in p.streams():
-                place = (status.topic, str(p.partition))
-                if status.lag is not None:
-                    yield self._one("consumer_lag_records", status.lag, *place)
-                if status.tick_ms is not None:
-                    yield self._one("tick_clock_timestamp_seconds", _seconds(status.tick_ms), *place)
-                if status.finality_ms is not None:
-                    yield self._one("finality_clock_timestamp_seconds", _seconds(status.finality_ms), *place)
-                yield self._one("partition_idle", int(status.idle), *place)
+                yield from self._place(status, status.topic, str(p.partition))
+            yield self._one("prediction_feed_silent", int(p.predictions.stalled), str(p.partition))
             if p.labels is not None:
                 yield self._one("label_feed_stalled", int(p.labels.stalled), str(p.partition))
         for state in TaskState:
             yield self._one("partitions", sum(p.state is state for p in view.partitions), state)
+
+    def _place(self, status: StreamStatus, *place: str) -> Iterable[Sample]:
+        """One partition of a source topic. What is not known is absent."""
+        headroom = status.headroom
+        if status.lag is not None:
+            yield self._one("consumer_lag_records", status.lag, *place)
+        if headroom is not None:
+            yield self._one("retention_headroom_records", headroom.records, *place)
+            if headroom.left_ms is not None:
+                yield self._one("retention_headroom_seconds", _seconds(headroom.left_ms), *place)
+        if status.tick_ms is not None:
+            yield self._one("tick_clock_timestamp_seconds", _seconds(status.tick_ms), *place)
+        if status.finality_ms is not None:
+            yield self._one("finality_clock_timestamp_seconds", _seconds(status.finality_ms), *place)
+        yield self._one("partition_idle", int(status.idle), *place)
 
     def _ledger(self, view: View) -> Iterable[Sample]:
         counters, histogram = view.counters, view.counters.commit_durations
@@ -215,13 +224,14 @@ class Exposer:
             yield self._one("ledger_sequence", p.sequence, str(p.partition))
 
     def _daemon(self, view: View, exported: int) -> Iterable[Sample]:
-        for rule in (*view.rules, *(condition.name for condition in CONDITIONS)):
+        for rule in (*view.rules, *NAMES):
             for change in ALERT_CHANGES:
                 yield self._one("alerts_emitted_total", _in(view.counters.alerts_emitted, rule, change), rule, change)
         yield self._one("evaluator_active", int(view.evaluator.active))
         if view.evaluator.tick_ms is not None:
             yield self._one("evaluator_tick_timestamp_seconds", _seconds(view.evaluator.tick_ms))
         yield self._one("windows_published_total", view.counters.windows_published)
+        yield self._one("windows_unplaced_total", view.counters.windows_unplaced)
         yield self._one("build_info", 1, view.build.release, view.build.python)
         yield self._one("config_info", 1, view.config_digest)
         for loop, at_ms in sorted(view.health.loops_ms.items()):
@@ -307,14 +317,16 @@ class _WindowLabels:
             method, colon, feature = metric.partition(":")
             if estimate.value is None or not colon:
                 continue  # `volume` is input_samples
-            name = "drift_score" if method in DISTANCES else "feature_missing_ratio"
+            of_method = method in DISTANCES or method in DECLARED
+            name = _INPUT.get(method, "drift_score")
             prefixes = self._metrics.get(metric)
             if prefixes is None:
-                labels = (*self._base, feature, *((method,) if method in DISTANCES else ()))
+                labels = (*self._base, feature, *((method,) if of_method else ()))
                 prefixes = self._metrics[metric] = (_prefix(self._namespace, name, labels),)
             out.append((name, prefixes[0] + _number(estimate.value)))
 
 
+_INPUT = {"missing": "feature_missing_ratio", **dict.fromkeys(DECLARED, "feature_violation_ratio")}
 _SCORE = ("quality_score", "quality_score_lower", "quality_score_upper")
 
 

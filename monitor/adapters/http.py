@@ -84,7 +84,7 @@ class Snapshot:
 
 class HttpServer:
     """Listens from `start` to `stop`. `snapshot` and `heartbeat_age_ms` are called in the server's thread, once per
-    request, and must return at once: the newest snapshot, and how long ago the daemon's loops last came round.
+    request, and must return soon: the newest snapshot, and how long ago the daemon's loops last came round.
 
     The heartbeat is not part of the snapshot: a stuck daemon makes no new snapshots, and the last one would look
     healthy for ever. Port 0 picks a free one; `port` and `url` tell which.

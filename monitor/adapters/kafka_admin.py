@@ -94,6 +94,12 @@ class KafkaAdmin:
         """One past the last offset that a read-committed reader can reach, per partition."""
         return self._offsets(topic, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
+    def offsets_at(self, topic: str, at_ms: int) -> list[int]:
+        """First offset dated at or after a time, per partition; the end where there is none."""
+        ends = self.end_offsets(topic)
+        found = self._offsets(topic, OffsetSpec.for_timestamp(at_ms))
+        return [end if offset < 0 else offset for offset, end in zip(found, ends, strict=True)]
+
     def _wait_for(self, name: str) -> TopicInfo:
         deadline = time.monotonic() + self._timeout_secs
         while True:

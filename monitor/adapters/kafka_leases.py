@@ -28,6 +28,11 @@ class KafkaLeases:
         self._consumer = connect(Consumer, "leases", settings, errors, on_commit=self._committed)
         self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
+    @property
+    def joined(self) -> bool:
+        """Whether the group counts this member. Under KIP-848 a member names itself: true from the beginning."""
+        return self._open and bool(self._consumer.memberid())
+
     def poll(self, timeout_ms: int) -> frozenset[int]:
         """The partitions held now. Raises LogError when the group refuses this member for good."""
         try:

@@ -64,6 +64,10 @@ class KafkaLog:
         """One past the last offset that a read-committed reader can reach, per partition, freshly asked."""
         return self._admin.end_offsets(topic)
 
+    def offsets_at(self, topic: str, at_ms: int) -> list[int]:
+        """First offset that is dated at or after a time, per partition; the end where there is none."""
+        return self._admin.offsets_at(topic, at_ms)
+
     def rights(self, topic: str | None) -> frozenset[str]:
         """Names of Kafka's operations that this client may do on a topic (nothing for one that is absent or hidden from
         it), or on the cluster for None. A cluster without access control allows all."""

@@ -71,7 +71,10 @@ _READER_DEFAULTS: Settings = {
     "fetch.wait.max.ms": 100,
     # The default of 1,000 ms halves the throughput of any reader that is slower than the network.
     "fetch.queue.backoff.ms": 10,
-    "queued.max.messages.kbytes": 16_384,
+    # What waits, and what one answer holds of a partition, is small: it is read while it is in the cache, into memory that
+    # was just freed. A broker far away may want more of both.
+    "queued.max.messages.kbytes": 4_096,
+    "fetch.message.max.bytes": 262_144,
 }
 _APPENDER_DEFAULTS: Settings = {
     "acks": "all",

@@ -199,6 +199,8 @@ def _internal(log: Log, config: Config, partitions: int | None) -> Iterator[Find
             continue
         bad = list(_internal_topic(info, partitions if like_sources else None, compacted))
         yield from bad or [Finding(Level.OK, f"topic {name}", f"{info.partitions} partitions")]
+    if (models := log.topic(topics.models)) is not None:  # made by the registry, where there is one
+        yield from _internal_topic(models, None, True)
     if absent:
         yield Finding(Level.OK, "internal topics to be made", ", ".join(absent))
 

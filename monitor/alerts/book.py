@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Final, NamedTuple, Protocol
 
 from monitor.alerts.advance import Turn, amendments, gone, move
@@ -12,6 +12,7 @@ from monitor.alerts.event import AlertEvent, Reason
 from monitor.alerts.replaced import end, is_replaced
 from monitor.alerts.rules import applies, kind_of, mature
 from monitor.alerts.state import AlertKey, AlertState, Entry, Phase
+from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
 from monitor.config.types import Config, Rule
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
@@ -59,24 +60,32 @@ class RuleBook:
         rules: Sequence[Rule],
         labels: Mapping[str, str],
         model_labels: Callable[[str], Mapping[str, str]],
+        limits: Callable[[str], TrafficLimits | None] = lambda _: None,
+        listed: Sequence[str] = (),
     ) -> None:
-        self._namespace = namespace
-        self._rules = {rule.name: rule for rule in sorted(rules, key=lambda rule: rule.name)}
+        """A name may be that of several rules as long as no two of them watch the same model. `limits`: what must come of
+        a model; `listed`: the models that are expected."""
+        self.namespace = namespace
+        self._rules = tuple(sorted(rules, key=lambda rule: rule.name))
         self._labels = labels
         self._model_labels = model_labels
+        self.limits, self.listed = limits, listed
         # Memos of pure functions, bounded by the series that exist.
         self._watching: dict[tuple[SeriesKey, Kind], tuple[Rule, ...]] = {}
         self._merged: dict[tuple[str, str], Mapping[str, str]] = {}
 
     @classmethod
     def of(cls, config: Config) -> RuleBook:
-        """The rules of a configuration; labels are merged, the model's over the global ones, the rule's over both."""
+        """The rules of a configuration, those of `quality` among them; labels are merged, the model's over the global
+        ones, the rule's over both."""
 
         def model_labels(name: str) -> Mapping[str, str]:
             model = config.model(name)
             return model.labels if model is not None else {}
 
-        return cls(config.namespace, config.rules, config.labels, model_labels)
+        limits = cache(partial(traffic_limits, config))
+        names = tuple(model.name for model in config.models)
+        return cls(config.namespace, all_rules(config), config.labels, model_labels, limits, names)
 
     def step(
         self,
@@ -117,7 +126,7 @@ class RuleBook:
                 decisions.append(Decided(key, decision))
                 if entry is _NOTHING and decision.action is Action.NOTHING:
                     continue
-                turn = Turn(self._namespace, rule, self.labels(rule, series.model), key, tick_ms)
+                turn = Turn(self.namespace, rule, self.labels(rule, series.model), key, tick_ms)
                 said = decision.view.key if decision.view and decision.action in _TOLD else None
                 entry, amended, amends = amendments(turn, entry, revised, said)
                 entry, event = move(turn, entry, decision)
@@ -131,13 +140,13 @@ class RuleBook:
         watch the series, end with reason `rule_gone`. Edited rules go on with what they had."""
         entries, events, decisions = dict(state.entries), list[AlertEvent](), list[Decided]()
         for key, entry in sorted(state.entries.items(), key=lambda item: item[0]):
-            rule = self._rules[key.rule]
+            rule = next(r for kind in Kind for r in self.watching(key.series, kind) if r.name == key.rule)
             if any(other.name == key.rule for other in successor.watching(key.series, kind_of(rule.metric))):
                 continue
             decision = Decision(Action.RESOLVE if entry.phase is Phase.FIRING else Action.DROP, Reason.RULE_GONE)
             del entries[key]
             decisions.append(Decided(key, decision))
-            turn = Turn(self._namespace, rule, self.labels(rule, key.series.model), key, tick_ms)
+            turn = Turn(self.namespace, rule, self.labels(rule, key.series.model), key, tick_ms)
             if (event := gone(turn, entry, decision)) is not None:
                 events.append(event)
         return Step(AlertState(entries), events, decisions)
@@ -146,15 +155,19 @@ class RuleBook:
         """The rules of a kind that watch the series, by name."""
         if (series, kind) not in self._watching:
             self._watching[series, kind] = tuple(
-                rule for rule in self._rules.values() if kind_of(rule.metric) is kind and applies(rule, series)
+                rule for rule in self._rules if kind_of(rule.metric) is kind and applies(rule, series)
             )
         return self._watching[series, kind]
+
+    def labels_of(self, model: str) -> Mapping[str, str]:
+        """What goes into every alert about a model: global labels, overridden by the model's."""
+        return {**self._labels, **self._model_labels(model)}
 
     def labels(self, rule: Rule, model: str) -> Mapping[str, str]:
         """What goes into an alert of the rule about the model: global labels, overridden by the model's, then by the
         rule's."""
         if (rule.name, model) not in self._merged:
-            self._merged[rule.name, model] = {**self._labels, **self._model_labels(model), **rule.labels}
+            self._merged[rule.name, model] = {**self.labels_of(model), **rule.labels}
         return self._merged[rule.name, model]
 
 

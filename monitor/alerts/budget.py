@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from monitor.alerts.cloudevents import budget_event
 from monitor.alerts.event import AlertEvent, Reason, Standing
-from monitor.alerts.watching import PERFORMANCE_CELLS, Alarm, Series
+from monitor.alerts.watching import PERFORMANCE_CELLS, Alarm, Series, watched
 from monitor.config.budget import Budget
 from monitor.config.types import Config
 from monitor.plan import Plan
@@ -83,8 +83,11 @@ class BudgetWatch:
         for arrival in arrived:
             own = arrival.model, arrival.version
             if own not in held:
+                model = self._plan.model(arrival.model)
+                if not watched(model, kind):
+                    continue
                 held[own] = Series(
-                    self._plan.model(arrival.model),
+                    model,
                     kind,
                     self.budget,
                     horizon_ms=self._plan.join.bounds.horizon_ms,

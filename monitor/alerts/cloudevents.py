@@ -13,10 +13,13 @@ from urllib.parse import quote
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from monitor.alerts.decision import Decision
 from monitor.alerts.event import (
+    ABOUT_DATA,
     TYPES,
+    About,
     AlertEvent,
     Amends,
     BudgetAlert,
@@ -37,6 +40,8 @@ from monitor.alerts.state import AlertKey, Citation, Episode
 from monitor.alerts.watching import Alarm, largest
 from monitor.config.budget import Budget
 from monitor.config.durations import format_duration
+from monitor.config.metric_names import DECLARED
+from monitor.config.quality_rules import PREFIX as QUALITY
 from monitor.config.types import Rule
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause
@@ -91,6 +96,7 @@ def rule_event(
         latest=latest,
         reason=decision.reason,
         summary=_summary(change, decision.reason, key, evidence),
+        about=ABOUT_DATA if key.rule.startswith(QUALITY) or (evidence and evidence.violations) else UNSET,
         severity=rule.severity,
         labels=dict(labels),
         rule=key.rule,
@@ -120,11 +126,12 @@ def operational_event(
     summary: str,
     facts: Mapping[str, int | str],
     labels: Mapping[str, str],
+    about: About | UnsetType = UNSET,
 ) -> AlertEvent:
     """An alert about the daemon itself, from a decision that somebody recorded.
 
     `condition` is a bounded name (`label-feed-stalled`, `dead-letter-flood`, `join-full`), `scope` says of what
-    (`labels`, `partition/3`). `at_ms` is the time that the decision was recorded with, never a clock's;
+    (`labels`, `partition/3`, `model/fraud`). `at_ms` is the time that the decision was recorded with, never a clock's;
     `fired_ms` the same of the decision that began the episode, so equal to `at_ms` when it fires. `facts` must not hold
     ids or feature values.
     """
@@ -143,6 +150,7 @@ def operational_event(
         tick_ms=at_ms,
         fired_ms=fired_ms,
         resolved_ms=None if standing is Standing.FIRING else at_ms,
+        about=about,
         facts=dict(facts),
     )
     change = Change(standing)
@@ -239,6 +247,8 @@ def evidence_of(test: Test, view: WindowView) -> Evidence:
     """What the test saw in the window, in the digits in which it is published and compared."""
     estimate = measure(view, test.metric)
     performance = view.kind is Kind.PERFORMANCE
+    feature = judged_feature(test.metric)
+    violations = violations_of(feature, view.counts) if feature is not None else {}
     return Evidence(
         metric=test.metric,
         value=_rounded(estimate.value),
@@ -253,6 +263,8 @@ def evidence_of(test: Test, view: WindowView) -> Evidence:
         labelled=view.labelled,
         coverage=_rounded(view.coverage) if performance else None,
         counts=dict(view.counts) if performance else {},
+        feature=feature if feature is not None and violations else UNSET,
+        violations=violations or UNSET,
         window=CitedWindow(
             name=view.key.window,
             kind=view.kind,
@@ -264,6 +276,18 @@ def evidence_of(test: Test, view: WindowView) -> Evidence:
         config=view.config_digest,
         reference=view.reference_digest,
     )
+
+
+def judged_feature(metric: str) -> str | None:
+    """The feature whose quality a metric is about; None for other metrics."""
+    check, _, feature = metric.partition(":")
+    return feature if feature and (check == "missing" or check in DECLARED) else None
+
+
+def violations_of(feature: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts of a window that are about a feature's quality, by kind; empty where nothing is declared of it."""
+    named = (name.partition(":") for name in counts)
+    return {kind: counts[f"{kind}:{about}"] for kind, _, about in named if about == feature}
 
 
 def encode(event: AlertEvent) -> bytes:
@@ -330,6 +354,9 @@ def _summary(change: Change, reason: Reason, key: AlertKey, evidence: Evidence |
     verdict = {True: f"is {evidence.op}", False: f"is not {evidence.op}", None: f"was to be {evidence.op}"}[
         evidence.broken
     ]
+    if evidence.violations:
+        wrong = ", ".join(f"{kind} {n}" for kind, n in evidence.violations.items() if n) or "none wrong"
+        said = f"{said} ({wrong})"
     share = "" if evidence.coverage is None else f", {100 * evidence.coverage:.0f} % labelled"
     return (
         f"{whose}: {evidence.metric} {said} {verdict} {evidence.threshold:g} in window {evidence.window.name} "

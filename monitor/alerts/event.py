@@ -69,6 +69,11 @@ TYPES: Final[dict[Change, EventType]] = {
 """The CloudEvents `type` of each change."""
 
 Severity = Literal["page", "ticket", "info"]
+About = Literal["data_quality"]
+ABOUT_DATA: Final[About] = "data_quality"
+"""What an alert is about whose cause is the data: nothing may be trained on it."""
+Only = msgspec.UnsetType
+"""Beside the type of a field that only some events have: the others keep the bytes they had before there was such a field."""
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Ms = int
 Labels = Annotated[
@@ -105,8 +110,20 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     labelled: Annotated[int, Meta(description="Those with their label; 0 in `input` windows.")]
     coverage: Annotated[float | None, Meta(description="labelled / seen; null in `input` windows.")]
     counts: Annotated[
-        dict[str, int], Meta(description="Of performance windows the integers the metric comes from: tp, fp, fn, tn.")
+        dict[str, int],
+        Meta(
+            description="The integers of the whole window, whatever the metric judged. Of `performance` windows: `seen`, "
+            "`labelled`, `scored` (labelled, with a score), and the labelled ones as `tp`, `fp`, `fn`, `tn`. Of `input` "
+            "windows: none."
+        ),
     ]
+    feature: Annotated[
+        str | Only, Meta(description="The feature whose quality was judged; absent in other alerts.")
+    ] = msgspec.UNSET
+    violations: Annotated[
+        dict[str, int] | Only,
+        Meta(description="How many of its values in the window were wrong, by kind; absent in other alerts."),
+    ] = msgspec.UNSET
     window: CitedWindow
     config: Annotated[str, Meta(description="Digest of the configuration that the window was computed under.")]
     reference: Annotated[str | None, Meta(description="Digest of the model's reference; null without one.")]
@@ -141,6 +158,10 @@ class RuleAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category",
     since_ms: Annotated[Ms, Meta(description="Tick at which the rule began to break.")]
     fired_ms: Annotated[Ms, Meta(description="Tick at which `for` was over and the alert fired.")]
     resolved_ms: Annotated[Ms | None, Meta(description="Tick at which it was resolved; null while it fires.")]
+    about: Annotated[
+        About | Only,
+        Meta(description="`data_quality`: the data is broken and blocks retraining. Absent in other alerts."),
+    ] = msgspec.UNSET
     evidence: Annotated[
         Evidence | None,
         Meta(description="What was judged; null only with the reasons `rule_gone` and `version_replaced`."),
@@ -160,10 +181,17 @@ class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="cat
     severity: Annotated[Severity, Meta(description="Who is to be disturbed; the rule says it.")]
     labels: Labels
     condition: Annotated[str, Meta(description="What is wrong, such as `label-feed-stalled`.")]
-    scope: Annotated[str, Meta(description="Of what: `labels`, or a partition such as `partition/3`.")]
+    scope: Annotated[
+        str,
+        Meta(description="Of what: `labels`, `predictions`, `model/NAME`, `partition/3`, or `TOPIC/partition/3`."),
+    ]
     tick_ms: Annotated[Ms, Meta(description="The time that the decision was recorded with.")]
     fired_ms: Annotated[Ms, Meta(description="The time that the firing decision was recorded with.")]
     resolved_ms: Annotated[Ms | None, Meta(description="The time of the resolving decision; null while it fires.")]
+    about: Annotated[
+        About | Only,
+        Meta(description="`data_quality`: too little data comes; blocks retraining. Absent in other alerts."),
+    ] = msgspec.UNSET
     facts: Annotated[dict[str, int | str], Meta(description="What the decision was based on.")]
 
 

@@ -3,7 +3,7 @@ itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -15,6 +15,7 @@ from monitor.alerts.operational import FEED_SCOPE, STALLED
 from monitor.alerts.state import AlertState
 from monitor.alerts.watching import Alarm
 from monitor.config.budget import Budget
+from monitor.config.quality_rules import QualityRule
 from monitor.config.types import Rule
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause
@@ -26,7 +27,8 @@ _DAY_MS = 24 * _HOUR_MS
 
 
 def example_events() -> dict[str, AlertEvent]:
-    """`firing`, `resolved` and `amended` of one alert, an `operational` one, and one of the `budget`."""
+    """`firing`, `resolved` and `amended` of one alert, an `operational` one, one about `data_quality`, and one of the
+    `budget`."""
     rule = Rule.model_validate(
         {"name": "low-recall", "metric": "recall", "op": "<", "threshold": 0.4, "window": "1d", "severity": "page"}
     )
@@ -69,24 +71,41 @@ def example_events() -> dict[str, AlertEvent]:
         facts={"partitions": 2},
         labels=labels,
     )
-    budget = budget_event(
-        "driftline",
-        bad.key.series,
-        Kind.PERFORMANCE,
-        _alarm(),
-        Reason.EVIDENCE,
-        Standing.FIRING,
-        fired_ms=bad.tick_ms,
-        tick_ms=bad.tick_ms,
-        alarms=1,
-        budget=Budget.model_validate({}),
-        labels=labels,
-        config=bad.config_digest,
+    return {
+        "firing": firing,
+        "resolved": resolved,
+        "amended": amended,
+        "operational": operational,
+        "data_quality": _data_quality(bad, labels),
+        "budget": _budget(bad, labels),
+    }
+
+
+def _data_quality(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:
+    """Distances in kilometres where miles were meant."""
+    rule = QualityRule(
+        name="quality:out_of_range:distance",
+        metric="out_of_range:distance",
+        op=">",
+        threshold=0.01,
+        window="1d",
+        severity="page",
     )
-    return {"firing": firing, "resolved": resolved, "amended": amended, "operational": operational, "budget": budget}
+    rows, above = 769, 281
+    view = replace(
+        like,
+        kind=Kind.INPUT,
+        labelled=0,
+        seen=rows,
+        metrics={rule.metric: Estimate(above / rows, 0.3324, 0.4001, rows)},
+        counts={"seen": rows, "missing:distance": 2, "wrong_type:distance": 0, "above_max:distance": above},
+    )
+    book = RuleBook("driftline", [rule], labels, lambda _: {})
+    step = book.step(AlertState(), view.tick_ms, _HOUR_MS, Kind.INPUT, [view], [view.key.series], _Newest(view))
+    return step.events[0]
 
 
-def _alarm() -> Alarm:
+def _budget(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:
     """Misses among the positives rose from 0.63 to 0.74, by 13 hours' evidence."""
     cause = Cause(
         channel="confusion",
@@ -101,7 +120,20 @@ def _alarm() -> Alarm:
         dispersion=2.5,
         listed=True,
     )
-    return Alarm(7.9, cause.since * _HOUR_MS, (cause,), (Area.PERFORMANCE,))
+    return budget_event(
+        "driftline",
+        like.key.series,
+        Kind.PERFORMANCE,
+        Alarm(7.9, cause.since * _HOUR_MS, (cause,), (Area.PERFORMANCE,)),
+        Reason.EVIDENCE,
+        Standing.FIRING,
+        fired_ms=like.tick_ms,
+        tick_ms=like.tick_ms,
+        alarms=1,
+        budget=Budget.model_validate({}),
+        labels=labels,
+        config=like.config_digest,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,31 @@
-"""Alerts about the daemon itself, from what owners recorded in their commits.
+"""Alerts about the daemon itself, from what owners recorded in their commits, and the evaluator in its own.
 
 A condition that begins fires, one that ends resolves. Times are the event time that the partition had reached when its
 owner recorded the decision, so deciding again gives the same events.
 
-Most conditions are of one partition and told as soon as they are read. The label feed is the namespace's: one alert
-while any partition says that it is stalled. Which partition was read first must not be seen, so a change is told when
-every partition has come past its time; one that is idle is not waited for.
+Most conditions are of one partition, or of one topic of it, and told as soon as they are read. A flood of bad records can
+begin before there is any event time: then its time is the one that the log itself gave its records.
+
+The feeds are the namespace's: one alert while any partition says that its labels are stalled, and one while all say that no
+predictions come. Which partition was read first
+must not be seen, so a change is told when every partition has come past its time; one that is idle is not waited for.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from monitor.alerts.cloudevents import operational_event
-from monitor.alerts.event import LAST_MS, AlertEvent, Severity, Standing
+from monitor.alerts.event import ABOUT_DATA, LAST_MS, About, AlertEvent, Severity, Standing
+from monitor.alerts.traffic import MODEL_SILENT, VOLUME_LOW
 from monitor.ingest.clocks import FOREVER, NEVER
-from monitor.ledger.records import Commit
+from monitor.ledger.records import Commit, Flood
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +57,96 @@ STALLED: Final = Condition(
     "predictions go on and labels have stopped coming; look at who writes the topic of labels",
     "labels come again",
 )
-CONDITIONS: Final = (FLOOD, FULL, STALLED)
-"""All there are: their names are values of the label `rule` in telemetry."""
+SILENT: Final = Condition(
+    "predictions-silent",
+    "page",
+    "no prediction has come for longer than `quality` allows; look at who writes the topic of predictions",
+    "predictions come again",
+)
+UNOWNED: Final = Condition(
+    "partition-unowned",
+    "page",
+    "records wait and nobody has counted any for minutes; look whether enough workers run, and at what they log",
+    "somebody works on it again",
+)
+NAMES: Final = (*(condition.name for condition in (FLOOD, FULL, STALLED, UNOWNED, SILENT)), MODEL_SILENT, VOLUME_LOW)
+"""Names of all conditions there are: values of the label `rule` in telemetry."""
 
 FEED_SCOPE: Final = "labels"
+SILENT_SCOPE: Final = "predictions"
+
+
+@dataclass(frozen=True, slots=True)
+class _Of:
+    """What a condition is of: its partition, the alert's scope, the same for people, and as facts."""
+
+    partition: int
+    scope: str
+    text: str
+    facts: Mapping[str, int | str]
+
+
+def _partition(number: int) -> _Of:
+    return _Of(number, f"partition/{number}", f"partition {number}", {"partition": number})
 
 
 class OperationalWatch:
     """What is going on in each partition, and the events that have not been told yet."""
 
-    def __init__(self, namespace: str, labels: Mapping[str, str], partitions: int) -> None:
-        self._namespace, self._labels = namespace, labels
-        self._began: dict[tuple[str, int], int] = {}
+    def __init__(self, namespace: str, labels: Mapping[str, str], topics: Sequence[str], partitions: int) -> None:
+        """`topics`: predictions and, unless there are none, labels."""
+        self._namespace, self._labels, self._topics = namespace, labels, tuple(topics)
+        self._began: dict[tuple[str, str], int] = {}
+        self._told_ms: dict[str, int] = {}
+        self.unowned: frozenset[int] = frozenset()
+        """The partitions without an owner, as last recorded."""
         self._untold: list[tuple[int, int, AlertEvent]] = []
-        self._feed = _Feed(partitions)
+        self._feed = _Feed(partitions, every=False)
+        self._predictions = _Feed(partitions, every=True)
 
     def feed(self, partition: int, commit: Commit) -> None:
         """Take an accepted commit of a partition."""
         at_ms = max(commit.prediction_clock.maximum_ms, commit.label_clock.maximum_ms)
-        self._note(FLOOD, partition, commit.sequence, at_ms, holds=commit.flooding)
-        self._note(FULL, partition, commit.sequence, at_ms, holds=commit.full is True)
-        self._feed.note(partition, at_ms, stalled=commit.stalled, waited_for=not (commit.idle or commit.ended))
+        floods = () if commit.floods is UNSET else commit.floods
+        of = _partition(partition)
+        self._note(FLOOD, of, commit.sequence, at_ms, holds=commit.flooding and not floods)  # of an earlier version
+        for stream, topic in enumerate(self._topics):
+            flood = next((flood for flood in floods if flood.stream == stream), None)
+            self._note_flood(partition, topic, commit.sequence, at_ms, flood)
+        self._note(FULL, of, commit.sequence, at_ms, holds=commit.full is True)
+        silent, heard = commit.silent is True, not (commit.idle or commit.ended)
+        self._feed.note(partition, at_ms, stalled=commit.stalled, waited_for=heard)
+        predicted_ms = commit.prediction_clock.maximum_ms
+        heard = heard and not silent and commit.quiet is not True
+        self._predictions.note(partition, predicted_ms, stalled=silent, waited_for=heard)
 
-    def _note(self, condition: Condition, partition: int, sequence: int, at_ms: int, *, holds: bool) -> None:
-        key = (condition.name, partition)
+    def owners(self, unowned: frozenset[int], wall_ms: int) -> None:
+        """Take a decision of the evaluator about who has no owner; its time is that of the wall, as it was recorded."""
+        for partition in sorted(self.unowned ^ unowned):
+            of = _partition(partition)
+            at_ms = self._later(f"{UNOWNED.name}/{of.scope}", wall_ms)
+            self._note(UNOWNED, of, -1, at_ms, holds=partition in unowned)
+        self.unowned = unowned
+
+    def _later(self, what: str, at_ms: int) -> int:
+        """The time, or the next one after what was told last: an id is never used twice."""
+        self._told_ms[what] = at_ms = max(at_ms, self._told_ms.get(what, NEVER) + 1)
+        return at_ms
+
+    def _note_flood(self, partition: int, topic: str, sequence: int, at_ms: int, flood: Flood | None) -> None:
+        of = _Of(
+            partition,
+            f"{topic}/partition/{partition}",
+            f"{topic}, partition {partition}",
+            {"topic": topic, "partition": partition},
+        )
+        if (flood is not None) == ((FLOOD.name, of.scope) in self._began):
+            return
+        known_ms = at_ms if at_ms > NEVER or flood is None else flood.since_ms
+        self._note(FLOOD, of, sequence, self._later(of.scope, known_ms), holds=flood is not None)
+
+    def _note(self, condition: Condition, of: _Of, sequence: int, at_ms: int, *, holds: bool) -> None:
+        key = (condition.name, of.scope)
         if holds == (key in self._began):
             return
         fired_ms = self._began.setdefault(key, at_ms)
@@ -81,14 +154,14 @@ class OperationalWatch:
             del self._began[key]
         event = self._event(
             condition,
-            f"partition/{partition}",
-            f"partition {partition}: {condition.begins if holds else condition.ends}",
-            {"partition": partition},
+            of.scope,
+            f"{of.text}: {condition.begins if holds else condition.ends}",
+            of.facts,
             holds=holds,
             at_ms=at_ms,
             fired_ms=fired_ms,
         )
-        self._untold.append((partition, sequence, event))
+        self._untold.append((of.partition, sequence, event))
 
     def drain(self) -> list[AlertEvent]:
         """Events since the last call, by partition: the order in which partitions were read cannot be seen."""
@@ -100,13 +173,17 @@ class OperationalWatch:
                 self._event(
                     STALLED,
                     FEED_SCOPE,
-                    f"{STALLED.begins} ({where})" if change.stalled else STALLED.ends,
+                    f"{STALLED.begins} ({where})" if change.holds else STALLED.ends,
                     {"partitions": len(change.stalled)},
-                    holds=bool(change.stalled),
+                    holds=change.holds,
                     at_ms=change.at_ms,
                     fired_ms=change.fired_ms,
                 )
             )
+        for change in self._predictions.settled():
+            said, facts = SILENT.begins if change.holds else SILENT.ends, {"partitions": len(change.stalled)}
+            times = {"at_ms": change.at_ms, "fired_ms": change.fired_ms}
+            events.append(self._event(SILENT, SILENT_SCOPE, said, facts, holds=change.holds, about=ABOUT_DATA, **times))
         return events
 
     def _event(
@@ -119,6 +196,7 @@ class OperationalWatch:
         holds: bool,
         at_ms: int,
         fired_ms: int,
+        about: About | UnsetType = UNSET,
     ) -> AlertEvent:
         return operational_event(
             self._namespace,
@@ -131,27 +209,30 @@ class OperationalWatch:
             summary=summary,
             facts=facts,
             labels=self._labels,
+            about=about,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """The feed of the namespace stalled, in these partitions, or went on (in none)."""
+    """The feed of the namespace stalled (`holds`) or went on; in which partitions it stands."""
 
     at_ms: int
     fired_ms: int
     stalled: frozenset[int]
+    holds: bool
 
 
 class _Feed:
-    """The label feed of the namespace, out of what its partitions recorded.
+    """A feed of the namespace, out of what its partitions recorded: it stands when one of them does, or when `every` does.
 
     What is remembered changes only with what is fed and with the changes that are told, never with a look that
     tells nothing: after a restart there are fewer looks.
     """
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, *, every: bool) -> None:
         self.partitions = partitions
+        self._needed = partitions if every else 1
         self._reached = [NEVER] * partitions
         self._last = [False] * partitions
         self._waited_for = [True] * partitions
@@ -188,17 +269,21 @@ class _Feed:
             seen[partition] += 1
             if place + 1 < len(changes) and changes[place + 1][0] == at_ms:
                 continue  # one moment is one change
-            if bool(now) != bool(self._stalled) and at_ms <= FOREVER:  # nothing is told after the end
+            if self._stands(now) != self._stands(self._stalled) and at_ms <= FOREVER:  # nothing is told after the end
                 yield self._tell(at_ms, frozenset(now), seen)
                 seen.clear()
 
     def _tell(self, at_ms: int, stalled: frozenset[int], seen: Mapping[int, int]) -> _Change:
         """Remember what is told now, and forget the changes of each partition that it took in."""
-        if stalled:
+        holds = self._stands(stalled)
+        if holds:
             self._fired_ms = at_ms
         self._told_ms, self._stalled = at_ms, stalled
         for partition, count in seen.items():
             del self._untold[partition][:count]
             if not self._untold[partition]:
                 del self._untold[partition]
-        return _Change(at_ms, self._fired_ms, stalled)
+        return _Change(at_ms, self._fired_ms, stalled, holds)
+
+    def _stands(self, stalled: AbstractSet[int]) -> bool:
+        return len(stalled) >= self._needed

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from monitor.config.metric_names import VOLUME, needs_labels
+from monitor.config.quality_rules import about
 from monitor.config.types import Rule
 from monitor.windows.canonical import rounded
 from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowView
@@ -76,7 +77,7 @@ def measure(view: WindowView, metric: str) -> Estimate:
 
 def applies(rule: Rule, series: SeriesKey) -> bool:
     """Whether the rule watches the series. Every version of a model is watched apart."""
-    if rule.model is not None and rule.model != series.model:
+    if not about(rule, series.model):
         return False
     if rule.segments == "all":
         return series.segment == ALL

@@ -22,14 +22,16 @@ import numpy as np
 
 from monitor.config.budget import LEAST_BEATS
 from monitor.config.budget import Budget as BudgetConfig
-from monitor.drift.binning import CategoricalBinning, NumericBinning
+from monitor.drift.binning import Binning, NumericBinning
 from monitor.drift.budget import Area, Materiality, shares
+from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric, of_base
 from monitor.drift.edetector import Cause, Channel, Detector, State
 from monitor.drift.functionals import Functionals, categorical, confusion, faults, numeric
 from monitor.drift.nulls import seasonal_nulls
 from monitor.drift.reference import histogram_name
 from monitor.events import Int64s
-from monitor.plan import FeaturePlan, ModelPlan
+from monitor.metrics.binary import BINARY
+from monitor.plan import ModelPlan
 from monitor.windows.view import Kind
 
 DAY_MS: Final = 86_400_000
@@ -43,42 +45,54 @@ PERFORMANCE_CELLS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A channel to be: its name and area, where its bins lie in the vector, and its functionals given the reference."""
+    """A channel to be: its name and area, where its bins lie in the vector, and its functionals given the reference.
+
+    Bins of a feature whose quality is declared are looked at as the reference's own (`checked` tells which they are).
+    """
 
     name: str
     area: Area
     cells: slice
     functionals: Callable[[Int64s], Functionals]
+    checked: Checked | None = None
+
+    def read(self, vectors: Int64s) -> Int64s:
+        """Its counts (W, bins) in W vectors."""
+        own = vectors[:, self.cells]
+        return own if self.checked is None else of_base(self.checked, own)
 
 
 def watched(plan: ModelPlan, kind: Kind) -> tuple[Watched, ...]:
-    """What there is to watch of a model in windows of a kind. Features without bins have their missing rate only."""
+    """What there is to watch of a model in windows of a kind. Features without bins have their missing rate only; of the
+    performance of tasks other than binary there is nothing."""
     if kind is Kind.PERFORMANCE:
+        if plan.task.name != BINARY.name:
+            return ()
         return (Watched("confusion", Area.PERFORMANCE, slice(2, PERFORMANCE_CELLS), lambda _: confusion()),)
     found: list[Watched] = []
     for feature in plan.features:
         cells = plan.input_cells.slice(histogram_name(feature.name))
-        if _has_bins(feature):
-            found.append(Watched(feature.name, Area.FEATURES, cells, _asked(feature.binning)))
-        found.append(Watched(f"missing:{feature.name}", Area.QUALITY, cells, _faults(feature.binning)))
+        checked = feature.binning if isinstance(feature.binning, (CheckedNumeric, CheckedCategorical)) else None
+        if _has_bins(feature.base):
+            found.append(Watched(feature.name, Area.FEATURES, cells, _asked(feature.base), checked))
+        found.append(Watched(f"missing:{feature.name}", Area.QUALITY, cells, _faults(feature.base), checked))
     if plan.score is not None:
         cells = plan.input_cells.slice(histogram_name(plan.score.name))
-        found.append(Watched(plan.score.name, Area.PREDICTIONS, cells, _asked(plan.score.binning)))
+        found.append(Watched(plan.score.name, Area.PREDICTIONS, cells, _asked(plan.score.base)))
     return tuple(found)
 
 
-def _has_bins(feature: FeaturePlan) -> bool:
-    binning = feature.binning
+def _has_bins(binning: Binning) -> bool:
     return binning.ordered > 1 if isinstance(binning, NumericBinning) else bool(binning.categories)
 
 
-def _asked(binning: NumericBinning | CategoricalBinning) -> Callable[[Int64s], Functionals]:
+def _asked(binning: Binning) -> Callable[[Int64s], Functionals]:
     if isinstance(binning, NumericBinning):
         return lambda reference: numeric(binning, reference)
     return lambda reference: categorical(binning, reference)
 
 
-def _faults(binning: NumericBinning | CategoricalBinning) -> Callable[[Int64s], Functionals]:
+def _faults(binning: Binning) -> Callable[[Int64s], Functionals]:
     return lambda _: faults(binning)
 
 
@@ -202,7 +216,7 @@ class Series:
         whole = np.zeros((seasons_of(self._budget), len(next(iter(counts.values())))), np.int64)
         for season, cells in counts.items():
             whole[season] = cells
-        own = [whole[:, part.cells].reshape(1, -1) for part in self._channels]
+        own = [part.read(whole).reshape(1, -1) for part in self._channels]
         self._state, verdict, seen = detector.step(state, beat, own)
         if not verdict.alarm[0]:
             return None
@@ -223,14 +237,12 @@ class Series:
         ticks = np.stack([cells for _, _, cells in self._learned])
         self._learned = []
         seasons = seasons_of(self._budget)
-        functionals = [part.functionals(ticks[:, part.cells].sum(axis=0)) for part in self._asked]
+        functionals = [part.functionals(part.read(ticks).sum(axis=0)) for part in self._asked]
         asked = sum(map(len, functionals))
         forgiven = self._budget.materiality
         materiality = Materiality(forgiven.performance, forgiven.features, forgiven.quality)
         nulls = [
-            seasonal_nulls(
-                own, ticks[:, part.cells], slots, seasons, materiality=materiality.of(part.area), asked=asked
-            )
+            seasonal_nulls(own, part.read(ticks), slots, seasons, materiality=materiality.of(part.area), asked=asked)
             for part, own in zip(self._asked, functionals, strict=True)
         ]
         can = [i for i, own in enumerate(nulls) if any((null.limit < 1.0).any() for null in own)]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _HINT = "Has `driftline run` been started with this configuration's `namespace`?"
 _POLL_MS = 500
+_UNKNOWN = "unknown"
+"""For a time of 0: what began before there was any event time, as told by earlier versions."""
 
 
 @click.group("alerts")
@@ -174,7 +176,14 @@ def _print(event: AlertEvent, output: str) -> None:
 
 
 def _line(event: AlertEvent) -> str:
-    return f"{event.time}  {event.data.severity:<6}  {_visible(event.data.summary)}"
+    at = event.time if event.data.tick_ms > 0 else _UNKNOWN
+    return f"{at:<24}  {event.data.severity:<6}  {_visible(event.data.summary)}"
+
+
+def _when(at_ms: int) -> str:
+    from monitor.cli import show
+
+    return show.minute(at_ms) if at_ms > 0 else _UNKNOWN
 
 
 def _visible(text: str) -> str:
@@ -201,8 +210,8 @@ def _table(events: list[AlertEvent]) -> None:
     made = show.table("alerts (event times, UTC)", *columns, right=("value", "limit", "rows"))
     for event in events:
         data = event.data
-        resolved = "" if data.resolved_ms is None else show.minute(data.resolved_ms)
-        when = (show.minute(data.fired_ms), resolved)
+        resolved = "" if data.resolved_ms is None else _when(data.resolved_ms)
+        when = (_when(data.fired_ms), resolved)
         if isinstance(data, OperationalAlert):
             made.add_row(data.state, data.severity, data.condition, "", "", show.plain(data.scope), "", "", "", *when)
             continue

@@ -1,19 +1,21 @@
 """The command `driftline`: the composition root, the only place that knows every package.
 
 Commands live one family a file and are imported when they are called, so `driftline --help` loads neither SciPy nor a
-Kafka client.
+Kafka client. Where the registry or the pipelines are not installed, their commands are not there.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
+from collections.abc import Mapping
 
 import click
 
-from monitor.cli.exits import report
+from monitor.cli.exits import INTERRUPTED, report
 
-_COMMANDS = {
+_ALL = {
     "run": ("monitor.cli.run", "Run the daemon."),
     "check": ("monitor.cli.check", "Check a configuration, and with --live what it connects to."),
     "init": ("monitor.cli.init", "Propose a configuration from two topics or files."),
@@ -23,9 +25,11 @@ _COMMANDS = {
     "alerts": ("monitor.cli.alerts", "List alerts, or follow them."),
     "dlq": ("monitor.cli.dlq", "List, show or replay dead letters."),
     "ledger": ("monitor.cli.ledger", "Print or audit the ledger."),
+    "record": ("monitor.cli.record", "Copy topics to files, verify or show such a recording."),
+    "replay": ("monitor.cli.replay", "Run topics again, or prove that a run was what its topics say."),
     "reference": ("monitor.cli.reference", "Build or show a reference profile."),
     "dataset": ("monitor.cli.dataset", "Keep versions of the rows that models are trained on."),
-    "registry": ("registry.cli", "Keep model versions and the aliases that say which is served."),
+    "registry": ("monitor.cli.registry", "Keep model versions and the aliases that say which is served."),
     "retrain": ("monitor.cli.retrain", "Retrain a model when its alerts fire, prove it, promote it."),
     "train": ("monitor.cli.train", "Train a model on this machine, as a run would."),
     "top": ("monitor.cli.top", "Watch a running daemon."),
@@ -33,6 +37,23 @@ _COMMANDS = {
     "completion": ("monitor.cli.completion", "Print the shell completion script."),
     "version": ("monitor.cli.version", "Print the version."),
 }
+
+
+_NEEDS = {
+    "dataset": ("pipelines", "registry"),
+    "registry": ("registry",),
+    "retrain": ("pipelines", "registry"),
+    "train": ("pipelines", "registry"),
+}
+
+
+def commands(needs: Mapping[str, tuple[str, ...]] = _NEEDS) -> dict[str, tuple[str, str]]:
+    """The commands that can be used here, in the order of the table."""
+    absent = {name for names in needs.values() for name in names if importlib.util.find_spec(name) is None}
+    return {name: told for name, told in _ALL.items() if not absent & set(needs.get(name, ()))}
+
+
+_COMMANDS = commands()
 
 
 class LazyGroup(click.Group):
@@ -56,6 +77,9 @@ class LazyGroup(click.Group):
         """As click does, with a suggestion for a word that is no command."""
         from monitor.config.suggest import hint
 
+        if args and args[0] in _ALL and args[0] not in _COMMANDS:
+            needed = " and ".join(_NEEDS[args[0]])
+            ctx.fail(f"the command {args[0]!r} needs {needed} beside the monitor; install the whole of Driftline")
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
             ctx.fail(f"there is no command {args[0]!r}{hint(args[0], _COMMANDS)}")
         return super().resolve_command(ctx, args)
@@ -78,18 +102,19 @@ def cli() -> None:
       driftline check -c driftline.yaml --live
       driftline run -c driftline.yaml
 
-    Exit codes: 0 fine, 1 failed, 2 usage, 3 a gate said no, 69 broker or daemon unreachable, 78 bad configuration.
+    Exit codes: 0 fine, 1 failed, 2 usage, 3 a gate said no, 69 broker or daemon unreachable, 78 bad config, 130 interrupted.
     """
 
 
-def main() -> None:
-    """The console script. Turns the errors of this project into one sentence and an exit code."""
+def main(name: str | None = None) -> None:
+    """The console script, and under another name `python -m monitor`. Turns the errors of this project into one sentence and an
+    exit code."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False, prog_name=name)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -30,9 +30,10 @@ def command(
 ) -> None:
     """Check a configuration, and with --live what it connects to.
 
-    Without --live no broker is asked: every mistake in the files is told at once, with its line; then what will be
-    watched and how many Prometheus series that makes. With --live: brokers, topics, equal partition counts, retention
-    against the horizon, the partitioners of both topics, write access to the internal topics.
+    Without --live no broker is asked: every mistake in the files is told at once, with its line, and every limit of data
+    quality that a model's own reference does not keep; then what will be watched and how many Prometheus series that makes.
+    With --live: brokers, topics, equal partition counts, retention against the horizon, the partitioners of both topics,
+    write access to the internal topics.
 
     Exit code 78 for a bad configuration, 69 when no broker answers, 1 when --live finds an error. JSON: {"ok",
     "problems": [sentence], "config": {...} | null, "findings": [{"level", "what", "value",
@@ -44,6 +45,7 @@ def command(
       driftline check -c driftline.yaml --live
       driftline check -c base.yaml -c prod.yaml -o json | jq .config.series.total
     """
+    from monitor.cli.check_quality import broken_by_reference
     from monitor.cli.show import note, print_json
     from monitor.errors import ConfigError, MonitorError, ReferenceProfileError
     from monitor.plan import plan_of
@@ -53,6 +55,8 @@ def command(
     try:
         config = load_config(files, overrides)
         plan = plan_of(config)
+        if broken := broken_by_reference(config, plan):
+            raise ConfigError(broken)
         findings = _look(config, embedded) if live else None
     except MonitorError as error:
         problems = error.problems if isinstance(error, ConfigError) else [str(error)]
@@ -84,6 +88,8 @@ def command(
 
 def _summary(config: Config, plan: Plan) -> dict[str, Any]:
     """What will be watched, as it goes into JSON."""
+    from monitor.cli.check_quality import traffic
+    from monitor.config.quality_rules import all_rules
     from monitor.telemetry import estimate_series
 
     streams = config.streams
@@ -111,7 +117,8 @@ def _summary(config: Config, plan: Plan) -> dict[str, Any]:
         },
         "models": _models(config, plan),
         "windows": [window.name for window in config.windows],
-        "rules": [_rule(rule) for rule in config.rules],
+        "rules": [_rule(rule) for rule in all_rules(config)],
+        "traffic": traffic(config),
         "series": {"total": total, "budget": config.series_budget, "families": series},
         "warnings": warnings,
     }
@@ -127,8 +134,7 @@ def _models(config: Config, plan: Plan) -> list[dict[str, Any]]:
         {
             "name": name,
             "task": model.task,
-            "threshold": model.threshold,
-            "positive": model.positive,
+            **_answers(model),
             "features": list(model.features),
             "segments": list(segments_of(model)),
             "reference_rows": None if compiled.reference is None else compiled.reference.rows,
@@ -136,6 +142,27 @@ def _models(config: Config, plan: Plan) -> list[dict[str, Any]]:
         }
         for name, model, compiled in templates
     ]
+
+
+def _answers(model: Any) -> dict[str, Any]:
+    """How the answers of a model are read, by its task."""
+    from monitor.metrics.tasks import task_of
+
+    if model.task == "multiclass":
+        return {"classes": list(model.classes)}
+    if model.task == "regression":
+        task: Any = task_of(model.task, largest=model.largest)
+        return {"largest": task.largest, "resolution": task.resolution}
+    return {"threshold": model.threshold, "positive": model.positive}
+
+
+def _answers_text(model: dict[str, Any]) -> str:
+    """The same in a cell of the table."""
+    if "classes" in model:
+        return f"{len(model['classes'])} classes: {', '.join(model['classes'])}"
+    if "largest" in model:
+        return f"numbers up to {model['largest']:g} by {model['resolution']:.1g}"
+    return f"positive from {model['threshold']:g}"
 
 
 def _rule(rule: Any) -> dict[str, Any]:
@@ -146,18 +173,21 @@ def _rule(rule: Any) -> dict[str, Any]:
 
 def _print(summary: dict[str, Any]) -> None:
     from monitor.cli import show
+    from monitor.cli.check_quality import traffic_text
 
     topics = summary["topics"]
     labels = topics["labels"] or "none: inputs alone are watched"
     made = show.table(
         show.plain(f"{summary['namespace']}: predictions {topics['predictions']}, labels {labels}"),
-        *("model", "task", "positive from", "features", "segments", "reference"),
+        *("model", "task", "answers", "features", "segments", "reference"),
     )
     for model in summary["models"]:
         rows = model["reference_rows"]
         reference = "none" if rows is None else f"{rows:,} rows{', provisional' if model['provisional'] else ''}"
         cells = (", ".join(model["features"]) or "none", ", ".join(model["segments"]), reference)
-        made.add_row(show.plain(model["name"]), model["task"], f"{model['threshold']:g}", *map(show.plain, cells))
+        made.add_row(
+            show.plain(model["name"]), model["task"], show.plain(_answers_text(model)), *map(show.plain, cells)
+        )
     out = show.console()
     out.print(made)
     if summary["rules"]:
@@ -174,6 +204,8 @@ def _print(summary: dict[str, Any]) -> None:
     series = summary["series"]
     click.echo(f"windows            {', '.join(summary['windows'])}")
     click.echo(f"rules              {len(summary['rules'])}")
+    for limit in summary["traffic"]:
+        click.echo(f"traffic            {show.plain(traffic_text(limit))}")
     click.echo(f"Prometheus series  about {series['total']:,} of {series['budget']:,} (two versions, six partitions)")
     click.echo(f"digest             {summary['digest']}")
 

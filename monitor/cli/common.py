@@ -61,10 +61,8 @@ def load_config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
     return load(list(files), list(overrides), environ=dict(os.environ))
 
 
-def open_log(config: Config, embedded: Path | None) -> Log:
-    """Kafka as configured, or the embedded log."""
-    if embedded is not None:
-        return open_embedded(embedded)
+def open_log(config: Config) -> Log:
+    """Kafka as configured."""
     if config.kafka is None:
         raise ConfigError(
             ["kafka: the configuration names no broker. Add kafka.bootstrap_servers, or run with --embedded DIR."]
@@ -72,11 +70,11 @@ def open_log(config: Config, embedded: Path | None) -> Log:
     return open_kafka(config.kafka.bootstrap_servers, config.kafka.properties, config.namespace)
 
 
-def open_embedded(directory: Path) -> Log:
+def open_embedded(directory: Path, *, read_only: bool = False) -> Log:
     """The embedded log in a directory."""
     from monitor.adapters.embedded import EmbeddedLog
 
-    return EmbeddedLog(directory)
+    return EmbeddedLog(directory, read_only=read_only)
 
 
 def open_kafka(bootstrap: str, properties: dict[str, str] | None = None, group: str = "driftline") -> Log:

@@ -16,11 +16,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.cli.dataset_read import Read, Span, Stream, Topics
+from monitor.config.tasks import OTHER, coded_classes, scored_classes, task_name
 from monitor.errors import MonitorError
-from monitor.events import Bools, Float64s, Int64s, LabelColumns, PredictionColumns, RecordBatch, Rejected
+from monitor.events import (
+    INVALID,
+    WRONG_BITS,
+    Bools,
+    Float64s,
+    Int64s,
+    LabelColumns,
+    PredictionColumns,
+    RecordBatch,
+    Rejected,
+)
 from monitor.ingest.clocks import NEVER, ClockState
 from monitor.ingest.decode_predictions import OVERFLOW
 from monitor.join import whole
+from monitor.join.tables import with_scores
 from monitor.join.whole import Fate, Use
 from pipelines.dataset import manifest as m
 from pipelines.dataset.selection import chosen
@@ -53,6 +65,9 @@ class Joined:
     source: m.PartitionSource | None
     records: dict[str, int]
     excluded: tuple[Counter[str], Counter[str]]
+    wrong_type: Counter[
+        str
+    ]  # by feature: values that are null in the table because they were no number, or no category
 
 
 def join(topics: Topics, read: Read, selection: m.Selection, label_clock_ms: int | None = None) -> Joined:
@@ -68,7 +83,8 @@ def join(topics: Topics, read: Read, selection: m.Selection, label_clock_ms: int
         "labels": truth.applied + truth.unused.total(),
     }
     table, source = _table(one, picked, truth), _source(one, picked, truth)
-    return Joined(table, one.p.offsets[picked.rows], source, records, (picked.lost, truth.unused))
+    excluded, wrong = (picked.lost, truth.unused), _wrong_types(one.p, picked.rows)
+    return Joined(table, one.p.offsets[picked.rows], source, records, excluded, wrong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,8 @@ def _choose(one: _Input) -> _Chosen:
     p, topics = one.p, one.topics
     nothing = np.zeros(0, np.uint32), np.zeros((0, 0), np.uint8)
     group, bins = topics.shared.coder.code(p) if len(p) else nothing
+    if len(p):
+        bins = with_scores(bins, p.scores)
     key = p.model.astype(np.int64) << 32 | p.version.astype(np.int64)
     records = whole.Predictions(p.ids, key, p.at_ms, one.read.predictions.before_ms, p.withdrawn)
     keys = whole.same_keys(records)
@@ -200,7 +218,9 @@ def _settle_absent(one: _Input, value: Float64s, without: Int64s, at: Int64s) ->
         certain = due < one.label_clock_ms - one.topics.plan.join.lateness_ms
     if one.selection.label_cutoff_ms is not None:
         certain &= due <= one.selection.label_cutoff_ms
-    value[without[certain]] = labels.absent.value
+    settled = one.topics.plan.join.absent
+    assert settled is not None, "the plan knows what the configuration says of absent labels"
+    value[without[certain]] = settled[0]
 
 
 # -- what comes out --------------------------------------------------------------------------------------------------
@@ -215,13 +235,38 @@ def _table(one: _Input, picked: _Chosen, truth: _Truth) -> Table:
     columns["label_at_ms"] = truth.at_ms
     columns["model"] = Texts(p.model[rows], shared.predictions.models.values)
     columns["version"] = Texts(p.version[rows], shared.predictions.versions.values)
-    columns["score"] = Floats(p.score[rows])
-    columns["prediction"] = _ints(p.predicted[rows].astype(np.int64))
-    columns["label"] = Floats(truth.value)
+    columns |= _answers(one, rows, truth.value)
     columns |= _segments(one.topics, picked.group[rows])
     features: dict[str, Column] = {name: Floats(values[rows]) for name, values in p.numeric.items()}
     features |= {name: _category(one.topics, name, codes[rows]) for name, codes in p.category.items()}
     return Table(columns | {f"feature.{name}": features[name] for name in sorted(features)})
+
+
+def _wrong_types(p: PredictionColumns, rows: Int64s) -> Counter[str]:
+    found = {name: values[rows].view(np.uint64) == WRONG_BITS for name, values in p.numeric.items()}
+    found |= {name: codes[rows] == INVALID for name, codes in p.category.items()}
+    return Counter({name: int(wrong.sum()) for name, wrong in found.items() if wrong.any()})
+
+
+def _answers(one: _Input, rows: Int64s, label: Float64s) -> dict[str, Column]:
+    """Score, prediction and label, as the task has them: classes by name, numbers as they are."""
+    p, config = one.p, one.topics.config
+    task = task_name(config)
+    if task == "binary":
+        prediction = _ints(p.predicted[rows].astype(np.int64))
+        return {"score": Floats(p.score[rows]), "prediction": prediction, "label": Floats(label)}
+    if task == "regression":
+        return {"prediction": Floats(p.score[rows]), "label": Floats(label)}
+    words = [*coded_classes(config), OTHER]
+    columns: dict[str, Column] = (
+        {} if config.streams.predictions.fields.score is None else {"score": Floats(p.score[rows])}
+    )
+    for i, name in enumerate(scored_classes(config)):
+        assert p.scores is not None, "the decoder reads every probability that is mapped"
+        columns[f"score.{name}"] = Floats(p.scores[rows, i])
+    columns["prediction"] = Texts(p.predicted[rows].astype(np.int32), words)
+    columns["label"] = Texts(np.where(np.isnan(label), -1, label).astype(np.int32), words)
+    return columns
 
 
 def _segments(topics: Topics, group: np.ndarray) -> dict[str, Column]:

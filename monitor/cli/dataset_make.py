@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from msgspec import UNSET
 
 from monitor.cli.dataset_join import Joined, join, state_of
 from monitor.cli.dataset_read import Span, Topics
@@ -68,6 +68,7 @@ def make(
         unlabelled_rows=made.unlabelled,
         records=made.records,
         excluded=made.excluded,
+        wrong_type=dict(sorted(made.wrong_type.items())) or UNSET,
     )
 
 
@@ -75,7 +76,7 @@ def labelled_rows(topics: Topics, selection: m.Selection) -> int:
     """How many rows of a selection have their label. Nothing is kept."""
     spans = _everything(topics, checked(selection))
     counted = joined_partitions(topics, spans, selection, "counting labelled rows")
-    return sum(int((~np.isnan(joined.table.floats("label").values)).sum()) for joined in counted)
+    return sum(int(joined.table.known("label").sum()) for joined in counted)
 
 
 class _Making:
@@ -91,6 +92,7 @@ class _Making:
         self.records = {"predictions": 0, "labels": 0}
         self.lost: Counter[str] = Counter()
         self.unused: Counter[str] = Counter()
+        self.wrong_type: Counter[str] = Counter()
 
     @property
     def excluded(self) -> m.Counts:
@@ -108,9 +110,10 @@ class _Making:
         self.whole.add(table)
         self.sources.append(joined.source)
         self.rows += len(table)
-        self.unlabelled += int(np.isnan(table.floats("label").values).sum())
+        self.unlabelled += int((~table.known("label")).sum())
         self.lost += joined.excluded[0]
         self.unused += joined.excluded[1]
+        self.wrong_type += joined.wrong_type
         for stream, count in joined.records.items():
             self.records[stream] += count
         if self._shelf is not None:

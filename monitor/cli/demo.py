@@ -35,8 +35,8 @@ _FILES = ("demo.yaml", "retrain.yaml", "flights.reference.json")
     "--incident",
     default="concept-change",
     show_default=True,
-    type=click.Choice(["concept-change", "bad-release", "none"]),
-    help="The world changes; upstream breaks an input for three days; nothing.",
+    type=click.Choice(["concept-change", "quality", "none"]),
+    help="The world changes; upstream breaks the data for three days; nothing.",
 )
 @click.option(
     "--speed",
@@ -59,10 +59,13 @@ def command(incident: str, speed: int, keep: Path | None, no_retraining: bool) -
     itself on later flights, is approved, promoted and served, and the alert resolves. Nothing else needs to run: the log is
     a temporary file. Without a terminal it prints a line now and then, and alerts as JSON lines on standard output.
 
+    With `--incident quality` an upstream release sends kilometres for miles and no carrier, which the data shows before any
+    truth: two pages name the features, and nothing is trained on it.
+
     \b
     Examples:
       driftline demo
-      driftline demo --incident bad-release
+      driftline demo --incident quality
       driftline demo --incident none
       driftline demo --speed 48 | jq .data.summary
     """
@@ -81,9 +84,7 @@ def play(incident: Incident, speed: int, folder: Path, *, retrain: bool = True) 
     from monitor.config import load
     from monitor.demo import FIRST_MS
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in _FILES:
-        (folder / name).write_bytes((files("monitor.demo") / name).read_bytes())
+    _prepare(folder)
     if retrain and (remedy := demo_loop.missing()) is not None:
         print(f"driftline: nothing is retrained: some libraries are not installed. {remedy}", file=sys.stderr)
         retrain = False
@@ -98,6 +99,20 @@ def play(incident: Incident, speed: int, folder: Path, *, retrain: bool = True) 
         return loop
     finally:
         log.close()
+
+
+def _prepare(folder: Path) -> None:
+    """Put the configuration there. Raises UsageError for a folder that cannot be had, or that a demo was played in before."""
+    if (folder / "log.db").exists():
+        raise click.UsageError(
+            f"{str(folder)!r} already holds a demo that was played to its end; name another directory."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _FILES:
+            (folder / name).write_bytes((files("monitor.demo") / name).read_bytes())
+    except OSError as error:
+        raise click.UsageError(f"nothing can be kept in {str(folder)!r}: {error}; name another directory.") from error
 
 
 class _Demo:
@@ -152,12 +167,14 @@ class _Demo:
 
         worker = Worker(self._log, self._config, plan, clock, dead_letters, WorkerOptions(), on_tick, tell)
         try:
-            with Signals(worker):
+            with Signals(worker) as signals:
                 worker.run()
                 observer.refresh(worker)
         finally:
             self._appender.close()
         self._screen.close(observer, worker)
+        if signals.number and not worker.finished:
+            sys.exit(128 + signals.number)
 
 
 def _lines(name: str) -> Iterator[bytes]:

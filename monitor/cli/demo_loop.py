@@ -1,7 +1,7 @@
 """The demo's other half: somebody who retrains, somebody who approves, and a service that serves what is promoted.
 
-    alerts topic --> orchestrator --> registry --> service --> predictions topic
-                        (a thread)                 (the play)
+    alerts topic --> orchestrator --> registry --> models topic --> service --> predictions topic
+                        (a thread)                                  (the play)
 
 Nothing of it is made for the demo but the people: the policy, the orchestrator, the gate, the registry and the reader of a
 service are those of `driftline retrain` and `driftline registry`. Its clock is the event time of the play.
@@ -20,7 +20,6 @@ import msgspec
 import numpy as np
 
 from monitor.demo import by_the_formula
-from registry.reader import ModelReader, Outcome
 
 if TYPE_CHECKING:
     from pipelines.policy import Policy
@@ -41,6 +40,8 @@ def missing() -> str | None:
     """What has to be installed before anything can be retrained, None when nothing is missing."""
     from importlib.util import find_spec
 
+    if any(find_spec(package) is None for package in ("pipelines", "registry")):
+        return "Install the whole of Driftline."
     needed = {"pyarrow": "datasets", "sklearn": "train", "onnx": "train", "onnxruntime": "train"}
     extras = sorted({extra for module, extra in needed.items() if find_spec(module) is None})
     return f"pip install 'driftline[{','.join(extras)}]'" if extras else None
@@ -81,17 +82,22 @@ class Loop:
     """Retrains, approves and serves. `folder` holds the log, demo.yaml and retrain.yaml; `say` is told of every step."""
 
     def __init__(self, folder: Path, clock: PlayClock, say: Callable[[str], None]) -> None:
+        from monitor.cli.common import load_config
+        from monitor.cli.models_topic import topic_of
         from monitor.cli.retrain import wire
         from pipelines.book import Book
         from pipelines.cli.policies import load
         from pipelines.local import Places, owner
         from pipelines.orchestrator import Orchestrator
         from registry.directory import DirectoryStore
+        from registry.reader import ModelReader
 
         policies, rows = load(folder / "retrain.yaml")
         store = folder / "registry"
         places = Places(store, folder / "demo.yaml", rows, folder, folder / "work", folder)
         ports = replace(wire(places), clock=clock)
+        self._announce = ports.announce
+        self._states = topic_of(load_config((folder / "demo.yaml",), ()), folder).tail()
         [self._policy] = policies
         self._clock, self._say = clock, say
         self._book = Book(ports.store)
@@ -110,6 +116,7 @@ class Loop:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._threads.submit(self._states.close)
         self._threads.shutdown()
 
     # -- what the play asks --------------------------------------------------------------------------------------
@@ -165,11 +172,17 @@ class Loop:
             for admission in waiting:
                 self._book.approve(admission, _WHO_APPROVES, "the gate's report convinces", self._clock.now_ms())
                 self._say(f"{_WHO_APPROVES} approves run {admission.run[:8]}")
-            self._take(self._reader.poll())
+            for sentence in self._announce():
+                self._say(f"registry: {sentence}")
+            for state in self._states.poll(0):
+                if state.key.decode() == self._reader.key:
+                    self._take(self._reader.offer(state.value))
             if not waiting:
                 return
 
     def _take(self, taken: Taken) -> None:
+        from registry.reader import Outcome
+
         if taken.outcome is Outcome.SWAPPED:
             assert self._reader.serving is not None
             self.promoted.append(self._reader.serving.version)

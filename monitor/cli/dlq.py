@@ -22,6 +22,10 @@ _BATCH = 1_000
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_all_namespaces = click.option(
+    "--all-namespaces", is_flag=True, help="Letters that other namespaces wrote about the same topics too."
+)
+
 
 def _choice_options(command: F) -> F:
     command = click.option("--reason", metavar="REASON", help="Only this reason: malformed, future, missing, ….")(
@@ -37,6 +41,9 @@ def command() -> None:
     A letter is named by where its record was: TOPIC/PARTITION/OFFSET. In a flood of bad records one pointer stands for
     a range of offsets.
 
+    Namespaces that read the same topics share TOPIC.dlq and write a letter each. Those of the configuration's namespace
+    are meant, and letters of earlier versions, which do not say whose they are; --all-namespaces takes all.
+
     \b
     Examples:
       driftline dlq list -c driftline.yaml
@@ -49,6 +56,7 @@ def command() -> None:
 @config_options
 @embedded_option
 @_choice_options
+@_all_namespaces
 @click.option("--limit", type=click.IntRange(min=0), help="The last so many; 0 = all.  [default: 20, JSON: all]")
 @output_option
 def list_letters(
@@ -57,13 +65,14 @@ def list_letters(
     embedded: Path | None,
     stream: str | None,
     reason: str | None,
+    all_namespaces: bool,
     limit: int | None,
     output: str,
 ) -> None:
     """Count dead letters by topic and reason, and list the last, partition by partition.
 
     JSON: {"reasons": {TOPIC: {REASON: count}}, "letters": [{"letter", "topic", "partition", "offset", "reason",
-    "detail", "pointer", "bytes"}]}; `reasons` counts all, `letters` is cut by --limit.
+    "detail", "pointer", "bytes", "namespace"}]}; `reasons` counts all, `letters` is cut by --limit.
 
     \b
     Examples:
@@ -80,7 +89,7 @@ def list_letters(
     counts: dict[str, Counter[str]] = {}
     kept: deque[dict[str, Any]] = deque(maxlen=most or None)
     try:
-        for letter in _letters(log, config, stream, reason):
+        for letter in _letters(log, config, stream, reason, all_namespaces):
             counts.setdefault(letter.source[0], Counter())[letter.reason] += 1
             kept.append(_line(letter))
     finally:
@@ -91,18 +100,24 @@ def list_letters(
         )
         return
     if not kept:
-        note("no dead letters")
+        note("no dead letters" if all_namespaces else f"no dead letters of namespace {config.namespace}")
         return
-    _table(counts, kept)
+    _table(counts, kept, whose=all_namespaces)
 
 
 @command.command("show")
 @click.argument("letter")
 @config_options
 @embedded_option
+@_all_namespaces
 @output_option
 def show_letter(
-    letter: str, files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, output: str
+    letter: str,
+    files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    embedded: Path | None,
+    all_namespaces: bool,
+    output: str,
 ) -> None:
     """Print one letter whole: where it was, why it could not be used, and the record itself.
 
@@ -119,7 +134,7 @@ def show_letter(
     config = load_config(files, overrides)
     log = _open(config, embedded)
     try:
-        found = _named(log, config, [letter])[0]
+        found = _named(log, config, [letter], all_namespaces)[0]
     finally:
         log.close()
     if output == "json":
@@ -138,6 +153,7 @@ def show_letter(
 @config_options
 @embedded_option
 @_choice_options
+@_all_namespaces
 @click.option("--all", "everything", is_flag=True, help="Every letter.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, send nothing.")
 @output_option
@@ -148,6 +164,7 @@ def replay_letters(
     embedded: Path | None,
     stream: str | None,
     reason: str | None,
+    all_namespaces: bool,
     everything: bool,
     dry_run: bool,
     output: str,
@@ -165,6 +182,7 @@ def replay_letters(
       driftline dlq replay -c driftline.yaml --stream labels --all
     """
     from monitor.adapters.dead_letters import replay
+    from monitor.cli.scan import open_existing
     from monitor.cli.show import note, print_json
 
     if not letters and reason is None and not everything:
@@ -173,17 +191,19 @@ def replay_letters(
         raise click.UsageError("name letters, or choose them by --stream, --reason and --all, not both")
     config = load_config(files, overrides)
     _check_choice(config, stream, reason)
-    log = _open(config, embedded)
+    log = open_existing(config, embedded, read_only=dry_run)
     try:
-        chosen = iter(_named(log, config, letters)) if letters else _letters(log, config, stream, reason)
-        appender = log.appender()
-        found = sent = 0
-        try:
-            for part in _parts(list(chosen)):
-                found += len(part)
-                sent += 0 if dry_run else replay(log, appender, part)
-        finally:
-            appender.close()
+        if letters:
+            found_letters = _named(log, config, letters, all_namespaces)
+        else:
+            found_letters = _once(_letters(log, config, stream, reason, all_namespaces))
+        found, sent = len(found_letters), 0
+        if not dry_run:
+            appender = log.appender()
+            try:
+                sent = sum(replay(log, appender, part) for part in _parts(found_letters))
+            finally:
+                appender.close()
     finally:
         log.close()
     if output == "json":
@@ -218,7 +238,17 @@ def _open(config: Config, embedded: Path | None) -> Log:
     return open_existing(config, embedded)
 
 
-def _letters(log: Log, config: Config, stream: str | None, reason: str | None) -> Iterator[Letter]:
+def _once(letters: Iterable[Letter]) -> list[Letter]:
+    """One letter of each record or range: several namespaces may have put it aside."""
+    found: dict[object, Letter] = {}
+    for letter in letters:
+        found.setdefault((letter.source, letter.is_pointer), letter)
+    return list(found.values())
+
+
+def _letters(
+    log: Log, config: Config, stream: str | None, reason: str | None, all_namespaces: bool
+) -> Iterator[Letter]:
     """The letters of one stream or both; a topic without a dead-letter topic has none."""
     from monitor.adapters.dead_letters import read, topic_of
 
@@ -227,12 +257,12 @@ def _letters(log: Log, config: Config, stream: str | None, reason: str | None) -
     for name, topic in named.items():
         if topic is None or stream not in (None, name) or log.topic(topic_of(topic)) is None:
             continue
-        for letter in read(log, topic):
+        for letter in read(log, topic, None if all_namespaces else config.namespace):
             if reason in (None, letter.reason):
                 yield letter
 
 
-def _named(log: Log, config: Config, names: Iterable[str]) -> list[Letter]:
+def _named(log: Log, config: Config, names: Iterable[str], all_namespaces: bool) -> list[Letter]:
     """The letters of these names, in the order given. Raises MonitorError for one that is not there."""
     from monitor.errors import MonitorError
 
@@ -244,7 +274,8 @@ def _named(log: Log, config: Config, names: Iterable[str]) -> list[Letter]:
         if len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit()):
             raise click.UsageError(f"{name!r} names no letter; write TOPIC/PARTITION/OFFSET, as `dlq list` does")
         need_one_of("topic", parts[0], topics)
-    found = {_name(letter): letter for letter in _letters(log, config, None, None) if _name(letter) in wanted}
+    every = _letters(log, config, None, None, all_namespaces)
+    found = {_name(letter): letter for letter in every if _name(letter) in wanted}
     for name in wanted:
         if name not in found:
             raise MonitorError(f"there is no dead letter {name!r}; `driftline dlq list --limit 0` lists all")
@@ -266,6 +297,7 @@ def _line(letter: Letter) -> dict[str, Any]:
         "detail": letter.detail,
         "pointer": letter.is_pointer,
         "bytes": None if letter.value is None else len(letter.value),
+        "namespace": letter.namespace,
     }
 
 
@@ -288,17 +320,18 @@ def _visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _table(counts: dict[str, Counter[str]], kept: Iterable[dict[str, Any]]) -> None:
+def _table(counts: dict[str, Counter[str]], kept: Iterable[dict[str, Any]], *, whose: bool) -> None:
     from monitor.cli import show
 
     summary = show.table("by reason", "topic", "reason", "letters", right=("letters",))
     for topic, found in counts.items():
         for reason, count in found.most_common():
             summary.add_row(show.plain(topic), show.plain(reason), f"{count:,}")
-    last = show.table("last", "letter", "reason", "detail", "bytes", right=("bytes",))
+    names = ("letter", "reason", "detail", *(["namespace"] if whose else []))
+    last = show.table("last", *names, "bytes", right=("bytes",))
     for line in kept:
         size = "-" if line["bytes"] is None else f"{line['bytes']:,}"
-        last.add_row(*(show.plain(str(line[name])) for name in ("letter", "reason", "detail")), size)
+        last.add_row(*(show.plain(str(line[name] or "-")) for name in names), size)
     out = show.console()
     out.print(summary)
     out.print(last)

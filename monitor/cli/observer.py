@@ -1,11 +1,10 @@
-"""What a worker shows of itself: fills the read model about once a second and hands out finished bytes."""
+"""What a worker shows of itself: fills the read model about once a second and renders it when somebody asks."""
 
 from __future__ import annotations
 
 import dataclasses
 import platform
 from collections import Counter, defaultdict
-from contextlib import suppress
 from typing import Literal
 
 from monitor.adapters.exposition import Exposer
@@ -13,7 +12,6 @@ from monitor.adapters.http import Snapshot
 from monitor.alerts.event import AlertEvent, BudgetAlert, Change, OperationalAlert, RuleAlert, Standing
 from monitor.config.types import Config
 from monitor.daemon.worker import Worker
-from monitor.errors import LogError
 from monitor.evaluator import TickOutput
 from monitor.ingest.clocks import FOREVER, NEVER, ClockState
 from monitor.plan import Plan
@@ -24,6 +22,7 @@ from monitor.view import (
     Build,
     Counters,
     Evaluator,
+    Headroom,
     Health,
     ModelStatus,
     Newest,
@@ -37,7 +36,6 @@ from monitor.view import (
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 EVERY_MS = 1_000
-ENDS_EVERY_MS = 2_000
 RECENT = 200
 """Windows that the demo's table can look back on."""
 
@@ -56,11 +54,9 @@ class Observer:
         self._published = 0
         self._tick_ms: int | None = None
         self._due_ms = 0
-        self._ends_due_ms = 0
-        self._ends: dict[str, list[int]] = {}
         self.heartbeat_ms = clock.monotonic_ms()
-        self.snapshot = Snapshot()
         self.view = base
+        self._rendered: tuple[View | None, Snapshot] = (None, Snapshot())
 
     # -- what happens --------------------------------------------------------------------------------------------
 
@@ -94,7 +90,16 @@ class Observer:
 
     def show_start(self) -> None:
         """Something to scrape and to ask before the first partition is open."""
-        self.snapshot = Snapshot(self._exposer.render(self._base), encode(self._base), readiness(self._base))
+        self.view = self._base
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The view as the HTTP listener hands it out, rendered once by the one thread that asks, the listener's: the
+        worker pays nothing for what nobody looks at. A view never changes."""
+        view = self.view
+        if self._rendered[0] is not view:
+            self._rendered = view, Snapshot(self._exposer.render(view), encode(view), readiness(view))
+        return self._rendered[1]
 
     def heartbeat_age_ms(self) -> int:
         """How long ago the loop last came round; called from the listener's thread."""
@@ -112,10 +117,7 @@ class Observer:
     def refresh(self, worker: Worker) -> None:
         """Fill the read model now."""
         now = self._clock.monotonic_ms()
-        if now >= self._ends_due_ms:
-            self._ends_due_ms = now + ENDS_EVERY_MS
-            with suppress(LogError):  # a broker that is slow to answer must not end the daemon; the lag stays as it was
-                self._ends = {name: worker.log.end_offsets(name) for name in worker.sources.names}
+        worker.contact.look(now)
         wall = self._clock.now_ms()
         self.view = dataclasses.replace(
             self._base,
@@ -126,9 +128,8 @@ class Observer:
             partitions=tuple(self._partition(worker, p) for p in sorted(worker.tasks)),
             evaluator=Evaluator(worker.judge is not None, self._tick_ms),
             counters=self._counters(worker),
-            health=Health(joined=True, loops_ms={"worker": wall}),
+            health=Health(joined=worker.joined, loops_ms={"worker": wall}, unanswered=worker.contact.lost),
         )
-        self.snapshot = Snapshot(self._exposer.render(self.view), encode(self.view), readiness(self.view))
 
     # -- parts of the read model -------------------------------------------------------------------------------
 
@@ -143,6 +144,7 @@ class Observer:
             commit_durations=statistics.commit_durations,
             ledger_rejected=worker.judge.rejected if worker.judge else 0,
             windows_published=self._published,
+            windows_unplaced=statistics.unplaced,
             alerts_emitted={rule: dict(changes) for rule, changes in self._emitted.items()},
         )
 
@@ -169,7 +171,7 @@ class Observer:
     def _stream(self, worker: Worker, number: int, stream: int) -> StreamStatus:
         task, topic = worker.tasks[number], worker.sources.names[stream]
         engine, join = task.engine, self._plan.join
-        ends = self._ends.get(topic)
+        ends = worker.contact.ends.get(topic)
         outcomes = engine.join.prediction_outcomes.pending, engine.join.label_outcomes.waiting
         clock = engine.clocks[stream]
         return StreamStatus(
@@ -180,8 +182,23 @@ class Observer:
             finality_ms=_clock_ms(clock, join.lateness_ms),
             pending_rows=outcomes[stream],
             idle=task.flags.idle or (stream == 0 and task.flags.quiet),
-            stalled=stream == 1 and task.flags.stalled,
+            stalled=task.flags.stalled if stream else task.flags.silent,
+            headroom=self._headroom(worker, number, stream),
         )
+
+    def _headroom(self, worker: Worker, number: int, stream: int) -> Headroom | None:
+        topic, contact = worker.sources.names[stream], worker.contact
+        commit = worker.tasks[number].writer.follower.state.commit
+        if commit is None or topic not in contact.begins:
+            return None
+        floor = commit.label_floor if stream else commit.prediction_floor
+        reached = _clock_ms(floor.clock.state(), 0)
+        if reached is None:  # the first records are still held: no older than what can be held at all
+            join = self._plan.join
+            reached = _clock_ms(worker.tasks[number].engine.clocks[stream], join.bounds.horizon_ms + join.lateness_ms)
+        ends, kept_ms = contact.ends[topic], contact.retention_ms[topic]
+        begin, end = contact.begins[topic][number], ends[number]
+        return Headroom.of(floor.offset, reached, begin, end, kept_ms, self._clock.now_ms())
 
 
 def _clock_ms(clock: ClockState, behind_ms: int) -> int | None:

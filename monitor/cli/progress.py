@@ -1,10 +1,17 @@
-"""Progress of reading to the end: a bar with an ETA for people, one line every ten seconds for everything else."""
+"""Progress of a run to the end: a bar with an ETA for people, one line every ten seconds for everything else.
+
+Reading and evaluating take turns in one loop and cost differently, so their paces are kept apart: a run that has read
+everything and evaluates for as long again is half done, not nearly.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from monitor.daemon.headway import Headway, headway, ticks_closed
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -15,57 +22,85 @@ _LINE_EVERY_S = 10.0
 _BAR_EVERY_S = 0.2
 
 
-class ReadProgress:
-    """Offsets read against the ends that the worker runs to. Only partitions that the worker owns are known to it."""
+@dataclass(slots=True)
+class Pace:
+    """The time that reading and evaluating took since `first`, and what is left at that pace."""
+
+    first: Headway
+    reading_s: float = 0.0
+    evaluating_s: float = 0.0
+
+    def spent(self, seconds: float, *, evaluating: bool) -> None:
+        """Time went by since the last call, with one of the two."""
+        if evaluating:
+            self.evaluating_s += seconds
+        else:
+            self.reading_s += seconds
+
+    def left_s(self, now: Headway) -> float | None:
+        """Seconds to the end; None while one of the two has work and no pace yet. What is still to be read brings ticks
+        like what was read."""
+        read, closed = now.read - self.first.read, now.closed - self.first.closed
+        if now.to_read and not read:
+            return None
+        to_close = now.to_close + now.to_read / max(now.read, 1) * (now.closed + now.to_close)
+        if to_close and not closed:
+            return None
+        reading_s = self.reading_s * now.to_read / read if read else 0.0
+        return reading_s + (self.evaluating_s * to_close / closed if closed else 0.0)
+
+    def share(self, now: Headway) -> float | None:
+        """How much of the work is done, by time; None as long as nothing is known about the rest."""
+        left_s, spent_s = self.left_s(now), self.reading_s + self.evaluating_s
+        if left_s is None or not spent_s + left_s:
+            return None
+        return spent_s / (spent_s + left_s)
+
+
+class RunProgress:
+    """What a worker that runs to the end has done, and how long the rest takes. Of reading, only partitions that it owns
+    are known to it."""
 
     def __init__(self) -> None:
-        self._due = time.monotonic() + (_BAR_EVERY_S if sys.stderr.isatty() else _LINE_EVERY_S)
-        self._opened = self._began = time.monotonic()
-        self._first: int | None = None
+        self._people = sys.stderr.isatty()
+        self._every_s = _BAR_EVERY_S if self._people else _LINE_EVERY_S
+        self._opened = self._seen = time.monotonic()
+        self._due = self._opened + self._every_s
+        self._pace: Pace | None = None
+        self._closed = 0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
     def show(self, worker: Worker) -> None:
-        """Refresh when it is due."""
-        now = time.monotonic()
-        if not worker.tasks or (now < self._due and self._first is not None):
+        """Take note of the time, and refresh when it is due. Called once a loop, and at every tick."""
+        if not worker.tasks:
             return
-        done, total = worker.progress()
-        if self._first is None:
-            self._first, self._began = done, now
-            return
-        if sys.stderr.isatty():
-            self._due = now + _BAR_EVERY_S
-            self._draw(done, total)
+        now, closed = time.monotonic(), ticks_closed(worker)
+        if self._pace is None:
+            self._pace = Pace(headway(worker))
         else:
-            self._due = now + _LINE_EVERY_S
-            self._print(done, total, now)
+            self._pace.spent(now - self._seen, evaluating=closed != self._closed)
+        self._seen, self._closed = now, closed
+        if now < self._due:
+            return
+        self._due = now + self._every_s
+        if self._people:
+            self._draw(self._pace, headway(worker))
+        else:
+            print(line(self._pace, headway(worker)), file=sys.stderr)
 
-    def _draw(self, done: int, total: int) -> None:
+    def _draw(self, pace: Pace, at: Headway) -> None:
         if self._bar is None:
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, Progress, TextColumn
 
-            columns = (
-                TextColumn("reading"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("ETA"),
-                TimeRemainingColumn(),
-            )
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[eta]}"))
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self._bar.start()
-            self._task = self._bar.add_task("reading", total=total)
+            self._task = self._bar.add_task("reading", total=1.0, eta="")
         assert self._task is not None
-        self._bar.update(self._task, completed=done, total=total)
-
-    def _print(self, done: int, total: int, now: float) -> None:
-        rate = (done - (self._first or 0)) / max(now - self._began, 1e-9)
-        eta = f"{(total - done) / rate:.0f} s" if rate > 0 else "unknown"
-        share = 100 * done / total if total else 100.0
-        print(
-            f"driftline: {done:,} of {total:,} records read ({share:.0f} %), {rate:,.0f}/s, ETA {eta}", file=sys.stderr
-        )
+        what = f"{at.read:,} of {at.read + at.to_read:,} records" if at.to_read else f"{at.to_close:,} ticks to close"
+        self._bar.update(self._task, description=what, completed=pace.share(at) or 0.0, eta=f"ETA {_eta(pace, at)}")
 
     def close(self, worker: Worker) -> None:
         """Take the bar away and say what was done."""
@@ -73,3 +108,71 @@ class ReadProgress:
             self._bar.stop()
         read = sum(worker.statistics.consumed.values())
         print(f"driftline: {read:,} records read in {time.monotonic() - self._opened:.1f} s", file=sys.stderr)
+
+
+def line(pace: Pace, at: Headway) -> str:
+    """One line of progress."""
+    share = pace.share(at)
+    done = "" if share is None else f" ({100 * share:.0f} %)"
+    ticks = f", {at.closed:,} of {at.closed + at.to_close:,} ticks closed" if at.closed + at.to_close else ""
+    return f"driftline: {at.read:,} of {at.read + at.to_read:,} records read{ticks}{done}, ETA {_eta(pace, at)}"
+
+
+def _eta(pace: Pace, at: Headway) -> str:
+    left_s = pace.left_s(at)
+    return "unknown" if left_s is None else f"{left_s:.0f} s"
+
+
+class StepProgress:
+    """One step after another, each with its own bar and ETA; a line every ten seconds where no terminal is."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet, self._people = quiet, sys.stderr.isatty()
+        self._step = ""
+        self._began = self._due = time.monotonic()
+        self._first = 0
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, step: str, done: int, total: int) -> None:
+        """`done` of `total` of a step. Refreshed when it is due."""
+        now = time.monotonic()
+        if self._quiet or (now < self._due and step == self._step):
+            return
+        if step != self._step:
+            self._step, self._began, self._first = step, now, done
+            self._due = now + (_BAR_EVERY_S if self._people else _LINE_EVERY_S)
+            return
+        if self._people:
+            self._due = now + _BAR_EVERY_S
+            self._draw(done, total)
+            return
+        self._due = now + _LINE_EVERY_S
+        rate = (done - self._first) / max(now - self._began, 1e-9)
+        eta = f"{(total - done) / rate:.0f} s" if rate > 0 else "unknown"
+        print(f"driftline: {step}: {done:,} of {total:,}, {rate:,.0f}/s, ETA {eta}", file=sys.stderr)
+
+    def _draw(self, done: int, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        if self._bar is None:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("ETA"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._step, total=total)
+        assert self._task is not None
+        self._bar.update(self._task, description=self._step, completed=done, total=total)

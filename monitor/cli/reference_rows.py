@@ -39,13 +39,15 @@ class Rows:
     models were met (by name, predictions of the range)."""
 
     def __init__(self, config: Config, model: str, from_ms: int | None = None, to_ms: int | None = None) -> None:
+        from monitor.config.tasks import task_name
         from monitor.ingest.decode_predictions import PredictionDecoder
 
         stream = config.streams.predictions
         self.decoder: PredictionDecoder = PredictionDecoder(
             stream, config.models, config.unlisted_models, config.time.skew_ms
         )
-        self._has_score = stream.fields.score is not None
+        # Of regression models the number they predict is the score.
+        self._has_score = stream.fields.score is not None or task_name(config) == "regression"
         self._model = model
         self._span = (-math.inf if from_ms is None else from_ms, math.inf if to_ms is None else to_ms)
         self._partitions: dict[int, _Partition] = {}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.alerts.event import LAST_MS
 from monitor.cli import show
+from monitor.config.tasks import first_metrics
 from monitor.telemetry import PERFORMANCE_METRICS
 from monitor.view import ActiveAlert, PartitionStatus, View, readiness
 from monitor.windows.view import Kind, SeriesKey, WindowView
@@ -20,7 +21,6 @@ from monitor.windows.view import Kind, SeriesKey, WindowView
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-FIRST_METRICS = ("accuracy", "precision", "recall", "roc_auc")
 _GAP = 2
 _NAME_COLUMNS = 28
 
@@ -28,8 +28,8 @@ _NAME_COLUMNS = 28
 def windows_table(views: Sequence[WindowView], metrics: Sequence[str] = ()) -> Any:
     """Windows by kind and series: `98 % labelled`, `0.643 [0.637, 0.649]`, or why there is no value.
 
-    Without `metrics`, as many as fit the terminal: accuracy, precision, recall and ROC AUC first, of the inputs the
-    distances that are largest. What did not fit is named below. A renderable for rich.
+    Without `metrics`, as many as fit the terminal: those most asked for first (of a binary model accuracy, precision, recall
+    and ROC AUC), of the inputs the distances that are largest. What did not fit is named below. A renderable for rich.
     """
     return _Windows(tuple(views), tuple(metrics))
 
@@ -125,7 +125,8 @@ def _which(view: WindowView) -> str:
 def _default_metrics(views: Sequence[WindowView]) -> tuple[str, ...]:
     there = dict.fromkeys(name for view in views for name in view.metrics)
     if views[0].kind is Kind.PERFORMANCE:
-        return tuple(m for m in dict.fromkeys((*FIRST_METRICS, *PERFORMANCE_METRICS)) if m in there)
+        # Binary metrics in the order they are listed in, others as the windows have them.
+        return tuple(m for m in dict.fromkeys((*first_metrics(there), *PERFORMANCE_METRICS, *there)) if m in there)
 
     def largest(name: str) -> float:
         values = [v.metrics[name].value for v in views if name in v.metrics]

@@ -40,7 +40,7 @@ class TopicAlerts:
                 log.close()
         except (LogError, MonitorError) as error:
             raise StepFailed(
-                f"topic {topic!r}", f"cannot be read: {error}", "It is tried again.", again=True
+                f"topic {topic!r}", f"cannot be read: {str(error).rstrip('.?')}", "It is tried again.", again=True
             ) from error
         found, unreadable = firing(one.value for one in newest.values() if one.value is not None)
         if unreadable:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from registry.moves import Promote, Rollback
 
 PROBE_ROWS: Final = 32
+PROBE_TOLERANCE: Final = 1e-6
+"""Absolute and relative, for another processor. Relative alone refuses the last bit of a probability of 0.99: what is left
+of 1 is a few float32 steps of 6e-8."""
 RACES_MAX: Final = 10_000
 
 
@@ -39,7 +42,7 @@ class RegistryModels:
         """See Models."""
         version = self.catalog.version(policy.model, number)
         files = {f.path: ModelFile(f.digest, f.size_bytes) for f in self.catalog.manifest(version).files}
-        return Serving(number, (str(number), f"v{number}", str(version), version.digest), files)
+        return Serving.of(policy.model, number, files, version.digest)
 
     def register(self, draft: Draft, by: str, at_ms: int) -> int:
         """See Models. Formats are inspected by the registry; a model that it refuses fails the run."""
@@ -94,7 +97,7 @@ class RegistryModels:
                 outputs = OnnxScorer(path).score(inputs)
             except RegistryError:
                 return None
-        return codec.encode(probe_of(inputs, outputs, relative=1e-6))
+        return codec.encode(probe_of(inputs, outputs, PROBE_TOLERANCE, PROBE_TOLERANCE))
 
     def promote(
         self,
@@ -114,7 +117,7 @@ class RegistryModels:
         if self._moved(policy, run, back=False):
             return Moving(Move.ALREADY)
         if (at := self.aliases.state(policy.model).alias(policy.alias).version) != replaces:
-            return Moving(Move.CONFLICT, f"{policy.alias} points at {at}, not at {replaces}")
+            return Moving.conflict(policy.alias, at, replaces)
         for actor, reason in approvers.items():
             try:
                 self.aliases.approve(policy.model, policy.alias, version, By(actor, reason, at_ms, cause=run))
@@ -166,7 +169,7 @@ class RegistryModels:
             body = codec.encode(move)
             _, verdict = fold(state, move, body)
             if verdict is Verdict.MOVED_MEANWHILE:
-                return Moving(Move.CONFLICT, f"{policy.alias} points elsewhere than at {replaces}")
+                return Moving.conflict(policy.alias, state.alias(policy.alias).version, replaces)
             if verdict is not Verdict.ACCEPTED:
                 return Moving(Move.REFUSED, f"the registry says {verdict}")
             if chained.append(self.catalog.store, moves_log(policy.model), bodies, body):

@@ -8,12 +8,15 @@ A row has the features by their configured names, `segment.<name>`, `at_ms`, `kn
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UnsetType
 
 from monitor.errors import LogError, MonitorError
 from pipelines import rows as r
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from pipelines.dataset.table import Column, Schema, Table
     from pipelines.policy import Policy
     from pipelines.ports import Alive, Data, Dataset, Finding, Store
+    from pipelines.quality import Check
     from pipelines.tables import Row
 
 TAIL_RECORDS: Final = 1_000
@@ -67,14 +71,51 @@ class TopicData:
         return r.keep(self._store, train, test, until_ms, policy, digest)
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
-        """See Data."""
-        return r.findings(self._store, dataset, policy)
+        """See Data. Rows are held to what the configuration that they are read by declares of the model."""
+        from monitor.cli.retrain_checks import DeclaredChecks
+
+        declared = DeclaredChecks(self._configs[policy.model])(policy.model)
+        taken = set(_COLUMNS.values())
+        checks = {_own(f"{_FEATURE}{name}", taken): check for name, check in declared.items()}
+        found = r.findings(self._store, dataset, policy, checks)
+        return (*self._wrong_types(policy, dataset, checks, taken), *found)
+
+    def _wrong_types(
+        self, policy: Policy, dataset: Dataset, declared: Mapping[str, Check], taken: Collection[str]
+    ) -> Iterator[Finding]:
+        """Values of a wrong type are null in the rows; how many there were is in the dataset version that they are from."""
+        from pipelines.ports import Finding
+        from pipelines.quality import Check, exceeding
+
+        source = json.loads(b"".join(self._store.blob(dataset.digest))).get("source")
+        if source is None:
+            return
+        manifest = self._shelf.version(source).manifest
+        wrong = {} if isinstance(manifest.wrong_type, UnsetType) else manifest.wrong_type
+        checks = {**declared, **(policy.data.checks or {})}
+        for feature, count in wrong.items():
+            column = _own(f"{_FEATURE}{feature}", taken)
+            if column in policy.data.features or column in checks:
+                sentence = exceeding("wrong_type", column, count, manifest.rows, checks.get(column, Check()))
+                if sentence is not None:
+                    yield Finding("quality", sentence)
 
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""
         _, found = self._version(policy, until_ms, lambda: None)
         found = r.predicted_by(found, names, since_ms, policy)
         return r.keep(self._store, [], found, until_ms, policy) if found else None
+
+    def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
+        """See Data. Windows tell, as they are published: labels are not waited for, and topics not read."""
+        from monitor.cli.common import load_config
+        from monitor.cli.registry_seen import seen_in
+
+        try:
+            found = seen_in(load_config((self._configs[policy.model],), ()), self._embedded, policy.model)
+        except (LogError, MonitorError):
+            return None
+        return any(each.now and each.version in names for each in found) if found else None
 
     def _version(self, policy: Policy, until_ms: int, alive: Alive) -> tuple[str | None, list[Row]]:
         """The dataset version of the policy's window, and its labelled rows; no version where there is no row."""
@@ -110,7 +151,10 @@ class TopicData:
                 log.close()
         except (LogError, MonitorError) as error:
             raise StepFailed(
-                f"the topics of {str(path)!r}", f"cannot be read: {error}", "It is tried again.", again=True
+                f"the topics of {str(path)!r}",
+                f"cannot be read: {str(error).rstrip('.?')}",
+                "It is tried again.",
+                again=True,
             ) from error
 
 
@@ -137,6 +181,10 @@ class EitherData:
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""
         return self._of(policy).watched(policy, names, since_ms, until_ms)
+
+    def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
+        """See Data."""
+        return self._of(policy).seen(policy, names)
 
     def _of(self, policy: Policy) -> Data:
         return self.topics if policy.model in self.of_topics else self.files

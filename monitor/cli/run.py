@@ -56,7 +56,7 @@ def command(
 
     set_up(log_format, "WARNING" if quiet else "DEBUG" if verbose else "INFO")
     config = load_config(files, overrides)
-    log = open_existing(config, embedded)
+    log = open_existing(config, embedded, read_only=False)
     try:
         log.cluster_id()  # a log that is not there is said before anything is listened on
         run(config, log, until_end=until_end, http=not no_http, progress=until_end and not quiet)
@@ -67,18 +67,19 @@ def command(
 def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool) -> None:
     """Run a worker in this process, with signals, listener and progress. Returns when it was stopped or has settled."""
     from monitor.adapters import dead_letters
-    from monitor.adapters.allocator import give_large_blocks_back
+    from monitor.adapters.allocator import keep_freed_memory
     from monitor.adapters.clock import SystemClock
     from monitor.cli.observer import Observer, base_view
-    from monitor.cli.progress import ReadProgress
+    from monitor.cli.progress import RunProgress
     from monitor.cli.version import release
+    from monitor.daemon.begun import as_begun
     from monitor.daemon.worker import Worker, WorkerOptions
     from monitor.plan import plan_of
 
-    give_large_blocks_back()
-    clock, plan = SystemClock(), plan_of(config)
+    keep_freed_memory()
+    clock, plan = SystemClock(), as_begun(log, config, plan_of(config))
     observer = Observer(plan, base_view(config, release(), clock.now_ms()), clock)
-    bar = ReadProgress() if progress else None
+    bar = RunProgress() if progress else None
 
     def tell(worker: Worker) -> None:
         observer.tell(worker)

@@ -183,21 +183,22 @@ def _number(headers: Headers, name: str) -> int:
     return -1
 
 
-def open_existing(config: Config, embedded: Path | None) -> Log:
-    """The log of a command that only reads: an embedded one must be there already."""
+def open_existing(config: Config, embedded: Path | None, *, read_only: bool = True) -> Log:
+    """The log of a command that makes none: an embedded one must be there already, and is only read unless the command
+    says otherwise."""
     if embedded is not None:
-        return open_embedded_existing(embedded)
-    return open_log(config, None)
+        return open_embedded_existing(embedded, read_only=read_only)
+    return open_log(config)
 
 
-def open_embedded_existing(directory: Path) -> Log:
+def open_embedded_existing(directory: Path, *, read_only: bool = True) -> Log:
     """The embedded log in a directory. Raises LogError where there is none, instead of making one."""
     if not (directory / "log.db").exists():
         raise LogError(
             f"there is no embedded log in {str(directory)!r}. Give the directory that "
             "`driftline produce --embedded` was given."
         )
-    return open_embedded(directory)
+    return open_embedded(directory, read_only=read_only)
 
 
 def need_topic(log: Log, topic: str, hint: str) -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from monitor.windows.view import WindowView
 
 _TABLE_ROWS = 20
-_PERFORMANCE = ("accuracy", "precision", "recall", "roc_auc")
 _INPUT_COLUMNS = 5
 _GAP = 3
 
@@ -28,10 +27,12 @@ _GAP = 3
 @click.option("--model", help="Only this model.")
 @click.option(
     "--segment",
-    default="all",
-    show_default=True,
+    "segments",
+    multiple=True,
+    default=("all",),
     metavar="SEGMENT",
-    help="all = the model as a whole; each = every segment apart; or one, such as origin=EWR.",
+    help="all = the model as a whole; each = every segment apart, without all; every = both; a dimension, such as origin; "
+    "or one segment, such as origin=EWR. Repeat it for several.  [default: all, JSON too]",
 )
 @click.option("--window", help="Only this window, by its name in the configuration: 1d, 24h/1h, month.")
 @click.option(
@@ -51,7 +52,7 @@ def command(
     overrides: tuple[str, ...],
     embedded: Path | None,
     model: str | None,
-    segment: str,
+    segments: tuple[str, ...],
     window: str | None,
     kind: str | None,
     from_ms: int | None,
@@ -67,10 +68,14 @@ def command(
     value says why. JSON is one document {"windows": [...]}, oldest first: the records of the windows
     topic as published, with `revision` and `tick_ms` for final ones too.
 
+    Every row of a model is in its segment `all` and once in each of its dimensions, so counts must not be added up over
+    segments. That is why only `all` is shown unless --segment says otherwise, in JSON too.
+
     \b
     Examples:
       driftline windows -c driftline.yaml
       driftline windows -c driftline.yaml --window day --metric recall,f1 --segment each
+      driftline windows -c driftline.yaml --segment every -o json | jq '.windows[] | {segment, counts}'
       driftline windows -c driftline.yaml --kind input --metric psi:hour,ks:hour
       driftline windows -c driftline.yaml --final --from 2013-01-01 --to 2013-02-01 -o json | jq '.windows[].counts'
     """
@@ -80,7 +85,8 @@ def command(
     config = load_config(files, overrides)
     wanted = _names(config, metrics)
     kind = _kind(config, kind, wanted)
-    _check_names(config, model, segment, window)
+    wanted_segments = _segments(config, model, segments)
+    _check_names(config, model, window)
     log = open_existing(config, embedded)
     try:
         topic = config.topics().windows
@@ -88,12 +94,8 @@ def command(
         newest = newest_of_each_key(read_all(log, topic, "reading windows"))
     finally:
         log.close()
-    chosen = _Choice(model, segment, window, kind, from_ms, to_ms, final)
     published = list(_views(newest.values()))
-    views = sorted(
-        (view for view in published if chosen.takes(view)),
-        key=lambda view: (view.key.end_ms, view.key.start_ms, view.key.series, view.key.window),
-    )
+    views = _Choice(model, wanted_segments, window, kind, from_ms, to_ms, final).of(published)
     most = limit if limit is not None else 0 if output == "json" else _TABLE_ROWS
     shown = views[-most:] if most else views
     if output == "json":
@@ -119,25 +121,29 @@ class _Choice:
     def __init__(
         self,
         model: str | None,
-        segment: str,
+        segments: frozenset[str],
         window: str | None,
         kind: str,
         from_ms: int | None,
         to_ms: int | None,
         final: bool,
     ) -> None:
-        self._model, self._segment, self._window, self._kind = model, segment, window, kind
+        self._model, self._segments, self._window, self._kind = model, segments, window, kind
         self._from_ms, self._to_ms, self._final = from_ms, to_ms, final
 
-    def takes(self, view: WindowView) -> bool:
-        """Whether it is one of them."""
+    def of(self, views: Iterable[WindowView]) -> list[WindowView]:
+        """Those of them, oldest first."""
+        return sorted(
+            filter(self._takes, views), key=lambda v: (v.key.end_ms, v.key.start_ms, v.key.series, v.key.window)
+        )
+
+    def _takes(self, view: WindowView) -> bool:
         key = view.key
-        segment = key.series.segment
         return (
             view.kind == self._kind
             and self._model in (None, key.series.model)
             and self._window in (None, key.window)
-            and (segment != "all" if self._segment == "each" else segment == self._segment)
+            and key.series.segment in self._segments
             and (self._from_ms is None or key.start_ms >= self._from_ms)
             and (self._to_ms is None or key.end_ms <= self._to_ms)
             and (view.final or not self._final)
@@ -152,21 +158,32 @@ def _views(found: Iterable[Found]) -> Iterable[WindowView]:
         yield payload.parse(one.value, one.headers)
 
 
-def _check_names(config: Config, model: str | None, segment: str, window: str | None) -> None:
+def _check_names(config: Config, model: str | None, window: str | None) -> None:
     """Raises UsageError for a name that the configuration does not know; nothing can be published under it."""
-    from monitor.telemetry import segments_of
-
     if window is not None:
         need_one_of("window", window, (each.name for each in config.windows))
     if model is not None and config.model(model) is None:
         need_one_of("model", model, (each.name for each in config.models))
-    found = config.model(model) if model is not None else None
-    models = config.models if found is None else (found,)
-    if found is None and config.unlisted_models is not None:
-        segments = [name for each in (*models, config.unlisted_models) for name in segments_of(each)]
-    else:
-        segments = [name for each in models for name in segments_of(each)]
-    need_one_of("segment", segment, dict.fromkeys([*segments, "each"]))
+
+
+def _segments(config: Config, model: str | None, asked: Iterable[str]) -> frozenset[str]:
+    """The segments that are meant. Raises UsageError for one that no model meant has."""
+    from monitor.telemetry import segments_of
+
+    one = config.model(model) if model is not None else None
+    unlisted = [] if config.unlisted_models is None else [config.unlisted_models]
+    models = [*config.models, *unlisted] if one is None else [one]
+    named = dict.fromkeys(name for each in models for name in segments_of(each))
+    several = {"every": frozenset(named), "each": frozenset(named) - {"all"}}
+    for name in named:
+        dimension, equals, _ = name.partition("=")
+        if equals:
+            several[dimension] = several.get(dimension, frozenset()) | {name}
+    meant: set[str] = set()
+    for segment in asked:
+        need_one_of("segment", segment, dict.fromkeys([*named, *several]))
+        meant |= {segment} if segment in named else several[segment]
+    return frozenset(meant)
 
 
 def _kind(config: Config, kind: str | None, metrics: Sequence[str]) -> str:
@@ -190,19 +207,25 @@ def _kind(config: Config, kind: str | None, metrics: Sequence[str]) -> str:
 def _names(config: Config, metrics: str | None) -> tuple[str, ...]:
     """The metrics asked for. Raises UsageError for one that does not exist."""
     from monitor.config.metric_names import is_known, known
+    from monitor.config.quality import declared_metrics
+    from monitor.config.tasks import models_of, performance
 
     names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
-    features = tuple(config.streams.predictions.features)
+    features, models = tuple(config.streams.predictions.features), models_of(config)
+    performances = performance(models)
     for name in names:
-        if not is_known(name, features):
-            need_one_of("metric", name, known(features))
+        if not is_known(name, features, performances):
+            declared = declared_metrics(m.quality for m in models)
+            need_one_of("metric", name, known(features, declared=declared, performance=performances))
     return names
 
 
 def _default_metrics(views: Sequence[WindowView], kind: str) -> tuple[str, ...]:
+    from monitor.config.tasks import first_metrics
+
     there = dict.fromkeys(name for view in views for name in view.metrics)
     if kind == "performance":
-        return tuple(name for name in _PERFORMANCE if name in there) or tuple(there)[:_INPUT_COLUMNS]
+        return first_metrics(there) or tuple(there)[:_INPUT_COLUMNS]
     distances = [name for name in there if name.startswith("psi:")]
     return tuple(distances or there)[:_INPUT_COLUMNS]
 

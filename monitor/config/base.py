@@ -46,7 +46,8 @@ def _text_of_scalar(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-def _number(value: Any) -> Any:
+def exact_number(value: Any) -> Any:
+    """The value, unless it is an integer that a float would round."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 1 << 53:
         raise problem(f"{value} is too large to be held exactly; allowed: up to {1 << 53} in size")
     return value
@@ -54,7 +55,7 @@ def _number(value: Any) -> Any:
 
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict()]
-Number = Annotated[float, Strict(), BeforeValidator(_number)]
+Number = Annotated[float, Strict(), BeforeValidator(exact_number)]
 Ratio = Annotated[float, Strict(), Field(ge=0.0, le=1.0)]
 """A share from 0 to 1."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from monitor.config.types import Config
 
 
-OPERATIONAL_TIMES = frozenset({"stalled_after"})
-"""Keys of `time` that move no number: they decide when an alert about the daemon's feeds is raised."""
+OPERATIONAL_TIMES = frozenset({"idle_after", "stalled_after"})
+"""Keys of `time` that move no number by themselves: they say when an owner decides, and what he decides is recorded."""
+
+_IDLE_AFTER_ONCE = "30s"
+"""Once a part of the meaning. The place is kept, with the default it had, so that digests stay what they were."""
 
 
 def dumps(data: Any) -> str:
@@ -48,10 +51,10 @@ def everything(config: Config) -> dict[str, Any]:
     return data
 
 
-def meaning(config: Config) -> dict[str, Any]:
+def meaning(config: Config, idle_after: str = _IDLE_AFTER_ONCE) -> dict[str, Any]:
     """The part that gives numbers their meaning. References enter by the digest of their bytes, not by their path;
-    labels for people and times of operational alerts do not enter; models and windows are known by name, so their
-    order does not matter."""
+    labels for people, times of operational alerts and the limits of `quality` do not enter; models and windows are known
+    by name, so their order does not matter."""
     data = everything(config)
     models = [_model_meaning(model, config.reference_digests.get(model["name"])) for model in data["models"]]
     template = data.get("unlisted_models", "reject")
@@ -63,7 +66,8 @@ def meaning(config: Config) -> dict[str, Any]:
         **({"drift": {"distances": more}} if more else {}),
         "format": 1,
         "streams": data["streams"],
-        "time": {key: value for key, value in data["time"].items() if key not in OPERATIONAL_TIMES},
+        "time": {key: value for key, value in data["time"].items() if key not in OPERATIONAL_TIMES}
+        | {"idle_after": idle_after},
         "models": sorted(models, key=lambda model: str(model["name"])),
         "unlisted_models": template,
         "windows": sorted(data["windows"], key=dumps),
@@ -71,5 +75,11 @@ def meaning(config: Config) -> dict[str, Any]:
 
 
 def _model_meaning(model: dict[str, Any], reference_digest: str | None) -> dict[str, Any]:
-    kept = {key: value for key, value in model.items() if key not in ("labels", "reference")}
+    kept = {key: value for key, value in model.items() if key not in ("labels", "reference", "quality")}
+    declared = {
+        name: {key: feature[key] for key in ("min", "max", "values") if key in feature}
+        for name, feature in model.get("quality", {}).get("features", {}).items()
+    }
+    if declared:
+        kept["quality"] = declared
     return kept if reference_digest is None else {**kept, "reference": reference_digest}

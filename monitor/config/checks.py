@@ -7,47 +7,31 @@ All of them are found at once. A problem also says what else it read, so that a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
-from monitor.config import metric_names
+from monitor.config import metric_names, task_checks, tasks
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid, pane_ms
+from monitor.config.problems import Path, Problem, path_text
+from monitor.config.quality import declared_metrics, limits_of
+from monitor.config.quality_checks import check_quality
 from monitor.config.suggest import hint, listing
 from monitor.config.windows import Window
 
 if TYPE_CHECKING:
     from monitor.config.types import Config, ModelTemplate, Rule
 
-Path = tuple[str | int, ...]
-"""Keys and list positions from the top, as in YAML. In `Problem.reads`, `*` stands for every position."""
-
 _LABELS: Path = ("streams", "labels")
 _EVERY_NAME: Path = ("models", "*", "name")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A mistake: where it is, what is wrong and what is allowed, and which other places it depends on."""
-
-    path: Path
-    sentence: str
-    reads: tuple[Path, ...] = ()
 
 
 def as_error(found: Sequence[Problem]) -> PydanticCustomError:
     """All of them as one error of validation; its context carries the problems themselves."""
     text = "\n".join(f"{path_text(p.path)}: {p.sentence}" for p in found)
     return PydanticCustomError("cross_field", "{text}", {"text": text, "problems": list(found)})
-
-
-def path_text(path: Path) -> str:
-    """`rules[0].window` for ('rules', 0, 'window')."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
 
 
 def cross_field(config: Config) -> list[Problem]:
@@ -78,6 +62,7 @@ def _streams(config: Config) -> Iterator[Problem]:
     if predictions.fields.score is None and predictions.fields.prediction is None:
         sentence = "neither score nor prediction is set; at least one of them is needed, as in score: $.score"
         yield Problem(fields, sentence, ((*fields, "score"), (*fields, "prediction")))
+    yield from task_checks.streams(config)
     internal = {name: part for part, name in _internal(config)}
     for name, stream in (("predictions", predictions), ("labels", labels)):
         at = ("streams", name, "topic")
@@ -149,7 +134,8 @@ def _models(config: Config) -> Iterator[Problem]:
         yield from _model(config, model, ("models", index))
     if config.unlisted_models is not None:
         yield from _model(config, config.unlisted_models, ("unlisted_models",))
-    elif not config.models:
+    yield from task_checks.models(config)
+    if config.unlisted_models is None and not config.models:
         yield Problem(
             ("models",),
             "no model is listed and unlisted_models is 'reject', so every prediction would be rejected; "
@@ -170,13 +156,13 @@ def _model(config: Config, model: ModelTemplate, at: Path) -> Iterator[Problem]:
     if "features" in model.model_fields_set:
         for index, name in enumerate(model.features):
             if name not in features:
-                yield Problem((*at, "features", index), _no_feature(name, features), (source,))
+                yield Problem((*at, "features", index), _no_feature(name, features), (source,), name)
             elif name in model.features[:index]:
                 yield Problem((*at, "features", index), f"the feature {name!r} is listed twice")
     for name, values in model.segments.items():
         path = (*at, "segments", name)
         if name not in features:
-            yield Problem(path, _no_feature(name, features), (source,))
+            yield Problem(path, _no_feature(name, features), (source,), name)
         elif features[name].type != "categorical":
             yield Problem(
                 path,
@@ -184,6 +170,7 @@ def _model(config: Config, model: ModelTemplate, at: Path) -> Iterator[Problem]:
                 ((*source, name),),
             )
         yield from _segment_values(path, values)
+    yield from check_quality(config, model, at)
 
 
 def _segment_values(path: Path, values: Sequence[str]) -> Iterator[Problem]:
@@ -222,7 +209,7 @@ def _windows(config: Config) -> Iterator[Problem]:
         names = listing(repr(config.windows[index].name) for index, _ in wrong)
         tick = format_duration(config.time.tick_ms)
         sentence = f"{tick} does not divide the windows {names} without a rest; take a tick that divides all of them"
-        yield Problem(("time", "tick"), sentence, (("windows",),))
+        yield Problem(("time", "tick"), sentence, tuple(("windows", index) for index, _ in wrong))
 
 
 def _rules(config: Config) -> Iterator[Problem]:
@@ -239,6 +226,7 @@ def _rules(config: Config) -> Iterator[Problem]:
                 f"{rule.window!r} is not a configured window; allowed (windows): "
                 f"{listing(windows)}{_same_span(config, rule.window) or hint(rule.window, windows)}",
                 (("windows",),),
+                rule.window,
             )
         models = [model.name for model in config.models]
         if rule.model is not None and config.model(rule.model) is None:
@@ -247,10 +235,11 @@ def _rules(config: Config) -> Iterator[Problem]:
                 f"{rule.model!r} is not a configured model; allowed (models): "
                 f"{listing(models)}{hint(rule.model, models)}",
                 (_EVERY_NAME, ("unlisted_models",)),
+                rule.model,
             )
-            continue
+        else:
+            yield from _rule_segments(rule, subjects(config, rule), at)
         yield from _metric(config, rule, at)
-        yield from _rule_segments(rule, subjects(config, rule), at)
 
 
 def _same_span(config: Config, name: str) -> str:
@@ -277,28 +266,34 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
     metric, predictions = rule.metric, config.streams.predictions
     path: Path = (*at, "metric")
     features: Path = ("streams", "predictions", "features")
-    if not metric_names.is_known(metric, list(predictions.features)):
+    chosen = subjects(config, rule)
+    performance = tasks.performance(chosen)
+    if not metric_names.is_known(metric, list(predictions.features), performance):
+        declared = declared_metrics(model.quality for model in chosen)
+        names = list(predictions.features)
         allowed = metric_names.known(
-            list(predictions.features), score=predictions.fields.score is not None, more=config.drift.distances
+            names,
+            score=task_checks.any_score(config),
+            more=config.drift.distances,
+            declared=declared,
+            performance=performance,
         )
         yield Problem(
             path,
             f"{metric!r} is not a metric; allowed: {listing(allowed, 40)}{hint(metric, allowed)}",
             (features,) if ":" in metric else (),
+            metric_names.subject(metric),
         )
         return
     about = metric_names.subject(metric)
-    chosen = subjects(config, rule)
     if metric_names.needs_labels(metric) and config.streams.labels is None:
         yield Problem(path, f"{metric!r} needs labels, and streams.labels is not configured", (_LABELS,))
-    if (about == metric_names.SCORE or metric in metric_names.NEED_SCORE) and predictions.fields.score is None:
-        sentence = f"{metric!r} needs a score, and streams.predictions.fields.score is not configured"
-        yield Problem(path, sentence, (("streams", "predictions", "fields", "score"),))
+    yield from task_checks.needs_score(config, metric, path)
     if about is not None and about != metric_names.SCORE and chosen and not any(about in m.features for m in chosen):
         yield Problem(
             path,
             f"no model of this rule watches the feature {about!r}; add it to the model's features",
-            (("models", "*", "features"), ("unlisted_models",)),
+            (("models", "*", "features"), ("unlisted_models", "features")),
         )
     yield from _distance(config, metric, path)
     if metric_names.needs_reference(metric) and chosen and not any(m.reference for m in chosen):
@@ -306,13 +301,25 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
             path,
             f"{metric!r} compares with a reference, and no model of this rule names one; "
             "build it with `driftline reference build` and set the model's `reference`",
-            (("models", "*", "reference"), ("unlisted_models",)),
+            (("models", "*", "reference"), ("unlisted_models", "reference")),
+        )
+    if metric_names.needs_declaration(metric) and chosen and not any(_declares(model, metric) for model in chosen):
+        yield Problem(
+            path,
+            f"no model of this rule declares what {metric!r} counts; write it under `quality: {{features: ...}}` of the model",
+            (("models", "*", "quality"), ("unlisted_models",)),
         )
     if not metric_names.needs_labels(metric) and rule.min_coverage > 0:
         yield Problem(
             (*at, "min_coverage"), f"{metric!r} needs no labels, so coverage says nothing about it; leave this out"
         )
-    yield from _threshold(rule, at)
+    yield from _threshold(rule, at, metric_names.value_range(metric, performance))
+
+
+def _declares(model: ModelTemplate, metric: str) -> bool:
+    check, _, feature = metric.partition(":")
+    declared = model.quality.features.get(feature) if model.quality is not None else None
+    return declared is not None and check in limits_of(declared)
 
 
 def _distance(config: Config, metric: str, path: Path) -> Iterator[Problem]:
@@ -328,8 +335,8 @@ def _distance(config: Config, metric: str, path: Path) -> Iterator[Problem]:
         yield Problem(path, sentence, (("streams", "predictions", "features", about),))
 
 
-def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:
-    low, high = metric_names.value_range(rule.metric)
+def _threshold(rule: Rule, at: Path, values: tuple[float, float]) -> Iterator[Problem]:
+    low, high = values
     never = {
         "<": rule.threshold <= low or rule.threshold > high,
         "<=": rule.threshold < low or rule.threshold >= high,
@@ -338,6 +345,7 @@ def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:
     }[rule.op]
     if never:
         span = f"from {low:g} to {high:g}" if high < 1e300 else f"{low:g} or more"
+        span = f"{high:g} or less" if low < -1e300 else span
         always = (rule.threshold > low) if rule.op.startswith("<") else (rule.threshold < high)
         result = "always" if always else "never"
         yield Problem(
@@ -349,7 +357,7 @@ def _threshold(rule: Rule, at: Path) -> Iterator[Problem]:
 
 def _rule_segments(rule: Rule, chosen: Sequence[ModelTemplate], at: Path) -> Iterator[Problem]:
     path: Path = (*at, "segments")
-    reads: tuple[Path, ...] = (("models", "*", "segments"), ("unlisted_models",))
+    reads: tuple[Path, ...] = (("models", "*", "segments"), ("unlisted_models", "segments"))
     known = {f"{d}={v}" for m in chosen for d, values in m.segments.items() for v in (*values, "other")}
     if rule.segments == "each" and not known:
         yield Problem(path, "'each' needs segments, and no model of this rule has any; add them to the model", reads)

@@ -36,14 +36,22 @@ class Change:
     new: str | None
     effect: Effect
 
-    def __str__(self) -> str:
+    @property
+    def gives_meaning(self) -> bool:
+        """Whether rows mean something else by it."""
+        return self.effect is Effect.PANE or self.path.startswith("streams.")
+
+    @property
+    def what(self) -> str:
+        """`1d -> 2d`, or what was added or removed."""
         if self.old is None:
-            what = f"added ({self.new})"
-        elif self.new is None:
-            what = f"removed (was {self.old})"
-        else:
-            what = "changed" if MASK in (self.old, self.new) else f"{self.old} -> {self.new}"
-        return f"{self.path}: {what}; {self.effect}"
+            return f"added ({self.new})"
+        if self.new is None:
+            return f"removed (was {self.old})"
+        return "changed" if MASK in (self.old, self.new) else f"{self.old} -> {self.new}"
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}; {self.effect}"
 
 
 Step = tuple[str, ...]
@@ -55,11 +63,12 @@ def diff(old: Config, new: Config) -> list[Change]:
     A model, rule, or section that is there in only one of them is one difference, not one per key.
     """
     before, after = _flat(old), _flat(new)
-    whole = {_item(path) for path in before} ^ {_item(path) for path in after}
+    differing = {_item(path) for path in before} ^ {_item(path) for path in after}
+    whole = {item for item in differing if not any(item[:n] in differing for n in range(1, len(item)))}
     changes = [
         Change(".".join(path), _text(before.get(path)), _text(after.get(path)), effect_of(path))
         for path in before.keys() | after.keys()
-        if _item(path) not in whole and before.get(path) != after.get(path)
+        if not any(path[: len(item)] == item for item in whole) and before.get(path) != after.get(path)
     ]
     for item in whole:
         gone, come = _under(before, item), _under(after, item)
@@ -70,9 +79,10 @@ def diff(old: Config, new: Config) -> list[Change]:
 def effect_of(path: Step) -> Effect:
     """When a change at this path counts: what gives numbers their meaning waits for a pane, what only judges or
     describes them for a tick, what is bound at the start for a restart."""
-    if path[0] in ("rules", "labels", "budget") or (path[0] == "models" and path[2:3] == ("labels",)):
+    of_model = path[2:] if path[0] == "models" else path[1:] if path[0] == "unlisted_models" else ()
+    if path[0] in ("rules", "labels", "budget") or of_model[:1] == ("labels",):
         return Effect.TICK
-    if path[:2] == ("unlisted_models", "labels"):
+    if of_model[:1] == ("quality",) and (of_model[1:2] != ("features",) or of_model[-1] == "at_most"):
         return Effect.TICK
     if path[0] == "time" and path[-1] in canonical.OPERATIONAL_TIMES:
         return Effect.RESTART
@@ -121,6 +131,9 @@ def _flatten(value: Any, at: Step, flat: dict[Step, Any]) -> None:
 
 def _item(path: Step) -> Step:
     """What is added or removed as a whole: a named item, or a section that may be left out."""
+    for at in range(1, len(path) - 2):
+        if path[0] in ("models", "unlisted_models") and path[at : at + 2] == ("quality", "features"):
+            return path[: at + 3]
     if path[0] in ("models", "rules", "windows"):
         return path[:2]
     return (

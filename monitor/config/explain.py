@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from monitor.config.base import TOPIC_PATTERN
-from monitor.config.checks import Path, Problem, path_text
 from monitor.config.layers import PROPERTIES
+from monitor.config.problems import Path, Problem, path_text
 from monitor.config.suggest import hint, listing, nearest
 from monitor.config.walk import choices, field_at, keys, places, section_at
 from monitor.config.yaml_positions import typed

@@ -2,7 +2,7 @@
 
 A pure function of the samples. It guesses, says on what each guess rests, and puts the most likely value where it
 cannot decide; the result always loads. It never writes values of records into the config, except the words of classes,
-segments and models, which the config needs.
+segments, models and small categories, which the config needs, and limits of numbers, rounded outward.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.config.durations import UNITS_MS
 from monitor.config.infer_columns import Column, Sample, Table, Times, lacks_offset, table
 from monitor.config.infer_features import Features, find_features
+from monitor.config.infer_other import Other, find_other
 from monitor.config.infer_roles import (
     Pair,
     find_ids,
@@ -65,6 +66,7 @@ class Guess:
     correct: tuple[int, int] | None  # right answers, and pairs with an answer
     disorder_ms: int
     features: Features
+    other: Other | None = None  # where the task is not binary
 
 
 def guess(predictions: Sequence[Sample], labels: Sequence[Sample] | None) -> Guess:
@@ -89,6 +91,15 @@ def guess(predictions: Sequence[Sample], labels: Sequence[Sample] | None) -> Gue
     truth = _truth(theirs, ids, answers)
     threshold = _threshold(answers, truth.positive)
     pairs = _joined(ids)
+    other = None
+    if not _is_binary(answers, truth, theirs is not None):
+        roles = [ids.prediction, ids.label] if ids else []
+        roles += [times.column for times in (at, truth.at) if times]
+        other = find_other(mine, theirs, [c for c in (*roles, *named.values()) if c], pairs)
+    if other is not None:
+        score, prediction, values, how = None, other.prediction, {}, ""
+        truth = replace(truth, label=other.label, values={}, how="")
+        taken += other.columns
     delays = [
         truth.at.at_ms[row] - at.at_ms[mine_row]
         for mine_row, row in pairs
@@ -113,10 +124,18 @@ def guess(predictions: Sequence[Sample], labels: Sequence[Sample] | None) -> Gue
         truth=truth,
         threshold=threshold,
         delays_ms=tuple(sorted(delays)),
-        correct=_correct(pairs, truth, answers, threshold),
+        correct=None if other else _correct(pairs, truth, answers, threshold),
+        other=other,
         disorder_ms=max([_disorder_ms(found, part) for found, part in times], default=0),
         features=find_features(mine, taken),
     )
+
+
+def _is_binary(answers: _Answers, truth: Truth, labelled: bool) -> bool:
+    """Whether what was found is a binary model for sure: an answer of two values, or a score, and a label of two."""
+    if answers.score is None and answers.prediction is None:
+        return False
+    return not labelled or (truth.label is not None and len(truth.label.counts()) <= 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,16 @@ def says(pattern: re.Pattern[str], column: Column) -> bool:
     return bool(pattern.search(snake(column.name)))
 
 
+def says_prediction(column: Column) -> bool:
+    """Whether the column is called like an answer."""
+    return says(_PREDICTION, column) or says(_SCORE, column)
+
+
+def says_label(column: Column) -> bool:
+    """Whether the column is called like what came true."""
+    return says(_LABEL, column)
+
+
 def is_input(column: Column) -> bool:
     """Whether the column stands in an object of features."""
     return any(_INPUTS.match(snake(step)) for step in column.source.path[:-1])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from monitor.config.durations import format_duration
 from monitor.config.infer_columns import Column, Table, Times
 from monitor.config.infer_guess import FEW_PAIRS, Guess, nice_ms
+from monitor.config.infer_lines import comment, indent
+from monitor.config.infer_quality import quality_lines
+from monitor.config.infer_write_other import other_rule, other_settings, why_other
+from monitor.config.types import Time
 from monitor.config.yaml_text import flow, scalar
 
-WIDTH = 110
+SKEW_MS: int = Time.model_fields["skew_ms"].default
+"""Written even where no label was seen to need it: it is a part of what the numbers mean."""
+
 DEFAULT_HORIZON_MS = 7 * 86_400_000
 _MOST_MODELS = 20
 
@@ -22,47 +27,32 @@ def write(
 ) -> str:
     """The text of the config."""
     lines = [
-        *_comment("Proposed by driftline from a sample of the topics. Lines marked CHECK are guesses: look at them."),
-        *_comment("Every key is explained in docs/configuration.md; `driftline check` looks at the result."),
+        *comment("Proposed by driftline from a sample of the topics. Lines marked CHECK are guesses: look at them."),
+        *comment("Every key is explained in docs/configuration.md; `driftline check` looks at the result."),
         f"namespace: {scalar(namespace)}",
         "",
     ]
     if bootstrap_servers:
         lines += ["kafka:", f"  bootstrap_servers: {scalar(bootstrap_servers)}", ""]
-    lines += ["streams:", *_indent(_predictions(guess, predictions_topic))]
+    lines += ["streams:", *indent(_predictions(guess, predictions_topic))]
     if labels_topic is not None:
-        lines += _indent(_labels(guess, labels_topic))
+        lines += indent(_labels(guess, labels_topic))
     lines += ["", *_time(guess, labels_topic is not None), "", *_models(guess, predictions_topic), "", *_windows(guess)]
     lines += ["", *_rule(guess, labels_topic is not None)]
     return "\n".join(lines) + "\n"
 
 
-def _comment(text: str, mark: bool = False) -> list[str]:
-    return textwrap.wrap(
-        ("CHECK: " if mark else "") + text,
-        WIDTH,
-        initial_indent="# ",
-        subsequent_indent="# ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _indent(lines: Iterator[str] | list[str], by: int = 2) -> list[str]:
-    return [" " * by + line if line else line for line in lines]
-
-
 def _predictions(guess: Guess, topic: str) -> Iterator[str]:
     part = guess.predictions
     yield "predictions:"
-    yield from _indent(_sampled(part))
+    yield from indent(_sampled(part))
     yield f"  topic: {scalar(topic)}"
     yield "  fields:"
-    yield from _indent(_id(guess), 4)
-    yield from _indent(_named("model", guess.model, _topic_name(topic)), 4)
-    yield from _indent(_named("version", guess.version, "unversioned"), 4)
-    yield from _indent(_at(guess.at, guess.at_others, guess, "the prediction was made"), 4)
-    yield from _indent(_answers(guess), 4)
+    yield from indent(_id(guess), 4)
+    yield from indent(_named("model", guess.model, _topic_name(topic)), 4)
+    yield from indent(_named("version", guess.version, "unversioned"), 4)
+    yield from indent(_at(guess.at, guess.at_others, guess, "the prediction was made"), 4)
+    yield from indent(_answers(guess), 4)
     if guess.features.watched:
         yield "  features:"
         for feature in guess.features.watched:
@@ -71,23 +61,23 @@ def _predictions(guess: Guess, topic: str) -> Iterator[str]:
             place = feature.type if default else flow({"from": column.text(), "type": feature.type})
             yield f"    {scalar(feature.name)}: {place}"
     else:
-        yield from _indent(_comment("no feature was found; add inputs to watch under features:"))
+        yield from indent(comment("no feature was found; add inputs to watch under features:"))
     if guess.features.left_out:
         names = ", ".join(f"{place} ({why})" for place, why in guess.features.left_out[:12])
         more = f" and {len(guess.features.left_out) - 12} more" if len(guess.features.left_out) > 12 else ""
-        yield from _indent(_comment(f"left out: {names}{more}"))
+        yield from indent(comment(f"left out: {names}{more}"))
     if guess.prediction_values:
-        yield from _indent(_comment(f"numbers for the words of the prediction, {guess.prediction_how}"))
+        yield from indent(comment(f"numbers for the words of the prediction, {guess.prediction_how}"))
         yield f"  values: {flow(guess.prediction_values)}"
 
 
 def _sampled(part: Table) -> list[str]:
     if not part.records:
-        return _comment("no record was found in this topic, so everything below is a placeholder", mark=True)
-    lines = _comment(f"from a sample of {part.records} records")
+        return comment("no record was found in this topic, so everything below is a placeholder", mark=True)
+    lines = comment(f"from a sample of {part.records} records")
     if part.unreadable:
         text = f"{part.unreadable} of {part.records} sampled records are not JSON objects and will be rejected"
-        lines += _comment(text, mark=part.unreadable > 0.1 * part.records)
+        lines += comment(text, mark=part.unreadable > 0.1 * part.records)
     return lines
 
 
@@ -101,17 +91,17 @@ def _topic_name(topic: str) -> str:
 def _id(guess: Guess) -> Iterator[str]:
     ids = guess.ids
     if ids is None:
-        yield from _comment("nothing that identifies a prediction was found; this is a placeholder", mark=True)
+        yield from comment("nothing that identifies a prediction was found; this is a placeholder", mark=True)
         yield "id: $.id"
         return
     if ids.label is not None:
         text = f"{ids.shared} of {ids.labels} sampled label ids are among the sampled predictions"
-        yield from _comment(
+        yield from comment(
             text if ids.shared else f"{text}; chosen by name and by how rarely it repeats", not ids.shared
         )
     distinct = len(set(ids.prediction.texts().values()))
     if distinct < 0.9 * len(ids.prediction.texts()):
-        yield from _comment(
+        yield from comment(
             f"{len(ids.prediction.texts())} predictions share {distinct} ids: several versions scoring the same thing "
             "are fine, repeats by one version count once"
         )
@@ -122,7 +112,7 @@ def _named(what: str, column: Column | None, constant: str) -> Iterator[str]:
     if column is not None:
         yield f"{what}: {flow(column.source.text())}"
         return
-    yield from _comment(f"no field names the {what}; it is taken to be always the same", mark=True)
+    yield from comment(f"no field names the {what}; it is taken to be always the same", mark=True)
     yield f"{what}: {flow({'const': constant})}"
 
 
@@ -130,30 +120,34 @@ def _at(times: Times | None, others: tuple[str, ...], guess: Guess, what: str) -
     if times is None:
         without = ", ".join(guess.no_offset)
         reason = f" ({without} lacks the offset from UTC, so its instant is unknown)" if without else ""
-        yield from _comment(f"no field that says when {what} was found{reason}; this is a placeholder", mark=True)
+        yield from comment(f"no field that says when {what} was found{reason}; this is a placeholder", mark=True)
         yield "at: $.at"
         return
     if others:
-        yield from _comment(f"when {what}; other times in the records: {', '.join(others[:6])}", mark=True)
+        yield from comment(f"when {what}; other times in the records: {', '.join(others[:6])}", mark=True)
     place = times.column.source.text()
     yield f"at: {flow(place)}" if times.unit == "ms" else f"at: {flow({'from': place, 'unit': times.unit})}"
 
 
 def _answers(guess: Guess) -> Iterator[str]:
     if guess.score is None and guess.prediction is None:
-        yield from _comment("neither a score between 0 and 1 nor a class was found; this is a placeholder", mark=True)
+        yield from comment("neither a score between 0 and 1 nor a class was found; this is a placeholder", mark=True)
         yield "score: $.score"
         return
     if guess.score is not None:
         if not guess.score_is_named:
-            yield from _comment(
+            yield from comment(
                 "the only number between 0 and 1 outside the features; its name does not say so", mark=True
             )
         yield f"score: {flow(guess.score.source.text())}"
     if guess.prediction is not None:
         yield f"prediction: {flow(guess.prediction.source.text())}"
+        if guess.other is not None and guess.other.scores:
+            places = {name: column.source.text() for name, column in guess.other.scores.items()}
+            yield from comment("the probability of each class")
+            yield f"scores: {flow(places)}"
     else:
-        yield from _comment("no class was found: the prediction is score >= the model's threshold")
+        yield from comment("no class was found: the prediction is score >= the model's threshold")
     if guess.withdrawn is not None:
         yield f"withdrawn: {flow(guess.withdrawn.source.text())}"
 
@@ -161,28 +155,28 @@ def _answers(guess: Guess) -> Iterator[str]:
 def _labels(guess: Guess, topic: str) -> Iterator[str]:
     assert guess.labels is not None, "a labels topic was sampled"
     yield "labels:"
-    yield from _indent(_sampled(guess.labels))
+    yield from indent(_sampled(guess.labels))
     yield f"  topic: {scalar(topic)}"
     yield "  fields:"
     if guess.ids is not None and guess.ids.label is not None:
         yield f"    id: {flow(guess.ids.label.source.text())}"
     else:
-        yield from _indent(_comment("nothing that identifies the prediction was found; a placeholder", mark=True), 4)
+        yield from indent(comment("nothing that identifies the prediction was found; a placeholder", mark=True), 4)
         yield "    id: $.id"
-    yield from _indent(_at(guess.truth.at, guess.truth.at_others, guess, "the label became known"), 4)
+    yield from indent(_at(guess.truth.at, guess.truth.at_others, guess, "the label became known"), 4)
     if guess.truth.label is None:
-        yield from _indent(_comment("no class (0/1, booleans or a few words) was found; a placeholder", mark=True), 4)
+        yield from indent(comment("no class (0/1, booleans or a few words) was found; a placeholder", mark=True), 4)
         yield "    label: $.label"
         return
     yield f"    label: {flow(guess.truth.label.source.text())}"
     if guess.truth.values:
         mark = "look" in guess.truth.how
-        yield from _indent(_comment(f"numbers for the words of the label, {guess.truth.how}", mark=mark))
+        yield from indent(comment(f"numbers for the words of the label, {guess.truth.how}", mark=mark))
         yield f"  values: {flow(guess.truth.values)}"
     numbers = {value for value in guess.truth.label.counts() if not isinstance(value, str)}
     if len(guess.truth.label.counts()) == 1 and numbers:
         text = "only one label value was seen; if the others are simply never sent, say what their absence means:"
-        yield from _indent(_comment(f"{text} absent: {{value: 0, after: 7d}}", mark=True))
+        yield from indent(comment(f"{text} absent: {{value: 0, after: 7d}}", mark=True))
 
 
 def _time(guess: Guess, labelled: bool) -> Iterator[str]:
@@ -190,11 +184,11 @@ def _time(guess: Guess, labelled: bool) -> Iterator[str]:
     yield "time:"
     if not labelled:
         horizon = 86_400_000
-        yield from _indent(_comment("no labels: this only says how long identities are kept"))
+        yield from indent(comment("no labels: this only says how long identities are kept"))
     elif not delays:
         horizon = DEFAULT_HORIZON_MS
-        yield from _indent(
-            _comment(
+        yield from indent(
+            comment(
                 "no sampled label met its prediction, so the delay of labels is unknown; 7d is a placeholder", mark=True
             )
         )
@@ -202,8 +196,8 @@ def _time(guess: Guess, labelled: bool) -> Iterator[str]:
         horizon = nice_ms(max(60_000, 2 * delays[-1]))
         seen = format_duration(max(0, delays[-1]) // 1000 * 1000)
         middle = format_duration(max(0, delays[len(delays) // 2]) // 1000 * 1000)
-        yield from _indent(
-            _comment(
+        yield from indent(
+            comment(
                 f"longest wait for a label. Seen on {len(delays)} pairs: median {middle}, longest {seen}"
                 + ("; too few to rely on" if len(delays) < FEW_PAIRS else ""),
                 mark=len(delays) < FEW_PAIRS,
@@ -211,11 +205,13 @@ def _time(guess: Guess, labelled: bool) -> Iterator[str]:
         )
     disorder = min(nice_ms(guess.disorder_ms), horizon)
     yield f"  horizon: {format_duration(horizon)}"
-    if delays and delays[0] < 0:
-        early = sum(delay < 0 for delay in delays)
-        yield from _indent(_comment(f"{early} of {len(delays)} sampled labels are dated before their prediction"))
-        yield f"  skew: {format_duration(nice_ms(-delays[0]))}"
-    yield from _indent(_comment("how much disorder is normal: ticks close this far behind the newest record"))
+    early = sum(delay < 0 for delay in delays)
+    if early:
+        yield from indent(comment(f"{early} of {len(delays)} sampled labels are dated before their prediction"))
+    else:
+        yield from indent(comment("how far clocks may disagree: a label so much before its prediction still counts"))
+    yield f"  skew: {format_duration(max(SKEW_MS, nice_ms(-delays[0]) if early else 0))}"
+    yield from indent(comment("how much disorder is normal: ticks close this far behind the newest record"))
     yield f"  disorder: {format_duration(max(60_000, disorder) if horizon >= 60_000 else disorder)}"
     yield "  tick: 1m"
 
@@ -225,19 +221,22 @@ def _models(guess: Guess, topic: str) -> Iterator[str]:
     if guess.model is not None:
         names = [str(name) for name, _ in guess.model.counts().most_common()]
     settings: dict[str, Any] = {"task": "binary"}
-    if guess.score is not None or guess.prediction is None:
+    if guess.other is not None:
+        settings = other_settings(guess.other)
+    elif guess.score is not None or guess.prediction is None:
         settings["threshold"] = 0.5 if guess.threshold is None else guess.threshold
-    settings["positive"] = guess.truth.positive
+    if guess.other is None:
+        settings["positive"] = guess.truth.positive
     if len(names) > _MOST_MODELS:
-        yield from _comment(f"{len(names)} models were seen: all are treated alike")
+        yield from comment(f"{len(names)} models were seen: all are treated alike")
         yield "unlisted_models:"
-        yield from _indent(_model(guess, settings))
+        yield from indent(_model(guess, settings))
         return
     yield "models:"
     for name in names:
         first, *rest = _model(guess, {"name": name, **settings})
         yield f"  - {first}"
-        yield from _indent(rest, 4)
+        yield from indent(rest, 4)
 
 
 def _model(guess: Guess, settings: Mapping[str, Any]) -> list[str]:
@@ -247,16 +246,17 @@ def _model(guess: Guess, settings: Mapping[str, Any]) -> list[str]:
             text = "no threshold separates the sampled predictions; those sent are used as they are"
             if guess.threshold is not None:
                 text = "separates the sampled predictions"
-            lines += _comment(text, mark=guess.threshold is None)
+            lines += comment(text, mark=guess.threshold is None)
+        elif key in ("task", "classes", "largest") and guess.other is not None:
+            lines += why_other(guess.other, key)
         elif key == "threshold":
-            lines += _comment(
-                "the score from which on the model says yes; 0.5 is the default, not a finding", mark=True
-            )
+            lines += comment("the score from which on the model says yes; 0.5 is the default, not a finding", mark=True)
         lines.append(f"{key}: {flow(value)}")
     if guess.features.segments:
-        lines += _comment("slices that are counted apart")
+        lines += comment("slices that are counted apart")
         lines.append("segments:")
         lines += [f"  {scalar(name)}: {flow(list(values))}" for name, values in guess.features.segments]
+    lines += quality_lines(guess.predictions, guess.at, guess.features.watched)
     return lines
 
 
@@ -265,7 +265,7 @@ def _windows(guess: Guess) -> Iterator[str]:
     if per_hour is None or per_hour >= 200:
         yield "windows: [1h, 1d]"
         return
-    yield from _comment(f"about {per_hour:.0f} predictions an hour: too few for windows of an hour to say much")
+    yield from comment(f"about {per_hour:.0f} predictions an hour: too few for windows of an hour to say much")
     yield "windows: [1d, 7d]"
 
 
@@ -282,14 +282,17 @@ def _rule(guess: Guess, labelled: bool) -> Iterator[str]:
         feature = next((feature.name for feature in guess.features.watched), None)
         metric, op, threshold = (f"missing:{feature}", ">", 0.1) if feature else ("volume", "<", 10)
         rule: dict[str, Any] = {"name": "inputs", "metric": metric, "op": op, "threshold": threshold, "window": "1d"}
-        yield from _indent(_comment("an example: an input that is missing more often than one time in ten"))
+        yield from indent(comment("an example: an input that is missing more often than one time in ten"))
         yield f"  - {flow(rule)}"
+        return
+    if guess.other is not None:
+        yield from indent(other_rule(guess.other))
         return
     threshold, text = 0.5, "an example; its threshold is not a finding"
     if guess.correct is not None and guess.correct[1] >= 30:
         right, pairs = guess.correct
         threshold = max(0.05, math.floor((right / pairs - 0.1) * 20) / 20)
         text = f"an example: accuracy was {right / pairs:.2f} on {pairs} sampled pairs"
-    yield from _indent(_comment(text))
+    yield from indent(comment(text))
     rule = {"name": "low-accuracy", "metric": "accuracy", "op": "<", "threshold": round(threshold, 2), "window": "1d"}
     yield f"  - {flow({**rule, 'min_rows': 200, 'min_coverage': 0.5, 'severity': 'ticket'})}"

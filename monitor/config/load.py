@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from monitor.config import yaml_positions as tree
-from monitor.config.checks import Path as Place
-from monitor.config.checks import path_text
 from monitor.config.layers import PROPERTIES, fill_in, from_environment, from_overrides, merge, put
+from monitor.config.problems import Path as Place
+from monitor.config.problems import path_text
 from monitor.config.types import Config, ReferenceFile
 from monitor.config.validate import validate
 from monitor.config.yaml_positions import Mistake, Node, Position, parse, plain

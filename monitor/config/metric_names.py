@@ -1,14 +1,18 @@
 """The names of the metrics that rules may use, in one place.
 
 The statistics themselves live in the packages that compute them; a test compares their names with these. Names of
-performance metrics are bare (`recall`); metrics of the inputs say what of (`psi:hour`, `missing:origin`, `ks:$score`),
-except `volume`, the number of predictions.
+performance metrics are bare (`recall`) or say of which class (`recall:cat`); metrics of the inputs say what of
+(`psi:hour`, `missing:origin`, `ks:$score`), except `volume`, the number of predictions. Those of other tasks than binary
+are in `tasks`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+Ranges = Mapping[str, tuple[float, float]]
+"""Metrics with the smallest and largest value each can take."""
 
 BINARY: dict[str, tuple[float, float]] = {
     "seen": (0.0, math.inf),
@@ -52,7 +56,10 @@ STANDARD = ("psi", "ks")
 ORDERED = frozenset({"ks", "wasserstein"})
 """Distances that need an order of the values, which categorical features do not have."""
 
-INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0)}
+DECLARED: dict[str, tuple[float, float]] = dict.fromkeys(("wrong_type", "out_of_range", "unexpected"), (0.0, 1.0))
+"""Shares of values that are not as the model's `quality` declares them, as `NAME:FEATURE`, with their ranges."""
+
+INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0), **DECLARED}
 """Metrics of one watched feature, as `NAME:FEATURE`, with their ranges. They need no labels."""
 
 VOLUME = "volume"
@@ -64,7 +71,8 @@ SCORE = "$score"
 
 def needs_labels(metric: str) -> bool:
     """Whether the metric is of the performance kind; the others are computed from predictions alone."""
-    return ":" not in metric and metric != VOLUME
+    head, colon, _ = metric.partition(":")
+    return head not in INPUT if colon else metric != VOLUME
 
 
 def subject(metric: str) -> str | None:
@@ -78,24 +86,36 @@ def needs_reference(metric: str) -> bool:
     return metric.partition(":")[0] in DISTANCES and ":" in metric
 
 
-def value_range(metric: str) -> tuple[float, float]:
+def needs_declaration(metric: str) -> bool:
+    """Whether the metric exists only where the model's `quality` says what is right."""
+    return metric.partition(":")[0] in DECLARED and ":" in metric
+
+
+def value_range(metric: str, performance: Ranges = BINARY) -> tuple[float, float]:
     """The smallest and largest value the metric can take. The metric must be a known one."""
     if metric == VOLUME:
         return (0.0, math.inf)
-    head = metric.partition(":")[0]
-    return INPUT[head] if ":" in metric else BINARY[head]
+    return performance[metric] if needs_labels(metric) else INPUT[metric.partition(":")[0]]
 
 
-def is_known(metric: str, features: Sequence[str]) -> bool:
-    """Whether a rule may use this name, given the features of the stream."""
+def is_known(metric: str, features: Sequence[str], performance: Ranges = BINARY) -> bool:
+    """Whether a rule may use this name, given the features of the stream and the `performance` metrics of its models."""
     if (about := subject(metric)) is not None:
         return about in features or (about == SCORE and needs_reference(metric))
-    return metric in BINARY or metric == VOLUME
+    return metric in performance or metric == VOLUME
 
 
-def known(features: Sequence[str], *, score: bool = True, more: Sequence[str] = ()) -> list[str]:
-    """Every name a rule may use: performance first, then inputs. `more` are the distances beside the standard ones."""
-    performance = [m for m in BINARY if score or m not in NEED_SCORE]
+def known(
+    features: Sequence[str],
+    *,
+    score: bool = True,
+    more: Sequence[str] = (),
+    declared: Sequence[str] = (),
+    performance: Ranges = BINARY,
+) -> list[str]:
+    """Every name a rule may use: performance first, then inputs, then the `declared` ones. `more` are the distances
+    beside the standard ones."""
+    bare = [m for m in performance if score or m not in NEED_SCORE]
     distances = [*STANDARD, *(name for name in more if name not in STANDARD)]
     inputs = [f"{head}:{name}" for name in features for head in (*distances, "missing")]
-    return [*performance, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in distances] if score else [])]
+    return [*bare, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in distances] if score else []), *declared]

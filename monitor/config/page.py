@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -45,14 +45,20 @@ def _tables(section: type[Section], at: str, title: str) -> list[str]:
         "| --- | --- | --- | --- |",
     ]
     below: list[str] = []
+    described: set[type[Section]] = set()
     for key, info in keys(section).items():
         inner = section_in(info.annotation)
         path = f"{at}.{key}".removeprefix(".")
         lines.append(_row(key, info, inner))
+        if get_origin(info.annotation) is dict and (inner := section_in(get_args(info.annotation)[1])) is not None:
+            path += ".NAME"
         if inner is None or issubclass(inner, (TimeField, FeatureSource)):
             continue
         if inner is ModelTemplate:
             continue  # the table of `models` says it all
+        if inner in described:
+            continue  # the one above says the same
+        described.add(inner)
         many = "[]" if get_origin(info.annotation) is tuple else ""
         below += _tables(inner, path + many, f"`{path}{many}`")
     return [*lines, "", *below]
@@ -79,7 +85,8 @@ def _kind(info: FieldInfo, inner: type[Section] | None) -> str:
         return " or ".join(f"`{word}`" for word in words)
     if inner is not None and issubclass(inner, TimeField):
         return "place, or `{from: place, unit: ms}`"
-    origin, arguments = get_origin(info.annotation), get_args(info.annotation)
+    annotation = _without_none(info.annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is tuple:
         return "list of mappings" if section_in(arguments[0]) else "list"
     if inner is not None or origin is dict:
@@ -94,8 +101,18 @@ def _scalar_kind(info: FieldInfo) -> str:
     if info.alias is None and "Source" in str(info.annotation):
         return "place"
     ranges = f" ({allowed_range(info)})" if allowed_range(info) else ""
-    name = {int: "whole number", float: "number", bool: "`true` or `false`", str: "text"}.get(info.annotation)  # type: ignore[arg-type]
+    name = {int: "whole number", float: "number", bool: "`true` or `false`", str: "text"}.get(
+        _without_none(info.annotation)
+    )
     return f"{name or 'text'}{ranges}"
+
+
+def _without_none(annotation: Any) -> Any:
+    """What a field that may be left out holds when it is not."""
+    others = [part for part in get_args(annotation) if part is not type(None)]
+    if type(None) not in get_args(annotation) or len(others) != 1:
+        return annotation
+    return get_args(others[0])[0] if get_origin(others[0]) is Annotated else others[0]
 
 
 def _form(info: FieldInfo) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from monitor.config.base import Name, Number, Section, Topic
 from monitor.config.durations import PositiveDuration, Size
 from monitor.config.sources import FeatureField, SourceField, TimeSource, format_path
+from monitor.config.tasks import ClassName, LabelValue
 
 FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s:=$,][^\s:=,]*$")]
 """A feature's name becomes part of metric names (`psi:NAME`) and segments (`NAME=value`)."""
@@ -26,10 +27,17 @@ class PredictionFields(Section):
     )
     score: SourceField | None = Field(
         None,
-        description="The model's probability of the positive class, 0 to 1. One of score and prediction is needed.",
+        description="The model's probability of the positive class, 0 to 1 (multiclass: of the class it answered). "
+        "One of score and prediction is needed.",
     )
     prediction: SourceField | None = Field(
-        None, description="The class the model answered. Left out, it is score >= threshold of the model."
+        None,
+        description="The class the model answered, or its number. Left out, it is score >= threshold of the model.",
+    )
+    scores: dict[ClassName, SourceField] | None = Field(
+        None,
+        description="Multiclass: where the probability of each class stands, 0 to 1; log loss needs them.",
+        examples=[{"cat": "$.p.cat", "dog": "$.p.dog"}],
     )
     withdrawn: SourceField | None = Field(None, description="A true boolean here takes the prediction back.")
 
@@ -75,14 +83,16 @@ class LabelFields(Section):
     id: SourceField = Field(description="The id of the prediction that the label is about.", examples=["$.id"])
     at: TimeSource = Field(description="When the label became known (not when the fact happened).", examples=["$.at"])
     label: SourceField = Field(
-        description="The true class. A null with a time takes the label back.", examples=["$.label"]
+        description="The true class or number. A null with a time takes the label back.", examples=["$.label"]
     )
 
 
 class Absent(Section):
     """What it means when no label comes."""
 
-    value: Number = Field(description="The label that counts when none has come.", examples=[0])
+    value: LabelValue = Field(
+        description="The label that counts when none has come; for multiclass models a class.", examples=[0, "cat"]
+    )
     after_ms: PositiveDuration = Field(
         alias="after", description="How long after the prediction. At most time.horizon.", examples=["7d"]
     )

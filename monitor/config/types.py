@@ -20,7 +20,9 @@ from monitor.config.budget import Budget
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
 from monitor.config.metric_names import DISTANCES, STANDARD, needs_labels
+from monitor.config.quality import Quality
 from monitor.config.streams import FeatureName, Streams
+from monitor.config.tasks import LARGEST_LARGEST, MOST_CLASSES, SMALLEST_LARGEST, ClassName
 from monitor.config.windows import Window, WindowField
 
 _STALLED_AFTER_MS = 108_000_000
@@ -34,7 +36,7 @@ class Time(Section):
         129_600_000, alias="horizon", description="Longest delay of a label that still counts, from its prediction."
     )
     skew_ms: Duration = Field(
-        0, alias="skew", description="How far a label may precede its prediction, and a record the broker's clock."
+        10_000, alias="skew", description="How far a label may precede its prediction, and a record the broker's clock."
     )
     disorder_ms: Duration = Field(
         60_000,
@@ -66,9 +68,25 @@ class Time(Section):
 class ModelTemplate(Section):
     """What is done with the predictions of a model."""
 
-    task: Literal["binary"] = Field("binary", description="What the model predicts.")
-    threshold: Ratio = Field(0.5, description="Scores at or above it are the positive class, unless the stream says.")
-    positive: Number = Field(1.0, description="The label that counts as positive, after the stream's `values`.")
+    task: Literal["binary", "multiclass", "regression"] = Field(
+        "binary",
+        description="What the model predicts; the same for all models, since a label does not say whose it is.",
+    )
+    threshold: Ratio = Field(
+        0.5, description="Binary: scores at or above it are the positive class, unless the stream says."
+    )
+    positive: Number = Field(1.0, description="Binary: the label that counts as positive, after the stream's `values`.")
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=MOST_CLASSES)] | None = Field(
+        None,
+        description="Multiclass: the classes, as records write them. All others are one class, `other`.",
+        examples=[["cat", "dog", "bird"]],
+    )
+    largest: Annotated[Number, Field(ge=SMALLEST_LARGEST, le=LARGEST_LARGEST)] | None = Field(
+        None,
+        description="Regression: the largest size of a prediction or label. Larger ones are counted as overflow; numbers are "
+        "resolved to 2.3e-13 of it. Left out, 1000000.",
+        examples=[5000],
+    )
     features: tuple[FeatureName, ...] = Field(
         default_factory=tuple,
         description="Watched inputs of this model. Default: all features of the stream.",
@@ -84,6 +102,7 @@ class ModelTemplate(Section):
         description="File of the reference profile, relative to the config file; PSI and KS compare with it.",
         examples=["fraud.reference.json"],
     )
+    quality: Quality | None = Field(None, description="What its data must look like; alerts and retraining go by it.")
     labels: Labels = Field(
         default_factory=dict, description="Goes into every alert about the model.", examples=[{"owner": "team-fraud"}]
     )
@@ -171,7 +190,9 @@ class State(Section):
         20_000_000, ge=1_000, description="Predictions held while they wait for labels, per worker."
     )
     commit_interval_ms: PositiveDuration = Field(
-        500, alias="commit_interval", description="Longest time between commits."
+        500,
+        alias="commit_interval",
+        description="Longest time between commits; up to eight times as long while there is more to read than can be taken.",
     )
     max_batch_rows: Count = Field(50_000, ge=1, le=1_000_000, description="Records of one commit, at most.")
 
@@ -209,6 +230,7 @@ class Topics:
     alerts: str
     alerts_state: str
     configs: str
+    models: str
 
 
 def _read_unlisted(value: Any) -> Any:
@@ -286,12 +308,19 @@ class Config(Section):
                 return model
         if self.unlisted_models is None:
             return None
-        return Model.model_validate({**self.unlisted_models.model_dump(), "name": name})
+        template = self.unlisted_models
+        given = {info.alias or key: getattr(template, key) for key, info in type(template).model_fields.items()}
+        return Model.model_validate({**given, "name": name})
 
     def topics(self) -> Topics:
         """Names of the internal topics."""
-        names = ("ledger", "evals", "tasks", "windows", "alerts", "alerts.state", "configs")
+        names = ("ledger", "evals", "tasks", "windows", "alerts", "alerts.state", "configs", "models")
         return Topics(*(f"{self.namespace}.{name}" for name in names))
+
+    def source_topics(self) -> tuple[str, ...]:
+        """Names of the topics that are read: predictions and, unless there are none, labels."""
+        predictions, labels = self.streams.predictions, self.streams.labels
+        return (predictions.topic,) if labels is None else (predictions.topic, labels.topic)
 
     @property
     def references(self) -> Mapping[str, ReferenceFile]:
@@ -322,6 +351,11 @@ class Config(Section):
     def digest(self) -> str:
         """`sha256:…` of the part that gives numbers their meaning: streams, time, models, windows, references."""
         return canonical.digest(canonical.meaning(self))
+
+    @property
+    def digest_with_idle_after(self) -> str:
+        """The digest as it was when `time.idle_after` was a part of it."""
+        return canonical.digest(canonical.meaning(self, canonical.everything(self)["time"]["idle_after"]))
 
 
 AnyModel = TypeVar("AnyModel", bound=ModelTemplate)

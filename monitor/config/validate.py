@@ -8,15 +8,20 @@ checked again; whatever then follows from a part that was cut is not said.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from monitor.config.checks import Path, Problem
 from monitor.config.explain import problems_of
+from monitor.config.problems import Path, Problem
+from monitor.config.streams import FeatureName
+from monitor.config.suggest import nearest
 from monitor.config.types import Config
 from monitor.config.walk import field_at
 
+_FEATURES: Path = ("streams", "predictions", "features")
+_FEATURE_NAME: TypeAdapter[str] = TypeAdapter(FeatureName)
 _ROUNDS = 8
 """Cutting a value can make its section incomplete, and so on upwards: as deep as the config is."""
 
@@ -32,16 +37,20 @@ def validate(data: Mapping[str, Any]) -> tuple[Config | None, list[Problem]]:
         return None, first
     cut = {problem.path for problem in first}
     unsure = cut | {path for problem in first for path in problem.reads}
-    stand_ins: dict[Path, Any] = {}
+    # The name of a feature may be sound although what is said of it is not.
+    stand_ins: dict[Path, Any] = {path: "numeric" for path in cut if _names_a_feature(path)}
     for _ in range(_ROUNDS):
         rest, kept = _without(data, cut, stand_ins)
         try:
             Config.model_validate(rest)
             return None, first
         except ValidationError as e:
-            found = [Problem(_original(p.path, kept), p.sentence, _all(p.reads, kept)) for p in problems_of(e)]
+            found = [
+                replace(p, path=_original(p.path, kept), reads=tuple(_original(path, kept) for path in p.reads))
+                for p in problems_of(e)
+            ]
             if any(detail["type"] == "cross_field" for detail in e.errors(include_url=False)):
-                return None, [*first, *(problem for problem in found if not _follows(problem, unsure | cut))]
+                return None, [*first, *(problem for problem in found if not _follows(problem, data, unsure | cut))]
         for problem in found:
             info = field_at(problem.path)
             if info is not None and info.examples and problem.path not in stand_ins:
@@ -54,9 +63,46 @@ def validate(data: Mapping[str, Any]) -> tuple[Config | None, list[Problem]]:
     return None, first
 
 
-def _follows(problem: Problem, unsure: set[Path]) -> bool:
+def _follows(problem: Problem, data: Any, unsure: set[Path]) -> bool:
     """Whether the problem rests on something that was cut, or lies in it."""
-    return any(_overlap(path, bad) for path in (problem.path, *problem.reads) for bad in unsure)
+    if any(_overlap(problem.path, bad) for bad in unsure):
+        return True
+    return any(
+        _overlap(path, bad) and (problem.wanted is None or _may_be_named(problem.wanted, data, bad))
+        for path in problem.reads
+        for bad in unsure
+    )
+
+
+def _may_be_named(wanted: str, data: Any, bad: Path) -> bool:
+    """Whether what is broken may have been meant to be the name that is wanted."""
+    if _names_a_feature(bad):
+        return False
+    written = bad[-1] if bad[:-1] == _FEATURES else _at(data, bad)
+    return written is None or isinstance(written, (Mapping, list)) or nearest(wanted, [str(written)]) is not None
+
+
+def _names_a_feature(path: Path) -> bool:
+    """Whether the path is that of a feature whose name is sound, whatever is said of it."""
+    if path[:-1] != _FEATURES:
+        return False
+    try:
+        _FEATURE_NAME.validate_python(path[-1])
+    except ValidationError:
+        return False
+    return True
+
+
+def _at(data: Any, path: Path) -> Any:
+    """What stands at a path, or None."""
+    for step in path:
+        if isinstance(data, Mapping):
+            data = data.get(step)
+        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        else:
+            return None
+    return data
 
 
 def _overlap(one: Path, other: Path) -> bool:
@@ -88,7 +134,3 @@ def _original(path: Path, kept: Mapping[Path, list[int]]) -> Path:
         left = kept.get(at)
         at = (*at, left[step] if isinstance(step, int) and left is not None and step < len(left) else step)
     return at
-
-
-def _all(paths: tuple[Path, ...], kept: Mapping[Path, list[int]]) -> tuple[Path, ...]:
-    return tuple(_original(path, kept) for path in paths)

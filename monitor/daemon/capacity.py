@@ -19,16 +19,22 @@ class Capacity:
     def __init__(self, max_rows: int) -> None:
         """`max_rows`: predictions held by all partitions of the worker together."""
         self._limit = max_rows
+        self._room = 0  # rows that can be fed before it is worth another look
         self.full: frozenset[int] = frozenset()
 
     def take_over(self, partition: int, *, full: bool) -> None:
         """A partition was opened; `full` as its last commit says."""
+        self._room = 0
         self.full = self.full | {partition} if full else self.full - {partition}
 
-    def waiting(self, live: Mapping[int, Partition]) -> frozenset[int]:
-        """The partitions whose predictions must not be read now."""
-        rows = sum(len(engine.join.predictions) for engine in live.values())
-        waiting = frozenset(p for p, engine in live.items() if rows >= self._limit or engine.full)
+    def waiting(self, live: Mapping[int, Partition], fed_rows: int) -> frozenset[int]:
+        """The partitions whose predictions must not be read now. `fed_rows` were fed since the last call."""
+        self._room -= fed_rows
+        if self._room > 0 and not self.full:
+            return frozenset()
+        rows = sum(engine.held_rows for engine in live.values())
+        waiting = frozenset(live) if rows >= self._limit else frozenset()
+        self._room = self._limit - rows
         if waiting and not self.full:
             _log.error(
                 "the join holds %d rows, state.max_rows is %d: predictions of %s wait",

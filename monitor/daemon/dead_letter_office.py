@@ -13,6 +13,7 @@ import numpy as np
 from monitor.config.types import Config
 from monitor.events import RecordBatch, Rejected
 from monitor.ingest.flood import Breaker, FloodState
+from monitor.ledger.records import Flood
 from monitor.ports import Appender, Log, OutRecord, TopicSpec
 
 _logger = logging.getLogger("driftline.dead_letters")
@@ -29,10 +30,12 @@ class Post(Protocol):
     def topic_of(self, source: str) -> str:
         """The dead-letter topic of a source topic."""
 
-    def letter(self, batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool) -> OutRecord:
+    def letter(self, batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool, namespace: str) -> OutRecord:
         """The letter of one rejected record."""
 
-    def pointer(self, topic: str, partition: int, first: int, next_offset: int, reasons: dict[str, int]) -> OutRecord:
+    def pointer(
+        self, topic: str, partition: int, first: int, next_offset: int, reasons: dict[str, int], *, namespace: str
+    ) -> OutRecord:
         """One record for a range."""
 
 
@@ -53,7 +56,9 @@ class DeadLetterOffice:
         self._post, self._settings = post, config.dead_letters
         self._log, self._appender, self._partitions = log, appender, partitions
         self._breaker = Breaker(self._settings.flood.ratio, self._settings.flood.min_records)
+        self._namespace, self._topics = config.namespace, config.source_topics()
         self._floods: dict[_Place, FloodState] = {}
+        self._since: dict[_Place, int] = {}
         self._ranges: dict[_Place, _Range] = {}
         self._made: set[str] = set()
         self._unflushed = False
@@ -70,7 +75,7 @@ class DeadLetterOffice:
         if not rejected and before is None:
             return
         state = self._breaker.step(before or FloodState(), len(batch), len(rejected))
-        self._note(place, before, state)
+        self._note(place, before, state, int(batch.timestamps_ms.max()))
         if rejected and self._settings.enabled:
             self._made_sure(batch.topic)
             if state.flooding:
@@ -78,9 +83,10 @@ class DeadLetterOffice:
             else:
                 self._copy(batch, rejected)
 
-    def _note(self, place: _Place, before: FloodState | None, state: FloodState) -> None:
+    def _note(self, place: _Place, before: FloodState | None, state: FloodState, at_ms: int) -> None:
         was = before is not None and before.flooding
         if state.flooding and not was:
+            self._since[place] = at_ms
             _logger.error(
                 "%s[%d]: a flood of bad records; dead letters are cut to one pointer per range until it ends", *place
             )
@@ -97,7 +103,9 @@ class DeadLetterOffice:
         places = np.searchsorted(batch.offsets, [r.offset for r in rejected]).tolist()
         topic = self._post.topic_of(batch.topic)
         for place, record in zip(places, rejected, strict=True):
-            self._appender.send(topic, self._post.letter(batch, place, record, payload=self._settings.payload))
+            payload, namespace = self._settings.payload, self._namespace
+            letter = self._post.letter(batch, place, record, payload=payload, namespace=namespace)
+            self._appender.send(topic, letter)
         self.written[batch.topic]["record"] += len(rejected)
         self._unflushed = True
 
@@ -109,7 +117,8 @@ class DeadLetterOffice:
     def flush(self) -> None:
         """Wait until every letter is acknowledged. Raises UnknownOutcome."""
         for (topic, partition), known in self._ranges.items():
-            record = self._post.pointer(topic, partition, known.first, known.next_offset, dict(known.reasons))
+            span, reasons = (known.first, known.next_offset), dict(known.reasons)
+            record = self._post.pointer(topic, partition, *span, reasons, namespace=self._namespace)
             self._appender.send(self._post.topic_of(topic), record)
             self.written[topic]["pointer"] += 1
             self._unflushed = True
@@ -118,9 +127,22 @@ class DeadLetterOffice:
             self._appender.flush(_FLUSH_MS)
             self._unflushed = False
 
-    def flooding(self, partition: int) -> bool:
-        """Whether letters of a partition are cut to pointers now."""
-        return any(state.flooding for (_, p), state in self._floods.items() if p == partition)
+    def floods(self, partition: int) -> tuple[Flood, ...]:
+        """The streams of a partition whose letters are cut to pointers now."""
+        found = []
+        for stream, topic in enumerate(self._topics):
+            place = (topic, partition)
+            state = self._floods.get(place)
+            if state is not None and state.flooding:
+                found.append(Flood(stream, state.records, state.bad, self._since[place]))
+        return tuple(found)
+
+    def take_over(self, partition: int, floods: Sequence[Flood]) -> None:
+        """The partition is ours, and its last commit says that these floods go on: a flood outlives its owner."""
+        for flood in floods:
+            place = (self._topics[flood.stream], partition)
+            self._floods[place] = FloodState(flood.records, flood.bad, flooding=True)
+            self._since[place] = flood.since_ms
 
     def forget(self, partition: int) -> None:
         """The partition is not ours any more, or will be read again."""

@@ -15,7 +15,7 @@ from monitor.partition import Partition, Shared
 from monitor.plan import Plan
 from monitor.ports import Log, Reader
 
-CHUNK = 500
+CHUNK = 1_000
 """Records asked for at once: they stay in the cache while they are decoded."""
 ALIGN_SHARE = 8
 """A stream may be ahead by an eighth of the horizon before it has to wait."""
@@ -30,6 +30,8 @@ class Intake:
         self._align_ms = align_ms
         self._readers: list[Reader] = [log.reader(keys=k, headers=h) for k, h in wants]
         self._dry = [True] * len(topics)
+        self.behind = False
+        """Whether there was at least as much to read as was asked for, the last time."""
         self._paused: list[frozenset[int]] = [frozenset()] * len(topics)
 
     def assign(self, engines: Mapping[int, Partition]) -> None:
@@ -52,11 +54,13 @@ class Intake:
         found: list[tuple[int, RecordBatch]] = []
         held = self._ahead(engines)
         wait = wait_ms // len(self.topics) if all(self._dry) else 0
+        self.behind = False
         for stream, reader in enumerate(self._readers):
             if stream == held:
                 continue
             batches = reader.poll(CHUNK, wait)
             self._dry[stream] = not batches
+            self.behind = self.behind or sum(map(len, batches)) >= CHUNK
             found.extend((stream, batch) for batch in batches)
         return found
 

@@ -14,20 +14,24 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 
+from msgspec import UNSET, UnsetType
+
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
-from monitor.config import Config, loads
-from monitor.config.canonical import digest_bytes
-from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, read_range
+from monitor.config import Config
+from monitor.daemon.begun import documents, what_differs
+from monitor.daemon.owners import Owners
+from monitor.daemon.rules_in_force import RulesInForce, evaluations
+from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import FORMAT, Commit, EvalCommit
+from monitor.ledger.records import FORMAT, Commit, EvalCommit, Unowned
 from monitor.plan import Plan
-from monitor.ports import Appender, Log, OutRecord
+from monitor.ports import Appender, Log, OutRecord, WallClock
 from monitor.windows import payload
 
 _logger = logging.getLogger("driftline.evaluator")
@@ -42,25 +46,27 @@ class Judge:
     def __init__(
         self,
         log: Log,
+        clock: WallClock,
         appender: Appender,
         config: Config,
         plan: Plan,
         partitions: int,
         observe: Callable[[TickOutput], None] | None = None,
     ) -> None:
-        self._log, self._appender, self._config, self._plan = log, appender, config, plan
+        self._log, self._appender, self._config, self._plan, self._clock = log, appender, config, plan, clock
         self._topics = config.topics()
         self._observe = observe or (lambda _: None)
-        watch = OperationalWatch(config.namespace, config.labels, partitions)
+        watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
         self.evaluator = Evaluator(
             plan, config.windows, RuleBook.of(config), watch, partitions, BudgetWatch.of(config, plan)
         )
         self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
+        self._owners = self._new_owners()
+        self._unowned: Unowned | UnsetType = UNSET  # a decision that goes into the next commit
         self.rejected = 0
         self.settled = False
         self._unplaced = 0
-        self._digest = digest_bytes(config.document().encode())
-        self._rules = ""  # digest of the configuration whose rules are in force
+        self._rules = RulesInForce(log, config, plan, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
         self._reader = log.reader(keys=False, headers=False)
@@ -74,38 +80,35 @@ class Judge:
         """
         self.writer.fence()
         follower = self.writer.follower
-        history = list(self._history(follower.next_offset))
+        history = list(evaluations(self._log, self._topics.evals, follower.next_offset))
         last: list[TickOutput] = []
         for done, evaluation in enumerate(history):
             switched = list(self._with_rules(evaluation.rules))
             for partition, end in enumerate(evaluation.ledger):
                 self.followers[partition].catch_up(self._log, end, self._feeder(partition))
+            if evaluation.unowned is not UNSET:
+                self.evaluator.owners(evaluation.unowned)
             last = [*switched, *self._decide()]
             if progress is not None:
                 progress(done + 1, len(history))
         if history:
             self._recognise(history[-1])
             self._publish(last)
+        self._unplaced = sum(engine.unplaced for engine in self.evaluator.engines.values())
+        self._owners = self._new_owners()  # what was heard of old says nothing about now
         self._remember_config()
-        switched = list(self._with_rules(self._digest))
+        switched = list(self._with_rules(self._rules.own))
         if switched:
             self._commit(finished=self.settled)
             self._publish(switched)
         self._reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
 
-    def _history(self, end: int) -> Iterator[EvalCommit]:
-        check = follow_from_start(self._log, self._topics.evals, 0)
-        for stored in read_range(self._log, self._topics.evals, 0, check.next_offset, end):
-            if check.apply(stored) is Verdict.ACCEPTED and isinstance(stored.record, EvalCommit):
-                yield stored.record
-
     def _recognise(self, evaluation: EvalCommit) -> None:
         if evaluation.config != self._plan.config_digest:
             raise LedgerError(
                 f"namespace {self._config.namespace!r} was evaluated under configuration {evaluation.config[:19]}, this one is "
-                f"{self._plan.config_digest[:19]}: what a row means (streams, time, models, windows or a reference) was "
-                "changed",
-                "Rules, labels and sinks may change freely; for anything else choose another `namespace`.",
+                f"{self._plan.config_digest[:19]}. What a row means was changed by: {what_differs(self._log, self._config)}",
+                "Take that back, or choose another `namespace`. Rules, labels and sinks may change freely.",
             )
         if evaluation.digest != self.evaluator.digest:
             raise LedgerError(
@@ -123,8 +126,7 @@ class Judge:
         read = poll_followers(self._reader, self.followers, self._on_record, wait_ms=0)
         if self.settled:
             return ()
-        outputs = list(self._decide()) if read else []
-        self._tell_of_unplaced()
+        outputs = list(self._decide()) if read or self._look_for_owners() else []
         if outputs:
             self._commit(finished=False)
             self._publish(outputs)
@@ -134,15 +136,32 @@ class Judge:
             self.settled = True
         return outputs
 
-    def _tell_of_unplaced(self) -> None:
+    def _new_owners(self) -> Owners:
+        return Owners(self._log, self._config.source_topics(), len(self.followers), self._clock)
+
+    def _look_for_owners(self) -> bool:
+        """Whether it is decided anew which partitions have no owner; at the end of the ledger only, so that nobody is
+        missed who is merely not read yet."""
+        before = self.evaluator.unowned
+        unowned = self._owners.unowned(before, self.followers)
+        if unowned == before:
+            return False
+        self._unowned = Unowned(tuple(sorted(unowned)), self._clock.now_ms())
+        self.evaluator.owners(self._unowned)
+        return True
+
+    def take_unplaced(self) -> int:
+        """Windows that were final already when records came for them, since the last call; what was so before this
+        evaluator opened was told by the one who decided it."""
         unplaced = sum(engine.unplaced for engine in self.evaluator.engines.values())
-        if unplaced > self._unplaced:
+        new, self._unplaced = unplaced - self._unplaced, unplaced
+        if new:
             _logger.warning(
                 "evaluator: %d windows were final when records came for them, after a partition was idle or quiet; they "
                 "stay as they are. A longer time.idle_after waits longer.",
-                unplaced - self._unplaced,
+                new,
             )
-            self._unplaced = unplaced
+        return new
 
     def _commit(self, *, finished: bool) -> None:
         ticks = self.evaluator.next_ticks()
@@ -160,58 +179,25 @@ class Judge:
                 published=self.evaluator.published,
                 digest=self.evaluator.digest,
                 config=self._plan.config_digest,
-                rules=self._rules,
+                rules=self._rules.digest,
                 settled=finished,
+                unowned=self._unowned,
             )
         )
+        self._unowned = UNSET
 
     # -- rules -----------------------------------------------------------------------------------------------------
 
     def _with_rules(self, digest: str) -> Iterator[TickOutput]:
         """Go on with the rules of another configuration, unless these are the ones in force."""
-        if not self._rules:
-            self.evaluator.switch(*self._book(digest))  # nothing was decided yet
-            self._rules = digest
-        elif digest != self._rules:
-            output = self.evaluator.switch(*self._book(digest))
-            self._rules = digest
+        for output in self._rules.go_on_with(digest):
             self._observe(output)
             yield output
 
-    def _book(self, digest: str) -> tuple[RuleBook, BudgetWatch]:
-        if digest == self._digest:
-            return RuleBook.of(self._config), BudgetWatch.of(self._config, self._plan)
-        document = self._documents().get(digest.encode())
-        if document is None:
-            raise LedgerError(
-                f"the configuration {digest} that namespace {self._config.namespace!r} was evaluated under is not in "
-                f"topic {self._topics.configs!r}",
-                "Choose another `namespace`.",
-            )
-        config = loads(document.decode(), require_references=False)
-        return RuleBook.of(config), BudgetWatch.of(config, self._plan)
-
-    def _documents(self) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
-        topic = self._topics.configs
-        reader = self._log.reader(headers=False)
-        try:
-            position, end = self._log.begin_offsets(topic)[0], self._log.end_offsets(topic)[0]
-            reader.assign({(topic, 0): position})
-            while position < end:
-                for batch in reader.poll(1_000, 200):
-                    assert batch.keys is not None
-                    pairs = zip(batch.keys, batch.values, strict=True)
-                    found.update((key, value) for key, value in pairs if key is not None and value is not None)
-                    position = batch.next_offset
-        finally:
-            reader.close()
-        return found
-
     def _remember_config(self) -> None:
         """Keep the document of this configuration by its digest, so that what it decided can be decided again."""
-        if self._digest.encode() not in self._documents():
-            record = OutRecord(self._config.document().encode(), self._digest.encode())
+        if self._rules.own.encode() not in documents(self._log, self._topics.configs):
+            record = OutRecord(self._config.document().encode(), self._rules.own.encode())
             self._appender.append(self._topics.configs, 0, record)
 
     def _decide(self) -> Iterator[TickOutput]:
@@ -226,7 +212,9 @@ class Judge:
         def feed(stored: Stored, verdict: Verdict) -> None:
             if verdict is not Verdict.ACCEPTED:
                 self.rejected += 1
-            elif isinstance(stored.record, Commit):
+                return
+            self._owners.heard(partition)
+            if isinstance(stored.record, Commit):
                 self.evaluator.feed(partition, stored.record)
 
         return feed

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from monitor.coding import Coder
-from monitor.config.types import Config
+from monitor.config.tasks import coded_classes, task_name
+from monitor.config.types import Config, ModelTemplate
 from monitor.groups import Groups
 from monitor.ingest.decode_labels import LabelDecoder
 from monitor.ingest.decode_predictions import PredictionDecoder
@@ -16,10 +19,24 @@ def make_shared(config: Config, plan: Plan) -> Shared:
     """Decoders and interners for one process."""
     time = config.time
     kinds = (*config.models, *((config.unlisted_models,) if config.unlisted_models else ()))
-    predictions = PredictionDecoder(config.streams.predictions, config.models, config.unlisted_models, time.skew_ms)
+    predictions = PredictionDecoder(
+        config.streams.predictions, config.models, config.unlisted_models, time.skew_ms, declared_values(kinds)
+    )
     stream = config.streams.labels
-    known = known_classes(stream.values, [kind.positive for kind in kinds]) if stream else None
-    labels = LabelDecoder(stream, time.skew_ms, known) if stream else None
+    labels = None
+    if stream is not None:
+        task = task_name(config)
+        known = known_classes(stream.values, [kind.positive for kind in kinds]) if task == "binary" else None
+        labels = LabelDecoder(stream, time.skew_ms, known, coded_classes(config) if task == "multiclass" else None)
     groups = Groups()
     coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
     return Shared(plan, predictions, labels, groups, coder)
+
+
+def declared_values(models: Iterable[ModelTemplate]) -> dict[str, list[str]]:
+    """The values that models declare to be right, by feature: they are told apart however many others come."""
+    found: dict[str, list[str]] = {}
+    for model in models:
+        for name, declared in model.quality.features.items() if model.quality is not None else ():
+            found.setdefault(name, []).extend(declared.values or ())
+    return found

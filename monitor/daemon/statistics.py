@@ -17,6 +17,7 @@ class Statistics:
     consumed: Counter[str] = field(default_factory=Counter)  # by topic
     rejected: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by topic, reason
     faults: Counter[str] = field(default_factory=Counter)  # by feature
+    unplaced: int = 0  # windows that were final when something came for them
     commit_durations: Durations = field(default_factory=Durations)
 
     def take(self, batch: RecordBatch, rejected: Sequence[Rejected], faults: Mapping[str, int]) -> None:

@@ -9,7 +9,8 @@ from monitor.ledger.fold import FoldState, Verdict, fold
 from monitor.ledger.records import Record, decode
 from monitor.ports import Log, Reader
 
-_CHUNK = 2_000
+_CHUNK = 200
+"""Records asked for at once. A commit may be half a megabyte: ten times as many showed in the memory of long replays."""
 _WAIT_MS = 200
 
 

@@ -16,8 +16,10 @@ import secrets
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from msgspec import UNSET
 
 from monitor.config.types import Config
+from monitor.daemon.begun import what_differs
 from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import Stored, follow_from_start
 from monitor.daemon.writer import LedgerWriter
@@ -31,6 +33,8 @@ from monitor.ports import Appender, Log
 
 _REBUILD_CHUNK = 5_000
 _WAIT_MS = 200
+COMMIT_CELLS = 60_000
+"""A commit is made before it carries more: about half a megabyte, well under the broker's limit of 8 MiB."""
 
 
 class Task:
@@ -112,9 +116,9 @@ class Task:
         digest = commit.config if commit else genesis.config
         if digest != self._shared.plan.config_digest:
             raise LedgerError(
-                f"{where} counts under configuration {digest[:19]}, this one is {self._shared.plan.config_digest[:19]}: "
-                "what a row means (streams, time, models, windows or a reference) was changed",
-                "Rules, labels and sinks may change freely; for anything else choose another `namespace`.",
+                f"{where} counts under configuration {digest[:19]}, this one is {self._shared.plan.config_digest[:19]}. "
+                f"What a row means was changed by: {what_differs(self._log, self._config)}",
+                "Take that back, or choose another `namespace`. Rules, labels and sinks may change freely.",
             )
 
     def _rebuild(self, progress: Callable[[int, int], None] | None) -> None:
@@ -138,7 +142,9 @@ class Task:
             if stream < len(self._sources.names):
                 self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)
         self.engine.resume(commit, (state.next_prediction, state.next_label))
-        self.flags = Flags(stalled=commit.stalled, full=commit.full is True)  # these outlive their owner
+        floods = () if commit.floods is UNSET else commit.floods
+        full, silent = commit.full is True, commit.silent is True
+        self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods)  # these outlive their owner
 
     def _skip_rebuild(self) -> None:
         self.flags = Flags(ended=True)
@@ -191,6 +197,11 @@ class Task:
         """Whether everything below these offsets, by stream and partition, was fed."""
         next_offsets = zip(self.engine.next_offsets, ends, strict=False)
         return all(next_offset >= end[self.partition] for next_offset, end in next_offsets)
+
+    def large(self, most_rows: int) -> bool:
+        """Whether what was fed since the last commit must not wait for more."""
+        rows = self.engine.uncommitted_rows
+        return rows >= most_rows or (rows > 0 and self.engine.commit_cells >= COMMIT_CELLS)
 
     def commit(self, flags: Flags) -> None:
         """Append what was fed since the last commit. Raises LostOwnership or UnknownOutcome; then drop the task."""

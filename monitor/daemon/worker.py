@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 
 from monitor.config.types import Config
 from monitor.daemon.capacity import Capacity
+from monitor.daemon.contact import Contact
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
 from monitor.daemon.ends import look_behind_the_ends, refuse_to_go_on, tell_of_later_records
+from monitor.daemon.feeds import Feeds
 from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
-from monitor.daemon.label_feed import LabelFeeds
 from monitor.daemon.shared import make_shared
 from monitor.daemon.silence import Silence
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
@@ -37,8 +38,6 @@ from monitor.ports import Appender, Leases, Log, WallClock
 
 _log = logging.getLogger("driftline.worker")
 
-COMMIT_CELLS = 60_000
-"""A commit is made before it carries more: about half a megabyte, well under the broker's limit of 8 MiB."""
 REOPEN_AFTER_MS = 200
 IDLE_WAIT_MS = 20
 
@@ -87,7 +86,8 @@ class Worker:
         self._stopping = False
         self._timers = Timers(Every(config.state.commit_interval_ms))
         self._reopen_at: dict[int, int] = {}
-        self._finish: list[list[int]] = []
+        self.finish: list[list[int]] = []
+        """With `until_end`: where the sources end, by stream and partition."""
 
     def stop(self) -> None:
         """Ask the loop to finish what is in hand and return."""
@@ -95,7 +95,7 @@ class Worker:
 
     def end_when_read(self) -> None:
         """From now on, run to the ends as they are at this moment, settle everything and stop."""
-        self._finish = [self.log.end_offsets(name) for name in self.sources.names]
+        self.finish = [self.log.end_offsets(name) for name in self.sources.names]
         self.options.until_end = True
 
     # -- running -------------------------------------------------------------------------------------------------
@@ -125,9 +125,11 @@ class Worker:
             self.turn()
         except LogUnreachable as error:
             _log.warning("%s; trying again", error)
+            self.contact.failed(error, self.clock.monotonic_ms())
             self._fresh_appender()
             self._intake.close()
             self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
+            self._tell(self)
             self.clock.sleep_ms(REOPEN_AFTER_MS)
         except LogError:
             self._watch.look(self.clock.monotonic_ms(), at_once=True)  # it knows the better reason, if it was a topic
@@ -139,28 +141,22 @@ class Worker:
         self.sources = source_topics(self.log, self.config)
         self._watch = SourceWatch(self.log, self.config.namespace, self.sources, self.clock.monotonic_ms())
         self.ensure_topics()
+        self.contact = Contact(self.log, self.sources.names)
         self._appender: Appender = self.log.appender()
         partitions = self.sources.predictions.partitions
         self.dead_letters = DeadLetterOffice(self.post, self.config, self.log, self._appender, partitions)
         self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
         self._silence = Silence(self.log, self.sources.names, self.config.time.idle_after_ms)
-        self._feeds = LabelFeeds(self.log, self.sources.names, self.config.time.stalled_after_ms)
+        self._feeds = Feeds(self.log, self.sources.names, self.config)
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
-        self._finish = [self.log.end_offsets(name) for name in self.sources.names]
+        self.finish = [self.log.end_offsets(name) for name in self.sources.names]
         _log.info("waiting for partitions; those of a process that was killed are free when its session times out")
 
-    def progress(self) -> tuple[int, int]:
-        """Offsets read and offsets to read of the partitions owned, towards the ends at the start."""
-        done = total = 0
-        for partition, task in self.tasks.items():
-            genesis = task.writer.follower.state.genesis
-            assert genesis is not None
-            starts = (genesis.prediction_start, genesis.label_start)
-            for stream, ends in enumerate(self._finish):
-                total += ends[partition] - starts[stream]
-                done += task.engine.next_offsets[stream] - starts[stream]
-        return done, total
+    @property
+    def joined(self) -> bool:
+        """Whether the group counts this worker: owning nothing is then what the group decided."""
+        return self._task_leases.joined
 
     def ensure_topics(self) -> None:
         """Create the internal topics that do not exist. Raises LedgerError when the ledger has other partitions."""
@@ -175,7 +171,7 @@ class Worker:
         if self._timers.lease.due(now):
             self._follow_leases(now)
         self._watch.look(now)
-        fed: set[int] = set()
+        fed, fed_rows = set[int](), 0
         engines = {p: task.engine for p, task in self.tasks.items() if not task.ended}
         for stream, batch in self._intake.poll(engines, IDLE_WAIT_MS):
             if batch.partition not in engines:
@@ -185,6 +181,7 @@ class Worker:
                 task.engine.skip_to(stream, batch.next_offset)
                 continue
             fed.add(batch.partition)
+            fed_rows += len(batch)
             self._silence.heard(batch.partition, stream, now)
             self._feeds.heard(batch.partition, stream, now)
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
@@ -192,7 +189,7 @@ class Worker:
             self.statistics.take(batch, rejected, task.engine.take_faults())
             self.dead_letters.take(batch, rejected)
         if fed or self.capacity.full:
-            self._intake.pause(self.capacity.waiting(engines))
+            self._intake.pause(self.capacity.waiting(engines, fed_rows))
         self._commit_all(fed)
         if self.judge is not None and self._timers.evaluate.due(now):
             self._evaluate()
@@ -219,7 +216,8 @@ class Worker:
     def _follow_judge_lease(self) -> None:
         held = 0 in self._judge_leases.poll(0)
         if held and self.judge is None and not self._stopping:
-            judge = Judge(self.log, self._appender, self.config, self.plan, len(self._finish[0]), self._on_tick)
+            own = (self.config, self.plan, len(self.finish[0]), self._on_tick)
+            judge = Judge(self.log, self.clock, self._appender, *own)
             try:
                 judge.open(lambda *_: self._keep_leases())
             except (LostOwnership, UnknownOutcome) as error:
@@ -248,13 +246,14 @@ class Worker:
             return False
         if task.ended and not self.options.until_end:
             refuse_to_go_on(self.config.namespace, partition)
-        tell_of_later_records(task.writer.follower, self._finish, self.config.namespace)
+        tell_of_later_records(task.writer.follower, self.finish, self.config.namespace)
         self.tasks[partition] = task
         now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
         self._silence.open(partition, now)
         self.capacity.take_over(partition, full=task.flags.full)
+        self.dead_letters.take_over(partition, task.flags.floods)
         heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
-        self._feeds.open(partition, *heard, stalled=task.flags.stalled)
+        self._feeds.open(partition, heard[0], heard[1], task.flags)
         _log.info(
             "partition %d: open, epoch %d, %d records read again", partition, task.writer.chain.epoch, task.rebuilt_rows
         )
@@ -292,10 +291,10 @@ class Worker:
     def _commit_all(self, fed: Iterable[int] = (), *, force: bool = False) -> None:
         """Commit what is due: when the interval is over everything, before that those that were fed much."""
         now = self.clock.monotonic_ms()
-        due = self._timers.commit.due(now) or force
+        due = self._timers.commit.due(now, put_off=self._intake.behind) or force
         if due:
             live = {} if self._stopping else {p: t.engine for p, t in self.tasks.items() if not t.ended}
-            self._feeds.look({p: engine.next_offsets[1] for p, engine in live.items()}, now)
+            self._feeds.look({p: engine.next_offsets for p, engine in live.items()}, now)
         try:
             for partition in list(self.tasks) if due else fed:
                 task = self.tasks.get(partition)
@@ -312,26 +311,26 @@ class Worker:
             self._fresh_appender()
 
     def _commit_one(self, partition: int, task: Task, due: bool, now: int) -> None:
-        engine, state = task.engine, self.config.state
-        rows = engine.uncommitted_rows
+        rows, large = task.engine.uncommitted_rows, task.large(self.config.state.max_batch_rows)
+        if not (due or large):
+            return
         flags = Flags(
-            stalled=self._feeds.stalled(partition),
-            flooding=self.dead_letters.flooding(partition),
+            **self._feeds.recorded(partition),
+            floods=self.dead_letters.floods(partition),
             full=partition in self.capacity.full,
             quiet=self._silence.quiet(task, now, ask=due and rows > 0 and not self._stopping),
         )
-        if rows >= state.max_batch_rows or (rows and engine.commit_cells >= COMMIT_CELLS):
+        if large:
             self._append(task, flags)
             return
-        if not due:
-            return
-        ended = self.options.until_end and task.reached(self._finish)
+        ended = self.options.until_end and task.reached(self.finish)
         idle = not rows and self._silence.idle(task, now, stopping=self._stopping)
         flags = replace(
             flags,
             idle=idle,
             ended=ended,
             stalled=flags.stalled and not ended,
+            silent=flags.silent and not ended,
             full=flags.full and not ended,
             quiet=flags.quiet and not idle and not ended,
         )
@@ -357,6 +356,7 @@ class Worker:
         assert self.judge is not None
         try:
             self.judge.step()
+            self.statistics.unplaced += self.judge.take_unplaced()
         except LostOwnership as error:
             _log.warning("%s", error)
             self.judge.close()
@@ -385,7 +385,7 @@ class Worker:
         evals.catch_up(self.log, self.log.end_offsets(self.topics.evals)[0])
         settled = evals.state.evaluation is not None and evals.state.evaluation.settled
         if settled and not self.tasks:
-            look_behind_the_ends(self.log, self.topics.ledger, self._finish, self.config.namespace)
+            look_behind_the_ends(self.log, self.topics.ledger, self.finish, self.config.namespace)
         return settled
 
     def close(self) -> None:

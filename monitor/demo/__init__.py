@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from monitor.demo.incidents import DAY_MS, BadRelease, ConceptChange, Features, Incident
+from monitor.demo.incidents import DAY_MS, ConceptChange, Features, Incident, WrongUnits
 
 FIRST_MS: Final = int(datetime(2013, 1, 1, tzinfo=UTC).timestamp()) * 1000
 LIVE_MS: Final = int(datetime(2013, 2, 1, tzinfo=UTC).timestamp()) * 1000
@@ -28,7 +28,7 @@ FORMULA: Final = "0"
 
 INCIDENTS: Final[Mapping[str, Incident]] = {
     "concept-change": ConceptChange("concept-change", LIVE_MS + 4 * DAY_MS, LAST_MS),
-    "bad-release": BadRelease("bad-release", LIVE_MS + 5 * DAY_MS, LIVE_MS + 8 * DAY_MS),
+    "quality": WrongUnits("quality", LIVE_MS + 5 * DAY_MS, LIVE_MS + 8 * DAY_MS),
     "none": Incident("none", 0, 0),
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 DAY_MS: Final = 86_400_000
+KM_PER_MILE: Final = 1.609344
 
 Features = Mapping[str, Any]
 World = Callable[[Features, float], bool]
@@ -59,15 +60,17 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class BadRelease(Incident):
-    """An upstream release breaks an input: the hour arrives as 0, and the scores come out upside down."""
+class WrongUnits(Incident):
+    """An upstream release breaks the data for all to see: distances in kilometres for miles, and no carrier. The scores come
+    out upside down, so that the truth sees it too."""
 
     def sent(self, record: dict[str, Any]) -> dict[str, Any]:
         """See Incident."""
         if not self.during(record["at"]):
             return record
+        features = {name: value for name, value in record["features"].items() if name != "carrier"}
+        features["distance"] = round(features["distance"] * KM_PER_MILE, 1)
         score = round(1.0 - record["score"], 6)
-        features = {**record["features"], "hour": 0.0}
         return {**record, "score": score, "prediction": int(score >= 0.25), "features": features}
 
 

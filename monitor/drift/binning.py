@@ -93,17 +93,7 @@ class NumericBinning:
 
     def codes(self, values: Float64s) -> UInt8s:
         """The bin of every value, shape (n,)."""
-        if len(self.uppers) <= _COMPARED_MOST:
-            codes = np.zeros(len(values), np.uint8)
-            above = np.empty(len(values), np.bool_)
-            for upper in self.uppers.tolist():
-                codes += np.greater(values, upper, out=above).view(np.uint8)
-        else:
-            codes = np.searchsorted(self.uppers, values, side="left").astype(np.uint8)
-        absent = ~np.isfinite(values)
-        if absent.any():
-            codes[absent] = self.missing
-        return codes
+        return place(values, self.uppers, self.missing)
 
     def label(self, code: int) -> str:
         """What a bin holds, for people: `missing`, `< 1`, `= 3`, `> 3 to 7.5`, `> 7.5 to below 9`."""
@@ -195,6 +185,21 @@ class CategoricalBinning:
 
 
 Binning = NumericBinning | CategoricalBinning
+
+
+def place(values: Float64s, uppers: Float64s, missing: int) -> UInt8s:
+    """The bin of every value, shape (n,), among bins that end at `uppers`; `missing` for what is not finite."""
+    if len(uppers) <= _COMPARED_MOST:
+        codes = np.zeros(len(values), np.uint8)
+        above = np.empty(len(values), np.bool_)
+        for upper in uppers.tolist():
+            codes += np.greater(values, upper, out=above).view(np.uint8)
+    else:
+        codes = np.searchsorted(uppers, values, side="left").astype(np.uint8)
+    absent = ~np.isfinite(values)
+    if absent.any():
+        codes[absent] = missing
+    return codes
 
 
 def category_hash(category: str) -> str:

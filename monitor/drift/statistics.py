@@ -74,12 +74,16 @@ def wasserstein(profile: FeatureProfile, current: Int64s) -> Estimates:
     return estimates(value, None, rows, first_reason(len(rows), (rows == 0, Undefined.NO_ROWS)), bound)
 
 
-@np.errstate(divide="ignore", invalid="ignore")
 def missing_rate(profile: FeatureProfile, current: Int64s) -> Estimates:
     """Share of the predictions seen that have no value of the feature, with Wilson's interval."""
-    rows, missing = current.sum(axis=1), current[:, profile.binning.missing]
+    return share(current[:, profile.binning.missing], current.sum(axis=1))
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def share(some: Int64s, rows: Int64s) -> Estimates:
+    """Some of the rows of W windows as a share of all, both (W,), with Wilson's interval."""
     undefined = first_reason(len(rows), (rows == 0, Undefined.NO_ROWS))
-    return estimates(missing / rows, intervals.wilson(missing, rows), rows, undefined)
+    return estimates(some / rows, intervals.wilson(some, rows), rows, undefined)
 
 
 STATISTICS: Final[Mapping[str, Statistic]] = MappingProxyType(

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from monitor.events import INVALID, MISSING, Bools, Float64s, Int32s, Int64s, Reason, UInt64s
+from monitor.events import INVALID, MISSING, WRONG_NUMBER, Bools, Float64s, Int32s, Int64s, Reason, UInt64s
 from monitor.ingest import times
 from monitor.ingest.careful import Failure
 from monitor.ingest.ids import HASH_OF_NOTHING, hash_texts
@@ -151,6 +151,27 @@ def scores(column: Column, problems: Problems) -> Float64s:
     return score
 
 
+def class_scores(column: Column, field: str, problems: Problems) -> Float64s:
+    """Probabilities of one class; NaN where there is none, which is no problem."""
+    values = plain(column)
+    try:
+        score = pack_float64s(values)
+    except _UNPACKABLE:
+        score = _mended(values, lambda value, row: _optional(value, row, field, problems))
+    if not times.all_within(score, 1.0):
+        outside = ~((score >= 0.0) & (score <= 1.0))
+        absent = np.fromiter((value is None for value in values), np.bool_, len(values))
+        for row in np.flatnonzero(outside & ~absent).tolist():
+            problems.add(
+                row, Reason.NUMBER, f"{field}: {'outside 0 to 1' if math.isfinite(score[row]) else 'not finite'}"
+            )
+    return score
+
+
+def _optional(value: object, row: int, field: str, problems: Problems) -> float:
+    return math.nan if value is None else _reject_value(value, row, field, "a number", problems)
+
+
 def _numbers(column: Column, field: str, problems: Problems) -> Float64s:
     """A required number; NaN with a problem where it is none."""
     values = plain(column)
@@ -170,7 +191,8 @@ def _reject_value(value: object, row: int, field: str, needed: str, problems: Pr
 
 
 def numeric_feature(column: Column, feature: str, problems: Problems) -> Float64s:
-    """A watched number: NaN where it is missing; NaN and a fault where it is not a finite number. true is 1, false 0."""
+    """A watched number: NaN where it is missing; WRONG_NUMBER (a NaN too) and a fault where it is not a finite number.
+    true is 1, false 0."""
     if isinstance(column, np.ndarray):
         return column
     values = plain(column)
@@ -182,6 +204,7 @@ def numeric_feature(column: Column, feature: str, problems: Problems) -> Float64
     def note(value: object, row: int) -> float:
         if value is not None and value is not UNSET:
             problems.fault(feature, row)
+            return WRONG_NUMBER
         return math.nan
 
     return _mended(values, note)

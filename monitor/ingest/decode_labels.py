@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from monitor.events import LabelColumns, RecordBatch
 from monitor.ingest import columns as convert
 from monitor.ingest import mapping
 from monitor.ingest.assemble import Arrays, joined, reject_future, rejections, rows_to_keep
+from monitor.ingest.class_names import ClassNames
 from monitor.ingest.columns import Problems
 from monitor.ingest.records import Block, RecordReader
 
@@ -29,13 +31,23 @@ class LabelDecoder:
     field at all is rejected: that is no way to say it.
     """
 
-    def __init__(self, stream: LabelStream, skew_ms: int, known: frozenset[float] | None) -> None:
-        """`known`: the numbers a label may be, after `values` (`mapping.known_classes` for binary tasks); None: any."""
+    def __init__(
+        self,
+        stream: LabelStream,
+        skew_ms: int,
+        known: frozenset[float] | None,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        """`known`: the numbers a label may be, after `values` (`mapping.known_classes` for binary tasks); None: any.
+        `classes`: labels are names, and their values the codes of these."""
         self._leaves = mapping.label_leaves(stream)
         self._reader = RecordReader(tuple(self._leaves.values()), stream.max_bytes)
         self._seconds = stream.fields.at.unit == "s"
         self._skew_ms = skew_ms
-        self._classes = convert.Classes(self._leaves["label"], stream.values, known)
+        leaf = self._leaves["label"]
+        self._classes: convert.Classes | ClassNames = (
+            convert.Classes(leaf, stream.values, known) if classes is None else ClassNames(leaf, classes)
+        )
         self.needs_keys = mapping.needs_keys(self._leaves)
         self.needs_headers = mapping.needs_headers(self._leaves)
 

@@ -14,6 +14,7 @@ from monitor.events import Float64s, PredictionColumns, RecordBatch
 from monitor.ingest import columns as convert
 from monitor.ingest import mapping
 from monitor.ingest.assemble import Arrays, fault_counts, joined, reject_future, rejections, rows_to_keep
+from monitor.ingest.class_names import ClassNames
 from monitor.ingest.columns import Problems
 from monitor.ingest.interner import Interner, is_category, is_name
 from monitor.ingest.records import Block, RecordReader
@@ -26,6 +27,7 @@ CATEGORIES_MAX: Final = 100_000
 """Values of one categorical feature that are told apart, besides those known beforehand: 15 MB at most, hostile or not."""
 
 _OPTIONAL_IF_WITHDRAWN: Final = ("score", "prediction")
+_Reader = convert.Classes | ClassNames
 
 
 class PredictionDecoder:
@@ -77,15 +79,18 @@ class PredictionDecoder:
         self._template = template
         self._thresholds: Float64s = np.array([model.threshold for model in models], np.float64)
         self._positives: Float64s = np.array([model.positive for model in models], np.float64)
-        self._classes = self._class_reader(stream, [kind.positive for kind in kinds])
+        self._task = kinds[0].task if kinds else "binary"
+        self._classes = self._class_reader(stream, kinds)
+        self._scores = [(f"score:{name}", f"score of {name}") for name in stream.fields.scores or ()]
 
-    def _class_reader(self, stream: PredictionStream, positives: Sequence[float]) -> convert.Classes | None:
+    def _class_reader(self, stream: PredictionStream, kinds: Sequence[ModelTemplate]) -> _Reader | None:
         leaf = self._leaves.get("prediction")
-        return (
-            None
-            if leaf is None
-            else convert.Classes(leaf, stream.values, mapping.known_classes(stream.values, positives))
-        )
+        if leaf is None:
+            return None
+        if self._task == "multiclass":
+            return ClassNames(leaf, sorted({name for kind in kinds for name in kind.classes or ()}))
+        known = mapping.known_classes(stream.values, [kind.positive for kind in kinds])
+        return convert.Classes(leaf, stream.values, None if self._task == "regression" else known)
 
     def decode(self, batch: RecordBatch) -> PredictionColumns:
         """The columns of a batch, in offset order; rows and rejections together are the records. Never raises for what
@@ -100,6 +105,8 @@ class PredictionDecoder:
         reject_future(arrays["at"], arrays["broker"], self._skew_ms, problems)
         if problems.missing:
             problems.settle_missing(_OPTIONAL_IF_WITHDRAWN, arrays["withdrawn"])
+        if self._task == "regression":
+            arrays["score"] = arrays["prediction"] + 0.0  # a zero has one sign, so that equal numbers are equal bits
         arrays["predicted"] = self._predicted(arrays, clean=not (problems.by_row or problems.missing))
         keep = rows_to_keep(reading, places, n, problems)
         if keep is not None:
@@ -118,6 +125,7 @@ class PredictionDecoder:
             category={name: arrays[field] for field, name in self._categorical.items()},
             rejected=rejections(batch, reading.failures, places, problems),
             faults=fault_counts(problems),
+            scores=np.stack([arrays[field] for field, _ in self._scores], axis=1) if self._scores else None,
         )
 
     def _convert(self, block: Block, problems: Problems) -> Arrays:
@@ -134,6 +142,8 @@ class PredictionDecoder:
             else np.zeros(n, np.bool_),
             "score": convert.scores(columns["score"], problems) if "score" in columns else np.full(n, math.nan),
         }
+        for field, name in self._scores:
+            arrays[field] = convert.class_scores(columns[field], name, problems)
         if self._classes:
             arrays["prediction"], null = self._classes.read(columns["prediction"], problems)
             if null is not None:
@@ -150,7 +160,9 @@ class PredictionDecoder:
 
     def _predicted(self, arrays: Arrays, *, clean: bool) -> Float64s:
         """1 for the positive class of the row's model, else 0; NaN without a class or score, which happens only if not
-        `clean`. Rejected rows: anything."""
+        `clean`. Of other tasks the code of the class, or 0. Rejected rows: anything."""
+        if self._task != "binary":
+            return arrays["prediction"] if self._task == "multiclass" else np.zeros(len(arrays["at"]))
         if self._template and len(self._thresholds) < len(self.models):
             more = len(self.models) - len(self._thresholds)
             self._thresholds = np.append(self._thresholds, np.full(more, self._template.threshold))

@@ -85,6 +85,8 @@ def prediction_leaves(stream: PredictionStream) -> dict[str, Leaf]:
         ("withdrawn", Kind.FLAG, fields.withdrawn),
     )
     leaves |= {name: Leaf(name, kind, source) for name, kind, source in optional if source is not None}
+    for name, source in (fields.scores or {}).items():
+        leaves[f"score:{name}"] = Leaf(f"score of {name}", Kind.NUMBER, source)
     for name, feature in stream.features.items():
         leaves[f"feature:{name}"] = Leaf(name, FEATURE_KINDS[feature.type], feature.source)
     return leaves

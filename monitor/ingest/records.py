@@ -25,8 +25,9 @@ from monitor.ingest.structs import Chunk, FastReader
 from monitor.ingest.tree import Unsuitable
 from monitor.ingest.values import Column, Kind
 
-CHUNK_ROWS: Final = 512
-"""Decoded objects of one chunk fit the second-level cache; 250 to 1,000 are equally fast."""
+CHUNK_ROWS: Final = 1024
+"""Decoded objects of one chunk fit the second-level cache, and what is done once a chunk is spread over many rows: 250 a
+chunk cost a tenth more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from monitor.events import INVALID
+from monitor.events import INVALID, WRONG_NUMBER
 from monitor.ingest.coded import MOST_TEXTS, code_type, texts_of
 from monitor.ingest.interner import Interner
 from monitor.ingest.mapping import Leaf
@@ -144,6 +144,7 @@ class FastReader:
                 self._misses[slot.key] += 1
                 values[i] = float(value) if isinstance(value, bool) else math.nan
                 if isinstance(value, str):
+                    values[i] = WRONG_NUMBER
                     faults += slot.leaves
         for i, slot in narrow.coded:
             value = values[i]

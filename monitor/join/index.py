@@ -4,7 +4,7 @@ Buckets of eight slots. A slot is a row number (uint32) and a tag of one byte of
 one 64-bit word, so a look-up reads one word, finds the slots whose tag agrees by arithmetic on the word, and compares
 whole ids only there. From a full bucket the search goes on in steps of the id's own (the number of buckets is prime, so it
 sees them all): few ids need more than a handful, where neighbours would pile up. At most `MAX_LOAD` of the slots are
-taken, and the table grows by a third: 5.9 to 7.8 bytes a row.
+taken, and the table, once it is not small, grows by a third: 5.9 to 7.8 bytes a row.
 
 Rows that share an id hang in one chain (`next_row`); only the head is in the index. Rows 0 and 1 of the indexed table are
 reserved, so that an empty slot (0) points at an id that nothing has.
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.events import Bools, Int64s, UInt64s
+from monitor.join.pages import zeros
 
 Rows = NDArray[np.uint32]
 
@@ -27,7 +28,8 @@ FIRST_ROW = 2
 MAX_LOAD = 0.85
 SLOTS = 8
 _SMALLEST = 131
-_REFILL = 1 << 17
+_SMALL = 1 << 13  # buckets; up to here the table grows threefold: 2 MB at most, and a third as many refills
+_REFILL = 1 << 14
 _TOMBSTONE = 0xFF
 _ONES = np.uint64(0x0101010101010101)
 _HIGHS = np.uint64(0x8080808080808080)
@@ -42,8 +44,8 @@ class IdIndex:
     __slots__ = ("_rows", "_tags", "_used")
 
     def __init__(self) -> None:
-        self._tags: UInt64s = np.zeros(_SMALLEST, np.uint64)
-        self._rows: Rows = np.zeros(_SMALLEST * SLOTS, np.uint32)
+        self._tags: UInt64s = zeros(_SMALLEST, np.uint64)
+        self._rows: Rows = zeros(_SMALLEST * SLOTS, np.uint32)
         self._used = 0  # slots that are not empty, tombstones included
 
     @property
@@ -199,9 +201,9 @@ class IdIndex:
         heads = self._rows[self._rows != 0]
         buckets = len(self._tags)
         while len(heads) + more > int(buckets * SLOTS * MAX_LOAD * 0.95):  # slack, or deletions would rebuild each time
-            buckets = _prime_from(buckets + buckets // 3)
-        self._tags = np.zeros(buckets, np.uint64)
-        self._rows = np.zeros(buckets * SLOTS, np.uint32)
+            buckets = _prime_from(buckets * 3 if buckets < _SMALL else buckets + buckets // 3)
+        self._tags = zeros(buckets, np.uint64)
+        self._rows = zeros(buckets * SLOTS, np.uint32)
         self._used = 0
         for start in range(0, len(heads), _REFILL):
             self._refill(table_ids, heads[start : start + _REFILL])

@@ -44,13 +44,15 @@ class Sink(Protocol):
         predicted: UInt8s,
         label: Float64s,
         sign: Int64s,
+        scores: Float64s,
     ) -> None:
-        """Predictions with their label."""
+        """Predictions with their label. `scores` (n, k): probabilities of classes, k = 0 where the stream has none."""
 
 
 @dataclass(slots=True)
 class PredictionBatch:
-    """Predictions to be joined. `before_ms` is the running maximum of their log before each."""
+    """Predictions to be joined. `before_ms` is the running maximum of their log before each. `bins` ends with 8 bytes for
+    each probability of a class (`tables.with_scores`)."""
 
     ids: UInt64s
     at_ms: Int64s

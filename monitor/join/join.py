@@ -32,9 +32,10 @@ from monitor.join.weigh import weigh_contents, weigh_labels, weigh_predictions
 class Join:
     """The join state of one partition and the counters of its outcomes."""
 
-    def __init__(self, params: JoinParams, features: int, groups: Groups, sink: Sink) -> None:
+    def __init__(self, params: JoinParams, features: int, groups: Groups, sink: Sink, scores: int = 0) -> None:
+        """`features`: bytes of bins a prediction; `scores`: how many probabilities of classes are in them."""
         self.params, self.groups, self.sink = params, groups, sink
-        self.predictions = PredictionRows(features)
+        self.predictions = PredictionRows(features, scores)
         self.labels = LabelRows()
         self.prediction_outcomes = PredictionOutcomes()
         self.label_outcomes = LabelOutcomes()
@@ -284,6 +285,7 @@ class Join:
             table.predicted[rows],
             value,
             np.ones(len(rows), np.int64),
+            table.scores(rows),
         )
 
     # -- outcomes ------------------------------------------------------------------------------------------------
@@ -339,6 +341,7 @@ class Join:
             table.predicted[rows],
             np.full(len(rows), absent.value),
             np.ones(len(rows), np.int64),
+            table.scores(rows),
         )
 
     def _absence_first(self, at: Int64s, ticks: Int64s, labels: Rows) -> Bools:

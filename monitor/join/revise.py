@@ -298,7 +298,10 @@ class Reviser:
         if labelled:
             group, at, ticks, score, predicted, signs = _columns(labelled, sign)
             values = np.array([c.label for c in labelled], np.float64)
-            sink.labelled(group, at, ticks, score, predicted, values, signs)
+            width = self._join.predictions.features
+            bins = np.frombuffer(b"".join(c.fact.bins for c in labelled), np.uint8).reshape(len(labelled), width)
+            scores = self._join.predictions.scores_in(bins)
+            sink.labelled(group, at, ticks, score, predicted, values, signs, scores)
 
     def _refresh(self, row: int) -> None:
         labels = self._labels_of(row)

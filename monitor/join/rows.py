@@ -1,7 +1,7 @@
 """Rows of packed columns, reached by id: what both sides of the join keep.
 
 A row is a number; its fields are that place in each column. Rows that share an id form a chain. Columns grow by a
-sixty-fourth part at a time (`realloc` moves pages, not bytes), so the memory held follows the rows held.
+sixty-fourth part at a time (pages move, not bytes), so the memory held follows the rows held.
 """
 
 from __future__ import annotations
@@ -9,30 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from monitor.events import Bools, UInt64s
 from monitor.join.index import FIRST_ROW, IdIndex, Rows
+from monitor.join.pages import Column
 
 Place = Rows | slice
 """Row numbers; a slice where they follow each other, which moves whole columns instead of single values."""
 
 _GROWTH_SHIFT = 6
-_SMALLEST = 256
+_SMALLEST = 4096
+"""Rows that a table begins with, and grows by at least. Pages that no row has reached are not there yet."""
 
 
 class ChainedRows:
-    """Packed rows with an id index and chains of equal ids. Subclasses name the other columns."""
+    """Packed rows with an id index and chains of equal ids. Subclasses name the other columns.
+
+    Each column is an attribute, and another array after the table has grown: nobody may keep one over `allocate`.
+    """
+
+    ids: UInt64s
+    next_row: Rows
 
     def __init__(self, columns: Mapping[str, tuple[DTypeLike, int]]) -> None:
-        """`columns`: name -> (dtype, width); width 0 means one value a row, else a (rows, width) column."""
+        """`columns`: attribute -> (dtype, width); width 0 means one value a row, else a (rows, width) column."""
         self.index = IdIndex()
-        self.ids: UInt64s = np.zeros((_SMALLEST, 2), np.uint64)
-        self.next_row: Rows = np.zeros(_SMALLEST, np.uint32)
-        self._columns: dict[str, NDArray[np.generic]] = {
-            name: np.zeros((_SMALLEST, width) if width else _SMALLEST, dtype)
-            for name, (dtype, width) in columns.items()
-        }
+        kinds: dict[str, tuple[DTypeLike, int]] = {"ids": (np.uint64, 2), "next_row": (np.uint32, 0), **columns}
+        self._columns = {name: Column(dtype, width, _SMALLEST) for name, (dtype, width) in kinds.items()}
+        for name, column in self._columns.items():
+            setattr(self, name, column.array)
         self._top = FIRST_ROW  # rows from here on were never used
         self._free: list[Rows] = []
         self._free_count = 0
@@ -43,8 +49,8 @@ class ChainedRows:
     @property
     def nbytes(self) -> int:
         """Bytes held by columns, chains, index and the list of free rows."""
-        held = sum(column.nbytes for column in self._columns.values())
-        return held + self.ids.nbytes + self.next_row.nbytes + self.index.nbytes + 4 * self._free_count
+        held = sum(column.array.nbytes for column in self._columns.values())
+        return held + self.index.nbytes + 4 * self._free_count
 
     def used(self) -> Rows:
         """Every row in use, ascending."""
@@ -143,11 +149,10 @@ class ChainedRows:
             return
         while capacity < rows:
             capacity += max(_SMALLEST, capacity >> _GROWTH_SHIFT)
-        # refcheck off: no view of a column outlives the call that took it, and a copy would double the peak.
-        self.ids.resize((capacity, 2), refcheck=False)
-        self.next_row.resize(capacity, refcheck=False)
-        for column in self._columns.values():
-            column.resize((capacity, *column.shape[1:]), refcheck=False)
+        for name, column in self._columns.items():
+            delattr(self, name)  # let go of the array, or its pages could not move
+            column.grow(capacity)
+            setattr(self, name, column.array)
 
 
 def place_of(rows: Rows) -> Place:

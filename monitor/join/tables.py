@@ -1,13 +1,11 @@
 """The two sides of the join as packed rows: predictions and labels.
 
-A prediction takes 46 bytes plus one per watched feature plus its share of the index (5.3 to 8 bytes): id 16, event
-time 6, score 8, group 4, ticks it was known late 2, flags 1, predicted class 1 (or, for tasks whose prediction is a
-number, the score column), chain 4.
+A prediction takes 46 bytes plus one per watched feature plus 8 per probability of a class plus its share of the index
+(5.3 to 8 bytes): id 16, event time 6, score 8 (of regression models the number they predicted), group 4, ticks it was
+known late 2, flags 1, predicted class 1, chain 4.
 """
 
 from __future__ import annotations
-
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,33 +28,55 @@ WAITING, APPLIED, SUPERSEDED, OUTSIDE, WITHDRAWING, ORPHANED = range(6)
 
 _LATE_MAX = 0xFFFF
 
+SCORE_BYTES = 8
+_NO_BINS = np.zeros((0, 0), np.uint8)
+
+
+def with_scores(bins: NDArray[np.uint8], scores: Float64s | None) -> NDArray[np.uint8]:
+    """Bins with the bytes of probabilities behind them: what identifies a content, compares and is kept in one piece."""
+    if scores is None:
+        return bins
+    # One NaN and one zero: equal contents are equal bytes.
+    plain = np.where(np.isnan(scores), np.nan, scores + 0.0).astype("<f8")
+    return np.concatenate([bins, plain.view(np.uint8)], axis=1)
+
+
+def scores_of(bins: NDArray[np.uint8], score_bytes: int, n: int) -> Float64s:
+    """The probabilities behind the bins of n rows."""
+    if not score_bytes:
+        return np.zeros((n, 0))
+    return np.ascontiguousarray(bins[:, -score_bytes:]).view("<f8").astype(np.float64, copy=False)
+
 
 class PredictionRows(ChainedRows):
     """Predictions whose label may still come, or whose duplicate may."""
 
-    def __init__(self, features: int) -> None:
+    flags: NDArray[np.uint8]
+    score: Float64s
+    group: NDArray[np.uint32]
+    predicted: NDArray[np.uint8]
+    _at_low: NDArray[np.uint32]
+    _at_high: NDArray[np.uint16]
+    _late: NDArray[np.uint16]
+    _bins: NDArray[np.uint8]  # only where features are watched
+
+    def __init__(self, features: int, scores: int = 0) -> None:
+        """`features`: bytes of bins a row, the last 8 x `scores` of them being its probabilities of classes."""
         columns: dict[str, tuple[type[np.generic], int]] = {
-            "at_low": (np.uint32, 0),
-            "at_high": (np.uint16, 0),
+            "_at_low": (np.uint32, 0),
+            "_at_high": (np.uint16, 0),
             "score": (np.float64, 0),
             "group": (np.uint32, 0),
-            "late": (np.uint16, 0),
+            "_late": (np.uint16, 0),
             "flags": (np.uint8, 0),
             "predicted": (np.uint8, 0),
         }
         if features:
-            columns["bins"] = (np.uint8, features)
+            columns["_bins"] = (np.uint8, features)
         super().__init__(columns)
         self.features = features
+        self._score_bytes = SCORE_BYTES * scores
         self._very_late: dict[int, int] = {}
-        self.flags = cast(NDArray[np.uint8], self._columns["flags"])
-        self.score = cast(Float64s, self._columns["score"])
-        self.group = cast(NDArray[np.uint32], self._columns["group"])
-        self.predicted = cast(NDArray[np.uint8], self._columns["predicted"])
-        self._at_low = cast(NDArray[np.uint32], self._columns["at_low"])
-        self._at_high = cast(NDArray[np.uint16], self._columns["at_high"])
-        self._late = cast(NDArray[np.uint16], self._columns["late"])
-        self._bins = cast(NDArray[np.uint8], self._columns["bins"]) if features else None
 
     def at_ms(self, rows: Rows | slice) -> Int64s:
         """Event time of rows."""
@@ -64,9 +84,17 @@ class PredictionRows(ChainedRows):
 
     def bins(self, rows: Rows) -> NDArray[np.uint8]:
         """Bin of every watched feature, shape (n, features)."""
-        if self._bins is None:
+        if not self.features:
             return np.zeros((len(rows), 0), np.uint8)
         return self._bins[rows]
+
+    def scores(self, rows: Rows) -> Float64s:
+        """Probabilities of classes, shape (n, k); k = 0 where there are none."""
+        return scores_of(self.bins(rows) if self._score_bytes else _NO_BINS, self._score_bytes, len(rows))
+
+    def scores_in(self, bins: NDArray[np.uint8]) -> Float64s:
+        """The same of bins that are at hand."""
+        return scores_of(bins, self._score_bytes, len(bins))
 
     def contents(self, rows: Rows) -> PredictionBatch:
         """What rows hold, as a batch; the clock before them is not kept (0)."""
@@ -106,7 +134,7 @@ class PredictionRows(ChainedRows):
         self.group[place] = group
         self.score[place] = score
         self.predicted[place] = predicted
-        if self._bins is not None:
+        if self.features:
             self._bins[place] = bins
         if self._very_late:
             for row in rows.tolist():
@@ -119,11 +147,12 @@ class PredictionRows(ChainedRows):
 class LabelRows(ChainedRows):
     """Labels that wait for their prediction, or that a prediction may still meet."""
 
+    at_ms: Int64s
+    value: Float64s
+    known: Int64s  # tick
+    status: NDArray[np.uint8]
+
     def __init__(self) -> None:
         super().__init__(
             {"at_ms": (np.int64, 0), "value": (np.float64, 0), "known": (np.int64, 0), "status": (np.uint8, 0)}
         )
-        self.at_ms = cast(Int64s, self._columns["at_ms"])
-        self.value = cast(Float64s, self._columns["value"])
-        self.known = cast(Int64s, self._columns["known"])  # tick
-        self.status = cast(NDArray[np.uint8], self._columns["status"])

@@ -98,6 +98,15 @@ class Delta(msgspec.Struct, frozen=True):
         return unpack(getattr(self, name))
 
 
+class Flood(msgspec.Struct, frozen=True, array_like=True):
+    """A flood of bad records in one stream of a partition, as it stood at the commit."""
+
+    stream: int  # 0 predictions, 1 labels
+    records: int  # of the stretch that is being counted
+    bad: int
+    since_ms: int  # the log's own time of the records that began it: a bad record has no event time
+
+
 class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """One micro-batch. Counts iff epoch and owner match, `sequence` is the next and both ranges start where the last
     ended. Ranges are half-open offsets of the source partition."""
@@ -130,6 +139,10 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """The join is at its limit and predictions wait. Written only where it is so: older records keep their bytes."""
     quiet: bool | msgspec.UnsetType = msgspec.UNSET
     """Labels come and predictions do not, as the owner decided. Written only where it is so, likewise."""
+    floods: tuple[Flood, ...] | msgspec.UnsetType = msgspec.UNSET
+    """What `flooding` is about. Written only where it is so; absent beside `flooding` in records of earlier versions."""
+    silent: bool | msgspec.UnsetType = msgspec.UNSET
+    """No prediction came for longer than `quality` allows, as the owner decided. Written only where it is so, likewise."""
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
@@ -141,6 +154,13 @@ class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
     who: str
     why: str
     previous: bytes
+
+
+class Unowned(msgspec.Struct, frozen=True, array_like=True):
+    """A decision of the evaluator: these partitions have no owner, at this time of its wall clock."""
+
+    partitions: tuple[int, ...]
+    wall_ms: int
 
 
 class EvalCommit(msgspec.Struct, frozen=True, tag="eval", tag_field="kind"):
@@ -159,6 +179,8 @@ class EvalCommit(msgspec.Struct, frozen=True, tag="eval", tag_field="kind"):
     config: str
     rules: str  # digest of the whole configuration, whose document is in `configs`
     settled: bool = False  # the end of input was reached and everything is settled
+    unowned: Unowned | msgspec.UnsetType = msgspec.UNSET
+    """Which partitions have no owner from here on. Written only where it changes: older records keep their bytes."""
 
 
 Record = Genesis | Fence | Commit | Gap | EvalCommit

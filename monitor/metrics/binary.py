@@ -17,7 +17,7 @@ ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -25,15 +25,14 @@ import numpy as np
 
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics import intervals, ranking
-from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates, UInt8s, estimates, first_reason
+from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates, estimates, first_reason
+from monitor.metrics.losses import LARGEST_LOG_LOSS, SMALLEST_PROBABILITY, SQUARED_LOSS_BITS, mean_loss, without_score
 from monitor.metrics.task import Metric
 from monitor.sketches.cells import CellLayout, Cells, CellSlice
 from monitor.sketches.fixed_point import FRACTION_BITS, natural_log, to_fixed
 from monitor.windows.view import Undefined
 
 SCORE_BINS: Final = 1200
-SQUARED_LOSS_BITS: Final = 20
-SMALLEST_PROBABILITY: Final = 1e-15
 
 LAYOUT: Final = CellLayout(
     (
@@ -56,7 +55,6 @@ LAYOUT: Final = CellLayout(
 WIDTH: Final = 8
 """Cells that one labelled row touches."""
 
-_ROUNDING: Final = 2.0 ** -(FRACTION_BITS + 1)
 # Indexed by 2 * actual + called.
 _MATRIX: Final = np.array([LAYOUT.index(name) for name in ("tn", "fp", "fn", "tp")], dtype=np.int32)
 _LOWER_EDGES: Final = np.arange(SCORE_BINS) / SCORE_BINS
@@ -74,7 +72,7 @@ class Binary:
     metrics: Mapping[str, Metric]
 
     def contribute(
-        self, score: Float64s, predicted: Float64s, label: Float64s, positive: float
+        self, score: Float64s, predicted: Float64s, label: Float64s, positive: float, scores: Float64s | None = None
     ) -> tuple[Int32s, Int64s]:
         """What n labelled rows add to the cells of their window: cell index and amount, both (n, 8).
 
@@ -105,6 +103,10 @@ class Binary:
         if not scored.all():
             amount[~scored, 2:6] = 0
         return cell, amount
+
+    def table(self, cells: Cells) -> Sequence[Mapping[str, int]]:
+        """None: the four cells of the matrix are counts by themselves."""
+        return ()
 
 
 def _score_bins(score: Float64s) -> Int32s:
@@ -186,28 +188,6 @@ def mcc(cells: Cells) -> Estimates:
     return estimates(value, intervals.normal(value, variance, -1.0, 1.0), labelled, undefined)
 
 
-def _mean_loss(name: str, highest: float) -> Metric:
-    """Mean of a loss over the scored rows with the normal interval of a mean, cut to the loss's range."""
-
-    @np.errstate(divide="ignore", invalid="ignore")
-    def metric(cells: Cells) -> Estimates:
-        rows = cells.count("scored")
-        total = cells.fixed(name)
-        lower, upper = intervals.normal_mean(total, cells.fixed(f"{name}_squares"), rows)
-        interval = np.maximum(lower, 0.0), np.minimum(upper, highest)
-        return estimates(total / rows, interval, rows, _without_score(cells), _ROUNDING)
-
-    return metric
-
-
-def _without_score(cells: Cells) -> UInt8s:
-    return first_reason(
-        len(cells),
-        (cells.count("labelled") == 0, Undefined.NO_ROWS),
-        (cells.count("scored") == 0, Undefined.NO_SCORE),
-    )
-
-
 @np.errstate(divide="ignore", invalid="ignore")
 def roc_auc(cells: Cells) -> Estimates:
     """Area under the ROC curve from the score histograms; `bound` is half the share of pairs tied within a bin.
@@ -216,7 +196,7 @@ def roc_auc(cells: Cells) -> Estimates:
     """
     positives, negatives = cells.histogram("positives"), cells.histogram("negatives")
     area, bound, variance = ranking.roc_auc(positives, negatives)
-    undefined = _without_score(cells)
+    undefined = without_score(cells)
     undefined[(undefined == DEFINED) & np.isnan(area)] = CODE_OF[Undefined.ONE_CLASS]
     return estimates(area, intervals.normal(area, variance, 0.0, 1.0), cells.count("scored"), undefined, bound)
 
@@ -232,8 +212,8 @@ _METRICS: Final[dict[str, Callable[[Cells], Estimates]]] = {
     "balanced_accuracy": balanced_accuracy,
     "mcc": mcc,
     "prevalence": _proportion(("tp", "fn"), ("labelled",)),
-    "log_loss": _mean_loss("log_loss", 35.0),
-    "brier": _mean_loss("brier", 1.0),
+    "log_loss": mean_loss("log_loss", LARGEST_LOG_LOSS),
+    "brier": mean_loss("brier", 1.0),
     "roc_auc": roc_auc,
 }
 Binary.metrics = MappingProxyType(_METRICS)

@@ -62,6 +62,11 @@ class Estimates:
             float(self.bound[i]),
         )
 
+    def part(self, start: int, stop: int) -> Estimates:
+        """The windows from `start` on, before `stop`."""
+        columns = (self.value, self.lower, self.upper, self.bound, self.rows, self.undefined)
+        return Estimates(*(column[start:stop] for column in columns))  # type: ignore[arg-type]  # each of its own type
+
     def all(self) -> list[Estimate]:
         """The metric of every window, as `at` gives them."""
         values, lowers, uppers = self.value.tolist(), self.lower.tolist(), self.upper.tolist()

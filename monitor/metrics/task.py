@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from monitor.events import Float64s, Int32s, Int64s
@@ -14,7 +14,7 @@ Metric = Callable[[Cells], Estimates]
 
 
 class Task(Protocol):
-    """A kind of prediction: binary classification now, one more file for each other kind.
+    """A kind of prediction; each is one file beside this one.
 
     `cells` begins with the counts `seen` (the engine adds it, for every prediction) and `labelled`.
     """
@@ -32,12 +32,17 @@ class Task(Protocol):
         """By name, in the order in which people want to read them."""
 
     def contribute(
-        self, score: Float64s, predicted: Float64s, label: Float64s, positive: float
+        self, score: Float64s, predicted: Float64s, label: Float64s, positive: float, scores: Float64s | None = None
     ) -> tuple[Int32s, Int64s]:
         """What n labelled rows add to the cells of their window: cell index and amount, both (n, k) with k fixed.
 
-        Includes `labelled`, not `seen`. The negated amounts take the rows back exactly.
+        Includes `labelled`, not `seen`. The negated amounts take the rows back exactly. `scores` are the probabilities
+        of classes, a column each, where the stream has them.
         """
+
+    def table(self, cells: Cells) -> Sequence[Mapping[str, int]]:
+        """Counts of each window that are published beside those of the layout, without zeros; nothing for no window where
+        the layout says it all."""
 
 
 def evaluate(task: Task, cells: Cells, names: Iterable[str] | None = None) -> dict[str, Estimates]:

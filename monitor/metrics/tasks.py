@@ -1,12 +1,30 @@
-"""Every kind of prediction there is, by the name that a configuration uses. Another kind is one more file and a line."""
+"""Every kind of prediction there is, made for what a model declares. Another kind is one more file and a line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Sequence
 
 from monitor.metrics.binary import BINARY
+from monitor.metrics.multiclass import Multiclass
+from monitor.metrics.regression import LARGEST, Regression
 from monitor.metrics.task import Task
 
-TASKS: Final[Mapping[str, Task]] = MappingProxyType({"binary": BINARY})
+
+def task_of(
+    name: str,
+    classes: Sequence[str] | None = None,
+    largest: float | None = None,
+    *,
+    coded: Sequence[str] = (),
+    scored: Sequence[str] = (),
+) -> Task:
+    """The task that a configuration calls `name`, for a model with these classes or this largest number.
+
+    `coded`: the classes that codes stand for; `scored`: those that the stream has probabilities of.
+    """
+    if name == "multiclass":
+        return Multiclass(classes or (), coded, scored)
+    if name == "regression":
+        return Regression(LARGEST if largest is None else largest)
+    assert name == "binary", f"the configuration knows a task {name!r} that nobody computes"
+    return BINARY

@@ -6,8 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 from monitor.alerts.event import BUDGET_RULES
-from monitor.alerts.operational import CONDITIONS
-from monitor.config.metric_names import DISTANCES
+from monitor.alerts.operational import NAMES
+from monitor.config.metric_names import DECLARED, DISTANCES
+from monitor.config.quality import limits_of
+from monitor.config.quality_rules import about, all_rules
+from monitor.config.tasks import performance_of
 from monitor.events import Reason
 from monitor.telemetry.families import (
     ALERT_CHANGES,
@@ -17,9 +20,9 @@ from monitor.telemetry.families import (
     FAMILIES,
     LOOPS,
     OUTCOMES,
-    PERFORMANCE_METRICS,
     PREFIX,
     TaskState,
+    exported,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ def estimate_series(config: Config, *, versions: int = 2, partitions: int = 6) -
     count |= {
         "feature_faults_total": len(config.streams.predictions.features),
         "join_outcomes": outcomes,
-        "alerts_emitted_total": (len(config.rules) + (len(BUDGET_RULES) if config.budget else 0) + len(CONDITIONS))
+        "alerts_emitted_total": (len(all_rules(config)) + (len(BUDGET_RULES) if config.budget else 0) + len(NAMES))
         * len(ALERT_CHANGES),
         "dropped_series_total": sum(f.budgeted for f in FAMILIES),
         "commit_duration_seconds": len(COMMIT_BOUNDS_MS) + 3,
@@ -90,7 +93,7 @@ def _estimate_model(
     segments = len(segments_of(model))
     spans = versions * segments * windows
     subjects = len(model.features) + score
-    performance = len(PERFORMANCE_METRICS) if labels else 0
+    performance = len(exported(performance_of(model.task, model.classes or ()))) if labels else 0
     for name in ("quality_score", "quality_score_lower", "quality_score_upper"):
         count[name] += spans * performance
     for name in ("quality_samples", "quality_seen", "quality_coverage_ratio"):
@@ -102,8 +105,10 @@ def _estimate_model(
     count["reference_samples"] += 1
     if config.budget is not None:
         count["alert_active"] += versions * len(BUDGET_RULES)
-    for rule in config.rules:
-        if rule.model in (None, getattr(model, "name", None)):
+    declared = model.quality.features.values() if model.quality is not None else ()
+    count["feature_violation_ratio"] += spans * sum(len(DECLARED.keys() & limits_of(each)) for each in declared)
+    for rule in all_rules(config):
+        if about(rule, getattr(model, "name", None)):
             count["alert_active"] += versions * len(rule_segments(rule, model))
             name = "drift_threshold" if rule.metric.partition(":")[0] in DISTANCES else "quality_threshold"
             count[name] += len(rule_segments(rule, model))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from monitor.alerts.event import BUDGET_RULES, Change
-from monitor.alerts.operational import CONDITIONS
-from monitor.config.metric_names import BINARY, DISTANCES
+from monitor.alerts.operational import NAMES
+from monitor.config.metric_names import BINARY, DECLARED, DISTANCES
 from monitor.events import Reason
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 
@@ -48,8 +48,14 @@ class Type(StrEnum):
     INFO = "info"
 
 
-PERFORMANCE_METRICS = tuple(m for m in BINARY if m not in ("seen", "labelled", "coverage"))
-"""Metrics exported as quality_score; the three others have families of their own."""
+def exported(performance: Iterable[str]) -> tuple[str, ...]:
+    """Those of the performance metrics of a task that are exported as quality_score; the others have families of their
+    own."""
+    return tuple(m for m in performance if m not in ("seen", "labelled", "coverage"))
+
+
+PERFORMANCE_METRICS = exported(BINARY)
+"""Metrics of binary models exported as quality_score."""
 
 LABELS: Mapping[str, str] = {
     NAMESPACE_LABEL: "1: the configured namespace",
@@ -57,11 +63,12 @@ LABELS: Mapping[str, str] = {
     "version": "the predictions' own versions: by the series budget, versions seen last go first",
     "segment": "`all`, and per configured dimension its listed values and `other`",
     "window": "configured windows",
-    "metric": "the metrics of the model's task",
+    "metric": "the metrics of the model's task; of multiclass models three for each class",
     "feature": "watched features, and `$score`",
     "method": ", ".join(f"`{d}`" for d in DISTANCES),
-    "rule": "configured rules, and "
-    + ", ".join(f"`{name}`" for name in (*BUDGET_RULES, *(c.name for c in CONDITIONS))),
+    "check": ", ".join(f"`{d}`" for d in DECLARED),
+    "rule": "configured rules and those of `quality`, and "
+    + ", ".join(f"`{name}`" for name in (*BUDGET_RULES, *NAMES)),
     "severity": "`page`, `ticket`, `info`",
     "direction": "`min` (alert below), `max` (alert above)",
     "kind": "`performance`, `input`",
@@ -193,6 +200,13 @@ _DRIFT = _group(
         "ratio",
         budgeted=True,
     ),
+    _gauge(
+        "feature_violation_ratio",
+        (*_SERIES, "window", "feature", "check"),
+        "Share of the feature's values in the newest window that are not as `quality` declares them.",
+        "ratio",
+        budgeted=True,
+    ),
     _gauge("reference_samples", ("model",), "Rows in the model's reference; absent without a reference."),
     _counter(
         "feature_faults_total",
@@ -229,10 +243,23 @@ _STREAM = _group(
     _counter("records_lost_total", ("topic",), "Offsets recorded as lost: retention took them before they were read."),
     _counter("dead_letters_total", ("topic", "form"), "Dead letters written."),
     _gauge("consumer_lag_records", _TP, "End offset minus next offset to read; absent until the end is known."),
+    _gauge(
+        "retention_headroom_seconds",
+        _TP,
+        "Until retention may take the oldest record that a restart would read again, by event time; absent without a limit "
+        "of time, and when no record is needed. Below 0 a restart may be refused.",
+        "seconds",
+    ),
+    _gauge(
+        "retention_headroom_records",
+        _TP,
+        "Offsets between the beginning of the log and the oldest record that a restart would read again.",
+    ),
     _gauge("tick_clock_timestamp_seconds", _TP, "Tick clock of the partition (event time).", "seconds"),
     _gauge("finality_clock_timestamp_seconds", _TP, "Finality clock of the partition (event time).", "seconds"),
     _gauge("partition_idle", _TP, "1 while the partition is recorded as idle."),
     _gauge("label_feed_stalled", ("partition",), "1 while it is recorded that labels stopped and predictions go on."),
+    _gauge("prediction_feed_silent", ("partition",), "1 while it is recorded that no predictions come."),
     _gauge("partitions", ("state",), "Partitions that this process owns, by state. Owning none is normal."),
 )
 _LEDGER = _group(
@@ -250,6 +277,11 @@ _ALERTS = _group(
     _gauge("evaluator_active", (), "1 while this process is the evaluator."),
     _gauge("evaluator_tick_timestamp_seconds", (), "End of the last closed tick (event time).", "seconds"),
     _counter("windows_published_total", (), "Window revisions written to the windows topic."),
+    _counter(
+        "windows_unplaced_total",
+        (),
+        "Windows that were final when records came for them, after a partition was idle or quiet; they stay as they are.",
+    ),
 )
 _DAEMON = _group(
     "daemon",

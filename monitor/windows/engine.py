@@ -102,6 +102,9 @@ class TickEngine:
         """Windows that were final already when something more came for them: only after a partition was idle or quiet."""
         self.arrival_cells: int | None = None
         """How many cells, from the first, of what a tick brought are handed out with it: 0 for all, None for nothing."""
+        self.closed = 0
+        """Ticks that were closed and in which something happened."""
+        self._in_hand = 0  # added up, not handed out yet
         self._waiting: dict[int, list[tuple[str, Piece]]] = defaultdict(list)
         self._due: dict[int, set[WindowKey]] = defaultdict(set)  # become final
         self._over: dict[int, set[WindowKey]] = defaultdict(set)  # reach their end
@@ -110,6 +113,11 @@ class TickEngine:
         self._shelves: dict[_Series, Shelf] = defaultdict(Shelf)
         self._versions: dict[tuple[str, str], set[SeriesKey]] = defaultdict(set)  # of a model and segment
         self._final_before_ms = 0
+
+    @property
+    def to_close(self) -> int:
+        """Ticks in which something happens and that are not closed yet, as far as that is known now."""
+        return len(self._agenda) + self._in_hand
 
     def add(self, groups: Sequence[Group], delta: Delta) -> None:
         """What a commit contributes. Decided ticks are never rewritten: what is late for one goes to the next."""
@@ -158,7 +166,10 @@ class TickEngine:
                 summed.append(self._sum_up(stacks))
                 cells += sum(n * self._store(model)[1].layout.size for model, n in summed[-1].revised.items())
             measured = {model: iter(self._measure(model, stack)) for model, stack in stacks.items()}
+            self._in_hand = len(summed)
             for tick in summed:
+                self._in_hand -= 1
+                self.closed += 1
                 yield self._show(tick, [next(measured[m]) for m, n in tick.revised.items() for _ in range(n)])
 
     def close_quietly(self, below: int) -> None:

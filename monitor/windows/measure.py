@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from monitor.drift.binning import NumericBinning
+from monitor.drift.checked import OUT_OF_RANGE, Checked, CheckedCategorical, CheckedNumeric, of_base, violations
 from monitor.drift.reference import FeatureProfile, histogram_name
-from monitor.drift.statistics import ORDERED, STATISTICS
+from monitor.drift.statistics import ORDERED, STATISTICS, share
+from monitor.events import Int64s
 from monitor.metrics.estimates import Estimates, undefined_everywhere
 from monitor.metrics.task import evaluate
-from monitor.plan import ModelPlan
+from monitor.plan import FeaturePlan, ModelPlan
 from monitor.sketches.cells import Cells
 from monitor.windows.view import Kind, Undefined, WindowKey, WindowView
 
@@ -36,13 +41,21 @@ def performance_views(plan: ModelPlan, config_digest: str, revisions: Sequence[R
     names = [s.name for s in cells.layout.slices if s.size == COUNTED and not s.fraction_bits]
     counts = {name: cells.count(name).tolist() for name in names}
     metrics = evaluate(plan.task, cells)
-    return _views(plan, config_digest, revisions, Kind.PERFORMANCE, metrics, counts, counts["labelled"]), metrics
+    views = _views(plan, config_digest, revisions, Kind.PERFORMANCE, metrics, counts, counts["labelled"])
+    if tables := plan.task.table(cells):
+        views = [replace(view, counts={**view.counts, **more}) for view, more in zip(views, tables, strict=True)]
+    return views, metrics
 
 
 def input_views(plan: ModelPlan, config_digest: str, revisions: Sequence[Revision], cells: Cells) -> Measured:
-    """Views of input windows: volume, missing rates, and the distances of every watched feature to its reference."""
+    """Views of input windows: volume, missing rates, the distances of every watched feature to its reference, and of
+    those whose quality is declared the violations."""
     counts = {"seen": cells.count("seen").tolist()}
-    metrics = _drift(plan, cells)
+    metrics: dict[str, Estimates] = {}
+    wrong: dict[str, Int64s] = {}
+    for feature in (*plan.features, *((plan.score,) if plan.score else ())):
+        _feature(plan, feature, cells, metrics, counts, wrong)
+    metrics |= _shares(wrong, cells.count("seen"))
     return _views(plan, config_digest, revisions, Kind.INPUT, metrics, counts, [0] * len(revisions)), metrics
 
 
@@ -80,24 +93,50 @@ def _views(
     ]
 
 
-def _drift(plan: ModelPlan, cells: Cells) -> Mapping[str, Estimates]:
-    seen = cells.count("seen")
-    metrics: dict[str, Estimates] = {}
-    for feature in (*plan.features, *((plan.score,) if plan.score else ())):
-        numeric = isinstance(feature.binning, NumericBinning)
-        profile = plan.reference.features[feature.name] if plan.reference is not None else None
-        for name in plan.distances:
-            if name in ORDERED and not numeric:
-                continue
-            if profile is None:
-                metrics[f"{name}:{feature.name}"] = undefined_everywhere(seen, Undefined.NO_REFERENCE)
-            else:
-                metrics[f"{name}:{feature.name}"] = STATISTICS[name](
-                    profile, cells.histogram(histogram_name(feature.name))
-                )
-        if feature is not plan.score:
-            counted = profile or FeatureProfile(feature.binning, (0,) * feature.binning.bins)
-            metrics[f"missing:{feature.name}"] = STATISTICS["missing"](
-                counted, cells.histogram(histogram_name(feature.name))
-            )
-    return metrics
+def _feature(
+    plan: ModelPlan,
+    feature: FeaturePlan,
+    cells: Cells,
+    metrics: dict[str, Estimates],
+    counts: dict[str, list[int]],
+    wrong: dict[str, Int64s],
+) -> None:
+    """Add the metrics of one feature, or of the scores, and how many of its values are wrong in which way."""
+    seen, histogram = cells.count("seen"), cells.histogram(histogram_name(feature.name))
+    binning = feature.binning
+    checked = binning if isinstance(binning, (CheckedNumeric, CheckedCategorical)) else None
+    base = histogram if checked is None else of_base(checked, histogram)
+    profile = plan.reference.features[feature.name] if plan.reference is not None else None
+    numeric = isinstance(feature.base, NumericBinning)
+    for name in plan.distances:
+        if name in ORDERED and not numeric:
+            continue
+        metrics[f"{name}:{feature.name}"] = (
+            undefined_everywhere(seen, Undefined.NO_REFERENCE) if profile is None else STATISTICS[name](profile, base)
+        )
+    if checked is not None:
+        _violations(feature.name, checked, histogram, wrong, counts)
+    elif feature is not plan.score:
+        counted = profile or FeatureProfile(feature.base, (0,) * feature.base.bins)
+        metrics[f"missing:{feature.name}"] = STATISTICS["missing"](counted, base)
+
+
+def _violations(
+    name: str, checked: Checked, histogram: Int64s, wrong: dict[str, Int64s], counts: dict[str, list[int]]
+) -> None:
+    found = violations(checked, histogram)
+    for kind, number in found.items():
+        counts[f"{kind}:{name}"] = number.tolist()
+        if kind not in OUT_OF_RANGE:
+            wrong[f"{kind}:{name}"] = number
+    if outside := [found[kind] for kind in OUT_OF_RANGE if kind in found]:
+        wrong[f"out_of_range:{name}"] = np.sum(outside, axis=0)
+
+
+def _shares(wrong: Mapping[str, Int64s], seen: Int64s) -> dict[str, Estimates]:
+    """Shares of the predictions seen. All features at once: an interval costs the same for one column as for thirty."""
+    if not wrong:
+        return {}
+    n = len(seen)
+    columns = share(np.concatenate(list(wrong.values())), np.tile(seen, len(wrong)))
+    return {name: columns.part(i * n, (i + 1) * n) for i, name in enumerate(wrong)}

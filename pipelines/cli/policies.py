@@ -3,7 +3,8 @@
     models:
       flights:
         rows: joined.jsonl          # relative to this file
-        data: {label: delayed, features: [distance, hour, origin], gap: 2d}
+        data:
+          {label: delayed, features: [distance, hour, origin], gap: 2d, checks: {distance: {min: 0, max: 6000}}}
         trigger: {cooldown: 24h, budget_runs: 3, budget_window: 7d}
         gate: {segments: [origin]}
 
@@ -61,7 +62,7 @@ def _in_ms(section: dict[str, Any], where: str) -> dict[str, Any]:
             if found is None:
                 raise ValueError(f"{where}.{key}: {value!r} is no duration; write 90m, 36h or 7d")
             made[f"{key}_ms"] = int(found[1]) * _UNITS[found[2]]
-        elif isinstance(value, dict) and key != "params":
+        elif isinstance(value, dict) and key not in ("params", "checks"):
             made[key] = _in_ms(value, f"{where}.{key}")
         else:
             made[key] = value

@@ -116,6 +116,8 @@ def run(
             said[each.model] = each.why
         for moved in done.happened:
             _say(moved, output)
+        for sentence in ports.announce():
+            note(sentence)
         if once:
             ctx.exit(_code(done.happened))
         time.sleep(every)

@@ -12,6 +12,7 @@ from pipelines.book import Book
 from pipelines.cli.common import SHORT, opened, output_option, print_json, print_table, store_option, when
 from pipelines.journal import Claimed, Moved, Record, Renewed
 from pipelines.runs import Admission
+from pipelines.steps import SEEN
 
 
 @click.command("list")
@@ -97,7 +98,8 @@ def _described(book: Book, admission: Admission) -> dict[str, Any]:
     return {
         "run": admission.run, "model": admission.model, "mode": admission.mode, "state": view.state,
         "reason": view.reason, "version": view.facts.get("version"), "champion": view.facts.get("champion"),
-        "requested": when(admission.at_ms), "requested_ms": admission.at_ms, "since_ms": view.since_ms,
+        "seen_ms": view.facts.get(SEEN), "requested": when(admission.at_ms), "requested_ms": admission.at_ms,
+        "since_ms": view.since_ms,
         "causes": [cause.name for cause in admission.causes], "detail": view.detail,
         "lease": None if view.lease is None else msgspec.to_builtins(view.lease),
     }  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.dataset.manifest import Manifest, Selection
-from pipelines.dataset.table import Ints, Schema, Table
+from pipelines.dataset.table import Ints, Schema, Table, Texts
 
 KEY: Final = ("id_hash", "model", "version", "at_ms")
 LABEL: Final = ("label", "label_at_ms")
@@ -66,7 +66,8 @@ class _Rows:
         self.key = _joined([key for key, _, _ in parts])
         self.content = _joined([value for _, value, _ in parts])
         self.at_ms = _joined([t.ints("at_ms").values for _, _, t in parts])
-        self.label = _joined([t.floats("label").values for _, _, t in parts])
+        self.label = _joined([_labels(t) for _, _, t in parts])
+        self.labelled = _joined([t.known("label") for _, _, t in parts]).astype(np.bool_)
         self.label_at = _joined([_label_times(t.ints("label_at_ms")) for _, _, t in parts])
         self.model: list[str | None] = [name for _, _, t in parts for name in t.texts("model").texts()]
 
@@ -96,7 +97,7 @@ def compare(old: Manifest, old_tables: Iterable[Table], new: Manifest, new_table
 def _changes(before: _Rows, left: NDArray[Any], after: _Rows, right: NDArray[Any]) -> dict[Changed, int]:
     """Rows by what changed; one whose label and content differ counts for its label."""
     old, new = before.label[left], after.label[right]
-    had, has = ~np.isnan(old), ~np.isnan(new)
+    had, has = before.labelled[left], after.labelled[right]
     kinds = {
         Changed.LABELLED: ~had & has,
         Changed.UNLABELLED: had & ~has,
@@ -144,6 +145,12 @@ def _short(rows: NDArray[np.uint8]) -> NDArray[Any]:
 def _narrow(table: Table) -> Table:
     """The columns that the reasons need; the others can go."""
     return Table({name: table.columns[name] for name in ("at_ms", "model", *LABEL)})
+
+
+def _labels(table: Table) -> NDArray[Any]:
+    """Labels as values that compare: numbers, or the names of classes."""
+    column = table.columns["label"]
+    return np.array(column.texts(), object) if isinstance(column, Texts) else table.floats("label").values
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:

@@ -121,6 +121,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unlabelled_rows: int
     records: dict[str, int]
     excluded: Counts
+    wrong_type: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    """Rows whose value of a feature is null because it was no number, or no category. Written only where there are some:
+    versions made before it was counted keep their digests."""
 
     @property
     def size_bytes(self) -> int:

@@ -164,6 +164,15 @@ class Table:
         chosen = self.columns if names is None else {name: self.columns[name] for name in names}
         return np.concatenate([column.encode() for column in chosen.values()], axis=1)
 
+    def known(self, name: str) -> NDArray[np.bool_]:
+        """Which rows have a value in a column, whatever its type."""
+        column = self.columns[name]
+        if isinstance(column, Floats):
+            return ~np.isnan(column.values)
+        if isinstance(column, Texts):
+            return column.codes >= 0
+        return ~column.null if isinstance(column, Ints) else np.ones(len(column), np.bool_)
+
     def ints(self, name: str) -> Ints:
         """A column that is known to hold integers."""
         return _known(self.columns[name], Ints)

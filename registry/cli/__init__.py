@@ -1,13 +1,20 @@
 """The commands `driftline registry ...`, which are `python -m registry ...` where only this package is installed.
 
 Arguments, tables, exit codes; what is done is done elsewhere. Heavy libraries are imported by the commands that need them.
+The group is made for a place where states are published: alone that is Kafka, `monitor.cli` knows more of it.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from registry.cli import moves, probes, upkeep, versions
+from registry.cli.publishing import ALONE, Place, publish_command, publishes
+
+if TYPE_CHECKING:
+    from registry.others import Others
 
 
 class _InOrder(click.Group):
@@ -18,23 +25,33 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group("registry", cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
-def command() -> None:
-    """Keep model versions, and the aliases that say which one is served.
+def make(place: Place, more: tuple[click.Command, ...] = (), others: Others | None = None) -> click.Group:
+    """The group `registry`, publishing to a place, with more commands of whoever makes it, and what he knows of `others`."""
 
-    A version is its files by digest, what it was made from and how it was judged; it never changes. An alias
-    (champion, challenger, any name) is moved by a logged compare-and-swap. The registry is a directory: --store DIR,
-    or DRIFTLINE_STORE.
+    @click.group("registry", cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+    def group() -> None:
+        """Keep model versions, and the aliases that say which one is served.
 
-    \b
-    Examples:
-      driftline registry add model.onnx --name fraud --store ./registry
-      driftline registry promote fraud@1 --reason "first model" --store ./registry
-      driftline registry list --store ./registry
+        A version is its files by digest, what it was made from and how it was judged; it never changes. An alias
+        (champion, challenger, any name) is moved by a logged compare-and-swap. The registry is a directory: --store DIR,
+        or DRIFTLINE_STORE.
 
-    Exit codes: 0 fine, 1 failed, 2 usage, 3 refused by a rule.
-    """
+        \b
+        Examples:
+          driftline registry add model.onnx --name fraud --store ./registry
+          driftline registry promote fraud@1 --reason "first model" --store ./registry
+          driftline registry list --store ./registry
+
+        Exit codes: 0 fine, 1 failed, 2 usage, 3 refused by a rule, 69 broker unreachable.
+        """
+
+    for each in (*versions.COMMANDS, *probes.COMMANDS):
+        group.add_command(each)
+    for each in moves.MOVES:
+        group.add_command(publishes(each, place))
+    for each in (*moves.READING, publish_command(place), upkeep.state, upkeep.fsck_command(others), upkeep.gc, *more):
+        group.add_command(each)
+    return group
 
 
-for _command in (*versions.COMMANDS, *probes.COMMANDS, *moves.COMMANDS, *upkeep.COMMANDS):
-    command.add_command(_command)
+command = make(ALONE)

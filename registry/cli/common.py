@@ -87,12 +87,27 @@ def open_store(directory: Path, *, make: bool = False) -> DirectoryStore:
 
 
 def open_registry(directory: Path) -> tuple[Catalog, Aliases]:
-    """Versions and aliases of an existing registry."""
+    """Versions and aliases of an existing registry. Raises NotFound, StoreError."""
     from registry.aliases import Aliases
     from registry.catalog import Catalog
 
-    catalog = Catalog(open_store(directory))
+    catalog = Catalog(known_models(open_store(directory)))
     return catalog, Aliases(catalog)
+
+
+def known_models(store: DirectoryStore) -> DirectoryStore:
+    """The store itself. Raises StoreError where models are kept in it that the registry has no version of: `python -m pipelines`
+    alone keeps them in `retraining/MODEL/versions`, and a registry that looked away would forget their champion."""
+    from registry.catalog import Catalog
+    from registry.errors import StoreError
+
+    parts = (log.split("/") for log in store.logs("retraining"))
+    alone = {part[1] for part in parts if len(part) == 3 and part[2] == "versions"}
+    if unknown := sorted(alone - set(Catalog(store).models())):
+        what = f"this store's models were kept without the registry: {', '.join(unknown)} in {str(store.directory)!r}"
+        remedy = "Go on with `python -m pipelines`, or name another --store and add the models there anew."
+        raise StoreError(what, "has no version or alias that the registry knows", remedy)
+    return store
 
 
 def parted(spec: str) -> tuple[str, str | None]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from registry.errors import BadName, BundleRefused, MoveRefused, RegistryError
+from registry.errors import BadName, BundleRefused, MoveRefused, RegistryError, TopicUnreachable
 
 FAILED: Final = 1
 USAGE: Final = 2
 REFUSED: Final = 3
+UNREACHABLE: Final = 69
 
 
 def code_of(error: RegistryError) -> int:
-    """2 for a name that is none, 3 for what a rule refuses, 1 for everything else."""
+    """2 for a name that is none, 3 for what a rule refuses, 69 for a broker that does not answer, 1 for everything else."""
+    if isinstance(error, TopicUnreachable):
+        return UNREACHABLE
     if isinstance(error, BadName):
         return USAGE
     return REFUSED if isinstance(error, BundleRefused | MoveRefused) else FAILED

@@ -296,4 +296,5 @@ def _say(move: Callable[[], Step], output: str) -> None:
     click.echo(f"{step.move.sequence}: {_told(step.move)}")
 
 
-COMMANDS = (promote, rollback, freeze, unfreeze, protect, retire, approve, history)
+MOVES = (promote, rollback, freeze, unfreeze, protect, retire, approve)
+READING = (history,)

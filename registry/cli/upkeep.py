@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +24,9 @@ from registry.cli.common import (
     store_option,
 )
 from registry.cli.exits import FAILED
+
+if TYPE_CHECKING:
+    from registry.others import Others
 
 
 @click.command("state")
@@ -51,43 +55,48 @@ def state(spec: str, store: Path) -> None:
     click.echo(state_record(found).value)
 
 
-@click.command("fsck")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A state that was published: the log must still hold what it says.",
-)
-@store_option
-@output_option
-def fsck(states: tuple[Path, ...], store: Path, output: str) -> None:
-    """Read every byte of the registry, follow every reference, fold every log; name whatever is wrong. Exit code 1 when
-    something is.
+def fsck_command(others: Others | None) -> click.Command:
+    """`fsck`, told what the things of other packages in the store need."""
 
-    \b
-    Examples:
-      driftline registry fsck
-      driftline registry fsck --state champion.json -o json
-    """
-    from registry.fsck import fsck as check
-    from registry.publication import decode_state
+    @click.command("fsck")
+    @click.option(
+        "--state",
+        "states",
+        multiple=True,
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="A state that was published: the log must still hold what it says.",
+    )
+    @store_option
+    @output_option
+    def fsck(states: tuple[Path, ...], store: Path, output: str) -> None:
+        """Read every byte of the registry, follow every reference, fold every log; name whatever is wrong. Exit code 1 when
+        something is.
 
-    kept = open_store(store)
-    witnesses = tuple(decode_state(path.read_bytes().strip(), str(path)) for path in states)
-    with Copying("reading", sum(blob.size_bytes for blob in kept.blobs())) as reading:
-        found = list(check(kept, witnesses, reading))
-    damage = [each for each in found if each.damage]
-    if output == "json":
-        lines = [{"what": f.what, "fault": str(f.fault), "damage": f.damage, "detail": f.detail} for f in found]
-        print_json({"whole": not damage, "findings": lines})
-    else:
-        if found:
-            rows = [(str(f.fault) if f.damage else f"({f.fault})", f.what, f.detail) for f in found]
-            print_table(("fault", "what", "detail"), rows)
-        click.echo(faults(len(damage)))
-    if damage:
-        sys.exit(FAILED)
+        \b
+        Examples:
+          driftline registry fsck
+          driftline registry fsck --state champion.json -o json
+        """
+        from registry.fsck import fsck as check
+        from registry.publication import decode_state
+
+        kept = open_store(store)
+        witnesses = tuple(decode_state(path.read_bytes().strip(), str(path)) for path in states)
+        with Copying("reading", sum(blob.size_bytes for blob in kept.blobs())) as reading:
+            found = list(check(kept, witnesses, reading, others))
+        damage = [each for each in found if each.damage]
+        if output == "json":
+            lines = [{"what": f.what, "fault": str(f.fault), "damage": f.damage, "detail": f.detail} for f in found]
+            print_json({"whole": not damage, "findings": lines})
+        else:
+            if found:
+                rows = [(str(f.fault) if f.damage else f"({f.fault})", f.what, f.detail) for f in found]
+                print_table(("fault", "what", "detail"), rows)
+            click.echo(faults(len(damage)))
+        if damage:
+            sys.exit(FAILED)
+
+    return fsck
 
 
 @click.command("gc")
@@ -133,6 +142,3 @@ def gc(delete: bool, grace: int, store: Path, output: str) -> None:
         note(f"{removed.blobs:,} blobs and {size(removed.blob_bytes + removed.leftover_bytes)} removed")
     elif planned.removable or planned.leftovers:
         note("nothing was removed; --delete does it")
-
-
-COMMANDS = (state, fsck, gc)

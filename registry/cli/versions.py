@@ -12,6 +12,7 @@ from registry.cli.common import (
     Copying,
     actor_option,
     faults,
+    known_models,
     note,
     now_ms,
     one_version,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from registry.aliases import Aliases
     from registry.catalog import Catalog, Version
     from registry.errors import RegistryError
+    from registry.probe import Agreement
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -40,7 +42,11 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.command("add")
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path, exists=True))
 @click.option("--name", required=True, help="The model it is a version of, named as in the predictions.")
-@click.option("--dataset", metavar="DIGEST", help="Digest of the dataset version it was trained on.")
+@click.option(
+    "--dataset",
+    metavar="DIGEST",
+    help="Digest of the dataset version it was trained on; it is said when it is not in the store.",
+)
 @click.option("--run", metavar="ID", help="The run that made it; a run has one version, however often it is added.")
 @click.option("--code-revision", metavar="REV", help="Revision of the code that trained it.")
 @click.option(
@@ -103,9 +109,13 @@ def add(
             gate_reports=tuple(path.read_bytes() for path in reports),
             card=Card(**{text: said[text] for text in texts}),
         )
-        catalog = Catalog(open_store(store, make=True))
+        catalog = Catalog(known_models(open_store(store, make=True)))
         with Copying("copying", bundle.size_bytes) as copying:
             version, new = catalog.add(draft, actor, now_ms(), copying)
+    if said["dataset"] and not _has_dataset(catalog, said["dataset"]):
+        note(
+            f"dataset {said['dataset']} is not in this store: nothing here can show or train from it; was it mistyped?"
+        )
     if output == "json":
         print_json({**_described(version), "new": new})
         return
@@ -223,37 +233,65 @@ def verify(spec: str, score: bool, store: Path, output: str) -> None:
     """Read every byte of a version, or of all versions of a model, and compare with the manifest. Exit code 1 when
     something differs.
 
+    With --score the outputs of the probe set are computed again, and it is said whether they are the same to the bit, or within
+    the tolerance that the probe set states; what is further off is a fault, and so is having no probe set. A version that is not
+    exactly one ONNX model cannot be scored here, which is said and no fault.
+
     \b
     Examples:
       driftline registry verify fraud
       driftline registry verify fraud@champion --score
     """
+    from registry.errors import RegistryError
+    from registry.onnx_models import unscorable
+
     catalog, aliases = open_registry(store)
     model, what = parted(spec)
     chosen = catalog.versions(model) if what is None else [aliases.resolve(model, what)]
     found: dict[Version, list[RegistryError]] = {}
+    behaviour: dict[Version, Agreement] = {}
+    unscored: dict[Version, str] = {}
     for version in chosen:
         found[version] = catalog.verify(version)
         if score and not found[version]:
-            found[version] = _score(catalog, version)
+            if (why := unscorable(catalog.manifest(version))) is not None:
+                unscored[version] = why
+                continue
+            try:
+                behaviour[version] = _score(catalog, version)
+            except RegistryError as error:
+                found[version] = [error]
     if output == "json":
-        lines = [{"version": v.number, "whole": not e, "faults": [str(each) for each in e]} for v, e in found.items()]
+        lines = [
+            {"version": v.number, "whole": not e, "faults": [str(each) for each in e], "behaviour": behaviour.get(v),
+             **({"not_scored": unscored[v]} if v in unscored else {})}
+            for v, e in found.items()
+        ]  # fmt: skip
         print_json({"model": model, "versions": lines})
     else:
-        done = "bytes and behaviour" if score else "bytes"
-        rows = [(str(v), faults(len(e)), done) for v, e in found.items()]
+        rows = [(str(v), faults(len(e)), _compared(score, behaviour.get(v), unscored.get(v))) for v, e in found.items()]
         print_table(("version", "verdict", "compared"), rows)
-        for error in (each for errors in found.values() for each in errors):
-            note(str(error))
+        for fault in (each for errors in found.values() for each in errors):
+            note(str(fault))
     if any(found.values()):
         sys.exit(FAILED)
 
 
-def _score(catalog: Catalog, version: Version) -> list[RegistryError]:
+def _compared(score: bool, behaviour: Agreement | None, unscored: str | None) -> str:
+    if not score:
+        return "bytes"
+    if unscored is not None:
+        return f"bytes; it cannot be scored here: it {unscored}"
+    words = {"bits": "bytes and behaviour, to the bit", "tolerance": "bytes and behaviour, within the stated tolerance"}
+    return "bytes and behaviour" if behaviour is None else words[behaviour]
+
+
+def _score(catalog: Catalog, version: Version) -> Agreement:
+    """How the loaded model does on its probe set. Raises RegistryError when it has none, or does otherwise."""
     import tempfile
 
-    from registry.errors import RegistryError
     from registry.onnx_models import load_onnx
+    from registry.probe import agreement
     from registry.reader import check_probe
 
     manifest = catalog.manifest(version)
@@ -263,11 +301,10 @@ def _score(catalog: Catalog, version: Version) -> list[RegistryError]:
             files[file.path].parent.mkdir(parents=True, exist_ok=True)
             with files[file.path].open("xb") as out:
                 out.writelines(catalog.store.blob(file.digest))
-        try:
-            check_probe(str(version), catalog.probe(manifest), load_onnx(manifest, files), required=True)
-        except RegistryError as error:
-            return [error]
-    return []
+        scorer, probe = load_onnx(manifest, files), catalog.probe(manifest)
+        check_probe(str(version), probe, scorer, required=True)
+        assert probe is not None
+        return agreement(probe, scorer.score(probe.arrays))
 
 
 def _models(catalog: Catalog, aliases: Aliases, output: str) -> None:
@@ -325,6 +362,14 @@ def _described(version: Version) -> dict[str, Any]:
         "registered_by": entry.registered_by,
         "registered_ms": entry.at_ms,
     }
+
+
+def _has_dataset(catalog: Catalog, digest: str) -> bool:
+    """Whether a dataset is kept beside the models: as a blob, or as the document of a dataset version."""
+    from registry.digest import hex_of
+
+    store, versions = catalog.store, "datasets/versions"
+    return store.blob_size(digest) is not None or f"{versions}/{hex_of(digest)}" in store.documents(versions)
 
 
 def _read(path: Path | None) -> bytes | None:

@@ -124,6 +124,12 @@ class MemoryLog:
     def end_offsets(self, topic: str) -> list[int]:
         return [partition.end for partition in self._of(topic).partitions]
 
+    def offsets_at(self, topic: str, at_ms: int) -> list[int]:
+        return [
+            next((s.offset for s in held.records if s.timestamp_ms >= at_ms and s.offset not in held.markers), held.end)
+            for held in self._of(topic).partitions
+        ]
+
     def reader(self, *, keys: bool = True, headers: bool = True) -> MemoryReader:
         return MemoryReader(self, keys=keys, headers=headers)
 
@@ -332,6 +338,10 @@ class MemoryLeases:
     def __init__(self, log: MemoryLog, group: _Group, member: str, partitions: int) -> None:
         self._log, self._group, self._member, self._partitions = log, group, member, partitions
         self._open = True
+
+    @property
+    def joined(self) -> bool:
+        return self._open and self._member in self._group.members
 
     def poll(self, timeout_ms: int) -> frozenset[int]:
         if not self._open:

@@ -35,11 +35,12 @@ def rejected_batch(log: Log, records: list[OutRecord], partition: int = 1) -> Re
     return batch
 
 
-def put_aside(log: Log, batch: RecordBatch, *offsets: int, payload: bool = True) -> None:
+def put_aside(log: Log, batch: RecordBatch, *offsets: int, payload: bool = True, namespace: str = "ours") -> None:
     appender = log.appender()
     for offset in offsets:
         rejected = Rejected(offset, Reason.MALFORMED, "line 1: expected a key")
-        letter = dead_letters.letter(batch, int(np.searchsorted(batch.offsets, offset)), rejected, payload=payload)
+        place = int(np.searchsorted(batch.offsets, offset))
+        letter = dead_letters.letter(batch, place, rejected, payload=payload, namespace=namespace)
         appender.send("predictions.dlq", letter, batch.partition)
     appender.flush(1000)
 
@@ -57,6 +58,7 @@ def test_a_letter_carries_the_original_untouched_and_its_coordinates(log: Log) -
     assert headers[:3] == list(GIVEN)
     assert dict(headers[3:]) == {
         "driftline.error.version": b"1",
+        "driftline.error.namespace": b"ours",
         "driftline.error.topic": b"predictions",
         "driftline.error.partition": b"1",
         "driftline.error.offset": b"1",
@@ -72,6 +74,28 @@ def test_without_payload_no_byte_of_the_original_leaves_its_topic(log: Log) -> N
     (letter,) = dead_letters.read(log, "predictions")
     assert (letter.source, letter.reason) == (("predictions", 1, 0), "malformed")
     assert (letter.value, letter.key, list(letter.headers)) == (None, None, [])
+
+
+def without_namespace(log: Log) -> None:
+    """A letter about offset 2, as earlier versions wrote them."""
+    headers = [
+        (f"driftline.error.{n}", v) for n, v in (("topic", b"predictions"), ("partition", b"1"), ("offset", b"2"))
+    ]
+    log.appender().append("predictions.dlq", 1, OutRecord(VALUE, KEY, [*headers, ("driftline.error.reason", b"type")]))
+
+
+def test_a_namespace_reads_its_own_letters_and_those_that_do_not_say_whose_they_are(log: Log) -> None:
+    batch = rejected_batch(log, [OutRecord(VALUE)] * 3)
+    put_aside(log, batch, 0)
+    put_aside(log, batch, 0, 1, namespace="theirs")
+    without_namespace(log)
+
+    def found(namespace: str | None) -> list[tuple[int, str | None]]:
+        return [(letter.source[2], letter.namespace) for letter in dead_letters.read(log, "predictions", namespace)]
+
+    assert found("ours") == [(0, "ours"), (2, None)]
+    assert found("theirs") == [(0, "theirs"), (1, "theirs"), (2, None)]
+    assert found(None) == [(0, "ours"), (0, "theirs"), (1, "theirs"), (2, None)]
 
 
 def test_letters_of_one_record_are_one_letter(log: Log) -> None:
@@ -109,7 +133,7 @@ def test_replaying_sends_the_original_to_its_partition_with_a_mark(log: Log) -> 
 
 def test_replaying_a_pointer_reads_the_range_from_the_source_again(log: Log) -> None:
     rejected_batch(log, [OutRecord(b"%d" % i, b"k") for i in range(6)])
-    pointer = dead_letters.pointer("predictions", 1, 2, 5, {"malformed": 2, "type": 1})
+    pointer = dead_letters.pointer("predictions", 1, 2, 5, {"malformed": 2, "type": 1}, namespace="ours")
     log.appender().append("predictions.dlq", 0, pointer)
     (letter,) = dead_letters.read(log, "predictions")
     assert letter.is_pointer
@@ -149,7 +173,9 @@ def test_a_pointer_to_a_range_that_left_the_log_is_an_error(tmp_path: Path) -> N
         log.ensure(TopicSpec(name, 3))
     rejected_batch(log, [OutRecord(b"v") for _ in range(6)])
     log.delete_records("predictions", 1, 4)
-    log.appender().append("predictions.dlq", 0, dead_letters.pointer("predictions", 1, 2, 5, {"type": 1}))
+    log.appender().append(
+        "predictions.dlq", 0, dead_letters.pointer("predictions", 1, 2, 5, {"type": 1}, namespace="ours")
+    )
     with pytest.raises(OffsetLost):
         dead_letters.replay(log, log.appender(), list(dead_letters.read(log, "predictions")))
 

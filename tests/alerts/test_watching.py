@@ -48,6 +48,30 @@ def test_what_is_watched_of_a_model() -> None:
     assert [part.area for part in watched(plan(), Kind.PERFORMANCE)] == [Area.PERFORMANCE]
 
 
+def test_of_other_tasks_than_binary_the_performance_is_not_watched() -> None:
+    text = CONFIG.replace("{name: arrival-delay}", "{name: arrival-delay, task: regression}")
+    text = text.replace("score: $.score", "prediction: $.prediction")
+    model = compile_plan(loads(text), {"arrival-delay": small()}).models["arrival-delay"]
+    assert watched(model, Kind.PERFORMANCE) == ()
+    assert [part.name for part in watched(model, Kind.INPUT)] == [part.name for part in watched(plan(), Kind.INPUT)]
+
+
+def test_a_declared_quality_changes_nothing_of_what_is_watched() -> None:
+    quality = "quality: {features: {hour: {min: 5, max: 13}, origin: {values: [EWR]}}}"
+    text = CONFIG.replace("{name: arrival-delay}", f"{{name: arrival-delay, {quality}}}")
+    declared = compile_plan(loads(text), {"arrival-delay": small()}).models["arrival-delay"]
+    assert declared.input_cells.size > plan().input_cells.size
+    random = np.random.default_rng(43)
+    vector = random.integers(1, 100, (3, declared.input_cells.size))
+    for with_quality, without in zip(watched(declared, Kind.INPUT), watched(plan(), Kind.INPUT), strict=True):
+        own = with_quality.read(vector)
+        assert own.shape[1] == without.functionals(own[0]).bins == without.cells.stop - without.cells.start
+        assert own.sum(axis=1).tolist() == vector[:, with_quality.cells].sum(axis=1).tolist()
+        asked = with_quality.functionals(own.sum(axis=0)), without.functionals(own.sum(axis=0))
+        assert asked[0].names == asked[1].names
+        assert asked[0].values.tolist() == asked[1].values.tolist()
+
+
 def pane(seen: int, right: int, wrong: int) -> Int64s:
     """seen, labelled, tp, fp, fn, tn."""
     return np.array([seen, right + wrong, right, 0, wrong, 0])

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.adapters.allocator import give_large_blocks_back
+from monitor.adapters.allocator import keep_freed_memory
 from monitor.groups import Group, Groups
 from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch
 from monitor.join.join import Join
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--features", type=int, default=10)
     arguments = parser.parse_args()
-    give_large_blocks_back()  # as the daemon does
+    keep_freed_memory()  # as the daemon does
     cost = measure(arguments.rows, arguments.features)
     print(json.dumps({name: round(getattr(cost, name), 1) for name in Cost.__slots__}))
 

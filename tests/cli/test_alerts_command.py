@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
+
+import pytest
 
 from monitor.adapters.embedded import EmbeddedLog
+from monitor.alerts.cloudevents import operational_event
+from monitor.alerts.event import Standing
+from monitor.cli.alerts import _line, _table
 from tests.cli.conftest import Deployment
 from tests.cli.driving import driftline
 
@@ -56,3 +63,28 @@ def test_people_get_a_line_with_the_summary(deployment: Deployment) -> None:
 
 def test_state_and_history_at_once_is_a_usage_error(deployment: Deployment) -> None:
     assert driftline("alerts", "list", *deployment.where, "--all", "--firing").code == 2
+
+
+def test_a_time_that_nobody_knew_is_unknown_and_not_1970(capsys: pytest.CaptureFixture[str]) -> None:
+    event = operational_event(
+        "small", "dead-letter-flood", "partition/0", Standing.RESOLVED,
+        at_ms=0, fired_ms=0, severity="ticket", summary="a flood of an earlier version", facts={}, labels={},
+    )  # fmt: skip
+    _table([event])
+    shown = capsys.readouterr().out + _line(event)
+    assert "1970" not in shown
+    assert shown.count("unknown") == 3
+
+
+def test_the_counts_of_the_evidence_are_those_that_the_documentation_names(deployment: Deployment) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
+    (said,) = re.findall(
+        r"^\| `counts` \| object of integer \| The integers of the whole window.*$", page, re.MULTILINE
+    )
+    events = driftline("alerts", "list", *deployment.where, "--all", "-o", "json").lines
+    counts = [
+        e["data"]["evidence"]["counts"] for e in events if e["data"]["evidence"]["window"]["kind"] == "performance"
+    ]
+    assert counts
+    assert all(f"`{name}`" in said for of_window in counts for name in of_window)
+    assert all(of["tp"] + of["fp"] + of["fn"] + of["tn"] == of["labelled"] for of in counts)

@@ -100,3 +100,34 @@ def test_an_error_found_live_ends_with_1(deployment: Deployment) -> None:
     assert "ERROR" in checked.out
     assert "there is no such topic" in checked.out
     assert "what it connects to is not" in checked.err
+
+
+QUALITY = (
+    "{features: {distance: {max: 1000, missing: {at_most: 0.1}}, carrier: {values: [UA, DL]}}, volume: {at_least: 9}}"
+)
+
+
+def test_a_limit_that_the_reference_itself_does_not_keep_is_a_mistake(tmp_path: Path) -> None:
+    text = DEMO.read_text().replace("threshold: 0.25", f"threshold: 0.25\n    quality: {QUALITY}")
+    (tmp_path / "c.yaml").write_text(text)
+    (tmp_path / "flights.reference.json").write_bytes((DEMO.parent / "flights.reference.json").read_bytes())
+    checked = driftline("check", "-c", tmp_path / "c.yaml", "-o", "json")
+    assert checked.code == 78
+    carrier, distance = sorted(checked.json["problems"])
+    assert "models[0].quality.features.carrier: at least" in carrier
+    assert "of the reference's own 6,998 rows are unexpected, and at most 1.00% are allowed" in carrier
+    assert "models[0].quality.features.distance: at least" in distance
+    assert "are out of range" in distance
+    (tmp_path / "c.yaml").write_text(text.replace("max: 1000", "max: 5000").replace("[UA, DL]", "null"))
+    assert driftline("check", "-c", tmp_path / "c.yaml").code == 0
+
+
+def test_rules_of_quality_and_traffic_are_shown(tmp_path: Path) -> None:
+    checked = driftline("check", "-c", DEMO.parent / "demo.yaml")
+    assert checked.code == 0
+    assert "quality:out_of_range:distance" in checked.out
+    assert "arrival-delay: at least 300 predictions in each day, never none for more than 12h (page)" in checked.out
+    told = driftline("check", "-c", DEMO.parent / "demo.yaml", "-o", "json").json["config"]["traffic"]
+    assert told == [
+        {"model": "arrival-delay", "window": "day", "at_least": 300, "silence_s": 43_200.0, "severity": "page"}
+    ]

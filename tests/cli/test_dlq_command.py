@@ -88,3 +88,19 @@ def test_a_letter_of_another_topic_is_a_usage_error(deployment: Deployment) -> N
     shown = driftline("dlq", "show", "flights.prediction/0/1", *deployment.where)
     assert shown.code == 2
     assert "did you mean 'flights.predictions'?" in shown.err
+
+
+def test_letters_of_another_namespace_are_shown_only_when_all_are_asked_for(copy: Deployment) -> None:
+    other = ("--set", "namespace=other")
+    assert driftline("run", *copy.where, *other, "--until-end", "--no-http", "-q").code == 0
+    for settings, namespace in (((), "small"), (other, "other")):
+        own = driftline("dlq", "list", *copy.where, *settings, "-o", "json").json
+        assert own["reasons"] == {"flights.predictions": {"malformed": 1, "missing": 1, "unknown_model": 1}}
+        assert {letter["namespace"] for letter in own["letters"]} == {namespace}
+    every = driftline("dlq", "list", *copy.where, "--all-namespaces", "-o", "json").json
+    assert sorted(letter["namespace"] for letter in every["letters"]) == ["other"] * 3 + ["small"] * 3
+    assert "other" in driftline("dlq", "list", *copy.where, "--all-namespaces").out
+    nobody = driftline("dlq", "list", *copy.where, "--set", "namespace=nobody")
+    assert (nobody.out, nobody.err) == ("", "driftline: no dead letters of namespace nobody\n")
+    again = driftline("dlq", "replay", *copy.where, "--all", "--all-namespaces", "-o", "json")
+    assert again.json == {"letters": 3, "sent": 3}, "a record is sent once, whoever put it aside"

@@ -23,6 +23,7 @@ def test_what_is_proposed_from_topics_passes_check_as_it_is(deployment: Deployme
     assert driftline("check", "-c", made).code == 0
     config = load([made])
     assert config.namespace == "mine"
+    assert "\n  skew: 10s\n" in proposed.out, "what the numbers mean is written, not left to a default"
     assert config.streams.labels is not None
     assert (config.streams.predictions.topic, config.streams.labels.topic) == ("flights.predictions", "flights.labels")
     assert config.models[0].name == "arrival-delay"

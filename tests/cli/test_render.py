@@ -95,7 +95,7 @@ def test_a_process_that_stands_by_with_nothing_says_so_in_words() -> None:
 def test_what_is_wrong_is_said_aloud() -> None:
     view = replace(sample_view(), health=Health(), counters=Counters(conservation_failures=2))
     text = " ".join(drawn(status_table(view)).split())
-    assert "NOT READY (group: no answer from the group yet)" in text
+    assert "NOT READY (group: the group does not count this process)" in text
     assert "CONSERVATION FAILED 2 times" in text
 
 

@@ -103,3 +103,39 @@ def test_training_on_this_machine_takes_the_same_rows(bench: Bench) -> None:
     rows = outcome.json["rows"]
     assert rows["train_rows"] + rows["test_rows"] == sum(w["counts"]["labelled"] for w in windows)
     assert (model / "model.onnx").is_file()
+
+
+def test_whether_predictions_name_a_version_is_read_from_the_windows(bench: Bench) -> None:
+    from monitor.cli.retrain_rows import TopicData
+    from pipelines.cli.policies import load
+
+    [policy], _ = load(bench.policy)
+    store = DirectoryStore(bench.store)
+    topics = TopicData(store, Shelf(store), {policy.model: bench.deployment.config}, bench.deployment.log)
+    assert topics.seen(policy, {"1", "v1"}) is True
+    assert topics.seen(policy, {"2", "v2"}) is False
+    nowhere = TopicData(store, Shelf(store), {policy.model: bench.deployment.config}, bench.directory / "none")
+    assert nowhere.seen(policy, {"1"}) is None
+
+
+def test_rows_whose_numbers_were_texts_are_rejected_under_the_name_that_paged(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    spoilt = tmp_path / "predictions.jsonl"
+    lines = [json.loads(line) for line in deployment.predictions.read_text().splitlines()]
+    for line in lines[::3]:
+        line["features"]["hour"] = "late"
+    spoilt.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    config, log = tmp_path / "quality.yaml", tmp_path / "log"
+    declared = "  - name: arrival-delay\n    quality: {features: {hour: {min: 0, max: 24}}}\n"
+    config.write_text(deployment.config.read_text().replace("  - name: arrival-delay\n", declared))
+    for topic, path in (("predictions", spoilt), ("labels", deployment.labels)):
+        sent = driftline("produce", f"flights.{topic}", path, "--embedded", log, "--partitions", 2, "-q")
+        assert sent.code == 0, sent.err
+    ran = driftline("run", "-c", config, "--embedded", log, "--until-end", "--no-http", "-q")
+    assert ran.code == 0, ran.err
+    bench = Bench(Deployment(config, log, spoilt, deployment.labels), tmp_path)
+    outcome = bench.retrain("run", "--once", "--model", "arrival-delay", "--reason", "a test", "-o", "json")
+    said = json.dumps(outcome.lines)
+    assert f"wrong_type:hour in {len(lines[::3]):,} of {len(lines):,} rows" in said, (said, outcome.err)
+    assert "data_quality" in said

@@ -50,7 +50,13 @@ def test_segments_times_kinds_and_limits_choose(deployment: Deployment) -> None:
 
     each = windows("--segment", "each")
     assert {w["segment"] for w in each} == {"origin=EWR", "origin=JFK", "origin=other"}
+    assert {w["segment"] for w in windows()} == {"all"}
+    every = windows("--segment", "every")
+    assert len(every) == len(each) + len(windows())
+    assert {w["segment"] for w in every} == {"all", "origin=EWR", "origin=JFK", "origin=other"}
+    assert windows("--segment", "origin") == each
     assert {w["segment"] for w in windows("--segment", "origin=JFK")} == {"origin=JFK"}
+    assert {w["segment"] for w in windows("--segment", "all", "--segment", "origin=JFK")} == {"all", "origin=JFK"}
     assert len(windows("--from", "2013-01-02")) == 1
     assert len(windows("--from", "2013-01-01", "--to", "2013-01-02T00:00:00Z")) == 1
     assert windows("--to", "2013-01-01") == []

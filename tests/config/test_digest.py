@@ -57,6 +57,7 @@ def test_two_spellings_of_one_config_have_one_digest_and_no_difference(change: t
         ("max_rows: 1000000", "max_rows: 2000000"),
         ("payload: false", "payload: true"),
         ("idle_after: 30s", "idle_after: 30s, stalled_after: 2h"),
+        ("idle_after: 30s", "idle_after: 5m"),
         ("[1d, 1h, {size: 24h, slide: 1h}, month, day]", "[day, month, {size: 24h, slide: 1h}, 1h, 1d]"),
     ],
 )
@@ -85,9 +86,20 @@ def test_what_carries_meaning_changes_the_digest(change: tuple[str, str]) -> Non
     assert changed(change).digest != loads(FULL).digest
 
 
+def test_the_digest_that_counted_idle_after_is_still_known() -> None:
+    other = changed(("idle_after: 30s", "idle_after: 5m"))
+    assert loads(FULL).digest_with_idle_after == loads(FULL).digest, "the default then and now"
+    assert other.digest_with_idle_after == "sha256:12c487e713307947cbebf799d38a88a688032f5a517053a2cb9f1413c6c6a937"
+
+
 def test_the_digest_of_a_known_config_never_changes_by_accident() -> None:
     # A new digest means that every running deployment begins a new generation: if it must change, raise its `format`.
-    assert loads(MINIMAL).digest == "sha256:ca7c7498049ef46c5ee86dcf3af5858981ef1deeeeaecbfc3390a7e8e7ce076e"
+    assert loads(MINIMAL).digest == "sha256:285a505e3049610fe4c31dfaa192164c88394cf43df16ca01f4c4481c13bc680"
+
+
+def test_a_config_that_relied_on_the_old_default_of_skew_goes_on_once_it_says_so() -> None:
+    before = loads(MINIMAL + "time: {skew: 0s}\n")
+    assert before.digest == "sha256:ca7c7498049ef46c5ee86dcf3af5858981ef1deeeeaecbfc3390a7e8e7ce076e"
 
 
 @pytest.mark.parametrize("text", [MINIMAL, FULL])
@@ -164,6 +176,7 @@ def test_a_reference_that_is_not_there_is_a_problem_unless_it_is_about_to_be_bui
             ("idle_after: 30s", "idle_after: 30s, stalled_after: 2h"),
             "time.stalled_after: 30h -> 2h; needs a restart",
         ),
+        (("idle_after: 30s", "idle_after: 5m"), "time.idle_after: 30s -> 5m; needs a restart"),
         (("namespace: payments", "namespace: p"), "namespace: payments -> p; needs a restart"),
         (
             ("security.protocol: SASL_SSL", "security.protocol: SSL"),

@@ -101,7 +101,7 @@ http: {port: 99999}
         ),
         (
             "c.yaml:5:90: streams.predictions.fields.scor: is not a key of streams.predictions.fields; allowed: id, model, "
-            "version, at, score, prediction, withdrawn; did you mean 'score'?"
+            "version, at, score, prediction, scores, withdrawn; did you mean 'score'?"
         ),
         (
             "c.yaml:6:22: streams.predictions.features.hour: 'number' is not a type of feature; allowed: numeric, categorical or "
@@ -131,7 +131,7 @@ http: {port: 99999}
         (
             "c.yaml:18:25: rules[0].metric: 'recal' is not a metric; allowed: seen, labelled, coverage, accuracy, precision, "
             "recall, f1, specificity, npv, fpr, balanced_accuracy, mcc, log_loss, brier, roc_auc, prevalence, volume, psi:dest, "
-            "ks:dest, missing:dest, psi:$score, ks:$score; did you mean 'recall'?"
+            "ks:dest, missing:dest, psi:hour, ks:hour, missing:hour, psi:$score, ks:$score; did you mean 'recall'?"
         ),
         "c.yaml:18:79: rules[0].severity: 'critical' is not one of page, ticket, info; did you mean 'page'?",
         "c.yaml:19:14: http.port: 99999 is out of range; allowed: 0 to 65535",
@@ -178,12 +178,15 @@ def test_what_follows_from_another_mistake_is_not_said() -> None:
             ("{name: fraud}", "fraud"),
             (
                 "models[0]: 'fraud' is not a mapping; allowed: a mapping with task, threshold, positive, "
-                "features, segments, reference, labels, name"
+                "classes, largest, features, segments, reference, quality, labels, name"
             ),
         ),
         (("{name: fraud}", "{name: 7}"), "models[0].name: 7 is not text; did you mean '7', in quotes?"),
         (("{name: fraud}", "{name: ''}"), "models[0].name: '' is empty; allowed: some text"),
-        (("{name: fraud}", "{name: fraud, task: regression}"), "models[0].task: 'regression' is not one of binary"),
+        (
+            ("{name: fraud}", "{name: fraud, task: ranking}"),
+            "models[0].task: 'ranking' is not one of binary, multiclass, regression",
+        ),
         (
             ("topic: predictions", "topic: a b"),
             "topic: 'a b' cannot be used here; allowed: letters, digits, '.', '_' and '-'",

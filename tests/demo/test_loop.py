@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.models_topic import LogTopic
 from monitor.demo import INCIDENTS, LAST_MS, LIVE_MS
 from monitor.demo.incidents import DAY_MS, WORLDS, ConceptChange, Incident
 from pipelines.states import State
+from registry.publication import decode_state
+from tests.cli.driving import driftline
 from tests.demo.playing import Played, played
 
 PROMOTED = [
@@ -45,9 +48,24 @@ def test_predictions_are_of_the_formula_then_of_version_1_then_of_version_2(chan
     assert of_second >= promoted_ms
 
 
+def test_each_move_was_published_and_the_service_took_it_from_the_topic(changed: Played) -> None:
+    states = [decode_state(record.value) for record in LogTopic(changed.folder, "demo.models").read()]
+    versions = [state.version for state in states if state.version is not None]
+    assert [versions[0], *(b for a, b in pairwise(versions) if a != b)] == changed.served == [1, 2]
+    assert [state.sequence for state in states] == sorted({state.sequence for state in states})
+
+
 def test_the_promoted_version_is_better_on_the_truth_that_came_later(changed: Played) -> None:
     _, (version, since_ms) = changed.promotions
     assert changed.brier_later(version, since_ms) < 0.6 * changed.brier_later(1, since_ms)
+
+
+def test_what_it_leaves_is_proved_by_replays(changed: Played) -> None:
+    where = ("replay", "-c", changed.folder / "demo.yaml", "--embedded", changed.folder, "--verify", "-q")
+    for how in ((), ("--without-decisions",)):
+        proved = driftline(*where, *how)
+        assert proved.code == 0, proved.err
+        assert "driftline: identical: " in proved.err
 
 
 def test_without_an_incident_nothing_fires_and_nothing_but_the_first_model_is_trained(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 
-_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _SPAN = re.compile(r"`(driftline [^`\n]+)`")
 _RUFF = re.compile(r"\A# ruff: .*\n")
@@ -26,21 +26,21 @@ _RUFF = re.compile(r"\A# ruff: .*\n")
 
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of a language, `""` for plain ones."""
-    return [body for kind, body in _FENCED.findall(page.read_text()) if kind == language]
+    return [body for kind, body in FENCED.findall(page.read_text()) if kind == language]
 
 
 def links(page: Path) -> list[Path]:
     """Where the page's relative links lead, without anchors."""
-    found = _LINK.findall(_FENCED.sub("", page.read_text()))
+    found = _LINK.findall(FENCED.sub("", page.read_text()))
     return [(page.parent / link.partition("#")[0]).resolve() for link in found if not re.match(r"\w+:|#", link)]
 
 
 def commands(page: Path) -> Iterator[str]:
     """What the page tells people to type: lines of fenced blocks, and code within sentences."""
     text = page.read_text()
-    for _, body in _FENCED.findall(text):
+    for _, body in FENCED.findall(text):
         yield from (line for line in body.splitlines() if line.startswith("driftline "))
-    yield from (span for span in _SPAN.findall(_FENCED.sub("", text)) if "COMMAND" not in span)
+    yield from (span for span in _SPAN.findall(FENCED.sub("", text)) if "COMMAND" not in span)
 
 
 def mistake(line: str) -> str | None:
@@ -52,13 +52,16 @@ def mistake(line: str) -> str | None:
             break
         if isinstance(command, click.Group) and not word.startswith("-"):
             found = command.get_command(click.Context(command), word)
+            if found is None and command.invoke_without_command:
+                continue  # the value of an option
             if found is None:
                 return f"{line}: there is no command {word}"
             command = found
             known |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
         elif word.startswith("-") and word.partition("=")[0] not in known:
             return f"{line}: {command.name} has no option {word}"
-    return f"{line}: names a group, not a command" if isinstance(command, click.Group) else None
+    alone = not isinstance(command, click.Group) or command.invoke_without_command
+    return None if alone else f"{line}: names a group, not a command"
 
 
 LINKS = [pytest.param(target, id=f"{page.name}: {target.name}") for page in PAGES for target in links(page)]

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from monitor.events import INVALID, MISSING
+from monitor.events import INVALID, MISSING, WRONG_BITS
 from monitor.ingest.careful import DEEPEST, too_deep
 from monitor.ingest.ids import hash_text
 from tests.ingest.build import AT_MS, BROKER_MS, batch, only_rejection, predictions, raw, record, rows
@@ -370,3 +372,25 @@ def test_field_order_within_a_record_means_nothing() -> None:
         assert rows(decoder, decoder.decode(batch([value] * 2)))[0][3:] == (
             AT_MS, "delay", "v1", 0.75, 1.0, False, 7.0, "EWR",
         )  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.sampled_from([7, 7.5, True, None, ..., "7", "far", {"a": 1}, [1], 10**400, math.inf, -math.inf, math.nan]),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(0, 2),
+)
+def test_a_number_of_the_wrong_type_is_told_from_one_that_is_not_there(hours: list[Any], warm: int) -> None:
+    """Whichever reader a record takes, and whatever was learned before it."""
+    decoder = predictions()
+    for _ in range(warm):
+        decoder.decode(batch([raw(features={"hour": hour, "origin": "EWR"}) for hour in ["x", 1.5, None, 3] * 80]))
+    features = [{"origin": "EWR"} if hour is ... else {"hour": hour, "origin": "EWR"} for hour in hours]
+    columns = decoder.decode(batch([raw(features=each) for each in features]))
+    hour = columns.numeric["hour"]
+    wrong = [not (isinstance(h, (int, float)) and abs(h) < 10**300) and h is not None and h is not ... for h in hours]
+    assert (hour.view(np.uint64) == WRONG_BITS).tolist() == wrong
+    assert np.isnan(hour).tolist() == [bad or h in (None, ...) for h, bad in zip(hours, wrong, strict=True)]
+    assert columns.faults.get("hour", 0) == sum(wrong)

@@ -49,7 +49,7 @@ class Tally:
         for g, a, t, s in zip(group.tolist(), at_ms.tolist(), ticks.tolist(), sign.tolist(), strict=True):
             self._add(g, a, t, "seen", s)
 
-    def labelled(self, group, at_ms, ticks, score, predicted, label, sign) -> None:  # type: ignore[no-untyped-def]
+    def labelled(self, group, at_ms, ticks, score, predicted, label, sign, scores) -> None:  # type: ignore[no-untyped-def]
         rows = zip(*(x.tolist() for x in (group, at_ms, ticks, predicted, label, sign)), strict=True)
         for g, a, t, p, y, s in rows:
             self._add(g, a, t, "labelled", s)

@@ -47,7 +47,7 @@ class Process:
 
     def __init__(self, name: str, arguments: Sequence[str], folder: Path) -> None:
         self.log_path = folder / f"{name}.log"
-        command = [sys.executable, "-m", "monitor.cli.app", *arguments]
+        command = [sys.executable, "-m", "monitor.cli.entry", *arguments]
         with self.log_path.open("wb") as out:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=out

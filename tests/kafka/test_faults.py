@@ -11,6 +11,8 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 import orjson
 import pytest
@@ -217,3 +219,28 @@ def test_a_broker_that_nobody_reaches_is_said_and_ends_with_69(tmp_path: Path) -
         worker = flights.worker("n")
         assert worker.wait(30) == 69
         assert worker.said.splitlines()[-1].startswith("driftline: ")
+
+
+def test_a_worker_without_its_broker_is_alive_and_not_ready(own_kafka: OwnKafka, tmp_path: Path) -> None:
+    kafka, (port,) = own_kafka(), free_ports(1)
+    for name in ("p", "l"):
+        kafka.create_topic(name, 2)
+
+    def ask(path: str) -> tuple[int, str]:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+        except URLError:
+            return 0, ""
+
+    with Deployment(kafka.bootstrap_servers, "p", "l", tmp_path / "d") as flights:
+        worker = flights.start("run", *flights.config("n", f"http.port={port}"))
+        eventually(lambda: ask("readyz")[0] == 200, 30, "the worker is ready", worker)
+        kafka.kill()
+        eventually(lambda: ask("readyz")[0] == 503, 40, "the worker says that it is not ready", worker)
+        assert "[-] log: " in ask("readyz?verbose")[1]
+        assert ask("livez")[0] == 200, "an outage is no reason to kill the process"
+        kafka.restart()
+        eventually(lambda: ask("readyz")[0] == 200, 60, "the worker is ready again", worker)

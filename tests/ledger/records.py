@@ -16,12 +16,14 @@ from monitor.ledger.records import (
     Delta,
     EvalCommit,
     Fence,
+    Flood,
     Floor,
     Gap,
     Genesis,
     GroupName,
     Record,
     SourceTopic,
+    Unowned,
     encode,
     pack,
 )
@@ -113,8 +115,16 @@ RECORDS: dict[str, Record] = {
 }  # fmt: skip
 _COMMIT = RECORDS["commit"]
 assert isinstance(_COMMIT, Commit)
+_EVAL = RECORDS["eval"]
+assert isinstance(_EVAL, EvalCommit)
+RECORDS["eval-unowned"] = msgspec.structs.replace(_EVAL, unowned=Unowned((0, 2), 1_700_000_000_123))
+RECORDS["eval-owned"] = msgspec.structs.replace(_EVAL, unowned=Unowned((), 1_700_000_000_124))
 RECORDS["commit-full"] = msgspec.structs.replace(_COMMIT, full=True)
+RECORDS["commit-floods"] = msgspec.structs.replace(
+    _COMMIT, floods=(Flood(0, 700, 31, 1_700_000_000_123), Flood(1, 0, 0, 7))
+)
 RECORDS["commit-quiet"] = msgspec.structs.replace(_COMMIT, quiet=True)
+RECORDS["commit-silent"] = msgspec.structs.replace(_COMMIT, silent=True)
 
 
 def golden() -> dict[str, bytes]:

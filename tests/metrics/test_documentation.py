@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from monitor.config.metric_names import DECLARED
+from monitor.drift.checked import Violation
 from monitor.drift.distances import PSI_FLOOR
 from monitor.drift.statistics import PUBLISHED, STATISTICS
-from monitor.metrics.binary import BINARY, SCORE_BINS, SMALLEST_PROBABILITY
+from monitor.metrics.binary import BINARY, SCORE_BINS
+from monitor.metrics.losses import SMALLEST_PROBABILITY
+from monitor.metrics.multiclass import ORDER, PER_CLASS
+from monitor.metrics.regression import VALUE_BITS, Regression
 from monitor.windows.view import Undefined
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "metrics.md").read_text()
@@ -25,10 +30,24 @@ def test_every_metric_of_the_task_is_described_in_its_order() -> None:
     assert described("Task `binary`") == list(BINARY.metrics)
 
 
+def test_every_metric_of_the_other_tasks_is_described_in_its_order() -> None:
+    of_class = [f"{name}:CLASS" for name in PER_CLASS]
+    assert described("Task `multiclass`") == [*ORDER, *of_class]
+    assert described("Task `regression`") == list(Regression().metrics)
+    assert f"at most 2^{VALUE_BITS} units" in DOCUMENT
+    assert f"{Regression().resolution:.1e} for the default".replace("e-0", "e-") in DOCUMENT
+
+
 def test_every_drift_statistic_is_described_in_its_order() -> None:
     order = ["psi", "psi_corrected", "ks", "missing", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"]
     assert described("Drift of inputs and scores") == order
     assert set(order) == set(STATISTICS)
+
+
+def test_every_share_of_violations_and_every_count_is_described() -> None:
+    assert described("Data quality") == ["missing", *DECLARED]
+    section = DOCUMENT.split("## Data quality\n", 1)[1]
+    assert [kind for kind in Violation if f"`{kind}:NAME`" not in section] == []
 
 
 @pytest.mark.parametrize("reason", list(Undefined))

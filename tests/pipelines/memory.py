@@ -114,6 +114,8 @@ class Fakes:
     findings: tuple[Finding, ...] = ()
     better: float = 0.1  # how much lower the challenger's loss is on the held-out rows
     live: float | None = 0.1  # the same on the rows after a promotion; None: no labels
+    sighted: bool | None = None  # whether predictions name a promoted version
+    asked_for: Collection[str] = ()
     trained: int = 0
     watches: int = 0
     on_train: Callable[[Alive], None] = lambda alive: alive()
@@ -147,7 +149,9 @@ class Fakes:
     def collect(self, policy: Policy, until_ms: int, alive: Alive) -> Dataset:
         train, held = (self.store.put_blob([f"{part} {until_ms}".encode()]).digest for part in ("train", "test"))
         test = int(self.rows * policy.data.test_ratio)
-        return Dataset(digest_of((train + held).encode()), train, held, self.rows - test, test, until_ms)
+        return Dataset(
+            self.store.put_blob([(train + held).encode()]).digest, train, held, self.rows - test, test, until_ms
+        )
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         return self.findings
@@ -157,6 +161,10 @@ class Fakes:
         if self.live is None:
             return None
         return Dataset(digest_of(b"live"), digest_of(b""), digest_of(b"live"), 0, 3000, until_ms)
+
+    def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
+        self.asked_for = names
+        return self.sighted
 
     def train(self, policy: Policy, run: str, attempt: int, dataset: Dataset, alive: Alive) -> Artifact:
         self.trained += 1

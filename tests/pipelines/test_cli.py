@@ -1,10 +1,8 @@
-"""The commands: the tutorial as it is printed, with this package alone, and the same over a registry."""
+"""The commands, over a registry. The tutorial of this package alone is in tests/docs/test_tutorials."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +17,6 @@ from tests.cli.conftest import Deployment
 from tests.cli.driving import Outcome, driftline
 from tests.pipelines.test_subprocesses import flights
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "retraining.md").read_text()
 POLICY = """
 models:
   flights:
@@ -34,30 +30,6 @@ ALERT = {
     "rule": "low-recall", "model": "flights", "version": "1", "segment": "all", "tick_ms": 2, "fired_ms": 1,
     "evidence": {"metric": "recall"},
 }  # fmt: skip
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-
-def test_the_tutorial_can_be_typed_where_nothing_else_of_driftline_can_be_imported(tmp_path: Path) -> None:
-    for block in (*blocks("python"), *blocks("yaml")):
-        name = re.match(r"# (\S+)\n", block)
-        assert name is not None
-        (tmp_path / name[1]).write_text(block)
-    for package in ("monitor", "registry"):
-        (tmp_path / f"{package}.py").write_text("raise ImportError('not in this environment')\n")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    script = "set -eu\n" + "".join(blocks("sh"))
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "# Gate: flights against the base rate" in done.stdout
-    assert "probation -> settled (nothing_replaced)" in done.stdout
-    assert "flights@1" in done.stdout
-    assert "promoting -> probation (promoted): version 2 is champion" in done.stdout
-    assert "begins nothing (other_version)" in done.stderr
 
 
 def test_what_fires_is_read_from_the_topic_of_a_deployment(deployment: Deployment) -> None:
@@ -193,3 +165,40 @@ def test_the_rows_of_a_laptop_are_trained_as_a_run_would(desk: Desk, tmp_path: P
         "train", "--local", "-c", desk.directory / "retrain.yaml", "--rows", few, "--out", tmp_path / "m2"
     )
     assert (again.code, again.out.partition(":")[0]) == (3, "inconclusive")
+
+
+def alone(desk: Desk, *args: object) -> subprocess.CompletedProcess[str]:
+    """`python -m pipelines retrain`, in the store of a desk."""
+    where = ("--alerts", desk.directory / "alerts.jsonl", "--work", desk.directory / "work")
+    round_of = ("-c", desk.directory / "retrain.yaml", *where) if args[0] in {"run", "plan"} else ()
+    command = [sys.executable, "-m", "pipelines", "retrain", *args, *round_of, "--store", desk.directory / "store"]
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+
+
+def test_a_store_of_the_pipelines_alone_is_refused_by_whoever_keeps_models_in_the_registry(desk: Desk) -> None:
+    assert alone(desk, "run", "--once").returncode == 0
+    store = desk.directory / "store"
+    model = desk.directory / "model.json"
+    model.write_text('{"weights": [1]}')
+    words = "this store's models were kept without the registry: flights in "
+    for done in (
+        desk.round("run", "--once"),
+        desk.round("plan"),
+        desk("list"),
+        driftline("registry", "list", "--store", store),
+        driftline("registry", "show", "flights@champion", "--store", store),
+        driftline("registry", "add", model, "--name", "other", "--store", store),
+    ):
+        assert (done.code, words in done.err, "Go on with `python -m pipelines`" in done.err) == (1, True, True), (
+            done.err
+        )
+    assert driftline("registry", "fsck", "--store", store).code == 0
+    assert alone(desk, "list").returncode == 0, "nothing was changed"
+
+
+def test_a_store_of_the_registry_is_refused_by_the_pipelines_alone(desk: Desk) -> None:
+    assert desk.round("run", "--once").code == 0
+    for done in (alone(desk, "run", "--once"), alone(desk, "list")):
+        assert done.returncode == 1
+        assert "this store's models were kept by the registry: flights has no version" in done.stderr
+        assert "Use `driftline retrain`" in done.stderr

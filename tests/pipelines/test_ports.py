@@ -73,7 +73,7 @@ def test_one_directory_is_a_store_of_the_pipelines_and_of_the_registry(tmp_path:
     assert append(theirs, "runs/a", read_log(theirs, "runs/a"), b"two")
     blob = theirs.put_blob([b"abc"]).digest
     assert (read_log(DirectoryStore(tmp_path), "runs/a"), b"".join(mine.blob(blob))) == ([b"one", b"two"], b"abc")
-    assert [found.fault for found in fsck(theirs)] == ["unreachable"]
+    assert [found.fault for found in fsck(theirs)] == ["unfollowed", "unreachable"]
 
 
 @pytest.mark.parametrize(
@@ -138,11 +138,13 @@ def test_a_run_has_one_version_and_moves_the_alias_once_each_way(kept: tuple[Sto
     eve = {"eve": "fine"}
     assert models.promote(POLICY, "a", 1, None, eve, "w1", 6).move is Move.MOVED
     assert models.promote(POLICY, "a", 1, None, eve, "w1", 6).move is Move.ALREADY
-    assert models.promote(POLICY, "b", 2, None, eve, "w1", 7).move is Move.CONFLICT
+    conflict = models.promote(POLICY, "b", 2, None, eve, "w1", 7)
+    assert (conflict.move, conflict.detail) == (Move.CONFLICT, f"{POLICY.alias} points at 1, not at None")
     assert models.promote(POLICY, "b", 2, 1, eve, "w1", 8).move is Move.MOVED
     serving = models.serving(POLICY)
     assert serving is not None
     assert serving.version == 2
+    assert serving.names[:3] == ("2", "v2", "fraud@2")
     assert {"2", "fraud@2"} <= set(serving.names)
     assert models.version(POLICY, 1).files["model.json"].digest == digest_of(b'{"weights":[1.000000]}')
     assert models.rollback(POLICY, "b", 2, 1, "w1", 9).move is Move.MOVED

@@ -234,3 +234,12 @@ def test_rows_are_read_strictly() -> None:
     for wrong in (b"{", b"[1]", b"1"):
         with pytest.raises(StepFailed, match="line 2 of f"):
             parse_rows(b"{}\n" + wrong, "f")
+
+
+def test_rows_tell_whether_a_version_predicts_when_they_say_who_did(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    data = FileData(MemoryStore(), {"fraud": path})
+    rows: list[Row] = [{**row, "version": "1", "delayed": None} for row in flights(3)]
+    for said, expected in ((rows, [True, False]), (flights(3), [None, None])):
+        path.write_bytes(write_rows(said))
+        assert [data.seen(policy(data=DATA), {name}) for name in ("1", "2")] == expected

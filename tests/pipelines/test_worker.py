@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from pipelines.book import Book
+from pipelines.book import Book, Journal
 from pipelines.errors import NotFound, Refused, StepFailed
 from pipelines.firing import Kind
 from pipelines.gate import GateSpec, Outcome
@@ -17,6 +17,7 @@ from pipelines.orchestrator import Orchestrator
 from pipelines.policy import DAY_MS, HOUR_MS, Policy, Promotion, Trigger
 from pipelines.ports import Alive, Dataset, Finding
 from pipelines.states import State
+from pipelines.steps import SEEN
 from pipelines.trigger import Asked, Why
 from pipelines.worker import LEASE_MS
 from tests.pipelines.memory import BORN_MS, Fakes, alert, fakes, policy
@@ -49,6 +50,15 @@ class Story:
     def later(self, ms: int) -> list[tuple[State, Reason]]:
         self.ports.clock.ms += ms
         return self.round()
+
+    @property
+    def journal(self) -> Journal:
+        """Of the newest run."""
+        return self.book.journal(self.book.admissions("fraud")[-1].run)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.journal.view.facts
 
     @property
     def champion(self) -> int | None:
@@ -91,6 +101,35 @@ def test_a_probation_without_labels_never_counts_as_passed() -> None:
     story.ports.live = None
     assert story.later(2 * DAY_MS) == []
     assert story.later(20 * DAY_MS) == [(State.TIMED_OUT, Reason.UNDECIDED)]
+
+
+def test_that_predictions_name_the_new_version_is_entered_once() -> None:
+    story = Story(fakes())
+    story.ports.sighted, story.ports.live = False, None
+    story.fire()
+    story.round()
+    assert story.later(HOUR_MS) == []
+    assert SEEN not in story.facts
+    story.ports.sighted = True
+    story.later(HOUR_MS)
+    seen_ms = story.facts[SEEN]
+    assert (seen_ms, set(story.ports.asked_for)) == (story.ports.clock.ms, {"2", "v2", "fraud@2"})
+    length = len(story.journal.bodies)
+    story.ports.sighted = False  # a pause of the traffic later is no matter
+    story.later(2 * HOUR_MS)
+    assert (story.facts[SEEN], len(story.journal.bodies)) == (seen_ms, length)
+
+
+@pytest.mark.parametrize(("sighted", "said"), [(False, True), (None, False), (True, False)])
+def test_a_probation_that_ends_without_labels_says_when_nobody_serves_the_version(
+    sighted: bool | None, said: bool
+) -> None:
+    story = Story(fakes())
+    story.ports.sighted, story.ports.live = sighted, None
+    story.fire()
+    story.round()
+    assert story.later(20 * DAY_MS) == [(State.TIMED_OUT, Reason.UNDECIDED)]
+    assert ("no prediction names it" in story.journal.view.detail) is said
 
 
 def test_a_process_looks_at_a_probation_no_more_often_than_the_policy_says() -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from registry import codec
+from registry.digest import digest_of
+from registry.directory import DirectoryStore
 from registry.onnx_models import OnnxScorer
 from registry.probe import probe_of
 from tests.cli.driving import Outcome, driftline
@@ -89,7 +91,7 @@ def test_a_model_that_exists_already_is_added_listed_shown_and_verified(shell: S
     ]
     assert shell.fine("list", "fraud", "-o", "json").json["versions"][0]["version"] == 1
     assert shell.fine("verify", "fraud", "--score", "-o", "json").json["versions"] == [
-        {"version": 1, "whole": True, "faults": []}
+        {"version": 1, "whole": True, "faults": [], "behaviour": "bits"}
     ]
     assert "# fraud, version 1" in shell.fine("card", "fraud@1").out
     for table in (
@@ -109,7 +111,7 @@ def test_a_probe_set_is_made_of_inputs_and_kept_with_the_model(shell: Shell) -> 
     made = driftline("registry", "probe", onnx, shell.file("inputs.json", b'{"features": [[1, 2], [3.5, -4]]}'))
     assert (made.code, made.err) == (0, "driftline: probe set of features [2, 2]\n")
     shell.fine("add", onnx, "--name", "fraud", "--probe", shell.file("probe.json", made.out.strip().encode()))
-    assert "bytes and behaviour" in shell.fine("verify", "fraud@1", "--score").out
+    assert "bytes and behaviour, to the bit" in shell.fine("verify", "fraud@1", "--score").out
     other = shell.file("model.onnx", models.linear([0.1, 0.3]))
     shell.fine("add", other, "--name", "fraud", "--probe", shell.directory / "probe.json")
     wrong = shell("verify", "fraud", "--score")
@@ -121,6 +123,32 @@ def test_a_probe_set_is_made_of_inputs_and_kept_with_the_model(shell: Shell) -> 
     ):
         said = driftline("registry", "probe", onnx, shell.file("inputs.json", body))
         assert (said.code, words in said.err) == (1, True), said.err
+
+
+def test_a_model_that_cannot_be_scored_here_is_no_fault(fraud: Shell) -> None:
+    done = fraud.fine("verify", "fraud@1", "--score")
+    assert "whole" in done.out
+    assert "bytes; it cannot be scored here: it has 0 ONNX files" in done.out
+    (line,) = fraud.fine("verify", "fraud@1", "--score", "-o", "json").json["versions"]
+    assert line == {"version": 1, "whole": True, "faults": [], "behaviour": None, "not_scored": "has 0 ONNX files"}
+    digest = fraud.fine("show", "fraud@1", "-o", "json").json["content"]["files"][0]["digest"]
+    next((fraud.store / "blobs").rglob(digest.removeprefix("sha256:"))).unlink()
+    assert fraud("verify", "fraud@1", "--score").code == 1
+
+
+def test_a_dataset_that_is_not_in_the_store_is_said_to_be_elsewhere(shell: Shell) -> None:
+    store = DirectoryStore(shell.store)
+    blob = store.put_blob([b"rows"]).digest
+    version = digest_of(b"a manifest")
+    store.create_document(f"datasets/versions/{version.removeprefix('sha256:')}", b"a manifest")
+    gone = digest_of(b"nowhere")
+    words = f"driftline: dataset {gone} is not in this store"
+    for weight, (dataset, missing) in enumerate([(blob, False), (version, False), (gone, True), (gone, True)]):
+        model = shell.file("model.json", models.json_model(weight))
+        as_json = ("-o", "json") if weight == 3 else ()
+        done = shell.fine("add", model, "--name", "fraud", "--dataset", dataset, *as_json)
+        assert (words in done.err) is missing, done.err
+        assert "is not in this store" not in done.out
 
 
 def test_a_directory_is_one_model(shell: Shell) -> None:

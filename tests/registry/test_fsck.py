@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from registry.fsck import NOTES, Fault, Found, fsck
 from registry.gc import collect, plan, reachable
 from registry.manifest import decode_entry, versions_log
 from registry.moves import decode_move, moves_log
+from registry.others import Reference
 from registry.publication import current_state
 from registry.store import Store
 from tests.registry.memory import MemoryStore
@@ -43,15 +45,28 @@ def story(store: Store) -> None:
     store.create_entry("runs/1", 2, b"{}")
 
 
+class Known:
+    """What the other packages of the story need."""
+
+    def entry(self, log: str, body: bytes, where: str) -> list[Reference] | None:
+        return [] if log == "runs/1" else None
+
+    def document(self, name: str, body: bytes, where: str) -> list[Reference] | None:
+        return [Reference("rows", json.loads(body)["rows"], opens=True)] if name == "datasets/x" else None
+
+    def blob(self, body: bytes, where: str) -> list[Reference]:
+        return [Reference("segment", digest) for digest in json.loads(body)["segments"]]
+
+
 def damage(store: Store) -> list[Found]:
-    return [found for found in fsck(store) if found.damage]
+    return [found for found in fsck(store, others=Known()) if found.damage]
 
 
 def test_a_whole_store_has_no_findings(tmp_path: Path) -> None:
     for store in (MemoryStore(), DirectoryStore(tmp_path / "store")):
         assert list(fsck(store)) == []
         story(store)
-        assert list(fsck(store)) == []
+        assert list(fsck(store, others=Known())) == []
 
 
 def test_one_flipped_bit_in_any_file_is_named(tmp_path: Path) -> None:
@@ -87,9 +102,7 @@ def test_any_file_that_was_removed_is_named(tmp_path: Path) -> None:
             with pytest.raises(RegistryError, match="driftline-store"):
                 DirectoryStore(root)
         elif name.as_posix() == "logs/runs/1/00000002.entry" or "datasets" in path.parts:
-            pass  # others' things at the end of what only they know
-        elif path.parent.parent.name == "blobs" and whole.startswith((b"segment", b'{"segments"')):
-            pass
+            pass  # nothing refers to these
         elif name.as_posix().removeprefix("documents/") not in last_receipts:
             found = damage(DirectoryStore(root))
             assert any(_names(each.what, name) or _names(each.detail, name) for each in found), (path, found)
@@ -146,14 +159,30 @@ def test_a_published_state_is_a_witness() -> None:
     assert (found.what, found.fault) == ("entry 2 of 'models/fraud/moves'", Fault.MISSING)
 
 
+def test_what_a_thing_of_another_package_needs_is_named_by_who_needs_it() -> None:
+    store = MemoryStore()
+    story(store)
+    segment, dataset = digest_of(b"segment"), digest_of(b'{"segments": ["%s"]}' % digest_of(b"segment").encode())
+    kept = store.kept.pop(segment)
+    (found,) = damage(store)
+    assert (found.what, found.fault) == ("segment of rows of document 'datasets/x'", Fault.MISSING)
+    assert found.detail == f"there is no blob {segment}"
+    store.kept[segment] = kept
+    del store.kept[dataset]
+    (found,) = damage(store)
+    assert (found.what, found.detail) == ("rows of document 'datasets/x'", f"there is no blob {dataset}")
+
+
 def test_what_lies_around_is_a_note(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     story(store)
     orphan = store.put_blob([b"orphan"])
     (tmp_path / "store" / "staging" / "1-abc").write_bytes(b"half")
     (tmp_path / "store" / "notes.txt").touch()
-    found = list(fsck(store))
+    store.create_document("strange/thing", b"{}")
+    found = list(fsck(store, others=Known()))
     assert {(f.what, f.fault) for f in found} == {
+        ("1 entries and documents of other packages", Fault.UNFOLLOWED),
         (f"blob {orphan.digest}", Fault.UNREACHABLE),
         ("staging/1-abc", Fault.LEFTOVER),
         ("notes.txt", Fault.STRAY),

@@ -261,7 +261,10 @@ def test_a_topic_that_was_lost_can_be_written_again() -> None:
         ("fraud/champion", 1, False),
     ]
     record = state_record(states[1], epoch=4)
-    assert (record.key, dict(record.headers)) == (b"fraud/champion", {"epoch": b"4", "sequence": b"1"})
+    assert (record.key, dict(record.headers)) == (
+        b"fraud/champion",
+        {"driftline-epoch": b"4", "driftline-sequence": b"1"},
+    )
     assert decode_state(record.value) == states[1]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import orjson
+from msgspec import UNSET
 
 from monitor.config import Config, loads
+from monitor.ledger.records import Commit, decode
 from monitor.ports import OutRecord, TopicSpec
 from tests.adapters.memory import ManualClock, MemoryLog
-from tests.simulation.world import CONFIG, worker
+from tests.simulation.world import CONFIG, World, worker
 
 START = 1_700_000_000_000
 
@@ -18,7 +20,8 @@ def config() -> Config:
 
 
 def test_a_flood_is_an_alert_and_pointers_and_ends_by_itself() -> None:
-    log = MemoryLog(ManualClock(START + 10_000_000))
+    log = World()
+    log.paces["predictions"] = 250  # a flood is told from batch to batch
     for topic in ("predictions", "labels"):
         log.ensure(TopicSpec(topic, 1))
     appender = log.appender()
@@ -39,4 +42,47 @@ def test_a_flood_is_an_alert_and_pointers_and_ends_by_itself() -> None:
     told = [orjson.loads(s.record.value or b"{}") for s in log.records("one.alerts")]
     states = [e["type"].split(".")[3] for e in told if e["data"].get("condition") == "dead-letter-flood"]
     assert states == ["firing", "resolved"]
+    assert {e["data"]["scope"] for e in told if "scope" in e["data"]} == {"predictions/partition/0"}
     assert log.records("one.ledger")
+
+
+def test_a_flood_of_records_that_are_all_bad_has_the_time_of_the_log() -> None:
+    log = MemoryLog(ManualClock(START))
+    for topic in ("predictions", "labels"):
+        log.ensure(TopicSpec(topic, 1))
+    for _ in range(60):
+        log.appender().append("labels", 0, OutRecord(b"no JSON", b"key"))
+    worker(log, config()).run()
+    (fired,) = (orjson.loads(s.record.value or b"{}") for s in log.records("one.alerts.state"))
+    assert fired["subject"] == "dead-letter-flood/labels%2Fpartition%2F0"
+    assert (fired["data"]["state"], fired["data"]["fired_ms"]) == ("firing", START)
+
+
+def test_a_flood_goes_on_under_the_next_owner_to_where_it_would_have_ended() -> None:
+    """Bad records; an owner that leaves in the middle of the stretch that ends the flood; another one for the rest."""
+    log = MemoryLog(ManualClock(START + 10_000_000))
+    for topic in ("predictions", "labels"):
+        log.ensure(TopicSpec(topic, 1))
+    good = orjson.dumps({"id": "p", "at": START, "label": 1})
+
+    def append(count: int, value: bytes) -> None:
+        for _ in range(count):
+            log.appender().append("labels", 0, OutRecord(value, b"key"))
+
+    def own(*sent: tuple[int, bytes]) -> None:
+        run = worker(log, config())
+        run.options.until_end = False
+        run.start()
+        for count, value in sent:
+            append(count, value)
+            while not run.tasks or run.tasks[0].engine.next_offsets[1] < log.end_offsets("labels")[0]:
+                run.turn()
+            run._commit_all(force=True)
+        run.close()
+
+    own((60, b"no JSON"), (30, good))
+    own((10, good))
+    own((10, good))
+    commits = [r for s in log.records("one.ledger") if isinstance(r := decode(s.record.value or b"", "it"), Commit)]
+    found = [(c.labels[1], None if c.floods is UNSET else c.floods[0].records) for c in commits]
+    assert found == [(60, 0), (90, 30), (100, 40), (110, None)]

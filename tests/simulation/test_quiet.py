@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from tests.simulation.test_label_feed import PARTITIONS, Deployment, config
+from tests.simulation.test_label_feed import PARTITIONS, STEP_MS, Deployment, config
 from tests.simulation.world import finals, worker
 
 
@@ -60,3 +60,32 @@ def test_without_labels_nothing_is_quiet() -> None:
     deployment.step(predictions=False, times=10)
     (only,) = deployment.workers
     assert [(task.flags.quiet, task.flags.idle) for task in only.tasks.values()] == [(False, True)] * PARTITIONS
+
+
+def test_what_comes_for_final_windows_after_a_pause_is_counted_once() -> None:
+    """Partition 1 pauses until windows are final without it, then sends what still counts by its own clock."""
+    deployment = Deployment(config(labels=False))
+    deployment.step(times=3)
+    at_ms = deployment.now_ms
+
+    def only(partition: int, at_ms: int, times: int) -> int:
+        for number in range(times):
+            record = {
+                "id": f"o{partition}-{at_ms}-{number}",
+                "model": "m",
+                "version": "1",
+                "score": 0.9,
+                "prediction": 1,
+            }
+            at = at_ms + number * STEP_MS
+            deployment._send("predictions", partition, {**record, "at": at, "features": {"hue": "red"}})
+            deployment.step(predictions=False)
+        return deployment.workers[0].statistics.unplaced
+
+    assert only(0, at_ms, 20) == 0
+    published = [orjson.loads(stored.record.value or b"{}") for stored in deployment.log.records("one.windows")]
+    assert any(window["final"] for window in published)
+    only(1, at_ms, 1)
+    assert only(0, deployment.now_ms, 8) > 0, "it is decided when the ticks of now close"
+    deployment.restart()
+    assert only(0, deployment.now_ms, 3) == 0, "what was decided before is decided again, and not counted again"

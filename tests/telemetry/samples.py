@@ -12,6 +12,7 @@ from monitor.view import (
     Counters,
     Durations,
     Evaluator,
+    Headroom,
     Health,
     ModelStatus,
     PartitionStatus,
@@ -52,6 +53,7 @@ def input_window(series: SeriesKey, window: str = "1d", *, start_ms: int = START
         f"{method}:{f}": Estimate(0.0312, None, None, 1_228) for f in (*FEATURES, "$score") for method in ("psi", "ks")
     }
     metrics |= {f"missing:{f}": Estimate(0.01, 0.008, 0.012, 1_228) for f in FEATURES}
+    metrics |= {f"{check}:hour": Estimate(0.002, 0.001, 0.004, 1_228) for check in ("wrong_type", "out_of_range")}
     metrics["volume"] = Estimate(1_228.0, None, None, 1_228)
     metrics["ks:origin"] = Estimate(None, None, None, 0, undefined=Undefined.NO_REFERENCE)
     return WindowView(
@@ -78,8 +80,25 @@ def partition(number: int, state: TaskState = TaskState.LIVE) -> PartitionStatus
         state,
         4,
         1_017,
-        StreamStatus("predictions", 10_200, 10_242, START_MS + 7_000, START_MS - DAY_MS, 240),
-        StreamStatus("labels", 9_900, None if number else 9_900, START_MS + 6_000, START_MS - DAY_MS, 2, number == 0),
+        StreamStatus(
+            "predictions",
+            10_200,
+            10_242,
+            START_MS + 7_000,
+            START_MS - DAY_MS,
+            240,
+            headroom=Headroom(8_000, 5 * DAY_MS),
+        ),
+        StreamStatus(
+            "labels",
+            9_900,
+            None if number else 9_900,
+            START_MS + 6_000,
+            START_MS - DAY_MS,
+            2,
+            number == 0,
+            headroom=Headroom(8_000, DAY_MS),
+        ),
         1_444,
         80_864,
         predictions,
@@ -132,6 +151,7 @@ def sample_view(
             commit_durations=Durations().observe(700).observe(40_000).observe(60_000_000),
             ledger_rejected=1,
             windows_published=77,
+            windows_unplaced=2,
             alerts_emitted={"low-recall": {"firing": 1}},
         ),
         health=Health(True, {"worker": START_MS + DAY_MS}),

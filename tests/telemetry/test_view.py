@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from monitor.telemetry import TaskState
-from monitor.view import Check, Durations, Health, Newest, decode, encode, readiness
+from monitor.view import Check, Durations, Headroom, Health, Newest, decode, encode, readiness
 from monitor.windows.view import SeriesKey, WindowView
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, partition, performance_window, sample_view
 
@@ -101,12 +101,18 @@ def test_a_full_partition_is_ready_a_rebuilding_one_is_not() -> None:
     assert failing(readiness(replace(view, partitions=(partition(0, TaskState.FULL),)))) == []
     rebuilding = readiness(replace(view, partitions=(partition(0), partition(3, TaskState.REBUILDING))))
     assert failing(rebuilding) == ["partitions"]
-    assert "rebuilding [3]" in rebuilding[2].detail
+    assert "rebuilding [3]" in rebuilding[3].detail
 
 
 def test_before_the_group_answers_and_after_a_fatal_error_the_process_is_not_ready() -> None:
     assert failing(readiness(replace(sample_view(), health=Health()))) == ["group"]
     assert failing(readiness(replace(sample_view(), health=Health(True, {}, "fenced")))) == ["client"]
+
+
+def test_who_owns_nothing_because_the_log_is_gone_is_not_ready() -> None:
+    gone = readiness(replace(sample_view(partitions=0), health=Health(True, unanswered="no broker answers")))
+    assert failing(gone) == ["log"]
+    assert "no broker answers" in [check.detail for check in gone]
 
 
 def test_a_duration_equal_to_a_bound_is_within_it() -> None:
@@ -115,3 +121,13 @@ def test_a_duration_equal_to_a_bound_is_within_it() -> None:
     assert histogram.cumulative()[:2] == (1, 2)
     assert histogram.cumulative()[-1] == 3
     assert histogram.total_us == 99_002_001
+
+
+def test_headroom_is_what_retention_leaves_of_the_oldest_record_that_is_needed() -> None:
+    #  log        [300 ........... 500 ........... 900)   kept 7 days; at 500 event time is a day old
+    kept, now = 7 * DAY_MS, START_MS
+    assert Headroom.of(500, now - DAY_MS, 300, 900, kept, now) == Headroom(200, 6 * DAY_MS)
+    assert Headroom.of(500, now - 8 * DAY_MS, 500, 900, kept, now) == Headroom(0, -DAY_MS)
+    assert Headroom.of(900, now - 8 * DAY_MS, 900, 900, kept, now) == Headroom(0, None), "no record is needed"
+    assert Headroom.of(500, now - DAY_MS, 300, 900, None, now) == Headroom(200, None), "nothing expires by time"
+    assert Headroom.of(500, None, 300, 900, kept, now) == Headroom(200, None), "no time is known yet"

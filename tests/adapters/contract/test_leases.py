@@ -23,6 +23,7 @@ def test_two_holders_share_and_never_overlap_once_settled(world: World) -> None:
     settle([first], lambda held: len(held[0]) == 4)
     second = world.another().leases(name, group)
     held = settle([first, second], lambda held: sorted(map(len, held)) == [2, 2] and disjoint(held))
+    assert (first.joined, second.joined) == (True, True)
     assert held[0] | held[1] == {0, 1, 2, 3}
     second.close()
     assert settle([first], lambda held: held[0] == {0, 1, 2, 3})
@@ -34,8 +35,9 @@ def test_a_single_lease_has_a_single_holder_and_a_successor(world: World) -> Non
     first = world.log.leases(name, group)
     settle([first], lambda held: held[0] == {0})
     second = world.another().leases(name, group)
-    settle([first, second], lambda held: disjoint(held) and len(held[0] | held[1]) == 1)
+    settle([first, second], lambda held: disjoint(held) and len(held[0] | held[1]) == 1 and second.joined)
     first.close()
+    assert (first.joined, second.joined) == (False, True), "who stands by belongs to the group, who left does not"
     assert settle([second], lambda held: held[0] == {0})
     second.close()
 

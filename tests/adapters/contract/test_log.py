@@ -175,6 +175,18 @@ def test_bounds_of_a_missing_topic_are_an_error_that_names_it(world: World) -> N
     name = fresh("absent")
     with pytest.raises(LogError, match=name):
         world.log.end_offsets(name)
+    with pytest.raises(LogError, match=name):
+        world.log.offsets_at(name, 0)
+
+
+def test_a_time_leads_to_the_first_record_that_is_not_before_it(world: World) -> None:
+    name = topic(world, "times", 2)
+    appender = world.log.appender()
+    for minute in (1, 3, 2, 5):  # times of producers go back now and then
+        appender.append(name, 0, OutRecord(b"v", timestamp_ms=1_700_000_000_000 + minute * 60_000))
+    appender.close()
+    found = [world.log.offsets_at(name, 1_700_000_000_000 + minute * 60_000) for minute in (0, 1, 2, 3, 4, 6)]
+    assert found == [[0, 0], [0, 0], [1, 0], [1, 0], [3, 0], [4, 0]]
 
 
 def test_reading_starts_where_it_was_told_and_goes_on(world: World) -> None:

@@ -1,0 +1,188 @@
+"""Replays into nothing, files, or topics of their own."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from monitor.adapters.replay_files import Spec
+    from monitor.config.types import Config
+    from monitor.daemon.worker import Worker
+    from monitor.evaluator import TickOutput
+    from monitor.ports import Log
+
+Spans = Mapping[str, Sequence[tuple[int, int]]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for."""
+
+    starts: tuple[str, ...]
+    ends: tuple[str, ...]
+    resume: bool
+    output: str
+    quiet: bool
+
+
+@dataclass
+class Counted:
+    """What the ticks of this process decided."""
+
+    revisions: int = 0
+    finals: int = 0
+    alerts: dict[str, int] = field(default_factory=dict)
+
+    def observe(self, output: TickOutput) -> None:
+        """A tick closed."""
+        self.revisions += len(output.windows)
+        self.finals += sum(view.final for view in output.windows)
+        for event in output.events:
+            self.alerts[str(event.change)] = self.alerts.get(str(event.change), 0) + 1
+
+
+def to_files(source: Log, config: Config, directory: Path | None, wanted: Wanted) -> None:
+    """Into a directory, or into nothing when there is none."""
+    from monitor.adapters import replay_files
+    from monitor.adapters.embedded import EmbeddedLog
+
+    if directory is None:
+        with tempfile.TemporaryDirectory(prefix="driftline-replay-") as temporary:
+            spec = _spec(source, config, wanted)
+            own = EmbeddedLog(Path(temporary))
+            try:
+                _say(_run(source, own, config, spec.spans, wanted), wanted)
+            finally:
+                own.close()
+        return
+    if wanted.resume:
+        spec = replay_files.resumed(directory)
+        _same(spec, _spec(source, config, wanted, spec), directory)
+    else:
+        spec = _spec(source, config, wanted)
+        replay_files.begin(directory, spec)
+    own = EmbeddedLog(directory / replay_files.WORK)
+    try:
+        summary = _run(source, own, config, spec.spans, wanted)
+        result = replay_files.finish(directory, own, config.topics(), spec)
+    finally:
+        own.close()
+    replay_files.clear(directory)
+    _say({**summary, "to": str(directory), "files": result["files"]}, wanted)
+
+
+def to_topics(source: Log, target: Log, config: Config, namespace: str, wanted: Wanted) -> None:
+    """Into the topics of a namespace of its own on `target`. Live topics are refused by name."""
+    from monitor.daemon.sources import source_topics
+    from monitor.errors import MonitorError
+
+    if namespace == config.namespace:
+        raise MonitorError(
+            f"a replay never writes to the live topics of namespace {namespace!r}: choose another --namespace for it"
+        )
+    own = config.model_copy(update={"namespace": namespace}).with_references(config.references)
+    ledger = own.topics().ledger
+    if not wanted.resume and target.topic(ledger) is not None:
+        raise MonitorError(
+            f"topic {ledger!r} exists: namespace {namespace!r} is in use. --resume goes on with a replay that was "
+            "interrupted; otherwise choose another --namespace."
+        )
+    from monitor.cli.ranges import spans_of
+
+    spans = spans_of(source, source_topics(source, config).names, wanted.starts, wanted.ends)
+    _say({**_run(source, target, own, spans, wanted), "to": namespace}, wanted)
+
+
+def _spec(source: Log, config: Config, wanted: Wanted, begun: Spec | None = None) -> Spec:
+    from monitor.adapters.replay_files import FORMAT, Spec
+    from monitor.cli.ranges import spans_of
+    from monitor.config.canonical import digest_bytes
+    from monitor.daemon.sources import source_topics
+
+    sources = source_topics(source, config)
+    spans = begun.spans if begun else spans_of(source, sources.names, wanted.starts, wanted.ends)
+    return Spec(
+        FORMAT,
+        source.cluster_id(),
+        digest_bytes(config.document().encode()),
+        config.digest,
+        {info.name: info.topic_id for info in (sources.predictions, sources.labels) if info is not None},
+        {name: tuple((start, end) for start, end in ranges) for name, ranges in spans.items()},
+    )
+
+
+def _same(begun: Spec, now: Spec, directory: Path) -> None:
+    from monitor.adapters.replay_files import ReplayDirectoryError
+
+    for name in ("cluster_id", "config", "meaning", "topic_ids"):
+        then, this = getattr(begun, name), getattr(now, name)
+        if then != this:
+            raise ReplayDirectoryError(
+                f"{str(directory)!r}: the replay was begun with {name.replace('_', ' ')} {then}, this is {this}. Go on with "
+                "the configuration and the log that it was begun with, or begin again in a new directory."
+            )
+
+
+def _run(source: Log, own: Log, config: Config, spans: Spans, wanted: Wanted) -> dict[str, Any]:
+    """Run to the end, and what there was to it."""
+    from monitor.adapters import dead_letters
+    from monitor.adapters.allocator import keep_freed_memory
+    from monitor.adapters.clock import SystemClock
+    from monitor.cli.progress import RunProgress
+    from monitor.cli.run import Signals
+    from monitor.daemon.begun import as_begun
+    from monitor.daemon.replay.rerun import rerun
+    from monitor.plan import plan_of
+
+    keep_freed_memory()
+    counted, began = Counted(), time.monotonic()
+    bar = None if wanted.quiet else RunProgress()
+
+    def tell(worker: Worker) -> None:
+        if bar is not None:
+            bar.show(worker)
+
+    plan = as_begun(source, config, plan_of(config))
+    worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, counted.observe, tell)
+    with Signals(worker) as signals:
+        worker.run()
+    if bar is not None:
+        bar.close(worker)
+    if not worker.finished:
+        click.echo("driftline: the replay was interrupted before its end; --resume goes on", err=True)
+        sys.exit(128 + signals.number)
+    return {
+        "records": {name: sum(end - start for start, end in ranges) for name, ranges in spans.items()},
+        "ranges": {name: [list(span) for span in ranges] for name, ranges in spans.items()},
+        "rejected": {
+            topic: {str(reason): count for reason, count in reasons.items()}
+            for topic, reasons in worker.statistics.rejected.items()
+        },
+        "revisions": counted.revisions,
+        "windows": counted.finals,
+        "alerts": counted.alerts,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def _say(summary: Mapping[str, Any], wanted: Wanted) -> None:
+    from monitor.cli.show import note, print_json
+
+    if wanted.output == "json":
+        print_json(summary)
+        return
+    alerts = ", ".join(f"{count} {change}" for change, count in sorted(summary["alerts"].items())) or "no alert"
+    note(
+        f"{sum(summary['records'].values()):,} records replayed: {summary['windows']:,} windows in "
+        f"{summary['revisions']:,} revisions, {alerts}; {summary['seconds']:.1f} s"
+    )
+    for name, file in summary.get("files", {}).items():
+        note(f"{summary['to']}/{name}: {file['lines']:,} lines, {file['sha256']}")

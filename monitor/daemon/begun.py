@@ -1,0 +1,57 @@
+"""What a namespace was begun with, against the configuration that wants to go on with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from monitor.config import Config, loads
+from monitor.config.diff import diff
+from monitor.daemon.tail import read_range
+from monitor.ledger.records import Genesis
+from monitor.plan import Plan
+from monitor.ports import Log
+
+
+def as_begun(log: Log, config: Config, plan: Plan) -> Plan:
+    """The plan under the digest that the namespace goes by.
+
+    Earlier versions counted `time.idle_after` into the digest. A namespace that one of them began with this very
+    configuration keeps its digest: its windows carry it, and they are decided again.
+    """
+    topic = config.topics().ledger
+    info = log.topic(topic)
+    for partition in range(0 if info is None else info.partitions):
+        begin, end = log.begin_offsets(topic)[partition], log.end_offsets(topic)[partition]
+        for stored in read_range(log, topic, partition, begin, min(begin + 1, end)):
+            if isinstance(stored.record, Genesis) and stored.record.config == config.digest_with_idle_after:
+                return replace(plan, config_digest=stored.record.config)
+    return plan
+
+
+def documents(log: Log, topic: str) -> dict[bytes, bytes]:
+    """The configurations of a namespace by the digest of their document, in the order in which they were first used."""
+    found: dict[bytes, bytes] = {}
+    reader = log.reader(headers=False)
+    try:
+        position, end = log.begin_offsets(topic)[0], log.end_offsets(topic)[0]
+        reader.assign({(topic, 0): position})
+        while position < end:
+            for batch in reader.poll(1_000, 200):
+                assert batch.keys is not None
+                pairs = zip(batch.keys, batch.values, strict=True)
+                found.update((key, value) for key, value in pairs if key is not None and value is not None)
+                position = batch.next_offset
+    finally:
+        reader.close()
+    return found
+
+
+def what_differs(log: Log, config: Config) -> str:
+    """What gives rows another meaning than the namespace has, as far as its own configurations tell: for a refusal."""
+    topic = config.topics().configs
+    kept = list(documents(log, topic).values()) if log.topic(topic) is not None else []
+    if not kept:
+        return "streams, time, models, windows or a reference"
+    then, now = (loads(text, require_references=False) for text in (kept[-1].decode(), config.document()))
+    found = [f"{change.path} ({change.what})" for change in diff(then, now) if change.gives_meaning]
+    return ", ".join(found) if found else "a reference"

@@ -1,0 +1,89 @@
+"""Every evaluation of a namespace once more: the ledger in the recorded steps through the production evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
+from monitor.alerts.operational import OperationalWatch
+from monitor.config.types import Config
+from monitor.daemon.replay.differences import Difference
+from monitor.daemon.rules_in_force import RulesInForce, evaluations
+from monitor.daemon.tail import Follower, Stored, follow_from_start
+from monitor.errors import LedgerError
+from monitor.evaluator import Evaluator, TickOutput
+from monitor.ledger.fold import Verdict
+from monitor.ledger.records import Commit, EvalCommit
+from monitor.plan import Plan
+from monitor.ports import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Redecided:
+    """One evaluation: as recorded, what was decided again, and in what the two differ."""
+
+    evaluation: EvalCommit
+    outputs: Sequence[TickOutput]
+    difference: Difference | None
+
+
+def redecide(log: Log, config: Config, plan: Plan, partitions: int, evals_end: int) -> Iterator[Redecided]:
+    """Every evaluation that counts below offset `evals_end` of `evals`, in order; nothing is appended anywhere.
+
+    Digests are chained, so after the first evaluation that differs all differ: it is the last one given. Raises
+    LedgerError for evaluations under another configuration, or under rules that were not kept.
+    """
+    topics = config.topics()
+    watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
+    budget = BudgetWatch.of(config, plan)
+    evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions, budget)
+    rules = RulesInForce(log, config, plan, evaluator)
+    followers = [follow_from_start(log, topics.ledger, p) for p in range(partitions)]
+    for evaluation in evaluations(log, topics.evals, evals_end):
+        _recognise(config, plan, evaluation)
+        outputs = list(rules.go_on_with(evaluation.rules))
+        for partition, end in enumerate(evaluation.ledger):
+            followers[partition].catch_up(log, end, _feeder(evaluator, partition))
+        if evaluation.unowned is not UNSET:
+            evaluator.owners(evaluation.unowned)
+        outputs += evaluator.close()
+        difference = _compare(evaluator, followers, evaluation)
+        yield Redecided(evaluation, outputs, difference)
+        if difference is not None:
+            return
+
+
+def _recognise(config: Config, plan: Plan, evaluation: EvalCommit) -> None:
+    if evaluation.config != plan.config_digest:
+        raise LedgerError(
+            f"namespace {config.namespace!r} was evaluated under configuration {evaluation.config[:19]}, this one is "
+            f"{plan.config_digest[:19]}: what a row means differs",
+            "Give the configuration of the live run, or compare without its decisions (--without-decisions).",
+        )
+
+
+def _feeder(evaluator: Evaluator, partition: int) -> Callable[[Stored, Verdict], None]:
+    def feed(stored: Stored, verdict: Verdict) -> None:
+        if verdict is Verdict.ACCEPTED and isinstance(stored.record, Commit):
+            evaluator.feed(partition, stored.record)
+
+    return feed
+
+
+def _compare(evaluator: Evaluator, followers: list[Follower], evaluation: EvalCommit) -> Difference | None:
+    ticks = evaluator.next_ticks()
+    pairs = (
+        ("input_tick", ticks[0], evaluation.input_tick),
+        ("performance_tick", ticks[1], evaluation.performance_tick),
+        ("published", evaluator.published, evaluation.published),
+        ("digest", evaluator.digest, evaluation.digest),
+    )
+    where = {"sequence": evaluation.sequence, "ledger": [f.next_offset for f in followers]}
+    for name, ours, theirs in pairs:
+        if ours != theirs:
+            return Difference("evaluation", where, name, ours, theirs)
+    return None

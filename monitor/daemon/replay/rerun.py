@@ -1,0 +1,46 @@
+"""A range of the source topics once more, by the worker that runs in production, into a log of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from monitor.config.types import Config
+from monitor.daemon.dead_letter_office import Post
+from monitor.daemon.replay.slices import SlicedLog, Span
+from monitor.daemon.topics import internal_topics
+from monitor.daemon.worker import Worker, WorkerOptions
+from monitor.evaluator import TickOutput
+from monitor.plan import Plan
+from monitor.ports import Log, WallClock
+
+_NEVER_MS = 36_500 * 86_400_000
+"""Who is idle, quiet or stalled would be decided by how fast a replay runs, so nobody is."""
+
+
+def rerun(
+    source: Log,
+    own: Log,
+    config: Config,
+    plan: Plan,
+    spans: Mapping[str, Sequence[Span]],
+    clock: WallClock,
+    post: Post,
+    observe: Callable[[TickOutput], None] | None = None,
+    tell: Callable[[Worker], None] | None = None,
+) -> Worker:
+    """The worker that will read `spans` of `source` to their end, settle everything and stop; `run` it.
+
+    It writes the internal topics of `config`'s namespace to `own` and nothing anywhere else: dead letters are counted
+    and not written again. What is in `own` already it goes on from, as after any restart.
+    """
+    quiet = config.model_copy(
+        update={
+            "dead_letters": config.dead_letters.model_copy(update={"enabled": False}),
+            "time": config.time.model_copy(update=dict.fromkeys(("idle_after_ms", "stalled_after_ms"), _NEVER_MS)),
+        }
+    )
+    partitions = len(next(iter(spans.values())))
+    writable = [spec.name for spec in internal_topics(config.topics(), partitions)]
+    log = SlicedLog(source, own, spans, writable, clock)
+    # The plan is that of the configuration as it was given: what it says of the meaning is what is published.
+    return Worker(log, quiet, plan, clock, post, WorkerOptions(until_end=True), observe, tell)

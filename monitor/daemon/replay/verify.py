@@ -1,0 +1,157 @@
+"""The proof with recorded decisions: commits, evaluations and what was published, made again and compared (2.6 c).
+
+    sources + ledger -> recommit        ledger + evals -> redecide -> published
+
+Each half is compared with what was recorded, and the second is fed the recorded ledger, so a difference in one half does
+not hide in the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from monitor.config.types import Config
+from monitor.daemon.replay.differences import Difference
+from monitor.daemon.replay.published import Published, compare, records_of
+from monitor.daemon.replay.recommit import Recommitted, recommit
+from monitor.daemon.replay.redecide import redecide
+from monitor.daemon.shared import make_shared
+from monitor.daemon.sources import refuse_another, source_topics
+from monitor.daemon.tail import read_range
+from monitor.errors import LedgerError
+from monitor.ledger.records import Genesis
+from monitor.plan import Plan
+from monitor.ports import Decisions, Log
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True)
+class Verified:
+    """What was compared, and the differences found, the first one first; none of them means identical."""
+
+    partitions: list[Recommitted] = field(default_factory=list)
+    evaluations: int = 0
+    published: list[Published] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def commits(self) -> int:
+        """Commits that were made again."""
+        return sum(each.commits for each in self.partitions)
+
+
+def verify(
+    log: Log,
+    config: Config,
+    plan: Plan,
+    decisions: Decisions,
+    *,
+    held: bool = False,
+    from_ms: int = 0,
+    tell: Tell = lambda *_: None,
+) -> Verified:
+    """Make the whole recorded run of a namespace again. `tell` hears what is done, how far it is, and of how much.
+
+    `held` and `from_ms` limit the commits that are made again (see `recommit`); evaluations are all made again.
+
+    A namespace may run meanwhile: the end of `evals` is taken first, then those of what was published, of the ledger and
+    of the sources, and what later evaluations published is left out. Raises LedgerError when there is no ledger of these
+    topics, or the sources no longer hold what it speaks of.
+    """
+    topics = config.topics()
+    _need(log, topics.ledger, topics.evals, topics.configs, topics.windows, topics.alerts, topics.alerts_state)
+    outputs = (topics.windows, topics.alerts, topics.alerts_state)
+    _need_beginnings(log, topics.ledger, topics.evals)
+    ends = {name: log.end_offsets(name) for name in (topics.evals, *outputs, topics.ledger)}
+    sources = source_topics(log, config)
+    done = Verified()
+    for partition, end in enumerate(ends[topics.ledger]):
+        _recognise(log, config, partition, end)
+
+        def told(offset: int, partition: int = partition, end: int = end) -> None:
+            tell(f"commits of partition {partition}", offset, end)
+
+        shared = make_shared(config, plan)
+        again = recommit(
+            log, topics.ledger, sources.names, shared, partition, end, held=held, from_ms=from_ms, tell=told
+        )
+        done.partitions.append(again)
+        if again.difference is not None:
+            done.differences.append(again.difference)
+    if not done.commits and not done.differences:
+        skipped = sum(each.skipped for each in done.partitions)
+        raise LedgerError(
+            f"of no commit could it be proved what it says: {skipped} were left out, because their records are gone or they "
+            "are before the beginning, and there are no others",
+            "Begin earlier, or verify a recording that was made in time.",
+        )
+    _decide(log, config, plan, decisions, done, ends, outputs, tell)
+    return done
+
+
+def _decide(
+    log: Log,
+    config: Config,
+    plan: Plan,
+    decisions: Decisions,
+    done: Verified,
+    ends: dict[str, list[int]],
+    outputs: Sequence[str],
+    tell: Tell,
+) -> None:
+    topics = config.topics()
+    last, settled, broken = 0, False, None
+    ledger = sum(ends[topics.ledger])
+    for again in redecide(log, config, plan, len(ends[topics.ledger]), ends[topics.evals][0]):
+        last, settled = again.evaluation.sequence, again.evaluation.settled
+        decisions.add(records_of(again.outputs, topics, last))
+        if again.difference is not None:
+            broken = again.difference
+            break
+        done.evaluations += 1
+        tell("evaluations", sum(again.evaluation.ledger), ledger)
+    # A step is published before the next is recorded; of the last one something may be missing.
+    for topic in outputs:
+        tell(f"records of {topic}", 0, sum(ends[topic]))
+        found = compare(log, topic, ends[topic], decisions, last + settled, lambda r: r if r.order <= last else None)
+        done.published.append(found)
+        if found.difference is not None:
+            done.differences.append(found.difference)
+    if broken is not None:
+        done.differences.append(broken)
+
+
+def _need(log: Log, *names: str) -> None:
+    for name in names:
+        if log.topic(name) is None:
+            raise LedgerError(
+                f"there is no topic {name!r}: nothing was recorded that could be verified",
+                "Has `driftline run` been started with this `namespace`? A recording needs --decisions.",
+            )
+
+
+def _need_beginnings(log: Log, *names: str) -> None:
+    for name in names:
+        for partition, begin in enumerate(log.begin_offsets(name)):
+            if begin:
+                raise LedgerError(
+                    f"topic {name!r} partition {partition} begins at offset {begin}: what it began with is gone, so nothing "
+                    "after it can be proved",
+                    "Verify a recording that was made before.",
+                )
+
+
+def _recognise(log: Log, config: Config, partition: int, end: int) -> None:
+    """Raise LedgerError unless the ledger partition is about the topics as they are now."""
+    ledger = config.topics().ledger
+    begin = log.begin_offsets(ledger)[partition]
+    sources = source_topics(log, config)
+    for stored in read_range(log, ledger, partition, begin, min(end, begin + 1)):
+        genesis = stored.record
+        if isinstance(genesis, Genesis):
+            where = f"the ledger of namespace {config.namespace!r}, partition {partition},"
+            refuse_another(where, genesis.predictions, sources.predictions)
+            if genesis.labels is not None and sources.labels is not None:
+                refuse_another(where, genesis.labels, sources.labels)
