@@ -15,6 +15,7 @@ from monitor.config import Config, loads
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.plan import plan_of
 from tests.oracle.join import Label, Prediction
+from tests.replay.proving import prove, run_again, sentences
 from tests.simulation.world import World, alerts, topics, worker
 
 CONFIG = """
@@ -211,6 +212,25 @@ def test_a_restart_decides_again_what_was_decided_and_goes_on() -> None:
         process.close()
     worker(log, config(rows=100)).run()
     assert alerts(log, "one") == alerts(whole, "one")
+
+
+def test_a_replay_makes_the_alerts_again_with_and_without_the_recorded_decisions() -> None:
+    log = world(worse)
+    worker(log, config()).run()
+    assert len(told(log)) == 1
+    assert sentences(prove(log, config()).differences) == []
+    again, found = run_again(log, config())
+    assert (sentences(found), again.alerts) == ([], 1)
+
+
+def test_a_declared_quality_leaves_what_the_budget_tells_as_it_is() -> None:
+    plain, declared = world(holes), world(holes)
+    worker(plain, config()).run()
+    text = CONFIG.format(namespace="one", rows=1_000, budget=BUDGET)
+    quality = "quality: {window: 30s, min_rows: 1, features: {hue: {values: [red], missing: {at_most: 0.4}}}}"
+    worker(declared, loads(text.replace("{name: m}", f"{{name: m, {quality}}}"))).run()
+    assert [{**data, "config": ""} for data in told(declared)] == [{**data, "config": ""} for data in told(plain)]
+    assert {orjson.loads(value)["data"]["category"] for value in alerts(declared, "one")} == {"budget", "rule"}
 
 
 def test_another_budget_ends_what_fires_and_learns_anew() -> None:
