@@ -55,7 +55,7 @@ class OffsetLost(LogError):
     def __init__(self, topic: str, partition: int, wanted: int, begin: int, end: int) -> None:
         super().__init__(
             f"topic {topic!r} partition {partition}: offset {wanted} is needed but the log holds [{begin}, {end}). "
-            "Raise the topic's retention above the horizon, or record the loss as a gap in the ledger.",
+            "Raise the topic's retention above the horizon; to go on without them, record the loss with `driftline ledger gap`.",
             topic=topic,
             partition=partition,
         )

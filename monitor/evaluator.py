@@ -16,7 +16,7 @@ from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
-from monitor.alerts.event import AlertEvent
+from monitor.alerts.event import AlertEvent, Standing
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch
@@ -78,6 +78,8 @@ class Evaluator:
         self.alerts = AlertState()
         self._take(budget or BudgetWatch("", plan, None, lambda _: {}))
         self.published = 0
+        self.standing: dict[str, AlertEvent] = {}
+        """The last event of every alert that fires, by fingerprint."""
         self._chains = dict.fromkeys(Kind, b"")
 
     # -- input ---------------------------------------------------------------------------------------------------
@@ -155,6 +157,11 @@ class Evaluator:
         for kind, engine in self.engines.items():
             engine.arrival_cells = budget.arrival_cells(kind)
 
+    def go_by(self, book: RuleBook) -> None:
+        """The rules of an evaluator that has decided nothing yet."""
+        self._book = book
+        self._traffic.use(book.limits, book.labels_of, book.listed, 0)
+
     def switch(self, book: RuleBook, budget: BudgetWatch | None = None) -> TickOutput:
         """Go on with other rules after the last closed tick: alerts of rules that are gone end. So do those of a budget
         that is another one now, which learns from the beginning; the same budget goes on."""
@@ -194,13 +201,27 @@ class Evaluator:
             digest.update(payload.topic_key(key, kind))
         for event in output.events:
             digest.update(cloudevents.encode(event))
+            self._remember(event)
         self._chains[kind] = digest.digest()
         self.published += len(output.windows) + len(output.events)
+
+    def _remember(self, event: AlertEvent) -> None:
+        if event.data.latest and event.data.state is Standing.FIRING:
+            self.standing[event.data.fingerprint] = event
+        elif event.data.latest:
+            self.standing.pop(event.data.fingerprint, None)
 
     @property
     def digest(self) -> bytes:
         """Chained digest of everything decided, one chain per kind, so that how the kinds interleaved does not matter."""
         return b"".join(self._chains[kind] for kind in Kind)
+
+    def as_it_stands(self) -> TickOutput:
+        """The newest windows and the alerts that fire: for who looks on and has not seen how it came to that."""
+        events = [event for _, event in sorted(self.standing.items())]
+        tick_ms = max(self.next_ticks()) * self._plan.join.tick_ms
+        views = [view for engine in self.engines.values() for view in engine.newest()]
+        return TickOutput(Kind.INPUT, tick_ms, views, (), events, ())
 
     def next_ticks(self) -> tuple[int, int]:
         """First open tick of input and of performance windows, 0 before any closed."""

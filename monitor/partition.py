@@ -294,6 +294,18 @@ class Partition:
 
     # -- rebuilding ----------------------------------------------------------------------------------------------
 
+    def give_up(self, commit: Commit) -> None:
+        """Go on after `commit` without the rows it held: an operator recorded that they cannot be read again.
+
+        Predictions that waited count as shed, labels that waited as orphaned: every record stays accounted for.
+        """
+        predictions, labels = dict(commit.prediction_outcomes), dict(commit.label_outcomes)
+        predictions["shed"] += predictions["pending"]
+        labels["orphaned"] += labels["waiting"]
+        self.join.prediction_outcomes = PredictionOutcomes(**{**predictions, "pending": 0})
+        self.join.label_outcomes = LabelOutcomes(**{**labels, "waiting": 0})
+        self._read = list(commit.records)
+
     def resume(self, commit: Commit, lost_up_to: tuple[int, int]) -> None:
         """The records from the floors up to `commit` were fed again: drop their deltas, take over its totals.
 

@@ -25,12 +25,20 @@ class OutRecord:
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
     """A topic Driftline wants: `compacted` keeps the latest record of a key; otherwise records never expire by time
-    unless `retention_ms` says so."""
+    unless `retention_ms` says so. `trimmed`: of a compacted one, that its records are deleted by hand too."""
 
     name: str
     partitions: int
     compacted: bool = False
     retention_ms: int | None = None
+    trimmed: bool = False
+
+
+def cleanup_policy(spec: TopicSpec) -> str:
+    """What Kafka calls it."""
+    if spec.compacted:
+        return "compact,delete" if spec.trimmed else "compact"
+    return "delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,10 @@ class Log(Protocol):
 
     def offsets_at(self, topic: str, at_ms: int) -> list[int]:
         """Offset of the first record that the log dates at or after a time, per partition; the end where there is none."""
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Delete a partition's records below an offset, for every reader and for good; nothing happens where none is
+        below. Raises LogError, also for a topic that is compacted and not `trimmed`."""
 
     def reader(self, *, keys: bool = True, headers: bool = True) -> Reader:
         """A reader of its own, to be used by one thread at a time."""

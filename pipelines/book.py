@@ -197,7 +197,7 @@ class Book:
     def _summary(self, admission: Admission) -> RunSummary:
         view = self._view(admission.run)
         promoted = any(state is State.PROBATION for state, _ in view.entered)
-        return RunSummary(admission, view.state, view.since_ms if view.ended else None, promoted)
+        return RunSummary(admission, view.state, view.since_ms if view.ended else None, promoted, view.reason)
 
 
 def records(run: str, bodies: list[bytes]) -> Iterator[tuple[Record, RunView]]:

@@ -1,7 +1,8 @@
 """The exceptions of the pipelines, drawn as a tree.
 
     PipelineError                anything this package raises on purpose: what, why, remedy
-    ├── ConfigError              a policy that cannot be meant (exit 2)
+    ├── ConfigError              what was asked for cannot be meant (exit 2)
+    │   └── PolicyError          a file of policies with mistakes in it, all of them (exit 78)
     ├── NotFound                 no such run, model, file or column
     ├── FormatError              a durable document is newer than this code, or not what it claims to be
     ├── StoreError               the store refused, or what is in it is not what was written
@@ -26,7 +27,15 @@ class PipelineError(Exception):
 
 
 class ConfigError(PipelineError):
-    """A policy that cannot be meant."""
+    """What was asked for cannot be meant."""
+
+
+class PolicyError(ConfigError):
+    """A file of policies cannot be used. `problems`: each mistake with its line and the path to its key."""
+
+    def __init__(self, path: str, why: str, remedy: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(f"file {path!r}", "".join((why, *(f"\n  {problem}" for problem in problems))), remedy)
+        self.problems = problems
 
 
 class NotFound(PipelineError):

@@ -69,6 +69,11 @@ class Reason(StrEnum):
     MANY_SEGMENTS = "many_segments"
 
 
+CHAMPION: Final = "the champion"
+BASE_RATE: Final = "the base rate"
+"""Of the training rows: what a challenger is compared with where nothing serves yet."""
+
+
 class Goal(StrEnum):
     """What a challenger has to be."""
 
@@ -152,8 +157,9 @@ class GateReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str = SOURCE
 
 
-def judge(paired: Paired, spec: GateSpec, alpha: float | None = None) -> GateReport:
-    """The gate. `alpha` is the share of `spec.alpha` that this challenger has; all of it when None."""
+def judge(paired: Paired, spec: GateSpec, alpha: float | None = None, rival: str = CHAMPION) -> GateReport:
+    """The gate. `alpha` is the share of `spec.alpha` that this challenger has; all of it when None. `rival`: what stands in the
+    champion's place, for the sentence."""
     share = spec.alpha if alpha is None else alpha
     if (fault := _fault(paired, spec)) is not None:
         reason, detail = fault
@@ -167,7 +173,9 @@ def judge(paired: Paired, spec: GateSpec, alpha: float | None = None) -> GateRep
     segments = tuple(_segments(paired, spec, share))
     reasons = (*_overall_reasons(overall, spec), *_segment_reasons(segments, rows, spec))
     outcome = _outcome(reasons)
-    return GateReport(FORMAT, outcome, reasons, share, spec, overall, second, segments, _detail(outcome, overall, spec))
+    return GateReport(
+        FORMAT, outcome, reasons, share, spec, overall, second, segments, _detail(outcome, overall, spec, rival)
+    )
 
 
 _EMPTY: Final = Comparison(0, None, None, None, None, None)
@@ -271,7 +279,7 @@ def _outcome(reasons: tuple[Reason, ...]) -> Outcome:
     return Outcome.INCONCLUSIVE if _OPEN & set(reasons) else Outcome.PASS
 
 
-def _detail(outcome: Outcome, overall: Comparison, spec: GateSpec) -> str:
+def _detail(outcome: Outcome, overall: Comparison, spec: GateSpec, rival: str) -> str:
     assert overall.difference is not None
     assert not math.isnan(overall.difference)
     says = {
@@ -281,6 +289,6 @@ def _detail(outcome: Outcome, overall: Comparison, spec: GateSpec) -> str:
         Outcome.ERROR: "nothing can be concluded",
     }[outcome]
     return (
-        f"{says}: on {overall.rows:,} rows its {spec.loss.name} is {overall.challenger:.4g}, the champion's "
+        f"{says}: on {overall.rows:,} rows its {spec.loss.name} is {overall.challenger:.4g}, {rival}'s "
         f"{overall.champion:.4g}; difference {overall.difference:+.4g}, within {overall.lower:+.4g} and {overall.upper:+.4g}"
     )

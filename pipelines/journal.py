@@ -157,6 +157,7 @@ class RunView:
     lease: Lease | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     tries: int = 0  # of the step that the run stands at
+    tried: str = ""  # why the last of them did not work
     not_before_ms: int = 0
     cancel: Cancel | None = None
     approvals: tuple[Approved, ...] = ()
@@ -182,7 +183,10 @@ def fold(view: RunView, record: Record, raw: bytes) -> tuple[RunView, Verdict]:
         case Noted():
             return replace(after, facts={**view.facts, **record.facts}), Verdict.FINE
         case Tried():
-            return replace(after, tries=view.tries + 1, not_before_ms=record.not_before_ms, lease=None), Verdict.FINE
+            tried = replace(
+                after, tries=view.tries + 1, tried=record.why, not_before_ms=record.not_before_ms, lease=None
+            )
+            return tried, Verdict.FINE
         case Moved():
             return (_moved(after, record), Verdict.FINE) if legal(view.state, record.to) else (view, Verdict.ILLEGAL)
         case Cancel():
@@ -222,6 +226,7 @@ def _moved(after: RunView, record: Moved) -> RunView:
         lease=keeps,
         facts={**after.facts, **record.facts},
         tries=0,
+        tried="",
         not_before_ms=0,
         entered=(*after.entered, (record.to, record.at_ms)),
     )

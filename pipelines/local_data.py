@@ -9,7 +9,7 @@ from pipelines.errors import NotFound
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
 from pipelines.quality import Checks
-from pipelines.rows import VERSION, findings, keep, labelled, predicted_by, split
+from pipelines.rows import VERSION, findings, keep, labelled, need_columns, predicted_by, split
 from pipelines.tables import Row, read_rows
 
 
@@ -24,11 +24,11 @@ class FileData:
 
     def mature(self, policy: Policy, now_ms: int) -> int:
         """See Data."""
-        return len(self._labelled(policy, now_ms))
+        return len(self._labelled(policy, now_ms, whole=True))
 
     def collect(self, policy: Policy, until_ms: int, alive: Alive) -> Dataset:
         """See Data."""
-        train, test = split(self._labelled(policy, until_ms), policy)
+        train, test = split(self._labelled(policy, until_ms, whole=True), policy)
         return keep(self._store, train, test, until_ms, policy)
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
@@ -46,8 +46,13 @@ class FileData:
         said = [row[VERSION] for row in rows if VERSION in row]
         return any(version in names for version in said) if said else None
 
-    def _labelled(self, policy: Policy, until_ms: int) -> list[Row]:
-        return labelled(read_rows(self._path(policy)), policy, until_ms)
+    def _labelled(self, policy: Policy, until_ms: int, *, whole: bool = False) -> list[Row]:
+        """`whole`: every column of the policy has to be there. A version on probation is watched on what is there."""
+        path = self._path(policy)
+        rows = read_rows(path)
+        if whole:
+            need_columns(rows, policy, repr(str(path)))
+        return labelled(rows, policy, until_ms)
 
     def _path(self, policy: Policy) -> Path:
         if policy.model not in self._paths:

@@ -13,15 +13,33 @@ import msgspec
 import numpy as np
 
 from pipelines.codec import canonical_bytes
+from pipelines.errors import NotFound
 from pipelines.policy import Policy
 from pipelines.ports import Dataset, Finding, Store
 from pipelines.quality import Checks, failing
+from pipelines.suggest import hint, listing
 from pipelines.tables import Row, numbers, parse_rows, write_rows
 
 KNOWN: Final = "known_ms"
 VERSION: Final = "version"
 KIND: Final = "driftline-rows"
 FORMAT: Final = 1
+
+
+def need_columns(rows: Iterable[Row], policy: Policy, where: str) -> None:
+    """Raises NotFound for columns that the policy names and no row has. Without rows there is nothing to say."""
+    known = sorted(set[str]().union(*rows))
+    data = policy.data
+    named = [
+        ("label", data.label), ("at", data.at), *(("features", name) for name in data.features),
+        *([("score", data.score)] if data.score else []), *(("checks", name) for name in data.checks or {}),
+        *(("gate.segments", name) for name in policy.gate.segments),
+    ]  # fmt: skip
+    odd = [(key, name) for key, name in named if name not in known] if known else []
+    if odd:
+        what = "; ".join(f"{key}: no row has a column {name!r}{hint(name, known)}" for key, name in odd)
+        remedy = f"There are: {listing(known)}."
+        raise NotFound(f"rows of {policy.model} in {where}", f"are not what its policy says: {what}", remedy)
 
 
 def labelled(rows: Iterable[Row], policy: Policy, until_ms: int) -> list[Row]:

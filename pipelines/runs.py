@@ -16,6 +16,7 @@ import msgspec
 from pipelines.codec import canonical_bytes, decode, digest_of
 from pipelines.errors import ConfigError
 from pipelines.firing import Firing
+from pipelines.journal import Reason
 from pipelines.policy import Policy
 from pipelines.states import State, terminal
 
@@ -56,6 +57,7 @@ class RunSummary:
     state: State
     ended_ms: int | None
     promoted: bool = False
+    reason: Reason | None = None
 
     @property
     def active(self) -> bool:
@@ -63,14 +65,21 @@ class RunSummary:
         return not terminal(self.state)
 
     @property
-    def handled(self) -> frozenset[tuple[str, str]]:
+    def incidents(self) -> frozenset[tuple[str, str]]:
         """The incidents, (fingerprint, episode), that it was begun for."""
         return frozenset((cause.fingerprint, cause.episode) for cause in self.admission.causes)
 
+    @property
+    def turned_away(self) -> bool:
+        """Whether it ended over its rows, before anything was trained: later rows may be better, the incident stays open."""
+        return self.state is State.REJECTED and self.reason in (Reason.DATA_QUALITY, Reason.FEW_LABELS)
 
-def run_id(model: str, fingerprint: str, episode: str, policy: Policy) -> str:
-    """Names a run by what it is for: the same incident under the same policy is the same run, whoever asks."""
-    body = canonical_bytes(["run", model, fingerprint, episode, policy.digest])
+
+def run_id(model: str, fingerprint: str, episode: str, policy: Policy, attempt: int = 1) -> str:
+    """Names a run by what it is for: the same incident under the same policy is the same run, whoever asks. `attempt` counts
+    from 1; later ones follow runs that were turned away."""
+    again = [attempt] if attempt > 1 else []
+    body = canonical_bytes(["run", model, fingerprint, episode, policy.digest, *again])
     return digest_of(body).removeprefix("sha256:")[:RUN_HEX_DIGITS]
 
 

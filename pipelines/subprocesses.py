@@ -74,7 +74,10 @@ class Subprocesses:
         else:
             old = self._scores(policy, rows, champion.files, alive)
         loss = policy.gate.loss
-        segments = {name: np.array([str(row.get(name)) for row in rows]) for name in policy.gate.segments}
+        there = (name for name in policy.gate.segments if any(row.get(name) is not None for row in rows))
+        segments = {
+            name: np.array([str(row.get(name)) for row in rows]) for name in there
+        }  # no value: the gate says so
         return Paired(loss.of(labels, old), loss.of(labels, new), segments)
 
     def _scores(self, policy: Policy, rows: Sequence[Row], files: Mapping[str, ModelFile], alive: Alive) -> Floats:
@@ -152,7 +155,8 @@ class Subprocesses:
             raise StepFailed("the step", why, f"Its output is in {str(job)!r}.", timed_out=True)
         if code != 0:
             tail = (job / "log.txt").read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
-            why = f"ended with code {code}: {tail.splitlines()[-1] if tail else 'no output'}"
+            meant = ", which asks for another try" if code == TRY_AGAIN else ""
+            why = f"ended with code {code}{meant}: {tail.splitlines()[-1] if tail else 'no output'}"
             raise StepFailed("the step", why, f"Its output is in {str(job)!r}.", again=code == TRY_AGAIN)
 
     def _keep(self, path: Path) -> ModelFile:

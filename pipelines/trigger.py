@@ -41,7 +41,7 @@ class Why(StrEnum):
     LABELS_STALLED = "labels_stalled"
     NOT_A_TRIGGER = "not_a_trigger"  # alerts fire, and the policy reacts to none of them
     OTHER_VERSION = "other_version"  # alerts fire about versions that the champion has replaced
-    ALREADY_RUN = "already_run"  # each incident that fires has had its run
+    ALREADY_RUN = "already_run"  # each incident that fires has had its run, and it was not turned away over its rows
     RUN_ACTIVE = "run_active"
     EARLY = "early"  # it does not fire for long enough yet
     COOLDOWN = "cooldown"
@@ -105,7 +105,8 @@ def plan(
     if policy.promote is not Promotion.OBSERVE and (asked or causes[0].kind is Kind.PERFORMANCE):
         mode = Mode.FULL
     first = (MANUAL, asked.key) if asked is not None else (causes[0].fingerprint, causes[0].episode)
-    run, alpha = run_id(model, *first, policy), challenger_alpha(policy, runs)
+    attempt = 1 + sum(first in summary.incidents for summary in runs)
+    run, alpha = run_id(model, *first, policy, attempt), challenger_alpha(policy, runs)
     begins = Why.MANUAL if asked else Why(str(causes[0].kind))
 
     def said(why: Why, detail: str, not_before_ms: int | None = None) -> Plan:
@@ -134,7 +135,7 @@ def challenger_alpha(policy: Policy, runs: Sequence[RunSummary]) -> float:
     for summary in reversed(runs):
         if summary.promoted and summary.state is State.SETTLED:
             break
-        before += summary.admission.mode is Mode.FULL
+        before += summary.admission.mode is Mode.FULL and not summary.turned_away  # no gate, nothing spent
     return policy.gate.alpha * 6 / (math.pi * (before + 1)) ** 2
 
 
@@ -155,7 +156,7 @@ def _causes(
     if not current:
         names = ", ".join(sorted(name for name in serving or () if not name.startswith("sha256:")))
         return Plan(model, Why.OTHER_VERSION, f"{_named(wanted)}: about other versions than the champion ({names})")
-    handled = {incident for summary in runs for incident in summary.handled}
+    handled = {incident for summary in runs if not summary.turned_away for incident in summary.incidents}
     new = [alert for alert in current if (alert.fingerprint, alert.episode) not in handled]
     if not new:
         return Plan(model, Why.ALREADY_RUN, f"{_named(current)}: each of these incidents has had its run")

@@ -12,6 +12,7 @@ wakes up after its lease finds a newer claim at 4, and stops: `Fenced`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,12 +65,15 @@ class Worker:
         if view.state in WAITING and not self._due(admission, view):
             return []  # looked at without a claim: a run that waits for a week must not fill its journal
         happened: list[Happening] = []
+        if (held := self._claim(admission, journal)) is None:
+            return happened
         try:
-            held = self._claim(admission, journal)
-            if held is not None:
-                self._work(held, happened)
+            self._work(held, happened)
         except Fenced:
             pass  # somebody else goes on
+        except (KeyboardInterrupt, SystemExit):
+            held.give_back()
+            raise
         return happened
 
     def _due(self, admission: Admission, view: RunView) -> bool:
@@ -178,6 +182,12 @@ class _Held:
         """Enter that a step did not work, and give the lease back."""
         later_ms = self._ports.clock.now_ms() + RETRY_MS * 4**self.view.tries
         self._enter(lambda head: Tried(**head, why=why, not_before_ms=later_ms))
+
+    def give_back(self) -> None:
+        """Let the lease run out now: the process ends, and nobody has to wait for it."""
+        if self.holds:
+            with suppress(Fenced):
+                self._enter(lambda head: Renewed(**head, until_ms=head["at_ms"]))
 
     def alive(self) -> None:
         """Renew the lease when half of it is over. Raises Fenced, CancelAsked."""

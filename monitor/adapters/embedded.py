@@ -12,7 +12,7 @@ What it promises
 
 What it does not do
 - Compaction and expiry by time: a compacted topic keeps every record and readers take the latest of a key, which gives
-  the same answer. `delete_records` frees space by hand.
+  the same answer. `delete_records` frees space.
 - Several machines: SQLite's locks are not safe on network file systems.
 
 Layout: one row a record, its primary key being partition id * 2**40 + offset, so that appends go to the end of a
@@ -33,7 +33,7 @@ from monitor.adapters.embedded_file import Sight
 from monitor.adapters.embedded_io import OFFSET_BITS, EmbeddedAppender, EmbeddedReader
 from monitor.adapters.embedded_leases import EmbeddedLeases
 from monitor.errors import LogError
-from monitor.ports import TopicInfo, TopicSpec, WallClock
+from monitor.ports import TopicInfo, TopicSpec, WallClock, cleanup_policy
 
 FORMAT = 1
 """Version of the file's layout. A file with a higher one is refused."""
@@ -97,7 +97,7 @@ class EmbeddedLog:
     def ensure(self, spec: TopicSpec) -> TopicInfo:
         """Create the topic unless it exists. `compacted` and `retention_ms` are recorded and shown, not acted on."""
         config = {
-            "cleanup.policy": "compact" if spec.compacted else "delete",
+            "cleanup.policy": cleanup_policy(spec),
             "retention.ms": str(-1 if spec.retention_ms is None else spec.retention_ms),
             "message.timestamp.type": "CreateTime",
         }

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 
 from monitor.adapters.kafka_settings import UNREACHABLE, Errors, Settings, connect, log_error, plainly
 from monitor.errors import LogError, LogUnreachable
-from monitor.ports import TopicInfo, TopicSpec
+from monitor.ports import TopicInfo, TopicSpec, cleanup_policy
 
 T = TypeVar("T")
 
@@ -99,6 +99,18 @@ class KafkaAdmin:
         ends = self.end_offsets(topic)
         found = self._offsets(topic, OffsetSpec.for_timestamp(at_ms))
         return [end if offset < 0 else offset for offset, end in zip(found, ends, strict=True)]
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Delete records below an offset; one that is beyond the end deletes all."""
+        begin, end = self.begin_offsets(topic)[partition], self.end_offsets(topic)[partition]
+        if min(before, end) <= begin:
+            return
+        where = TopicPartition(topic, partition, min(before, end))
+        self._ask(
+            f"deleting records of topic {topic!r} partition {partition} below offset {before}",
+            lambda **limits: self._client.delete_records([where], **limits)[where],
+            topic=topic,
+        )
 
     def _wait_for(self, name: str) -> TopicInfo:
         deadline = time.monotonic() + self._timeout_secs
@@ -215,11 +227,11 @@ def topic_config(spec: TopicSpec, replicas: int) -> dict[str, str]:
     """The settings of a topic that we make: acknowledged records survive the loss of a broker, and nothing expires
     unasked."""
     config = {
-        "cleanup.policy": "compact" if spec.compacted else "delete",
+        "cleanup.policy": cleanup_policy(spec),
         "retention.ms": str(-1 if spec.retention_ms is None else spec.retention_ms),
         "min.insync.replicas": str(max(1, replicas - 1)),
         "unclean.leader.election.enable": "false",
     }
-    if not spec.compacted:
+    if not spec.compacted or spec.trimmed:
         config["retention.bytes"] = "-1"
     return config

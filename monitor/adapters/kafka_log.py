@@ -68,6 +68,10 @@ class KafkaLog:
         """First offset that is dated at or after a time, per partition; the end where there is none."""
         return self._admin.offsets_at(topic, at_ms)
 
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Delete a partition's records below an offset. Takes the right to delete on the topic."""
+        self._admin.delete_records(topic, partition, before)
+
     def rights(self, topic: str | None) -> frozenset[str]:
         """Names of Kafka's operations that this client may do on a topic (nothing for one that is absent or hidden from
         it), or on the cluster for None. A cluster without access control allows all."""

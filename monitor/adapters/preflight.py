@@ -190,6 +190,7 @@ def _internal(log: Log, config: Config, partitions: int | None) -> Iterator[Find
         (topics.alerts, False, None),
         (topics.alerts_state, False, True),
         (topics.configs, False, True),
+        (topics.checkpoints, False, True),
     )
     absent = []
     for name, like_sources, compacted in shapes:
@@ -241,6 +242,7 @@ def _rights(log: KnowsRights, config: Config, sources: list[str]) -> Iterator[Fi
     topics = config.topics()
     wanted: list[tuple[str, tuple[str, ...]]] = [(name, _READ) for name in sources]
     internal = [topics.ledger, topics.evals, topics.windows, topics.alerts, topics.alerts_state, topics.configs]
+    internal.append(topics.checkpoints)
     if config.dead_letters.enabled:
         internal += [topic_of(name) for name in sources]
     wanted += [(topics.tasks, _READ), *((name, _WRITE) for name in internal)]

@@ -91,6 +91,10 @@ class RecordedLog:
         """A reader of its own."""
         return RecordedReader(self, keys=keys, headers=headers)
 
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Refused."""
+        self._refuse(topic)
+
     def appender(self) -> Appender:
         """Refused."""
         self._refuse()

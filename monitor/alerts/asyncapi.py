@@ -14,7 +14,7 @@ from monitor.alerts.examples import example_events
 from monitor.alerts.schema import all_present
 from monitor.windows.payload import REVISION_HEADER, TICK_HEADER, WindowPayload
 from monitor.windows.payload import encode as encode_window
-from monitor.windows.schema import GROWTH, described, example_windows
+from monitor.windows.schema import GROWTH, described, example_tasks, example_windows
 
 ASYNCAPI: Final = "3.0.0"
 KAFKA_BINDING: Final = "0.5.0"
@@ -125,7 +125,8 @@ def _window_message(payload: dict[str, Any]) -> dict[str, Any]:
             }
         ),
         "examples": [
-            {"name": str(view.kind), "payload": msgspec.json.decode(encode_window(view))} for view in example_windows()
+            {"name": name, "payload": msgspec.json.decode(encode_window(view))}
+            for name, view in (*((str(view.kind), view) for view in example_windows()), *example_tasks().items())
         ],
     }
 

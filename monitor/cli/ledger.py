@@ -11,8 +11,10 @@ import click
 
 from monitor.cli.common import config_options, embedded_option, load_config, output_option
 from monitor.cli.exits import FAILED
+from monitor.cli.ledger_gap import gap
 
 if TYPE_CHECKING:
+    from monitor.config.types import Topics
     from monitor.daemon.tail import Stored
     from monitor.ledger.audit import Audit
     from monitor.ports import Log
@@ -20,13 +22,16 @@ if TYPE_CHECKING:
 
 @click.group("ledger")
 def command() -> None:
-    """Read the ledger: what was counted, by whom, in which order.
+    """The ledger: what was counted, by whom, in which order; and what is lost.
 
     \b
     Examples:
       driftline ledger audit -c driftline.yaml
       driftline ledger cat -c driftline.yaml --partition 0
     """
+
+
+command.add_command(gap)
 
 
 @command.command("cat")
@@ -50,7 +55,7 @@ def cat(
     config = load_config(files, overrides)
     log = open_existing(config, embedded)
     try:
-        for audit, stored, verdict in _walk(log, config.topics().ledger, partition):
+        for audit, stored, verdict in _walk(log, config.topics(), partition):
             line = {
                 "partition": audit.partition,
                 "offset": stored.offset,
@@ -69,6 +74,8 @@ def cat(
 def audit(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, output: str) -> None:
     """Prove from the ledger alone that nothing was lost or counted twice. Exit code 1 when it does not hold.
 
+    Of a trimmed ledger it says from which offset on it was read: what stood before is taken from the checkpoint there.
+
     \b
     Example:
       driftline ledger audit -c driftline.yaml -o json
@@ -81,7 +88,7 @@ def audit(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | 
     log = open_existing(config, embedded)
     try:
         audits: dict[int, Audit] = {}
-        for one, _, _ in _walk(log, config.topics().ledger, None):
+        for one, _, _ in _walk(log, config.topics(), None):
             audits[one.partition] = one
         lines = [_summary(a) for _, a in sorted(audits.items())]
     finally:
@@ -90,6 +97,12 @@ def audit(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | 
         click.echo(orjson.dumps({"partitions": lines, "holds": not any(line["violations"] for line in lines)}))
     else:
         _table(lines)
+    for line in lines:
+        if line["from_offset"]:
+            said = (
+                f"partition {line['partition']}: trimmed; read from the checkpoint at offset {line['from_offset']} on"
+            )
+            click.echo(f"driftline: {said}", err=True)
     broken = [f"partition {line['partition']}: {v}" for line in lines for v in line["violations"]]
     for sentence in broken[:20]:
         click.echo(f"driftline: {sentence}", err=True)
@@ -97,11 +110,11 @@ def audit(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | 
         sys.exit(FAILED)
 
 
-def _walk(log: Log, topic: str, partition: int | None) -> Iterator[tuple[Audit, Stored, Any]]:
+def _walk(log: Log, topics: Topics, partition: int | None) -> Iterator[tuple[Audit, Stored, Any]]:
     from monitor.daemon.tail import read_range
     from monitor.errors import LedgerError
-    from monitor.ledger.audit import Audit
 
+    topic = topics.ledger
     if log.topic(topic) is None:
         raise LedgerError(f"there is no ledger: topic {topic!r} does not exist", "Has `driftline run` been started?")
     begins, ends = log.begin_offsets(topic), log.end_offsets(topic)
@@ -110,9 +123,28 @@ def _walk(log: Log, topic: str, partition: int | None) -> Iterator[tuple[Audit, 
     for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         if partition is not None and number != partition:
             continue
-        one = Audit(number)
-        for stored in read_range(log, topic, number, begin, end):
+        one = _begin(log, topics, number, begin)
+        for stored in read_range(log, topic, number, max(begin, one.begun_at), end):
             yield one, stored, one.feed(stored.offset, stored.record, stored.raw)
+
+
+def _begin(log: Log, topics: Topics, partition: int, begin: int) -> Audit:
+    """The audit of a partition at its first record; of a trimmed one at the oldest checkpoint that can be used. A log
+    that ends before a checkpoint, or has other records there, has lost some."""
+    from monitor.daemon.checkpoints import of_ledger, usable
+    from monitor.errors import LedgerError
+    from monitor.ledger.audit import Audit
+
+    one = Audit(partition)
+    try:
+        found = list(usable(log, topics.ledger, partition, of_ledger(log, topics.checkpoints, partition)))
+    except LedgerError as error:
+        one.violations.append(error.why)
+        return one
+    if begin > 0 and found:
+        manifest = found[-1].manifest
+        one.state, one.begun_at = manifest.fold.state(), manifest.place.next_offset
+    return one
 
 
 def _plain(stored: Stored, deltas: bool) -> dict[str, Any]:
@@ -142,6 +174,7 @@ def _summary(one: Audit) -> dict[str, Any]:
     commit, state = one.state.commit, one.state
     return {
         "partition": one.partition,
+        "from_offset": one.begun_at,
         "records": dict(one.records),
         "ignored": {str(v): n for v, n in sorted(one.verdicts.items()) if v != "accepted"},
         "epoch": state.epoch,

@@ -222,8 +222,10 @@ def _newest_ms(topics: Topics, until_ms: int) -> int | None:
 
 
 def _checked(topics: Topics, policy: Policy) -> Topics:
-    """The topics themselves. Raises ConfigError for a model or column that the configuration does not have."""
+    """The topics themselves. Raises ConfigError for a model or column that the configuration does not have, and for a task that
+    gates cannot judge."""
     from monitor.config.suggest import hint, listing
+    from monitor.config.tasks import task_name
 
     def need(what: str, given: str, known: Collection[str]) -> None:
         if given not in known:
@@ -236,11 +238,19 @@ def _checked(topics: Topics, policy: Policy) -> Topics:
 
     if topics.plan.template is None:
         need("the model", policy.model, topics.plan.models)
+    if task_name(topics.config) == "multiclass":
+        raise ConfigError(
+            f"the model {policy.model!r}",
+            "is a multiclass model, and gates compare losses of numbers",
+            "Take it out of the policies: Driftline watches it, and does not retrain it.",
+        )
     features = set(topics.config.streams.predictions.features)
     segments = {f"segment.{each.name}" for model in topics.plan.all_models for each in model.dimensions}
     columns = {_own(f"{_FEATURE}{name}", set(_COLUMNS.values()) | segments) for name in features}
     for name in policy.data.features:
         need("the feature", name, columns | segments | {"score", "prediction"})
+    for name in policy.data.checks or ():
+        need("the checked column", name, columns | segments | set(_COLUMNS.values()))
     for name in policy.gate.segments:
         need("the segment", name, columns | segments | {"version"})
     need("the label column", policy.data.label, {"label"})

@@ -93,9 +93,9 @@ def guess(predictions: Sequence[Sample], labels: Sequence[Sample] | None) -> Gue
     pairs = _joined(ids)
     other = None
     if not _is_binary(answers, truth, theirs is not None):
-        roles = [ids.prediction, ids.label] if ids else []
-        roles += [times.column for times in (at, truth.at) if times]
-        other = find_other(mine, theirs, [c for c in (*roles, *named.values()) if c], pairs)
+        own = [ids and ids.prediction, at and at.column, *named.values()]
+        of_labels = [ids and ids.label, truth.at and truth.at.column]
+        other = find_other(mine, theirs, ([c for c in own if c], [c for c in of_labels if c]), pairs)
     if other is not None:
         score, prediction, values, how = None, other.prediction, {}, ""
         truth = replace(truth, label=other.label, values={}, how="")

@@ -46,21 +46,16 @@ class Other:
 
 
 def find_other(
-    predictions: Table, labels: Table | None, taken: Iterable[Column], pairs: Sequence[tuple[int, int]]
+    predictions: Table,
+    labels: Table | None,
+    taken: tuple[Iterable[Column], Iterable[Column]],
+    pairs: Sequence[tuple[int, int]],
 ) -> Other | None:
     """The best pair of columns, or the named prediction where there are no labels; None where nothing is convincing.
 
-    `pairs`: rows of predictions and of labels with the same id. `taken`: columns of both that play another part.
+    `pairs`: rows of predictions and of labels with the same id. `taken`: columns of each that play another part.
     """
-    used = tuple(taken)
-    mine, theirs = (
-        [
-            c
-            for c in (part.columns if part else ())
-            if not any(c is column for column in used) and c.source.kind == "value" and c.presence >= 0.5
-        ]
-        for part in (predictions, labels)
-    )
+    mine, theirs = _free(predictions, taken[0]), _free(labels, taken[1])
     if labels is None:
         named = [column for column in mine if says_prediction(column) and not is_input(column)]
         return next((alone for column in named if (alone := _alone(column, mine))), None)
@@ -74,6 +69,16 @@ def find_other(
             if found is not None and (best is None or merit > best[0]):
                 best = merit, found
     return None if best is None else best[1]
+
+
+def _free(part: Table | None, taken: Iterable[Column]) -> list[Column]:
+    """Columns of the value that are mostly there and play no part yet."""
+    used = {column.source for column in taken}
+    return [
+        column
+        for column in (part.columns if part else ())
+        if column.source not in used and column.source.kind == "value" and column.presence >= 0.5
+    ]
 
 
 def _merit(column: Column, other: Column) -> tuple[int, int, int]:

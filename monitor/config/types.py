@@ -195,6 +195,12 @@ class State(Section):
         description="Longest time between commits; up to eight times as long while there is more to read than can be taken.",
     )
     max_batch_rows: Count = Field(50_000, ge=1, le=1_000_000, description="Records of one commit, at most.")
+    checkpoint_records: Count = Field(
+        10_000, ge=1, description="Commits read between two checkpoints of the evaluator: what a start reads again."
+    )
+    trim: Flag = Field(
+        False, description="true: records of `ledger` and `evals` below the older of two checkpoints are deleted."
+    )
 
 
 class Flood(Section):
@@ -231,6 +237,7 @@ class Topics:
     alerts_state: str
     configs: str
     models: str
+    checkpoints: str
 
 
 def _read_unlisted(value: Any) -> Any:
@@ -314,7 +321,7 @@ class Config(Section):
 
     def topics(self) -> Topics:
         """Names of the internal topics."""
-        names = ("ledger", "evals", "tasks", "windows", "alerts", "alerts.state", "configs", "models")
+        names = ("ledger", "evals", "tasks", "windows", "alerts", "alerts.state", "configs", "models", "checkpoints")
         return Topics(*(f"{self.namespace}.{name}" for name in names))
 
     def source_topics(self) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from monitor.config import Config, loads
 from monitor.config.diff import diff
+from monitor.config.types import Topics
+from monitor.daemon.checkpoints import of_ledger
 from monitor.daemon.tail import read_range
 from monitor.ledger.records import Genesis
 from monitor.plan import Plan
@@ -18,14 +20,25 @@ def as_begun(log: Log, config: Config, plan: Plan) -> Plan:
     Earlier versions counted `time.idle_after` into the digest. A namespace that one of them began with this very
     configuration keeps its digest: its windows carry it, and they are decided again.
     """
-    topic = config.topics().ledger
-    info = log.topic(topic)
+    info = log.topic(config.topics().ledger)
     for partition in range(0 if info is None else info.partitions):
-        begin, end = log.begin_offsets(topic)[partition], log.end_offsets(topic)[partition]
-        for stored in read_range(log, topic, partition, begin, min(begin + 1, end)):
-            if isinstance(stored.record, Genesis) and stored.record.config == config.digest_with_idle_after:
-                return replace(plan, config_digest=stored.record.config)
+        genesis = _genesis(log, config.topics(), partition)
+        if genesis is not None and genesis.config == config.digest_with_idle_after:
+            return replace(plan, config_digest=genesis.config)
     return plan
+
+
+def _genesis(log: Log, topics: Topics, partition: int) -> Genesis | None:
+    """How a ledger partition began: its first record, or where that was trimmed what a checkpoint keeps of it."""
+    topic = topics.ledger
+    begin, end = log.begin_offsets(topic)[partition], log.end_offsets(topic)[partition]
+    if begin > 0:
+        found = of_ledger(log, topics.checkpoints, partition).look()
+        return found[0].manifest.fold.genesis if found else None
+    for stored in read_range(log, topic, partition, begin, min(begin + 1, end)):
+        if isinstance(stored.record, Genesis):
+            return stored.record
+    return None
 
 
 def documents(log: Log, topic: str) -> dict[bytes, bytes]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from monitor.daemon.tail import Follower, follow_from_start
+from monitor.config.types import Topics
+from monitor.daemon.checkpoints import follow, of_evals, of_ledger
+from monitor.daemon.tail import Follower
 from monitor.errors import LedgerError
 from monitor.ports import Log
 
@@ -22,10 +24,17 @@ def tell_of_later_records(follower: Follower, ends: Sequence[Sequence[int]], nam
         _log.warning("%s", _ended(namespace, follower.partition, "records that came later are not read"))
 
 
-def look_behind_the_ends(log: Log, ledger: str, ends: Sequence[Sequence[int]], namespace: str) -> None:
+def settled(log: Log, topics: Topics, partitions: int) -> bool:
+    """Whether somebody recorded that everything is settled."""
+    evals, _ = follow(log, topics.evals, 0, of_evals(log, topics.checkpoints, partitions))
+    evals.catch_up(log, log.end_offsets(topics.evals)[0])
+    return evals.state.evaluation is not None and evals.state.evaluation.settled
+
+
+def look_behind_the_ends(log: Log, topics: Topics, ends: Sequence[Sequence[int]], namespace: str) -> None:
     """The same for every partition of a ledger, by reading it."""
-    for partition, end in enumerate(log.end_offsets(ledger)):
-        follower = follow_from_start(log, ledger, partition)
+    for partition, end in enumerate(log.end_offsets(topics.ledger)):
+        follower, _ = follow(log, topics.ledger, partition, of_ledger(log, topics.checkpoints, partition))
         follower.catch_up(log, end)
         tell_of_later_records(follower, ends, namespace)
 

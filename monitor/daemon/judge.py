@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 
 from msgspec import UNSET, UnsetType
 
@@ -21,10 +22,12 @@ from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.config import Config
+from monitor.daemon.ahead import ReadAhead
 from monitor.daemon.begun import documents, what_differs
 from monitor.daemon.owners import Owners
+from monitor.daemon.resume import EvaluatorCheckpoints
 from monitor.daemon.rules_in_force import RulesInForce, evaluations
-from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers
+from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, refuse_shorter
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
@@ -32,7 +35,9 @@ from monitor.ledger.fold import Verdict
 from monitor.ledger.records import FORMAT, Commit, EvalCommit, Unowned
 from monitor.plan import Plan
 from monitor.ports import Appender, Log, OutRecord, WallClock
+from monitor.saved import restore
 from monitor.windows import payload
+from monitor.windows.canonical import FormatError
 
 _logger = logging.getLogger("driftline.evaluator")
 
@@ -56,10 +61,8 @@ class Judge:
         self._log, self._appender, self._config, self._plan, self._clock = log, appender, config, plan, clock
         self._topics = config.topics()
         self._observe = observe or (lambda _: None)
-        watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
-        self.evaluator = Evaluator(
-            plan, config.windows, RuleBook.of(config), watch, partitions, BudgetWatch.of(config, plan)
-        )
+        self._partitions = partitions
+        self.evaluator = self._new_evaluator()
         self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
         self._owners = self._new_owners()
         self._unowned: Unowned | UnsetType = UNSET  # a decision that goes into the next commit
@@ -70,27 +73,29 @@ class Judge:
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
         self._reader = log.reader(keys=False, headers=False)
+        names = (self._topics.ledger, self._topics.evals, self._topics.checkpoints)
+        every, trims = config.state.checkpoint_records, config.state.trim
+        self._checkpoints = EvaluatorCheckpoints(log, names, partitions, every, trims=trims)
+
+    def _new_evaluator(self) -> Evaluator:
+        config, n = self._config, self._partitions
+        watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), n)
+        budget = BudgetWatch.of(config, self._plan)
+        return Evaluator(self._plan, config.windows, RuleBook.of(config), watch, n, budget)
 
     # -- opening -------------------------------------------------------------------------------------------------
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Fence the others off, decide again what was decided, publish the last step once more.
+        """Fence the others off, decide again what was decided since the newest checkpoint, publish the last step once
+        more: before a checkpoint was written, what it had decided was published.
 
         Raises LostOwnership, or LedgerError when deciding again gives something else.
         """
+        self._resume()
+        start = copy(self.writer.follower)
         self.writer.fence()
-        follower = self.writer.follower
-        history = list(evaluations(self._log, self._topics.evals, follower.next_offset))
-        last: list[TickOutput] = []
-        for done, evaluation in enumerate(history):
-            switched = list(self._with_rules(evaluation.rules))
-            for partition, end in enumerate(evaluation.ledger):
-                self.followers[partition].catch_up(self._log, end, self._feeder(partition))
-            if evaluation.unowned is not UNSET:
-                self.evaluator.owners(evaluation.unowned)
-            last = [*switched, *self._decide()]
-            if progress is not None:
-                progress(done + 1, len(history))
+        history = list(evaluations(self._log, self._topics.evals, self.writer.follower.next_offset, start))
+        last = self._decide_again(history, progress) if history else []
         if history:
             self._recognise(history[-1])
             self._publish(last)
@@ -101,15 +106,82 @@ class Judge:
         if switched:
             self._commit(finished=self.settled)
             self._publish(switched)
+        self._checkpoint()
         self._reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
 
-    def _recognise(self, evaluation: EvalCommit) -> None:
+    def _decide_again(
+        self, history: Sequence[EvalCommit], progress: Callable[[int, int], None] | None
+    ) -> list[TickOutput]:
+        """Every evaluation in its own step; returns what the last one decided."""
+        topic = self._topics.ledger
+        for partition, end in enumerate(history[-1].ledger):  # of all, the farthest
+            refuse_shorter(self._log, topic, partition, end, history[-1].sequence)
+        last: list[TickOutput] = []
+        ahead = ReadAhead(self._log, topic, self.followers)
+        try:
+            for done, evaluation in enumerate(history):
+                switched = list(self._with_rules(evaluation.rules))
+                for partition, end in enumerate(evaluation.ledger):
+                    ahead.catch_up(partition, end, self._feeder(partition))
+                if evaluation.unowned is not UNSET:
+                    self.evaluator.owners(evaluation.unowned)
+                last = [*switched, *self._decide()]
+                if progress is not None:
+                    progress(done + 1, len(history))
+        finally:
+            ahead.close()
+        return last
+
+    def _resume(self) -> None:
+        """Go on from the newest checkpoint that can be used, or from the beginning. Raises LedgerError when records that
+        were counted are gone, or when the configuration is another one."""
+        # What a budget has learned is in no checkpoint yet: it is learned again from the beginning.
+        for resumed in self._checkpoints.find() if self._config.budget is None else ():
+            self._same_config(resumed.evaluation)
+            try:
+                restore(self.evaluator, resumed.saved.evaluator, self._rules.book(resumed.saved.rules)[0])
+            except (FormatError, ValueError, KeyError, TypeError) as error:
+                _logger.warning("%s cannot be used: it is of another version of Driftline (%s)", resumed.where, error)
+                self._begin_anew()
+                continue
+            if self.evaluator.digest != resumed.evaluation.digest:
+                _logger.warning("%s cannot be used: it is not what was decided there", resumed.where)
+                self._begin_anew()
+                continue
+            self.writer.follower, self.followers = resumed.evals, resumed.followers
+            self._rules = RulesInForce(self._log, self._config, self._plan, self.evaluator, resumed.saved.rules)
+            self.rejected = resumed.saved.rejected
+            self.settled = resumed.evaluation.settled
+            _logger.info("evaluator: goes on from %s", resumed.where)
+            self._observe(self.evaluator.as_it_stands())
+            break
+        else:
+            self._checkpoints.refuse_without_beginning()
+        self._checkpoints.begun_at(self.followers)
+
+    def _begin_anew(self) -> None:
+        self.evaluator = self._new_evaluator()
+        self._rules = RulesInForce(self._log, self._config, self._plan, self.evaluator)
+
+    def _checkpoint(self) -> None:
+        """Save what is decided, when it is time to. Only where everything read is in the last commit."""
+        evaluation = self.writer.follower.state.evaluation
+        if self._config.budget is not None or evaluation is None or not self._checkpoints.due(self.followers):
+            return
+        if evaluation.ledger == tuple(follower.next_offset for follower in self.followers):
+            evals, rejected = self.writer.follower, self.rejected
+            self._checkpoints.write(evals, self.followers, self.evaluator, self._rules.digest, rejected)
+
+    def _same_config(self, evaluation: EvalCommit) -> None:
         if evaluation.config != self._plan.config_digest:
             raise LedgerError(
                 f"namespace {self._config.namespace!r} was evaluated under configuration {evaluation.config[:19]}, this one is "
                 f"{self._plan.config_digest[:19]}. What a row means was changed by: {what_differs(self._log, self._config)}",
                 "Take that back, or choose another `namespace`. Rules, labels and sinks may change freely.",
             )
+
+    def _recognise(self, evaluation: EvalCommit) -> None:
+        self._same_config(evaluation)
         if evaluation.digest != self.evaluator.digest:
             raise LedgerError(
                 f"deciding again what namespace {self._config.namespace!r} had decided up to evaluation "
@@ -130,6 +202,7 @@ class Judge:
         if outputs:
             self._commit(finished=False)
             self._publish(outputs)
+            self._checkpoint()
         if self.evaluator.ended:
             # A record of its own: who reads it knows that everything is published, and may leave.
             self._commit(finished=True)

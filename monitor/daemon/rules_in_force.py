@@ -12,7 +12,7 @@ from monitor.alerts.budget import BudgetWatch
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
 from monitor.daemon.begun import documents
-from monitor.daemon.tail import follow_from_start, read_range
+from monitor.daemon.tail import Follower, follow_from_start, read_range
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
@@ -21,9 +21,10 @@ from monitor.plan import Plan
 from monitor.ports import Log
 
 
-def evaluations(log: Log, topic: str, end: int) -> Iterator[EvalCommit]:
-    """The evaluations of an `evals` topic that count, in order, below offset `end`."""
-    check = follow_from_start(log, topic, 0)
+def evaluations(log: Log, topic: str, end: int, check: Follower | None = None) -> Iterator[EvalCommit]:
+    """The evaluations of an `evals` topic that count, in order, below offset `end`; those after what `check` has read, where
+    it is given."""
+    check = check or follow_from_start(log, topic, 0)
     for stored in read_range(log, topic, 0, check.next_offset, end):
         if check.apply(stored) is Verdict.ACCEPTED and isinstance(stored.record, EvalCommit):
             yield stored.record
@@ -32,24 +33,25 @@ def evaluations(log: Log, topic: str, end: int) -> Iterator[EvalCommit]:
 class RulesInForce:
     """The rules that an evaluator goes by, as its evaluations name them."""
 
-    def __init__(self, log: Log, config: Config, plan: Plan, evaluator: Evaluator) -> None:
+    def __init__(self, log: Log, config: Config, plan: Plan, evaluator: Evaluator, digest: str = "") -> None:
         self._log, self._config, self._plan, self._evaluator = log, config, plan, evaluator
         self.own = digest_bytes(config.document().encode())
-        self.digest = ""
+        self.digest = digest
         """Of the configuration whose rules are in force; empty before anything was decided."""
 
     def go_on_with(self, digest: str) -> Iterator[TickOutput]:
         """Go on with the rules of another configuration, unless these are the ones in force. Raises LedgerError for one
         that is not kept."""
         if not self.digest:
-            self._evaluator.switch(*self._book(digest))  # nothing was decided yet
+            self._evaluator.switch(*self.book(digest))  # nothing was decided yet
             self.digest = digest
         elif digest != self.digest:
-            output = self._evaluator.switch(*self._book(digest))
+            output = self._evaluator.switch(*self.book(digest))
             self.digest = digest
             yield output
 
-    def _book(self, digest: str) -> tuple[RuleBook, BudgetWatch]:
+    def book(self, digest: str) -> tuple[RuleBook, BudgetWatch]:
+        """The rules and the budget of a configuration that is kept. Raises LedgerError."""
         if digest == self.own:
             return RuleBook.of(self._config), BudgetWatch.of(self._config, self._plan)
         topic = self._config.topics().configs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from monitor.errors import LedgerError
 from monitor.ledger.fold import FoldState, Verdict, fold
 from monitor.ledger.records import Record, decode
 from monitor.ports import Log, Reader
@@ -51,6 +52,7 @@ class Follower:
     partition: int
     next_offset: int
     state: FoldState
+    counted_at: int = -1  # offset of the last record that counted; -1 before any
 
     def catch_up(self, log: Log, end: int, on: Callable[[Stored, Verdict], None] | None = None) -> None:
         """Fold up to offset `end`."""
@@ -62,9 +64,23 @@ class Follower:
         """Fold one record."""
         self.state, verdict = fold(self.state, stored.record, stored.raw)
         self.next_offset = stored.offset + 1
+        if verdict is Verdict.ACCEPTED:
+            self.counted_at = stored.offset
         if on is not None:
             on(stored, verdict)
         return verdict
+
+
+def refuse_shorter(log: Log, topic: str, partition: int, end: int, evaluation: int) -> None:
+    """Raise LedgerError when a ledger partition ends before what an evaluation had read of it."""
+    now = log.end_offsets(topic)[partition]
+    if now < end:
+        raise LedgerError(
+            f"{topic}[{partition}] ends at offset {now}, evaluation {evaluation} had read it up to {end}: records that were "
+            "acknowledged are lost, or the topic was made again",
+            "What they said was published. Choose another `namespace`, and look at the broker's replication (acks, "
+            "min.insync.replicas, unclean elections) before you trust it with that one.",
+        )
 
 
 def follow_from_start(log: Log, topic: str, partition: int) -> Follower:

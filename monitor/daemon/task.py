@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 
@@ -20,17 +21,23 @@ from msgspec import UNSET
 
 from monitor.config.types import Config
 from monitor.daemon.begun import what_differs
+from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
 from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import Stored, follow_from_start
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError, OffsetLost
 from monitor.events import RecordBatch, Rejected
 from monitor.ingest.clocks import ClockState
+from monitor.ledger.checkpoints import ledger_of
 from monitor.ledger.fold import Verdict
 from monitor.ledger.records import FORMAT, Commit, Genesis, SourceTopic
 from monitor.partition import Flags, Partition, Shared
 from monitor.ports import Appender, Log
 
+_log = logging.getLogger("driftline.task")
+
+CHECKPOINT_RECORDS = 1_000
+"""Of the ledger partition, between two of its checkpoints, which are small: folding so many takes a tenth of a second."""
 _REBUILD_CHUNK = 5_000
 _WAIT_MS = 200
 COMMIT_CELLS = 60_000
@@ -43,11 +50,14 @@ class Task:
     def __init__(self, log: Log, appender: Appender, config: Config, shared: Shared, sources: Sources, n: int) -> None:
         self.partition = n
         self._log, self._config, self._shared, self._sources = log, config, shared, sources
+        self._checkpoints = of_ledger(log, config.topics().checkpoints, n)
+        self._every = min(CHECKPOINT_RECORDS, config.state.checkpoint_records)
         follower = follow_from_start(log, config.topics().ledger, n)
         self.writer = LedgerWriter(log, appender, follower, secrets.token_hex(8))
         self.engine: Partition
         self.flags = Flags()
         self.rebuilt_rows = 0
+        self._committed_at: list[int | None] = [None, None]  # offsets of what this task committed itself, likewise
         self.committed_ms: list[int | None] = [None, None]
         """When the last commit with predictions, and with labels, was taken by the log before this opening (wall clock);
         before there was one, when the ledger began."""
@@ -60,13 +70,17 @@ class Task:
         Raises LostOwnership when another process fenced us off meanwhile, LedgerError when the ledger is not about
         these topics, OffsetLost when records that the rebuild needs are gone.
         """
-        follower = self.writer.follower
+        follower, saved = follow(self._log, self.writer.follower.topic, self.partition, self._checkpoints)
+        self.writer.follower, self._saved_at = follower, follower.next_offset
+        if saved is not None:
+            self.committed_ms = list(saved.committed_ms)
         follower.catch_up(self._log, self._log.end_offsets(follower.topic)[self.partition], self._remember)
         if follower.state.genesis is None:
             self._begin()
         self._recognise()
         self.writer.fence()
         self._rebuild(progress)
+        self._checkpoint()
 
     def _remember(self, stored: Stored, verdict: Verdict) -> None:
         record = stored.record
@@ -135,8 +149,17 @@ class Task:
         if commit.ended:
             self._skip_rebuild()
             return
-        self._check_held(floors[0].offset, floors[1].offset)
         ends = (commit.predictions[1], commit.labels[1])
+        try:
+            self._check_held(
+                *(floor.offset if floor.offset < end else None for floor, end in zip(floors, ends, strict=True))
+            )
+        except OffsetLost as lost:
+            if not state.gap:
+                raise
+            self._give_up(commit, lost)
+            return
+        self._check_held(state.next_prediction, state.next_label)
         total = sum(end - floor.offset for end, floor in zip(ends, floors, strict=True))
         for stream, feed in enumerate((self.engine.feed_predictions, self.engine.feed_labels)):
             if stream < len(self._sources.names):
@@ -146,11 +169,30 @@ class Task:
         full, silent = commit.full is True, commit.silent is True
         self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods)  # these outlive their owner
 
+    def _give_up(self, commit: Commit, lost: OffsetLost) -> None:
+        """Go on without the rows that were held, as an operator recorded."""
+        state, clocks = self.writer.follower.state, (commit.prediction_clock.state(), commit.label_clock.state())
+        starts = list(zip((state.next_prediction, state.next_label), clocks, strict=True))
+        self._check_held(*(start[0] for start in starts))
+        self.engine = Partition(self._shared, self.partition, starts[0], starts[1])
+        self.engine.give_up(commit)
+        _log.warning(
+            "partition %d: a gap is recorded and topic %r begins at offset %d: %d predictions that waited and %d labels are "
+            "given up",
+            self.partition,
+            lost.topic,
+            lost.begin,
+            commit.prediction_outcomes["pending"],
+            commit.label_outcomes["waiting"],
+        )
+
     def _skip_rebuild(self) -> None:
         self.flags = Flags(ended=True)
 
-    def _check_held(self, *wanted: int) -> None:
+    def _check_held(self, *wanted: int | None) -> None:
         for name, offset in zip(self._sources.names, wanted, strict=False):
+            if offset is None:
+                continue
             begin, end = self._log.begin_offsets(name)[self.partition], self._log.end_offsets(name)[self.partition]
             if not begin <= offset <= end:
                 raise OffsetLost(name, self.partition, offset, begin, end)
@@ -205,8 +247,25 @@ class Task:
 
     def commit(self, flags: Flags) -> None:
         """Append what was fed since the last commit. Raises LostOwnership or UnknownOutcome; then drop the task."""
-        self.writer.append(self.engine.commit(self.writer.chain, flags))
+        commit = self.engine.commit(self.writer.chain, flags)
+        self.writer.append(commit)
+        for stream, (start, end) in enumerate((commit.predictions, commit.labels)):
+            if end > start:
+                self._committed_at[stream] = self.writer.follower.counted_at
         self.flags = flags
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Save what the ledger partition adds up to, when it has grown by enough."""
+        follower = self.writer.follower
+        if follower.next_offset - self._saved_at < self._every:
+            return
+        self._saved_at = follower.next_offset
+        predictions, labels = (
+            was if at is None else timestamp_at(self._log, follower.topic, self.partition, at)
+            for was, at in zip(self.committed_ms, self._committed_at, strict=True)
+        )
+        self._checkpoints.write(manifest_of(ledger_of(self.partition), follower, (predictions, labels)), b"")
 
 
 def before(batch: RecordBatch, end: int) -> RecordBatch:

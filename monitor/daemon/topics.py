@@ -18,4 +18,5 @@ def internal_topics(topics: Topics, partitions: int) -> tuple[TopicSpec, ...]:
         TopicSpec(topics.alerts, 1, retention_ms=ALERTS_KEPT_MS),
         TopicSpec(topics.alerts_state, 1, compacted=True),
         TopicSpec(topics.configs, 1, compacted=True),
+        TopicSpec(topics.checkpoints, partitions + 1, compacted=True, trimmed=True),
     )

@@ -17,7 +17,7 @@ from monitor.config.types import Config
 from monitor.daemon.capacity import Capacity
 from monitor.daemon.contact import Contact
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
-from monitor.daemon.ends import look_behind_the_ends, refuse_to_go_on, tell_of_later_records
+from monitor.daemon.ends import look_behind_the_ends, refuse_to_go_on, settled, tell_of_later_records
 from monitor.daemon.feeds import Feeds
 from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
@@ -25,7 +25,6 @@ from monitor.daemon.shared import make_shared
 from monitor.daemon.silence import Silence
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
 from monitor.daemon.statistics import Statistics
-from monitor.daemon.tail import follow_from_start
 from monitor.daemon.task import Task
 from monitor.daemon.timers import Every, Timers
 from monitor.daemon.topics import internal_topics
@@ -381,12 +380,10 @@ class Worker:
         now = self.clock.monotonic_ms()
         if not all(task.ended for task in self.tasks.values()) or not self._timers.settled.due(now):
             return False
-        evals = follow_from_start(self.log, self.topics.evals, 0)
-        evals.catch_up(self.log, self.log.end_offsets(self.topics.evals)[0])
-        settled = evals.state.evaluation is not None and evals.state.evaluation.settled
-        if settled and not self.tasks:
-            look_behind_the_ends(self.log, self.topics.ledger, self.finish, self.config.namespace)
-        return settled
+        is_settled = settled(self.log, self.topics, len(self.finish[0]))
+        if is_settled and not self.tasks:
+            look_behind_the_ends(self.log, self.topics, self.finish, self.config.namespace)
+        return is_settled
 
     def close(self) -> None:
         """Give the leases back and close every client."""

@@ -61,6 +61,8 @@ class LedgerWriter:
             follower.catch_up(self._log, offset)
         follower.state, verdict = fold(follower.state, record, raw)
         follower.next_offset = offset + 1
+        if verdict is Verdict.ACCEPTED:
+            follower.counted_at = offset
         return verdict
 
     def _catch_up(self) -> None:

@@ -21,6 +21,8 @@ class Audit:
 
     partition: int
     state: FoldState = field(default_factory=FoldState)
+    begun_at: int = 0
+    """The first record that is folded here; what stood before it was trimmed, and `state` is what a checkpoint says."""
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     records: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)

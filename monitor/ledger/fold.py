@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from monitor.ledger.records import Commit, EvalCommit, Fence, Gap, Genesis, Record, digest_of
+from monitor.ledger.records import GAP_FORMAT, Commit, EvalCommit, Fence, Gap, Genesis, Record, digest_of
 
 
 class Verdict(StrEnum):
@@ -42,6 +42,8 @@ class FoldState:
     evaluation: EvalCommit | None = None
     lost_predictions: int = 0
     lost_labels: int = 0
+    gap: bool = False
+    """An operator recorded a gap after the last commit: what a rebuild cannot read any more is given up."""
 
     @property
     def ended(self) -> bool:
@@ -73,6 +75,7 @@ def fold(state: FoldState, record: Record, raw: bytes) -> tuple[FoldState, Verdi
                     next_label=record.labels[1],
                     chain=digest_of(raw),
                     commit=record,
+                    gap=False,
                 ),
                 verdict,
             )
@@ -119,10 +122,11 @@ def _gap(state: FoldState, record: Gap, raw: bytes) -> tuple[FoldState, Verdict]
         return state, Verdict.BROKEN_CHAIN
     start, end = record.lost
     here = state.next_prediction if record.stream == "predictions" else state.next_label
-    if start != here or end <= start:
+    empty = end == start and record.format >= GAP_FORMAT
+    if start != here or (end <= start and not empty):
         return state, Verdict.WRONG_RANGE
     if record.stream == "predictions":
         moved = replace(state, next_prediction=end, lost_predictions=state.lost_predictions + end - start)
     else:
         moved = replace(state, next_label=end, lost_labels=state.lost_labels + end - start)
-    return replace(moved, chain=digest_of(raw)), Verdict.ACCEPTED
+    return replace(moved, chain=digest_of(raw), gap=True), Verdict.ACCEPTED

@@ -18,7 +18,11 @@ from monitor.events import Int64s
 from monitor.ingest.clocks import ClockState
 
 FORMAT = 1
-"""Version of every durable record in this file."""
+"""Version of every durable record in this file, but for those that say otherwise."""
+GAP_FORMAT = 2
+"""Of a gap with an empty range, which versions that read up to 1 would take for no gap at all."""
+NEWEST = 2
+"""What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
 
@@ -146,7 +150,10 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
-    """An operator's decision: records that left the log before they were read count as lost."""
+    """An operator's decision: records that left the log before they were read count as lost.
+
+    With an empty range (GAP_FORMAT) none is lost unread; but records that were counted have left the log, and the rows
+    that they made can not be held again. What was held then is given up, in every gap: see `Partition.give_up`."""
 
     format: int
     stream: str  # "predictions" or "labels"
@@ -203,9 +210,9 @@ def decode(raw: bytes, where: str) -> Record:
         version = msgspec.msgpack.decode(raw)["format"]
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
-    if version > FORMAT:
+    if version > NEWEST:
         raise LedgerError(
-            f"{where} has format {version}, this version of Driftline reads up to {FORMAT}",
+            f"{where} has format {version}, this version of Driftline reads up to {NEWEST}",
             "Run the version that wrote it, or a newer one: a downgrade cannot read its ledger.",
         )
     try:

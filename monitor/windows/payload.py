@@ -67,7 +67,13 @@ class WindowPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         float | None, Meta(description="labelled / seen; null when nothing was seen and in `input` windows.")
     ]
     metrics: dict[str, MetricPayload]
-    counts: Annotated[dict[str, int], Meta(description="The integers that the metrics come from.")]
+    counts: Annotated[
+        dict[str, int],
+        Meta(
+            description="The integers that the metrics come from; of multiclass models the confusion matrix without zeros, as "
+            "`confusion:ACTUAL:PREDICTED`."
+        ),
+    ]
     config: Annotated[str, Meta(description="Digest of the configuration that the window was computed under.")]
     reference: Annotated[str | None, Meta(description="Digest of the model's reference; null without one.")]
     revision: Annotated[

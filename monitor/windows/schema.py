@@ -23,7 +23,7 @@ def window_schema() -> dict[str, Any]:
         "$id": WINDOW_SCHEMA_ID,
         "title": "A window of a Driftline deployment",
         "$comment": GROWTH,
-        "examples": [msgspec.json.decode(encode(view)) for view in example_windows()],
+        "examples": [msgspec.json.decode(encode(view)) for view in (*example_windows(), *example_tasks().values())],
         "$ref": schema["$ref"],
         "$defs": described(schema["$defs"]),
     }
@@ -72,3 +72,48 @@ def example_windows() -> tuple[WindowView, WindowView]:
         reference_digest="sha256:" + "5e" * 32,
     )
     return performance, inputs
+
+
+def example_tasks() -> dict[str, WindowView]:
+    """Performance windows of a multiclass and of a regression model, by task; some of their metrics."""
+    several = WindowView(
+        key=WindowKey(SeriesKey("router", "7", "all"), "1h", 1_357_344_000_000, 1_357_347_600_000),
+        kind=Kind.PERFORMANCE,
+        revision=3,
+        final=True,
+        tick_ms=1_357_434_000_000,
+        seen=120,
+        labelled=100,
+        metrics={
+            "accuracy": Estimate(0.9, 0.8256, 0.9448, 100),
+            "recall:outage": Estimate(0.75, 0.5313, 0.8881, 20),
+            "recall:other": Estimate(None, None, None, 0, undefined=Undefined.ZERO_DENOMINATOR),
+        },
+        counts={
+            "seen": 120,
+            "labelled": 100,
+            "scored": 0,
+            "confusion:outage:outage": 15,
+            "confusion:outage:sales": 5,
+            "confusion:sales:sales": 75,
+            "confusion:sales:outage": 5,
+        },
+        config_digest="sha256:" + "c0" * 32,
+    )
+    number = WindowView(
+        key=WindowKey(SeriesKey("eta", "7", "all"), "1h", 1_357_344_000_000, 1_357_347_600_000),
+        kind=Kind.PERFORMANCE,
+        revision=3,
+        final=True,
+        tick_ms=1_357_434_000_000,
+        seen=120,
+        labelled=100,
+        metrics={
+            "bias": Estimate(-0.41, -1.2, 0.38, 99, 2.0**-33),
+            "mae": Estimate(3.25, 2.77, 3.73, 99, 2.0**-33),
+            "overflow": Estimate(0.01, 0.0018, 0.0545, 100),
+        },
+        counts={"seen": 120, "labelled": 100, "overflow": 1},
+        config_digest="sha256:" + "c0" * 32,
+    )
+    return {"multiclass": several, "regression": number}

@@ -66,7 +66,8 @@ class WindowView:
 
     Revisions of a (key, kind) count from 1. `final`: no record of either topic can change it any more.
     `coverage` = labelled / seen (None when nothing was seen); for INPUT windows `labelled` is 0.
-    `metrics` names: binary metrics by name (`accuracy`), drift as `psi:FEATURE`, `ks:FEATURE`, the scores as `psi:$score`.
+    `metrics` names: those of the task by name (`accuracy`, `recall:CLASS`, `mae`), drift as `psi:FEATURE`, `ks:FEATURE`, the
+    scores as `psi:$score`.
     `counts` are the integers the metrics come from (`tp`, `fp`, `fn`, `tn`, ...).
     """
 

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from pipelines.errors import ConfigError
+from pipelines.journal import RunView
 from pipelines.local import Places, Wired
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,9 +70,16 @@ def actor_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+def worded(ctx: click.Context, param: click.Parameter, reason: str | None) -> str | None:
+    """The callback of `--reason`: a reason without a word is none."""
+    if reason is not None and not reason.strip():
+        raise click.BadParameter("it has no words: say why, it is kept in the journal", ctx, param)
+    return reason
+
+
 def reason_option(command: F) -> F:
     """`--reason TEXT`."""
-    return click.option("--reason", required=True, help="Why; kept in the journal.")(command)
+    return click.option("--reason", required=True, callback=worded, help="Why; kept in the journal.")(command)
 
 
 def opened(ctx: click.Context, store: Path) -> Wired:
@@ -112,6 +120,18 @@ def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> No
     for row in rows:
         table.add_row(*(Text("".join(c if c.isprintable() else " " for c in cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False).print(table)
+
+
+def waits(view: RunView, now_ms: int, ours: str | None = None) -> str | None:
+    """What a run waits for that is not its state: `held by vm-9153 until …`, `tried again from … on: …`. None where it does not.
+    `ours`: the owner who asks."""
+    if view.ended:
+        return None
+    if view.lease is not None and view.lease.owner != ours and now_ms < view.lease.until_ms:
+        return f"held by {view.lease.owner} until {when(view.lease.until_ms)}"
+    if now_ms < view.not_before_ms:
+        return f"tried again from {when(view.not_before_ms)} on: {view.tried}"
+    return None
 
 
 def when(ms: int | None) -> str:

@@ -8,62 +8,63 @@
         trigger: {cooldown: 24h, budget_runs: 3, budget_window: 7d}
         gate: {segments: [origin]}
 
-Durations are written `90m`, `36h`, `7d`; the fields are those of `pipelines.policy`, without `_ms`.
+Durations are written `90m`, `36h`, `7d`; the fields are those of `pipelines.policy`, without `_ms`:
+docs/retraining.md has them all.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import yaml
 
-from pipelines.errors import ConfigError
+from pipelines.cli.mistakes import Lines, Mistake, in_ms, mistakes
+from pipelines.errors import PolicyError
 from pipelines.policy import Policy
 
-_UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATIONS: Final = frozenset({
-    "after", "approval", "budget_window", "cooldown", "every", "gap", "least", "most", "run", "timeout", "window",
-})  # fmt: skip
+_ROWS = "rows"
 
 
 def load(path: Path) -> tuple[list[Policy], dict[str, Path]]:
-    """The policies of a file, and where the rows of each model are. Raises ConfigError with every model that is wrong."""
+    """The policies of a file, and where the rows of each model are. Raises PolicyError with every mistake and its line."""
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"file {str(path)!r}", f"cannot be read: {error}", "Write YAML.") from None
+        text = path.read_text()
+        document, lines = yaml.safe_load(text), Lines(text)
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise PolicyError(str(path), f"cannot be read: {error}", "Write YAML.") from None
     models = document.get("models") if isinstance(document, dict) else None
     if not isinstance(models, dict) or not models or set(document) != {"models"}:
-        raise ConfigError(
-            f"file {str(path)!r}", "has no `models:`, or more than that", "Name each model with its policy."
-        )
-    policies, rows, wrong = [], {}, []
+        raise PolicyError(str(path), "has no `models:`, or more than that", "Name each model with its policy.")
+    policies, rows, wrong = [], {}, list(lines.twice)
     for name, said in models.items():
-        try:
-            given = _in_ms(dict(said or {}), str(name))
-            if "rows" in given:
-                rows[str(name)] = path.parent / str(given.pop("rows"))
-            policies.append(msgspec.convert({"model": str(name), **given}, Policy))
-        except (msgspec.ValidationError, ValueError) as error:
-            wrong.append(f"{name}: {error}")
+        model, written = str(name), said or {}
+        found = list(_wrong(model, written))
+        wrong += found
+        if not found:
+            if _ROWS in written:
+                rows[model] = path.parent / str(written[_ROWS])
+            policies.append(_policy(model, written))
     if wrong:
-        raise ConfigError(f"file {str(path)!r}", "; ".join(wrong), "`driftline retrain plan --help` has an example.")
+        said = sorted((lines.of(at), ".".join(at).removeprefix("models."), why) for at, why in wrong)
+        problems = tuple(f"line {line}, {at}: {why}" for line, at, why in said)
+        why = "has a mistake:" if len(problems) == 1 else f"has {len(problems)} mistakes:"
+        raise PolicyError(str(path), why, "docs/retraining.md has every key.", problems)
     return policies, rows
 
 
-def _in_ms(section: dict[str, Any], where: str) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for key, value in section.items():
-        if key in _DURATIONS:
-            found = re.fullmatch(r"(\d{1,9})(ms|s|m|h|d)", str(value))
-            if found is None:
-                raise ValueError(f"{where}.{key}: {value!r} is no duration; write 90m, 36h or 7d")
-            made[f"{key}_ms"] = int(found[1]) * _UNITS[found[2]]
-        elif isinstance(value, dict) and key not in ("params", "checks"):
-            made[key] = _in_ms(value, f"{where}.{key}")
-        else:
-            made[key] = value
-    return made
+def _wrong(model: str, written: Any) -> list[Mistake]:
+    at = ("models", model)
+    found = list(mistakes(Policy, written, at, frozenset({_ROWS})))
+    if not found:
+        try:
+            _policy(model, written)
+        except msgspec.ValidationError as error:
+            found.append((at, str(error)))
+    return found
+
+
+def _policy(model: str, written: dict[str, Any]) -> Policy:
+    given = in_ms(Policy, {key: value for key, value in written.items() if key != _ROWS})
+    return msgspec.convert({**given, "model": model}, Policy)

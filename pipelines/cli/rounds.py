@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from pipelines.book import Book
 from pipelines.cli.common import (
     SHORT,
     actor_option,
@@ -18,17 +20,20 @@ from pipelines.cli.common import (
     print_json,
     print_table,
     store_option,
+    waits,
     when,
     wired,
+    worded,
 )
 from pipelines.cli.policies import load
+from pipelines.cli.signals import ending
 from pipelines.errors import ConfigError
 from pipelines.exits import FAILED, REFUSED
 from pipelines.local import Places, Wired, owner
-from pipelines.orchestrator import Orchestrator
+from pipelines.orchestrator import Orchestrator, Round
 from pipelines.policy import Policy
 from pipelines.states import State
-from pipelines.trigger import Asked, Plan
+from pipelines.trigger import Asked, Plan, Why
 from pipelines.worker import Happening
 
 
@@ -75,11 +80,11 @@ def plan(
 @click.option(
     "--once",
     is_flag=True,
-    help="One round, then end; 3 when a run was rejected or rolled back in it, 1 when one failed.",
+    help="One round, then end; 3 when a run was rejected or rolled back in it, 1 when one failed or could not be read.",
 )
 @click.option("--every", default=30.0, show_default=True, metavar="SECONDS", help="Between two rounds.")
 @click.option("--model", metavar="NAME", help="Ask for a run of this model, whatever fires. Needs --reason.")
-@click.option("--reason", help="Why you ask.")
+@click.option("--reason", callback=worded, help="Why you ask. Needs --model.")
 @output_option
 @click.pass_context
 def run(
@@ -88,7 +93,8 @@ def run(
 ) -> None:  # fmt: skip
     """Begin what should begin, and advance what is under way, until it is stopped.
 
-    Any number of these may run at once, and each may be killed at any time: what happens is decided by the journal.
+    Any number of these may run at once, and each may be killed at any time: what happens is decided by the journal. SIGTERM and
+    Ctrl-C stop the step at work and give its run back at once.
 
     \b
     Examples:
@@ -96,31 +102,51 @@ def run(
       driftline retrain run -c retrain.yaml --alerts alerts.jsonl --store ./store --once -o json
       driftline retrain run -c retrain.yaml --store ./store --once --model flights --reason "new feature"
     """
+    if model is None and reason is not None:
+        raise click.UsageError("--reason says why you ask for a run: name its model with --model")
+    if model is not None and reason is None:
+        raise click.UsageError("--model asks for a run by hand: say why with --reason")
     ports, policies = _opened(ctx, file, alerts, embedded, work, store)
-    orchestrator = Orchestrator(ports, policies, owner())
-    if model is not None:
-        if not reason:
-            raise click.UsageError("--model asks for a run by hand: say why with --reason")
-        asked = orchestrator.admit(
-            _of(policies, model), Asked(f"{actor}: {reason}: {ports.clock.now_ms()}", actor, reason)
-        )
-        _say_plan(asked, output)
-        if not asked.begins:
-            ctx.exit(REFUSED)
-    said: dict[str, str] = {}
-    while True:
-        done = orchestrator.round()
-        for each in done.plans:
-            if said.get(each.model) != each.why or each.begins:  # the same reason is said once
-                _say_plan(each, output)
-            said[each.model] = each.why
-        for moved in done.happened:
-            _say(moved, output)
-        for sentence in ports.announce():
-            note(sentence)
-        if once:
-            ctx.exit(_code(done.happened))
-        time.sleep(every)
+    us = owner()
+    orchestrator, waiting = Orchestrator(ports, policies, us), _Waiting(ports, us)
+    with ending():
+        if model is not None and reason is not None:
+            ask = Asked(f"{actor}: {reason}: {ports.clock.now_ms()}", actor, reason)
+            asked = orchestrator.admit(_of(policies, model), ask)
+            _say_plan(asked, output)
+            if not asked.begins:
+                ctx.exit(FAILED if asked.why is Why.UNREADABLE else REFUSED)
+        said: dict[str, str] = {}
+        while True:
+            done = orchestrator.round()
+            for each in done.plans:
+                if said.get(each.model) != each.why or each.begins:  # the same reason is said once
+                    _say_plan(each, output)
+                said[each.model] = each.why
+            for moved in done.happened:
+                _say(moved, output)
+            for sentence in (*waiting.news(), *ports.announce()):
+                note(sentence)
+            if once:
+                ctx.exit(_code(done))
+            time.sleep(every)
+
+
+class _Waiting:
+    """Runs that did not move because somebody else holds them, or a step is tried again later; each is said once."""
+
+    def __init__(self, ports: Wired, us: str) -> None:
+        self._ports, self._us, self._book = ports, us, Book(ports.store)
+        self._said: set[tuple[str, str | None, int]] = set()
+
+    def news(self) -> Iterator[str]:
+        for admission in self._book.active():
+            view = self._book.journal(admission.run).view
+            sentence = waits(view, self._ports.clock.now_ms(), self._us)
+            key = (admission.run, view.lease.owner if view.lease else None, view.tries)
+            if sentence is not None and key not in self._said:
+                self._said.add(key)
+                yield f"run {admission.run[:SHORT]} of {admission.model} is {sentence}"
 
 
 def _opened(
@@ -137,9 +163,9 @@ def _of(policies: list[Policy], model: str) -> Policy:
     raise ConfigError(f"model {model!r}", "has no policy", f"There are: {', '.join(p.model for p in policies)}.")
 
 
-def _code(happened: tuple[Happening, ...]) -> int:
-    ends = {moved.after for moved in happened}
-    if ends & {State.FAILED, State.TIMED_OUT}:
+def _code(done: Round) -> int:
+    ends = {moved.after for moved in done.happened}
+    if ends & {State.FAILED, State.TIMED_OUT} or any(each.why is Why.UNREADABLE for each in done.plans):
         return FAILED
     return REFUSED if ends & {State.REJECTED, State.ROLLED_BACK} else 0
 

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from pipelines.book import Book
-from pipelines.cli.common import SHORT, opened, output_option, print_json, print_table, store_option, when
+from pipelines.cli.common import SHORT, opened, output_option, print_json, print_table, store_option, waits, when
 from pipelines.journal import Claimed, Moved, Record, Renewed
 from pipelines.runs import Admission
 from pipelines.steps import SEEN
@@ -29,10 +29,11 @@ def list_(ctx: click.Context, model: str | None, active: bool, store: Path, outp
       driftline retrain list --store ./store
       driftline retrain list flights --active --store ./store -o json
     """
-    book = Book(opened(ctx, store).store)
+    ports = opened(ctx, store)
+    book, now_ms = Book(ports.store), ports.clock.now_ms()
     found = [s for name in ([model] if model else book.models()) for s in book.summaries(name)]
     found = sorted((s for s in found if s.active or not active), key=lambda s: -s.admission.at_ms)
-    described = [_described(book, s.admission) for s in found]
+    described = [_described(book, s.admission, now_ms) for s in found]
     if output == "json":
         for each in described:
             print_json(each)
@@ -42,7 +43,7 @@ def list_(ctx: click.Context, model: str | None, active: bool, store: Path, outp
     print_table(
         keys,
         [
-            (row[0][:SHORT], *row[1:6], when(each["requested_ms"]), row[7])
+            (row[0][:SHORT], *row[1:6], when(each["requested_ms"]), each["waits"] or row[7])
             for row, each in zip(rows, described, strict=True)
         ],
     )
@@ -73,7 +74,7 @@ def show(ctx: click.Context, run: str, page: bool, gate: bool, store: Path, outp
             raise click.ClickException(f"run {admission.run} has not come to its gate")
         click.echo(b"".join(ports.store.blob(facts["gate"]["page" if page else "report"])).decode().rstrip("\n"))
         return
-    described, history = _described(book, admission), book.history(admission.run)
+    described, history = _described(book, admission, ports.clock.now_ms()), book.history(admission.run)
     if output == "json":
         journal = [msgspec.to_builtins(record) for record, _ in history]
         print_json({**described, "admission": msgspec.to_builtins(admission), "journal": journal})
@@ -82,6 +83,8 @@ def show(ctx: click.Context, run: str, page: bool, gate: bool, store: Path, outp
     click.echo(
         f"for {admission.why}; requested {when(admission.at_ms)} by {admission.requested_by}; alpha {admission.alpha:.4g}"
     )
+    if described["waits"]:
+        click.echo(f"it is {described['waits']}")
     rows = [_step(record) for record, _ in history if not isinstance(record, Claimed | Renewed)]
     print_table(("at", "by", "what", "why", "detail"), rows)
 
@@ -93,7 +96,7 @@ def _step(record: Record) -> tuple[str, str, str, str, str]:
     return when(record.at_ms), record.actor, type(record).__name__.lower(), "-", said
 
 
-def _described(book: Book, admission: Admission) -> dict[str, Any]:
+def _described(book: Book, admission: Admission, now_ms: int) -> dict[str, Any]:
     view = book.journal(admission.run).view
     return {
         "run": admission.run, "model": admission.model, "mode": admission.mode, "state": view.state,
@@ -101,7 +104,7 @@ def _described(book: Book, admission: Admission) -> dict[str, Any]:
         "seen_ms": view.facts.get(SEEN), "requested": when(admission.at_ms), "requested_ms": admission.at_ms,
         "since_ms": view.since_ms,
         "causes": [cause.name for cause in admission.causes], "detail": view.detail,
-        "lease": None if view.lease is None else msgspec.to_builtins(view.lease),
+        "lease": None if view.lease is None else msgspec.to_builtins(view.lease), "waits": waits(view, now_ms),
     }  # fmt: skip
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,7 +17,7 @@ from pipelines.cli.policies import load
 from pipelines.codec import encode
 from pipelines.errors import ConfigError, StepFailed
 from pipelines.exits import REFUSED
-from pipelines.gate import Outcome, judge
+from pipelines.gate import BASE_RATE, Outcome, judge
 from pipelines.gate_page import page
 from pipelines.local import Places, SystemClock, Wired, wire
 
@@ -57,7 +59,9 @@ def command(
 ) -> None:
     """Train a model as a run would, and judge it against the base rate of its training rows. Nothing is registered.
 
-    Writes the files of the model, `gate.json` and `gate.md` to --out. Exit code 3 when the gate does not pass.
+    Writes the files of the model, `gate.json` and `gate.md` to --out. Exit code 3 when the gate does not pass. What a step that
+    fails leaves is kept, and where is said. Not asked is the registry: whether it takes the format of these files is known when
+    a run registers them, or by `driftline registry add`.
 
     \b
     Examples:
@@ -73,10 +77,10 @@ def command(
     if out.is_dir() and any(out.iterdir()):
         raise ConfigError(f"directory {str(out)!r}", "is not empty", "Name another with --out.")
     policy = chosen[0]
-    with tempfile.TemporaryDirectory() as scratch:
+    with _scratch() as scratch:
         sources = {policy.model: rows} if rows else paths
         wiring: Callable[[Places], Wired] = ctx.obj or wire
-        ports = wiring(Places(Path(scratch) / "store", None, sources, Path.cwd(), Path(scratch) / "work", embedded))
+        ports = wiring(Places(scratch / "store", None, sources, Path.cwd(), scratch / "work", embedded))
 
         def alive() -> None:
             """Nobody can take this over."""
@@ -88,13 +92,13 @@ def command(
         for finding in findings:
             note(f"{finding.check}: {finding.detail}; a run would be rejected for this")
         artifact = ports.trainer.train(policy, "local", 1, dataset, alive)
-        report = judge(ports.evaluator.losses(policy, dataset, artifact, None, alive), policy.gate)
+        report = judge(ports.evaluator.losses(policy, dataset, artifact, None, alive), policy.gate, rival=BASE_RATE)
         for path, kept in artifact.files.items():
             target = out / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(b"".join(ports.store.blob(kept.digest)))
     (out / "gate.json").write_bytes(encode(report))
-    (out / "gate.md").write_text(page(report, f"{policy.model} against the base rate"))
+    (out / "gate.md").write_text(page(report, f"{policy.model} against {BASE_RATE}", BASE_RATE))
     if output == "json":
         built = {"rows": msgspec.to_builtins(dataset), "files": sorted(artifact.files), "said": artifact.said}
         print_json({**built, "outcome": report.outcome, "reasons": report.reasons, "out": str(out)})
@@ -103,6 +107,18 @@ def command(
         note(f"{len(artifact.files)} files of the model, gate.json and gate.md are in {str(out)!r}")
     if report.outcome is not Outcome.PASS or findings:
         ctx.exit(REFUSED)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory that goes when all went well, or before a step began; what a failed step left in it is kept."""
+    directory = Path(tempfile.mkdtemp(prefix="driftline-train-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory / "store", ignore_errors=True)
+        if not any((directory / "work").glob("*")):
+            shutil.rmtree(directory)
 
 
 def over(wiring: Callable[[Places], Wired]) -> click.Command:

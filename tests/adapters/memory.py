@@ -22,7 +22,7 @@ from monitor.adapters.partitioner import murmur2_partition
 from monitor.adapters.shares import settle
 from monitor.errors import LogError, OffsetLost, UnknownOutcome
 from monitor.events import RecordBatch
-from monitor.ports import OutRecord, TopicInfo, TopicSpec
+from monitor.ports import OutRecord, TopicInfo, TopicSpec, cleanup_policy
 
 
 class ManualClock:
@@ -110,7 +110,7 @@ class MemoryLog:
         if spec.name not in self._topics:
             self._made += 1
             config = {
-                "cleanup.policy": "compact" if spec.compacted else "delete",
+                "cleanup.policy": cleanup_policy(spec),
                 "retention.ms": str(-1 if spec.retention_ms is None else spec.retention_ms),
                 "message.timestamp.type": "CreateTime",
             }
@@ -129,6 +129,10 @@ class MemoryLog:
             next((s.offset for s in held.records if s.timestamp_ms >= at_ms and s.offset not in held.markers), held.end)
             for held in self._of(topic).partitions
         ]
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        held = self._of(topic).partitions[partition]
+        self.truncate(topic, partition, min(before, held.end))
 
     def reader(self, *, keys: bool = True, headers: bool = True) -> MemoryReader:
         return MemoryReader(self, keys=keys, headers=headers)

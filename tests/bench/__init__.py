@@ -9,6 +9,6 @@ How it is measured
 - Before anything is timed every contender has to give the counts that the generator knows.
 
 The pieces: `generate` makes the records, `b1` only reads and parses them (the yardstick), `river_loop` does the work
-one event at a time, `daemon` is `driftline run --until-end`, `pending_memory` measures the join alone, `run` puts it
-together.
+one event at a time, `daemon` is `driftline run --until-end`, `pending_memory` measures the join alone, `old_ledger`
+a start on a ledger of 90 days, `run` puts it together.
 """

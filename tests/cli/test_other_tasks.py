@@ -234,3 +234,41 @@ def test_a_dataset_of_the_topics_holds_the_rows_with_their_answers(case: Any) ->
         if stream.classes:
             expected = tuple(stream.classes[int(code)] for code in expected)
         assert (predicted, label) == expected
+
+
+def test_the_drift_of_predicted_numbers_is_watched_as_the_score(case: Any) -> None:
+    stream, folder, config, (predictions, labels), _ = case
+    if stream.classes:
+        return
+    reference = folder / "reference.json"
+    where = ("-c", folder / "plain" / "d.yaml", "--embedded", folder / "plain" / "log")
+    built = driftline("reference", "build", *where, "--first", 600, "-o", reference)
+    assert built.code == 0, built.err
+    watched = config.replace("largest: 100", f"largest: 100, reference: {reference}")
+    watched = watched.replace("metric: mae, op: '>', threshold: 1", "metric: 'psi:$score', op: '>', threshold: 0.5")
+    watched = watched.replace(", min_coverage: 0.1", "")
+    _, _, alerts = run(folder / "watched", watched, [("p", predictions), ("y", labels)], 1, 50_000)
+    again = ("-c", folder / "watched" / "d.yaml", "--embedded", folder / "watched" / "log")
+    windows = driftline("windows", *again, "--kind", "input", "-o", "json").json["windows"]
+    drift = [window["metrics"]["psi:$score"] for window in windows]
+    assert len(drift) == -(-len(stream.label) // stream.size) + 1  # days, and all of them
+    assert all(metric["value"] >= 0.0 and metric["rows"] > 0 for metric in drift)
+    assert "psi:$score" in alerts.out
+
+
+def test_a_policy_over_a_multiclass_model_is_refused(case: Any) -> None:
+    from monitor.cli.retrain_rows import TopicData
+    from pipelines.dataset.shelf import Shelf
+    from pipelines.errors import ConfigError
+    from pipelines.policy import Data, Policy
+    from registry.directory import DirectoryStore
+
+    stream, folder, _, _, _ = case
+    store = DirectoryStore(folder / "policies")
+    data = TopicData(store, Shelf(store), {"m": folder / "plain" / "d.yaml"}, folder / "plain" / "log")
+    policy = Policy(model="m", data=Data(features=("score",), label="label", at="at_ms"))
+    if not stream.classes:
+        assert data.mature(policy, START_MS + 30 * DAY_MS) == len(stream.label)
+        return
+    with pytest.raises(ConfigError, match="'m' is a multiclass model, and gates compare losses of numbers"):
+        data.mature(policy, START_MS + 30 * DAY_MS)

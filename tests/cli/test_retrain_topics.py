@@ -84,6 +84,14 @@ def test_a_feature_that_the_configuration_does_not_have_is_named_with_the_neares
     assert "'origin'" in outcome.err
 
 
+def test_a_check_of_a_column_that_the_topics_do_not_have_is_refused(bench: Bench) -> None:
+    bench.policy.write_text(bench.policy.read_text().replace("window: 30d", "checks: {hourr: {min: 0}}"))
+    outcome = bench.asked()
+    assert outcome.code != 0
+    assert "the checked column 'hourr'" in outcome.err
+    assert "'hour'" in outcome.err
+
+
 def test_the_pipelines_alone_say_that_topics_need_the_monitor(bench: Bench) -> None:
     from pipelines.cli import command
 

@@ -123,6 +123,7 @@ RECORDS["commit-full"] = msgspec.structs.replace(_COMMIT, full=True)
 RECORDS["commit-floods"] = msgspec.structs.replace(
     _COMMIT, floods=(Flood(0, 700, 31, 1_700_000_000_123), Flood(1, 0, 0, 7))
 )
+RECORDS["gap-empty"] = Gap(2, "predictions", (17, 17), "ada", "the rows that waited are gone", bytes(range(16, 32)))
 RECORDS["commit-quiet"] = msgspec.structs.replace(_COMMIT, quiet=True)
 RECORDS["commit-silent"] = msgspec.structs.replace(_COMMIT, silent=True)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from monitor.errors import LedgerError
-from monitor.ledger.records import FORMAT, Commit, decode, encode
+from monitor.ledger.records import NEWEST, Commit, decode, encode
 from tests.ledger.records import GOLDEN, RECORDS
 
 KEPT = dict(line.split(" ", 1) for line in GOLDEN.read_text().splitlines())
@@ -36,8 +36,8 @@ def test_the_columns_of_a_delta_come_back() -> None:
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_newer_format_is_refused_with_advice(name: str) -> None:
-    newer = encode(msgspec.structs.replace(RECORDS[name], format=FORMAT + 1))
-    with pytest.raises(LedgerError, match=rf"the record has format {FORMAT + 1}.*newer"):
+    newer = encode(msgspec.structs.replace(RECORDS[name], format=NEWEST + 1))
+    with pytest.raises(LedgerError, match=rf"the record has format {NEWEST + 1}.*newer"):
         decode(newer, "the record")
 
 

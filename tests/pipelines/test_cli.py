@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +126,8 @@ def test_a_run_that_waits_can_be_cancelled(desk: Desk) -> None:
         (("show", "zz"), 1, "run 'zz' is not here"),
         (("approve", "zz"), 2, "Missing option '--reason'"),
         (("list", "--nonsense"), 2, "No such option"),
+        (("approve", "zz", "--reason", " "), 2, "it has no words"),
+        (("cancel", "zz", "--reason", ""), 2, "it has no words"),
     ],
 )
 def test_mistakes_are_said(desk: Desk, args: tuple[str, ...], code: int, sentence: str) -> None:
@@ -134,6 +141,80 @@ def test_a_store_that_is_not_there_is_a_matter_of_usage(tmp_path: Path) -> None:
     assert (done.code, "is not there" in done.err) == (2, True)
 
 
+def test_a_run_that_is_asked_for_needs_a_model_a_reason_and_rows(desk: Desk) -> None:
+    for given in (("--reason", "now"), ("--model", "flights"), ("--model", "flights", "--reason", "")):
+        assert desk.round("run", "--once", *given).code == 2, given
+    (desk.directory / "joined.jsonl").unlink()
+    asked = desk.round("run", "--once", "--model", "flights", "--reason", "now")
+    assert (asked.code, "begins nothing (unreadable)" in asked.err) == (1, True)
+    assert desk.round("run", "--once").code == 1, "what cannot be read is no quiet round"
+
+
+TRAINS = POLICY + "    train: {function: 'mine:train', score_function: 'mine:score'}\n"
+
+
+def test_a_step_that_asks_for_another_try_is_said_with_its_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk.directory)
+    (desk.directory / "retrain.yaml").write_text(TRAINS)
+    (desk.directory / "mine.py").write_text("import sys\ndef train(job):\n    sys.exit(75)\n")
+    done = desk.round("run", "--once")
+    assert (done.code, "is tried again from" in done.err) == (0, True)
+    assert "ended with code 75, which asks for another try" in done.err
+    (run,) = desk("list", "-o", "json").lines
+    for said in (desk("list").out, desk("show", run["run"]).out):
+        assert "tried again from" in said
+
+
+def start(desk: Desk) -> subprocess.Popen[str]:
+    """A worker of its own, once its step is at work."""
+    (desk.directory / "retrain.yaml").write_text(TRAINS)
+    body = "import os, pathlib, time\ndef train(job):\n    pathlib.Path(os.environ['DRIFTLINE_PROJECT'], 'pid').write_text("
+    (desk.directory / "mine.py").write_text(body + "str(os.getpid()))\n    time.sleep(60)\n")
+    where = ("--alerts", "alerts.jsonl", "--work", "work", "--store", "store")
+    command = [sys.executable, "-m", "pipelines", "retrain", "run", "-c", "retrain.yaml", *where]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, cwd=desk.directory, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (desk.directory / "pid").is_file() or not (desk.directory / "pid").read_text():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no step came to work"
+        time.sleep(0.05)
+    return process
+
+
+def at_work(desk: Desk) -> bool:
+    try:
+        os.kill(int((desk.directory / "pid").read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_worker_that_is_told_to_end_stops_its_step_and_gives_the_run_back(
+    desk: Desk, sent: signal.Signals, code: int
+) -> None:
+    process = start(desk)
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, f"{sent.name}: stopped" in said) == (code, True), said
+    assert not at_work(desk)
+    (run,) = desk("list", "-o", "json").lines
+    assert (run["state"], run["waits"]) == ("training", None), "nobody has to wait for the lease"
+
+
+def test_who_holds_a_run_that_was_killed_is_said_until_the_lease_is_over(desk: Desk) -> None:
+    process = start(desk)
+    process.kill()
+    process.communicate()
+    os.kill(int((desk.directory / "pid").read_text()), signal.SIGKILL)
+    (run,) = desk("list", "-o", "json").lines
+    sentence = f"held by {run['lease']['owner']} until"
+    assert sentence in desk("list").out
+    assert f"it is {sentence}" in desk("show", run["run"]).out
+    assert f"run {run['run'][:12]} of flights is {sentence}" in desk.round("run", "--once").err
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
@@ -142,6 +223,20 @@ def test_a_store_that_is_not_there_is_a_matter_of_usage(tmp_path: Path) -> None:
         ("data: {label: y, features: [x]}\n    gate: {alpa: 0.1}", "unknown field `alpa`"),
         ("data: {label: y, features: [x], gap: soon}", "a.data.gap: 'soon' is no duration"),
         ("data: {label: y, features: [x]}\n    trigger: {alerts: [data_quality]}", "only performance and drift"),
+        (
+            "data: {label: y, features: [x]}\n    promote: aproove",
+            "is none of observe, approve, auto, did you mean 'approve'?",
+        ),
+        ("data: {label: y, features: [x], window: 0d}", "line 3, a.data.window: '0d' is no time at all"),
+        ("data: {label: y, features: [x], gap: -5d}", "'-5d' is no duration"),
+        ("data: {label: y, features: [x]}\n    train: {function: minetrain, score_function: m:f}", "write module:name"),
+        ("data: {label: y, features: x}", "line 3, a.data.features: Expected `array`, got `str`"),
+        ("data: {label: y, features: [x]}\n    gate: 5", "line 4, a.gate: Expected `object`, got `int`"),
+        (
+            "data: {label: y, features: [x], checks: {hour: {mn: 0}}}",
+            "a.data.checks.hour.mn: unknown field `mn`, did you",
+        ),
+        ("data: {label: y, features: [x]}\n    model: b", "unknown field `model`"),
         ("data: {label: y, features: [x]}\n    train: {function: m:f}", "needs own scoring code"),
     ],
 )
@@ -153,12 +248,27 @@ def test_a_policy_that_cannot_be_meant_is_refused_with_its_place(tmp_path: Path,
     assert sentence in str(caught.value)
 
 
+def test_all_mistakes_of_a_policy_file_are_said_at_once_with_their_lines(desk: Desk) -> None:
+    wrong = POLICY.replace("segment_margin", "segment_margn").replace("24h", "soon").replace("label:", "lable:")
+    (desk.directory / "retrain.yaml").write_text(wrong + wrong.partition("models:\n")[2])
+    done = desk.round("plan")
+    assert done.code == 78
+    assert [line.strip().partition(";")[0] for line in done.err.splitlines()[1:]] == [
+        "line 8, flights: is there twice, first in line 3",
+        "line 10, flights.data: missing required field `label`",
+        "line 10, flights.data.lable: unknown field `lable`, did you mean 'label'?",
+        "line 11, flights.trigger.cooldown: 'soon' is no duration",
+        "line 12, flights.gate.segment_margn: unknown field `segment_margn`, did you mean 'segment_margin'?",
+    ], done.err
+
+
 def test_the_rows_of_a_laptop_are_trained_as_a_run_would(desk: Desk, tmp_path: Path) -> None:
     out = tmp_path / "model"
     given = ("train", "--local", "-c", desk.directory / "retrain.yaml", "--out", out, "-o", "json")
     done = driftline(*given)
     assert (done.code, done.json["outcome"], done.json["files"]) == (0, "pass", ["columns.json", "model.onnx"])
     assert driftline(*given).code == 2, "the directory is not empty"
+    assert "the champion" not in (out / "gate.json").read_text() + (out / "gate.md").read_text()
     few = tmp_path / "few.jsonl"
     few.write_text("\n".join(json.dumps(row) for row in flights(200)))
     again = driftline(
@@ -202,3 +312,22 @@ def test_a_store_of_the_registry_is_refused_by_the_pipelines_alone(desk: Desk) -
         assert done.returncode == 1
         assert "this store's models were kept by the registry: flights has no version" in done.stderr
         assert "Use `driftline retrain`" in done.stderr
+
+
+def test_what_a_step_on_a_laptop_left_when_it_failed_is_where_it_says(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.directory)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    given = ("train", "--local", "-c", "retrain.yaml", "--out", "model")
+    assert driftline(*given).code == 0
+    assert list(scratch.iterdir()) == [], "what went well is cleared away"
+    (desk.directory / "retrain.yaml").write_text(TRAINS)
+    (desk.directory / "mine.py").write_text("def train(job):\n    raise ValueError('no such column')\n")
+    done = driftline(*given[:-1], "other")
+    left = re.search(r"Its output is in '([^']+)'", done.err)
+    assert (done.code, left is not None) == (1, True), done.err
+    assert left is not None
+    assert "no such column" in (Path(left[1]) / "log.txt").read_text()

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.errors import CancelAsked, StepFailed
+from pipelines.errors import CancelAsked, NotFound, StepFailed
+from pipelines.gate import GateSpec, Outcome, Reason, judge
 from pipelines.local_data import FileData
 from pipelines.policy import Data, Policy, Train
 from pipelines.ports import Alive, Artifact, Dataset, ModelFile, Serving
+from pipelines.quality import Check
 from pipelines.runner import Job
 from pipelines.subprocesses import Subprocesses
 from pipelines.tables import Row, parse_rows, write_rows
@@ -243,3 +245,26 @@ def test_rows_tell_whether_a_version_predicts_when_they_say_who_did(tmp_path: Pa
     for said, expected in ((rows, [True, False]), (flights(3), [None, None])):
         path.write_bytes(write_rows(said))
         assert [data.seen(policy(data=DATA), {name}) for name in ("1", "2")] == expected
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ({"data": Data("delayed", ("hour", "orgin"))}, "features: no row has a column 'orgin', did you mean 'origin'?"),
+        ({"data": Data("dellayed", ("hour",))}, "label: no row has a column 'dellayed', did you mean 'delayed'?"),
+        ({"data": Data("delayed", ("hour",), checks={"hourr": Check(min=0)})}, "checks: no row has a column 'hourr'"),
+        ({"data": DATA, "gate": GateSpec(segments=("nosuch",))}, "gate.segments: no row has a column 'nosuch'."),
+    ],
+)
+def test_a_column_that_no_row_has_is_refused_by_its_name(bench: Bench, named: dict[str, Any], sentence: str) -> None:
+    source, chosen = FileData(bench.store, {"fraud": bench.project / "rows.jsonl"}), policy(**named)
+    for ask in (lambda: source.mature(chosen, 2**50), lambda: source.collect(chosen, 2**50, awake)):
+        with pytest.raises(NotFound, match="There are: at_ms, delayed, distance, hour,") as caught:
+            ask()
+        assert sentence in str(caught.value)
+
+
+def test_a_guarded_segment_without_a_value_is_an_error_of_the_gate(bench: Bench) -> None:
+    chosen = policy(data=DATA, gate=GateSpec(segments=("nosuch",)))
+    report = judge(bench.steps.losses(chosen, bench.dataset, bench.train(chosen), None, awake), chosen.gate)
+    assert (report.outcome, report.reasons) == (Outcome.ERROR, (Reason.NO_SEGMENT,))

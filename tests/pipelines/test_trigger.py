@@ -11,6 +11,7 @@ import pytest
 from monitor.alerts.cloudevents import encode
 from monitor.alerts.examples import example_events
 from pipelines.firing import Firing, Kind, firing, kind_of
+from pipelines.journal import Reason
 from pipelines.policy import DAY_MS, Promotion, Trigger
 from pipelines.runs import Admission, Mode, RunSummary, run_id
 from pipelines.states import State
@@ -29,12 +30,14 @@ def ran(
     ago_ms: int = 10 * DAY_MS,
     mode: Mode = Mode.FULL,
     promoted: bool = True,
+    reason: Reason | None = None,
+    attempt: int = 1,
 ) -> RunSummary:
     at_ms = NOW - ago_ms
-    run = run_id("fraud", causes[0].fingerprint, causes[0].episode, POLICY) if causes else f"{ago_ms:032x}"
+    run = run_id("fraud", causes[0].fingerprint, causes[0].episode, POLICY, attempt) if causes else f"{ago_ms:032x}"
     admission = Admission(1, 1, None, run, "fraud", mode, causes, 0.05, POLICY, "worker", "why", at_ms)
     ended = None if state in (State.TRAINING, State.PROBATION) else at_ms
-    return RunSummary(admission, state, ended, promoted)
+    return RunSummary(admission, state, ended, promoted, reason)
 
 
 def decide(*alerts: Firing, runs: tuple[RunSummary, ...] = (), labels: int = 5000, **more: Any) -> Plan:
@@ -176,3 +179,22 @@ def test_a_run_begins_once_its_alert_has_fired_for_as_long_as_the_policy_says() 
     early = decide(BAD, policy=PATIENT)
     assert early.not_before_ms == BAD.fired_ms + PATIENT.trigger.after_ms == NOW + 1
     assert plan(PATIENT, (BAD,), (), 5000, NOW + 1, frozenset({"1"})).begins
+
+
+def turned_away(reason: Reason, ago_ms: int = 10 * DAY_MS, attempt: int = 1) -> RunSummary:
+    return ran(BAD, ago_ms=ago_ms, state=State.REJECTED, promoted=False, reason=reason, attempt=attempt)
+
+
+@pytest.mark.parametrize("reason", [Reason.DATA_QUALITY, Reason.FEW_LABELS])
+def test_an_incident_whose_rows_were_turned_away_has_another_run_after_the_cooldown(reason: Reason) -> None:
+    first = decide(BAD)
+    once = turned_away(reason)
+    assert decide(BAD, runs=(turned_away(reason, DAY_MS // 2),)).why is Why.COOLDOWN
+    again = decide(BAD, runs=(once,))
+    twice = turned_away(reason, attempt=2)
+    assert (again.why, again.alpha) == (Why.PERFORMANCE, first.alpha), "no gate has spent anything"
+    assert len({first.run, again.run, decide(BAD, runs=(once, twice)).run}) == 3
+    assert twice.admission.run == again.run
+    assert decide(BAD, runs=(once, ran(BAD, attempt=2))).why is Why.ALREADY_RUN
+    for other in (Reason.GATE_FAILED, Reason.DECLINED):
+        assert decide(BAD, runs=(turned_away(other),)).why is Why.ALREADY_RUN

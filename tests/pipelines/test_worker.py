@@ -183,6 +183,20 @@ def pages(story: Story) -> None:
     story.ports.fires.append(alert("9" * 32, kind=Kind.DATA_QUALITY))
 
 
+def test_an_incident_whose_rows_were_broken_has_its_run_once_they_are_right_again() -> None:
+    story = Story(fakes(), policy(promote=Promotion.AUTO, trigger=Trigger(cooldown_ms=DAY_MS, versions="any")))
+    story.fire()
+    broken(story)
+    assert story.later(DAY_MS)[-1] == (State.REJECTED, Reason.DATA_QUALITY)
+    story.ports.findings = ()
+    assert story.later(DAY_MS // 2) == []
+    assert story.later(DAY_MS // 2 + 1)[-1] == (State.PROBATION, Reason.PROMOTED)
+    story.later(2 * DAY_MS)
+    assert story.later(2 * DAY_MS) == [], "it has had its run"
+    first, second = story.book.admissions("fraud")[-2:]
+    assert (first.causes, first.run != second.run) == (second.causes, True)
+
+
 @pytest.mark.parametrize("breaks", [broken, pages])
 def test_broken_data_is_never_trained_on(breaks: Callable[[Story], None]) -> None:
     story = Story(fakes())

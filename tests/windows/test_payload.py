@@ -17,7 +17,7 @@ from msgspec import structs
 from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates
 from monitor.windows.canonical import FormatError, canonical_bytes, rounded, rounded_all
 from monitor.windows.payload import encode, encode_all, headers, parse, topic_key
-from monitor.windows.schema import example_windows
+from monitor.windows.schema import example_tasks, example_windows
 from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
 
 DAY = WindowKey(SeriesKey("verspätung", "1", "origin=EWR"), "1d", 0, 86_400_000)
@@ -97,7 +97,9 @@ def test_the_key_is_shared_by_revisions_and_by_nothing_else() -> None:
     assert len(keys) == 2 * (1 + len(others))
 
 
-@pytest.mark.parametrize("shown", example_windows(), ids=lambda shown: str(shown.kind))
+@pytest.mark.parametrize(
+    "shown", [*example_windows(), *example_tasks().values()], ids=lambda shown: f"{shown.key.series.model}-{shown.kind}"
+)
 def test_a_window_reads_back_as_published(shown: WindowView) -> None:
     read = parse(encode(shown), headers(shown))
     assert encode(read) == encode(shown)

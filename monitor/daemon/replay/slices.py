@@ -65,6 +65,11 @@ class SlicedLog:
         found = self._source.offsets_at(topic, at_ms)
         return [min(max(offset, start), end) for offset, (start, end) in zip(found, spans, strict=True)]
 
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Of our own topics only."""
+        self._refuse(topic)
+        self._own.delete_records(topic, partition, before)
+
     def reader(self, *, keys: bool = True, headers: bool = True) -> Reader:
         """A reader of one side: of which, its first assignment decides."""
         return _SlicedReader(self._source, self._own, self._spans, self._clock, keys=keys, headers=headers)

@@ -309,6 +309,41 @@ def test_a_position_that_left_the_log_is_lost_not_reset(world: World, wanted: in
     appender.close()
 
 
+def test_records_below_an_offset_are_deleted_for_everybody(world: World) -> None:
+    name = topic(world, "trimmed", 2)
+    appender = world.log.appender()
+    for i in range(10):
+        appender.append(name, 1, OutRecord(b"%d" % i))
+    for before, begin in ((4, 4), (2, 4), (0, 4), (-1, 4), (10, 10), (99, 10)):
+        world.log.delete_records(name, 1, before)
+        assert world.another().begin_offsets(name) == [0, begin]
+    assert world.log.end_offsets(name) == [0, 10]
+    assert appender.append(name, 1, OutRecord(b"on it goes")) == 10
+    reader = world.another().reader()
+    reader.assign({(name, 1): 10})
+    assert drain(reader, 1) == {(name, 1): [(10, b"on it goes")]}
+    reader.close()
+    appender.close()
+
+
+def test_a_compacted_topic_that_is_trimmed_too_has_its_records_deleted(world: World) -> None:
+    name = world.log.ensure(TopicSpec(fresh("both"), 1, compacted=True, trimmed=True)).name
+    found = world.log.topic(name)
+    assert found is not None
+    assert (found.config["cleanup.policy"], found.config["retention.ms"]) == ("compact,delete", "-1")
+    appender = world.log.appender()
+    for i in range(3):
+        appender.append(name, 0, OutRecord(b"v", b"%d" % i))
+    world.log.delete_records(name, 0, 2)
+    assert world.log.begin_offsets(name) == [2]
+    appender.close()
+
+
+def test_records_of_a_missing_topic_cannot_be_deleted(world: World) -> None:
+    with pytest.raises(LogError):
+        world.log.delete_records(fresh("absent"), 0, 1)
+
+
 def test_sending_to_a_missing_topic_or_partition_is_an_error(world: World) -> None:
     name = topic(world, "narrow")
     for where, partition in ((fresh("absent"), 0), (name, 7)):

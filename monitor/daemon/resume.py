@@ -1,0 +1,112 @@
+"""Where the evaluator goes on: at a checkpoint of `evals`, or at the beginning. And what it saves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from monitor.daemon.checkpoints import (
+    Checkpoints,
+    Found,
+    follower_at,
+    manifest_of,
+    of_evals,
+    refuse_without_beginning,
+    stands,
+    usable,
+    with_ledger,
+)
+from monitor.daemon.tail import Follower
+from monitor.daemon.trim import trim
+from monitor.errors import MonitorError
+from monitor.evaluator import Evaluator
+from monitor.ledger.checkpoints import EVALS, CheckpointError, Fold, encode_body
+from monitor.ledger.records import EvalCommit
+from monitor.ports import Log
+from monitor.saved import SavedEvaluation, read_evaluation, save
+
+_log = logging.getLogger("driftline.checkpoints")
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A checkpoint of `evals` that can be gone on from."""
+
+    evals: Follower
+    followers: list[Follower]
+    evaluation: EvalCommit
+    saved: SavedEvaluation
+    where: str
+
+
+class EvaluatorCheckpoints:
+    """Those of `evals`, found and written."""
+
+    def __init__(self, log: Log, topics: tuple[str, str, str], partitions: int, every: int, *, trims: bool) -> None:
+        """`topics`: ledger, evals, checkpoints. `every`: ledger records between two checkpoints."""
+        self._log, self._partitions, self._every, self._trims = log, partitions, every, trims
+        self._ledger, self._evals, self._topic = topics
+        self._checkpoints: Checkpoints = of_evals(log, self._topic, partitions)
+        self._read = 0
+
+    def find(self) -> Iterator[Resumed]:
+        """Those that can be used, the newest first. Raises LedgerError when `evals` or the ledger lost records."""
+        for one in usable(self._log, self._evals, 0, self._checkpoints):
+            try:
+                yield self._resumed(one)
+            except CheckpointError as error:
+                _log.warning("%s", error)
+
+    def refuse_without_beginning(self) -> None:
+        """Raise LedgerError when the first records of `evals`, or of the ledger, are gone: nothing can begin there."""
+        refuse_without_beginning(self._log, self._evals, 0)
+        for partition in range(self._partitions):
+            refuse_without_beginning(self._log, self._ledger, partition)
+
+    def _resumed(self, found: Found) -> Resumed:
+        manifest = found.manifest
+        if len(manifest.ledger) != self._partitions or manifest.fold.evaluation is None:
+            raise CheckpointError(found.where, f"it is of {len(manifest.ledger)} partitions")
+        for partition, place in enumerate(manifest.ledger):
+            if not stands(self._log, self._ledger, partition, place, found.where):
+                raise CheckpointError(found.where, f"{self._ledger}[{partition}] was trimmed above it")
+        try:
+            saved = read_evaluation(found.body())
+        except (msgspec.DecodeError, ValueError) as error:
+            raise CheckpointError(found.where, f"its body is damaged ({error})") from error
+        followers = [
+            follower_at(self._ledger, partition, fold, place)
+            for partition, (fold, place) in enumerate(zip(saved.ledger, manifest.ledger, strict=True))
+        ]
+        evals = follower_at(self._evals, 0, manifest.fold, manifest.place)
+        return Resumed(evals, followers, manifest.fold.evaluation, saved, found.where)
+
+    def begun_at(self, followers: Sequence[Follower]) -> None:
+        """The next checkpoint is due so many records after here."""
+        self._read = sum(follower.next_offset for follower in followers)
+
+    def due(self, followers: Sequence[Follower]) -> bool:
+        """Whether enough of the ledger was read since the last one."""
+        return sum(follower.next_offset for follower in followers) - self._read >= self._every
+
+    def write(
+        self, evals: Follower, followers: list[Follower], evaluator: Evaluator, rules: str, rejected: int
+    ) -> None:
+        """Save what was decided; right after it was committed and published, so that it is a function of `evals`."""
+        folds = tuple(Fold.of(follower.state) for follower in followers)
+        body = encode_body(SavedEvaluation(folds, rejected, rules, save(evaluator)))
+        manifest = with_ledger(manifest_of(EVALS, evals), followers)
+        self.begun_at(followers)
+        if self._checkpoints.write(manifest, body):
+            _log.info("checkpoint of evals at offset %d: %d bytes", manifest.place.at, len(body))
+            if self._trims:
+                self._trim()
+
+    def _trim(self) -> None:
+        try:
+            trim(self._log, (self._ledger, self._evals, self._topic), self._partitions)
+        except MonitorError as error:
+            _log.warning("the ledger was not trimmed: %s", error)

@@ -1,0 +1,104 @@
+"""The evaluator, saved and restored between two ticks: the body of a checkpoint of `evals`.
+
+What is saved is a function of the accepted records alone, so whoever evaluated them, in whatever steps, saves the same
+bytes; who goes on from it decides what he would have decided without. What is added to the evaluator is added here: a test
+fails for an attribute that is neither saved nor said to follow from the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from monitor.alerts import cloudevents
+from monitor.alerts.book import RuleBook
+from monitor.alerts.saved import SavedModel, SavedWatch, restore_traffic, restore_watch, save_traffic, save_watch
+from monitor.alerts.state import AlertState
+from monitor.evaluator import Evaluator, PartitionClock
+from monitor.ledger.checkpoints import Fold
+from monitor.windows import saved as windows
+from monitor.windows.saved import SavedEngine
+from monitor.windows.view import Kind
+
+
+class SavedClock(msgspec.Struct, frozen=True, array_like=True):
+    """`PartitionClock`."""
+
+    prediction_ms: int
+    label_ms: int
+    idle: bool
+    quiet: bool
+    stalled: bool
+    ended: bool
+
+
+class SavedEvaluator(msgspec.Struct, frozen=True):
+    """`Evaluator` between two ticks."""
+
+    clocks: tuple[SavedClock, ...]
+    alerts: dict[str, Any]
+    published: int
+    chains: dict[str, bytes]
+    engines: dict[str, SavedEngine]
+    watch: SavedWatch
+    traffic: tuple[SavedModel, ...]
+    standing: tuple[bytes, ...]  # the last event of every alert that fires, as it was published
+
+
+class SavedEvaluation(msgspec.Struct, frozen=True):
+    """The body: the evaluator, the ledger partitions it had read, and the rules in force (digest of a configuration)."""
+
+    ledger: tuple[Fold, ...]
+    rejected: int
+    rules: str
+    evaluator: SavedEvaluator
+
+
+_bodies: msgspec.msgpack.Decoder[SavedEvaluation] = msgspec.msgpack.Decoder(SavedEvaluation)
+
+
+def read_evaluation(body: bytes) -> SavedEvaluation:
+    """The body of a checkpoint of `evals`. Raises msgspec.DecodeError for bytes that are none."""
+    return _bodies.decode(body)
+
+
+def save(evaluator: Evaluator) -> SavedEvaluator:
+    """The evaluator as it is between two ticks."""
+    fields = SavedClock.__struct_fields__
+    return SavedEvaluator(
+        clocks=tuple(SavedClock(*(getattr(clock, name) for name in fields)) for clock in evaluator.clocks),
+        alerts=evaluator.alerts.to_document(),
+        published=evaluator.published,
+        chains={str(kind): chain for kind, chain in evaluator._chains.items()},
+        engines={str(kind): windows.save(engine) for kind, engine in evaluator.engines.items()},
+        watch=save_watch(evaluator._watch),
+        traffic=save_traffic(evaluator._traffic),
+        standing=tuple(cloudevents.encode(event) for _, event in sorted(evaluator.standing.items())),
+    )
+
+
+def restore(evaluator: Evaluator, saved: SavedEvaluator, book: RuleBook) -> None:
+    """Make a new evaluator what another was, under the rules that were in force.
+
+    Raises ValueError when it was not one of this plan and these partitions.
+    """
+    if len(saved.clocks) != len(evaluator.clocks):
+        raise ValueError(f"it is of {len(saved.clocks)} partitions, there are {len(evaluator.clocks)}")
+    if saved.engines.keys() != {str(kind) for kind in evaluator.engines}:
+        raise ValueError(f"it has windows of kind {', '.join(saved.engines)}")
+    evaluator.go_by(book)
+    evaluator.clocks = [PartitionClock(**_fields(clock)) for clock in saved.clocks]
+    evaluator.alerts = AlertState.from_document(saved.alerts)
+    evaluator.published = saved.published
+    evaluator._chains = {kind: saved.chains[str(kind)] for kind in Kind}
+    for kind, engine in evaluator.engines.items():
+        windows.restore(engine, saved.engines[str(kind)])
+    restore_watch(evaluator._watch, saved.watch)
+    restore_traffic(evaluator._traffic, saved.traffic)
+    events = [cloudevents.parse(raw) for raw in saved.standing]
+    evaluator.standing = {event.data.fingerprint: event for event in events}
+
+
+def _fields(clock: SavedClock) -> dict[str, Any]:
+    return {name: getattr(clock, name) for name in clock.__struct_fields__}

@@ -1,0 +1,266 @@
+"""The windows of one kind, saved and restored between two ticks: the part of a checkpoint that grows with the series.
+
+Equal states give equal bytes: contributions that wait are added up, everything stands in the order of its key, and what
+follows from the rest (when a window ends, when it is final) is not saved but worked out again.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from monitor.events import Int64s
+from monitor.groups import Group
+from monitor.ledger.records import pack, unpack
+from monitor.windows.engine import Shelf, TickEngine
+from monitor.windows.store import Piece, WindowStore
+from monitor.windows.view import Estimate, SeriesKey, Undefined, WindowKey, WindowView
+
+SeriesName = tuple[str, str, str]
+Span = tuple[SeriesName, str, int, int]
+
+
+class SavedPiece(msgspec.Struct, frozen=True, array_like=True):
+    """What waits for one tick of one model, added up: `store.Piece` with its groups as text, nothing that cancels."""
+
+    model: str
+    groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # version, segments
+    group: bytes
+    pane_ms: bytes
+    length: bytes
+    cells: bytes
+    amounts: bytes
+
+
+class SavedStore(msgspec.Struct, frozen=True, array_like=True):
+    """The live windows of a model, by key, with their revisions and cells."""
+
+    model: str
+    windows: tuple[Span, ...]
+    revisions: bytes
+    cells: bytes
+
+
+class SavedView(msgspec.Struct, frozen=True, array_like=True):
+    """A view that rules may still read. `names` is an index into the kind's name lists."""
+
+    start_ms: int
+    end_ms: int
+    revision: int
+    final: bool
+    tick_ms: int
+    seen: int
+    labelled: int
+    names: int
+    metrics: tuple[tuple[float | None, float | None, float | None, int, float, str | None], ...]
+    counts: tuple[int, ...]
+
+
+class SavedShelf(msgspec.Struct, frozen=True, array_like=True):
+    """The views of one series and window name, by start."""
+
+    series: SeriesName
+    window: str
+    finals: tuple[int, ...]
+    views: tuple[SavedView, ...]
+
+
+class SavedEngine(msgspec.Struct, frozen=True):
+    """`TickEngine` between two ticks."""
+
+    next_tick: int | None
+    unplaced: int
+    closed: int
+    final_before_ms: int
+    waiting: tuple[tuple[int, tuple[SavedPiece, ...]], ...]
+    stores: tuple[SavedStore, ...]
+    names: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]  # of metrics, of counts
+    shelves: tuple[SavedShelf, ...]
+    versions: tuple[SeriesName, ...]
+
+
+def save(engine: TickEngine) -> SavedEngine:
+    """The engine as it is. Nothing of it may be in hand: a tick that is being closed is no state."""
+    assert not engine._in_hand, "a checkpoint is made between two ticks"
+    names: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
+    shelves = []
+    for (series, window), shelf in sorted(engine._shelves.items()):
+        views = tuple(_save_view(view, names) for _, view in sorted(shelf.views.items()))
+        shelves.append(SavedShelf(_name(series), window, tuple(sorted(shelf.finals)), views))
+    waiting = []
+    for tick, pieces in sorted(engine._waiting.items()):
+        by_model: dict[str, list[Piece]] = {}
+        for model, piece in pieces:
+            by_model.setdefault(model, []).append(piece)
+        saved = [_save_pieces(model, by_model[model]) for model in sorted(by_model)]
+        waiting.append((tick, tuple(piece for piece in saved if piece is not None)))
+    versions = sorted(series for known in engine._versions.values() for series in known)
+    return SavedEngine(
+        next_tick=engine.next_tick,
+        unplaced=engine.unplaced,
+        closed=engine.closed,
+        final_before_ms=engine._final_before_ms,
+        waiting=tuple(waiting),
+        stores=tuple(
+            _save_store(model, store) for model, (_, store) in sorted(engine._stores.items(), key=_first) if len(store)
+        ),
+        names=tuple(names),
+        shelves=tuple(shelves),
+        versions=tuple(_name(series) for series in versions),
+    )
+
+
+def restore(engine: TickEngine, saved: SavedEngine) -> None:
+    """Make a new engine what another was. Raises ValueError when it was not one of this plan."""
+    engine.next_tick, engine.unplaced, engine.closed = saved.next_tick, saved.unplaced, saved.closed
+    engine._final_before_ms = saved.final_before_ms
+    for tick, pieces in saved.waiting:
+        engine._schedule(tick)
+        engine._waiting[tick] = [(piece.model, _read_piece(piece)) for piece in pieces]
+    for stored in saved.stores:
+        _restore_store(engine, stored)
+    for series in saved.versions:
+        key = SeriesKey(*series)
+        engine._versions[key.model, key.segment].add(key)
+    for shelf in saved.shelves:
+        key = SeriesKey(*shelf.series)
+        views = {view.start_ms: _read_view(engine, key, shelf.window, view, saved) for view in shelf.views}
+        finals = list(shelf.finals)
+        heapq.heapify(finals)
+        engine._shelves[key, shelf.window] = Shelf(views, finals)
+
+
+def _first(item: tuple[str, object]) -> str:
+    return item[0]
+
+
+def _name(series: SeriesKey) -> SeriesName:
+    return series.model, series.version, series.segment
+
+
+# -- contributions that wait --------------------------------------------------------------------------------------
+
+
+def _save_pieces(model: str, pieces: Sequence[Piece]) -> SavedPiece | None:
+    """All of one tick as one piece; None when nothing is left of them."""
+    sums: dict[tuple[Group, int], dict[int, int]] = {}
+    for piece in pieces:
+        ends = np.cumsum(piece.length).tolist()
+        start = 0
+        cells, amounts = piece.cells.tolist(), piece.amounts.tolist()
+        for group, pane, end in zip(piece.group.tolist(), piece.pane_ms.tolist(), ends, strict=True):
+            own = sums.setdefault((piece.groups[group], pane), {})
+            for cell, amount in zip(cells[start:end], amounts[start:end], strict=True):
+                own[cell] = own.get(cell, 0) + amount
+            start = end
+    kept = {slot: left for slot, own in sums.items() if (left := sorted((c, a) for c, a in own.items() if a))}
+    if not kept:
+        return None
+    groups = sorted({group for group, _ in kept})
+    place = {group: i for i, group in enumerate(groups)}
+    slots = sorted(kept)
+    return SavedPiece(
+        model,
+        tuple((group.version, group.segments) for group in groups),
+        pack([place[group] for group, _ in slots]),
+        pack([pane for _, pane in slots]),
+        pack([len(kept[slot]) for slot in slots]),
+        pack([cell for slot in slots for cell, _ in kept[slot]]),
+        pack([amount for slot in slots for _, amount in kept[slot]]),
+    )
+
+
+def _read_piece(saved: SavedPiece) -> Piece:
+    groups = [Group(saved.model, version, segments) for version, segments in saved.groups]
+    columns = (saved.group, saved.pane_ms, saved.length, saved.cells, saved.amounts)
+    return Piece(groups, *(unpack(column) for column in columns))
+
+
+# -- live windows -------------------------------------------------------------------------------------------------
+
+
+def _save_store(model: str, store: WindowStore) -> SavedStore:
+    keys = sorted(store._rows)
+    return SavedStore(
+        model,
+        tuple((_name(key.series), key.window, key.start_ms, key.end_ms) for key in keys),
+        pack([store.revisions[key] for key in keys]),
+        pack(store.read(keys).ravel()),
+    )
+
+
+def _restore_store(engine: TickEngine, saved: SavedStore) -> None:
+    store = engine._store(saved.model)[1]
+    keys = [WindowKey(SeriesKey(*series), window, start, end) for series, window, start, end in saved.windows]
+    cells, revisions = unpack(saved.cells), unpack(saved.revisions).tolist()
+    if len(cells) != len(keys) * store.layout.size or len(revisions) != len(keys):
+        raise ValueError(
+            f"the windows of model {saved.model!r} have {len(cells)} cells, {store.layout.size} are one row"
+        )
+    _put(store, keys, cells.reshape(len(keys), store.layout.size), revisions)
+    _remember(engine, keys)
+
+
+def _put(store: WindowStore, keys: Sequence[WindowKey], cells: Int64s, revisions: Iterable[int]) -> None:
+    for key, row, revision in zip(keys, cells, revisions, strict=True):
+        place = store._rows[key] = store._row()
+        store._cells[place] = row
+        store.revisions[key] = revision
+
+
+def _remember(engine: TickEngine, keys: Sequence[WindowKey]) -> None:
+    """When each window is final, and when it is over if it is not yet: as was noted when it began."""
+    tick_ms = engine._plan.join.tick_ms
+    settling_ms = engine._settling_ms()
+    for key in keys:
+        engine._remind(engine._due, key.end_ms + settling_ms, key)
+        if engine.next_tick is None or key.end_ms > engine.next_tick * tick_ms:
+            engine._remind(engine._over, key.end_ms, key)
+
+
+# -- views --------------------------------------------------------------------------------------------------------
+
+
+def _save_view(view: WindowView, names: dict[tuple[tuple[str, ...], tuple[str, ...]], int]) -> SavedView:
+    index = names.setdefault((tuple(view.metrics), tuple(view.counts)), len(names))
+    return SavedView(
+        view.key.start_ms,
+        view.key.end_ms,
+        view.revision,
+        view.final,
+        view.tick_ms,
+        view.seen,
+        view.labelled,
+        index,
+        tuple(
+            (e.value, e.lower, e.upper, e.rows, e.bound, None if e.undefined is None else str(e.undefined))
+            for e in view.metrics.values()
+        ),
+        tuple(view.counts.values()),
+    )
+
+
+def _read_view(engine: TickEngine, series: SeriesKey, window: str, saved: SavedView, of: SavedEngine) -> WindowView:
+    metrics, counts = of.names[saved.names]
+    return WindowView(
+        WindowKey(series, window, saved.start_ms, saved.end_ms),
+        engine.kind,
+        saved.revision,
+        saved.final,
+        saved.tick_ms,
+        saved.seen,
+        saved.labelled,
+        {name: _estimate(*fields) for name, fields in zip(metrics, saved.metrics, strict=True)},
+        dict(zip(counts, saved.counts, strict=True)),
+        engine._plan.config_digest,
+        engine._store(series.model)[0].reference_digest,
+    )
+
+
+def _estimate(
+    value: float | None, lower: float | None, upper: float | None, rows: int, bound: float, undefined: str | None
+) -> Estimate:
+    return Estimate(value, lower, upper, rows, bound, None if undefined is None else Undefined(undefined))

@@ -1,0 +1,153 @@
+"""Everything that is wrong with a policy as it was written, each with the path to its key.
+
+`msgspec` stops at the first mistake. Here the types of `pipelines.policy` are walked beside what was written: what fields there
+are, of which kind, and what the types themselves refuse. Lines come from the nodes of the YAML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any, Final, get_args, get_origin
+
+import msgspec
+import yaml
+
+from pipelines.suggest import hint, listing
+
+Path = tuple[str, ...]
+Mistake = tuple[Path, str]
+
+UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SUFFIX: Final = "_ms"
+_NOT_ZERO: Final = frozenset({"window", "run", "timeout"})
+_FUNCTIONS: Final = frozenset({"function", "score_function"})
+_FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def duration_ms(written: object) -> int | None:
+    """`90m`, `36h`, `7d` in ms; None for what is no duration."""
+    found = re.fullmatch(r"(\d{1,9})(ms|s|m|h|d)", str(written))
+    return int(found[1]) * UNITS[found[2]] if found else None
+
+
+def shown(field: str) -> str:
+    """The key of a field: durations are written without their unit."""
+    return field.removesuffix(_SUFFIX)
+
+
+def in_ms(kind: Any, written: Any) -> Any:
+    """What was written with its durations in ms, as the type has them. Of no use where there are mistakes."""
+    found: dict[str, Any] = {}
+    kinds = {shown(field.name): field for field in msgspec.structs.fields(kind)}
+    for key, value in written.items():
+        field = kinds.get(key)
+        if field is not None and field.name != key:
+            found[field.name] = duration_ms(value)
+        else:
+            inner = None if field is None else _struct(field.type)
+            found[key] = in_ms(inner, value) if inner is not None and isinstance(value, dict) else value
+    return found
+
+
+def mistakes(kind: Any, written: Any, at: Path, also: frozenset[str] = frozenset()) -> Iterator[Mistake]:
+    """What is wrong with a section. `also`: keys that are no fields; `model` is no key, it is above the section."""
+    if not isinstance(written, dict):
+        yield at, f"is {written!r}; write its keys below it"
+        return
+    fields = {shown(field.name): field for field in msgspec.structs.fields(kind) if field.name != "model"}
+    known = {*fields, *also}
+    found: list[Mistake] = [
+        ((*at, str(key)), f"unknown field `{key}`{hint(str(key), known)}; there are: {listing(sorted(known))}")
+        for key in written
+        if key not in known and key not in {field.name for field in fields.values()}
+    ]
+    found += [(at, f"missing required field `{n}`") for n, f in fields.items() if f.required and n not in written]
+    for name, field in fields.items():
+        if name in written:
+            found += _of_field(name, field, written[name], (*at, name))
+    yield from found
+    if not found and not also:
+        try:
+            msgspec.convert(in_ms(kind, written), kind)
+        except msgspec.ValidationError as error:
+            yield at, _plain(error)
+
+
+def _of_field(name: str, field: Any, value: Any, at: Path) -> Iterator[Mistake]:
+    kind = field.type
+    if field.name != name:
+        if (ms := duration_ms(value)) is None:
+            yield at, f"{value!r} is no duration; write 90m, 36h or 7d"
+        elif ms == 0 and name in _NOT_ZERO:
+            yield at, f"{value!r} is no time at all; write 90m, 36h or 7d"
+    elif isinstance(value, dict) and (inner := _struct(kind)) is not None:
+        yield from mistakes(inner, value, at)
+    elif isinstance(value, dict) and (inner := _of_mapping(kind)) is not None:
+        for key, each in value.items():
+            yield from mistakes(inner, each, (*at, str(key)))
+    elif value is not None and (choices := _enum(kind)) is not None:
+        given = value if isinstance(value, list) else [value]
+        allowed = [str(choice) for choice in choices]
+        for each in given:
+            if each not in allowed:
+                yield at, f"{each!r} is none of {', '.join(allowed)}{hint(str(each), allowed)}"
+    elif name in _FUNCTIONS and value is not None and not _FUNCTION.fullmatch(str(value)):
+        yield at, f"{value!r} is no function; write module:name"
+    else:
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            yield at, _plain(error)
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    return re.sub(r" - at `\$.*`$", "", str(error))
+
+
+def _parts(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) or (kind,)
+
+
+def _struct(kind: Any) -> Any:
+    parts = (kind,) if get_origin(kind) is dict else _parts(kind)
+    return next((part for part in parts if isinstance(part, type) and issubclass(part, msgspec.Struct)), None)
+
+
+def _of_mapping(kind: Any) -> Any:
+    """What a mapping of names to sections holds."""
+    return next((_struct(get_args(part)[1]) for part in (kind, *get_args(kind)) if get_origin(part) is dict), None)
+
+
+def _enum(kind: Any) -> Any:
+    return next((part for part in _parts(kind) if isinstance(part, type) and issubclass(part, StrEnum)), None)
+
+
+class Lines:
+    """Where the keys of a document stand, and those that are there twice."""
+
+    def __init__(self, text: str) -> None:
+        """Raises yaml.YAMLError."""
+        self._lines: dict[Path, int] = {}
+        self._seen: set[int] = set()
+        self.twice: list[Mistake] = []
+        self._walk(yaml.compose(text, yaml.SafeLoader), ())
+
+    def of(self, at: Path) -> int:
+        """The line of a key, or of the nearest one above it; from 1."""
+        return next((self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), 1)
+
+    def _walk(self, node: Any, at: Path) -> None:
+        if not isinstance(node, yaml.MappingNode) or id(node) in self._seen:
+            return
+        self._seen.add(id(node))
+        for key, value in node.value:
+            path, line = (*at, str(key.value)), key.start_mark.line + 1
+            if path in self._lines:
+                self.twice.append((path, f"is there twice, first in line {self._lines[path]}"))
+                self._lines = {
+                    each: n for each, n in self._lines.items() if each[: len(path)] != path
+                }  # the last counts
+            self._lines[path] = line
+            self._walk(value, path)

@@ -1,0 +1,109 @@
+"""Checkpoints with every field set; and how they look in format 1, kept for good.
+
+`python -m tests.ledger.checkpoints` adds the lines that are not in the file. A line that is there is never written again:
+under a trimmed ledger nothing else tells what was counted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monitor.alerts.saved import SavedFeed, SavedModel, SavedWatch
+from monitor.ledger.checkpoints import Fold, Manifest, Place, describe, encode_body, parts_of, seal
+from monitor.ledger.fold import FoldState
+from monitor.ledger.records import Commit, EvalCommit, Genesis, pack
+from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator
+from monitor.windows.saved import SavedEngine, SavedPiece, SavedShelf, SavedStore, SavedView
+from tests.ledger.records import RECORDS
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "checkpoints-v1.txt"
+
+_GENESIS, _COMMIT, _EVAL = RECORDS["genesis"], RECORDS["commit-floods"], RECORDS["eval-unowned"]
+assert isinstance(_GENESIS, Genesis)
+assert isinstance(_COMMIT, Commit)
+assert isinstance(_EVAL, EvalCommit)
+
+PARTITION = FoldState(
+    genesis=_GENESIS, epoch=2, owner="6f1d2c3b4a596877", sequence=41, next_prediction=1_523, next_label=900,
+    chain=bytes(range(16)), commit=_COMMIT, lost_predictions=3, lost_labels=96, gap=True,
+)  # fmt: skip
+DECIDED = FoldState(epoch=3, owner="0123456789abcdef", sequence=12, chain=bytes(range(48, 64)), evaluation=_EVAL)
+FEED = SavedFeed(
+    (1_704_110_400_123, -(1 << 62)), (True, False), (True, False), 7, 9, (0,), ((1, ((5, True), (6, False))),)
+)
+SERIES = ("m", "1", "hue=red")
+ENGINE = SavedEngine(
+    next_tick=472_224,
+    unplaced=2,
+    closed=41,
+    final_before_ms=1_703_980_800_000,
+    waiting=(
+        (
+            472_225,
+            (
+                SavedPiece(
+                    "m", (("1", (("hue", "red"),)),), pack([0]), pack([1_704_110_400_000]), pack([2]), pack([0, 7]), pack([1, -3])
+                ),
+            ),
+        ),
+        (472_226, ()),
+    ),
+    stores=(SavedStore("m", ((SERIES, "1d", 0, 86_400_000),), pack([7]), pack([0, 0, 3, 1 << 40])),),
+    names=((("accuracy", "recall"), ("tp", "fp")),),
+    shelves=(
+        SavedShelf(
+            SERIES,
+            "1d",
+            (0,),
+            (
+                SavedView(
+                    0, 86_400_000, 7, False, 86_460_000, 10, 8, 0,
+                    ((0.75, 0.5, 0.9, 8, 0.0, None), (None, None, None, 0, 0.0, "no_rows")), (6, 2),
+                ),
+            ),
+        ),
+    ),
+    versions=(SERIES,),
+)  # fmt: skip
+EVALUATION = SavedEvaluation(
+    ledger=(Fold.of(PARTITION), Fold.of(FoldState())),
+    rejected=4,
+    rules="sha256:" + "ef" * 32,
+    evaluator=SavedEvaluator(
+        clocks=(SavedClock(1, 2, True, False, True, False), SavedClock(-(1 << 62), 1 << 62, False, True, False, True)),
+        alerts={"format": 1, "entries": []},
+        published=1_234,
+        chains={"performance": bytes(16), "input": bytes(range(16))},
+        engines={"performance": ENGINE, "input": ENGINE},
+        watch=SavedWatch(
+            (("join-full", "partition/0", 17),), (("partition-unowned/partition/0", 17),), (0, 2), FEED, FEED
+        ),
+        traffic=(SavedModel("m", 1, 2, ((3, (("1", 4),)),), (5, 6, 7), (("model-silent", 8),)),),
+        standing=(b"{}",),
+    ),
+)
+BODY = encode_body(EVALUATION)
+
+
+def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
+    place = Place(77, state.chain, 79)
+    return Manifest(1, of, Fold.of(state), place, ledger, (1_704_110_400_123, None), 0, b"", ())
+
+
+LEDGER_MANIFEST = describe(_manifest("ledger/3", PARTITION, ()), b"", [])
+EVALS_MANIFEST = describe(_manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 0))), BODY, [b"a part"])
+
+SAVED: dict[str, bytes] = {"ledger": seal(LEDGER_MANIFEST), "evals": seal(EVALS_MANIFEST), "body": BODY}
+"""The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
+
+
+def golden() -> dict[str, bytes]:
+    """The bytes of format 1, by name."""
+    return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
+
+
+if __name__ == "__main__":
+    there = golden() if GOLDEN.exists() else {}
+    assert b"".join(parts_of(BODY))
+    with GOLDEN.open("a") as file:
+        file.writelines(f"{name} {raw.hex()}\n" for name, raw in SAVED.items() if name not in there)

@@ -1,0 +1,94 @@
+"""Nothing of the evaluator is forgotten: every attribute is saved, or is named here as following from something else."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from monitor.alerts.book import RuleBook
+from monitor.alerts.operational import OperationalWatch
+from monitor.alerts.saved import SavedFeed, SavedModel, SavedWatch
+from monitor.alerts.state import AlertState
+from monitor.alerts.traffic import TrafficWatch, _Traffic
+from monitor.evaluator import Evaluator, PartitionClock
+from monitor.ledger.checkpoints import Fold
+from monitor.ledger.fold import FoldState
+from monitor.plan import plan_of
+from monitor.saved import SavedClock, SavedEvaluator
+from monitor.windows.engine import Shelf, TickEngine
+from monitor.windows.saved import SavedEngine, SavedShelf, SavedStore, SavedView
+from monitor.windows.store import WindowStore
+from monitor.windows.view import Kind, WindowView
+from tests.simulation.world import config
+
+CONFIG = config("saved")
+PLAN = plan_of(CONFIG)
+
+
+def watch() -> OperationalWatch:
+    return OperationalWatch("saved", {}, ("predictions", "labels"), 2)
+
+
+def evaluator() -> Evaluator:
+    return Evaluator(PLAN, CONFIG.windows, RuleBook.of(CONFIG), watch(), 2)
+
+
+EVALUATOR = evaluator()
+# What is in memory -> where it is saved, its fields, and what of it is the configuration or follows from the rest.
+KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
+    "evaluator": (EVALUATOR, SavedEvaluator, {"_plan", "_book"}),
+    "engine": (
+        EVALUATOR.engines[Kind.INPUT],
+        SavedEngine,
+        # of the windows there are: when they are over and final, and so which ticks have something to do
+        {"_plan", "_windows", "kind", "_in_hand", "_due", "_over", "_agenda"},
+    ),
+    "store": (EVALUATOR.engines[Kind.INPUT]._store("m")[1], SavedStore, {"layout", "_windows", "_free", "_spans", "_members"}),
+    "watch": (watch(), SavedWatch, {"_namespace", "_labels", "_topics", "_untold"}),  # told before anything is saved
+    "feed": (watch()._feed, SavedFeed, {"partitions", "_needed"}),
+    "traffic": (
+        TrafficWatch("saved", CONFIG.windows, 1),
+        None,
+        {"_namespace", "_tick_ms", "_windows", "_limits", "_labels", "_listed"},
+    ),
+}  # fmt: skip
+RENAMED: dict[str, dict[str, str | None]] = {
+    "evaluator": {"watch": "_watch", "traffic": "_traffic", "chains": "_chains"},
+    "engine": {"final_before_ms": "_final_before_ms", "waiting": "_waiting", "stores": "_stores", "shelves": "_shelves",
+               "versions": "_versions", "names": None},
+    "store": {"model": None, "windows": "_rows", "cells": "_cells"},
+    "watch": {"began": "_began", "told_ms": "_told_ms", "labels": "_feed", "predictions": "_predictions"},
+    "feed": {name: f"_{name}" for name in ("reached", "last", "waited_for", "told_ms", "fired_ms", "stalled", "untold")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_attribute_is_saved_or_follows_from_the_rest(name: str) -> None:
+    value, saved, follows = KNOWN[name]
+    fields = saved.__struct_fields__ if saved else ("_models",)
+    renamed = RENAMED.get(name, {})
+    kept = {renamed.get(field, field) for field in fields} - {None}
+    assert set(vars(value)) == kept | follows
+
+
+@pytest.mark.parametrize(
+    ("value", "saved", "follows"),
+    [
+        (PartitionClock, SavedClock, set()),
+        (FoldState, Fold, set()),
+        (_Traffic, SavedModel, set()),
+        (Shelf, SavedShelf, set()),
+        (WindowView, SavedView, {"key", "kind", "config_digest", "reference_digest"}),
+        (AlertState, AlertState, set()),
+    ],
+)
+def test_every_field_of_a_value_is_saved(value: type, saved: type, follows: set[str]) -> None:
+    of = getattr(saved, "__struct_fields__", None) or [field.name for field in dataclasses.fields(saved)]
+    assert {field.name for field in dataclasses.fields(value)} - follows <= set(of)
+
+
+def test_the_attributes_are_those_of_the_running_daemon() -> None:
+    assert type(EVALUATOR.engines[Kind.INPUT]) is TickEngine
+    assert type(EVALUATOR.engines[Kind.INPUT]._store("m")[1]) is WindowStore
