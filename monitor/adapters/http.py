@@ -45,6 +45,8 @@ HEADER_BYTES = 16 << 10
 CONNECTION_SECONDS = 15.0
 LIVE_WITHIN_MS = 60_000
 """A heartbeat older than this is a stuck process: ten times the longest step a loop takes without one."""
+READY_WITHIN_MS = 20_000
+"""With an older one the process waits for something, most likely for the brokers: alive, and not ready."""
 STOP_SECONDS = 2.0
 SMALL_BYTES = 1_000
 """Answers up to this size are not worth compressing."""
@@ -167,12 +169,15 @@ class _Pages:
         return _text(f"stuck: no loop came round for {age} ms, {self._within} ms are allowed\n", 503)
 
     async def ready(self, request: Request) -> Response:
-        snapshot = self._snapshot()
-        code = 200 if snapshot.ready else 503
+        age = self._age()
+        # While the loop waits for an answer the snapshot stays what it was before: the wait itself must show.
+        loop = Check("loop", age <= READY_WITHIN_MS, f"came round {age} ms ago, {READY_WITHIN_MS} ms are allowed")
+        checks = (*self._snapshot().checks, loop)
+        failed = ", ".join(check.name for check in checks if not check.ok)
+        code = 503 if failed else 200
         if "verbose" in request.query_params:
-            return _text("".join(f"[{'+' if c.ok else '-'}] {c.name}: {c.detail}\n" for c in snapshot.checks), code)
-        failed = ", ".join(check.name for check in snapshot.checks if not check.ok)
-        return _text("ok\n" if snapshot.ready else f"not ready: {failed}; see ?verbose\n", code)
+            return _text("".join(f"[{'+' if c.ok else '-'}] {c.name}: {c.detail}\n" for c in checks), code)
+        return _text(f"not ready: {failed}; see ?verbose\n" if failed else "ok\n", code)
 
     async def index(self, _: Request) -> Response:
         return _text("Driftline\n\n/metrics\n/livez\n/readyz?verbose\n/api/v1/status\n")

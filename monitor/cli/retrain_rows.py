@@ -101,8 +101,8 @@ class TopicData:
                     yield Finding("quality", sentence)
 
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
-        """See Data."""
-        _, found = self._version(policy, until_ms, lambda: None)
+        """See Data. What is looked at again and again is no version to be kept."""
+        _, found = self._version(policy, until_ms, lambda: None, keep=False)
         found = r.predicted_by(found, names, since_ms, policy)
         return r.keep(self._store, [], found, until_ms, policy) if found else None
 
@@ -117,8 +117,11 @@ class TopicData:
             return None
         return any(each.now and each.version in names for each in found) if found else None
 
-    def _version(self, policy: Policy, until_ms: int, alive: Alive) -> tuple[str | None, list[Row]]:
-        """The dataset version of the policy's window, and its labelled rows; no version where there is no row."""
+    def _version(
+        self, policy: Policy, until_ms: int, alive: Alive, *, keep: bool = True
+    ) -> tuple[str | None, list[Row]]:
+        """The dataset version of the policy's window, and its labelled rows; no version where there is no row, or where none
+        is to be kept."""
         from monitor.cli.dataset_make import make
 
         with self._topics(policy) as topics:
@@ -129,7 +132,7 @@ class TopicData:
                 manifest = make(topics.config, topics.log, self._shelf, selection, alive)
             except BadDataset:
                 return None, []
-        digest, _ = self._shelf.add(manifest)
+        digest = self._shelf.add(manifest)[0] if keep else None
         names = _names(manifest.schema)
         found = (row for table in self._shelf.tables(manifest) for row in _rows(table, names))
         return digest, r.labelled(found, policy, until_ms)

@@ -109,7 +109,10 @@ class Worker:
             with suppress(_Stopped):
                 while not self._stopping and not self._step():
                     pass
-            self._commit_all(force=True)
+            try:
+                self._commit_all(force=True)
+            except UnknownOutcome as error:
+                _log.warning("whoever opens next will see: %s", error)
         finally:
             self.close()
             gc.unfreeze()
@@ -123,12 +126,9 @@ class Worker:
                 return True
             self.turn()
         except LogUnreachable as error:
-            _log.warning("%s; trying again", error)
-            self.contact.failed(error, self.clock.monotonic_ms())
-            self._fresh_appender()
+            self._unanswered(error)
             self._intake.close()
             self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
-            self._tell(self)
             self.clock.sleep_ms(REOPEN_AFTER_MS)
         except LogError:
             self._watch.look(self.clock.monotonic_ms(), at_once=True)  # it knows the better reason, if it was a topic
@@ -165,7 +165,20 @@ class Worker:
             self.log.ensure(spec)
 
     def turn(self) -> None:
-        """Once around: leases, reading, commits, evaluation."""
+        """Once around: leases, reading, commits, evaluation. An append without an answer ends it: whatever would be asked
+        next waits as long again, and the probes would hear of an outage minutes late."""
+        try:
+            self._turn()
+        except UnknownOutcome as error:
+            self._unanswered(error)
+
+    def _unanswered(self, error: LogError) -> None:
+        _log.warning("%s; trying again", error)
+        self.contact.failed(error, self.clock.monotonic_ms())
+        self._tell(self)
+        self._fresh_appender()
+
+    def _turn(self) -> None:
         now = self.heartbeat_ms = self.clock.monotonic_ms()
         if self._timers.lease.due(now):
             self._follow_leases(now)
@@ -215,15 +228,15 @@ class Worker:
     def _follow_judge_lease(self) -> None:
         held = 0 in self._judge_leases.poll(0)
         if held and self.judge is None and not self._stopping:
-            own = (self.config, self.plan, len(self.finish[0]), self._on_tick)
-            judge = Judge(self.log, self.clock, self._appender, *own)
+            own = self.config, self.plan, len(self.finish[0])
+            judge = Judge(self.log, self.clock, self._appender, *own, self._on_tick)
             try:
                 judge.open(lambda *_: self._keep_leases())
             except (LostOwnership, UnknownOutcome) as error:
-                _log.warning("evaluator: %s", error)
                 judge.close()
                 if isinstance(error, UnknownOutcome):
-                    self._fresh_appender()
+                    raise
+                _log.warning("evaluator: %s", error)
                 return
             self.judge = judge
             _log.info("evaluator: open, epoch %d", judge.writer.follower.state.epoch)
@@ -236,12 +249,10 @@ class Worker:
         task = Task(self.log, self._appender, self.config, self.shared, self.sources, partition)
         try:
             task.open(lambda *_: self._keep_leases())
-        except (LostOwnership, UnknownOutcome) as error:
+        except LostOwnership as error:
             _log.warning("partition %d: %s", partition, error)
             self.lost += 1
             self._reopen_at[partition] = self.clock.monotonic_ms() + REOPEN_AFTER_MS
-            if isinstance(error, UnknownOutcome):
-                self._fresh_appender()
             return False
         if task.ended and not self.options.until_end:
             refuse_to_go_on(self.config.namespace, partition)
@@ -266,6 +277,7 @@ class Worker:
         if self._timers.lease.due(now):
             self._task_leases.poll(0)
             self._judge_leases.poll(0)
+        self._tell(self)
 
     def _drop(self, partition: int) -> None:
         self.tasks.pop(partition, None)
@@ -305,9 +317,6 @@ class Worker:
             self._drop(error.partition)
             self._reopen_at[error.partition] = now + REOPEN_AFTER_MS
             self._intake.assign({p: task.engine for p, task in self.tasks.items() if not task.ended})
-        except UnknownOutcome as error:
-            _log.warning("%s", error)
-            self._fresh_appender()
 
     def _commit_one(self, partition: int, task: Task, due: bool, now: int) -> None:
         rows, large = task.engine.uncommitted_rows, task.large(self.config.state.max_batch_rows)
@@ -360,16 +369,12 @@ class Worker:
             _log.warning("%s", error)
             self.judge.close()
             self.judge = None
-        except UnknownOutcome as error:
-            _log.warning("%s", error)
-            self._fresh_appender()
 
     def _on_tick(self, output: TickOutput) -> None:
         """A tick closed. Who catches up closes thousands in one turn: meanwhile the leases are kept, and it is told."""
         if self._observe is not None:
             self._observe(output)
         self._keep_leases()
-        self._tell(self)
 
     def done(self) -> bool:
         """With `until_end`: everything is settled, by us or by another worker."""

@@ -55,6 +55,11 @@ def test_each_move_was_published_and_the_service_took_it_from_the_topic(changed:
     assert [state.sequence for state in states] == sorted({state.sequence for state in states})
 
 
+def test_each_run_keeps_its_dataset_version_and_looks_at_a_probation_keep_none(changed: Played) -> None:
+    listed = driftline("dataset", "list", "--store", changed.folder / "registry", "-o", "json")
+    assert len(listed.json["datasets"]) == len(changed.runs)
+
+
 def test_the_promoted_version_is_better_on_the_truth_that_came_later(changed: Played) -> None:
     _, (version, since_ms) = changed.promotions
     assert changed.brier_later(version, since_ms) < 0.6 * changed.brier_later(1, since_ms)

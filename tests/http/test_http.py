@@ -106,7 +106,16 @@ def test_readiness_names_the_check_that_fails(server: HttpServer, daemon: Daemon
     )
     failed = ask(server, path)
     assert (failed.status, failed.body) == (503, b"not ready: group; see ?verbose\n")
-    assert ask(server, f"{path}?verbose").body == b"[+] config: in use\n[-] group: no answer\n"
+    loop = b"[+] loop: came round 0 ms ago, 20000 ms are allowed\n"
+    assert ask(server, f"{path}?verbose").body == b"[+] config: in use\n[-] group: no answer\n" + loop
+
+
+def test_a_loop_that_waits_is_not_ready_long_before_it_is_stuck(server: HttpServer, daemon: Daemon) -> None:
+    daemon.age_ms = door.READY_WITHIN_MS
+    assert ask(server, "/readyz").status == 200
+    daemon.age_ms += 1
+    assert ask(server, "/readyz").body == b"not ready: loop; see ?verbose\n"
+    assert ask(server, "/livez").status == 200
 
 
 def test_before_the_first_snapshot_the_process_lives_and_is_not_ready(server: HttpServer, daemon: Daemon) -> None:

@@ -193,5 +193,6 @@ def eventually(holds: Callable[[], bool], within_secs: float, what: str, *proces
     while not holds():
         for process in processes:
             assert process.running, f"ended before {what}: {process.said[-3_000:]}"
-        assert time.monotonic() < deadline, f"not within {within_secs:.0f} s: {what}"
+        told = "".join(f"\n{process.said[-3_000:]}" for process in processes)
+        assert time.monotonic() < deadline, f"not within {within_secs:.0f} s: {what}{told}"
         time.sleep(0.1)

@@ -240,7 +240,7 @@ def test_a_worker_without_its_broker_is_alive_and_not_ready(own_kafka: OwnKafka,
         eventually(lambda: ask("readyz")[0] == 200, 30, "the worker is ready", worker)
         kafka.kill()
         eventually(lambda: ask("readyz")[0] == 503, 40, "the worker says that it is not ready", worker)
-        assert "[-] log: " in ask("readyz?verbose")[1]
+        eventually(lambda: "[-] log: " in ask("readyz?verbose")[1], 30, "it names the log", worker)
         assert ask("livez")[0] == 200, "an outage is no reason to kill the process"
         kafka.restart()
         eventually(lambda: ask("readyz")[0] == 200, 60, "the worker is ready again", worker)

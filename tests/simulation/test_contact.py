@@ -8,7 +8,7 @@ from monitor.daemon.contact import ASK_EVERY_MS
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.errors import LogUnreachable
 from monitor.plan import plan_of
-from tests.adapters.memory import MemoryLeases
+from tests.adapters.memory import Landing, MemoryLeases
 from tests.oracle.join import Label, Prediction
 from tests.simulation.world import World, config, topics
 
@@ -75,6 +75,23 @@ def test_ready_ends_with_the_contact_to_the_log_and_comes_back_with_it() -> None
     assert (sorted(worker.tasks), failing(observer)) == ([], ["log"])
     assert "no broker answers" in [check.detail for check in observer.snapshot.checks]
     log.down = False
+    steps(log, worker)
+    assert (sorted(worker.tasks), failing(observer)) == ([0, 1], [])
+    worker.close()
+
+
+def test_what_is_not_acknowledged_ends_the_turn_and_is_told_before_the_next_wait() -> None:
+    """Each wait is as long as the message timeout: with several in one turn the probes heard of an outage minutes late."""
+    log = topics(PREDICTIONS, LABELS, Outage())
+    worker, observer = start(log)
+    log.fail_next(Landing.LOST)
+    log.fail_next(Landing.LOST)
+    log.clock.advance(ASK_EVERY_MS)
+    worker._step()
+    assert worker.contact.lost
+    assert (sorted(worker.tasks), failing(observer)) == ([], ["log"])
+    assert worker.lost == 0, "no partition was lost to another worker"
+    steps(log, worker)
     steps(log, worker)
     assert (sorted(worker.tasks), failing(observer)) == ([0, 1], [])
     worker.close()
