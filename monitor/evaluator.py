@@ -157,9 +157,10 @@ class Evaluator:
         for kind, engine in self.engines.items():
             engine.arrival_cells = budget.arrival_cells(kind)
 
-    def go_by(self, book: RuleBook) -> None:
-        """The rules of an evaluator that has decided nothing yet."""
+    def go_by(self, book: RuleBook, budget: BudgetWatch) -> None:
+        """The rules and the budget of an evaluator that has decided nothing yet."""
         self._book = book
+        self._take(budget)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
 
     def switch(self, book: RuleBook, budget: BudgetWatch | None = None) -> TickOutput:
@@ -187,7 +188,10 @@ class Evaluator:
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
         traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
-        events = [*step.events, *traffic, *self._budget.step(kind, closed.tick, closed.arrivals)]
+        # A tick whose contributions took each other back is one in which nothing happened, and may not show.
+        happened = bool(judged or closed.arrivals)
+        told = self._budget.step(kind, closed.tick, closed.arrivals) if happened else []
+        events = [*step.events, *traffic, *told]
         gone = [view.key for view in closed.vanished]
         output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone)
         self._chain(kind, output)

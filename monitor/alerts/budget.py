@@ -82,21 +82,22 @@ class BudgetWatch:
         held = self._series[kind]
         for arrival in arrived:
             own = arrival.model, arrival.version
-            if own not in held:
-                model = self._plan.model(arrival.model)
-                if not watched(model, kind):
-                    continue
-                held[own] = Series(
-                    model,
-                    kind,
-                    self.budget,
-                    horizon_ms=self._plan.join.bounds.horizon_ms,
-                    pane_ms=self._plan.pane_ms,
-                )
-            held[own].add(beat, arrival.pane_ms, arrival.cells)
+            series = held.get(own) or self.begin(kind, own)
+            if series is not None:
+                series.add(beat, arrival.pane_ms, arrival.cells)
         if (beat + 1) * self.budget.every_ms == end_ms:
             told += self._close_before(kind, beat + 1, end_ms)
         return told
+
+    def begin(self, kind: Kind, own: tuple[str, str]) -> Series | None:
+        """From now on a version of a model is watched; None where there is nothing to watch."""
+        assert self.budget is not None
+        model, join = self._plan.model(own[0]), self._plan.join
+        if not watched(model, kind):
+            return None
+        horizon_ms, pane_ms = join.bounds.horizon_ms, self._plan.pane_ms
+        series = Series(model, kind, self.budget, horizon_ms=horizon_ms, pane_ms=pane_ms)
+        return self._series[kind].setdefault(own, series)
 
     def retire(self, tick_ms: int) -> list[AlertEvent]:
         """The budget is changed or taken away: what fires ends."""

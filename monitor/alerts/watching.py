@@ -27,7 +27,7 @@ from monitor.drift.budget import Area, Materiality, shares
 from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric, of_base
 from monitor.drift.edetector import Cause, Channel, Detector, State
 from monitor.drift.functionals import Functionals, categorical, confusion, faults, numeric
-from monitor.drift.nulls import seasonal_nulls
+from monitor.drift.nulls import Null, seasonal_nulls
 from monitor.drift.reference import histogram_name
 from monitor.events import Int64s
 from monitor.metrics.binary import BINARY
@@ -142,6 +142,15 @@ class Cohorts:
         return now_ms >= over_ms + (0 if mature else self.horizon_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A reference that is whole: the sum of its vectors, and for each channel that can be asked about (its place among
+    what is watched) the nulls of all parts of the day."""
+
+    cells: Int64s
+    nulls: tuple[tuple[int, tuple[Null, ...]], ...]
+
+
 class Series:
     """One version of a model and one kind of vector. Mutable; a function of the ticks it was given."""
 
@@ -154,6 +163,7 @@ class Series:
         self._beat: int | None = None
         self._counts: dict[int, Int64s] = {}  # by part of the day
         self._learned: list[tuple[int, int, Int64s]] = []  # beat, part of the day, cells
+        self._reference: Learned | None = None
         self._detector: Detector | None = None
         self._channels: list[Watched] = []
         self._state: State | None = None
@@ -197,9 +207,9 @@ class Series:
         if self._state is not None:
             return self._decide(self._state, beat, counts)
         if self._has_learned(beat):
-            state = self._state = self._learn()
-            self._blind = state is None
-            return None if state is None else self._decide(state, beat, counts)
+            learned, self._learned = self._learn(), []
+            self._blind = not learned.nulls
+            return None if self._blind else self._decide(self.go_by(learned), beat, counts)
         self._learned += [(beat, season, cells) for season, cells in counts.items()]
         return None
 
@@ -230,30 +240,45 @@ class Series:
             tuple(area[cause.channel] for cause in causes),
         )
 
-    def _learn(self) -> State | None:
-        """The reference is whole: margins, dispersion, limits for each part of the day, and the detector. None when it
-        has too few rows for anything."""
+    def _learn(self) -> Learned:
+        """The reference is whole: margins, dispersion and limits for each part of the day, of what has rows enough."""
         slots = np.array([season for _, season, _ in self._learned])
         ticks = np.stack([cells for _, _, cells in self._learned])
-        self._learned = []
-        seasons = seasons_of(self._budget)
-        functionals = [part.functionals(part.read(ticks).sum(axis=0)) for part in self._asked]
+        whole = ticks.sum(axis=0)
+        functionals = self._functionals(whole)
         asked = sum(map(len, functionals))
         forgiven = self._budget.materiality
         materiality = Materiality(forgiven.performance, forgiven.features, forgiven.quality)
+        seasons = seasons_of(self._budget)
         nulls = [
             seasonal_nulls(own, part.read(ticks), slots, seasons, materiality=materiality.of(part.area), asked=asked)
             for part, own in zip(self._asked, functionals, strict=True)
         ]
         can = [i for i, own in enumerate(nulls) if any((null.limit < 1.0).any() for null in own)]
-        if not can:
-            return None
-        self._channels = [self._asked[i] for i in can]
+        return Learned(whole, tuple((i, nulls[i]) for i in can))
+
+    def _functionals(self, reference: Int64s) -> list[Functionals]:
+        """What is asked about each channel, given the reference's vector."""
+        return [part.functionals(part.read(reference[np.newaxis])[0]) for part in self._asked]
+
+    def go_by(self, reference: Learned) -> State:
+        """Compare with this reference, which can be asked about something, from now on; the detector's first state.
+
+        Raises ValueError when it is of something else than is watched here.
+        """
+        functionals = self._functionals(reference.cells)
+        seasons = seasons_of(self._budget)
+        for i, nulls in reference.nulls:
+            if len(nulls) != seasons or any(len(null.mean) != len(functionals[i]) for null in nulls):
+                raise ValueError(f"the reference of {self._asked[i].name!r} asks other questions")
+        self._channels = [self._asked[i] for i, _ in reference.nulls]
         channels = (
-            Channel(self._asked[i].name, functionals[i], nulls[i][0], self._weights[i], nulls[i][1:]) for i in can
+            Channel(self._asked[i].name, functionals[i], nulls[0], self._weights[i], nulls[1:])
+            for i, nulls in reference.nulls
         )
         self._detector = Detector(tuple(channels), max(1.0, self._budget.patience / sum(self._weights)))
-        return self._detector.start()
+        self._reference, self._state = reference, self._detector.start()
+        return self._state
 
 
 def seasons_of(budget: BudgetConfig) -> int:

@@ -135,11 +135,10 @@ class Judge:
     def _resume(self) -> None:
         """Go on from the newest checkpoint that can be used, or from the beginning. Raises LedgerError when records that
         were counted are gone, or when the configuration is another one."""
-        # What a budget has learned is in no checkpoint yet: it is learned again from the beginning.
-        for resumed in self._checkpoints.find() if self._config.budget is None else ():
+        for resumed in self._checkpoints.find():
             self._same_config(resumed.evaluation)
             try:
-                restore(self.evaluator, resumed.saved.evaluator, self._rules.book(resumed.saved.rules)[0])
+                restore(self.evaluator, resumed.saved.evaluator, *self._rules.book(resumed.saved.rules))
             except (FormatError, ValueError, KeyError, TypeError) as error:
                 _logger.warning("%s cannot be used: it is of another version of Driftline (%s)", resumed.where, error)
                 self._begin_anew()
@@ -166,7 +165,7 @@ class Judge:
     def _checkpoint(self) -> None:
         """Save what is decided, when it is time to. Only where everything read is in the last commit."""
         evaluation = self.writer.follower.state.evaluation
-        if self._config.budget is not None or evaluation is None or not self._checkpoints.due(self.followers):
+        if evaluation is None or not self._checkpoints.due(self.followers):
             return
         if evaluation.ledger == tuple(follower.next_offset for follower in self.followers):
             evals, rejected = self.writer.follower, self.rejected

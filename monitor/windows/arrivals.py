@@ -23,7 +23,8 @@ class Arrival:
 
 
 def arrivals(pieces: Sequence[Piece], width: int) -> list[Arrival]:
-    """What these pieces of one model and tick add up to in the first `width` cells, by version, then by pane."""
+    """What these pieces of one model and tick add up to in the first `width` cells, by version, then by pane. Where
+    nothing is left there is no arrival: what one commit added and another took back must look like never added."""
     sums: dict[tuple[str, str, int], Int64s] = {}
     for piece in pieces:
         start = 0
@@ -38,4 +39,4 @@ def arrivals(pieces: Sequence[Piece], width: int) -> list[Arrival]:
             # Cells of a slot are distinct and ascend.
             inside = int(np.searchsorted(cells, width))
             total[cells[:inside]] += piece.amounts[part][:inside]
-    return [Arrival(*key, cells) for key, cells in sorted(sums.items())]
+    return [Arrival(*key, cells) for key, cells in sorted(sums.items()) if cells.any()]
