@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.config import Config
 from monitor.daemon.ahead import ReadAhead
@@ -68,7 +69,7 @@ class Judge:
         self.rejected = 0
         self.settled = False
         self._unplaced = 0
-        self._rules = RulesInForce(log, config, self.evaluator)
+        self._rules = RulesInForce(log, config, plan, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
         self._reader = log.reader(keys=False, headers=False)
@@ -79,7 +80,8 @@ class Judge:
     def _new_evaluator(self) -> Evaluator:
         config, n = self._config, self._partitions
         watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), n)
-        return Evaluator(self._plan, config.windows, RuleBook.of(config), watch, n)
+        budget = BudgetWatch.of(config, self._plan)
+        return Evaluator(self._plan, config.windows, RuleBook.of(config), watch, n, budget)
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -136,7 +138,7 @@ class Judge:
         for resumed in self._checkpoints.find():
             self._same_config(resumed.evaluation)
             try:
-                restore(self.evaluator, resumed.saved.evaluator, self._rules.book(resumed.saved.rules))
+                restore(self.evaluator, resumed.saved.evaluator, *self._rules.book(resumed.saved.rules))
             except (FormatError, ValueError, KeyError, TypeError) as error:
                 _logger.warning("%s cannot be used: it is of another version of Driftline (%s)", resumed.where, error)
                 self._begin_anew()
@@ -146,7 +148,7 @@ class Judge:
                 self._begin_anew()
                 continue
             self.writer.follower, self.followers = resumed.evals, resumed.followers
-            self._rules = RulesInForce(self._log, self._config, self.evaluator, resumed.saved.rules)
+            self._rules = RulesInForce(self._log, self._config, self._plan, self.evaluator, resumed.saved.rules)
             self.rejected = resumed.saved.rejected
             self.settled = resumed.evaluation.settled
             _logger.info("evaluator: goes on from %s", resumed.where)
@@ -158,7 +160,7 @@ class Judge:
 
     def _begin_anew(self) -> None:
         self.evaluator = self._new_evaluator()
-        self._rules = RulesInForce(self._log, self._config, self.evaluator)
+        self._rules = RulesInForce(self._log, self._config, self._plan, self.evaluator)
 
     def _checkpoint(self) -> None:
         """Save what is decided, when it is time to. Only where everything read is in the last commit."""

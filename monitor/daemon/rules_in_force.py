@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
 from monitor.daemon.begun import documents
@@ -16,6 +17,7 @@ from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
 from monitor.ledger.records import EvalCommit
+from monitor.plan import Plan
 from monitor.ports import Log
 
 
@@ -31,8 +33,8 @@ def evaluations(log: Log, topic: str, end: int, check: Follower | None = None) -
 class RulesInForce:
     """The rules that an evaluator goes by, as its evaluations name them."""
 
-    def __init__(self, log: Log, config: Config, evaluator: Evaluator, digest: str = "") -> None:
-        self._log, self._config, self._evaluator = log, config, evaluator
+    def __init__(self, log: Log, config: Config, plan: Plan, evaluator: Evaluator, digest: str = "") -> None:
+        self._log, self._config, self._plan, self._evaluator = log, config, plan, evaluator
         self.own = digest_bytes(config.document().encode())
         self.digest = digest
         """Of the configuration whose rules are in force; empty before anything was decided."""
@@ -41,17 +43,17 @@ class RulesInForce:
         """Go on with the rules of another configuration, unless these are the ones in force. Raises LedgerError for one
         that is not kept."""
         if not self.digest:
-            self._evaluator.switch(self.book(digest))  # nothing was decided yet
+            self._evaluator.switch(*self.book(digest))  # nothing was decided yet
             self.digest = digest
         elif digest != self.digest:
-            output = self._evaluator.switch(self.book(digest))
+            output = self._evaluator.switch(*self.book(digest))
             self.digest = digest
             yield output
 
-    def book(self, digest: str) -> RuleBook:
-        """The rules of a configuration that is kept. Raises LedgerError."""
+    def book(self, digest: str) -> tuple[RuleBook, BudgetWatch]:
+        """The rules and the budget of a configuration that is kept. Raises LedgerError."""
         if digest == self.own:
-            return RuleBook.of(self._config)
+            return RuleBook.of(self._config), BudgetWatch.of(self._config, self._plan)
         topic = self._config.topics().configs
         document = documents(self._log, topic).get(digest.encode())
         if document is None:
@@ -60,4 +62,5 @@ class RulesInForce:
                 f"topic {topic!r}",
                 "Choose another `namespace`.",
             )
-        return RuleBook.of(loads(document.decode(), require_references=False))
+        config = loads(document.decode(), require_references=False)
+        return RuleBook.of(config), BudgetWatch.of(config, self._plan)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.config.types import Config
 from monitor.daemon.replay.differences import Difference
@@ -38,8 +39,9 @@ def redecide(log: Log, config: Config, plan: Plan, partitions: int, evals_end: i
     """
     topics = config.topics()
     watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
-    evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions)
-    rules = RulesInForce(log, config, evaluator)
+    budget = BudgetWatch.of(config, plan)
+    evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions, budget)
+    rules = RulesInForce(log, config, plan, evaluator)
     followers = [follow_from_start(log, topics.ledger, p) for p in range(partitions)]
     for evaluation in evaluations(log, topics.evals, evals_end):
         _recognise(config, plan, evaluation)
