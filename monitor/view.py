@@ -126,7 +126,8 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
-    """A partition that this process owns. Outcomes count since genesis, so they survive a change of owner."""
+    """A partition that this process owns. Outcomes count since genesis, so they survive a change of owner. A new owner
+    would read `recovery_rows` again, for about `recovery_ms`."""
 
     partition: int
     state: TaskState
@@ -136,6 +137,8 @@ class PartitionStatus:
     labels: StreamStatus | None
     state_rows: int
     state_bytes: int
+    recovery_rows: int
+    recovery_ms: int
     prediction_outcomes: Mapping[str, int]
     label_outcomes: Mapping[str, int]
     conservation: Conservation
@@ -144,6 +147,16 @@ class PartitionStatus:
         """(stream name, status) of the streams there are."""
         both = (("predictions", self.predictions), ("labels", self.labels))
         return tuple((name, status) for name, status in both if status is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """A partition that is being opened: rows read again, rows to read again in all, and about how long that still takes."""
+
+    partition: int
+    done: int
+    rows: int
+    left_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +234,7 @@ class View:
     windows: tuple[WindowView, ...] = ()
     alerts: tuple[ActiveAlert, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
+    rebuild: Rebuild | None = None
     evaluator: Evaluator = Evaluator()
     counters: Counters = Counters()
     health: Health = Health()
@@ -249,6 +263,7 @@ def readiness(view: View) -> tuple[Check, ...]:
     the log does not answer, who then lost what it had. Lag and a full partition are no reason to be taken out of service
     (nothing sends traffic here): they have alerts."""
     opening = [p.partition for p in view.partitions if p.state in (TaskState.OPENING, TaskState.REBUILDING)]
+    opening += [view.rebuild.partition] if view.rebuild else []
     owned = len(view.partitions)
     return (
         Check("config", True, f"in use: {view.config_digest}"),

@@ -160,6 +160,12 @@ class Exposer:
                 yield self._one("join_pending_rows", status.pending_rows, stream, number)
             yield self._one("join_state_rows", p.state_rows, number)
             yield self._one("join_state_bytes", p.state_bytes, number)
+            yield self._one("recovery_rows", p.recovery_rows, number)
+            yield self._one("recovery_estimate_seconds", _seconds(p.recovery_ms), number)
+        if view.rebuild is not None:
+            number = str(view.rebuild.partition)
+            yield self._one("recovery_rows", view.rebuild.rows - view.rebuild.done, number)
+            yield self._one("recovery_estimate_seconds", _seconds(view.rebuild.left_ms), number)
         yield self._one("join_state_limit_rows", view.state_limit_rows)
         differences = {
             "predictions": sum(
@@ -190,7 +196,8 @@ class Exposer:
             if p.labels is not None:
                 yield self._one("label_feed_stalled", int(p.labels.stalled), str(p.partition))
         for state in TaskState:
-            yield self._one("partitions", sum(p.state is state for p in view.partitions), state)
+            opening = int(state is TaskState.REBUILDING and view.rebuild is not None)
+            yield self._one("partitions", sum(p.state is state for p in view.partitions) + opening, state)
 
     def _place(self, status: StreamStatus, *place: str) -> Iterable[Sample]:
         """One partition of a source topic. What is not known is absent."""

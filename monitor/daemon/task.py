@@ -22,6 +22,7 @@ from msgspec import UNSET
 from monitor.config.types import Config
 from monitor.daemon.begun import what_differs
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
+from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import Stored, follow_from_start
 from monitor.daemon.writer import LedgerWriter
@@ -160,7 +161,9 @@ class Task:
             self._give_up(commit, lost)
             return
         self._check_held(state.next_prediction, state.next_label)
-        total = sum(end - floor.offset for end, floor in zip(ends, floors, strict=True))
+        total = rows_to_read_again(commit)
+        if progress is not None:
+            progress(0, total)
         for stream, feed in enumerate((self.engine.feed_predictions, self.engine.feed_labels)):
             if stream < len(self._sources.names):
                 self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)

@@ -21,13 +21,14 @@ from monitor.daemon.ends import look_behind_the_ends, refuse_to_go_on, settled, 
 from monitor.daemon.feeds import Feeds
 from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
+from monitor.daemon.recovery import Recovery
 from monitor.daemon.shared import make_shared
 from monitor.daemon.silence import Silence
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
 from monitor.daemon.statistics import Statistics
 from monitor.daemon.task import Task
 from monitor.daemon.timers import Every, Timers
-from monitor.daemon.topics import internal_topics
+from monitor.daemon.topics import ensure_topics
 from monitor.daemon.writer import LostOwnership
 from monitor.errors import LedgerError, LogError, LogUnreachable, UnknownOutcome
 from monitor.evaluator import TickOutput
@@ -81,6 +82,7 @@ class Worker:
         self.heartbeat_ms = clock.monotonic_ms()
         self.dead_letters: DeadLetterOffice
         self.capacity = Capacity(plan.join.max_rows)
+        self.recovery = Recovery(clock)
         self._intake: Intake
         self._stopping = False
         self._timers = Timers(Every(config.state.commit_interval_ms))
@@ -139,7 +141,7 @@ class Worker:
         """Look the topics up, make the internal ones, join the groups."""
         self.sources = source_topics(self.log, self.config)
         self._watch = SourceWatch(self.log, self.config.namespace, self.sources, self.clock.monotonic_ms())
-        self.ensure_topics()
+        ensure_topics(self.log, self.topics, self.sources.predictions.partitions, self._watch)
         self.contact = Contact(self.log, self.sources.names)
         self._appender: Appender = self.log.appender()
         partitions = self.sources.predictions.partitions
@@ -156,13 +158,6 @@ class Worker:
     def joined(self) -> bool:
         """Whether the group counts this worker: owning nothing is then what the group decided."""
         return self._task_leases.joined
-
-    def ensure_topics(self) -> None:
-        """Create the internal topics that do not exist. Raises LedgerError when the ledger has other partitions."""
-        ledger, *others = internal_topics(self.topics, self.sources.predictions.partitions)
-        self._watch.refuse_other_partitions(self.log.ensure(ledger).partitions)
-        for spec in others:
-            self.log.ensure(spec)
 
     def turn(self) -> None:
         """Once around: leases, reading, commits, evaluation. An append without an answer ends it: whatever would be asked
@@ -202,6 +197,8 @@ class Worker:
             self.dead_letters.take(batch, rejected)
         if fed or self.capacity.full:
             self._intake.pause(self.capacity.waiting(engines, fed_rows))
+        if self._intake.behind:
+            self.recovery.took(fed_rows, self.clock.monotonic_ms() - now)
         self._commit_all(fed)
         if self.judge is not None and self._timers.evaluate.due(now):
             self._evaluate()
@@ -248,12 +245,14 @@ class Worker:
     def _open(self, partition: int) -> bool:
         task = Task(self.log, self._appender, self.config, self.shared, self.sources, partition)
         try:
-            task.open(lambda *_: self._keep_leases())
+            task.open(self.recovery.watch(partition, self._keep_leases))
         except LostOwnership as error:
             _log.warning("partition %d: %s", partition, error)
             self.lost += 1
             self._reopen_at[partition] = self.clock.monotonic_ms() + REOPEN_AFTER_MS
             return False
+        finally:
+            self.recovery.ended()
         if task.ended and not self.options.until_end:
             refuse_to_go_on(self.config.namespace, partition)
         tell_of_later_records(task.writer.follower, self.finish, self.config.namespace)

@@ -101,6 +101,8 @@ def partition(number: int, state: TaskState = TaskState.LIVE) -> PartitionStatus
         ),
         1_444,
         80_864,
+        20_100,
+        251,
         predictions,
         labels,
         Conservation(read, read, labels_read, labels_read),
