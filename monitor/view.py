@@ -127,7 +127,8 @@ class StreamStatus:
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
     """A partition that this process owns. Outcomes count since genesis, so they survive a change of owner. A new owner
-    would read `recovery_rows` again, for about `recovery_ms`."""
+    would read `recovery_rows` again, for about `recovery_ms`. Of its predictions and labels, `spilled_rows` are in
+    files."""
 
     partition: int
     state: TaskState
@@ -137,6 +138,8 @@ class PartitionStatus:
     labels: StreamStatus | None
     state_rows: int
     state_bytes: int
+    spilled_rows: int
+    spilled_bytes: int
     recovery_rows: int
     recovery_ms: int
     prediction_outcomes: Mapping[str, int]
@@ -239,6 +242,12 @@ class View:
     counters: Counters = Counters()
     health: Health = Health()
     schema: str = SCHEMA
+
+    def recoveries(self) -> list[tuple[int, int, int]]:
+        """(partition, rows that a new owner would read again, how long it would) of each; of one being opened what is left."""
+        found = [(p.partition, p.recovery_rows, p.recovery_ms) for p in self.partitions]
+        opening = self.rebuild
+        return found + ([(opening.partition, opening.rows - opening.done, opening.left_ms)] if opening else [])
 
     def outcomes(self, stream: Literal["predictions", "labels"]) -> dict[str, int]:
         """The terms of the conservation identity, summed over the owned partitions."""

@@ -160,12 +160,11 @@ class Exposer:
                 yield self._one("join_pending_rows", status.pending_rows, stream, number)
             yield self._one("join_state_rows", p.state_rows, number)
             yield self._one("join_state_bytes", p.state_bytes, number)
-            yield self._one("recovery_rows", p.recovery_rows, number)
-            yield self._one("recovery_estimate_seconds", _seconds(p.recovery_ms), number)
-        if view.rebuild is not None:
-            number = str(view.rebuild.partition)
-            yield self._one("recovery_rows", view.rebuild.rows - view.rebuild.done, number)
-            yield self._one("recovery_estimate_seconds", _seconds(view.rebuild.left_ms), number)
+            yield self._one("join_spilled_rows", p.spilled_rows, number)
+            yield self._one("join_spilled_bytes", p.spilled_bytes, number)
+        for partition, rows, took_ms in view.recoveries():
+            yield self._one("recovery_rows", rows, str(partition))
+            yield self._one("recovery_estimate_seconds", _seconds(took_ms), str(partition))
         yield self._one("join_state_limit_rows", view.state_limit_rows)
         differences = {
             "predictions": sum(

@@ -153,7 +153,7 @@ class Observer:
     def _partition(self, worker: Worker, number: int) -> PartitionStatus:
         task = worker.tasks[number]
         engine, chain = task.engine, task.writer.chain
-        held = len(engine.join.predictions)
+        held = engine.join.held[0]
         again = rows_to_read_again(task.writer.follower.state.commit)
         streams = [self._stream(worker, number, stream) for stream in range(len(worker.sources.names))]
         outcomes = engine.join.prediction_outcomes, engine.join.label_outcomes
@@ -165,7 +165,9 @@ class Observer:
             predictions=streams[0],
             labels=streams[1] if len(streams) > 1 else None,
             state_rows=held,
-            state_bytes=engine.join.predictions.nbytes + engine.join.labels.nbytes,
+            state_bytes=engine.join.nbytes,
+            spilled_rows=sum(engine.join.spilled.rows),
+            spilled_bytes=engine.join.spilled.kept_bytes,
             recovery_rows=again,
             recovery_ms=worker.recovery.estimate_ms(again),
             prediction_outcomes=dataclasses.asdict(outcomes[0]),

@@ -180,8 +180,11 @@ def _partitions(view: View) -> Any:
 def _state_line(partitions: Sequence[PartitionStatus], limit: int) -> str:
     rows, size = sum(p.state_rows for p in partitions), sum(p.state_bytes for p in partitions)
     again, took_ms = sum(p.recovery_rows for p in partitions), sum(p.recovery_ms for p in partitions)
+    spilled, files = sum(p.spilled_rows for p in partitions), sum(p.spilled_bytes for p in partitions)
     return (
-        f"join: {rows:,} of at most {limit:,} rows, {size / 2**20:,.1f} MiB\n"
+        f"join: {rows:,} of at most {limit:,} rows, {size / 2**20:,.1f} MiB"
+        + f", {spilled:,} in files of {files / 2**20:,.1f} MiB" * bool(spilled)
+        + "\n"
         f"new owners would read {again:,} records again, about {took_ms / 1_000:,.1f} s"
     )
 

@@ -196,6 +196,10 @@ class Reviser:
                 self._histories.pop(row, None)
                 self.cancelled.pop(row, None)
 
+    def rows_with_history(self) -> list[int]:
+        """Prediction rows that something is remembered of."""
+        return [*self._histories, *self.cancelled]
+
     def _recount(self, row: int, act: Callable[[], None]) -> None:
         """Take back what the row contributed, act, add what it contributes now."""
         labels = self._labels_of(row)
@@ -321,7 +325,7 @@ class Reviser:
             join.set_outcome(one, t.MATCHED)
         elif outcome == t.MATCHED:
             join.set_outcome(one, t.PENDING)
-            join.overdue()
+            join.settler.overdue()
 
     def _refresh_labels(self, head: int) -> None:
         """The status of every label of an id, from the predictions held of that id."""

@@ -101,6 +101,8 @@ def partition(number: int, state: TaskState = TaskState.LIVE) -> PartitionStatus
         ),
         1_444,
         80_864,
+        700,
+        40_100,
         20_100,
         251,
         predictions,
