@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.verify import report, simulate
+from tests.verify import model, report, simulate
 
 
 def main() -> int:
@@ -14,11 +14,14 @@ def main() -> int:
     one.add_argument("--seed", type=int, default=0, help="the first seed")
     one.add_argument("--seeds", type=int, default=1, help="how many, counting up")
     one.add_argument("--minutes", type=float, help="stop after so long, whatever is left")
+    parts.add_parser("model", help="every interleaving of two writers of a ledger")
     parts.add_parser("report", help="write tests/verify/report.md from the last run of each part")
     arguments = parser.parse_args()
     match arguments.part:
         case "simulate":
             return simulate.main(arguments.seed, arguments.seeds, arguments.minutes)
+        case "model":
+            return model.main()
         case _:
             print(report.write())
             return 0
