@@ -4,7 +4,8 @@ A writer reads the log to its end, writes a genesis if there is none, appends a 
 owner appends commits over its own picture of the log. Reading and appending are two steps, so the other one comes in between.
 Every append may be acknowledged, land without an acknowledgement, be lost, or land later (again, if it landed already). A
 writer without an acknowledgement drops what it knows, as Driftline does; in a second model, `careless`, it may also go on as if
-the record had landed, or as if not: the rule holds whatever writers believe. A writer may crash at any time and open again.
+the record had landed, or as if not, with or without reading its records again: the rule holds whatever writers believe. A writer
+may crash at any time and open again.
 
 What must hold whenever a commit counts, by a history that the model keeps itself:
 
@@ -12,7 +13,8 @@ What must hold whenever a commit counts, by a history that the model keeps itsel
 - it begins where they ended, so that the ranges tile the source;
 - its writer is the one whose fence is the first of the highest epoch in the log: no zombie's commit counts.
 
-And a writer that was told that its commit counts, unless it was careless, finds it in every reader's history.
+And, of writers that are not careless: who was told that its commit counts finds it in every reader's history, and no reader
+says that the log lost records, for it loses none.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitor.ingest.clocks import ClockState
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes, as_counts
@@ -45,7 +47,7 @@ class Bounds:
 
 
 FULL = (Bounds(), Bounds(flying=1, careless=True))
-SMALL = (Bounds(log=4, flying=1), Bounds(opens=1, log=5, flying=1, careless=True))
+SMALL = (Bounds(log=5, flying=1), Bounds(opens=1, log=4, flying=1, careless=True))
 
 Writer = tuple[int, int, int, int, tuple[int, ...]]
 """(times opened, phase, next offset of the ledger to read, state it folded, commits that it believes to count)"""
@@ -103,11 +105,14 @@ class Model:
         key = (state, record)
         if key not in self._steps:
             after, verdict = fold(self._states[state], self.records[record], self._raw[record])
-            if _key(after) not in self._state_numbers:
-                self._state_numbers[_key(after)] = len(self._states)
-                self._states.append(after)
-            self._steps[key] = self._state_numbers[_key(after)], verdict
+            self._steps[key] = self._state_number(after), verdict
         return self._steps[key]
+
+    def _state_number(self, state: FoldState) -> int:
+        if _key(state) not in self._state_numbers:
+            self._state_numbers[_key(state)] = len(self._states)
+            self._states.append(state)
+        return self._state_numbers[_key(state)]
 
     def _history(self, log: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         """The folded state of a log and the commits that counted, each step of it checked."""
@@ -119,6 +124,8 @@ class Model:
                 self.found.accepted += 1
                 self._check(log, history)
                 history = (*history, log[-1])
+            if verdict is Verdict.BROKEN_CHAIN and not self.bounds.careless:
+                self._violated("a reader takes the log for one that lost records, and it lost none", log)
             self._histories[log] = state, history
         return self._histories[log]
 
@@ -190,7 +197,10 @@ class Model:
                 yield self._number(Fence(FORMAT, mine.epoch + 1, token))
             return
         for end in range(mine.next_prediction + 1, self.bounds.offsets + 1):
-            yield self._number(_commit(mine, token, end))
+            for idle in (False, True) if self.bounds.careless else (False,):
+                yield self._number(_commit(mine, token, end, idle=idle))
+        if not self.bounds.careless and not (mine.commit and mine.commit.idle):
+            yield self._number(_commit(mine, token, mine.next_prediction, idle=True))  # a decision alone, no records
 
     def _appended(self, state: State, who: int, record: int) -> Iterator[State]:
         log, flying, writers = state
@@ -203,6 +213,8 @@ class Model:
             careless.append(writers)  # as if it had not landed
             as_if = self._fold_on(folded, believed, record)[:2]
             careless.append(_with(writers, who, (opened, phase, at, *as_if)))  # as if it had
+            # Not, but what was read of the source is not read again.
+            careless.append(_with(writers, who, (opened, phase, at, self._moved_on(folded, record), believed)))
         if len(log) < self.bounds.log:
             landed = self._land(log, record)
             yield landed, flying, _with(writers, who, self._acknowledged(landed, writers[who], record))
@@ -230,6 +242,11 @@ class Model:
             self._violated("a writer was told that its commit counts, and it does not", log)
         return opened, LIVE, len(log), folded, believed
 
+    def _moved_on(self, folded: int, record: int) -> int:
+        commit = self.records[record]
+        assert isinstance(commit, Commit)
+        return self._state_number(replace(self._states[folded], next_prediction=commit.predictions[1]))
+
     def _fold_on(self, folded: int, believed: tuple[int, ...], record: int) -> tuple[int, tuple[int, ...], Verdict]:
         after, verdict = self._step(folded, record)
         counts = verdict is Verdict.ACCEPTED and isinstance(self.records[record], Commit)
@@ -252,15 +269,15 @@ def _genesis(who: int) -> Genesis:
     return Genesis(FORMAT, "cluster", 0, topic, None, who, 0, "config")
 
 
-def _commit(state: FoldState, owner: str, end: int) -> Commit:
-    """What a writer makes of the records from where its picture ends."""
+def _commit(state: FoldState, owner: str, end: int, *, idle: bool) -> Commit:
+    """What a writer makes of the records from where its picture ends; `idle` or not, so that contents differ."""
     floor = Floor(0, _CLOCK)
     return Commit(
         format=FORMAT, epoch=state.epoch, owner=owner, sequence=state.sequence + 1, previous=state.chain,
         predictions=(state.next_prediction, end), labels=(0, 0), prediction_clock=_CLOCK, label_clock=_CLOCK,
         prediction_floor=floor, label_floor=floor, config="config", prediction_outcomes=as_counts(PredictionOutcomes()),
         label_outcomes=as_counts(LabelOutcomes()), records=(end, 0), held=(0, 0), state=0, groups=(), inputs=None,
-        performance=None,
+        performance=None, idle=idle,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The small models hold, and are large enough to see a rule that is gone."""
+"""Small models hold, and are large enough to see a rule that is gone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from tests.verify import model
 from tests.verify.model import SMALL, Bounds, Model
 
 
-@pytest.mark.parametrize("bounds", SMALL, ids=["careful", "careless"])
+SAMPLES = [Bounds(log=4, flying=1), *(pytest.param(bounds, marks=pytest.mark.slow) for bounds in SMALL)]
+
+
+@pytest.mark.parametrize("bounds", SAMPLES, ids=["smallest", "careful", "careless"])
 def test_whatever_two_writers_do_only_commits_on_what_counted_count(bounds: Bounds) -> None:
     found = Model(bounds).explore()
     assert found.violation is None
