@@ -64,6 +64,7 @@ class Evaluator:
         self._plan, self._book, self._watch = plan, book, watch
         self._traffic = TrafficWatch(book.namespace, windows, plan.join.tick_ms)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
+        self._watch.labels = book.common_labels
         self.clocks = [PartitionClock() for _ in range(partitions)]
         self.engines = {Kind.INPUT: TickEngine(plan, windows, Kind.INPUT)}
         if plan.has_labels:
@@ -146,14 +147,14 @@ class Evaluator:
 
     def go_by(self, book: RuleBook) -> None:
         """The rules of an evaluator that has decided nothing yet."""
-        self._book = book
+        self._book, self._watch.labels = book, book.common_labels
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
 
     def switch(self, book: RuleBook) -> TickOutput:
         """Go on with other rules after the last closed tick: alerts of rules that are gone end."""
         tick_ms = max((engine.next_tick or 0) for engine in self.engines.values()) * self._plan.join.tick_ms
         step = self._book.retire(self.alerts, tick_ms, book)
-        self.alerts, self._book = step.state, book
+        self.alerts, self._book, self._watch.labels = step.state, book, book.common_labels
         events = [*step.events, *self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)]
         output = TickOutput(Kind.INPUT, tick_ms, (), (), events, step.decisions)
         self._chain(Kind.INPUT, output)

@@ -17,6 +17,7 @@ from monitor.alerts.saved import SavedModel, SavedWatch, restore_traffic, restor
 from monitor.alerts.state import AlertState
 from monitor.evaluator import Evaluator, PartitionClock
 from monitor.ledger.checkpoints import Fold
+from monitor.ledger.records import Generation
 from monitor.windows import saved as windows
 from monitor.windows.saved import SavedEngine
 from monitor.windows.view import Kind
@@ -53,6 +54,8 @@ class SavedEvaluation(msgspec.Struct, frozen=True):
     rejected: int
     rules: str
     evaluator: SavedEvaluator
+    generation: Generation | msgspec.UnsetType = msgspec.UNSET
+    """Which configuration `rules` is; absent while none was recorded."""
 
 
 _bodies: msgspec.msgpack.Decoder[SavedEvaluation] = msgspec.msgpack.Decoder(SavedEvaluation)

@@ -30,6 +30,7 @@ from monitor.telemetry import (
     NAMESPACE_LABEL,
     OUTCOMES,
     PREFIX,
+    RELOADS,
     Family,
     TaskState,
     Type,
@@ -234,6 +235,11 @@ class Exposer:
         yield self._one("windows_unplaced_total", view.counters.windows_unplaced)
         yield self._one("build_info", 1, view.build.release, view.build.python)
         yield self._one("config_info", 1, view.config_digest)
+        for outcome in RELOADS:
+            yield self._one("config_reloads_total", view.configuration.reloads.get(outcome, 0), outcome)
+        yield self._one("config_last_reload_successful", int(not view.configuration.complaints))
+        yield self._one("config_last_reload_success_timestamp_seconds", _seconds(view.configuration.succeeded_ms))
+        yield self._one("config_generation", view.configuration.generation)
         for loop, at_ms in sorted(view.health.loops_ms.items()):
             yield self._one("last_loop_timestamp_seconds", _seconds(at_ms), loop)
         yield self._one("exported_series", exported)

@@ -18,9 +18,19 @@ from monitor.ledger.checkpoints import (
     unpack_body,
 )
 from monitor.saved import read_evaluation
-from tests.ledger.checkpoints import BODY, EVALS_MANIFEST, EVALUATION, LEDGER_MANIFEST, PARTITION, SAVED, golden
+from tests.ledger.checkpoints import (
+    BODY,
+    EVALS_MANIFEST,
+    EVALUATION,
+    LATER,
+    LEDGER_MANIFEST,
+    PARTITION,
+    SAVED,
+    SWITCH_MANIFEST,
+    golden,
+)
 
-MANIFESTS = {"ledger": LEDGER_MANIFEST, "evals": EVALS_MANIFEST}
+MANIFESTS = {"ledger": LEDGER_MANIFEST, "evals": EVALS_MANIFEST, "evals-switch": SWITCH_MANIFEST}
 
 
 def test_every_kind_of_record_is_kept() -> None:
@@ -40,6 +50,7 @@ def test_a_manifest_of_format_1_is_read(name: str) -> None:
 
 def test_a_body_of_format_1_is_read() -> None:
     assert read_evaluation(golden()["body"]) == EVALUATION
+    assert read_evaluation(golden()["body-generation"]) == LATER
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:
