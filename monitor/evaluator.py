@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, Standing
 from monitor.alerts.operational import OperationalWatch
@@ -59,7 +60,13 @@ class Evaluator:
     """The evaluator's state: a function of the commits fed, in any interleaving of partitions, and of when `close` ran."""
 
     def __init__(
-        self, plan: Plan, windows: Sequence[Window], book: RuleBook, watch: OperationalWatch, partitions: int
+        self,
+        plan: Plan,
+        windows: Sequence[Window],
+        book: RuleBook,
+        watch: OperationalWatch,
+        partitions: int,
+        budget: BudgetWatch | None = None,
     ) -> None:
         self._plan, self._book, self._watch = plan, book, watch
         self._traffic = TrafficWatch(book.namespace, windows, plan.join.tick_ms)
@@ -70,6 +77,7 @@ class Evaluator:
         if plan.has_labels:
             self.engines[Kind.PERFORMANCE] = TickEngine(plan, windows, Kind.PERFORMANCE)
         self.alerts = AlertState()
+        self._take(budget or BudgetWatch("", plan, None, lambda _: {}))
         self.published = 0
         self.standing: dict[str, AlertEvent] = {}
         """The last event of every alert that fires, by fingerprint."""
@@ -145,17 +153,31 @@ class Evaluator:
         for engine, below in quiet if decided else ():
             engine.close_quietly(below)
 
-    def go_by(self, book: RuleBook) -> None:
-        """The rules of an evaluator that has decided nothing yet."""
+    def _take(self, budget: BudgetWatch) -> None:
+        self._budget = budget
+        for kind, engine in self.engines.items():
+            engine.arrival_cells = budget.arrival_cells(kind)
+
+    def go_by(self, book: RuleBook, budget: BudgetWatch) -> None:
+        """The rules and the budget of an evaluator that has decided nothing yet."""
         self._book, self._watch.labels = book, book.common_labels
+        self._take(budget)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
 
-    def switch(self, book: RuleBook) -> TickOutput:
-        """Go on with other rules after the last closed tick: alerts of rules that are gone end."""
+    def switch(self, book: RuleBook, budget: BudgetWatch | None = None) -> TickOutput:
+        """Go on with other rules after the last closed tick: alerts of rules that are gone end. So do those of a budget
+        that is another one now, which learns from the beginning; the same budget goes on."""
         tick_ms = max((engine.next_tick or 0) for engine in self.engines.values()) * self._plan.join.tick_ms
         step = self._book.retire(self.alerts, tick_ms, book)
         self.alerts, self._book, self._watch.labels = step.state, book, book.common_labels
-        events = [*step.events, *self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)]
+        ended: list[AlertEvent] = []
+        if budget is not None and budget.budget != self._budget.budget:
+            ended = self._budget.retire(tick_ms)
+            self._take(budget)
+        elif budget is not None:
+            self._budget.adopt_labels(budget)
+        traffic = self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)
+        events = [*step.events, *traffic, *ended]
         output = TickOutput(Kind.INPUT, tick_ms, (), (), events, step.decisions)
         self._chain(Kind.INPUT, output)
         return output
@@ -167,7 +189,10 @@ class Evaluator:
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
         self.alerts = step.state
         traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
-        events = [*step.events, *traffic]
+        # A tick whose contributions took each other back is one in which nothing happened, and may not show.
+        happened = bool(judged or closed.arrivals)
+        told = self._budget.step(kind, closed.tick, closed.arrivals) if happened else []
+        events = [*step.events, *traffic, *told]
         gone = [view.key for view in closed.vanished]
         output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone)
         self._chain(kind, output)

@@ -9,7 +9,7 @@ the ledger: if the append fails, the partition is dropped and rebuilt from the l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -322,8 +322,8 @@ class Partition:
             "prediction clock": self.clocks[0],
             "label clock": self.clocks[1],
             "pending": self.join.prediction_outcomes.pending,
-            "waiting": self.join.label_outcomes.waiting,
         }
+        labels = _as_they_wait(commit.label_outcomes, self.join.label_outcomes.waiting)
         recorded = {
             "offsets": (commit.predictions[1], commit.labels[1]),
             "rows held": tuple(commit.held),
@@ -331,7 +331,6 @@ class Partition:
             "prediction clock": commit.prediction_clock.state(),
             "label clock": commit.label_clock.state(),
             "pending": commit.prediction_outcomes["pending"],
-            "waiting": commit.label_outcomes["waiting"],
         }
         for name, value in recorded.items():
             if rebuilt[name] != value:
@@ -341,9 +340,27 @@ class Partition:
                     "The source topics changed under the ledger (compaction, truncation, re-creation), or the "
                     "configuration did.",
                 )
+        if labels["outside"] < 0:
+            raise LedgerError(
+                f"partition {self.partition}: rebuilding the join gave {self.join.label_outcomes.waiting} waiting labels, "
+                f"commit {commit.sequence} recorded {commit.label_outcomes['waiting']}",
+                "This is a bug in Driftline. Please report it with `driftline ledger audit`.",
+            )
         self.skip_to(0, lost_up_to[0])
         self.skip_to(1, lost_up_to[1])
         self.join.prediction_outcomes = PredictionOutcomes(**commit.prediction_outcomes)
-        self.join.label_outcomes = LabelOutcomes(**commit.label_outcomes)
+        self.join.label_outcomes = LabelOutcomes(**labels)
         self._read = list(commit.records)
         self._from = list(self._next)
+
+
+def _as_they_wait(recorded: Mapping[str, int], waiting: int) -> dict[str, int]:
+    """Outcomes of labels with as many waiting as the rebuilt join holds.
+
+    Versions before MET counted a label that met only predictions it is not valid for as outside at once, though it may
+    still meet another one, and an orphan as waiting until the clocks moved on. What they recorded is put right here.
+    """
+    moved = waiting - recorded["waiting"]
+    counts = {**recorded, "waiting": waiting}
+    counts["outside" if moved > 0 else "orphaned"] -= moved
+    return counts

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from monitor.config.metric_names import STANDARD
 from monitor.config.panes import pane_ms
 from monitor.config.quality import FeatureQuality
 from monitor.config.tasks import absent_value, coded_classes, scored_classes
@@ -74,6 +75,8 @@ class ModelPlan:
     reference: Reference | None
     reference_digest: str | None
     labels: Mapping[str, str]
+    distances: tuple[str, ...] = STANDARD
+    """Distances to the reference that its input windows carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,7 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
         reference=reference,
         reference_digest=reference.digest if reference is not None else None,
         labels={**config.labels, **model.labels},
+        distances=config.drift.carried,
     )
 
 

@@ -13,7 +13,9 @@ import msgspec
 
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.saved import SavedModel, SavedWatch, restore_traffic, restore_watch, save_traffic, save_watch
+from monitor.alerts.saved_budget import SavedBudget, restore_budget, save_budget
 from monitor.alerts.state import AlertState
 from monitor.evaluator import Evaluator, PartitionClock
 from monitor.ledger.checkpoints import Fold
@@ -45,6 +47,7 @@ class SavedEvaluator(msgspec.Struct, frozen=True):
     watch: SavedWatch
     traffic: tuple[SavedModel, ...]
     standing: tuple[bytes, ...]  # the last event of every alert that fires, as it was published
+    budget: SavedBudget | msgspec.UnsetType = msgspec.UNSET  # left out where there is none
 
 
 class SavedEvaluation(msgspec.Struct, frozen=True):
@@ -78,11 +81,12 @@ def save(evaluator: Evaluator) -> SavedEvaluator:
         watch=save_watch(evaluator._watch),
         traffic=save_traffic(evaluator._traffic),
         standing=tuple(cloudevents.encode(event) for _, event in sorted(evaluator.standing.items())),
+        budget=save_budget(evaluator._budget),
     )
 
 
-def restore(evaluator: Evaluator, saved: SavedEvaluator, book: RuleBook) -> None:
-    """Make a new evaluator what another was, under the rules that were in force.
+def restore(evaluator: Evaluator, saved: SavedEvaluator, book: RuleBook, budget: BudgetWatch) -> None:
+    """Make a new evaluator what another was, under the rules and the budget, as yet empty, that were in force.
 
     Raises ValueError when it was not one of this plan and these partitions.
     """
@@ -90,7 +94,7 @@ def restore(evaluator: Evaluator, saved: SavedEvaluator, book: RuleBook) -> None
         raise ValueError(f"it is of {len(saved.clocks)} partitions, there are {len(evaluator.clocks)}")
     if saved.engines.keys() != {str(kind) for kind in evaluator.engines}:
         raise ValueError(f"it has windows of kind {', '.join(saved.engines)}")
-    evaluator.go_by(book)
+    evaluator.go_by(book, budget)
     evaluator.clocks = [PartitionClock(**_fields(clock)) for clock in saved.clocks]
     evaluator.alerts = AlertState.from_document(saved.alerts)
     evaluator.published = saved.published
@@ -99,6 +103,7 @@ def restore(evaluator: Evaluator, saved: SavedEvaluator, book: RuleBook) -> None
         windows.restore(engine, saved.engines[str(kind)])
     restore_watch(evaluator._watch, saved.watch)
     restore_traffic(evaluator._traffic, saved.traffic)
+    restore_budget(evaluator._budget, saved.budget)
     events = [cloudevents.parse(raw) for raw in saved.standing]
     evaluator.standing = {event.data.fingerprint: event for event in events}
 

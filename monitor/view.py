@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
+from monitor.alerts.event import BUDGET_RULES
 from monitor.config.quality_rules import about, all_rules
 from monitor.join.outcomes import Conservation
 from monitor.telemetry import COMMIT_BOUNDS_MS, TaskState, rule_segments
@@ -362,7 +363,10 @@ def new_view(config: Config, build: Build, at_ms: int) -> View:
         series_budget=config.series_budget,
         models=tuple(ModelStatus(m.name, m.task, m.features) for m in config.models),
         features=tuple(config.streams.predictions.features),
-        rules=tuple(dict.fromkeys(rule.name for rule in all_rules(config))),
+        rules=(
+            *dict.fromkeys(rule.name for rule in all_rules(config)),
+            *(BUDGET_RULES if config.budget is not None else ()),
+        ),
         thresholds=thresholds_of(config),
         configuration=Configuration(at_ms),
     )

@@ -52,7 +52,9 @@ class Unreadable:
     why: str
 
 
-_DISTANCES: Final = frozenset({"psi", "ks"})
+_DISTANCES: Final = frozenset(
+    {"psi", "ks", "psi_corrected", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"}
+)
 _LABEL_METRICS: Final = frozenset({"coverage", "labelled"})
 _CONDITIONS: Final = {"label-feed-stalled": Kind.LABELS, "dead-letter-flood": Kind.DATA_QUALITY}
 
@@ -90,9 +92,32 @@ class _Operational(msgspec.Struct, tag_field="category", tag="operational"):
     facts: dict[str, Any] = {}
 
 
+class _Cause(msgspec.Struct):
+    area: str
+
+
+class _Budget(msgspec.Struct, tag_field="category", tag="budget"):
+    fingerprint: str
+    episode: str
+    state: str
+    latest: bool
+    summary: str
+    rule: str
+    model: str
+    version: str
+    segment: str
+    tick_ms: int
+    fired_ms: int
+    causes: list[_Cause]
+
+
+_AREAS: Final = {"performance": Kind.PERFORMANCE, "predictions": Kind.DRIFT, "features": Kind.DRIFT}
+"""What the leading cause of a budget's alarm is about; anything else is quality of data."""
+
+
 class _Event(msgspec.Struct):
     dataschema: str
-    data: _Rule | _Operational
+    data: _Rule | _Operational | _Budget
 
 
 _decoder: Final = msgspec.json.Decoder(_Event)
@@ -100,7 +125,7 @@ _decoder: Final = msgspec.json.Decoder(_Event)
 
 def firing(events: Iterable[bytes]) -> tuple[tuple[Firing, ...], tuple[Unreadable, ...]]:
     """What fires now, in order, and what could not be read. Events may come in any order, and more than once."""
-    newest: dict[str, tuple[tuple[int, int, int], _Rule | _Operational]] = {}
+    newest: dict[str, tuple[tuple[int, int, int], _Rule | _Operational | _Budget]] = {}
     unreadable = []
     for number, raw in enumerate(events, 1):
         if not raw.strip():
@@ -122,7 +147,7 @@ def firing(events: Iterable[bytes]) -> tuple[tuple[Firing, ...], tuple[Unreadabl
     return tuple(sorted(found, key=_order)), tuple(unreadable)
 
 
-def _firing(data: _Rule | _Operational) -> Firing:
+def _firing(data: _Rule | _Operational | _Budget) -> Firing:
     common: dict[str, Any] = {
         "fingerprint": data.fingerprint,
         "episode": data.episode,
@@ -143,10 +168,14 @@ def _firing(data: _Rule | _Operational) -> Firing:
             name=data.condition,
             metric=None,
         )
-    metric = None if data.evidence is None else data.evidence.metric
+    if isinstance(data, _Budget):
+        metric, kind = None, _AREAS.get(data.causes[0].area if data.causes else "", Kind.DATA_QUALITY)
+    else:
+        metric = None if data.evidence is None else data.evidence.metric
+        kind = Kind.DATA_QUALITY if data.about == Kind.DATA_QUALITY else kind_of(metric)
     return Firing(
         **common,
-        kind=Kind.DATA_QUALITY if data.about == Kind.DATA_QUALITY else kind_of(metric),
+        kind=kind,
         model=data.model,
         version=data.version,
         segment=data.segment,

@@ -8,10 +8,25 @@ from typing import Any
 import pytest
 
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch, Open
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.saved import SavedFeed, SavedModel, SavedWatch
+from monitor.alerts.saved_budget import (
+    SavedBudget,
+    SavedCause,
+    SavedCohorts,
+    SavedEvidence,
+    SavedNull,
+    SavedOpen,
+    SavedReference,
+    SavedSeries,
+)
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch, _Traffic
+from monitor.alerts.watching import Alarm, Cohorts, Learned, Series
+from monitor.config.budget import Budget
+from monitor.drift.edetector import Cause, State
+from monitor.drift.nulls import Null
 from monitor.evaluator import Evaluator, PartitionClock
 from monitor.ledger.checkpoints import Fold
 from monitor.ledger.fold import FoldState
@@ -43,11 +58,18 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         EVALUATOR.engines[Kind.INPUT],
         SavedEngine,
         # of the windows there are: when they are over and final, and so which ticks have something to do
-        {"_plan", "_windows", "kind", "_in_hand", "_due", "_over", "_agenda"},
+        {"_plan", "_windows", "kind", "_in_hand", "_due", "_over", "_agenda", "arrival_cells"},
     ),
     "store": (EVALUATOR.engines[Kind.INPUT]._store("m")[1], SavedStore, {"layout", "_windows", "_free", "_spans", "_members"}),
     "watch": (watch(), SavedWatch, {"_namespace", "labels", "_topics", "_untold"}),  # told before anything is saved
     "feed": (watch()._feed, SavedFeed, {"partitions", "_needed"}),
+    "budget": (BudgetWatch("saved", PLAN, None, lambda _: {}), SavedBudget, {"_namespace", "_plan", "budget", "_labels_of"}),
+    "watched": (
+        Series(PLAN.model("m"), Kind.INPUT, Budget(), horizon_ms=1, pane_ms=1),
+        SavedSeries,
+        # of the reference: what is asked about which channels
+        {"_budget", "_asked", "_weights", "_detector", "_channels"},
+    ),
     "traffic": (
         TrafficWatch("saved", CONFIG.windows, 1),
         None,
@@ -55,7 +77,10 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
     ),
 }  # fmt: skip
 RENAMED: dict[str, dict[str, str | None]] = {
-    "evaluator": {"watch": "_watch", "traffic": "_traffic", "chains": "_chains"},
+    "evaluator": {"watch": "_watch", "traffic": "_traffic", "chains": "_chains", "budget": "_budget"},
+    "budget": {"series": "_series", "open": "_open"},
+    "watched": {"model": None, "version": None, "beat": "_beat", "counts": "_counts", "learned": "_learned",
+                "cohorts": "_cohorts", "reference": "_reference", "state": "_state", "blind": "_blind"},
     "engine": {"final_before_ms": "_final_before_ms", "waiting": "_waiting", "stores": "_stores", "shelves": "_shelves",
                "versions": "_versions", "names": None},
     "store": {"model": None, "windows": "_rows", "cells": "_cells"},
@@ -82,6 +107,13 @@ def test_every_attribute_is_saved_or_follows_from_the_rest(name: str) -> None:
         (Shelf, SavedShelf, set()),
         (WindowView, SavedView, {"key", "kind", "config_digest", "reference_digest"}),
         (AlertState, AlertState, set()),
+        (Open, SavedOpen, {"alarm"}),
+        (Alarm, SavedOpen, {"areas"}),  # beside each cause
+        (Cause, SavedCause, set()),
+        (Cohorts, SavedCohorts, {"horizon_ms", "pane_ms"}),
+        (Learned, SavedReference, set()),
+        (Null, SavedNull, set()),
+        (State, SavedEvidence, set()),
     ],
 )
 def test_every_field_of_a_value_is_saved(value: type, saved: type, follows: set[str]) -> None:

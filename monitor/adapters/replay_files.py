@@ -103,7 +103,7 @@ def _window(value: bytes) -> Row | None:
 
 def _alert(value: bytes) -> Row | None:
     told: Mapping[str, Any] = msgspec.json.decode(value)
-    if told["data"]["category"] != "rule" and told["data"]["condition"] not in BY_TICKS:
+    if told["data"]["category"] == "operational" and told["data"]["condition"] not in BY_TICKS:
         return None
     return told["data"]["tick_ms"], told["id"], value
 

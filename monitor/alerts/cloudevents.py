@@ -7,11 +7,12 @@ resolved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, UnsetType
 
 from monitor.alerts.decision import Decision
@@ -21,6 +22,8 @@ from monitor.alerts.event import (
     About,
     AlertEvent,
     Amends,
+    BudgetAlert,
+    BudgetCause,
     Change,
     CitedWindow,
     Evidence,
@@ -31,19 +34,28 @@ from monitor.alerts.event import (
     Standing,
     rfc3339,
 )
-from monitor.alerts.fingerprint import event_id, fingerprint, operational_fingerprint
+from monitor.alerts.fingerprint import budget_fingerprint, event_id, fingerprint, operational_fingerprint
 from monitor.alerts.rules import Test, measure
 from monitor.alerts.state import AlertKey, Citation, Episode
+from monitor.alerts.watching import Alarm, largest
+from monitor.config.budget import Budget
+from monitor.config.durations import format_duration
 from monitor.config.metric_names import DECLARED
 from monitor.config.quality_rules import PREFIX as QUALITY
 from monitor.config.types import Rule
+from monitor.drift.budget import Area
+from monitor.drift.edetector import Cause
 from monitor.events import Headers
+from monitor.metrics import intervals
 from monitor.ports import OutRecord
 from monitor.windows.canonical import FormatError, canonical_bytes, rounded
-from monitor.windows.view import Kind, WindowView
+from monitor.windows.view import Kind, SeriesKey, WindowView
 
 CONTENT_TYPE: Final = ("content-type", b"application/cloudevents+json")
 """Header that marks a record as a CloudEvent in structured mode."""
+
+MOST_CAUSES: Final = 10
+"""Causes of a budget's alarm that an event tells."""
 
 _PER_NAMESPACE: Final = ("id", "source", "partitionkey")
 _PER_NAMESPACE_DATA: Final = ("fingerprint", "episode")
@@ -145,6 +157,92 @@ def operational_event(
     return _event(namespace, event_id(print_, at_ms, change), change, (condition, scope), at_ms, data)
 
 
+def budget_event(
+    namespace: str,
+    series: SeriesKey,
+    kind: Kind,
+    alarm: Alarm,
+    reason: Reason,
+    standing: Standing,
+    *,
+    fired_ms: int,
+    tick_ms: int,
+    alarms: int,
+    budget: Budget,
+    labels: Mapping[str, str],
+    config: str,
+) -> AlertEvent:
+    """The event of an alarm of the false-alarm budget that begins an alert, or of the end of that alert."""
+    print_ = budget_fingerprint(namespace, kind, series)
+    told = [_cause(cause, area, budget.every_ms) for cause, area in largest(alarm, MOST_CAUSES)]
+    broken = kind is Kind.PERFORMANCE or alarm.areas[0] is Area.QUALITY
+    data = BudgetAlert(
+        fingerprint=print_,
+        episode=event_id(print_, fired_ms, Change.FIRING),
+        state=standing,
+        latest=True,
+        reason=reason,
+        summary=_budget_summary(series, kind, alarm, standing, told, budget),
+        severity="page" if broken else "ticket",
+        labels=dict(labels),
+        rule=f"budget-{kind}",
+        kind=kind,
+        model=series.model,
+        version=series.version,
+        segment=series.segment,
+        tick_ms=tick_ms,
+        since_ms=alarm.began_ms,
+        fired_ms=fired_ms,
+        resolved_ms=None if standing is Standing.FIRING else tick_ms,
+        alarms=alarms,
+        log_evidence=rounded(alarm.log_evidence),
+        false_pages=budget.false_pages,
+        per_ms=budget.per_ms,
+        every_ms=budget.every_ms,
+        causes=told,
+        config=config,
+    )
+    change = Change(standing)
+    subject = (series.model, series.version, series.segment, data.rule)
+    return _event(namespace, event_id(print_, tick_ms, change), change, subject, tick_ms, data)
+
+
+def _cause(cause: Cause, area: Area, every_ms: int) -> BudgetCause:
+    effective = max(int(cause.rows / cause.dispersion), 1)
+    hits = np.array([round(cause.mean * effective)], np.int64)
+    lower, upper = intervals.wilson(hits, np.array([effective], np.int64))
+    return BudgetCause(
+        channel=cause.channel,
+        area=str(area),
+        question=cause.functional,
+        share=rounded(cause.share),
+        log_evidence=rounded(cause.log_evidence),
+        listed=cause.listed,
+        since_ms=cause.since * every_ms,
+        mean=rounded(cause.mean),
+        lower=rounded(float(lower[0])),
+        upper=rounded(float(upper[0])),
+        rows=cause.rows,
+        reference=rounded(cause.reference),
+        limit=rounded(cause.limit),
+        dispersion=rounded(cause.dispersion),
+    )
+
+
+def _budget_summary(
+    series: SeriesKey, kind: Kind, alarm: Alarm, standing: Standing, told: Sequence[BudgetCause], budget: Budget
+) -> str:
+    whose = f"budget-{kind} {standing}: {series.model} {series.version}"
+    if standing is Standing.RESOLVED:
+        return f"{whose}: no further alarm"
+    first = told[0]
+    return (
+        f"{whose}: {first.channel}, {first.question}: {first.mean:.4g} since {rfc3339(first.since_ms)}, was "
+        f"{first.reference:.4g} (limit {first.limit:.4g}), on {first.rows} rows; evidence e^{alarm.log_evidence:.1f} within "
+        f"a budget of {budget.false_pages:g} false alarms in {format_duration(budget.per_ms)}"
+    )
+
+
 def evidence_of(test: Test, view: WindowView) -> Evidence:
     """What the test saw in the window, in the digits in which it is published and compared."""
     estimate = measure(view, test.metric)
@@ -234,7 +332,7 @@ def _event(
     change: Change,
     subject: tuple[str, ...],
     at_ms: int,
-    data: RuleAlert | OperationalAlert,
+    data: RuleAlert | OperationalAlert | BudgetAlert,
 ) -> AlertEvent:
     return AlertEvent(
         id=id_,

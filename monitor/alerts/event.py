@@ -54,6 +54,8 @@ class Reason(StrEnum):
     FINAL_VALUE = "final_value"  # a window that was cited became final with another value than was said
     RULE_GONE = "rule_gone"  # the rule was removed, or no longer watches this series
     VERSION_REPLACED = "version_replaced"  # another version has a whole window without a prediction of this one
+    EVIDENCE = "evidence"  # the evidence of a change reached the false-alarm budget
+    QUIET = "quiet"  # no further alarm of the budget for as long as it says
     DECIDED = "decided"  # an operational decision was recorded
 
 
@@ -193,6 +195,64 @@ class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="cat
     facts: Annotated[dict[str, int | str], Meta(description="What the decision was based on.")]
 
 
+BUDGET_RULES: Final = ("budget-performance", "budget-input")
+"""What alerts of the false-alarm budget have in place of a rule's name."""
+
+
+class BudgetCause(msgspec.Struct, frozen=True, kw_only=True):
+    """What one watched thing contributed: the question with the most evidence, and how large the change is."""
+
+    channel: Annotated[str, Meta(description="`confusion`, a feature, `missing:FEATURE`, or `$score`.")]
+    area: Annotated[str, Meta(description="`performance`, `predictions`, `quality` or `features`.")]
+    question: Annotated[str, Meta(description="What has risen: `missed positives`, `larger values`, `more 'EWR'`.")]
+    share: Annotated[float, Meta(description="Its part of the evidence, from 0 to 1.")]
+    log_evidence: Annotated[float, Meta(description="Natural logarithm of its e-value.")]
+    listed: Annotated[bool, Meta(description="Among the changed ones at a false discovery rate of 0.1 (e-BH).")]
+    since_ms: Annotated[Ms, Meta(description="Most likely beginning of the change, to the beat.")]
+    mean: Annotated[float, Meta(description="Mean of what was asked since then: a rate, or a rank from 0 to 1.")]
+    lower: Annotated[float, Meta(description="Lower end of its 95 % interval, on rows / dispersion.")]
+    upper: Annotated[float, Meta(description="Upper end of its 95 % interval, on rows / dispersion.")]
+    rows: Annotated[int, Meta(description="Rows that the mean rests on.")]
+    reference: Annotated[float, Meta(description="The same mean in the reference.")]
+    limit: Annotated[float, Meta(description="Up to here a mean counts as unchanged: margin and materiality included.")]
+    dispersion: Annotated[
+        float, Meta(description="Effective sample is 1 row in so many: how bursty the reference was.")
+    ]
+
+
+class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category", tag="budget"):
+    """`data` of an event about a change that the false-alarm budget found; same life cycle, never amended."""
+
+    fingerprint: Annotated[Hash, Meta(description="Names the alert over all its episodes; the record's key.")]
+    episode: Annotated[Hash, Meta(description="Names this episode: `id` of the event that fired it.")]
+    state: Annotated[Standing, Meta(description="Whether the episode goes on after this event.")]
+    latest: Annotated[bool, Meta(description="Always true here.")]
+    reason: Reason
+    summary: Annotated[str, Meta(description="One sentence for people. Not for parsing.")]
+    severity: Annotated[
+        Severity, Meta(description="`page` for performance and for broken data, `ticket` for other changes of inputs.")
+    ]
+    labels: Labels
+    rule: Annotated[str, Meta(description="`budget-performance` or `budget-input`.")]
+    kind: Kind
+    model: str
+    version: str
+    segment: Annotated[str, Meta(description="Always `all` here.")]
+    tick_ms: Annotated[Ms, Meta(description="End of the event-time tick at which this was decided.")]
+    since_ms: Annotated[Ms, Meta(description="Most likely beginning of the leading change, to the beat.")]
+    fired_ms: Annotated[Ms, Meta(description="End of the tick of the first alarm.")]
+    resolved_ms: Annotated[Ms | None, Meta(description="Tick at which it was resolved; null while it fires.")]
+    alarms: Annotated[int, Meta(description="Alarms of the episode so far; each starts the detector again.")]
+    log_evidence: Annotated[float, Meta(description="Natural logarithm of the evidence at the first alarm.")]
+    false_pages: Annotated[float, Meta(description="The budget: expected false alarms in each period, at most.")]
+    per_ms: Annotated[Ms, Meta(description="The period of the budget.")]
+    every_ms: Annotated[Ms, Meta(description="A beat: how often it is decided.")]
+    causes: Annotated[
+        list[BudgetCause], Meta(description="At the first alarm: what is listed, then the largest; ten at most.")
+    ]
+    config: Annotated[str, Meta(description="Digest of the configuration that the counts were made under.")]
+
+
 class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A CloudEvent 1.0 in structured JSON: one change of one alert."""
 
@@ -206,7 +266,9 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     ]
     time: Annotated[str, Meta(description="Event time of the tick, RFC 3339. Not when the record was written.")]
     partitionkey: Annotated[Hash, Meta(description="The fingerprint, which is the record's key.")]
-    data: Annotated[RuleAlert | OperationalAlert, Meta(description="The alert; `category` says which of the two.")]
+    data: Annotated[
+        RuleAlert | OperationalAlert | BudgetAlert, Meta(description="The alert; `category` says which of them.")
+    ]
     specversion: Literal["1.0"] = "1.0"
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: Literal["urn:driftline:schema:alert:v1"] = DATA_SCHEMA

@@ -9,12 +9,16 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from monitor.alerts.book import RuleBook
-from monitor.alerts.cloudevents import operational_event
-from monitor.alerts.event import AlertEvent, Standing
+from monitor.alerts.cloudevents import budget_event, operational_event
+from monitor.alerts.event import AlertEvent, Reason, Standing
 from monitor.alerts.operational import FEED_SCOPE, STALLED
 from monitor.alerts.state import AlertState
+from monitor.alerts.watching import Alarm
+from monitor.config.budget import Budget
 from monitor.config.quality_rules import QualityRule
 from monitor.config.types import Rule
+from monitor.drift.budget import Area
+from monitor.drift.edetector import Cause
 from monitor.windows.schema import example_windows
 from monitor.windows.view import Estimate, Kind, SeriesKey, WindowView
 
@@ -23,7 +27,8 @@ _DAY_MS = 24 * _HOUR_MS
 
 
 def example_events() -> dict[str, AlertEvent]:
-    """`firing`, `resolved` and `amended` of one alert, an `operational` one, and one about `data_quality`."""
+    """`firing`, `resolved` and `amended` of one alert, an `operational` one, one about `data_quality`, and one of the
+    `budget`."""
     rule = Rule.model_validate(
         {"name": "low-recall", "metric": "recall", "op": "<", "threshold": 0.4, "window": "1d", "severity": "page"}
     )
@@ -72,6 +77,7 @@ def example_events() -> dict[str, AlertEvent]:
         "amended": amended,
         "operational": operational,
         "data_quality": _data_quality(bad, labels),
+        "budget": _budget(bad, labels),
     }
 
 
@@ -97,6 +103,37 @@ def _data_quality(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:
     book = RuleBook("driftline", [rule], labels, lambda _: {})
     step = book.step(AlertState(), view.tick_ms, _HOUR_MS, Kind.INPUT, [view], [view.key.series], _Newest(view))
     return step.events[0]
+
+
+def _budget(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:
+    """Misses among the positives rose from 0.63 to 0.74, by 13 hours' evidence."""
+    cause = Cause(
+        channel="confusion",
+        functional="missed positives",
+        log_evidence=8.4,
+        share=1.0,
+        since=377_053,
+        mean=0.741,
+        rows=588,
+        reference=0.632,
+        limit=0.671,
+        dispersion=2.5,
+        listed=True,
+    )
+    return budget_event(
+        "driftline",
+        like.key.series,
+        Kind.PERFORMANCE,
+        Alarm(7.9, cause.since * _HOUR_MS, (cause,), (Area.PERFORMANCE,)),
+        Reason.EVIDENCE,
+        Standing.FIRING,
+        fired_ms=like.tick_ms,
+        tick_ms=like.tick_ms,
+        alarms=1,
+        budget=Budget.model_validate({}),
+        labels=labels,
+        config=like.config_digest,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,11 @@ def fingerprint(namespace: str, rule: str, series: SeriesKey) -> str:
     return _hash("rule", namespace, rule, series.model, series.version, series.segment)
 
 
+def budget_fingerprint(namespace: str, kind: str, series: SeriesKey) -> str:
+    """Names an alert of the false-alarm budget over all its episodes: one kind of windows of one series."""
+    return _hash("budget", namespace, kind, series.model, series.version, series.segment)
+
+
 def operational_fingerprint(namespace: str, condition: str, scope: str) -> str:
     """Names an alert about the daemon itself, over all its episodes: a condition of one thing (a partition, a
     topic)."""

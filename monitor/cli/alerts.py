@@ -191,7 +191,7 @@ def _visible(text: str) -> str:
 
 
 def _table(events: list[AlertEvent]) -> None:
-    from monitor.alerts.event import RuleAlert
+    from monitor.alerts.event import BudgetAlert, OperationalAlert
     from monitor.cli import show
 
     columns = (
@@ -212,12 +212,16 @@ def _table(events: list[AlertEvent]) -> None:
         data = event.data
         resolved = "" if data.resolved_ms is None else _when(data.resolved_ms)
         when = (_when(data.fired_ms), resolved)
-        if not isinstance(data, RuleAlert):
+        if isinstance(data, OperationalAlert):
             made.add_row(data.state, data.severity, data.condition, "", "", show.plain(data.scope), "", "", "", *when)
             continue
-        evidence = data.evidence
+        evidence = None if isinstance(data, BudgetAlert) else data.evidence
         numbers = ("", "", "")
-        if evidence is not None:
+        if isinstance(data, BudgetAlert):
+            first = data.causes[0]
+            what = show.plain(f"{first.channel}, {first.question} {first.mean:.4g}")
+            numbers = (what, f"> {first.limit:.4g}", f"{first.rows:,}")
+        elif evidence is not None:
             value = f"- ({evidence.undefined})" if evidence.value is None else show.number(evidence.value)
             numbers = (f"{evidence.metric} {value}", f"{evidence.op} {evidence.threshold:g}", f"{evidence.rows:,}")
         series = (show.plain(text) for text in (data.model, data.version, data.segment))

@@ -9,7 +9,7 @@ from typing import Literal
 
 from monitor.adapters.exposition import Exposer
 from monitor.adapters.http import Snapshot
-from monitor.alerts.event import AlertEvent, Change, RuleAlert, Standing
+from monitor.alerts.event import AlertEvent, BudgetAlert, Change, OperationalAlert, RuleAlert, Standing
 from monitor.config.types import Config
 from monitor.daemon.generations import Known
 from monitor.daemon.worker import Worker
@@ -79,7 +79,7 @@ class Observer:
     def on_event(self, event: AlertEvent) -> None:
         """An alert changed."""
         data = event.data
-        rule = data.rule if isinstance(data, RuleAlert) else data.condition
+        rule = data.condition if isinstance(data, OperationalAlert) else data.rule
         change = next(c for c in Change if event.type.split(".")[-2] == c)
         self._emitted[rule][change] += 1
         if data.latest and data.state is Standing.FIRING:
@@ -252,6 +252,22 @@ def active(event: AlertEvent) -> ActiveAlert:
             threshold=evidence.threshold,
             value=evidence.value,
             rows=evidence.rows,
+            labels=data.labels,
+        )
+    if isinstance(data, BudgetAlert):
+        first = data.causes[0]
+        return ActiveAlert(
+            rule=data.rule,
+            series=SeriesKey(data.model, data.version, data.segment),
+            window="",
+            state=state,
+            severity=data.severity,
+            since_ms=data.fired_ms,
+            metric=f"{first.channel}, {first.question}",
+            op=">",
+            threshold=first.limit,
+            value=first.mean,
+            rows=first.rows,
             labels=data.labels,
         )
     rule = data.rule if isinstance(data, RuleAlert) else data.condition

@@ -11,6 +11,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from monitor.config.metric_names import STANDARD
+
 if TYPE_CHECKING:
     from monitor.config.types import Config
 
@@ -58,7 +60,10 @@ def meaning(config: Config, idle_after: str = _IDLE_AFTER_ONCE) -> dict[str, Any
     template = data.get("unlisted_models", "reject")
     if isinstance(template, dict):
         template = _model_meaning(template, config.reference_digests.get("*"))
+    # A section that came later enters only where it says something: older digests stay what they were.
+    more = sorted(set(config.drift.carried) - set(STANDARD))
     return {
+        **({"drift": {"distances": more}} if more else {}),
         "format": 1,
         "streams": data["streams"],
         "time": {key: value for key, value in data["time"].items() if key not in OPERATIONAL_TIMES}

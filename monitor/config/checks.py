@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from monitor.config import metric_names, task_checks, tasks
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
-from monitor.config.panes import off_grid
+from monitor.config.panes import off_grid, pane_ms
 from monitor.config.problems import Path, Problem, path_text
 from monitor.config.quality import declared_metrics, limits_of
 from monitor.config.quality_checks import check_quality
@@ -43,6 +43,7 @@ def cross_field(config: Config) -> list[Problem]:
         *_models(config),
         *_windows(config),
         *_rules(config),
+        *_budget(config),
     ]
 
 
@@ -105,6 +106,23 @@ def _time(config: Config) -> Iterator[Problem]:
             "a record within normal disorder must still count",
             (("time", "disorder"), ("time", "horizon")),
         )
+
+
+def _budget(config: Config) -> Iterator[Problem]:
+    budget, tick_ms = config.budget, config.time.tick_ms
+    if budget is not None and budget.every_ms % tick_ms:
+        every, tick = format_duration(budget.every_ms), format_duration(tick_ms)
+        sentence = f"{every} is not a multiple of time.tick ({tick}); decisions are made at ends of ticks"
+        yield Problem(("budget", "every"), sentence, (("time", "tick"),))
+    if budget is None or config.streams.labels is None or off_grid(config.windows, tick_ms):
+        return
+    pane, every = pane_ms(config), format_duration(budget.every_ms)
+    if pane > budget.every_ms:
+        sentence = (
+            f"{every} is shorter than the panes that the windows are made of ({format_duration(pane)}), which labels are "
+            f"waited for; decide less often, or add a window of {every}"
+        )
+        yield Problem(("budget", "every"), sentence, (("windows",),))
 
 
 def _models(config: Config) -> Iterator[Problem]:
@@ -254,7 +272,11 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
         declared = declared_metrics(model.quality for model in chosen)
         names = list(predictions.features)
         allowed = metric_names.known(
-            names, score=task_checks.any_score(config), declared=declared, performance=performance
+            names,
+            score=task_checks.any_score(config),
+            more=config.drift.distances,
+            declared=declared,
+            performance=performance,
         )
         yield Problem(
             path,
@@ -273,6 +295,7 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
             f"no model of this rule watches the feature {about!r}; add it to the model's features",
             (("models", "*", "features"), ("unlisted_models", "features")),
         )
+    yield from _distance(config, metric, path)
     if metric_names.needs_reference(metric) and chosen and not any(m.reference for m in chosen):
         yield Problem(
             path,
@@ -297,6 +320,19 @@ def _declares(model: ModelTemplate, metric: str) -> bool:
     check, _, feature = metric.partition(":")
     declared = model.quality.features.get(feature) if model.quality is not None else None
     return declared is not None and check in limits_of(declared)
+
+
+def _distance(config: Config, metric: str, path: Path) -> Iterator[Problem]:
+    head, _, about = metric.partition(":")
+    if not metric_names.needs_reference(metric):
+        return
+    if head not in config.drift.carried:
+        asked = f"add it there, as in drift: {{distances: [{head}]}}"
+        yield Problem(path, f"windows carry {head!r} only where drift.distances asks for it; {asked}", (("drift",),))
+    source = config.streams.predictions.features.get(about)
+    if head in metric_names.ORDERED and source is not None and source.type == "categorical":
+        sentence = f"{about!r} is categorical and has no order, so it has no {head!r}; psi and js have no such need"
+        yield Problem(path, sentence, (("streams", "predictions", "features", about),))
 
 
 def _threshold(rule: Rule, at: Path, values: tuple[float, float]) -> Iterator[Problem]:

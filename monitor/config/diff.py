@@ -80,7 +80,7 @@ def effect_of(path: Step) -> Effect:
     """When a change at this path counts: what gives numbers their meaning waits for a pane, what only judges or
     describes them for a tick, what is bound at the start for a restart."""
     of_model = path[2:] if path[0] == "models" else path[1:] if path[0] == "unlisted_models" else ()
-    if path[0] in ("rules", "labels") or of_model[:1] == ("labels",):
+    if path[0] in ("rules", "labels", "budget") or of_model[:1] == ("labels",):
         return Effect.TICK
     if of_model[:1] == ("quality",) and (of_model[1:2] != ("features",) or of_model[-1] == "at_most"):
         return Effect.TICK
@@ -88,7 +88,11 @@ def effect_of(path: Step) -> Effect:
         return Effect.RESTART
     if path[0] == "streams" and (len(path) == 2 or path[2] == "topic"):
         return Effect.RESTART
-    return Effect.PANE if path[0] in ("streams", "time", "models", "unlisted_models", "windows") else Effect.RESTART
+    return (
+        Effect.PANE
+        if path[0] in ("streams", "time", "models", "unlisted_models", "windows", "drift")
+        else Effect.RESTART
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,11 @@ def _item(path: Step) -> Step:
     if path[0] in ("models", "rules", "windows"):
         return path[:2]
     return (
-        path[:2] if path[:2] == ("streams", "labels") else path[:1] if path[0] in ("kafka", "unlisted_models") else ()
+        path[:2]
+        if path[:2] == ("streams", "labels")
+        else path[:1]
+        if path[0] in ("kafka", "unlisted_models", "budget")
+        else ()
     )
 
 

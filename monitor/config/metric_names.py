@@ -37,8 +37,24 @@ BINARY: dict[str, tuple[float, float]] = {
 NEED_SCORE = frozenset({"log_loss", "brier", "roc_auc"})
 """Performance metrics that need a score, not only a class."""
 
-DISTANCES: dict[str, tuple[float, float]] = {"psi": (0.0, math.inf), "ks": (0.0, 1.0)}
+DISTANCES: dict[str, tuple[float, float]] = {
+    "psi": (0.0, math.inf),
+    "ks": (0.0, 1.0),
+    "psi_corrected": (-math.inf, math.inf),
+    "js": (0.0, 1.0),
+    "hellinger": (0.0, 1.0),
+    "tvd": (0.0, 1.0),
+    "linf": (0.0, 1.0),
+    "chi_square": (0.0, math.inf),
+    "wasserstein": (0.0, math.inf),
+}
 """Distances to the reference, as `NAME:FEATURE` or `NAME:$score`, with their ranges."""
+
+STANDARD = ("psi", "ks")
+"""Distances that every input window carries; the others where `drift.distances` asks for them."""
+
+ORDERED = frozenset({"ks", "wasserstein"})
+"""Distances that need an order of the values, which categorical features do not have."""
 
 DECLARED: dict[str, tuple[float, float]] = dict.fromkeys(("wrong_type", "out_of_range", "unexpected"), (0.0, 1.0))
 """Shares of values that are not as the model's `quality` declares them, as `NAME:FEATURE`, with their ranges."""
@@ -90,9 +106,16 @@ def is_known(metric: str, features: Sequence[str], performance: Ranges = BINARY)
 
 
 def known(
-    features: Sequence[str], *, score: bool = True, declared: Sequence[str] = (), performance: Ranges = BINARY
+    features: Sequence[str],
+    *,
+    score: bool = True,
+    more: Sequence[str] = (),
+    declared: Sequence[str] = (),
+    performance: Ranges = BINARY,
 ) -> list[str]:
-    """Every name a rule may use: performance first, then inputs, then the `declared` ones."""
+    """Every name a rule may use: performance first, then inputs, then the `declared` ones. `more` are the distances
+    beside the standard ones."""
     bare = [m for m in performance if score or m not in NEED_SCORE]
-    inputs = [f"{head}:{name}" for name in features for head in INPUT if head not in DECLARED]
-    return [*bare, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in DISTANCES] if score else []), *declared]
+    distances = [*STANDARD, *(name for name in more if name not in STANDARD)]
+    inputs = [f"{head}:{name}" for name in features for head in (*distances, "missing")]
+    return [*bare, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in distances] if score else []), *declared]

@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.daemon.ahead import ReadAhead
 from monitor.daemon.begun import documents, kept, what_differs
@@ -28,7 +29,7 @@ from monitor.daemon.resume import EvaluatorCheckpoints
 from monitor.daemon.rules_in_force import RulesInForce, evaluations
 from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, refuse_shorter
 from monitor.daemon.writer import LedgerWriter, LostOwnership
-from monitor.errors import LedgerError, UnknownOutcome
+from monitor.errors import LedgerError, OffsetLost, UnknownOutcome
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
 from monitor.ledger.generations import GenerationRecord, encode
@@ -73,7 +74,7 @@ class Judge:
         self.rejected = 0
         self.settled = False
         self._unplaced = 0
-        self._rules = RulesInForce(log, config, self.evaluator)
+        self._rules = RulesInForce(log, config, plan, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
         self._reader = log.reader(keys=False, headers=False)
@@ -84,7 +85,8 @@ class Judge:
     def _new_evaluator(self) -> Evaluator:
         config, n = self._known.config, self._partitions
         watch = OperationalWatch(self._namespace, config.labels, self._sources, n)
-        return Evaluator(self._plan, config.windows, RuleBook.of(config), watch, n)
+        budget = BudgetWatch.of(config, self._plan)
+        return Evaluator(self._plan, config.windows, RuleBook.of(config), watch, n, budget)
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -141,7 +143,7 @@ class Judge:
         for resumed in self._checkpoints.find():
             self._same_config(resumed.evaluation)
             try:
-                restore(self.evaluator, resumed.saved.evaluator, self._rules.book(resumed.saved.rules))
+                restore(self.evaluator, resumed.saved.evaluator, *self._rules.book(resumed.saved.rules))
             except (FormatError, ValueError, KeyError, TypeError) as error:
                 _logger.warning("%s cannot be used: it is of another version of Driftline (%s)", resumed.where, error)
                 self._begin_anew()
@@ -153,7 +155,7 @@ class Judge:
             self.writer.follower, self.followers = resumed.evals, resumed.followers
             generation = resumed.saved.generation
             in_force = resumed.saved.rules, None if generation is UNSET else generation
-            self._rules = RulesInForce(self._log, self._known.config, self.evaluator, *in_force)
+            self._rules = self._new_rules(*in_force)
             self.rejected = resumed.saved.rejected
             self.settled = resumed.evaluation.settled
             _logger.info("evaluator: goes on from %s", resumed.where)
@@ -165,7 +167,10 @@ class Judge:
 
     def _begin_anew(self) -> None:
         self.evaluator = self._new_evaluator()
-        self._rules = RulesInForce(self._log, self._known.config, self.evaluator)
+        self._rules = self._new_rules()
+
+    def _new_rules(self, digest: str = "", generation: Generation | None = None) -> RulesInForce:
+        return RulesInForce(self._log, self._known.config, self._plan, self.evaluator, digest, generation)
 
     def _checkpoint(self) -> None:
         """Save what is decided, when it is time to. Only where everything read is in the last commit."""
@@ -202,7 +207,10 @@ class Judge:
         """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership or UnknownOutcome."""
         if self._learnt and not self.settled:
             self._go_on_with_own()
-        read = poll_followers(self._reader, self.followers, self._on_record, wait_ms=0)
+        try:
+            read = poll_followers(self._reader, self.followers, self._on_record, wait_ms=0)
+        except OffsetLost as lost:  # trimmed while this process slept: another evaluator has gone on
+            raise LostOwnership(self._topics.evals, 0, Verdict.NOT_OWNER) from lost
         if self.settled:
             return ()
         outputs = list(self._decide()) if read or self._look_for_owners() else []

@@ -25,7 +25,7 @@ from monitor.daemon.tail import Follower
 from monitor.daemon.trim import trim
 from monitor.errors import MonitorError
 from monitor.evaluator import Evaluator
-from monitor.ledger.checkpoints import EVALS, CheckpointError, Fold, encode_body
+from monitor.ledger.checkpoints import BUDGET_FORMAT, EVALS, FORMAT, CheckpointError, Fold, encode_body
 from monitor.ledger.records import EvalCommit
 from monitor.ports import Log
 from monitor.saved import SavedEvaluation, read_evaluation, save
@@ -99,8 +99,10 @@ class EvaluatorCheckpoints:
     ) -> None:
         """Save what was decided; right after it was committed and published, so that it is a function of `evals`."""
         folds = tuple(Fold.of(follower.state) for follower in followers)
-        body = encode_body(SavedEvaluation(folds, rejected, rules.digest, save(evaluator), rules.generation or UNSET))
-        manifest = with_ledger(manifest_of(EVALS, evals), followers)
+        saved = save(evaluator)
+        body = encode_body(SavedEvaluation(folds, rejected, rules.digest, saved, rules.generation or UNSET))
+        version = FORMAT if saved.budget is UNSET else BUDGET_FORMAT
+        manifest = msgspec.structs.replace(with_ledger(manifest_of(EVALS, evals), followers), format=version)
         self.begun_at(followers)
         if self._checkpoints.write(manifest, body):
             _log.info("checkpoint of evals at offset %d: %d bytes", manifest.place.at, len(body))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
 from monitor.daemon.begun import documents
@@ -16,6 +17,7 @@ from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
 from monitor.ledger.records import EvalCommit, Generation
+from monitor.plan import Plan
 from monitor.ports import Log
 
 
@@ -32,9 +34,15 @@ class RulesInForce:
     """The rules that an evaluator goes by, as its evaluations name them."""
 
     def __init__(
-        self, log: Log, config: Config, evaluator: Evaluator, digest: str = "", generation: Generation | None = None
+        self,
+        log: Log,
+        config: Config,
+        plan: Plan,
+        evaluator: Evaluator,
+        digest: str = "",
+        generation: Generation | None = None,
     ) -> None:
-        self._log, self._evaluator = log, evaluator
+        self._log, self._plan, self._evaluator = log, plan, evaluator
         self.use(config)
         self.digest = digest
         """Of the configuration whose rules are in force; empty before anything was decided."""
@@ -47,24 +55,24 @@ class RulesInForce:
 
     def begin_with_own(self) -> None:
         """Nothing was decided under the rules in force: they are forgotten without a trace."""
-        self._evaluator.go_by(self.book(self.own))
+        self._evaluator.go_by(*self.book(self.own))
         self.digest = self.own
 
     def go_on_with(self, digest: str) -> Iterator[TickOutput]:
         """Go on with the rules of another configuration, unless these are the ones in force. Raises LedgerError for one
         that is not kept."""
         if not self.digest:
-            self._evaluator.switch(self.book(digest))  # nothing was decided yet
+            self._evaluator.switch(*self.book(digest))  # nothing was decided yet
             self.digest = digest
         elif digest != self.digest:
-            output = self._evaluator.switch(self.book(digest))
+            output = self._evaluator.switch(*self.book(digest))
             self.digest = digest
             yield output
 
-    def book(self, digest: str) -> RuleBook:
-        """The rules of a configuration that is kept. Raises LedgerError."""
+    def book(self, digest: str) -> tuple[RuleBook, BudgetWatch]:
+        """The rules and the budget of a configuration that is kept. Raises LedgerError."""
         if digest == self.own:
-            return RuleBook.of(self._config)
+            return RuleBook.of(self._config), BudgetWatch.of(self._config, self._plan)
         topic = self._config.topics().configs
         document = documents(self._log, topic).get(digest.encode())
         if document is None:
@@ -73,4 +81,5 @@ class RulesInForce:
                 f"topic {topic!r}",
                 "Choose another `namespace`.",
             )
-        return RuleBook.of(loads(document.decode(), require_references=False))
+        config = loads(document.decode(), require_references=False)
+        return RuleBook.of(config), BudgetWatch.of(config, self._plan)

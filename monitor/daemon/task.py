@@ -24,7 +24,7 @@ from monitor.daemon.begun import what_differs
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
 from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import Stored, follow_from_start
-from monitor.daemon.writer import LedgerWriter
+from monitor.daemon.writer import LedgerWriter, LostOwnership
 from monitor.errors import LedgerError, OffsetLost
 from monitor.events import RecordBatch, Rejected
 from monitor.ingest.clocks import ClockState
@@ -67,14 +67,18 @@ class Task:
     def open(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Everything up to going live. `progress` is told rows done and rows to do of the rebuild.
 
-        Raises LostOwnership when another process fenced us off meanwhile, LedgerError when the ledger is not about
-        these topics, OffsetLost when records that the rebuild needs are gone.
+        Raises LostOwnership when another process fenced us off meanwhile, or trimmed what we were about to read,
+        LedgerError when the ledger is not about these topics, OffsetLost when records that the rebuild needs are gone.
         """
-        follower, saved = follow(self._log, self.writer.follower.topic, self.partition, self._checkpoints)
-        self.writer.follower, self._saved_at = follower, follower.next_offset
-        if saved is not None:
-            self.committed_ms = list(saved.committed_ms)
-        follower.catch_up(self._log, self._log.end_offsets(follower.topic)[self.partition], self._remember)
+        topic = self.writer.follower.topic
+        try:
+            follower, saved = follow(self._log, topic, self.partition, self._checkpoints)
+            self.writer.follower, self._saved_at = follower, follower.next_offset
+            if saved is not None:
+                self.committed_ms = list(saved.committed_ms)
+            follower.catch_up(self._log, self._log.end_offsets(topic)[self.partition], self._remember)
+        except OffsetLost as lost:
+            raise LostOwnership(topic, self.partition, Verdict.NOT_OWNER) from lost
         if follower.state.genesis is None:
             self._begin()
         self._recognise()
@@ -261,10 +265,15 @@ class Task:
         if follower.next_offset - self._saved_at < self._every:
             return
         self._saved_at = follower.next_offset
-        predictions, labels = (
-            was if at is None else timestamp_at(self._log, follower.topic, self.partition, at)
-            for was, at in zip(self.committed_ms, self._committed_at, strict=True)
-        )
+        try:
+            predictions, labels = (
+                was if at is None else timestamp_at(self._log, follower.topic, self.partition, at)
+                for was, at in zip(self.committed_ms, self._committed_at, strict=True)
+            )
+        except OffsetLost as lost:  # trimmed below a checkpoint that is not ours
+            raise LostOwnership(follower.topic, self.partition, Verdict.NOT_OWNER) from lost
+        # Of a stream that is silent from here on, this is what stays known: its last commit is going to be trimmed.
+        self.committed_ms, self._committed_at = [predictions, labels], [None, None]
         self._checkpoints.write(manifest_of(ledger_of(self.partition), follower, (predictions, labels)), b"")
 
 

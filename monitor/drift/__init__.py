@@ -8,7 +8,7 @@ once, with rows, bound and the reason where there is no value.
 What it refuses: bins chosen from current data (counts would not merge), p-values of sketches, thresholds. A distance is
 a number of one window; whether a sequence of them means drift is another question.
 
-Room left on purpose: sequential detectors (configuration, state and `step`, one file each) will live in
-`monitor/drift/detectors/`, the shared false-alarm budget in `monitor/drift/budget.py`. Both feed on the bin counts of
-closed ticks that are kept here already, so no summary changes when they come.
+Whether a sequence of ticks means that something has changed is asked of the same counts: `functionals` are the questions,
+`nulls` what a reference allows (margins for a finite sample, dispersion of bursty rows, seasons), `edetector` the
+recursion with its state, `budget` the dials. None of them knows a model, a window or a clock.
 """

@@ -17,6 +17,7 @@ from monitor.sketches.fixed_point import natural_log
 PSI_FLOOR: Final = 1e-4
 """Shares below this count as this in PSI, on both sides: an empty bin must not make it infinite."""
 _LN2: Final = 0.6931471805599453
+_LARGEST: Final = 1.7976931348623157e308
 _RADIUS: Final = 1.4802071873007983
 """sqrt(ln(2/0.025)/2): the DKW radius of one row at 2.5 %."""
 
@@ -115,3 +116,50 @@ def total_variation(reference: Int64s, current: Int64s) -> Float64s:
     p, q = _shares(reference, current)
     value: Float64s = 0.5 * np.abs(q - p).sum(axis=1)
     return value
+
+
+def l_infinity(reference: Int64s, current: Int64s) -> Float64s:
+    """Largest difference of any bin's share, max |q - p|: blind to how many bins moved. Within [0, 1]."""
+    p, q = _shares(reference, current)
+    value: Float64s = np.abs(q - p).max(axis=1)
+    return value
+
+
+def chi_square(reference: Int64s, current: Int64s) -> Float64s:
+    """Pearson's statistic of two samples, without Yates' correction: about B - 1 when nothing changed, whatever n.
+
+    The sum over bins of (k sqrt(n0/n) - r sqrt(n/n0))^2 / (k + r), k of n current rows and r of n0 reference rows in
+    the bin; bins empty on both sides add nothing. Grows with the rows where something changed, so a threshold on it
+    holds for one size of window only.
+    """
+    rows = current.sum(axis=1, keepdims=True).astype(np.float64)
+    reference_rows = float(reference.sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = current * np.sqrt(reference_rows / rows) - reference * np.sqrt(rows / reference_rows)
+    both = current + reference[np.newaxis]
+    value: Float64s = (gap * gap / np.where(both > 0, both, 1)).sum(axis=1)
+    return value
+
+
+def wasserstein(reference: Int64s, current: Int64s, uppers: Float64s) -> tuple[Float64s, Float64s]:
+    """Wasserstein-1 distance in the feature's own unit: the integral of the difference of the distribution functions.
+
+    Bins are in the order of the values and end at `uppers` (B - 1,); the first and the last are open. What lies beyond
+    the reference's range counts as lying at its end: how far beyond is not kept. Inside a bin rows are taken as spread
+    evenly; the exact distance (of the values so cut off) is within the second result, half the sum of each bin's width
+    times its two shares, which is reached when the rows of both sides stand at opposite ends.
+    """
+    p, q = _shares(reference, current)
+    if len(uppers) < 2:
+        return np.where(current.sum(axis=1) > 0, 0.0, np.nan), np.zeros(len(current))
+    half_width = uppers[1:] / 2 - uppers[:-1] / 2  # halves: the reference may span all doubles
+    inner_p, inner_q = p[1:-1], q[:, 1:-1]
+    after = np.cumsum(q[:, :-1], axis=1) - np.cumsum(p[:-1])
+    left, right = np.abs(after[:, :-1]), np.abs(after[:, 1:])
+    total = left + right
+    crosses = after[:, :-1] * after[:, 1:] < 0  # there the difference is two triangles, not a trapezium
+    twice = np.where(crosses, (left * left + right * right) / np.where(total > 0, total, 1.0), total)
+    with np.errstate(over="ignore"):
+        value = (twice * half_width).sum(axis=1)
+        bound = ((inner_p + inner_q) * half_width).sum(axis=1)
+    return np.minimum(value, _LARGEST), np.minimum(bound, _LARGEST)

@@ -58,6 +58,22 @@ def ks(profile: FeatureProfile, current: Int64s) -> Estimates:
     return estimates(value, interval, rows, first_reason(len(rows), (rows == 0, Undefined.NO_ROWS)), bound)
 
 
+def wasserstein(profile: FeatureProfile, current: Int64s) -> Estimates:
+    """Wasserstein-1 distance among rows with a value, in the feature's unit, with its bound; no interval.
+
+    Values beyond the reference's range count as lying at its ends.
+    """
+    if not isinstance(profile.binning, NumericBinning):
+        raise ValueError("a categorical feature has no order, so it has no Wasserstein distance")
+    ordered = profile.binning.ordered
+    measured = current[:, :ordered]
+    rows = measured.sum(axis=1)
+    if not profile.measured_rows:
+        return undefined_everywhere(rows, Undefined.NO_REFERENCE)
+    value, bound = distances.wasserstein(profile.reference[:ordered], measured, profile.binning.uppers)
+    return estimates(value, None, rows, first_reason(len(rows), (rows == 0, Undefined.NO_ROWS)), bound)
+
+
 def missing_rate(profile: FeatureProfile, current: Int64s) -> Estimates:
     """Share of the predictions seen that have no value of the feature, with Wilson's interval."""
     return share(current[:, profile.binning.missing], current.sum(axis=1))
@@ -79,10 +95,15 @@ STATISTICS: Final[Mapping[str, Statistic]] = MappingProxyType(
         "js": _on_all_bins(distances.jensen_shannon),
         "hellinger": _on_all_bins(distances.hellinger),
         "tvd": _on_all_bins(distances.total_variation),
+        "linf": _on_all_bins(distances.l_infinity),
+        "chi_square": _on_all_bins(distances.chi_square),
+        "wasserstein": wasserstein,
     }
 )
 PUBLISHED: Final = ("psi", "ks", "missing")
-"""What a window carries, and what rules may name."""
+"""What every window carries; the configuration can ask for more."""
+ORDERED: Final = frozenset({"ks", "wasserstein"})
+"""Statistics that need an order of the values, which categorical features do not have."""
 
 
 def split_name(name: str) -> tuple[str, str] | None:
@@ -94,14 +115,14 @@ def split_name(name: str) -> tuple[str, str] | None:
 def names(types: Mapping[str, str], statistics: Iterable[str] = PUBLISHED) -> tuple[str, ...]:
     """The names there are for these features (name to `numeric` or `categorical`), by feature, then by statistic.
 
-    Categorical features have no `ks`.
+    Categorical features have none that needs an order.
     """
     listed = tuple(statistics)
     return tuple(
         f"{statistic}:{feature}"
         for feature, type_ in sorted(types.items())
         for statistic in listed
-        if type_ == "numeric" or statistic != "ks"
+        if type_ == "numeric" or statistic not in ORDERED
     )
 
 
@@ -116,7 +137,7 @@ def evaluate(reference: Reference, cells: Cells, wanted: Iterable[str] | None = 
     for name in asked:
         parts = split_name(name)
         profile = reference.features.get(parts[1]) if parts else None
-        if parts is None or profile is None or (parts[0] == "ks" and profile.type != "numeric"):
+        if parts is None or profile is None or (parts[0] in ORDERED and profile.type != "numeric"):
             raise KeyError(f"the reference of {reference.model!r} has no statistic {name!r}")
         found[name] = STATISTICS[parts[0]](profile, cells.histogram(histogram_name(parts[1])))
     return found

@@ -20,6 +20,7 @@ from monitor.ingest.clocks import NEVER
 from monitor.join import tables as t
 from monitor.join.index import Rows
 from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch, Sink
+from monitor.join.order import one_by_one
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 from monitor.join.revise import Reviser
 from monitor.join.rows import place_of
@@ -49,7 +50,7 @@ class Join:
             self.absent = Absent(value, after_ms + params.lateness_ms + params.settle_ms, params.tick_ms)
         self._digests = [0, 0]  # of predictions and labels; what nothing is held of weighs 0
         self._revise = Reviser(self)
-        self._settle = Settler(self)
+        self.settler = Settler(self)
 
     # -- predictions ---------------------------------------------------------------------------------------------
 
@@ -104,11 +105,21 @@ class Join:
         if (heads == rows).all():
             self._count_seen(rows, batch, ticks, late, distinct=True)
             return
-        existing = self._link(rows, heads, before)
+        alone = one_by_one(rows, heads, at, table.at_ms(heads), table.next_row[heads])
+        rest = np.delete(np.arange(len(rows)), alone)
+        table.flags[rows[alone]] = 0
+        table.give_back(rows[alone])
+        self._insert_linked(rows[rest], heads[rest], batch.take(rest), ticks[rest], late[rest])
+        for i in alone.tolist():
+            self._insert_rows(batch.take(np.array([i])))
+
+    def _insert_linked(self, rows: Rows, heads: Rows, batch: PredictionBatch, ticks: Int64s, late: Int64s) -> None:
+        existing = self._link(rows, heads, batch.before_ms)
         keep = np.flatnonzero(existing == 0)
         self._count_seen(rows[keep], batch.take(keep), ticks[keep], late[keep], distinct=False)
         again = np.flatnonzero(existing != 0)
-        self._repeated(rows[again], existing[again], at[again], before[again] - params.lateness_ms)
+        oldest = batch.before_ms[again] - self.params.lateness_ms
+        self._repeated(rows[again], existing[again], batch.at_ms[again], oldest)
 
     def _link(self, rows: Rows, heads: Rows, before: Int64s) -> Rows:
         """Hang rows into the chains of their heads; returns per row the earlier row of the same key, 0 for a new key.
@@ -141,7 +152,7 @@ class Join:
         self._digests[0] += weigh_contents(self.groups, *contents, late)
         ones = np.ones(len(rows), np.int64)
         self.sink.seen(batch.group, batch.at_ms, ticks, batch.score, batch.bins, ones)
-        self._settle.notice(batch.at_ms)
+        self.settler.notice(batch.at_ms)
         self._meet_labels(rows, batch.ids, batch.at_ms, ticks, distinct=distinct)
 
     def _repeated(self, rows: Rows, existing: Rows, at: Int64s, oldest: Int64s) -> None:
@@ -223,11 +234,10 @@ class Join:
         table.status[place] = t.WAITING
         heads = table.index.claim(table.ids, rows, batch.ids)
         first = heads == rows
-        if first.all():
-            self._first_labels(rows, batch.ids)
-            return
         self._first_labels(rows[first], batch.ids[first])
-        self._revise.relabel(rows[~first], heads[~first])
+        self.settler.labels(rows[first])
+        if not first.all():
+            self.settler.labels(self._revise.relabel(rows[~first], heads[~first]))
 
     def _first_labels(self, rows: Rows, ids: UInt64s) -> None:
         """Labels of ids that have none yet."""
@@ -269,7 +279,7 @@ class Join:
         value = label.value[labels]
         null = np.isnan(value)
         if null.any() or not valid.all():
-            self.set_status(np.unique(labels[~valid & (label.status[labels] == t.WAITING)]), t.OUTSIDE)
+            self.set_status(np.unique(labels[~valid & (label.status[labels] == t.WAITING)]), t.MET)
             self.set_status(np.unique(labels[valid & null]), t.WITHDRAWING)
             use = np.flatnonzero(valid & ~null)
             rows, labels, at, ticks, value = rows[use], labels[use], at[use], ticks[use], value[use]
@@ -307,9 +317,9 @@ class Join:
         """Move label rows (each named once) to a status; the counters follow."""
         if not len(labels):
             return
-        names = ("waiting", "applied", "superseded", "outside", "withdrawal", "orphaned")
+        names = ("waiting", "applied", "superseded", "outside", "withdrawal", "orphaned", "waiting")
         counts = self.label_outcomes
-        for name, n in zip(names, np.bincount(self.labels.status[labels], minlength=6).tolist(), strict=True):
+        for name, n in zip(names, np.bincount(self.labels.status[labels], minlength=7).tolist(), strict=True):
             setattr(counts, name, getattr(counts, name) - n)
         setattr(counts, names[status], getattr(counts, names[status]) + len(labels))
         self.labels.status[labels] = status
@@ -318,7 +328,7 @@ class Join:
         """Settle outcomes and drop rows by the finality clocks that follow from the two running maxima."""
         lateness = self.params.lateness_ms
         if NEVER not in {prediction_clock_ms, label_clock_ms}:
-            self._settle.run(prediction_clock_ms - lateness, label_clock_ms - lateness)
+            self.settler.run(prediction_clock_ms - lateness, label_clock_ms - lateness)
 
     def settle_absent(self, rows: Rows) -> None:
         """Count the label that never came for pending rows: `labels.absent` says what that means."""
@@ -349,13 +359,9 @@ class Join:
         assert self.absent is not None
         return (at + self.absent.wait_ms) // self.absent.tick_ms < np.maximum(ticks, self.labels.known[labels])
 
-    def overdue(self) -> None:
-        """A row went back to pending: look again at the next settling, whatever the clocks say."""
-        self._settle.overdue()
-
     def dropped_below(self) -> tuple[int, int]:
         """Event times below which no prediction, no label, is held any more."""
-        return self._settle.dropped_below()
+        return self.settler.dropped_below()
 
     # -- identity of the state -----------------------------------------------------------------------------------
 

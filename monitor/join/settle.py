@@ -83,15 +83,27 @@ class Settler:
         if rows.size:
             join.forget_predictions(rows)
 
+    def open_label(self, at_ms: int) -> bool:
+        """Whether a prediction that a label of this time is valid for may still come, by the clock last settled at."""
+        return at_ms + self._join.params.bounds.skew_ms >= self._prediction_ms
+
+    def labels(self, rows: Rows) -> None:
+        """Settle those of these labels that wait and for which no prediction can come: how many wait is at any commit a
+        function of the labels held and of the clocks, however they were read."""
+        table = self._join.labels
+        rows = rows[table.at_ms[rows] + self._join.params.bounds.skew_ms < self._prediction_ms]
+        status = table.status[rows]
+        self._join.set_status(rows[status == t.WAITING], t.ORPHANED)
+        self._join.set_status(rows[status == t.MET], t.OUTSIDE)
+
     def _labels(self) -> None:
         join = self._join
         table, bounds = join.labels, join.params.bounds
         rows = table.used()
         if not rows.size:
             return
+        self.labels(rows)
         at = table.at_ms[rows]
-        orphan = rows[(table.status[rows] == t.WAITING) & (at + bounds.skew_ms < self._prediction_ms)]
-        join.set_status(orphan, t.ORPHANED)
         done = at + bounds.skew_ms + bounds.horizon_ms < self._label_ms
         done &= at + 2 * bounds.skew_ms + bounds.horizon_ms < self._prediction_ms
         if done.any():

@@ -23,8 +23,8 @@ SHADOWED = 0b1000  # the key has a history: see revise.Reviser
 CANCELLED_FIRST = 0b1_0000  # a withdrawal whose prediction has not been read
 LIVE = 0b1000_0000  # the row is in use
 
-# Status of a label row.
-WAITING, APPLIED, SUPERSEDED, OUTSIDE, WITHDRAWING, ORPHANED = range(6)
+# Status of a label row. MET waits too: only predictions that it is not valid for were met so far.
+WAITING, APPLIED, SUPERSEDED, OUTSIDE, WITHDRAWING, ORPHANED, MET = range(7)
 
 _LATE_MAX = 0xFFFF
 

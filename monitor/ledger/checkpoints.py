@@ -23,7 +23,12 @@ from monitor.ledger.fold import FoldState
 from monitor.ledger.records import Commit, EvalCommit, EvalSwitch, Genesis
 
 FORMAT = 1
-"""Version of the manifest and of every body. Newer code reads older ones: under a trimmed ledger they are needed."""
+"""Version of the manifest and of every body, but for those that say otherwise. Newer code reads older ones: under a
+trimmed ledger they are needed."""
+BUDGET_FORMAT = 2
+"""Of one whose body has a budget of false alarms: versions that read up to 1 would go on without what it has learned."""
+NEWEST = 2
+"""What this code reads up to."""
 PART_BYTES = 512 * 1024
 """Of a body, compressed, in one record: half of what a broker takes unless it is told otherwise."""
 LEVEL = 3
@@ -140,8 +145,8 @@ def open_manifest(raw: bytes, where: str) -> Manifest:
         version = msgspec.msgpack.decode(raw)["format"]
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(where, f"it is damaged ({error})") from error
-    if not isinstance(version, int) or version > FORMAT:
-        raise CheckpointError(where, f"it has format {version}, this version of Driftline reads up to {FORMAT}")
+    if not isinstance(version, int) or version > NEWEST:
+        raise CheckpointError(where, f"it has format {version}, this version of Driftline reads up to {NEWEST}")
     try:
         manifest = _manifests.decode(raw)
     except (msgspec.DecodeError, ValueError) as error:

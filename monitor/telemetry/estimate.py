@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from monitor.alerts.event import BUDGET_RULES
 from monitor.alerts.operational import NAMES
 from monitor.config.metric_names import DECLARED, DISTANCES
 from monitor.config.quality import limits_of
@@ -61,7 +62,8 @@ def estimate_series(config: Config, *, versions: int = 2, partitions: int = 6) -
     count |= {
         "feature_faults_total": len(config.streams.predictions.features),
         "join_outcomes": outcomes,
-        "alerts_emitted_total": (len(all_rules(config)) + len(NAMES)) * len(ALERT_CHANGES),
+        "alerts_emitted_total": (len(all_rules(config)) + (len(BUDGET_RULES) if config.budget else 0) + len(NAMES))
+        * len(ALERT_CHANGES),
         "dropped_series_total": sum(f.budgeted for f in FAMILIES),
         "commit_duration_seconds": len(COMMIT_BOUNDS_MS) + 3,
     }
@@ -100,9 +102,11 @@ def _estimate_model(
         count[name] += spans * labels
     count["input_samples"] += spans
     count["window_end_timestamp_seconds"] += versions * windows * (1 + labels)
-    count["drift_score"] += spans * subjects * len(DISTANCES)
+    count["drift_score"] += spans * subjects * len(config.drift.carried)
     count["feature_missing_ratio"] += spans * len(model.features)
     count["reference_samples"] += 1
+    if config.budget is not None:
+        count["alert_active"] += versions * len(BUDGET_RULES)
     declared = model.quality.features.values() if model.quality is not None else ()
     count["feature_violation_ratio"] += spans * sum(len(DECLARED.keys() & limits_of(each)) for each in declared)
     for rule in all_rules(config):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-from monitor.alerts.event import Change
+from monitor.alerts.event import BUDGET_RULES, Change
 from monitor.alerts.operational import NAMES
 from monitor.config.metric_names import BINARY, DECLARED, DISTANCES
 from monitor.events import Reason
@@ -69,7 +69,8 @@ LABELS: Mapping[str, str] = {
     "feature": "watched features, and `$score`",
     "method": ", ".join(f"`{d}`" for d in DISTANCES),
     "check": ", ".join(f"`{d}`" for d in DECLARED),
-    "rule": "configured rules and those of `quality`, and " + ", ".join(f"`{name}`" for name in NAMES),
+    "rule": "configured rules and those of `quality`, and "
+    + ", ".join(f"`{name}`" for name in (*BUDGET_RULES, *NAMES)),
     "severity": "`page`, `ticket`, `info`",
     "direction": "`min` (alert below), `max` (alert above)",
     "kind": "`performance`, `input`",

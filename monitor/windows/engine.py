@@ -21,6 +21,7 @@ from monitor.ledger.records import Delta
 from monitor.plan import ModelPlan, Plan
 from monitor.sketches.cells import CellLayout, checked
 from monitor.windows import measure, payload
+from monitor.windows.arrivals import Arrival, arrivals
 from monitor.windows.measure import Revision
 from monitor.windows.store import Piece, WindowStore
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
@@ -68,6 +69,7 @@ class ClosedTick:
     ended: list[WindowView]
     vanished: list[WindowView]
     active: frozenset[SeriesKey]
+    arrivals: Sequence[Arrival] = ()
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class _Summed:
     revised: dict[str, int]
     over: set[WindowKey]
     active: frozenset[SeriesKey]
+    arrivals: Sequence[Arrival]
 
 
 class TickEngine:
@@ -97,6 +100,8 @@ class TickEngine:
         """The earliest tick that is still open; None before the first one closed."""
         self.unplaced = 0
         """Windows that were final already when something more came for them: only after a partition was idle or quiet."""
+        self.arrival_cells: int | None = None
+        """How many cells, from the first, of what a tick brought are handed out with it: 0 for all, None for nothing."""
         self.closed = 0
         """Ticks that were closed and in which something happened."""
         self._in_hand = 0  # added up, not handed out yet
@@ -181,12 +186,19 @@ class TickEngine:
         self._final_before_ms = (tick + 1) * self._plan.join.tick_ms - self._settling_ms()
         changed = {model: self._apply(model, pieces, tick) for model, pieces in by_model.items()}
         active = frozenset(key.series for keys in changed.values() for key in keys)
+        arrived: list[Arrival] = []
+        if self.arrival_cells is not None:
+            for model, pieces in sorted(by_model.items()):
+                width = self.arrival_cells or self._store(model)[1].layout.size
+                arrived += arrivals(pieces, width)
         for key in self._due.pop(tick, ()):
             changed.setdefault(key.series.model, set()).add(key)
         revised = {model: sorted(changed[model]) for model in sorted(changed) if changed[model]}
         for model, keys in revised.items():
             self._stack(stacks[model], model, keys, tick)
-        return _Summed(tick, {m: len(keys) for m, keys in revised.items()}, self._over.pop(tick, set()), active)
+        return _Summed(
+            tick, {m: len(keys) for m, keys in revised.items()}, self._over.pop(tick, set()), active, arrived
+        )
 
     def _settling_ms(self) -> int:
         """How long after its end a window can still change."""
@@ -255,7 +267,7 @@ class TickEngine:
             payloads.append(value)
         over = summed.over.difference(view.key for view, _ in measured) if summed.over else ()
         ended = [was for key in sorted(over) if (was := self.get(key)) is not None]
-        return ClosedTick(summed.tick, revised, payloads, ended, vanished, summed.active)
+        return ClosedTick(summed.tick, revised, payloads, ended, vanished, summed.active, summed.arrivals)
 
     # -- what rules may read -------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import numpy as np
 from monitor.drift.binning import NumericBinning
 from monitor.drift.checked import OUT_OF_RANGE, Checked, CheckedCategorical, CheckedNumeric, of_base, violations
 from monitor.drift.reference import FeatureProfile, histogram_name
-from monitor.drift.statistics import STATISTICS, share
+from monitor.drift.statistics import ORDERED, STATISTICS, share
 from monitor.events import Int64s
 from monitor.metrics.estimates import Estimates, undefined_everywhere
 from monitor.metrics.task import evaluate
@@ -107,7 +107,10 @@ def _feature(
     checked = binning if isinstance(binning, (CheckedNumeric, CheckedCategorical)) else None
     base = histogram if checked is None else of_base(checked, histogram)
     profile = plan.reference.features[feature.name] if plan.reference is not None else None
-    for name in ("psi", "ks") if isinstance(feature.base, NumericBinning) else ("psi",):
+    numeric = isinstance(feature.base, NumericBinning)
+    for name in plan.distances:
+        if name in ORDERED and not numeric:
+            continue
         metrics[f"{name}:{feature.name}"] = (
             undefined_everywhere(seen, Undefined.NO_REFERENCE) if profile is None else STATISTICS[name](profile, base)
         )

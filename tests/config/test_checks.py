@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from monitor.config import Config, loads
+from monitor.config import Config, load, loads
 from monitor.config.kafka import OWNED
 from tests.config.examples import FULL, MINIMAL, only_problem, problems, with_lines
 
@@ -224,3 +226,81 @@ def test_mistakes_between_fields_also_reach_those_who_build_a_config_from_data()
                 "models": [{"name": "fraud"}, {"name": "fraud"}],
             }
         )
+
+
+DRIFTING = """\
+streams:
+  predictions:
+    topic: predictions
+    fields: {id: $.id, model: $.model, version: $.version, at: $.at, score: $.score}
+    features: {hour: numeric, origin: categorical}
+models:
+  - {name: fraud, reference: f.json}
+drift: {distances: [js, wasserstein]}
+rules:
+  - {name: r, metric: "METRIC", op: ">", threshold: 0.1, window: 1d}
+"""
+
+
+def _drifting(metric: str) -> str:
+    return DRIFTING.replace("METRIC", metric)
+
+
+def test_a_rule_may_name_the_distances_that_windows_carry(tmp_path: Path) -> None:
+    for metric in ("psi:hour", "js:origin", "wasserstein:hour", "js:$score"):
+        (tmp_path / "f.json").write_text("{}")
+        path = tmp_path / "c.yaml"
+        path.write_text(_drifting(metric))
+        assert load([path]).drift.carried == ("psi", "ks", "js", "wasserstein")
+
+
+def test_a_distance_that_windows_do_not_carry_is_asked_for_first() -> None:
+    assert (
+        "rules[0].metric: windows carry 'hellinger' only where drift.distances asks for it; add it there, as in "
+        in (only_problem(_drifting("hellinger:hour")))
+    )
+
+
+@pytest.mark.parametrize("head", ["ks", "wasserstein"])
+def test_categories_have_no_distance_that_needs_an_order(head: str) -> None:
+    assert f"'origin' is categorical and has no order, so it has no '{head}'" in only_problem(
+        _drifting(f"{head}:origin")
+    )
+
+
+def test_more_distances_change_what_windows_hold_and_none_leaves_the_digest_as_it_was() -> None:
+    plain = loads(MINIMAL)
+    assert loads(MINIMAL + "drift: {distances: []}\n").digest == plain.digest
+    assert loads(MINIMAL + "drift: {distances: [psi, ks]}\n").digest == plain.digest
+    more = [loads(MINIMAL + f"drift: {{distances: [{names}]}}\n").digest for names in ("js, linf", "linf, js", "js")]
+    assert more[0] == more[1] != more[2] != plain.digest
+
+
+def test_a_budget_says_what_it_means_and_what_it_cannot_keep() -> None:
+    plain = loads(MINIMAL + "budget: {}\n").budget
+    assert plain is not None
+    assert (plain.patience, plain.false_pages, plain.every_ms) == (720.0, 1.0, 3_600_000)
+    assert "would be one at every decision (every 1h); accept fewer, or decide more often" in only_problem(
+        MINIMAL + "budget: {false_pages: 30, per: 1d}\n"
+    )
+    assert "learning for 1d holds 24 decisions of 1h; allowed: 64 to 4,096" in only_problem(
+        MINIMAL + "budget: {learn: 1d}\n"
+    )
+    assert "learning for 3d sees each part of the day too seldom for season: day; learn for 4d" in only_problem(
+        MINIMAL + "budget: {learn: 3d}\n"
+    )
+    assert loads(MINIMAL + "budget: {learn: 3d, season: none}\n").budget is not None
+    assert "budget.every: 1h is not a multiple of time.tick (7m); decisions are made at ends of ticks" in "\n".join(
+        problems(MINIMAL + "time: {tick: 7m}\nwindows: [7h]\nbudget: {every: 1h}\n")
+    )
+
+
+def test_panes_that_labels_are_waited_for_are_no_longer_than_a_decision() -> None:
+    labels = "  labels: {topic: labels, fields: {id: $.id, at: $.at, label: $.label}}\nmodels:"
+    text = MINIMAL.replace("models:", labels) + "windows: [1d]\nbudget: {}\n"
+    assert "budget.every: 1h is shorter than the panes that the windows are made of (1d)" in only_problem(text)
+    assert loads(text.replace("[1d]", "[1d, 1h]")).budget is not None
+
+
+def test_a_budget_judges_and_changes_no_number() -> None:
+    assert loads(MINIMAL + "budget: {}\n").digest == loads(MINIMAL).digest

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.stats import chi2_contingency, wasserstein_distance
 
 from monitor.drift import distances
 from monitor.drift.binning import bin_numbers
@@ -70,6 +71,17 @@ def test_the_exact_ks_lies_within_the_bound_of_the_deciles_and_of_our_bins(row: 
         assert bound[0] <= max(p.max() / 3000, q.max() / 3000) + 1e-12
 
 
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row['feature']}-{row['window']}")
+def test_the_exact_wasserstein_distance_lies_within_the_bound_and_what_is_beyond_the_range(row: dict[str, str]) -> None:
+    reference, current = weather(row["feature"], int(row["window"]))
+    bins = bin_numbers(reference)
+    p, q = (np.bincount(bins.codes(x), minlength=bins.bins)[: bins.ordered] for x in (reference, current))
+    value, bound = distances.wasserstein(p, q[np.newaxis], bins.uppers)
+    beyond = np.abs(current - np.clip(current, reference.min(), reference.max())).mean()
+    assert abs(value[0] - float(row["wasserstein"])) <= bound[0] + beyond + 1e-9
+    assert bound[0] <= np.ptp(reference) * (p.max() + q.max()) / 6000 + 1e-12  # a bin's share of the range
+
+
 values = st.lists(st.integers(-30, 30).map(lambda k: k / 4), min_size=1, max_size=80).map(np.array)
 
 
@@ -100,7 +112,13 @@ def test_nothing_hides_in_bins_of_one_value() -> None:
 
 
 histograms = st.lists(st.integers(0, 50), min_size=6, max_size=6).map(np.array)
-DISTANCES = [distances.psi, distances.jensen_shannon, distances.hellinger, distances.total_variation]
+DISTANCES = [
+    distances.psi,
+    distances.jensen_shannon,
+    distances.hellinger,
+    distances.total_variation,
+    distances.l_infinity,
+]
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -179,3 +197,69 @@ def test_the_margin_covers_the_true_distance() -> None:
     assert distances.ks_margin(200, np.array([100]))[0] == pytest.approx(
         math.sqrt(math.log(2 / 0.025) / 2) * (1 / math.sqrt(200) + 1 / math.sqrt(100)), rel=1e-15
     )
+
+
+@given(values, values)
+def test_the_wasserstein_distance_of_values_cut_to_the_range_is_never_outside_the_bound(
+    reference: Float64s, current: Float64s
+) -> None:
+    bins = bin_numbers(reference)
+    p, q = (np.bincount(bins.codes(x), minlength=bins.bins)[: bins.ordered] for x in (reference, current))
+    value, bound = distances.wasserstein(p, q[np.newaxis], bins.uppers)
+    exact = wasserstein_distance(reference, np.clip(current, reference.min(), reference.max()))
+    assert abs(value[0] - exact) <= bound[0] + 1e-9
+
+
+def test_the_wasserstein_bound_is_reached_when_the_rows_of_a_bin_are_apart() -> None:
+    uppers = np.array([0.0, 2.0])
+    value, bound = distances.wasserstein(np.array([0, 10, 0]), np.array([[0, 10, 0]]), uppers)
+    assert (value[0], bound[0]) == (0.0, 2.0)  # all of one side may stand at 0 and all of the other at 2
+
+
+def test_the_wasserstein_distance_over_all_doubles_is_a_number() -> None:
+    largest = 1.7976931348623157e308
+    value, bound = distances.wasserstein(
+        np.array([0, 5, 5, 0]), np.array([[0, 10, 0, 0]]), np.array([-largest, 0.0, largest])
+    )
+    assert math.isfinite(value[0])
+    assert math.isfinite(bound[0])
+
+
+def test_chi_square_is_scipys_and_takes_no_notice_of_bins_that_nobody_uses() -> None:
+    p, q = np.array([40, 30, 30, 0]), np.array([[10, 20, 40, 0], [400, 300, 300, 0]])
+    found = distances.chi_square(p, q)
+    expected = chi2_contingency(np.array([p[:3], q[0][:3]]), correction=False)[0]
+    assert found[0] == pytest.approx(expected, rel=1e-12)
+    assert found[1] == pytest.approx(0.0, abs=1e-12)
+
+
+def car_loan(column: str) -> tuple[Int64s, Int64s]:
+    """Counts by category of the reference (50,000 rows) and of the twenty chunks of 5,000, as NannyML cut them."""
+    with np.load(REFERENCE / "car_loan.npz") as archive:
+        codes = archive[column].astype(np.int64)
+    size = int(codes.max()) + 1
+    chunks = np.array([np.bincount(part, minlength=size) for part in np.split(codes, 20)])
+    return np.bincount(codes[:50_000], minlength=size), chunks
+
+
+NANNYML = list(csv.DictReader((REFERENCE / "nannyml_car_loan.csv").read_text().splitlines()))
+
+
+@pytest.mark.parametrize("column", ["salary_range", "size_of_downpayment", "repaid_loan_on_prev_car"])
+def test_distances_of_categories_are_those_of_nannyml(column: str) -> None:
+    reference, chunks = car_loan(column)
+    ours = {
+        "jensen_shannon": distances.jensen_shannon(reference, chunks),
+        "hellinger": distances.hellinger(reference, chunks),
+        "l_infinity": distances.l_infinity(reference, chunks),
+        "chi2": distances.chi_square(reference, chunks),
+    }
+    compared = 0
+    for row in NANNYML:
+        method = row["name"].removeprefix(f"{column}|")
+        if row["name"] == method or (method == "chi2" and len(reference) == 2):  # scipy corrects two by two tables
+            continue
+        chunk = int(row["chunk"]) + (10 if row["period"] == "analysis" else 0)
+        assert ours[method][chunk] == pytest.approx(float(row["value"]), rel=2e-8, abs=1e-10), (row["name"], chunk)
+        compared += 1
+    assert compared == (60 if len(reference) == 2 else 80)

@@ -1,4 +1,4 @@
-"""Checkpoints with every field set; and how they look in format 1, kept for good.
+"""Checkpoints with every field set; and how they look in formats 1 and 2, kept for good.
 
 `python -m tests.ledger.checkpoints` adds the lines that are not in the file. A line that is there is never written again:
 under a trimmed ledger nothing else tells what was counted.
@@ -10,9 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from monitor.alerts.saved import SavedFeed, SavedModel, SavedWatch
-from monitor.ledger.checkpoints import Fold, Manifest, Place, describe, encode_body, parts_of, seal
+from monitor.alerts.saved_budget import (
+    SavedBudget,
+    SavedCause,
+    SavedCohorts,
+    SavedEvidence,
+    SavedNull,
+    SavedOpen,
+    SavedReference,
+    SavedSeries,
+)
+from monitor.ledger.checkpoints import BUDGET_FORMAT, Fold, Manifest, Place, describe, encode_body, parts_of, seal
 from monitor.ledger.fold import FoldState
 from monitor.ledger.records import Commit, EvalCommit, EvalSwitch, Generation, Genesis, pack
 from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator
@@ -90,6 +101,51 @@ EVALUATION = SavedEvaluation(
 BODY = encode_body(EVALUATION)
 LATER = msgspec.structs.replace(EVALUATION, generation=Generation(3, 1_700_000_000_125, "signal"))
 
+_THIRDS, _NOTHING = np.array([1 / 3, -np.inf]).astype("<f8").tobytes(), pack([0, 0])
+_SERIES = SavedSeries(
+    "m", "1",
+    beat=472_224,
+    counts=((0, pack([3, 0])), (7, pack([0, 300]))),
+    learned=((472_220, 7, pack([1, 2])), (472_221, 0, pack([0, 1]))),
+    cohorts=SavedCohorts(
+        ((1_704_110_400_000, pack([9, 8, 4, 1, 2, 1])),), (1_704_106_800_000,), ((0, pack([1, 1, 0, 0, 1, 0])),)
+    ),
+    reference=SavedReference(
+        pack([70_000, 5]), ((1, (SavedNull(_THIRDS, _THIRDS, _THIRDS, pack([70_005, 70_005])),)),)
+    ),
+    state=SavedEvidence(_THIRDS, pack([-5, 1 << 40]), pack([0, 472_223]), _NOTHING, _NOTHING, _NOTHING, _NOTHING),
+    blind=False,
+)  # fmt: skip
+_OPEN = SavedOpen(
+    "m", "1",
+    log_evidence=10.7,
+    began_ms=1_704_110_400_000,
+    causes=(
+        SavedCause(
+            "missing:hue", "more missing", 10.8, 0.9, 472_200, 0.5, 40, 0.01, 0.02, 1.25, listed=True, area="quality"
+        ),
+    ),
+    fired_ms=1_704_114_000_000,
+    last_ms=1_704_117_600_000,
+    alarms=2,
+)  # fmt: skip
+BUDGETED = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        budget=SavedBudget(
+            {
+                "performance": (_SERIES,),
+                "input": (
+                    msgspec.structs.replace(_SERIES, beat=None, cohorts=None, reference=None, state=None, blind=True),
+                ),
+            },
+            {"performance": (), "input": (_OPEN,)},
+        ),
+    ),
+)
+BUDGETED_BODY = encode_body(BUDGETED)
+
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
     place = Place(77, state.chain, 79)
@@ -97,7 +153,9 @@ def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
 
 
 LEDGER_MANIFEST = describe(_manifest("ledger/3", PARTITION, ()), b"", [])
-EVALS_MANIFEST = describe(_manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 0))), BODY, [b"a part"])
+_OF_EVALS = _manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 0)))
+EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
+BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=BUDGET_FORMAT), BUDGETED_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
 SWITCH_MANIFEST = describe(_manifest("evals", _SWITCHED, (Place(8, bytes(16), 9),)), b"", [])
@@ -105,15 +163,17 @@ SWITCH_MANIFEST = describe(_manifest("evals", _SWITCHED, (Place(8, bytes(16), 9)
 SAVED: dict[str, bytes] = {
     "ledger": seal(LEDGER_MANIFEST),
     "evals": seal(EVALS_MANIFEST),
-    "evals-switch": seal(SWITCH_MANIFEST),
     "body": BODY,
+    "evals-budget": seal(BUDGETED_MANIFEST),
+    "body-budget": BUDGETED_BODY,
+    "evals-switch": seal(SWITCH_MANIFEST),
     "body-generation": encode_body(LATER),
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
-    """The bytes of format 1, by name."""
+    """The bytes of formats 1 and, with a budget, 2, by name."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

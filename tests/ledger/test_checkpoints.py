@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from monitor.ledger.checkpoints import (
-    FORMAT,
+    NEWEST,
     PART_BYTES,
     CheckpointError,
     Fold,
@@ -20,6 +20,8 @@ from monitor.ledger.checkpoints import (
 from monitor.saved import read_evaluation
 from tests.ledger.checkpoints import (
     BODY,
+    BUDGETED,
+    BUDGETED_MANIFEST,
     EVALS_MANIFEST,
     EVALUATION,
     LATER,
@@ -30,7 +32,12 @@ from tests.ledger.checkpoints import (
     golden,
 )
 
-MANIFESTS = {"ledger": LEDGER_MANIFEST, "evals": EVALS_MANIFEST, "evals-switch": SWITCH_MANIFEST}
+MANIFESTS = {
+    "ledger": LEDGER_MANIFEST,
+    "evals": EVALS_MANIFEST,
+    "evals-budget": BUDGETED_MANIFEST,
+    "evals-switch": SWITCH_MANIFEST,
+}
 
 
 def test_every_kind_of_record_is_kept() -> None:
@@ -43,14 +50,15 @@ def test_what_is_written_now_is_what_was_written_then(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_a_manifest_of_format_1_is_read(name: str) -> None:
+def test_a_manifest_that_was_written_then_is_read(name: str) -> None:
     found = open_manifest(golden()[name], "the checkpoint")
     assert msgspec.structs.replace(found, check=b"") == MANIFESTS[name]
 
 
-def test_a_body_of_format_1_is_read() -> None:
+def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body"]) == EVALUATION
     assert read_evaluation(golden()["body-generation"]) == LATER
+    assert read_evaluation(golden()["body-budget"]) == BUDGETED
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:
@@ -80,8 +88,8 @@ def test_a_manifest_that_was_cut_is_refused(name: str) -> None:
 
 
 def test_a_newer_format_is_refused() -> None:
-    newer = seal(msgspec.structs.replace(LEDGER_MANIFEST, format=FORMAT + 1))
-    with pytest.raises(CheckpointError, match=f"it has format {FORMAT + 1}, this version of Driftline reads up to"):
+    newer = seal(msgspec.structs.replace(LEDGER_MANIFEST, format=NEWEST + 1))
+    with pytest.raises(CheckpointError, match=f"it has format {NEWEST + 1}, this version of Driftline reads up to"):
         open_manifest(newer, "the checkpoint")
 
 

@@ -39,7 +39,7 @@ def test_every_metric_of_the_other_tasks_is_described_in_its_order() -> None:
 
 
 def test_every_drift_statistic_is_described_in_its_order() -> None:
-    order = ["psi", "psi_corrected", "ks", "missing", "js", "hellinger", "tvd"]
+    order = ["psi", "psi_corrected", "ks", "missing", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"]
     assert described("Drift of inputs and scores") == order
     assert set(order) == set(STATISTICS)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from monitor.config import metric_names, tasks
-from monitor.config.types import ModelTemplate
+from monitor.config.types import Distance, ModelTemplate
+from monitor.drift import statistics
 from monitor.metrics.binary import BINARY
 from monitor.metrics.multiclass import MOST_CLASSES, OTHER, PER_CLASS, Multiclass
 from monitor.metrics.regression import LARGEST, Regression
@@ -16,6 +19,13 @@ OF_THE_WINDOW = {"seen", "labelled", "coverage"}
 def test_rules_may_name_every_metric_of_the_task_and_no_other() -> None:
     assert metric_names.BINARY.keys() >= OF_THE_WINDOW
     assert metric_names.BINARY.keys() - OF_THE_WINDOW == BINARY.metrics.keys()
+
+
+def test_rules_may_name_every_distance_that_exists_and_no_other() -> None:
+    assert {*metric_names.DISTANCES, "missing"} == set(statistics.STATISTICS)
+    assert tuple(metric_names.DISTANCES) == get_args(Distance)
+    assert metric_names.ORDERED == statistics.ORDERED
+    assert (*metric_names.STANDARD, "missing") == statistics.PUBLISHED
 
 
 def test_rules_may_name_every_metric_of_the_other_tasks_and_no_other() -> None:

@@ -159,6 +159,16 @@ def test_the_events_that_the_monitor_publishes_are_read() -> None:
         assert firing(events[name] for name in order) == ((), ())
 
 
+def test_an_alarm_of_the_budget_is_about_what_its_leading_cause_is_about() -> None:
+    event = encode(example_events()["budget"])
+    (found,), unreadable = firing([event])
+    assert not unreadable
+    assert (found.kind, found.model, found.name) == (Kind.PERFORMANCE, "arrival-delay", "budget-performance")
+    for area, kind in (("features", Kind.DRIFT), ("predictions", Kind.DRIFT), ("quality", Kind.DATA_QUALITY)):
+        (found,), _ = firing([event.replace(b'"area":"performance"', b'"area":"%s"' % area.encode())])
+        assert found.kind is kind
+
+
 def test_a_line_that_is_no_alert_is_named() -> None:
     found, unreadable = firing([b"", b"{}", b'{"dataschema":"urn:x","data":1}'])
     assert found == ()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.config import Config, loads
 from monitor.evaluator import Evaluator, TickOutput
@@ -22,16 +23,19 @@ from monitor.ledger.records import Commit, EvalCommit, Record, decode
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicSpec
 from monitor.saved import SavedEvaluation, save
+from monitor.windows.view import Kind
 from tests.adapters.memory import MemoryLog
 from tests.oracle.join import Label, Prediction
-from tests.simulation import quality
+from tests.simulation import quality, test_budget
 from tests.simulation.fragile import Fault, FragileWorld
 from tests.simulation.histories import PARTITIONS, labels, predictions, split
 from tests.simulation.saving import (
     a_run_with_checkpoints,
     assert_the_same,
     run_through,
+    run_to_the_end,
     saving,
+    take_a_turn,
     undisturbed,
     whole,
 )
@@ -69,7 +73,7 @@ def evaluated(log: MemoryLog, own: Config, upto: int, chance: random.Random) -> 
             continue
         if not rules:
             rules = record.rules
-            evaluator.switch(RuleBook.of(own))
+            evaluator.switch(RuleBook.of(own), BudgetWatch.of(own, plan))
         assert record.rules == rules
         left = [p for p, end in enumerate(record.ledger) for _ in range(at[p], end)]
         chance.shuffle(left)
@@ -200,3 +204,80 @@ def test_volume_and_freshness_are_judged_as_without_checkpoints(
     saved = loads(text.format(namespace="saved", rows=pace_, quality=quality.QUALITY, idle="30d"))
     run_through(log, faults, saved)
     assert_the_same(log)
+
+
+# -- a budget of false alarms: what it has learned, what it bets, what fires --------------------------------------
+
+
+def budgeted(namespace: str, every: int, trim: bool = False, budget: str = test_budget.BUDGET) -> Config:
+    state = f"commit_interval: 1ms, checkpoint_records: {every}, trim: {str(trim).lower()}"
+    text = test_budget.CONFIG.replace("commit_interval: 1ms", state)
+    return loads(text.format(namespace=namespace, rows=60, budget=budget))
+
+
+def a_budgets_world() -> FragileWorld:
+    """A log on which a model with a budget became worse, and the namespace `calm` has come to its end."""
+    p, q = test_budget.history(test_budget.worse)
+    log = topics(split(p), split(q), FragileWorld())
+    worker(log, test_budget.config("calm")).run()
+    pace(log, 60)
+    return log
+
+
+@pytest.mark.parametrize("trim", [False, True])
+def test_a_budget_goes_on_from_a_checkpoint_as_if_nothing_had_happened(trim: bool) -> None:
+    log = a_budgets_world()
+    assert test_budget.told(log, "calm"), "a history without an alert shows less"
+    crashes_ = [(at, Fault.CRASH_BEFORE) for at in (40, 120, 150, 120, 170)]
+    run_through(log, crashes_, budgeted("saved", 6, trim))
+    assert_the_same(log)
+    assert len(whole(log)) == 2
+    if trim:
+        assert log.begin_offsets("saved.evals") > [0]
+
+
+def test_a_start_does_not_learn_again_what_a_checkpoint_of_a_budget_holds(caplog: pytest.LogCaptureFixture) -> None:
+    log = a_budgets_world()
+    caplog.set_level(logging.INFO, "driftline.evaluator")
+    process = worker(log, budgeted("saved", 6))
+    process.start()
+    while len(test_budget.told(log, "saved")) < 1 or not process.judge:
+        take_a_turn(log, process)
+    log.crashed(process)
+    assert {one.manifest.format for one in whole(log)} == {2}
+    again = worker(log, budgeted("saved", 6))
+    seen: list[TickOutput] = []
+    again._observe = seen.append
+    again.start()
+    while again.judge is None:
+        again._follow_judge_lease()
+    assert "goes on from checkpoint evals/" in caplog.text
+    assert again.judge.evaluator._budget.learning() == []
+    assert len(seen) < again.judge.evaluator.engines[Kind.INPUT].closed / 4, "most was not decided again"
+    again.close()
+
+
+def test_another_budget_after_a_checkpoint_ends_what_fires_and_learns_anew() -> None:
+    log, other = a_budgets_world(), test_budget.BUDGET.replace("false_pages: 1", "false_pages: 2")
+    process = worker(log, budgeted("saved", 1))
+    process.start()
+    while len(test_budget.told(log, "saved")) < 1:
+        take_a_turn(log, process)
+    log.crashed(process)
+    run_to_the_end(log, worker(log, budgeted("saved", 1, budget=other)))
+    assert [(data["state"], data["reason"]) for data in test_budget.told(log, "saved")] == [
+        ("firing", "evidence"),
+        ("resolved", "rule_gone"),
+    ]
+
+
+@settings(max_examples=2)
+@given(st.randoms(use_true_random=False))
+def test_what_is_saved_of_a_budget_depends_on_the_accepted_records_alone(chance: random.Random) -> None:
+    log = a_budgets_world()
+    own = budgeted("saved", 6)
+    run_through(log, [(chance.randint(100, 600), Fault.CRASH_AFTER)], own)
+    for found in whole(log):
+        evaluation = found.manifest.fold.evaluation
+        assert evaluation is not None
+        assert found.body() == evaluated(log, own, evaluation.sequence, chance)

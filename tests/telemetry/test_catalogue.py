@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from monitor.alerts.event import Change
 from monitor.config.metric_names import DISTANCES
+from monitor.drift.statistics import STATISTICS
 from monitor.metrics.binary import BINARY
 from monitor.telemetry import (
     ALERT_CHANGES,
@@ -61,6 +62,6 @@ def test_a_histogram_is_known_by_its_three_suffixes_only() -> None:
 def test_the_catalogue_uses_the_words_of_the_core() -> None:
     assert tuple(ALERT_CHANGES) == tuple(Change)
     assert set(PERFORMANCE_METRICS) == set(BINARY.metrics)
-    assert {"psi", "ks"} == set(DISTANCES)
+    assert set(STATISTICS) - {"missing"} == set(DISTANCES)
     assert OUTCOMES["predictions"][0] == "pending"
     assert OUTCOMES["labels"][0] == "waiting"

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from monitor.alerts import cloudevents
-from monitor.alerts.event import AlertEvent, RuleAlert
+from monitor.alerts.event import AlertEvent, BudgetAlert, OperationalAlert, RuleAlert
 from monitor.alerts.traffic import BY_TICKS
 from monitor.config.types import Config
 from monitor.daemon.replay.published import Published, compare
@@ -106,7 +106,7 @@ class Again:
                 records.append(Decided(self._topics.windows, key, 0, 0, comparable(value, self._live), order))
         self.finals += len(records)
         for event in output.events:
-            if isinstance(event.data, RuleAlert) or event.data.condition in BY_TICKS:
+            if not isinstance(event.data, OperationalAlert) or event.data.condition in BY_TICKS:
                 value = comparable(cloudevents.encode(event), self._live)
                 order = _order(event.data.tick_ms, _closed(event, self._live))
                 records.append(Decided(self._topics.alerts, event.id.encode(), 0, 0, value, order))
@@ -130,7 +130,7 @@ class Again:
         if record.value is None:
             return None
         data: Any = msgspec.json.decode(record.value)["data"]
-        chosen = data["category"] == "rule" or data["condition"] in BY_TICKS
+        chosen = data["category"] != "operational" or data["condition"] in BY_TICKS
         return self._chosen(record) if chosen else None
 
     def _chosen(self, record: Decided) -> Decided:
@@ -144,6 +144,8 @@ def _order(tick_ms: int, closed_ms: int) -> int:
 
 
 def _closed(event: AlertEvent, live: LiveRun) -> int:
+    if isinstance(event.data, BudgetAlert):
+        return live.closed_ms[event.data.kind]
     evidence = event.data.evidence if isinstance(event.data, RuleAlert) else None
     return live.closed_ms[evidence.window.kind] if evidence is not None else min(live.closed_ms.values())
 

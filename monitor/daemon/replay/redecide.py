@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.config.types import Config
 from monitor.daemon.replay.differences import Difference
@@ -44,8 +45,9 @@ def redecide(
     """
     topics = config.topics()
     watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
-    evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions)
-    rules = RulesInForce(log, config, evaluator, begin.saved.rules if begin is not None else "")
+    budget = BudgetWatch.of(config, plan)
+    evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions, budget)
+    rules = RulesInForce(log, config, plan, evaluator, begin.saved.rules if begin is not None else "")
     followers = [follow_from_start(log, topics.ledger, p) for p in range(partitions)]
     if begin is not None:
         _recognise(config, plan, begin.evaluation)
@@ -68,7 +70,7 @@ def redecide(
 def _restore(evaluator: Evaluator, rules: RulesInForce, begin: Resumed) -> None:
     """Make the evaluator what it was at the checkpoint. Raises LedgerError for one that is not what was decided there."""
     try:
-        restore(evaluator, begin.saved.evaluator, rules.book(begin.saved.rules))
+        restore(evaluator, begin.saved.evaluator, *rules.book(begin.saved.rules))
         why = "it is not what was decided there"
     except (FormatError, ValueError, KeyError, TypeError) as error:
         why = f"it is of another version of Driftline ({error})"

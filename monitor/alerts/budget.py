@@ -1,0 +1,145 @@
+"""The false-alarm budget at work: every version of every model watched, its alarms as alerts.
+
+An alarm of a detector begins an alert, or goes on with one that fires: the detector starts again after each, and what has
+changed for good is found again. The alert resolves when `budget.quiet` of event time went by without another one.
+State is a fold of the closed ticks of each kind, in order; nothing depends on how the kinds, the partitions or the looks
+interleave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from monitor.alerts.cloudevents import budget_event
+from monitor.alerts.event import AlertEvent, Reason, Standing
+from monitor.alerts.watching import PERFORMANCE_CELLS, Alarm, Series, watched
+from monitor.config.budget import Budget
+from monitor.config.types import Config
+from monitor.plan import Plan
+from monitor.windows.arrivals import Arrival
+from monitor.windows.view import Kind, SeriesKey
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An alert that fires: its first alarm, when that was, and when the last one was."""
+
+    alarm: Alarm
+    fired_ms: int
+    last_ms: int
+    alarms: int = 1
+
+
+class BudgetWatch:
+    """All versions of all models of a deployment. Mutable; a function of the ticks it was given."""
+
+    def __init__(
+        self,
+        namespace: str,
+        plan: Plan,
+        budget: Budget | None,
+        labels_of: Callable[[str], Mapping[str, str]],
+    ) -> None:
+        self._namespace, self._plan, self.budget, self._labels_of = namespace, plan, budget, labels_of
+        self._series: dict[Kind, dict[tuple[str, str], Series]] = {kind: {} for kind in Kind}
+        self._open: dict[Kind, dict[tuple[str, str], Open]] = {kind: {} for kind in Kind}
+
+    @classmethod
+    def of(cls, config: Config, plan: Plan) -> BudgetWatch:
+        """The watch of a configuration; without a budget it watches nothing."""
+
+        def labels_of(name: str) -> Mapping[str, str]:
+            model = config.model(name)
+            return {**config.labels, **(model.labels if model is not None else {})}
+
+        return cls(config.namespace, plan, config.budget, labels_of)
+
+    def adopt_labels(self, other: BudgetWatch) -> None:
+        """From now on alerts say the labels of another configuration with the same budget."""
+        self._labels_of = other._labels_of
+
+    def arrival_cells(self, kind: Kind) -> int | None:
+        """How many cells it reads of what a tick brought: 0 for all, None for nothing."""
+        if self.budget is None:
+            return None
+        return PERFORMANCE_CELLS if kind is Kind.PERFORMANCE else 0
+
+    def learning(self) -> list[SeriesKey]:
+        """Versions whose reference is not whole yet, in some kind."""
+        found = {own for kind in Kind for own, series in self._series[kind].items() if series.learning}
+        return [SeriesKey(model, version, ALL) for model, version in sorted(found)]
+
+    def step(self, kind: Kind, tick: int, arrived: Sequence[Arrival]) -> list[AlertEvent]:
+        """A tick of a kind closed and brought this. Events are in order of model and version."""
+        if self.budget is None:
+            return []
+        tick_ms = self._plan.join.tick_ms
+        end_ms, beat = (tick + 1) * tick_ms, tick * tick_ms // self.budget.every_ms
+        told = self._close_before(kind, beat, end_ms)
+        held = self._series[kind]
+        for arrival in arrived:
+            own = arrival.model, arrival.version
+            series = held.get(own) or self.begin(kind, own)
+            if series is not None:
+                series.add(beat, arrival.pane_ms, arrival.cells)
+        if (beat + 1) * self.budget.every_ms == end_ms:
+            told += self._close_before(kind, beat + 1, end_ms)
+        return told
+
+    def begin(self, kind: Kind, own: tuple[str, str]) -> Series | None:
+        """From now on a version of a model is watched; None where there is nothing to watch."""
+        assert self.budget is not None
+        model, join = self._plan.model(own[0]), self._plan.join
+        if not watched(model, kind):
+            return None
+        horizon_ms, pane_ms = join.bounds.horizon_ms, self._plan.pane_ms
+        series = Series(model, kind, self.budget, horizon_ms=horizon_ms, pane_ms=pane_ms)
+        return self._series[kind].setdefault(own, series)
+
+    def retire(self, tick_ms: int) -> list[AlertEvent]:
+        """The budget is changed or taken away: what fires ends."""
+        return [
+            self._event(kind, own, was, Reason.RULE_GONE, tick_ms, Standing.RESOLVED)
+            for kind in Kind
+            for own, was in sorted(self._open[kind].items())
+        ]
+
+    def _close_before(self, kind: Kind, beat: int, end_ms: int) -> list[AlertEvent]:
+        """Close every open beat before this one; then look whether what fires has been quiet for long enough."""
+        assert self.budget is not None
+        told: list[AlertEvent] = []
+        for own, series in sorted(self._series[kind].items()):
+            open_beat = series.open_beat
+            alarm = series.close() if open_beat is not None and open_beat < beat else None
+            was = self._open[kind].get(own)
+            if alarm is not None and was is None:
+                self._open[kind][own] = Open(alarm, end_ms, end_ms)
+                told.append(self._event(kind, own, self._open[kind][own], Reason.EVIDENCE, end_ms, Standing.FIRING))
+            elif alarm is not None and was is not None:
+                self._open[kind][own] = replace(was, last_ms=end_ms, alarms=was.alarms + 1)
+            elif was is not None and end_ms - was.last_ms >= max(self.budget.quiet_ms, self.budget.every_ms):
+                del self._open[kind][own]
+                told.append(self._event(kind, own, was, Reason.QUIET, end_ms, Standing.RESOLVED))
+        return told
+
+    def _event(
+        self, kind: Kind, own: tuple[str, str], was: Open, reason: Reason, tick_ms: int, standing: Standing
+    ) -> AlertEvent:
+        assert self.budget is not None
+        return budget_event(
+            self._namespace,
+            SeriesKey(*own, ALL),
+            kind,
+            was.alarm,
+            reason,
+            standing,
+            fired_ms=was.fired_ms,
+            tick_ms=tick_ms,
+            alarms=was.alarms,
+            budget=self.budget,
+            labels=self._labels_of(own[0]),
+            config=self._plan.config_digest,
+        )

@@ -1,0 +1,301 @@
+"""One version of a model, watched against its own beginning: learning first, then a detector on every beat.
+
+A *beat* is `budget.every` of event time. What the ticks of a beat brought is one observation of the detector; beats that
+brought nothing are none. The first `budget.learn` is the reference: counts by beat, from which the margins, the
+dispersion and the limits of the parts of the day come. After it every beat is a bet.
+
+Pairs wait for their cohort: the labels of a pane of event time are held until it is over and nine tenths of its
+predictions have theirs, or the horizon is over, so that labels which come early because they are good (or bad) neither
+raise an alarm nor hide one. What comes later joins the next cohort. What is taken back later (corrections) is not taken
+out of a detector.
+
+Not done: a reference profile as the reference, weights by importance, segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from monitor.config.budget import LEAST_BEATS
+from monitor.config.budget import Budget as BudgetConfig
+from monitor.drift.binning import Binning, NumericBinning
+from monitor.drift.budget import Area, Materiality, shares
+from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric, of_base
+from monitor.drift.edetector import Cause, Channel, Detector, State
+from monitor.drift.functionals import Functionals, categorical, confusion, faults, numeric
+from monitor.drift.nulls import Null, seasonal_nulls
+from monitor.drift.reference import histogram_name
+from monitor.events import Int64s
+from monitor.metrics.binary import BINARY
+from monitor.plan import ModelPlan
+from monitor.windows.view import Kind
+
+DAY_MS: Final = 86_400_000
+SEASONS: Final = 8
+"""Parts of the day with limits of their own, at most: finer ones would leave each too few rows."""
+MATURE: Final = 0.9
+"""Share of a cohort's predictions that must have their label before any of its pairs is looked at."""
+PERFORMANCE_CELLS: Final = 6
+"""Of a performance vector the first cells are read: seen, labelled, tp, fp, fn, tn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A channel to be: its name and area, where its bins lie in the vector, and its functionals given the reference.
+
+    Bins of a feature whose quality is declared are looked at as the reference's own (`checked` tells which they are).
+    """
+
+    name: str
+    area: Area
+    cells: slice
+    functionals: Callable[[Int64s], Functionals]
+    checked: Checked | None = None
+
+    def read(self, vectors: Int64s) -> Int64s:
+        """Its counts (W, bins) in W vectors."""
+        own = vectors[:, self.cells]
+        return own if self.checked is None else of_base(self.checked, own)
+
+
+def watched(plan: ModelPlan, kind: Kind) -> tuple[Watched, ...]:
+    """What there is to watch of a model in windows of a kind. Features without bins have their missing rate only; of the
+    performance of tasks other than binary there is nothing."""
+    if kind is Kind.PERFORMANCE:
+        if plan.task.name != BINARY.name:
+            return ()
+        return (Watched("confusion", Area.PERFORMANCE, slice(2, PERFORMANCE_CELLS), lambda _: confusion()),)
+    found: list[Watched] = []
+    for feature in plan.features:
+        cells = plan.input_cells.slice(histogram_name(feature.name))
+        checked = feature.binning if isinstance(feature.binning, (CheckedNumeric, CheckedCategorical)) else None
+        if _has_bins(feature.base):
+            found.append(Watched(feature.name, Area.FEATURES, cells, _asked(feature.base), checked))
+        found.append(Watched(f"missing:{feature.name}", Area.QUALITY, cells, _faults(feature.base), checked))
+    if plan.score is not None:
+        cells = plan.input_cells.slice(histogram_name(plan.score.name))
+        found.append(Watched(plan.score.name, Area.PREDICTIONS, cells, _asked(plan.score.base)))
+    return tuple(found)
+
+
+def _has_bins(binning: Binning) -> bool:
+    return binning.ordered > 1 if isinstance(binning, NumericBinning) else bool(binning.categories)
+
+
+def _asked(binning: Binning) -> Callable[[Int64s], Functionals]:
+    if isinstance(binning, NumericBinning):
+        return lambda reference: numeric(binning, reference)
+    return lambda reference: categorical(binning, reference)
+
+
+def _faults(binning: Binning) -> Callable[[Int64s], Functionals]:
+    return lambda _: faults(binning)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alarm of one version and kind. `began_ms` is when the leading change began; causes are sorted by share."""
+
+    log_evidence: float
+    began_ms: int
+    causes: tuple[Cause, ...]
+    areas: tuple[Area, ...]  # of the causes
+
+
+@dataclass(slots=True)
+class Cohorts:
+    """Pairs of one version that wait for their cohort, a pane of event time, to be over and mature.
+
+    What comes for a cohort after it was released waits for the next one to be: alone, as at the end of traffic, it would
+    be a sample of slow labels only. Holds six integers for each pane within three horizons.
+    """
+
+    horizon_ms: int
+    pane_ms: int
+    waiting: dict[int, Int64s] = field(default_factory=dict)
+    released: set[int] = field(default_factory=set)
+    tail: dict[int, Int64s] = field(default_factory=dict)
+
+    def take(self, pane_ms: int, cells: Int64s) -> None:
+        """What a tick brought for a pane: seen, labelled, tp, fp, fn, tn."""
+        held = self.tail if pane_ms in self.released else self.waiting
+        held[pane_ms] = held.get(pane_ms, np.zeros_like(cells)) + cells
+
+    def release(self, now_ms: int) -> dict[int, Int64s]:
+        """What may be looked at now, by pane: cohorts that are mature, or whose horizon is over, and what came late for
+        others."""
+        ready = [pane for pane, cells in self.waiting.items() if self._is_ready(pane, cells, now_ms)]
+        if not ready:
+            return {}
+        found, self.tail = self.tail, {}
+        found |= {pane: self.waiting.pop(pane) for pane in ready}
+        self.released = {pane for pane in self.released if pane + 3 * self.horizon_ms >= now_ms} | set(ready)
+        return found
+
+    def _is_ready(self, pane_ms: int, cells: Int64s, now_ms: int) -> bool:
+        over_ms = pane_ms + self.pane_ms
+        mature = bool(cells[0] > 0 and cells[1] >= MATURE * cells[0])
+        return now_ms >= over_ms + (0 if mature else self.horizon_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A reference that is whole: the sum of its vectors, and for each channel that can be asked about (its place among
+    what is watched) the nulls of all parts of the day."""
+
+    cells: Int64s
+    nulls: tuple[tuple[int, tuple[Null, ...]], ...]
+
+
+class Series:
+    """One version of a model and one kind of vector. Mutable; a function of the ticks it was given."""
+
+    def __init__(self, plan: ModelPlan, kind: Kind, budget: BudgetConfig, *, horizon_ms: int, pane_ms: int) -> None:
+        self._budget, self._asked = budget, watched(plan, kind)
+        both = [*self._asked, *watched(plan, Kind.INPUT if kind is Kind.PERFORMANCE else Kind.PERFORMANCE)]
+        # The kinds are decided apart, as their clocks are; each has the share of the budget that its areas weigh.
+        self._weights = shares([part.area for part in both])[: len(self._asked)]
+        self._cohorts = Cohorts(horizon_ms, pane_ms) if kind is Kind.PERFORMANCE else None
+        self._beat: int | None = None
+        self._counts: dict[int, Int64s] = {}  # by part of the day
+        self._learned: list[tuple[int, int, Int64s]] = []  # beat, part of the day, cells
+        self._reference: Learned | None = None
+        self._detector: Detector | None = None
+        self._channels: list[Watched] = []
+        self._state: State | None = None
+        self._blind = False
+
+    @property
+    def learning(self) -> bool:
+        """Whether the reference is not whole yet."""
+        return self._state is None and not self._blind
+
+    def add(self, beat: int, pane_ms: int, cells: Int64s) -> None:
+        """What a tick of this beat brought. Beats do not go back; an earlier one must have been closed."""
+        assert self._beat is None or beat == self._beat, "close the beat first"
+        self._beat = beat
+        if self._cohorts is not None:
+            self._cohorts.take(pane_ms, cells)
+        else:
+            self._put(pane_ms, cells)
+
+    def _put(self, pane_ms: int, cells: Int64s) -> None:
+        season = season_of(pane_ms, self._budget)
+        self._counts[season] = self._counts.get(season, np.zeros_like(cells)) + cells
+
+    @property
+    def open_beat(self) -> int | None:
+        """The beat that has rows and is not closed."""
+        return self._beat
+
+    def close(self) -> Alarm | None:
+        """The open beat is over."""
+        beat, self._beat = self._beat, None
+        assert beat is not None
+        if self._cohorts is not None:
+            for pane_ms, cells in self._cohorts.release((beat + 1) * self._budget.every_ms).items():
+                self._put(pane_ms, cells)
+        # Where more was taken back than came there is nothing to bet on.
+        counts = {season: np.maximum(cells, 0) for season, cells in sorted(self._counts.items())}
+        self._counts = {}
+        if not counts or self._blind:
+            return None
+        if self._state is not None:
+            return self._decide(self._state, beat, counts)
+        if self._has_learned(beat):
+            learned, self._learned = self._learn(), []
+            self._blind = not learned.nulls
+            return None if self._blind else self._decide(self.go_by(learned), beat, counts)
+        self._learned += [(beat, season, cells) for season, cells in counts.items()]
+        return None
+
+    def _has_learned(self, beat: int) -> bool:
+        """Long enough, and on enough beats that brought something: bursts must be told from chance."""
+        beats = self._budget.learn_ms // self._budget.every_ms
+        if not self._learned or beat - self._learned[0][0] < beats:
+            return False
+        return len({learned for learned, _, _ in self._learned}) >= LEAST_BEATS
+
+    def _decide(self, state: State, beat: int, counts: dict[int, Int64s]) -> Alarm | None:
+        detector = self._detector
+        assert detector is not None, "a state belongs to a detector"
+        whole = np.zeros((seasons_of(self._budget), len(next(iter(counts.values())))), np.int64)
+        for season, cells in counts.items():
+            whole[season] = cells
+        own = [part.read(whole).reshape(1, -1) for part in self._channels]
+        self._state, verdict, seen = detector.step(state, beat, own)
+        if not verdict.alarm[0]:
+            return None
+        causes = tuple(detector.explain(seen))
+        area = {part.name: part.area for part in self._channels}
+        every_ms = self._budget.every_ms
+        return Alarm(
+            float(verdict.log_score[0]),
+            causes[0].since * every_ms,
+            causes,
+            tuple(area[cause.channel] for cause in causes),
+        )
+
+    def _learn(self) -> Learned:
+        """The reference is whole: margins, dispersion and limits for each part of the day, of what has rows enough."""
+        slots = np.array([season for _, season, _ in self._learned])
+        ticks = np.stack([cells for _, _, cells in self._learned])
+        whole = ticks.sum(axis=0)
+        functionals = self._functionals(whole)
+        asked = sum(map(len, functionals))
+        forgiven = self._budget.materiality
+        materiality = Materiality(forgiven.performance, forgiven.features, forgiven.quality)
+        seasons = seasons_of(self._budget)
+        nulls = [
+            seasonal_nulls(own, part.read(ticks), slots, seasons, materiality=materiality.of(part.area), asked=asked)
+            for part, own in zip(self._asked, functionals, strict=True)
+        ]
+        can = [i for i, own in enumerate(nulls) if any((null.limit < 1.0).any() for null in own)]
+        return Learned(whole, tuple((i, nulls[i]) for i in can))
+
+    def _functionals(self, reference: Int64s) -> list[Functionals]:
+        """What is asked about each channel, given the reference's vector."""
+        return [part.functionals(part.read(reference[np.newaxis])[0]) for part in self._asked]
+
+    def go_by(self, reference: Learned) -> State:
+        """Compare with this reference, which can be asked about something, from now on; the detector's first state.
+
+        Raises ValueError when it is of something else than is watched here.
+        """
+        functionals = self._functionals(reference.cells)
+        seasons = seasons_of(self._budget)
+        for i, nulls in reference.nulls:
+            if len(nulls) != seasons or any(len(null.mean) != len(functionals[i]) for null in nulls):
+                raise ValueError(f"the reference of {self._asked[i].name!r} asks other questions")
+        self._channels = [self._asked[i] for i, _ in reference.nulls]
+        channels = (
+            Channel(self._asked[i].name, functionals[i], nulls[0], self._weights[i], nulls[1:])
+            for i, nulls in reference.nulls
+        )
+        self._detector = Detector(tuple(channels), max(1.0, self._budget.patience / sum(self._weights)))
+        self._reference, self._state = reference, self._detector.start()
+        return self._state
+
+
+def seasons_of(budget: BudgetConfig) -> int:
+    """How many parts the day has: as many as fit whole beats, so that none mixes two parts in turn; 1 where the day does
+    not consist of whole beats."""
+    beats, rest = divmod(DAY_MS, budget.every_ms)
+    if budget.season != "day" or rest or not beats:
+        return 1
+    return max(parts for parts in range(1, SEASONS + 1) if beats % parts == 0)
+
+
+def season_of(pane_ms: int, budget: BudgetConfig) -> int:
+    """The part of the day in which a pane begins."""
+    return pane_ms % DAY_MS * seasons_of(budget) // DAY_MS
+
+
+def largest(alarm: Alarm, most: int) -> Sequence[tuple[Cause, Area]]:
+    """The causes to be told with their areas: those that are listed, then the largest, at most so many."""
+    both = zip(alarm.causes, alarm.areas, strict=True)
+    return sorted(both, key=lambda pair: not pair[0].listed)[:most]

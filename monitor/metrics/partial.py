@@ -1,0 +1,131 @@
+"""Metrics while labels are missing: what they can be at all, and the best estimate of what they will be.
+
+`manski`: bounds without any assumption (Manski, 1990): the missing labels may all be right or all be wrong. Always true,
+often wide. `prediction_powered`: the mean of a calibrated or raw confidence over all rows, corrected by what labelled
+rows show of its error (Angelopoulos et al., 2023, with the power tuning of PPI++); for labels that are missing at random.
+`Completion`: for labels that are missing because they are late. A late flight lands later: of the labels that have come,
+too many are good. What rows like these turned out to be in matured history, given that they were still waiting at this
+age, completes the matrix (Beta-binomial, by stratum).
+
+All work on integer counts of W windows. Not done: bounds of the ROC AUC; weights by inverse probability, which the
+completion by stratum and age replaces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.events import Float64s, Int64s
+from monitor.metrics import intervals
+from monitor.metrics.estimates import Estimates
+from monitor.metrics.expected import of_matrix
+
+Bounds = tuple[Float64s, Float64s]
+
+
+def manski(tp: Int64s, fp: Int64s, fn: Int64s, tn: Int64s, called: Int64s, rejected: Int64s) -> dict[str, Bounds]:
+    """Lowest and highest value that each metric can end at, whatever the missing labels say; NaN without a denominator.
+
+    `called` and `rejected` are predictions without a label that the model called positive and that it did not.
+    """
+    right, every = tp + tn, tp + fp + fn + tn + called + rejected
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "accuracy": (right / every, (right + called + rejected) / every),
+            "precision": (tp / (tp + fp + called), (tp + called) / (tp + fp + called)),
+            "recall": (tp / (tp + fn + rejected), (tp + called) / (tp + fn + called)),
+            "specificity": (tn / (tn + fp + called), (tn + rejected) / (tn + fp + rejected)),
+        }
+
+
+def manski_interval(right: Int64s, wrong: Int64s, missing: Int64s, alpha: float = 0.05) -> Bounds:
+    """Bounds of a share that also cover sampling, with at least 1 - alpha: Clopper and Pearson's lower end of the worst
+    case and upper end of the best."""
+    every = right + wrong + missing
+    lower, _ = intervals.clopper_pearson(right, every, alpha)
+    _, upper = intervals.clopper_pearson(right + missing, every, alpha)
+    return lower, upper
+
+
+def prediction_powered(
+    right: Int64s, labelled: Int64s, unlabelled: Int64s, confidence: Float64s, z: float = intervals.Z95
+) -> tuple[Float64s, Float64s, Float64s]:
+    """Accuracy of W windows and its interval: labelled rows (of them `right`) and unlabelled ones by bin, all (W, G).
+
+    `confidence` (G,) is what a row of the bin claims to be right with; it may be wrong, then it is weighted down. NaN
+    below two labelled rows or without unlabelled ones.
+    """
+    n, missing = labelled.sum(axis=1).astype(np.float64), unlabelled.sum(axis=1).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean_right = right.sum(axis=1) / n
+        own, other = labelled @ confidence / n, unlabelled @ confidence / missing
+        own_square, other_square = labelled @ confidence**2 / n, unlabelled @ confidence**2 / missing
+        together = (right @ confidence) / n - mean_right * own
+        every = n + missing
+        pooled = (n * own_square + missing * other_square) / every - ((n * own + missing * other) / every) ** 2
+        pooled *= every / (every - 1.0)
+        weight = np.where(pooled > 0, np.clip(together / (pooled * (1.0 + n / missing)), 0.0, 1.0), 0.0)
+        value = mean_right + weight * (other - own)
+        of_labelled = mean_right * (1 - mean_right) - 2 * weight * together + weight**2 * (own_square - own * own)
+        of_missing = weight**2 * (other_square - other * other)
+        half = z * np.sqrt(np.maximum(of_missing, 0.0) / missing + np.maximum(of_labelled, 0.0) / n)
+    nothing = (n < 2) | (missing == 0)
+    value, half = np.where(nothing, np.nan, value), np.where(nothing, np.nan, half)
+    return value, value - half, value + half
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What matured rows turned out to be, by stratum (predicted class and coarse score, say) and delay.
+
+    `history` (S, J, 2): rows whose label came in each of J bins of delay, and was negative or positive; `never` (S,):
+    those whose label never came. Only rows older than the horizon count, all of them. Adds up like any counts.
+    """
+
+    history: Int64s
+    never: Int64s
+
+    def __add__(self, other: Completion) -> Completion:
+        return Completion(self.history + other.history, self.never + other.never)
+
+    def chances(self) -> tuple[Float64s, Float64s]:
+        """Chance that a row still waiting after j whole bins gets a label at all, and that this is positive then; both
+        (S, J + 1). Beta(1, 1) before any history."""
+        later = np.cumsum(self.history[:, ::-1], axis=1)[:, ::-1]
+        later = np.concatenate([later, np.zeros((len(later), 1, 2), np.int64)], axis=1)
+        comes = later.sum(axis=2)
+        arrives = comes / np.maximum(comes + self.never[:, np.newaxis], 1)
+        positive = (later[:, :, 1] + 1.0) / (comes + 2.0)
+        return arrives, positive
+
+    def complete(self, labelled: Int64s, waiting: Int64s, called: Int64s) -> dict[str, Estimates]:
+        """The metrics W windows are expected to end with, over the rows that will have a label.
+
+        `labelled` (W, S, 2) by stratum and label, `waiting` (W, S, J + 1) by stratum and whole bins waited, `called` (S,)
+        is 1 for strata that the model called positive. The interval is predictive: what is still open, with what the
+        history does not know (Beta-binomial); rows that have their label add nothing to it.
+        """
+        arrives, positive = self.chances()
+        comes = waiting * arrives
+        known = np.concatenate([self.history.sum(axis=2), np.zeros((len(self.never), 1), np.int64)], axis=1)
+        rest = np.cumsum(known[:, ::-1], axis=1)[:, ::-1] + 2.0
+        spread = comes * positive * (1 - positive) * (1.0 + comes / (rest + 1.0))
+        positives = labelled[:, :, 1] + (comes * positive).sum(axis=2)
+        negatives = labelled[:, :, 0] + (comes * (1 - positive)).sum(axis=2)
+        is_called = called.astype(np.float64)
+        matrix = (
+            positives @ is_called,
+            negatives @ is_called,
+            positives @ (1 - is_called),
+            negatives @ (1 - is_called),
+        )
+        by_called, by_rejected = spread.sum(axis=2) @ is_called, spread.sum(axis=2) @ (1 - is_called)
+
+        def variance(of_called: Float64s, of_rejected: Float64s) -> Float64s:
+            found: Float64s = of_called**2 * by_called + of_rejected**2 * by_rejected
+            return found
+
+        rows = labelled.sum(axis=(1, 2)) + waiting.sum(axis=(1, 2))
+        return of_matrix(matrix, rows, variance)
