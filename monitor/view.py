@@ -221,6 +221,30 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Configuration:
+    """How this process came to the configuration it has, and whether the files now say one that is not used, and why.
+
+    `succeeded_ms`: when the files were last read and could be used (wall clock). `generation` is the evaluator's: the number
+    of the one whose rules hold, 0 where that is not known; `behind` that it is another than this process has."""
+
+    succeeded_ms: int
+    reloads: Mapping[str, int] = field(default_factory=dict)  # by outcome
+    complaints: tuple[str, ...] = ()
+    generation: int = 0
+    behind: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What people should know of it; empty when there is nothing."""
+        said = []
+        if self.behind:
+            said.append(f"older than generation {self.generation}, whose rules hold")
+        if self.complaints:
+            said.append(f"what the files say now is not used: {'; '.join(self.complaints)}")
+        return "; ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """All of it. `windows` holds one window of each (series, window name, kind), see `Newest`."""
 
@@ -242,6 +266,7 @@ class View:
     evaluator: Evaluator = Evaluator()
     counters: Counters = Counters()
     health: Health = Health()
+    configuration: Configuration = Configuration(0)
     schema: str = SCHEMA
 
     def recoveries(self) -> list[tuple[int, int, int]]:
@@ -257,35 +282,6 @@ class View:
             for name, count in (p.prediction_outcomes if stream == "predictions" else p.label_outcomes).items():
                 total[name] = total.get(name, 0) + count
         return total
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that readiness asks for, with a sentence for people."""
-
-    name: str
-    ok: bool
-    detail: str
-
-
-def readiness(view: View) -> tuple[Check, ...]:
-    """What must hold before the process counts as ready. Owning no partition is ready when the group gave none; not when
-    the log does not answer, who then lost what it had. Lag and a full partition are no reason to be taken out of service
-    (nothing sends traffic here): they have alerts."""
-    opening = [p.partition for p in view.partitions if p.state in (TaskState.OPENING, TaskState.REBUILDING)]
-    opening += [view.rebuild.partition] if view.rebuild else []
-    owned = len(view.partitions)
-    return (
-        Check("config", True, f"in use: {view.config_digest}"),
-        Check("group", view.health.joined, "joined" if view.health.joined else "the group does not count this process"),
-        Check("log", view.health.unanswered is None, view.health.unanswered or "answers"),
-        Check(
-            "partitions",
-            not opening,
-            f"{owned} owned, rebuilding {opening}" if opening else f"{owned} owned, all live",
-        ),
-        Check("client", view.health.fatal is None, view.health.fatal or "no fatal error"),
-    )
 
 
 class Newest:
@@ -367,6 +363,7 @@ def new_view(config: Config, build: Build, at_ms: int) -> View:
             *(BUDGET_RULES if config.budget is not None else ()),
         ),
         thresholds=thresholds_of(config),
+        configuration=Configuration(at_ms),
     )
 
 
