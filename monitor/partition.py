@@ -24,6 +24,7 @@ from monitor.ingest.decode_labels import LabelDecoder
 from monitor.ingest.decode_predictions import PredictionDecoder
 from monitor.join.inputs import LabelBatch, PredictionBatch
 from monitor.join.join import Join
+from monitor.join.memory import Memory
 from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts
 from monitor.join.tables import SCORE_BYTES, with_scores
 from monitor.ledger.floors import Floors
@@ -44,6 +45,7 @@ class Shared:
     labels: LabelDecoder | None
     groups: Groups
     coder: Coder
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Partition:
         self._summary = Summariser(shared.plan, shared.groups)
         scores = len(shared.plan.scored)
         width = shared.plan.width + SCORE_BYTES * scores
-        self.join = Join(shared.plan.join, width, shared.groups, self._summary, scores)
+        self.join = Join(shared.plan.join, width, shared.groups, self._summary, scores, shared.memory)
         self._next = [predictions[0], labels[0]]
         self._from = [predictions[0], labels[0]]
         self.clocks = [predictions[1], labels[1]]
@@ -94,6 +96,10 @@ class Partition:
         self._waiting_rows = [0, 0]
         self._mark_from = [predictions[0], labels[0]]
         self._faults: Counter[str] = Counter()
+
+    def close(self) -> None:
+        """Give back the room that rows take beside memory; the partition is not used any more."""
+        self.join.close()
 
     # -- input ---------------------------------------------------------------------------------------------------
 
@@ -114,8 +120,8 @@ class Partition:
 
     @property
     def held_rows(self) -> int:
-        """Predictions in the join, and those that wait to be joined."""
-        return len(self.join.predictions) + self._waiting_rows[0]
+        """Predictions in the join, wherever they are kept, and those that wait to be joined."""
+        return self.join.held[0] + self._waiting_rows[0]
 
     def feed_predictions(self, batch: RecordBatch) -> Sequence[Rejected]:
         """Take predictions; returns what was rejected, for the dead letters."""
@@ -238,7 +244,7 @@ class Partition:
             prediction_outcomes=as_counts(self.join.prediction_outcomes),
             label_outcomes=as_counts(self.join.label_outcomes),
             records=(self._read[0], self._read[1]),
-            held=(len(self.join.predictions), len(self.join.labels)),
+            held=self.join.held,
             state=self.join.digest,
             groups=names,
             inputs=inputs,
@@ -264,7 +270,7 @@ class Partition:
         self.join.settle(self.clocks[0].maximum_ms, label_clock.maximum_ms)
 
     def _released_floors(self) -> tuple[Floor, Floor]:
-        below = self.join.dropped_below()
+        below = self.join.settler.dropped_below()
         floors = []
         for stream in (0, 1):
             self._floors[stream].release(below[stream])
@@ -317,7 +323,7 @@ class Partition:
         self._summary.flush()
         rebuilt = {
             "offsets": self.next_offsets,
-            "rows held": (len(self.join.predictions), len(self.join.labels)),
+            "rows held": self.join.held,
             "state digest": self.join.digest,
             "prediction clock": self.clocks[0],
             "label clock": self.clocks[1],

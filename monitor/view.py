@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from monitor.alerts.event import BUDGET_RULES
 from monitor.config.quality_rules import about, all_rules
 from monitor.join.outcomes import Conservation
-from monitor.telemetry import COMMIT_BOUNDS_MS, TaskState, rule_segments
+from monitor.telemetry import COMMIT_BOUNDS_MS, Configuration, TaskState, rule_segments
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
 if TYPE_CHECKING:
@@ -127,7 +127,9 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
-    """A partition that this process owns. Outcomes count since genesis, so they survive a change of owner."""
+    """A partition that this process owns. Outcomes count since genesis, so they survive a change of owner. A new owner
+    would read `recovery_rows` again, for about `recovery_ms`. Of its predictions and labels, `spilled_rows` are in
+    files."""
 
     partition: int
     state: TaskState
@@ -137,6 +139,10 @@ class PartitionStatus:
     labels: StreamStatus | None
     state_rows: int
     state_bytes: int
+    spilled_rows: int
+    spilled_bytes: int
+    recovery_rows: int
+    recovery_ms: int
     prediction_outcomes: Mapping[str, int]
     label_outcomes: Mapping[str, int]
     conservation: Conservation
@@ -145,6 +151,16 @@ class PartitionStatus:
         """(stream name, status) of the streams there are."""
         both = (("predictions", self.predictions), ("labels", self.labels))
         return tuple((name, status) for name, status in both if status is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """A partition that is being opened: rows read again, rows to read again in all, and about how long that still takes."""
+
+    partition: int
+    done: int
+    rows: int
+    left_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,30 +221,6 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
-    """How this process came to the configuration it has, and whether the files now say one that is not used, and why.
-
-    `succeeded_ms`: when the files were last read and could be used (wall clock). `generation` is the evaluator's: the number
-    of the one whose rules hold, 0 where that is not known; `behind` that it is another than this process has."""
-
-    succeeded_ms: int
-    reloads: Mapping[str, int] = field(default_factory=dict)  # by outcome
-    complaints: tuple[str, ...] = ()
-    generation: int = 0
-    behind: bool = False
-
-    @property
-    def sentence(self) -> str:
-        """What people should know of it; empty when there is nothing."""
-        said = []
-        if self.behind:
-            said.append(f"older than generation {self.generation}, whose rules hold")
-        if self.complaints:
-            said.append(f"what the files say now is not used: {'; '.join(self.complaints)}")
-        return "; ".join(said)
-
-
-@dataclass(frozen=True, slots=True)
 class View:
     """All of it. `windows` holds one window of each (series, window name, kind), see `Newest`."""
 
@@ -246,11 +238,18 @@ class View:
     windows: tuple[WindowView, ...] = ()
     alerts: tuple[ActiveAlert, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
+    rebuild: Rebuild | None = None
     evaluator: Evaluator = Evaluator()
     counters: Counters = Counters()
     health: Health = Health()
-    configuration: Configuration = Configuration(0)
+    configuration: Configuration = field(default_factory=lambda: Configuration(0))
     schema: str = SCHEMA
+
+    def recoveries(self) -> list[tuple[int, int, int]]:
+        """(partition, rows that a new owner would read again, how long it would) of each; of one being opened what is left."""
+        found = [(p.partition, p.recovery_rows, p.recovery_ms) for p in self.partitions]
+        opening = self.rebuild
+        return found + ([(opening.partition, opening.rows - opening.done, opening.left_ms)] if opening else [])
 
     def outcomes(self, stream: Literal["predictions", "labels"]) -> dict[str, int]:
         """The terms of the conservation identity, summed over the owned partitions."""
@@ -275,6 +274,7 @@ def readiness(view: View) -> tuple[Check, ...]:
     the log does not answer, who then lost what it had. Lag and a full partition are no reason to be taken out of service
     (nothing sends traffic here): they have alerts. Nor is a configuration that cannot be used: the one before it is."""
     opening = [p.partition for p in view.partitions if p.state in (TaskState.OPENING, TaskState.REBUILDING)]
+    opening += [view.rebuild.partition] if view.rebuild else []
     owned = len(view.partitions)
     return (
         Check("config", True, "; ".join(filter(None, (f"in use: {view.config_digest}", view.configuration.sentence)))),

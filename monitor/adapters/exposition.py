@@ -30,7 +30,6 @@ from monitor.telemetry import (
     NAMESPACE_LABEL,
     OUTCOMES,
     PREFIX,
-    RELOADS,
     Family,
     TaskState,
     Type,
@@ -161,6 +160,11 @@ class Exposer:
                 yield self._one("join_pending_rows", status.pending_rows, stream, number)
             yield self._one("join_state_rows", p.state_rows, number)
             yield self._one("join_state_bytes", p.state_bytes, number)
+            yield self._one("join_spilled_rows", p.spilled_rows, number)
+            yield self._one("join_spilled_bytes", p.spilled_bytes, number)
+        for partition, rows, took_ms in view.recoveries():
+            yield self._one("recovery_rows", rows, str(partition))
+            yield self._one("recovery_estimate_seconds", _seconds(took_ms), str(partition))
         yield self._one("join_state_limit_rows", view.state_limit_rows)
         differences = {
             "predictions": sum(
@@ -191,7 +195,8 @@ class Exposer:
             if p.labels is not None:
                 yield self._one("label_feed_stalled", int(p.labels.stalled), str(p.partition))
         for state in TaskState:
-            yield self._one("partitions", sum(p.state is state for p in view.partitions), state)
+            opening = int(state is TaskState.REBUILDING and view.rebuild is not None)
+            yield self._one("partitions", sum(p.state is state for p in view.partitions) + opening, state)
 
     def _place(self, status: StreamStatus, *place: str) -> Iterable[Sample]:
         """One partition of a source topic. What is not known is absent."""
@@ -235,11 +240,7 @@ class Exposer:
         yield self._one("windows_unplaced_total", view.counters.windows_unplaced)
         yield self._one("build_info", 1, view.build.release, view.build.python)
         yield self._one("config_info", 1, view.config_digest)
-        for outcome in RELOADS:
-            yield self._one("config_reloads_total", view.configuration.reloads.get(outcome, 0), outcome)
-        yield self._one("config_last_reload_successful", int(not view.configuration.complaints))
-        yield self._one("config_last_reload_success_timestamp_seconds", _seconds(view.configuration.succeeded_ms))
-        yield self._one("config_generation", view.configuration.generation)
+        yield from (self._one(*sample) for sample in view.configuration.samples())
         for loop, at_ms in sorted(view.health.loops_ms.items()):
             yield self._one("last_loop_timestamp_seconds", _seconds(at_ms), loop)
         yield self._one("exported_series", exported)

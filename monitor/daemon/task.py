@@ -22,6 +22,7 @@ from msgspec import UNSET
 from monitor.config.types import Config
 from monitor.daemon.begun import what_differs
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
+from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import Stored, follow_from_start
 from monitor.daemon.writer import LedgerWriter, LostOwnership
@@ -83,8 +84,18 @@ class Task:
             self._begin()
         self._recognise()
         self.writer.fence()
-        self._rebuild(progress)
-        self._checkpoint()
+        try:
+            self._rebuild(progress)
+            self._checkpoint()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Not used any more: what its join keeps beside memory is given back."""
+        engine = getattr(self, "engine", None)
+        if engine is not None:
+            engine.close()
 
     def _remember(self, stored: Stored, verdict: Verdict) -> None:
         record = stored.record
@@ -143,13 +154,12 @@ class Task:
         state = self.writer.follower.state
         commit = state.commit
         if commit is None:
-            begun = ((state.next_prediction, ClockState()), (state.next_label, ClockState()))
-            self.engine = Partition(self._shared, self.partition, *begun)
+            self._begin_at((state.next_prediction, ClockState()), (state.next_label, ClockState()))
             self._check_held(state.next_prediction, state.next_label)
             return
         floors = (commit.prediction_floor, commit.label_floor)
         starts = [(floor.offset, floor.clock.state()) for floor in floors]
-        self.engine = Partition(self._shared, self.partition, starts[0], starts[1])
+        self._begin_at(*starts)
         if commit.ended:
             self._skip_rebuild()
             return
@@ -164,7 +174,9 @@ class Task:
             self._give_up(commit, lost)
             return
         self._check_held(state.next_prediction, state.next_label)
-        total = sum(end - floor.offset for end, floor in zip(ends, floors, strict=True))
+        total = rows_to_read_again(commit)
+        if progress is not None:
+            progress(0, total)
         for stream, feed in enumerate((self.engine.feed_predictions, self.engine.feed_labels)):
             if stream < len(self._sources.names):
                 self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)
@@ -173,12 +185,17 @@ class Task:
         full, silent = commit.full is True, commit.silent is True
         self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods)  # these outlive their owner
 
+    def _begin_at(self, predictions: tuple[int, ClockState], labels: tuple[int, ClockState]) -> None:
+        """An empty join that reads on from these offsets and clocks."""
+        self.close()
+        self.engine = Partition(self._shared, self.partition, predictions, labels)
+
     def _give_up(self, commit: Commit, lost: OffsetLost) -> None:
         """Go on without the rows that were held, as an operator recorded."""
         state, clocks = self.writer.follower.state, (commit.prediction_clock.state(), commit.label_clock.state())
         starts = list(zip((state.next_prediction, state.next_label), clocks, strict=True))
         self._check_held(*(start[0] for start in starts))
-        self.engine = Partition(self._shared, self.partition, starts[0], starts[1])
+        self._begin_at(*starts)
         self.engine.give_up(commit)
         _log.warning(
             "partition %d: a gap is recorded and topic %r begins at offset %d: %d predictions that waited and %d labels are "
@@ -292,3 +309,9 @@ def before(batch: RecordBatch, end: int) -> RecordBatch:
         keys=batch.keys[:n] if batch.keys is not None else None,
         headers=batch.headers[:n] if batch.headers is not None else None,
     )
+
+
+def tell_of_opening(task: Task) -> None:
+    """Say that a partition is live."""
+    epoch = task.writer.chain.epoch
+    _log.info("partition %d: open, epoch %d, %d records read again", task.partition, epoch, task.rebuilt_rows)

@@ -198,6 +198,10 @@ class Reviser:
                 self._histories.pop(row, None)
                 self.cancelled.pop(row, None)
 
+    def rows_with_history(self) -> list[int]:
+        """Prediction rows that something is remembered of."""
+        return [*self._histories, *self.cancelled]
+
     def _recount(self, row: int, act: Callable[[], None]) -> None:
         """Take back what the row contributed, act, add what it contributes now."""
         labels = self._labels_of(row)

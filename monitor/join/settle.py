@@ -13,6 +13,7 @@ import numpy as np
 from monitor.events import Int64s
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.join import tables as t
+from monitor.join.absence import settle_absent
 from monitor.join.index import FIRST_ROW, Rows
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class Settler:
         if (prediction_ms, label_ms) == (self._prediction_ms, self._label_ms) and not self._overdue:
             return
         self._prediction_ms, self._label_ms, self._overdue = prediction_ms, label_ms, False
+        spilled = self._join.spilled
+        spilled.settle_predictions(prediction_ms, label_ms)
         self._predictions()
+        spilled.settle_labels(prediction_ms, label_ms)
         self._labels()
 
     def dropped_below(self) -> tuple[int, int]:
@@ -72,7 +76,7 @@ class Settler:
             pending = live & ((flags & t.OUTCOME) == t.PENDING)
             if absent is not None:
                 due = pending & ((flags & t.ABSENT) == 0) & (at + absent[1] < self._label_ms)
-                join.settle_absent((np.flatnonzero(due) + start).astype(np.uint32))
+                settle_absent(join, (np.flatnonzero(due) + start).astype(np.uint32))
             expired = np.flatnonzero(pending & (at + bounds.horizon_ms < self._label_ms))
             if expired.size:
                 join.set_outcome((expired + start).astype(np.uint32), t.EXPIRED)

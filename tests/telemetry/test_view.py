@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from monitor.telemetry import TaskState
-from monitor.view import Check, Configuration, Durations, Headroom, Health, Newest, decode, encode, readiness
+from monitor.telemetry import Configuration, TaskState
+from monitor.view import Check, Durations, Headroom, Health, Newest, decode, encode, readiness
 from monitor.windows.view import SeriesKey, WindowView
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, partition, performance_window, sample_view
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.verify import report, simulate
+from tests.verify import fuzz, model, mutations, report, simulate
 
 
 def main() -> int:
@@ -14,11 +14,23 @@ def main() -> int:
     one.add_argument("--seed", type=int, default=0, help="the first seed")
     one.add_argument("--seeds", type=int, default=1, help="how many, counting up")
     one.add_argument("--minutes", type=float, help="stop after so long, whatever is left")
+    parts.add_parser("model", help="every interleaving of two writers of a ledger")
+    parts.add_parser("mutations", help="take the rules away one at a time, and see what notices")
+    fuzzed = parts.add_parser("fuzz", help="decoders, configuration and durable records")
+    fuzzed.add_argument("--inputs", type=int, default=20_000, help="for each target")
+    fuzzed.add_argument("--seed", type=int, default=0)
+    fuzzed.add_argument("--target", help="only this one")
     parts.add_parser("report", help="write tests/verify/report.md from the last run of each part")
     arguments = parser.parse_args()
     match arguments.part:
         case "simulate":
             return simulate.main(arguments.seed, arguments.seeds, arguments.minutes)
+        case "model":
+            return model.main()
+        case "mutations":
+            return mutations.main()
+        case "fuzz":
+            return fuzz.main(arguments.inputs, arguments.seed, arguments.target)
         case _:
             print(report.write())
             return 0

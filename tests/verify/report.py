@@ -41,7 +41,7 @@ def keep(
     now = datetime.fromtimestamp(time.time(), UTC)
     document = {
         "command": command,
-        "commit": _commit(),
+        "commit": COMMIT,
         "date": now.strftime("%Y-%m-%d %H:%M UTC"),
         "secs": round(secs, 1),
         "figures": figures,
@@ -87,3 +87,7 @@ def _commit() -> str:
 
     changed = git("status", "--porcelain", "--untracked-files=no")
     return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
+
+
+COMMIT = _commit()
+"""As it was when the process began: a long run goes on while others commit."""

@@ -7,7 +7,8 @@ import logging
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from unittest.mock import patch
 
@@ -59,33 +60,35 @@ def run(first: int, seeds: int, minutes: float | None = None) -> tuple[int, list
     """Seeds one after the other, until the time is over: how many, those that do not hold, and what happened in all of them
     together."""
     bad, happened, done, began = list[Outcome](), Counter[str](), 0, time.monotonic()
-    logging.disable(logging.CRITICAL)
-    gc.freeze()
-    try:
+    with quietly():
         for seed in shown(range(first, first + seeds), seeds, "seeds"):
             if minutes is not None and time.monotonic() - began > minutes * 60:
                 break
-            with patch("gc.collect"):  # every worker collects garbage, which is a third of the time
-                outcome = one(seed)
+            outcome = one(seed)
             done += 1
             happened += outcome.happened
             if outcome.complaints:
                 tell(outcome)
                 bad.append(outcome)
-    finally:
-        gc.unfreeze()
-        logging.disable(logging.NOTSET)
     return done, bad, happened
 
 
-def caught_after(seeds: Iterable[int]) -> int | None:
-    """With the canary in: how many seeds it took to see it, None when none of them did."""
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without what workers log, and without the garbage that each of them collects: that is a third of the time."""
     logging.disable(logging.CRITICAL)
+    gc.freeze()
     try:
-        with canary():
-            return next((n for n, seed in enumerate(seeds, 1) if one(seed).complaints), None)
+        with patch("gc.collect"):
+            yield
     finally:
+        gc.unfreeze()
         logging.disable(logging.NOTSET)
+
+
+def seed_that_fails(seeds: Iterable[int]) -> Outcome | None:
+    """The first of these seeds that does not hold."""
+    return next((outcome for outcome in map(one, seeds) if outcome.complaints), None)
 
 
 def main(first: int, seeds: int, minutes: float | None = None) -> int:
@@ -99,15 +102,14 @@ def main(first: int, seeds: int, minutes: float | None = None) -> int:
         return 1 if outcome.complaints else 0
     asked = seeds
     seeds, bad, happened = run(first, seeds, minutes)
-    seen = caught_after(range(first, first + CANARY_SEEDS_MAX))
+    with canary(), quietly():
+        seen = seed_that_fails(range(first, first + CANARY_SEEDS_MAX))
     figures = {
         "seeds": f"{seeds:,}, {first} to {first + seeds - 1}",
         "do not hold": len(bad),
         "faults": happened.total(),
         "of these": dict(happened.most_common()),
-        "a bug put in on purpose": "not caught"
-        if seen is None
-        else f"caught by seed {first + seen - 1}, the {seen}. tried",
+        "a bug put in on purpose": "not caught" if seen is None else f"caught by seed {seen.seed}",
     }
     if bad:
         figures["first that does not hold"] = again(bad[0].seed)

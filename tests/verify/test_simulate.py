@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from tests.simulation.fragile import Fault
-from tests.verify.simulate import again, caught_after, main, one, run
+from tests.verify.canary import canary
+from tests.verify.simulate import again, main, one, quietly, run, seed_that_fails
 from tests.verify.simulation import Simulation
 
 SAMPLE = 12
@@ -22,8 +23,9 @@ def test_a_sample_of_seeds_holds_and_much_happens_in_them() -> None:
     assert happened.keys() & {fault.name.lower().replace("_", " ") for fault in Fault}, "no append went wrong"
 
 
-def test_a_bug_put_in_on_purpose_is_caught_and_the_seed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert caught_after(range(1_000, 1_010)) is not None
+def test_a_bug_put_in_on_purpose_is_caught() -> None:
+    with canary(), quietly():
+        assert seed_that_fails(range(1_000, 1_010)) is not None
 
 
 @pytest.mark.parametrize("seed", [1009, 1142, 2202, 2215, 2224])
