@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from monitor.alerts.event import BUDGET_RULES
 from monitor.config.quality_rules import about, all_rules
 from monitor.join.outcomes import Conservation
-from monitor.telemetry import COMMIT_BOUNDS_MS, TaskState, rule_segments
+from monitor.telemetry import COMMIT_BOUNDS_MS, Configuration, TaskState, rule_segments
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
 if TYPE_CHECKING:
@@ -221,30 +221,6 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
-    """How this process came to the configuration it has, and whether the files now say one that is not used, and why.
-
-    `succeeded_ms`: when the files were last read and could be used (wall clock). `generation` is the evaluator's: the number
-    of the one whose rules hold, 0 where that is not known; `behind` that it is another than this process has."""
-
-    succeeded_ms: int
-    reloads: Mapping[str, int] = field(default_factory=dict)  # by outcome
-    complaints: tuple[str, ...] = ()
-    generation: int = 0
-    behind: bool = False
-
-    @property
-    def sentence(self) -> str:
-        """What people should know of it; empty when there is nothing."""
-        said = []
-        if self.behind:
-            said.append(f"older than generation {self.generation}, whose rules hold")
-        if self.complaints:
-            said.append(f"what the files say now is not used: {'; '.join(self.complaints)}")
-        return "; ".join(said)
-
-
-@dataclass(frozen=True, slots=True)
 class View:
     """All of it. `windows` holds one window of each (series, window name, kind), see `Newest`."""
 
@@ -266,7 +242,7 @@ class View:
     evaluator: Evaluator = Evaluator()
     counters: Counters = Counters()
     health: Health = Health()
-    configuration: Configuration = Configuration(0)
+    configuration: Configuration = field(default_factory=lambda: Configuration(0))
     schema: str = SCHEMA
 
     def recoveries(self) -> list[tuple[int, int, int]]:

@@ -28,7 +28,6 @@ from monitor.telemetry import (
     NAMESPACE_LABEL,
     OUTCOMES,
     PREFIX,
-    RELOADS,
     TaskState,
 )
 from monitor.view import StreamStatus, View
@@ -237,11 +236,7 @@ class Exposer:
         yield self._one("windows_unplaced_total", view.counters.windows_unplaced)
         yield self._one("build_info", 1, view.build.release, view.build.python)
         yield self._one("config_info", 1, view.config_digest)
-        for outcome in RELOADS:
-            yield self._one("config_reloads_total", view.configuration.reloads.get(outcome, 0), outcome)
-        yield self._one("config_last_reload_successful", int(not view.configuration.complaints))
-        yield self._one("config_last_reload_success_timestamp_seconds", seconds(view.configuration.succeeded_ms))
-        yield self._one("config_generation", view.configuration.generation)
+        yield from (self._one(*sample) for sample in view.configuration.samples())
         for loop, at_ms in sorted(view.health.loops_ms.items()):
             yield self._one("last_loop_timestamp_seconds", seconds(at_ms), loop)
         yield self._one("exported_series", exported)

@@ -19,11 +19,10 @@ from monitor.ingest.clocks import FOREVER, NEVER, ClockState
 from monitor.plan import Plan
 from monitor.ports import WallClock
 from monitor.readiness import readiness
-from monitor.telemetry import TaskState
+from monitor.telemetry import Configuration, TaskState
 from monitor.view import (
     ActiveAlert,
     Build,
-    Configuration,
     Counters,
     Evaluator,
     Headroom,

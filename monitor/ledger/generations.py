@@ -52,12 +52,12 @@ def decode(raw: bytes, where: str) -> GenerationRecord:
     Raises LedgerError for bytes that are no generation, or of a newer format than this code writes.
     """
     try:
-        version = msgspec.json.decode(raw)["format"]
-        if isinstance(version, int) and version > FORMAT:
+        version = msgspec.convert(msgspec.json.decode(raw)["format"], int)
+        if version > FORMAT:
             raise LedgerError(
                 f"{where} has format {version}, this version of Driftline reads up to {FORMAT}",
                 "Run the version that wrote it, or a newer one.",
             )
         return _decoder.decode(raw)
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerError(f"{where} is not a generation: {error}", "Something else wrote to this topic.") from error

@@ -29,7 +29,7 @@ def test_a_newer_format_is_refused_with_advice() -> None:
         decode(newer, "the record")
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"3", b'{"format": "1"}', b'{"format": 1}', b"\xff"])
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"3", b'{"format": "1"}', b'{"format": 1}', b"\xff", b"[" * 9_999])
 def test_what_is_no_generation_is_refused(raw: bytes) -> None:
     with pytest.raises(LedgerError, match="the record is not a generation"):
         decode(raw, "the record")

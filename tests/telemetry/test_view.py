@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from monitor.readiness import Check, readiness
-from monitor.telemetry import TaskState
-from monitor.view import Configuration, Durations, Headroom, Health, Newest, decode, encode
+from monitor.telemetry import Configuration, TaskState
+from monitor.view import Durations, Headroom, Health, Newest, decode, encode
 from monitor.windows.view import SeriesKey, WindowView
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, partition, performance_window, sample_view
 
