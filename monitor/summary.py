@@ -226,7 +226,8 @@ class Summariser:
         if not len(group):
             return
         slot = self._slots.of(group, at_ms // self._plan.pane_ms, ticks)
-        delay = (ticks + 1) * self._plan.join.tick_ms - at_ms
+        tick_ms = self._plan.join.tick_ms
+        delay = ticks * tick_ms + tick_ms // 2 - at_ms  # somewhere in that tick the label came
         for model, rows in self._split(group):
             cell, amount = model.task.contribute(
                 score[rows], predicted[rows].astype(np.float64), label[rows], model.positive, scores[rows], delay[rows]

@@ -7,7 +7,7 @@ Cells of a window, after those of `binary`:
     arrived[4 J]                    labels by bin of delay, and within it as tp, fp, fn, tn
 
 120 bins of scores, a tenth of those of `binary`: chances are learned from few rows. J, at most 48, are the bins of
-`delays`. A delay goes from the prediction to the end of the tick in which its label is known. 4 KB a window in all.
+`delays`. A delay goes from the prediction to the middle of the tick in which its label is known. 4 KB a window in all.
 """
 
 from __future__ import annotations

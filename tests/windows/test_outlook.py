@@ -78,7 +78,7 @@ def contributions(rows: tuple[Row, ...]) -> Mapping[int, Mapping[int, Int64s]]:
         at, score, called = columns(known)
         ticks = np.array([row.label_ms for row in known]) // MINUTE
         label = np.array([float(row.positive) for row in known])
-        add(known, ticks, *TASK.contribute(score, called, label, 1.0, delay_ms=(ticks + 1) * MINUTE - at))
+        add(known, ticks, *TASK.contribute(score, called, label, 1.0, delay_ms=ticks * MINUTE + MINUTE // 2 - at))
     return found
 
 
@@ -125,7 +125,7 @@ rows_ = st.lists(
 @settings(max_examples=150)
 @given(rows_, st.integers(1, 13 * 60))
 def test_the_curve_is_that_of_the_rows(rows: list[Row], minutes: int) -> None:
-    """Read plainly: a row's delay goes to the end of the tick, its age is that of its cohort's youngest. Nothing
+    """Read plainly: a row's delay goes to the middle of the tick, its age is that of its cohort's youngest. Nothing
     is history before a horizon and the lateness have gone by."""
     now = START + minutes * MINUTE
     book = book_of(rows, now)
@@ -136,7 +136,7 @@ def test_the_curve_is_that_of_the_rows(rows: list[Row], minutes: int) -> None:
             return
         ages.append(now - (row.at_ms // book.span_ms + 1) * book.span_ms)
         came = None if row.label_ms is None else (row.label_ms // MINUTE + 1) * MINUTE
-        delays.append(NO_LABEL if came is None or came > now else min(came - row.at_ms, HORIZON))
+        delays.append(NO_LABEL if came is None or came > now else min(max(came - MINUTE // 2 - row.at_ms, 0), HORIZON))
     expected = DelayCounts.of(book.shape.ends, np.array(delays, np.int64), np.array(ages, np.int64)).curve()
     np.testing.assert_array_equal(book.curve("m", now).share, expected.share)
 
