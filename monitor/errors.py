@@ -9,6 +9,7 @@
     ├── LedgerError              the ledger cannot be continued: another topic, a broken chain, a newer format
     ├── FormatError              a published record is newer than this code, or no such record (windows.canonical)
     ├── ListenError              the HTTP address cannot be listened on (adapters.http)
+    ├── SpillRefused             rows of a join could not be put aside on disk (join.memory); they stay in memory
     ├── LostOwnership            another writer took a ledger partition over (daemon.writer)
     └── ReferenceProfileError    a reference profile cannot be read or does not fit the model
 
@@ -72,3 +73,14 @@ class LedgerError(MonitorError):
 
 class ReferenceProfileError(MonitorError):
     """A reference profile cannot be read, or does not fit the model that names it."""
+
+
+class SpillRefused(MonitorError):
+    """Rows could not be put aside. Nothing is lost: they stay in memory. Retrying helps once there is space."""
+
+    def __init__(self, directory: str, why: str) -> None:
+        super().__init__(
+            f"rows of the join cannot be put aside in {directory!r} (state.directory): {why}. Make room there; until then "
+            "predictions wait."
+        )
+        self.directory, self.why = directory, why

@@ -9,7 +9,7 @@ the ledger: if the append fails, the partition is dropped and rebuilt from the l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from monitor.ingest.decode_labels import LabelDecoder
 from monitor.ingest.decode_predictions import PredictionDecoder
 from monitor.join.inputs import LabelBatch, PredictionBatch
 from monitor.join.join import Join
+from monitor.join.memory import Memory
 from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts
 from monitor.join.tables import SCORE_BYTES, with_scores
 from monitor.ledger.floors import Floors
@@ -44,6 +45,7 @@ class Shared:
     labels: LabelDecoder | None
     groups: Groups
     coder: Coder
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Partition:
         self._summary = Summariser(shared.plan, shared.groups)
         scores = len(shared.plan.scored)
         width = shared.plan.width + SCORE_BYTES * scores
-        self.join = Join(shared.plan.join, width, shared.groups, self._summary, scores)
+        self.join = Join(shared.plan.join, width, shared.groups, self._summary, scores, shared.memory)
         self._next = [predictions[0], labels[0]]
         self._from = [predictions[0], labels[0]]
         self.clocks = [predictions[1], labels[1]]
@@ -94,6 +96,10 @@ class Partition:
         self._waiting_rows = [0, 0]
         self._mark_from = [predictions[0], labels[0]]
         self._faults: Counter[str] = Counter()
+
+    def close(self) -> None:
+        """Give back the room that rows take beside memory; the partition is not used any more."""
+        self.join.close()
 
     # -- input ---------------------------------------------------------------------------------------------------
 
@@ -114,8 +120,8 @@ class Partition:
 
     @property
     def held_rows(self) -> int:
-        """Predictions in the join, and those that wait to be joined."""
-        return len(self.join.predictions) + self._waiting_rows[0]
+        """Predictions in the join, wherever they are kept, and those that wait to be joined."""
+        return self.join.held[0] + self._waiting_rows[0]
 
     def feed_predictions(self, batch: RecordBatch) -> Sequence[Rejected]:
         """Take predictions; returns what was rejected, for the dead letters."""
@@ -238,7 +244,7 @@ class Partition:
             prediction_outcomes=as_counts(self.join.prediction_outcomes),
             label_outcomes=as_counts(self.join.label_outcomes),
             records=(self._read[0], self._read[1]),
-            held=(len(self.join.predictions), len(self.join.labels)),
+            held=self.join.held,
             state=self.join.digest,
             groups=names,
             inputs=inputs,
@@ -264,7 +270,7 @@ class Partition:
         self.join.settle(self.clocks[0].maximum_ms, label_clock.maximum_ms)
 
     def _released_floors(self) -> tuple[Floor, Floor]:
-        below = self.join.dropped_below()
+        below = self.join.settler.dropped_below()
         floors = []
         for stream in (0, 1):
             self._floors[stream].release(below[stream])
@@ -317,13 +323,13 @@ class Partition:
         self._summary.flush()
         rebuilt = {
             "offsets": self.next_offsets,
-            "rows held": (len(self.join.predictions), len(self.join.labels)),
+            "rows held": self.join.held,
             "state digest": self.join.digest,
             "prediction clock": self.clocks[0],
             "label clock": self.clocks[1],
             "pending": self.join.prediction_outcomes.pending,
-            "waiting": self.join.label_outcomes.waiting,
         }
+        labels = _as_they_wait(commit.label_outcomes, self.join.label_outcomes.waiting)
         recorded = {
             "offsets": (commit.predictions[1], commit.labels[1]),
             "rows held": tuple(commit.held),
@@ -331,7 +337,6 @@ class Partition:
             "prediction clock": commit.prediction_clock.state(),
             "label clock": commit.label_clock.state(),
             "pending": commit.prediction_outcomes["pending"],
-            "waiting": commit.label_outcomes["waiting"],
         }
         for name, value in recorded.items():
             if rebuilt[name] != value:
@@ -341,9 +346,27 @@ class Partition:
                     "The source topics changed under the ledger (compaction, truncation, re-creation), or the "
                     "configuration did.",
                 )
+        if labels["outside"] < 0:
+            raise LedgerError(
+                f"partition {self.partition}: rebuilding the join gave {self.join.label_outcomes.waiting} waiting labels, "
+                f"commit {commit.sequence} recorded {commit.label_outcomes['waiting']}",
+                "This is a bug in Driftline. Please report it with `driftline ledger audit`.",
+            )
         self.skip_to(0, lost_up_to[0])
         self.skip_to(1, lost_up_to[1])
         self.join.prediction_outcomes = PredictionOutcomes(**commit.prediction_outcomes)
-        self.join.label_outcomes = LabelOutcomes(**commit.label_outcomes)
+        self.join.label_outcomes = LabelOutcomes(**labels)
         self._read = list(commit.records)
         self._from = list(self._next)
+
+
+def _as_they_wait(recorded: Mapping[str, int], waiting: int) -> dict[str, int]:
+    """Outcomes of labels with as many waiting as the rebuilt join holds.
+
+    Versions before MET counted a label that met only predictions it is not valid for as outside at once, though it may
+    still meet another one, and an orphan as waiting until the clocks moved on. What they recorded is put right here.
+    """
+    moved = waiting - recorded["waiting"]
+    counts = {**recorded, "waiting": waiting}
+    counts["outside" if moved > 0 else "orphaned"] -= moved
+    return counts

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from monitor.events import Headers, RecordBatch
 
@@ -143,6 +145,31 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Free what the client holds; calling it twice is fine."""
+
+
+class KeptColumns(Protocol):
+    """Columns that were put aside, as they were."""
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]:
+        """By name, not to be written to."""
+
+    @property
+    def nbytes(self) -> int:
+        """What they take where they are."""
+
+    def drop(self) -> None:
+        """They are not needed any more, nor are arrays taken from them."""
+
+
+class SegmentStore(Protocol):
+    """Room for columns beside memory, for as long as the process lives (`monitor.adapters.segments`)."""
+
+    def keep(self, columns: Mapping[str, NDArray[Any]]) -> KeptColumns:
+        """Put columns of equal length aside. Raises SpillRefused where there is no room; nothing is kept then."""
+
+    def close(self) -> None:
+        """Drop everything that was kept."""
 
 
 class WallClock(Protocol):

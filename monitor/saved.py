@@ -63,7 +63,10 @@ _bodies: msgspec.msgpack.Decoder[SavedEvaluation] = msgspec.msgpack.Decoder(Save
 
 def read_evaluation(body: bytes) -> SavedEvaluation:
     """The body of a checkpoint of `evals`. Raises msgspec.DecodeError for bytes that are none."""
-    return _bodies.decode(body)
+    try:
+        return _bodies.decode(body)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def has_learned(saved: SavedEvaluator) -> bool:

@@ -127,7 +127,9 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
-    """A partition that this process owns. Outcomes count since genesis, so they survive a change of owner."""
+    """A partition that this process owns. Outcomes count since genesis, so they survive a change of owner. A new owner
+    would read `recovery_rows` again, for about `recovery_ms`. Of its predictions and labels, `spilled_rows` are in
+    files."""
 
     partition: int
     state: TaskState
@@ -137,6 +139,10 @@ class PartitionStatus:
     labels: StreamStatus | None
     state_rows: int
     state_bytes: int
+    spilled_rows: int
+    spilled_bytes: int
+    recovery_rows: int
+    recovery_ms: int
     prediction_outcomes: Mapping[str, int]
     label_outcomes: Mapping[str, int]
     conservation: Conservation
@@ -145,6 +151,16 @@ class PartitionStatus:
         """(stream name, status) of the streams there are."""
         both = (("predictions", self.predictions), ("labels", self.labels))
         return tuple((name, status) for name, status in both if status is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """A partition that is being opened: rows read again, rows to read again in all, and about how long that still takes."""
+
+    partition: int
+    done: int
+    rows: int
+    left_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +238,17 @@ class View:
     windows: tuple[WindowView, ...] = ()
     alerts: tuple[ActiveAlert, ...] = ()
     partitions: tuple[PartitionStatus, ...] = ()
+    rebuild: Rebuild | None = None
     evaluator: Evaluator = Evaluator()
     counters: Counters = Counters()
     health: Health = Health()
     schema: str = SCHEMA
+
+    def recoveries(self) -> list[tuple[int, int, int]]:
+        """(partition, rows that a new owner would read again, how long it would) of each; of one being opened what is left."""
+        found = [(p.partition, p.recovery_rows, p.recovery_ms) for p in self.partitions]
+        opening = self.rebuild
+        return found + ([(opening.partition, opening.rows - opening.done, opening.left_ms)] if opening else [])
 
     def outcomes(self, stream: Literal["predictions", "labels"]) -> dict[str, int]:
         """The terms of the conservation identity, summed over the owned partitions."""
@@ -250,6 +273,7 @@ def readiness(view: View) -> tuple[Check, ...]:
     the log does not answer, who then lost what it had. Lag and a full partition are no reason to be taken out of service
     (nothing sends traffic here): they have alerts."""
     opening = [p.partition for p in view.partitions if p.state in (TaskState.OPENING, TaskState.REBUILDING)]
+    opening += [view.rebuild.partition] if view.rebuild else []
     owned = len(view.partitions)
     return (
         Check("config", True, f"in use: {view.config_digest}"),

@@ -47,5 +47,5 @@ def decode(kind: Any, raw: bytes, where: str, newest: int) -> Any:
         raise FormatError(where, why, "Run the version of Driftline that wrote it, or a newer one.")
     try:
         return msgspec.convert(document, kind, strict=True)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half of a surrogate pair is JSON, and no text
         raise FormatError(where, f"cannot be read: {error}", _FOREIGN) from error

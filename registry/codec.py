@@ -43,7 +43,7 @@ def decode(kind: Any, raw: bytes, where: str, newest: int) -> Any:
         raise FormatError(where, why, _UPGRADE)
     try:
         return msgspec.convert(document, kind, strict=True)
-    except (msgspec.ValidationError, BadName) as error:
+    except (msgspec.ValidationError, UnicodeEncodeError, BadName) as error:
         raise FormatError(where, f"cannot be read: {error}", _FOREIGN) from error
 
 

@@ -160,6 +160,11 @@ class Exposer:
                 yield self._one("join_pending_rows", status.pending_rows, stream, number)
             yield self._one("join_state_rows", p.state_rows, number)
             yield self._one("join_state_bytes", p.state_bytes, number)
+            yield self._one("join_spilled_rows", p.spilled_rows, number)
+            yield self._one("join_spilled_bytes", p.spilled_bytes, number)
+        for partition, rows, took_ms in view.recoveries():
+            yield self._one("recovery_rows", rows, str(partition))
+            yield self._one("recovery_estimate_seconds", _seconds(took_ms), str(partition))
         yield self._one("join_state_limit_rows", view.state_limit_rows)
         differences = {
             "predictions": sum(
@@ -190,7 +195,8 @@ class Exposer:
             if p.labels is not None:
                 yield self._one("label_feed_stalled", int(p.labels.stalled), str(p.partition))
         for state in TaskState:
-            yield self._one("partitions", sum(p.state is state for p in view.partitions), state)
+            opening = int(state is TaskState.REBUILDING and view.rebuild is not None)
+            yield self._one("partitions", sum(p.state is state for p in view.partitions) + opening, state)
 
     def _place(self, status: StreamStatus, *place: str) -> Iterable[Sample]:
         """One partition of a source topic. What is not known is absent."""

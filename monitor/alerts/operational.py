@@ -47,8 +47,8 @@ FLOOD: Final = Condition(
 FULL: Final = Condition(
     "join-full",
     "page",
-    "its worker holds state.max_rows rows, so predictions wait and windows stand still; run more workers, or raise the "
-    "limit and the memory with it",
+    "its worker holds state.max_rows rows, or state.directory takes no more of them, so predictions wait and windows stand "
+    "still; run more workers, or raise the limit and what it needs",
     "its worker has room again",
 )
 STALLED: Final = Condition(

@@ -11,6 +11,7 @@ from monitor.adapters.exposition import Exposer
 from monitor.adapters.http import Snapshot
 from monitor.alerts.event import AlertEvent, BudgetAlert, Change, OperationalAlert, RuleAlert, Standing
 from monitor.config.types import Config
+from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.worker import Worker
 from monitor.evaluator import TickOutput
 from monitor.ingest.clocks import FOREVER, NEVER, ClockState
@@ -126,6 +127,7 @@ class Observer:
             windows=self._newest.views(),
             alerts=tuple(active(event) for _, event in sorted(self._firing.items())),
             partitions=tuple(self._partition(worker, p) for p in sorted(worker.tasks)),
+            rebuild=worker.recovery.current,
             evaluator=Evaluator(worker.judge is not None, self._tick_ms),
             counters=self._counters(worker),
             health=Health(joined=worker.joined, loops_ms={"worker": wall}, unanswered=worker.contact.lost),
@@ -151,7 +153,8 @@ class Observer:
     def _partition(self, worker: Worker, number: int) -> PartitionStatus:
         task = worker.tasks[number]
         engine, chain = task.engine, task.writer.chain
-        held = len(engine.join.predictions)
+        held = engine.join.held[0]
+        again = rows_to_read_again(task.writer.follower.state.commit)
         streams = [self._stream(worker, number, stream) for stream in range(len(worker.sources.names))]
         outcomes = engine.join.prediction_outcomes, engine.join.label_outcomes
         return PartitionStatus(
@@ -162,7 +165,11 @@ class Observer:
             predictions=streams[0],
             labels=streams[1] if len(streams) > 1 else None,
             state_rows=held,
-            state_bytes=engine.join.predictions.nbytes + engine.join.labels.nbytes,
+            state_bytes=engine.join.nbytes,
+            spilled_rows=sum(engine.join.spilled.rows),
+            spilled_bytes=engine.join.spilled.kept_bytes,
+            recovery_rows=again,
+            recovery_ms=worker.recovery.estimate_ms(again),
             prediction_outcomes=dataclasses.asdict(outcomes[0]),
             label_outcomes=dataclasses.asdict(outcomes[1]),
             conservation=engine.conservation(),

@@ -66,6 +66,12 @@ def _head(view: View) -> Iterable[str]:
     yield f"Driftline {view.build.release}, namespace {_plain(view.namespace)}, at {show.minute(view.at_ms)} UTC"
     as_of = "nothing evaluated yet" if tick is None else f"numbers as of {_clock(tick)} (event time)"
     yield f"{'evaluator' if view.evaluator.active else 'stands by'}, {as_of}"
+    if view.rebuild is not None:
+        opening = view.rebuild
+        yield (
+            f"partition {opening.partition} is rebuilt: {opening.done:,} of {opening.rows:,} records, "
+            f"about {opening.left_ms / 1_000:,.1f} s left"
+        )
     firing = sum(alert.state == "firing" for alert in view.alerts)
     broken = view.counters.conservation_failures
     yield (
@@ -173,7 +179,14 @@ def _partitions(view: View) -> Any:
 
 def _state_line(partitions: Sequence[PartitionStatus], limit: int) -> str:
     rows, size = sum(p.state_rows for p in partitions), sum(p.state_bytes for p in partitions)
-    return f"join: {rows:,} of at most {limit:,} rows, {size / 2**20:,.1f} MiB"
+    again, took_ms = sum(p.recovery_rows for p in partitions), sum(p.recovery_ms for p in partitions)
+    spilled, files = sum(p.spilled_rows for p in partitions), sum(p.spilled_bytes for p in partitions)
+    return (
+        f"join: {rows:,} of at most {limit:,} rows, {size / 2**20:,.1f} MiB"
+        + f", {spilled:,} in files of {files / 2**20:,.1f} MiB" * bool(spilled)
+        + "\n"
+        f"new owners would read {again:,} records again, about {took_ms / 1_000:,.1f} s"
+    )
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Self
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from monitor.cli.observer import Observer
     from monitor.config.types import Config
     from monitor.daemon.worker import Worker
-    from monitor.ports import Log
+    from monitor.ports import Log, SegmentStore
 
 
 @click.command("run")
@@ -86,9 +87,13 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
         if bar is not None:
             bar.show(worker)
 
-    worker = Worker(log, config, plan, clock, dead_letters, WorkerOptions(until_end=until_end), observer.on_tick, tell)
-    observer.show_start()
-    with Signals(worker) as signals, _Listener(config, observer, http):
+    options = WorkerOptions(until_end=until_end)
+    with ExitStack() as closing:
+        segments = _segments(config, closing)
+        worker = Worker(log, config, plan, clock, dead_letters, options, observer.on_tick, tell, segments)
+        observer.show_start()
+        signals = closing.enter_context(Signals(worker))
+        closing.enter_context(_Listener(config, observer, http))
         worker.run()
     if bar is not None:
         bar.close(worker)
@@ -96,6 +101,18 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
         name = signal.Signals(signals.number).name
         click.echo(f"driftline: {name} came before the end was reached; run it again to go on from here", err=True)
         sys.exit(128 + signals.number)  # as a shell would say it: a script must not take this for a run to the end
+
+
+def _segments(config: Config, closing: ExitStack) -> SegmentStore | None:
+    """Where rows go that do not stay in memory; None where all do. Raises SpillRefused when nothing can be written there."""
+    state = config.state
+    if state.memory_rows is None or state.directory is None:
+        return None
+    from monitor.adapters.segments import SegmentDirectory
+
+    segments = SegmentDirectory(Path(state.directory))
+    closing.callback(segments.close)
+    return segments
 
 
 class Signals:

@@ -45,6 +45,7 @@ def cross_field(config: Config) -> list[Problem]:
         *_windows(config),
         *_rules(config),
         *_budget(config),
+        *_state(config),
     ]
 
 
@@ -381,3 +382,13 @@ def _rule_segments(rule: Rule, chosen: Sequence[ModelTemplate], at: Path) -> Ite
         if segment not in known:
             sentence = f"{segment!r} is not a segment of this rule's models; allowed: "
             yield Problem((*path, index), f"{sentence}{listing(sorted(known))}{hint(segment, known)}", reads)
+
+
+def _state(config: Config) -> Iterator[Problem]:
+    state = config.state
+    if state.memory_rows is not None and state.directory is None:
+        at: Path = ("state", "directory")
+        yield Problem(at, "it is missing, and memory_rows is set: name a local folder for the rows beyond", (at,))
+    if state.memory_rows is not None and state.memory_rows > state.max_rows:
+        sentence = f"it is {state.memory_rows}, more than max_rows ({state.max_rows}): nothing would ever be put aside"
+        yield Problem(("state", "memory_rows"), sentence, (("state", "max_rows"),))

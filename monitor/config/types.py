@@ -189,6 +189,18 @@ class State(Section):
     max_rows: Count = Field(
         20_000_000, ge=1_000, description="Predictions held while they wait for labels, per worker."
     )
+    memory_rows: Count | None = Field(
+        None,
+        ge=1_000,
+        description="Predictions and labels held in memory, per worker; beyond, the oldest go to files in `directory`. "
+        "Default: all are in memory.",
+        examples=[5_000_000],
+    )
+    directory: Word | None = Field(
+        None,
+        description="Local folder for what does not stay in memory, absolute or relative to the working directory.",
+        examples=["/var/lib/driftline"],
+    )
     commit_interval_ms: PositiveDuration = Field(
         500,
         alias="commit_interval",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from monitor.config.types import Topics
+from monitor.config.types import Config, Topics
 from monitor.daemon.checkpoints import follow, of_evals, of_ledger
 from monitor.daemon.tail import Follower
 from monitor.errors import LedgerError
@@ -47,3 +47,12 @@ def refuse_to_go_on(namespace: str, partition: int) -> None:
 def _ended(namespace: str, partition: int, what: str) -> LedgerError:
     why = f"namespace {namespace!r}: the end of input was recorded for partition {partition}, {what}"
     return LedgerError(why, "Choose another `namespace` to read the topics again, or to go on.")
+
+
+def settled_everywhere(log: Log, config: Config, finish: list[list[int]], *, look: bool) -> bool:
+    """Whether every partition is settled, by whoever; then, with `look`, whether somebody else's end was ours."""
+    topics = config.topics()
+    is_settled = settled(log, topics, len(finish[0]))
+    if is_settled and look:
+        look_behind_the_ends(log, topics, finish, config.namespace)
+    return is_settled

@@ -28,8 +28,8 @@ from monitor.daemon.owners import Owners
 from monitor.daemon.resume import EvaluatorCheckpoints
 from monitor.daemon.rules_in_force import RulesInForce, evaluations
 from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, refuse_shorter
-from monitor.daemon.writer import LedgerWriter
-from monitor.errors import LedgerError
+from monitor.daemon.writer import LedgerWriter, LostOwnership
+from monitor.errors import LedgerError, OffsetLost
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
 from monitor.ledger.records import FORMAT, Commit, EvalCommit, Unowned
@@ -194,7 +194,10 @@ class Judge:
 
     def step(self) -> Sequence[TickOutput]:
         """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership or UnknownOutcome."""
-        read = poll_followers(self._reader, self.followers, self._on_record, wait_ms=0)
+        try:
+            read = poll_followers(self._reader, self.followers, self._on_record, wait_ms=0)
+        except OffsetLost as lost:  # trimmed while this process slept: another evaluator has gone on
+            raise LostOwnership(self._topics.evals, 0, Verdict.NOT_OWNER) from lost
         if self.settled:
             return ()
         outputs = list(self._decide()) if read or self._look_for_owners() else []

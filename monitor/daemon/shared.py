@@ -11,12 +11,14 @@ from monitor.groups import Groups
 from monitor.ingest.decode_labels import LabelDecoder
 from monitor.ingest.decode_predictions import PredictionDecoder
 from monitor.ingest.mapping import known_classes
+from monitor.join.memory import Memory
 from monitor.partition import Shared
 from monitor.plan import Plan
+from monitor.ports import SegmentStore
 
 
-def make_shared(config: Config, plan: Plan) -> Shared:
-    """Decoders and interners for one process."""
+def make_shared(config: Config, plan: Plan, segments: SegmentStore | None = None) -> Shared:
+    """Decoders and interners for one process. With `segments` and `state.memory_rows` its joins share that budget."""
     time = config.time
     kinds = (*config.models, *((config.unlisted_models,) if config.unlisted_models else ()))
     predictions = PredictionDecoder(
@@ -30,7 +32,9 @@ def make_shared(config: Config, plan: Plan) -> Shared:
         labels = LabelDecoder(stream, time.skew_ms, known, coded_classes(config) if task == "multiclass" else None)
     groups = Groups()
     coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
-    return Shared(plan, predictions, labels, groups, coder)
+    limit = config.state.memory_rows
+    memory = Memory(limit, segments) if segments is not None and limit is not None else None
+    return Shared(plan, predictions, labels, groups, coder, memory)
 
 
 def declared_values(models: Iterable[ModelTemplate]) -> dict[str, list[str]]:

@@ -22,9 +22,10 @@ from msgspec import UNSET
 from monitor.config.types import Config
 from monitor.daemon.begun import what_differs
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
+from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import Stored, follow_from_start
-from monitor.daemon.writer import LedgerWriter
+from monitor.daemon.writer import LedgerWriter, LostOwnership
 from monitor.errors import LedgerError, OffsetLost
 from monitor.events import RecordBatch, Rejected
 from monitor.ingest.clocks import ClockState
@@ -67,20 +68,34 @@ class Task:
     def open(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Everything up to going live. `progress` is told rows done and rows to do of the rebuild.
 
-        Raises LostOwnership when another process fenced us off meanwhile, LedgerError when the ledger is not about
-        these topics, OffsetLost when records that the rebuild needs are gone.
+        Raises LostOwnership when another process fenced us off meanwhile, or trimmed what we were about to read,
+        LedgerError when the ledger is not about these topics, OffsetLost when records that the rebuild needs are gone.
         """
-        follower, saved = follow(self._log, self.writer.follower.topic, self.partition, self._checkpoints)
-        self.writer.follower, self._saved_at = follower, follower.next_offset
-        if saved is not None:
-            self.committed_ms = list(saved.committed_ms)
-        follower.catch_up(self._log, self._log.end_offsets(follower.topic)[self.partition], self._remember)
+        topic = self.writer.follower.topic
+        try:
+            follower, saved = follow(self._log, topic, self.partition, self._checkpoints)
+            self.writer.follower, self._saved_at = follower, follower.next_offset
+            if saved is not None:
+                self.committed_ms = list(saved.committed_ms)
+            follower.catch_up(self._log, self._log.end_offsets(topic)[self.partition], self._remember)
+        except OffsetLost as lost:
+            raise LostOwnership(topic, self.partition, Verdict.NOT_OWNER) from lost
         if follower.state.genesis is None:
             self._begin()
         self._recognise()
         self.writer.fence()
-        self._rebuild(progress)
-        self._checkpoint()
+        try:
+            self._rebuild(progress)
+            self._checkpoint()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Not used any more: what its join keeps beside memory is given back."""
+        engine = getattr(self, "engine", None)
+        if engine is not None:
+            engine.close()
 
     def _remember(self, stored: Stored, verdict: Verdict) -> None:
         record = stored.record
@@ -139,13 +154,12 @@ class Task:
         state = self.writer.follower.state
         commit = state.commit
         if commit is None:
-            begun = ((state.next_prediction, ClockState()), (state.next_label, ClockState()))
-            self.engine = Partition(self._shared, self.partition, *begun)
+            self._begin_at((state.next_prediction, ClockState()), (state.next_label, ClockState()))
             self._check_held(state.next_prediction, state.next_label)
             return
         floors = (commit.prediction_floor, commit.label_floor)
         starts = [(floor.offset, floor.clock.state()) for floor in floors]
-        self.engine = Partition(self._shared, self.partition, starts[0], starts[1])
+        self._begin_at(*starts)
         if commit.ended:
             self._skip_rebuild()
             return
@@ -160,7 +174,9 @@ class Task:
             self._give_up(commit, lost)
             return
         self._check_held(state.next_prediction, state.next_label)
-        total = sum(end - floor.offset for end, floor in zip(ends, floors, strict=True))
+        total = rows_to_read_again(commit)
+        if progress is not None:
+            progress(0, total)
         for stream, feed in enumerate((self.engine.feed_predictions, self.engine.feed_labels)):
             if stream < len(self._sources.names):
                 self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)
@@ -169,12 +185,17 @@ class Task:
         full, silent = commit.full is True, commit.silent is True
         self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods)  # these outlive their owner
 
+    def _begin_at(self, predictions: tuple[int, ClockState], labels: tuple[int, ClockState]) -> None:
+        """An empty join that reads on from these offsets and clocks."""
+        self.close()
+        self.engine = Partition(self._shared, self.partition, predictions, labels)
+
     def _give_up(self, commit: Commit, lost: OffsetLost) -> None:
         """Go on without the rows that were held, as an operator recorded."""
         state, clocks = self.writer.follower.state, (commit.prediction_clock.state(), commit.label_clock.state())
         starts = list(zip((state.next_prediction, state.next_label), clocks, strict=True))
         self._check_held(*(start[0] for start in starts))
-        self.engine = Partition(self._shared, self.partition, starts[0], starts[1])
+        self._begin_at(*starts)
         self.engine.give_up(commit)
         _log.warning(
             "partition %d: a gap is recorded and topic %r begins at offset %d: %d predictions that waited and %d labels are "
@@ -261,10 +282,15 @@ class Task:
         if follower.next_offset - self._saved_at < self._every:
             return
         self._saved_at = follower.next_offset
-        predictions, labels = (
-            was if at is None else timestamp_at(self._log, follower.topic, self.partition, at)
-            for was, at in zip(self.committed_ms, self._committed_at, strict=True)
-        )
+        try:
+            predictions, labels = (
+                was if at is None else timestamp_at(self._log, follower.topic, self.partition, at)
+                for was, at in zip(self.committed_ms, self._committed_at, strict=True)
+            )
+        except OffsetLost as lost:  # trimmed below a checkpoint that is not ours
+            raise LostOwnership(follower.topic, self.partition, Verdict.NOT_OWNER) from lost
+        # Of a stream that is silent from here on, this is what stays known: its last commit is going to be trimmed.
+        self.committed_ms, self._committed_at = [predictions, labels], [None, None]
         self._checkpoints.write(manifest_of(ledger_of(self.partition), follower, (predictions, labels)), b"")
 
 
@@ -283,3 +309,9 @@ def before(batch: RecordBatch, end: int) -> RecordBatch:
         keys=batch.keys[:n] if batch.keys is not None else None,
         headers=batch.headers[:n] if batch.headers is not None else None,
     )
+
+
+def tell_of_opening(task: Task) -> None:
+    """Say that a partition is live."""
+    epoch = task.writer.chain.epoch
+    _log.info("partition %d: open, epoch %d, %d records read again", task.partition, epoch, task.rebuilt_rows)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from monitor.config.types import Topics
-from monitor.ports import TopicSpec
+from monitor.daemon.sources import SourceWatch
+from monitor.ports import Log, TopicSpec
 
 ALERTS_KEPT_MS = 30 * 86_400_000
 
@@ -20,3 +21,11 @@ def internal_topics(topics: Topics, partitions: int) -> tuple[TopicSpec, ...]:
         TopicSpec(topics.configs, 1, compacted=True),
         TopicSpec(topics.checkpoints, partitions + 1, compacted=True, trimmed=True),
     )
+
+
+def ensure_topics(log: Log, topics: Topics, partitions: int, watch: SourceWatch) -> None:
+    """Create those that do not exist. Raises LedgerError when the ledger has other partitions than the sources."""
+    ledger, *others = internal_topics(topics, partitions)
+    watch.refuse_other_partitions(log.ensure(ledger).partitions)
+    for spec in others:
+        log.ensure(spec)

@@ -17,23 +17,24 @@ from monitor.config.types import Config
 from monitor.daemon.capacity import Capacity
 from monitor.daemon.contact import Contact
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
-from monitor.daemon.ends import look_behind_the_ends, refuse_to_go_on, settled, tell_of_later_records
+from monitor.daemon.ends import refuse_to_go_on, settled_everywhere, tell_of_later_records
 from monitor.daemon.feeds import Feeds
 from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
+from monitor.daemon.recovery import Recovery
 from monitor.daemon.shared import make_shared
 from monitor.daemon.silence import Silence
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
 from monitor.daemon.statistics import Statistics
-from monitor.daemon.task import Task
+from monitor.daemon.task import Task, tell_of_opening
 from monitor.daemon.timers import Every, Timers
-from monitor.daemon.topics import internal_topics
+from monitor.daemon.topics import ensure_topics
 from monitor.daemon.writer import LostOwnership
 from monitor.errors import LedgerError, LogError, LogUnreachable, UnknownOutcome
 from monitor.evaluator import TickOutput
 from monitor.partition import Flags
 from monitor.plan import Plan
-from monitor.ports import Appender, Leases, Log, WallClock
+from monitor.ports import Appender, Leases, Log, SegmentStore, WallClock
 
 _log = logging.getLogger("driftline.worker")
 
@@ -65,6 +66,7 @@ class Worker:
         options: WorkerOptions,
         observe: Callable[[TickOutput], None] | None = None,
         tell: Callable[[Worker], None] | None = None,
+        segments: SegmentStore | None = None,
     ) -> None:
         """`observe` sees every closed tick of the evaluator, `tell` is called once a loop (it decides how often to act)."""
         self.log, self.config, self.plan, self.clock = log, config, plan, clock
@@ -73,14 +75,15 @@ class Worker:
         self.topics = config.topics()
         self.tasks: dict[int, Task] = {}
         self.judge: Judge | None = None
-        self.shared = make_shared(config, plan)
+        self.shared = make_shared(config, plan, segments)
         self.sources: Sources
         self.statistics = Statistics()
         self.commits = self.lost = 0
         self.finished = False  # with `until_end`: everything is settled
         self.heartbeat_ms = clock.monotonic_ms()
         self.dead_letters: DeadLetterOffice
-        self.capacity = Capacity(plan.join.max_rows)
+        self.capacity = Capacity(plan.join.max_rows, self.shared.memory)
+        self.recovery = Recovery(clock)
         self._intake: Intake
         self._stopping = False
         self._timers = Timers(Every(config.state.commit_interval_ms))
@@ -139,7 +142,7 @@ class Worker:
         """Look the topics up, make the internal ones, join the groups."""
         self.sources = source_topics(self.log, self.config)
         self._watch = SourceWatch(self.log, self.config.namespace, self.sources, self.clock.monotonic_ms())
-        self.ensure_topics()
+        ensure_topics(self.log, self.topics, self.sources.predictions.partitions, self._watch)
         self.contact = Contact(self.log, self.sources.names)
         self._appender: Appender = self.log.appender()
         partitions = self.sources.predictions.partitions
@@ -156,13 +159,6 @@ class Worker:
     def joined(self) -> bool:
         """Whether the group counts this worker: owning nothing is then what the group decided."""
         return self._task_leases.joined
-
-    def ensure_topics(self) -> None:
-        """Create the internal topics that do not exist. Raises LedgerError when the ledger has other partitions."""
-        ledger, *others = internal_topics(self.topics, self.sources.predictions.partitions)
-        self._watch.refuse_other_partitions(self.log.ensure(ledger).partitions)
-        for spec in others:
-            self.log.ensure(spec)
 
     def turn(self) -> None:
         """Once around: leases, reading, commits, evaluation. An append without an answer ends it: whatever would be asked
@@ -201,7 +197,9 @@ class Worker:
             self.statistics.take(batch, rejected, task.engine.take_faults())
             self.dead_letters.take(batch, rejected)
         if fed or self.capacity.full:
-            self._intake.pause(self.capacity.waiting(engines, fed_rows))
+            self._intake.pause(self.capacity.waiting(engines, fed_rows, now))
+        if self._intake.behind:
+            self.recovery.took(fed_rows, self.clock.monotonic_ms() - now)
         self._commit_all(fed)
         if self.judge is not None and self._timers.evaluate.due(now):
             self._evaluate()
@@ -248,12 +246,14 @@ class Worker:
     def _open(self, partition: int) -> bool:
         task = Task(self.log, self._appender, self.config, self.shared, self.sources, partition)
         try:
-            task.open(lambda *_: self._keep_leases())
+            task.open(self.recovery.watch(partition, self._keep_leases))
         except LostOwnership as error:
             _log.warning("partition %d: %s", partition, error)
             self.lost += 1
             self._reopen_at[partition] = self.clock.monotonic_ms() + REOPEN_AFTER_MS
             return False
+        finally:
+            self.recovery.ended()
         if task.ended and not self.options.until_end:
             refuse_to_go_on(self.config.namespace, partition)
         tell_of_later_records(task.writer.follower, self.finish, self.config.namespace)
@@ -264,9 +264,7 @@ class Worker:
         self.dead_letters.take_over(partition, task.flags.floods)
         heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
         self._feeds.open(partition, heard[0], heard[1], task.flags)
-        _log.info(
-            "partition %d: open, epoch %d, %d records read again", partition, task.writer.chain.epoch, task.rebuilt_rows
-        )
+        tell_of_opening(task)
         return True
 
     def _keep_leases(self) -> None:
@@ -280,7 +278,9 @@ class Worker:
         self._tell(self)
 
     def _drop(self, partition: int) -> None:
-        self.tasks.pop(partition, None)
+        task = self.tasks.pop(partition, None)
+        if task is not None:
+            task.close()
         self._feeds.forget(partition)
         self.dead_letters.forget(partition)
 
@@ -385,10 +385,7 @@ class Worker:
         now = self.clock.monotonic_ms()
         if not all(task.ended for task in self.tasks.values()) or not self._timers.settled.due(now):
             return False
-        is_settled = settled(self.log, self.topics, len(self.finish[0]))
-        if is_settled and not self.tasks:
-            look_behind_the_ends(self.log, self.topics, self.finish, self.config.namespace)
-        return is_settled
+        return settled_everywhere(self.log, self.config, self.finish, look=not self.tasks)
 
     def close(self) -> None:
         """Give the leases back and close every client."""

@@ -8,7 +8,7 @@ its state and reads the log.
 from __future__ import annotations
 
 from monitor.daemon.tail import Follower
-from monitor.errors import MonitorError
+from monitor.errors import MonitorError, OffsetLost
 from monitor.ledger.fold import Verdict, fold
 from monitor.ledger.records import FORMAT, Fence, Record, encode
 from monitor.partition import Chain
@@ -58,7 +58,7 @@ class LedgerWriter:
         follower = self.follower
         offset = self._appender.append(follower.topic, follower.partition, OutRecord(raw))
         if offset != follower.next_offset:
-            follower.catch_up(self._log, offset)
+            self._read_up_to(offset)
         follower.state, verdict = fold(follower.state, record, raw)
         follower.next_offset = offset + 1
         if verdict is Verdict.ACCEPTED:
@@ -67,4 +67,13 @@ class LedgerWriter:
 
     def _catch_up(self) -> None:
         follower = self.follower
-        follower.catch_up(self._log, self._log.end_offsets(follower.topic)[follower.partition])
+        self._read_up_to(self._log.end_offsets(follower.topic)[follower.partition])
+
+    def _read_up_to(self, end: int) -> None:
+        """Fold what others wrote. Where it was trimmed already they have gone on long since: opening again reads their
+        checkpoint, and refuses by name what was not trimmed but lost."""
+        follower = self.follower
+        try:
+            follower.catch_up(self._log, end)
+        except OffsetLost as lost:
+            raise LostOwnership(follower.topic, follower.partition, Verdict.NOT_OWNER) from lost

@@ -14,16 +14,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitor.events import Bools, Int64s, UInt64s
+from monitor.events import Int64s, UInt64s
 from monitor.groups import Groups
 from monitor.ingest.clocks import NEVER
 from monitor.join import tables as t
+from monitor.join.absence import absence_first
 from monitor.join.index import Rows
 from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch, Sink
+from monitor.join.memory import Memory
+from monitor.join.order import one_by_one
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 from monitor.join.revise import Reviser
 from monitor.join.rows import place_of
 from monitor.join.settle import Settler
+from monitor.join.spilled import Spilled
 from monitor.join.tables import LabelRows, PredictionRows
 from monitor.join.timeline import Absent
 from monitor.join.weigh import weigh_contents, weigh_labels, weigh_predictions
@@ -32,8 +36,17 @@ from monitor.join.weigh import weigh_contents, weigh_labels, weigh_predictions
 class Join:
     """The join state of one partition and the counters of its outcomes."""
 
-    def __init__(self, params: JoinParams, features: int, groups: Groups, sink: Sink, scores: int = 0) -> None:
-        """`features`: bytes of bins a prediction; `scores`: how many probabilities of classes are in them."""
+    def __init__(
+        self,
+        params: JoinParams,
+        features: int,
+        groups: Groups,
+        sink: Sink,
+        scores: int = 0,
+        memory: Memory | None = None,
+    ) -> None:
+        """`features`: bytes of bins a prediction; `scores`: how many probabilities of classes are in them. With `memory`
+        the join is closed when it is not needed any more."""
         self.params, self.groups, self.sink = params, groups, sink
         self.predictions = PredictionRows(features, scores)
         self.labels = LabelRows()
@@ -47,14 +60,19 @@ class Join:
         if params.absent is not None:
             value, after_ms = params.absent
             self.absent = Absent(value, after_ms + params.lateness_ms + params.settle_ms, params.tick_ms)
-        self._digests = [0, 0]  # of predictions and labels; what nothing is held of weighs 0
-        self._revise = Reviser(self)
-        self._settle = Settler(self)
+        self.digests = [0, 0]  # of predictions and labels; what nothing is held of weighs 0
+        self.revise = Reviser(self)
+        self.settler = Settler(self)
+        self.spilled = Spilled(self)
+        self._memory = memory
+        if memory is not None:
+            memory.enter(self)
 
     # -- predictions ---------------------------------------------------------------------------------------------
 
     def add_predictions(self, batch: PredictionBatch) -> None:
         """Count each prediction once: late, duplicate, withdrawn, or a row that waits for its label."""
+        self._prepare(batch.ids)
         late = batch.at_ms < batch.before_ms - self.params.lateness_ms
         aside = late | batch.withdrawn
         if not aside.any():
@@ -72,16 +90,16 @@ class Join:
         for i in withdrawals[mixed].tolist():
             upto = int(np.searchsorted(regular, i))
             self._insert(batch.take(regular[done:upto]))
-            self._revise.withdraw(batch, i)
+            self.revise.withdraw(batch, i)
             done = upto
         self._insert(batch.take(regular[done:]))
         for i in withdrawals[~mixed].tolist():
-            self._revise.withdraw(batch, i)
+            self.revise.withdraw(batch, i)
 
     def _insert(self, batch: PredictionBatch) -> None:
-        if len(batch) and self._revise.cancelled:
+        if len(batch) and self.revise.cancelled:
             # What a withdrawal waits for changes the time its key is remembered by: one record after the other.
-            alone = np.isin(batch.ids[:, 0], np.array(list(self._revise.cancelled.values()), np.uint64))
+            alone = np.isin(batch.ids[:, 0], np.array(list(self.revise.cancelled.values()), np.uint64))
             for i in np.flatnonzero(alone).tolist():
                 self._insert_rows(batch.take(np.array([i])))
             batch = batch.take(np.flatnonzero(~alone))
@@ -104,11 +122,21 @@ class Join:
         if (heads == rows).all():
             self._count_seen(rows, batch, ticks, late, distinct=True)
             return
-        existing = self._link(rows, heads, before)
+        alone = one_by_one(rows, heads, at, table.at_ms(heads), table.next_row[heads])
+        rest = np.delete(np.arange(len(rows)), alone)
+        table.flags[rows[alone]] = 0
+        table.give_back(rows[alone])
+        self._insert_linked(rows[rest], heads[rest], batch.take(rest), ticks[rest], late[rest])
+        for i in alone.tolist():
+            self._insert_rows(batch.take(np.array([i])))
+
+    def _insert_linked(self, rows: Rows, heads: Rows, batch: PredictionBatch, ticks: Int64s, late: Int64s) -> None:
+        existing = self._link(rows, heads, batch.before_ms)
         keep = np.flatnonzero(existing == 0)
         self._count_seen(rows[keep], batch.take(keep), ticks[keep], late[keep], distinct=False)
         again = np.flatnonzero(existing != 0)
-        self._repeated(rows[again], existing[again], at[again], before[again] - params.lateness_ms)
+        oldest = batch.before_ms[again] - self.params.lateness_ms
+        self._repeated(rows[again], existing[again], batch.at_ms[again], oldest)
 
     def _link(self, rows: Rows, heads: Rows, before: Int64s) -> Rows:
         """Hang rows into the chains of their heads; returns per row the earlier row of the same key, 0 for a new key.
@@ -138,10 +166,10 @@ class Join:
         `distinct`: no two have one id."""
         self.prediction_outcomes.pending += len(rows)
         contents = batch.ids[:, 0], batch.at_ms, batch.group, batch.score, batch.predicted
-        self._digests[0] += weigh_contents(self.groups, *contents, late)
+        self.digests[0] += weigh_contents(self.groups, *contents, late)
         ones = np.ones(len(rows), np.int64)
         self.sink.seen(batch.group, batch.at_ms, ticks, batch.score, batch.predicted, batch.bins, ones)
-        self._settle.notice(batch.at_ms)
+        self.settler.notice(batch.at_ms)
         self._meet_labels(rows, batch.ids, batch.at_ms, ticks, distinct=distinct)
 
     def _repeated(self, rows: Rows, existing: Rows, at: Int64s, oldest: Int64s) -> None:
@@ -176,7 +204,7 @@ class Join:
             tail = other
             one = np.array([other], np.uint32)
             if keys[table.group[other]] == keys[table.group[row]] and int(table.at_ms(one)[0]) >= oldest:
-                self._revise.replace(other, row)
+                self.revise.replace(other, row)
                 return True
         fresh = np.array([row], np.uint32)
         table.next_row[tail] = row
@@ -195,9 +223,9 @@ class Join:
             return
         several = self.labels.next_row[heads[met]] != 0
         if self.absent is not None:
-            several |= self._absence_first(at[met], ticks[met], heads[met])
+            several |= absence_first(self, at[met], ticks[met], heads[met])
         for i in met[several]:
-            self._revise.arrive(int(rows[i]))
+            self.revise.arrive(int(rows[i]))
         met = met[~several]
         self._pair(rows[met], at[met], ticks[met], heads[met], distinct=distinct)
 
@@ -205,6 +233,7 @@ class Join:
 
     def add_labels(self, batch: LabelBatch) -> None:
         """Count each label once: late, duplicate, waiting, or applied to every prediction of its id it is valid for."""
+        self._prepare(batch.ids)
         params, table = self.params, self.labels
         late = batch.at_ms < batch.before_ms - params.lateness_ms
         self.label_outcomes.late += int(np.count_nonzero(late))
@@ -223,11 +252,10 @@ class Join:
         table.status[place] = t.WAITING
         heads = table.index.claim(table.ids, rows, batch.ids)
         first = heads == rows
-        if first.all():
-            self._first_labels(rows, batch.ids)
-            return
         self._first_labels(rows[first], batch.ids[first])
-        self._revise.relabel(rows[~first], heads[~first])
+        self.settler.labels(rows[first])
+        if not first.all():
+            self.settler.labels(self.revise.relabel(rows[~first], heads[~first]))
 
     def _first_labels(self, rows: Rows, ids: UInt64s) -> None:
         """Labels of ids that have none yet."""
@@ -246,7 +274,7 @@ class Join:
             ticks = at // self.params.tick_ms + table.ticks_late(cursor)
             odd = (table.flags[cursor] & (t.ABSENT | t.SHADOWED)) != 0
             if self.absent is not None:
-                odd |= self._absence_first(at, ticks, labels)
+                odd |= absence_first(self, at, ticks, labels)
             if odd.any():
                 for label, row in zip(labels[odd].tolist(), cursor[odd].tolist(), strict=True):
                     slow.setdefault(label, set()).add(row)
@@ -258,7 +286,7 @@ class Join:
             on = np.flatnonzero(cursor != 0)
             cursor, labels = cursor[on], labels[on]
         for label, rows in slow.items():
-            self._revise.meet_odd(label, rows)
+            self.revise.meet_odd(label, rows)
 
     def _pair(self, rows: Rows, at: Int64s, ticks: Int64s, labels: Rows, *, distinct: bool) -> None:
         """Rows without a label meet the only label of their id. `distinct`: no two meet the same."""
@@ -269,7 +297,7 @@ class Join:
         value = label.value[labels]
         null = np.isnan(value)
         if null.any() or not valid.all():
-            self.set_status(np.unique(labels[~valid & (label.status[labels] == t.WAITING)]), t.OUTSIDE)
+            self.set_status(np.unique(labels[~valid & (label.status[labels] == t.WAITING)]), t.MET)
             self.set_status(np.unique(labels[valid & null]), t.WITHDRAWING)
             use = np.flatnonzero(valid & ~null)
             rows, labels, at, ticks, value = rows[use], labels[use], at[use], ticks[use], value[use]
@@ -277,16 +305,34 @@ class Join:
             return
         self.set_status(labels if distinct else np.unique(labels), t.APPLIED)
         self.set_outcome(rows, t.MATCHED)
-        self.sink.labelled(
-            table.group[rows],
-            at,
-            np.maximum(ticks, label.known[labels]),
-            table.score[rows],
-            table.predicted[rows],
-            value,
-            np.ones(len(rows), np.int64),
-            table.scores(rows),
-        )
+        known = np.maximum(ticks, label.known[labels])
+        contents = table.group[rows], at, known, table.score[rows], table.predicted[rows], value
+        self.sink.labelled(*contents, np.ones(len(rows), np.int64), table.scores(rows))
+
+    # -- memory --------------------------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Predictions and labels held, wherever they are."""
+        predictions, labels = self.spilled.rows
+        return len(self.predictions) + predictions, len(self.labels) + labels
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return self.predictions.nbytes + self.labels.nbytes + self.spilled.nbytes
+
+    def close(self) -> None:
+        """Give the room back that its rows take beside memory. Nothing may be asked of it afterwards."""
+        self.spilled.close()
+        if self._memory is not None:
+            self._memory.leave(self)
+
+    def _prepare(self, ids: UInt64s) -> None:
+        """Records with these ids come: make room, and have in the tables what is held of them."""
+        if self._memory is not None:
+            self._memory.make_room()
+            self.spilled.recall(ids)
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
@@ -307,9 +353,9 @@ class Join:
         """Move label rows (each named once) to a status; the counters follow."""
         if not len(labels):
             return
-        names = ("waiting", "applied", "superseded", "outside", "withdrawal", "orphaned")
+        names = ("waiting", "applied", "superseded", "outside", "withdrawal", "orphaned", "waiting")
         counts = self.label_outcomes
-        for name, n in zip(names, np.bincount(self.labels.status[labels], minlength=6).tolist(), strict=True):
+        for name, n in zip(names, np.bincount(self.labels.status[labels], minlength=7).tolist(), strict=True):
             setattr(counts, name, getattr(counts, name) - n)
         setattr(counts, names[status], getattr(counts, names[status]) + len(labels))
         self.labels.status[labels] = status
@@ -318,74 +364,37 @@ class Join:
         """Settle outcomes and drop rows by the finality clocks that follow from the two running maxima."""
         lateness = self.params.lateness_ms
         if NEVER not in {prediction_clock_ms, label_clock_ms}:
-            self._settle.run(prediction_clock_ms - lateness, label_clock_ms - lateness)
-
-    def settle_absent(self, rows: Rows) -> None:
-        """Count the label that never came for pending rows: `labels.absent` says what that means."""
-        absent, table = self.absent, self.predictions
-        if absent is None or not rows.size:
-            return
-        # A row that has labels and is still pending had its label withdrawn: that is truth taken back, not absence.
-        odd = ((table.flags[rows] & t.SHADOWED) != 0) | (self.labels.head(table.ids[rows]) != 0)
-        for row in rows[odd].tolist():
-            self._revise.settle_absent(row)
-        rows = rows[~odd]
-        at = table.at_ms(rows)
-        known = at // self.params.tick_ms + table.ticks_late(rows)
-        table.flags[rows] |= t.ABSENT
-        self.sink.labelled(
-            table.group[rows],
-            at,
-            np.maximum(known, (at + absent.wait_ms) // absent.tick_ms),
-            table.score[rows],
-            table.predicted[rows],
-            np.full(len(rows), absent.value),
-            np.ones(len(rows), np.int64),
-            table.scores(rows),
-        )
-
-    def _absence_first(self, at: Int64s, ticks: Int64s, labels: Rows) -> Bools:
-        """Whether the missing label of a row was known to be missing before the label was known."""
-        assert self.absent is not None
-        return (at + self.absent.wait_ms) // self.absent.tick_ms < np.maximum(ticks, self.labels.known[labels])
-
-    def overdue(self) -> None:
-        """A row went back to pending: look again at the next settling, whatever the clocks say."""
-        self._settle.overdue()
-
-    def dropped_below(self) -> tuple[int, int]:
-        """Event times below which no prediction, no label, is held any more."""
-        return self._settle.dropped_below()
+            self.settler.run(prediction_clock_ms - lateness, label_clock_ms - lateness)
 
     # -- identity of the state -----------------------------------------------------------------------------------
 
     @property
     def digest(self) -> int:
         """Order-free 64-bit digest of the rows held: equal logs give equal digests, however they were read."""
-        return sum(self._digests) & 0xFFFF_FFFF_FFFF_FFFF
+        return sum(self.digests) & 0xFFFF_FFFF_FFFF_FFFF
 
     def forget_predictions(self, rows: Rows) -> None:
         """Drop prediction rows whose identity nobody needs any more."""
-        if len(rows) == len(self.predictions):
-            self._digests[0] = 0
+        if len(rows) == self.held[0]:
+            self.digests[0] = 0
         else:
             self.reweigh(rows, -1)
-        self._revise.forget(rows)
+        self.revise.forget(rows)
         self.predictions.remove(rows)
         self.predictions.flags[rows] = 0
 
     def forget_labels(self, rows: Rows) -> None:
         """Drop label rows whose identity nobody needs any more."""
-        if len(rows) == len(self.labels):
-            self._digests[1] = 0
+        if len(rows) == self.held[1]:
+            self.digests[1] = 0
         else:
-            self._digests[1] -= weigh_labels(self.labels, rows)
+            self.digests[1] -= weigh_labels(self.labels, rows)
         self.labels.remove(rows)
 
     def reweigh(self, rows: Rows, sign: int) -> None:
         """Add (1) or take out (-1) prediction rows whose content is about to change from the digest."""
-        self._digests[0] += sign * weigh_predictions(self.predictions, self.groups, rows)
+        self.digests[0] += sign * weigh_predictions(self.predictions, self.groups, rows)
 
     def reweigh_labels(self, rows: Rows) -> None:
         """Add label rows to the digest."""
-        self._digests[1] += weigh_labels(self.labels, rows)
+        self.digests[1] += weigh_labels(self.labels, rows)

@@ -140,8 +140,9 @@ class Reviser:
 
     # -- labels --------------------------------------------------------------------------------------------------
 
-    def relabel(self, rows: Rows, heads: Rows) -> None:
-        """Further labels of ids that have one: each is a duplicate, or a correction of every key of its id."""
+    def relabel(self, rows: Rows, heads: Rows) -> Rows:
+        """Further labels of ids that have one: each is a duplicate, or a correction of every key of its id. Returns those
+        that are held."""
         join = self._join
         table = join.labels
         by_head: dict[int, list[int]] = defaultdict(list)
@@ -162,6 +163,7 @@ class Reviser:
             join.label_outcomes.waiting += len(added)
             join.reweigh_labels(np.array(added, np.uint32))
             self._corrected(head, set(added))
+        return np.array([row for added in by_head.values() for row in added], np.uint32)
 
     def meet_odd(self, label: int, rows: set[int]) -> None:
         """The first label of an id meets rows that were settled as absent or have a history."""
@@ -195,6 +197,10 @@ class Reviser:
             for row in rows.tolist():
                 self._histories.pop(row, None)
                 self.cancelled.pop(row, None)
+
+    def rows_with_history(self) -> list[int]:
+        """Prediction rows that something is remembered of."""
+        return [*self._histories, *self.cancelled]
 
     def _recount(self, row: int, act: Callable[[], None]) -> None:
         """Take back what the row contributed, act, add what it contributes now."""
@@ -321,7 +327,7 @@ class Reviser:
             join.set_outcome(one, t.MATCHED)
         elif outcome == t.MATCHED:
             join.set_outcome(one, t.PENDING)
-            join.overdue()
+            join.settler.overdue()
 
     def _refresh_labels(self, head: int) -> None:
         """The status of every label of an id, from the predictions held of that id."""
@@ -344,8 +350,8 @@ class Reviser:
                 status = t.WITHDRAWING if math.isnan(fact.value) else t.APPLIED
             elif any(join.params.bounds.hold(at, fact.at_ms) for at in times):
                 status = t.SUPERSEDED
-            elif times and status != t.ORPHANED:
-                status = t.OUTSIDE
+            elif times and join.settler.open_label(fact.at_ms):
+                status = t.MET  # what is settled stays as it was: the prediction it was settled by may be gone
             join.set_status(np.array([label], np.uint32), status)
 
 

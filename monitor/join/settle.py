@@ -13,6 +13,7 @@ import numpy as np
 from monitor.events import Int64s
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.join import tables as t
+from monitor.join.absence import settle_absent
 from monitor.join.index import FIRST_ROW, Rows
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class Settler:
         if (prediction_ms, label_ms) == (self._prediction_ms, self._label_ms) and not self._overdue:
             return
         self._prediction_ms, self._label_ms, self._overdue = prediction_ms, label_ms, False
+        spilled = self._join.spilled
+        spilled.settle_predictions(prediction_ms, label_ms)
         self._predictions()
+        spilled.settle_labels(prediction_ms, label_ms)
         self._labels()
 
     def dropped_below(self) -> tuple[int, int]:
@@ -72,7 +76,7 @@ class Settler:
             pending = live & ((flags & t.OUTCOME) == t.PENDING)
             if absent is not None:
                 due = pending & ((flags & t.ABSENT) == 0) & (at + absent[1] < self._label_ms)
-                join.settle_absent((np.flatnonzero(due) + start).astype(np.uint32))
+                settle_absent(join, (np.flatnonzero(due) + start).astype(np.uint32))
             expired = np.flatnonzero(pending & (at + bounds.horizon_ms < self._label_ms))
             if expired.size:
                 join.set_outcome((expired + start).astype(np.uint32), t.EXPIRED)
@@ -83,15 +87,27 @@ class Settler:
         if rows.size:
             join.forget_predictions(rows)
 
+    def open_label(self, at_ms: int) -> bool:
+        """Whether a prediction that a label of this time is valid for may still come, by the clock last settled at."""
+        return at_ms + self._join.params.bounds.skew_ms >= self._prediction_ms
+
+    def labels(self, rows: Rows) -> None:
+        """Settle those of these labels that wait and for which no prediction can come: how many wait is at any commit a
+        function of the labels held and of the clocks, however they were read."""
+        table = self._join.labels
+        rows = rows[table.at_ms[rows] + self._join.params.bounds.skew_ms < self._prediction_ms]
+        status = table.status[rows]
+        self._join.set_status(rows[status == t.WAITING], t.ORPHANED)
+        self._join.set_status(rows[status == t.MET], t.OUTSIDE)
+
     def _labels(self) -> None:
         join = self._join
         table, bounds = join.labels, join.params.bounds
         rows = table.used()
         if not rows.size:
             return
+        self.labels(rows)
         at = table.at_ms[rows]
-        orphan = rows[(table.status[rows] == t.WAITING) & (at + bounds.skew_ms < self._prediction_ms)]
-        join.set_status(orphan, t.ORPHANED)
         done = at + bounds.skew_ms + bounds.horizon_ms < self._label_ms
         done &= at + 2 * bounds.skew_ms + bounds.horizon_ms < self._prediction_ms
         if done.any():

@@ -23,10 +23,11 @@ SHADOWED = 0b1000  # the key has a history: see revise.Reviser
 CANCELLED_FIRST = 0b1_0000  # a withdrawal whose prediction has not been read
 LIVE = 0b1000_0000  # the row is in use
 
-# Status of a label row.
-WAITING, APPLIED, SUPERSEDED, OUTSIDE, WITHDRAWING, ORPHANED = range(6)
+# Status of a label row. MET waits too: only predictions that it is not valid for were met so far.
+WAITING, APPLIED, SUPERSEDED, OUTSIDE, WITHDRAWING, ORPHANED, MET = range(7)
 
-_LATE_MAX = 0xFFFF
+LATE_MAX = 0xFFFF
+"""Ticks late that two bytes hold no more; rows beyond are remembered apart."""
 
 SCORE_BYTES = 8
 _NO_BINS = np.zeros((0, 0), np.uint8)
@@ -113,7 +114,7 @@ class PredictionRows(ChainedRows):
         """Ticks between a row's own tick and the one it was known in."""
         late = self._late[rows].astype(np.int64)
         if self._very_late:
-            for i in np.flatnonzero(late == _LATE_MAX):
+            for i in np.flatnonzero(late == LATE_MAX):
                 late[i] = self._very_late[int(rows[i])]
         return late
 
@@ -139,8 +140,8 @@ class PredictionRows(ChainedRows):
         if self._very_late:
             for row in rows.tolist():
                 self._very_late.pop(row, None)
-        self._late[place] = np.minimum(ticks_late, _LATE_MAX)
-        for i in np.flatnonzero(ticks_late >= _LATE_MAX):
+        self._late[place] = np.minimum(ticks_late, LATE_MAX)
+        for i in np.flatnonzero(ticks_late >= LATE_MAX):
             self._very_late[int(rows[i])] = int(ticks_late[i])
 
 

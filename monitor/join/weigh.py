@@ -38,10 +38,15 @@ def weigh_contents(
 
 
 def weigh_labels(table: LabelRows, rows: Rows) -> int:
-    """Sum of the words of label rows; every NaN is the same withdrawal."""
-    word = table.ids[rows, 1] ^ (table.at_ms[rows].view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-    value = np.where(np.isnan(table.value[rows]), -0.0, table.value[rows] + 0.0)
-    word ^= value.view(np.uint64) + table.known[rows].view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    """Sum of the words of label rows."""
+    return weigh_label_contents(table.ids[rows, 1], table.at_ms[rows], table.value[rows], table.known[rows])
+
+
+def weigh_label_contents(second_words: UInt64s, at_ms: Int64s, value: Float64s, known: Int64s) -> int:
+    """The same of rows whose contents are at hand; every NaN is the same withdrawal."""
+    word = second_words ^ (at_ms.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    plain = np.where(np.isnan(value), -0.0, value + 0.0)
+    word ^= plain.view(np.uint64) + known.view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
     return int(_mix(word).sum(dtype=np.uint64))
 
 

@@ -207,8 +207,8 @@ def decode(raw: bytes, where: str) -> Record:
     Raises LedgerError for bytes that are no record, or of a newer format than this code writes.
     """
     try:
-        version = msgspec.msgpack.decode(raw)["format"]
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        version = msgspec.convert(msgspec.msgpack.decode(raw)["format"], int)
+    except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
     if version > NEWEST:
         raise LedgerError(
@@ -217,7 +217,7 @@ def decode(raw: bytes, where: str) -> Record:
         )
     try:
         return _decoder.decode(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
 
 

@@ -225,6 +225,22 @@ _JOIN = _group(
     _gauge("join_state_limit_rows", (), "Rows this process may hold in all (state.max_rows); predictions wait there."),
     _gauge("join_state_bytes", ("partition",), "Memory of the join's tables.", "bytes"),
     _gauge(
+        "join_spilled_rows", ("partition",), "Predictions and labels of the join that are in files (state.memory_rows)."
+    ),
+    _gauge("join_spilled_bytes", ("partition",), "Size of those files.", "bytes"),
+    _gauge(
+        "recovery_estimate_seconds",
+        ("partition",),
+        "How long a new owner would read the sources again before the partition is live: `recovery_rows` at the rate measured "
+        "in this process. Of a partition that is being opened: what is left.",
+        "seconds",
+    ),
+    _gauge(
+        "recovery_rows",
+        ("partition",),
+        "Offsets of the sources that a new owner would read again; of a partition that is being opened: what is left.",
+    ),
+    _gauge(
         "join_outcomes",
         ("stream", "outcome"),
         "Records of the owned partitions by what became of them, since genesis. A gauge: a record may move on.",

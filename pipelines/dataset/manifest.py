@@ -176,5 +176,5 @@ def _decode(kind: Any, raw: bytes, where: str) -> Any:
         raise UnreadableDataset(where, why, "Run the version of Driftline that wrote it, or a newer one.")
     try:
         return msgspec.convert(document, kind, strict=True)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half of a surrogate pair is JSON, and no text
         raise UnreadableDataset(where, f"cannot be read: {error}", foreign) from error

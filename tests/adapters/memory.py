@@ -351,7 +351,7 @@ class MemoryLeases:
         if not self._open:
             return frozenset()
         self._log.clock.sleep_ms(timeout_ms)
-        now_ms = self._log.clock.now_ms()
+        now_ms = self._log.clock.monotonic_ms()  # sessions do not run out because somebody sets the time
         members = self._group.members
         for member in [m for m, seen in members.items() if m != self._member and now_ms - seen > self._log.session_ms]:
             del members[member]

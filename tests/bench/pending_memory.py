@@ -1,11 +1,13 @@
 """What a prediction that waits for its label costs in the join: bytes and ns, at one size per process.
 
     python -m tests.bench.pending_memory --rows 10000000
+    python -m tests.bench.pending_memory --rows 10000000 --memory-rows 1000000 --directory DIR
 
 Fills the engine's own join with predictions of distinct random ids, in batches of 2,000, then joins a label to a sample
 of them. Bytes are the growth of the process's resident memory over the filling, all in: table, index, slack of growing,
 what the allocator keeps. `peak` is the same with the highest value on the way (a table that is copied while it grows
-shows here). Prints one JSON line.
+shows here). With `--memory-rows` rows beyond go to files, as `state.memory_rows` does; pages of those files that the system
+keeps in its cache are not counted, it takes them back at will. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import gc
 import json
 import resource
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.adapters.allocator import keep_freed_memory
+from monitor.adapters.segments import SegmentDirectory
 from monitor.groups import Group, Groups
 from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch
 from monitor.join.join import Join
+from monitor.join.memory import Memory
 from monitor.join.timeline import Bounds
 
 BATCH = 2_000
@@ -51,9 +56,11 @@ class Cost:
     own_count_bytes_per_pending: float
     insert_ns: float
     take_ns: float
+    spilled_rows: int
+    file_bytes_per_spilled: float
 
 
-def make_join(features: int) -> Join:
+def make_join(features: int, memory: Memory | None = None) -> Join:
     """The engine's join with nothing to settle: the one place that knows its constructor."""
     groups = Groups()
     for version in ("1", "2"):
@@ -66,10 +73,10 @@ def make_join(features: int) -> Join:
         settle_ms=60_000,
         max_rows=1 << 31,
     )
-    return Join(params, features, groups, Nowhere())
+    return Join(params, features, groups, Nowhere(), memory=memory)
 
 
-def measure(rows: int, features: int, seed: int = 7) -> Cost:
+def measure(rows: int, features: int, memory: Memory | None = None, seed: int = 7) -> Cost:
     """Fill a join with `rows` predictions and take `LABELLED` of them again by their labels."""
     rng = np.random.default_rng(seed)
     every = max(1, rows // LABELLED)
@@ -77,20 +84,23 @@ def measure(rows: int, features: int, seed: int = 7) -> Cost:
     fill(make_join(features), rng, 10 * BATCH, features, 1, sample)  # what is allocated once is not counted either
     gc.collect()
     gc.disable()
-    join = make_join(features)
-    before = resident_bytes()
+    join = make_join(features, memory)
+    before, all_before = resident_bytes(), resident_bytes(files=True)
     insert_ns = fill(join, rng, rows, features, every, sample)
-    after, peak, own = resident_bytes(), peak_bytes(), join.predictions.nbytes
+    after, peak, own = resident_bytes(), peak_bytes(), join.nbytes
+    spilled, files = sum(join.spilled.rows), join.spilled.kept_bytes
     take_ns = take(join, sample)
     assert join.prediction_outcomes.pending == rows - len(sample), "every sampled prediction has its label, no other"
     assert join.prediction_outcomes.matched == len(sample)
     return Cost(
         rows,
         (after - before) / rows,
-        (peak - before) / rows,
+        (peak - all_before) / rows,
         own / rows,
         insert_ns / rows,
         take_ns / len(sample),
+        spilled,
+        files / max(1, spilled),
     )
 
 
@@ -134,9 +144,10 @@ def take(join: Join, ids: NDArray[np.uint64]) -> int:
     return spent_ns
 
 
-def resident_bytes() -> int:
-    """Memory of this process that is in RAM now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+def resident_bytes(*, files: bool = False) -> int:
+    """Memory of this process that is in RAM now; without pages of files, or with them."""
+    _, resident, of_files, *_ = Path("/proc/self/statm").read_text().split()
+    return (int(resident) - (0 if files else int(of_files))) * resource.getpagesize()
 
 
 def peak_bytes() -> int:
@@ -150,9 +161,15 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--features", type=int, default=10)
+    parser.add_argument("--memory-rows", type=int, help="rows beyond go to files in --directory")
+    parser.add_argument("--directory", type=Path, default=Path("build/spill"))
     arguments = parser.parse_args()
     keep_freed_memory()  # as the daemon does
-    cost = measure(arguments.rows, arguments.features)
+    if arguments.memory_rows is None:
+        cost = measure(arguments.rows, arguments.features)
+    else:
+        with closing(SegmentDirectory(arguments.directory)) as store:
+            cost = measure(arguments.rows, arguments.features, Memory(arguments.memory_rows, store))
     print(json.dumps({name: round(getattr(cost, name), 1) for name in Cost.__slots__}))
 
 

@@ -11,7 +11,7 @@ from msgspec import structs
 from rich.console import Console
 
 from monitor.cli.render import status_table, windows_table
-from monitor.view import ActiveAlert, Counters, Evaluator, Health
+from monitor.view import ActiveAlert, Counters, Evaluator, Health, Rebuild
 from monitor.windows.view import SeriesKey
 from tests.telemetry.samples import input_window, performance_window, sample_view
 
@@ -75,6 +75,14 @@ def test_the_status_says_who_when_and_whether_it_is_well() -> None:
     assert "evaluator, numbers as of 2013-01-06 00:00 (event time)" in text
     assert "ready, 1 firing" in text
     assert "join: 2,888 of at most 20,000,000 rows" in text
+    assert "new owners would read 40,200 records again, about 0.5 s" in text
+    assert "is rebuilt" not in text
+
+
+def test_a_rebuild_is_shown_with_its_progress() -> None:
+    text = drawn(status_table(replace(sample_view(), rebuild=Rebuild(7, 120_000, 1_000_000, 8_800))))
+    assert "partition 7 is rebuilt: 120,000 of 1,000,000 records, about 8.8 s left" in text
+    assert "NOT READY" in text
 
 
 def test_lag_that_is_not_known_is_not_zero() -> None:

@@ -210,6 +210,15 @@ def test_a_mistake_is_one_sentence_at_its_place(change: tuple[str, str], sentenc
             "state: {max_rows: 20_000_000}",
             "'20_000_000' is not a whole number; allowed: 1000 or more; did you mean 20000000?",
         ),
+        ("state: {memory_rows: 999}", "state.memory_rows: 999 is out of range; allowed: 1000 or more"),
+        (
+            "state: {memory_rows: 5000}",
+            "state.directory: it is missing, and memory_rows is set: name a local folder for the rows beyond",
+        ),
+        (
+            "state: {memory_rows: 5000, max_rows: 4000, directory: /scratch}",
+            "state.memory_rows: it is 5000, more than max_rows (4000): nothing would ever be put aside",
+        ),
         ("state: {max_rows: 10}", "state.max_rows: 10 is out of range; allowed: 1000 or more"),
         ("state: {max_rows: 1.5}", "state.max_rows: 1.5 is not a whole number; allowed: 1000 or more"),
         (

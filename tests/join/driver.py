@@ -13,6 +13,7 @@ from monitor.groups import Group, Groups
 from monitor.ingest.clocks import FOREVER, ClockState, advance
 from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch
 from monitor.join.join import Join
+from monitor.join.memory import Memory
 from monitor.join.timeline import Bounds
 from tests.oracle.join import Label, Params, Prediction
 
@@ -73,12 +74,14 @@ class Tally:
 class Driver:
     """One partition: feeds slices of both logs, settles, and can be dropped and rebuilt."""
 
-    def __init__(self, params: Params, settle_ms: int = 1, max_jump_ms: int | None = None) -> None:
+    def __init__(
+        self, params: Params, settle_ms: int = 1, max_jump_ms: int | None = None, memory: Memory | None = None
+    ) -> None:
         self.params, self.settle_ms = params, settle_ms
         self.max_jump_ms = NO_JUMP if max_jump_ms is None else max_jump_ms
         self.groups = Groups()
         self.tally = Tally(self.groups, params)
-        self.join = Join(join_params(params, settle_ms), 0, self.groups, self.tally)
+        self.join = Join(join_params(params, settle_ms), 0, self.groups, self.tally, memory=memory)
         self.clocks = [ClockState(), ClockState()]
 
     def feed_predictions(self, records: Sequence[Prediction]) -> None:
