@@ -21,6 +21,7 @@ from monitor.drift.reference import SCORE, Reference, histogram_name
 from monitor.errors import ReferenceProfileError
 from monitor.join.inputs import JoinParams
 from monitor.join.timeline import Bounds
+from monitor.metrics.delays import delay_ends
 from monitor.metrics.task import Task
 from monitor.metrics.tasks import task_of
 from monitor.sketches.cells import CellLayout, CellSlice
@@ -92,6 +93,8 @@ class Plan:
     config_digest: str
     scored: tuple[str, ...] = ()
     """Classes that predictions carry probabilities of; each takes 8 bytes a prediction."""
+    estimates: bool = False
+    """Whether windows say what is to be expected while labels are missing."""
 
     @property
     def width(self) -> int:
@@ -155,6 +158,7 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
         has_labels=labels is not None,
         config_digest=config.digest,
         scored=scored_classes(config),
+        estimates=config.estimates and labels is not None,
     )
 
 
@@ -162,6 +166,7 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
     watched = model.features
     types = {feature: source.type for feature, source in config.streams.predictions.features.items()}
     declared = model.quality.features if model.quality is not None else {}
+    ends = delay_ends(config.time.horizon_ms, config.time.tick_ms) if config.estimates else None
     slices = [CellSlice("seen")]
     features: list[FeaturePlan] = []
     for feature in watched:
@@ -178,7 +183,12 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
     return ModelPlan(
         name=name,
         task=task_of(
-            model.task, model.classes, model.largest, coded=coded_classes(config), scored=scored_classes(config)
+            model.task,
+            model.classes,
+            model.largest,
+            coded=coded_classes(config),
+            scored=scored_classes(config),
+            delay_ends=ends,
         ),
         positive=float(model.positive),
         features=tuple(features),

@@ -72,6 +72,11 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
         raise msgspec.DecodeError(str(error)) from error
 
 
+def has_learned(saved: SavedEvaluator) -> bool:
+    """Whether there is something in it that the first format did not know."""
+    return any(part is not msgspec.UNSET for part in (saved.budget, *(own.book for own in saved.engines.values())))
+
+
 def save(evaluator: Evaluator) -> SavedEvaluator:
     """The evaluator as it is between two ticks."""
     fields = SavedClock.__struct_fields__

@@ -180,8 +180,18 @@ class Summariser:
         self._slots = Slots()
         return sums
 
-    def seen(self, group: UInt32s, at_ms: Int64s, ticks: Int64s, score: Float64s, bins: UInt8s, sign: Int64s) -> None:
-        """Predictions as such: one count in both vectors, one per feature and for the score in the input vector."""
+    def seen(
+        self,
+        group: UInt32s,
+        at_ms: Int64s,
+        ticks: Int64s,
+        score: Float64s,
+        predicted: UInt8s,
+        bins: UInt8s,
+        sign: Int64s,
+    ) -> None:
+        """Predictions as such: one count in both vectors, one per feature and for the score in the input vector; and what
+        the model's task keeps of those that wait for a label."""
         if not len(group):
             return
         slot = self._slots.of(group, at_ms // self._plan.pane_ms, ticks)
@@ -197,6 +207,9 @@ class Summariser:
                 cells[:, -1] = model.score.numeric.codes(score[rows])
                 cells[:, -1] += model.score.start
             self.inputs.add(own, cells, None if plain else np.repeat(sign[rows], cells.shape[1]))
+            if (foreseen := model.task.foresee(score[rows], predicted[rows].astype(np.float64))) is not None:
+                cell, amount = foreseen
+                self.performance.add(own, cell, amount * sign[rows][:, np.newaxis])
 
     def labelled(
         self,
@@ -213,9 +226,11 @@ class Summariser:
         if not len(group):
             return
         slot = self._slots.of(group, at_ms // self._plan.pane_ms, ticks)
+        tick_ms = self._plan.join.tick_ms
+        delay = ticks * tick_ms + tick_ms // 2 - at_ms  # somewhere in that tick the label came
         for model, rows in self._split(group):
             cell, amount = model.task.contribute(
-                score[rows], predicted[rows].astype(np.float64), label[rows], model.positive, scores[rows]
+                score[rows], predicted[rows].astype(np.float64), label[rows], model.positive, scores[rows], delay[rows]
             )
             amount *= sign[rows][:, np.newaxis]
             self.performance.add(slot[rows], cell.astype(np.int64), amount)

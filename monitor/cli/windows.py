@@ -258,6 +258,9 @@ def _table(config: Config, views: Sequence[WindowView], metrics: tuple[str, ...]
     columns["seen"] = [f"{view.seen:,}" for view in views]
     if views[0].kind == "performance":
         columns["labelled"] = [show.share(view.coverage) for view in views]
+        expected = [view.outlook.expected_coverage if view.outlook is not None else None for view in views]
+        if any(share is not None for share in expected):
+            columns["expected"] = ["" if share is None else show.share(share) for share in expected]
     state = ["final" if view.final else f"revision {view.revision}" for view in views]
     out = show.console()
     left_out: list[str] = []
@@ -271,7 +274,7 @@ def _table(config: Config, views: Sequence[WindowView], metrics: tuple[str, ...]
             columns[metric] = cells
     columns["state"] = state
     same = ", ".join(f"{name} {of(views[0])}" for name, of in _IDENTITY.items() if not several[name])
-    right = ("seen", "labelled", *metrics)
+    right = ("seen", "labelled", "expected", *metrics)
     made = show.table(show.plain(f"{config.namespace}: {same} (UTC)"), *columns, right=right)
     for row in zip(*columns.values(), strict=True):
         made.add_row(*row)

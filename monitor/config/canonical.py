@@ -48,6 +48,8 @@ def everything(config: Config) -> dict[str, Any]:
             del properties[key]
             properties[f"{key}_file"] = path
         data["kafka"]["properties"] = properties
+    if not config.estimates:
+        del data["estimates"]  # came later: documents that do not ask for it stay what they were
     return data
 
 
@@ -64,6 +66,7 @@ def meaning(config: Config, idle_after: str = _IDLE_AFTER_ONCE) -> dict[str, Any
     more = sorted(set(config.drift.carried) - set(STANDARD))
     return {
         **({"drift": {"distances": more}} if more else {}),
+        **({"estimates": True} if config.estimates else {}),
         "format": 1,
         "streams": data["streams"],
         "time": {key: value for key, value in data["time"].items() if key not in OPERATIONAL_TIMES}

@@ -38,6 +38,7 @@ def cross_field(config: Config) -> list[Problem]:
     """Every mistake between fields, section by section."""
     return [
         *_kafka(config),
+        *_estimates(config),
         *_streams(config),
         *_time(config),
         *_models(config),
@@ -46,6 +47,19 @@ def cross_field(config: Config) -> list[Problem]:
         *_budget(config),
         *_state(config),
     ]
+
+
+def _estimates(config: Config) -> Iterator[Problem]:
+    if not config.estimates:
+        return
+    if config.streams.labels is None:
+        yield Problem(
+            ("estimates",), "there is no streams.labels, so nothing waits for a label; leave it out", (_LABELS,)
+        )
+    elif (task := tasks.task_name(config)) != "binary":
+        yield Problem(
+            ("estimates",), f"the task is {task!r}; estimates are made of binary models only. Leave it out", ()
+        )
 
 
 def _kafka(config: Config) -> Iterator[Problem]:

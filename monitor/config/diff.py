@@ -90,7 +90,7 @@ def effect_of(path: Step) -> Effect:
         return Effect.RESTART
     return (
         Effect.PANE
-        if path[0] in ("streams", "time", "models", "unlisted_models", "windows", "drift")
+        if path[0] in ("streams", "time", "models", "unlisted_models", "windows", "drift", "estimates")
         else Effect.RESTART
     )
 

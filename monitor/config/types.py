@@ -294,6 +294,11 @@ class Config(Section):
         min_length=1,
     )
     drift: Drift = Field(default_factory=lambda: Drift.model_validate({}))
+    estimates: Flag = Field(
+        False,
+        description="true: performance windows of binary models say how many labels are to be expected by now, what the "
+        "metrics can still become, and what they will probably be.",
+    )
     rules: tuple[Rule, ...] = Field((), description="What must not hold.")
     budget: Budget | None = Field(
         None, description="Watch every model against its own beginning, within a budget of false alarms. Left out: not."

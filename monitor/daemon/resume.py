@@ -25,10 +25,10 @@ from monitor.daemon.tail import Follower
 from monitor.daemon.trim import trim
 from monitor.errors import MonitorError
 from monitor.evaluator import Evaluator
-from monitor.ledger.checkpoints import BUDGET_FORMAT, EVALS, FORMAT, CheckpointError, Fold, encode_body
+from monitor.ledger.checkpoints import EVALS, FORMAT, LEARNED_FORMAT, CheckpointError, Fold, encode_body
 from monitor.ledger.records import EvalCommit
 from monitor.ports import Log
-from monitor.saved import SavedEvaluation, read_evaluation, save
+from monitor.saved import SavedEvaluation, has_learned, read_evaluation, save
 
 _log = logging.getLogger("driftline.checkpoints")
 
@@ -101,7 +101,7 @@ class EvaluatorCheckpoints:
         folds = tuple(Fold.of(follower.state) for follower in followers)
         saved = save(evaluator)
         body = encode_body(SavedEvaluation(folds, rejected, rules.digest, saved, rules.generation or UNSET))
-        version = FORMAT if saved.budget is UNSET else BUDGET_FORMAT
+        version = LEARNED_FORMAT if has_learned(saved) else FORMAT
         manifest = msgspec.structs.replace(with_ledger(manifest_of(EVALS, evals), followers), format=version)
         self.begun_at(followers)
         if self._checkpoints.write(manifest, body):

@@ -32,8 +32,17 @@ class JoinParams:
 class Sink(Protocol):
     """Takes contributions to windows. `sign` is +1 or -1 per row; `ticks` are the ticks they become known in."""
 
-    def seen(self, group: UInt32s, at_ms: Int64s, ticks: Int64s, score: Float64s, bins: UInt8s, sign: Int64s) -> None:
-        """Predictions as such: volume, features, scores."""
+    def seen(
+        self,
+        group: UInt32s,
+        at_ms: Int64s,
+        ticks: Int64s,
+        score: Float64s,
+        predicted: UInt8s,
+        bins: UInt8s,
+        sign: Int64s,
+    ) -> None:
+        """Predictions as such: volume, features, scores, answers."""
 
     def labelled(
         self,

@@ -168,7 +168,7 @@ class Join:
         contents = batch.ids[:, 0], batch.at_ms, batch.group, batch.score, batch.predicted
         self.digests[0] += weigh_contents(self.groups, *contents, late)
         ones = np.ones(len(rows), np.int64)
-        self.sink.seen(batch.group, batch.at_ms, ticks, batch.score, batch.bins, ones)
+        self.sink.seen(batch.group, batch.at_ms, ticks, batch.score, batch.predicted, batch.bins, ones)
         self.settler.notice(batch.at_ms)
         self._meet_labels(rows, batch.ids, batch.at_ms, ticks, distinct=distinct)
 

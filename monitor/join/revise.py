@@ -299,8 +299,8 @@ class Reviser:
         if seen:
             width = self._join.predictions.features
             bins = np.frombuffer(b"".join(c.fact.bins for c in seen), np.uint8).reshape(len(seen), width)
-            group, at, ticks, score, _, signs = _columns(seen, sign)
-            sink.seen(group, at, ticks, score, bins, signs)
+            group, at, ticks, score, predicted, signs = _columns(seen, sign)
+            sink.seen(group, at, ticks, score, predicted, bins, signs)
         if labelled:
             group, at, ticks, score, predicted, signs = _columns(labelled, sign)
             values = np.array([c.label for c in labelled], np.float64)

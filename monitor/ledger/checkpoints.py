@@ -25,8 +25,9 @@ from monitor.ledger.records import Commit, EvalCommit, EvalSwitch, Genesis
 FORMAT = 1
 """Version of the manifest and of every body, but for those that say otherwise. Newer code reads older ones: under a
 trimmed ledger they are needed."""
-BUDGET_FORMAT = 2
-"""Of one whose body has a budget of false alarms: versions that read up to 1 would go on without what it has learned."""
+LEARNED_FORMAT = 2
+"""Of one whose body has what was learned (a budget of false alarms, how labels come): versions that read up to 1 would go on
+without it."""
 NEWEST = 2
 """What this code reads up to."""
 PART_BYTES = 512 * 1024

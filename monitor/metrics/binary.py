@@ -68,11 +68,17 @@ class Binary:
     """The task `binary`. Has no state; `BINARY` is the one to use."""
 
     name: Final = "binary"
-    cells: Final = LAYOUT
+    cells: CellLayout = LAYOUT
     metrics: Mapping[str, Metric]
 
     def contribute(
-        self, score: Float64s, predicted: Float64s, label: Float64s, positive: float, scores: Float64s | None = None
+        self,
+        score: Float64s,
+        predicted: Float64s,
+        label: Float64s,
+        positive: float,
+        scores: Float64s | None = None,
+        delay_ms: Int64s | None = None,
     ) -> tuple[Int32s, Int64s]:
         """What n labelled rows add to the cells of their window: cell index and amount, both (n, 8).
 
@@ -83,7 +89,7 @@ class Binary:
         actual = label == positive
         scored = ~np.isnan(score)
         hit = np.where(scored, score, 0.0)
-        bins = _score_bins(hit)
+        bins = score_bins(hit)
         miss = np.where(actual, 1.0 - hit, hit)  # distance of the score from the truth
         loss = -natural_log(np.maximum(np.where(actual, hit, 1.0 - hit), SMALLEST_PROBABILITY))
         square = miss * miss
@@ -104,12 +110,16 @@ class Binary:
             amount[~scored, 2:6] = 0
         return cell, amount
 
+    def foresee(self, score: Float64s, predicted: Float64s) -> tuple[Int64s, Int64s] | None:
+        """None: nothing is kept of what waits."""
+        return None
+
     def table(self, cells: Cells) -> Sequence[Mapping[str, int]]:
         """None: the four cells of the matrix are counts by themselves."""
         return ()
 
 
-def _score_bins(score: Float64s) -> Int32s:
+def score_bins(score: Float64s) -> Int32s:
     """The bin of each score in [0, 1]: bin i begins at the double nearest to i / 1200 and ends before the next one."""
     bins = np.minimum((score * SCORE_BINS).astype(np.int32), SCORE_BINS - 1)
     # The product is rounded, so a score beside an edge (0.29, say) can come out one bin off.

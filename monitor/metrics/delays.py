@@ -98,6 +98,13 @@ class DelayCurve:
         found: Float64s = np.concatenate([[0.0], self.share])[np.minimum(whole, last)]
         return found
 
+    def around(self, age_ms: Int64s) -> Float64s:
+        """As `by`, with the labels of a bin taken as even in it: nearer for ages within one, where `by` stays at its
+        beginning."""
+        known = int((~np.isnan(self.share)).sum())
+        found: Float64s = np.interp(age_ms, [0, *self.ends[:known].tolist()], [0.0, *self.share[:known].tolist()])
+        return found
+
     def expected_coverage(self, seen: Int64s, age_ms: Int64s) -> float:
         """Share labelled to be expected by now over panes of `seen` predictions, the youngest being `age_ms` old. NaN
         without predictions."""

@@ -235,7 +235,13 @@ class Multiclass:
         self.metrics: Mapping[str, Metric] = MappingProxyType(self._metrics())
 
     def contribute(
-        self, score: Float64s, predicted: Float64s, label: Float64s, positive: float, scores: Float64s | None = None
+        self,
+        score: Float64s,
+        predicted: Float64s,
+        label: Float64s,
+        positive: float,
+        scores: Float64s | None = None,
+        delay_ms: Int64s | None = None,
     ) -> tuple[Int32s, Int64s]:
         """What n labelled rows add to the cells of their window: cell index and amount, both (n, 5).
 
@@ -258,6 +264,10 @@ class Multiclass:
     def _codes(self, column: Float64s) -> Int64s:
         beyond = len(self._own) - 1
         return np.where((column >= 0) & (column < beyond), column, beyond).astype(np.int64)
+
+    def foresee(self, score: Float64s, predicted: Float64s) -> tuple[Int64s, Int64s] | None:
+        """None: nothing is kept of what waits."""
+        return None
 
     def table(self, cells: Cells) -> Sequence[Mapping[str, int]]:
         """The confusion matrix of each window, as `confusion:ACTUAL:PREDICTED`."""

@@ -100,12 +100,12 @@ class Completion:
         positive = (later[:, :, 1] + 1.0) / (comes + 2.0)
         return arrives, positive
 
-    def complete(self, labelled: Int64s, waiting: Int64s, called: Int64s) -> dict[str, Estimates]:
+    def complete(self, labelled: Int64s, waiting: Int64s | Float64s, called: Int64s) -> dict[str, Estimates]:
         """The metrics W windows are expected to end with, over the rows that will have a label.
 
-        `labelled` (W, S, 2) by stratum and label, `waiting` (W, S, J + 1) by stratum and whole bins waited, `called` (S,)
-        is 1 for strata that the model called positive. The interval is predictive: what is still open, with what the
-        history does not know (Beta-binomial); rows that have their label add nothing to it.
+        `labelled` (W, S, 2) by stratum and label, `waiting` (W, S, J + 1) by stratum and whole bins waited, counted or
+        expected; `called` (S,) is 1 for strata that the model called positive. The interval is predictive: what is still
+        open, with what the history does not know (Beta-binomial); rows that have their label add nothing to it.
         """
         arrives, positive = self.chances()
         comes = waiting * arrives

@@ -92,7 +92,13 @@ class Regression:
         )
 
     def contribute(
-        self, score: Float64s, predicted: Float64s, label: Float64s, positive: float, scores: Float64s | None = None
+        self,
+        score: Float64s,
+        predicted: Float64s,
+        label: Float64s,
+        positive: float,
+        scores: Float64s | None = None,
+        delay_ms: Int64s | None = None,
     ) -> tuple[Int32s, Int64s]:
         """What n labelled rows add to the cells of their window: cell index and amount, both (n, WIDTH).
 
@@ -122,6 +128,10 @@ class Regression:
             )
         )
         return np.broadcast_to(_TOUCHED, amount.shape).copy(), amount
+
+    def foresee(self, score: Float64s, predicted: Float64s) -> tuple[Int64s, Int64s] | None:
+        """None: nothing is kept of what waits."""
+        return None
 
     def table(self, cells: Cells) -> Sequence[Mapping[str, int]]:
         """None."""

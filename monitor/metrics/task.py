@@ -32,13 +32,23 @@ class Task(Protocol):
         """By name, in the order in which people want to read them."""
 
     def contribute(
-        self, score: Float64s, predicted: Float64s, label: Float64s, positive: float, scores: Float64s | None = None
+        self,
+        score: Float64s,
+        predicted: Float64s,
+        label: Float64s,
+        positive: float,
+        scores: Float64s | None = None,
+        delay_ms: Int64s | None = None,
     ) -> tuple[Int32s, Int64s]:
         """What n labelled rows add to the cells of their window: cell index and amount, both (n, k) with k fixed.
 
         Includes `labelled`, not `seen`. The negated amounts take the rows back exactly. `scores` are the probabilities
-        of classes, a column each, where the stream has them.
+        of classes, a column each, where the stream has them; `delay_ms` how long the labels took, for a task that counts it.
         """
+
+    def foresee(self, score: Float64s, predicted: Float64s) -> tuple[Int64s, Int64s] | None:
+        """What n predictions add beside `seen`, labelled or not: cell index and amount, both (n, k) with k fixed; None for
+        a task that keeps nothing of what waits."""
 
     def table(self, cells: Cells) -> Sequence[Mapping[str, int]]:
         """Counts of each window that are published beside those of the layout, without zeros; nothing for no window where

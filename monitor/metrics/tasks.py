@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from monitor.events import Int64s
 from monitor.metrics.binary import BINARY
+from monitor.metrics.foreseen import ForeseenBinary
 from monitor.metrics.multiclass import Multiclass
 from monitor.metrics.regression import LARGEST, Regression
 from monitor.metrics.task import Task
@@ -17,14 +19,17 @@ def task_of(
     *,
     coded: Sequence[str] = (),
     scored: Sequence[str] = (),
+    delay_ends: Int64s | None = None,
 ) -> Task:
     """The task that a configuration calls `name`, for a model with these classes or this largest number.
 
     `coded`: the classes that codes stand for; `scored`: those that the stream has probabilities of.
+    `delay_ends`: where windows say what is to be expected while labels are missing, the bins of delay in which they are
+    counted; only binary models do.
     """
     if name == "multiclass":
         return Multiclass(classes or (), coded, scored)
     if name == "regression":
         return Regression(LARGEST if largest is None else largest)
     assert name == "binary", f"the configuration knows a task {name!r} that nobody computes"
-    return BINARY
+    return BINARY if delay_ends is None else ForeseenBinary(delay_ends)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -23,6 +23,7 @@ from monitor.sketches.cells import CellLayout, checked
 from monitor.windows import measure, payload
 from monitor.windows.arrivals import Arrival, arrivals
 from monitor.windows.measure import Revision
+from monitor.windows.outlook import LabelBook
 from monitor.windows.store import Piece, WindowStore
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
@@ -102,6 +103,8 @@ class TickEngine:
         """Windows that were final already when something more came for them: only after a partition was idle or quiet."""
         self.arrival_cells: int | None = None
         """How many cells, from the first, of what a tick brought are handed out with it: 0 for all, None for nothing."""
+        self.book = LabelBook(plan) if plan.estimates and kind is Kind.PERFORMANCE else None
+        """How labels come, where windows are to say what to expect."""
         self.closed = 0
         """Ticks that were closed and in which something happened."""
         self._in_hand = 0  # added up, not handed out yet
@@ -191,6 +194,8 @@ class TickEngine:
             for model, pieces in sorted(by_model.items()):
                 width = self.arrival_cells or self._store(model)[1].layout.size
                 arrived += arrivals(pieces, width)
+        if self.book is not None:
+            self.book.take(tick, self._whole_arrivals(by_model))
         for key in self._due.pop(tick, ()):
             changed.setdefault(key.series.model, set()).add(key)
         revised = {model: sorted(changed[model]) for model in sorted(changed) if changed[model]}
@@ -199,6 +204,10 @@ class TickEngine:
         return _Summed(
             tick, {m: len(keys) for m, keys in revised.items()}, self._over.pop(tick, set()), active, arrived
         )
+
+    def _whole_arrivals(self, by_model: Mapping[str, Sequence[Piece]]) -> Iterator[Arrival]:
+        for model, pieces in sorted(by_model.items()):
+            yield from arrivals(pieces, self._store(model)[1].layout.size)
 
     def _settling_ms(self) -> int:
         """How long after its end a window can still change."""
@@ -242,6 +251,16 @@ class TickEngine:
             if final:
                 done.append(key)
         store.drop(done)
+        if self.book is not None:
+            self._look_ahead(stack, model, len(keys))
+
+    def _look_ahead(self, stack: _Stack, model: str, number: int) -> None:
+        """Give the last revisions of a stack what is to be expected of them now."""
+        assert self.book is not None
+        plan, store = self._store(model)
+        last = stack.revisions[-number:]
+        outlooks = self.book.outlooks(plan, last, store.cells(stack.cells[-1]))
+        stack.revisions[-number:] = [one._replace(outlook=own) for one, own in zip(last, outlooks, strict=True)]
 
     def _measure(self, model: str, stack: _Stack) -> list[tuple[WindowView, bytes]]:
         plan, store = self._store(model)

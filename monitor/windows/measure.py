@@ -17,7 +17,7 @@ from monitor.metrics.estimates import Estimates, undefined_everywhere
 from monitor.metrics.task import evaluate
 from monitor.plan import FeaturePlan, ModelPlan
 from monitor.sketches.cells import Cells
-from monitor.windows.view import Kind, Undefined, WindowKey, WindowView
+from monitor.windows.view import Kind, Outlook, Undefined, WindowKey, WindowView
 
 COUNTED = 1
 """Slices of this many cells are counts and are published as such; longer ones are histograms and stay inside."""
@@ -30,6 +30,7 @@ class Revision(NamedTuple):
     number: int
     final: bool
     tick_ms: int
+    outlook: Outlook | None = None
 
 
 Measured = tuple[list[WindowView], Mapping[str, Estimates]]
@@ -82,6 +83,7 @@ def _views(
             numbers,
             config_digest,
             plan.reference_digest,
+            revision.outlook,
         )
         for revision, row, known, numbers in zip(
             revisions,

@@ -9,6 +9,7 @@ always.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -19,7 +20,7 @@ from msgspec import Meta
 from monitor.events import Float64s, Headers
 from monitor.metrics.estimates import CODES, Estimates
 from monitor.windows.canonical import FormatError, canonical_bytes, rounded, rounded_all
-from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
+from monitor.windows.view import Estimate, Kind, Outlook, SeriesKey, Undefined, WindowKey, WindowView
 
 FORMAT: Final = 1
 """Version of the value's format. Readers accept this one and older ones and refuse newer ones."""
@@ -46,6 +47,64 @@ class MetricPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     bound: Annotated[
         float | None,
         Meta(description="Largest distance of the value from the exact statistic; 0.0 when it is exact."),
+    ] = None
+
+
+class Assumption(StrEnum):
+    """What an estimate takes for granted."""
+
+    NOTHING = "nothing"
+    LABELS_COME_AS_BEFORE = "labels_come_as_before"
+    SCORES_MEAN_THE_SAME = "scores_mean_the_same"
+
+
+class RangePayload(msgspec.Struct, frozen=True, kw_only=True):
+    """Between which values a metric can end, whatever the missing labels say."""
+
+    lowest: float
+    highest: float
+
+
+class BoundsPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds without any assumption (Manski)."""
+
+    assumes: Assumption
+    metrics: dict[str, RangePayload]
+
+
+class EstimatesPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """Estimates of what metrics will be, with the assumption they rest on."""
+
+    assumes: Assumption
+    metrics: dict[str, MetricPayload]
+
+
+class OutlookPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is to be expected of a window while labels are missing; of a final one the bounds alone. Only where the
+    configuration asks for `estimates`."""
+
+    expected_coverage: Annotated[
+        float | None, Meta(description="Share that should be labelled by now, as labels usually come.")
+    ] = None
+    eventual_coverage: Annotated[float | None, Meta(description="Share that will ever be labelled.")] = None
+    settled_ms: Annotated[
+        int | None, Meta(description="Event time from which 99 % of the labels that ever come have come.")
+    ] = None
+    bounds: Annotated[
+        BoundsPayload | None, Meta(description="Lowest and highest value that metrics can end at; binary models.")
+    ] = None
+    completed: Annotated[
+        EstimatesPayload | None,
+        Meta(
+            description="Metrics with what later labels said before in place of those that are missing; binary models."
+        ),
+    ] = None
+    unlabelled: Annotated[
+        EstimatesPayload | None,
+        Meta(
+            description="Metrics by what scores meant before, without this window's labels; `residual` is the mean of label "
+            "minus chance over its labelled rows. Binary models with scores."
+        ),
     ] = None
 
 
@@ -82,6 +141,10 @@ class WindowPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     tick_ms: Annotated[
         int | None, Meta(description="End of the tick that closed with this revision. Absent when final.")
     ] = None
+    outlook: Annotated[
+        OutlookPayload | None,
+        Meta(description="What is to be expected while labels are missing; absent unless asked for."),
+    ] = None
 
 
 _decoder = msgspec.json.Decoder(WindowPayload)
@@ -111,6 +174,8 @@ def encode(view: WindowView) -> bytes:
     if not view.final:
         document["revision"] = view.revision
         document["tick_ms"] = view.tick_ms
+    if view.outlook is not None:
+        document["outlook"] = _outlook(view.outlook)
     return canonical_bytes(document)
 
 
@@ -142,6 +207,7 @@ class _Document(msgspec.Struct, gc=False):
     labelled: int
     metrics: dict[str, _Defined | _Undefined]
     model: str
+    outlook: msgspec.Raw | msgspec.UnsetType
     reference: str | None
     revision: int | msgspec.UnsetType
     seen: int
@@ -179,6 +245,7 @@ def _document(view: WindowView, coverage: object, metrics: dict[str, _Defined | 
         labelled=view.labelled,
         metrics=metrics,
         model=series.model,
+        outlook=msgspec.UNSET if view.outlook is None else msgspec.Raw(canonical_bytes(_outlook(view.outlook))),
         reference=view.reference_digest,
         revision=msgspec.UNSET if view.final else view.revision,
         seen=view.seen,
@@ -267,7 +334,38 @@ def parse(value: bytes, headers: Headers = ()) -> WindowView:
         counts=payload.counts,
         config_digest=payload.config,
         reference_digest=payload.reference,
+        outlook=None if payload.outlook is None else _read_outlook(payload.outlook),
     )
+
+
+def _outlook(outlook: Outlook) -> dict[str, Any]:
+    shares = {"expected_coverage": outlook.expected_coverage, "eventual_coverage": outlook.eventual_coverage}
+    found: dict[str, Any] = {name: rounded(share) for name, share in shares.items() if share is not None}
+    if outlook.settled_ms is not None:
+        found["settled_ms"] = outlook.settled_ms
+    if outlook.bounds:
+        ranges = {
+            name: {"lowest": rounded(low), "highest": rounded(high)} for name, (low, high) in outlook.bounds.items()
+        }
+        found["bounds"] = {"assumes": str(Assumption.NOTHING), "metrics": ranges}
+    for name, assumes, metrics in (
+        ("completed", Assumption.LABELS_COME_AS_BEFORE, outlook.completed),
+        ("unlabelled", Assumption.SCORES_MEAN_THE_SAME, outlook.unlabelled),
+    ):
+        if metrics:
+            of_all = {metric: _metric(estimate) for metric, estimate in metrics.items()}
+            found[name] = {"assumes": str(assumes), "metrics": of_all}
+    return found
+
+
+def _read_outlook(told: OutlookPayload) -> Outlook:
+    completed, unlabelled = (
+        {} if part is None else {name: _estimate(metric) for name, metric in part.metrics.items()}
+        for part in (told.completed, told.unlabelled)
+    )
+    ranges = told.bounds.metrics if told.bounds is not None else {}
+    bounds = {name: (both.lowest, both.highest) for name, both in ranges.items()}
+    return Outlook(told.expected_coverage, told.eventual_coverage, told.settled_ms, bounds, completed, unlabelled)
 
 
 class _Versioned(msgspec.Struct):

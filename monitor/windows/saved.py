@@ -7,7 +7,7 @@ follows from the rest (when a window ends, when it is final) is not saved but wo
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ledger.records import pack, unpack
 from monitor.windows.engine import Shelf, TickEngine
+from monitor.windows.outlook import LabelBook
 from monitor.windows.store import Piece, WindowStore
 from monitor.windows.view import Estimate, SeriesKey, Undefined, WindowKey, WindowView
 
@@ -68,6 +69,19 @@ class SavedShelf(msgspec.Struct, frozen=True, array_like=True):
     views: tuple[SavedView, ...]
 
 
+SavedHistory = tuple[tuple[str, str, bytes], ...]
+"""Packed vectors by model and version."""
+
+
+class SavedBook(msgspec.Struct, frozen=True):
+    """`LabelBook`: vectors of each version, by cohort and of history, and in which horizon that stands."""
+
+    cohorts: tuple[tuple[str, str, tuple[tuple[int, bytes], ...]], ...]
+    older: SavedHistory
+    newer: SavedHistory
+    epoch: int
+
+
 class SavedEngine(msgspec.Struct, frozen=True):
     """`TickEngine` between two ticks."""
 
@@ -80,6 +94,7 @@ class SavedEngine(msgspec.Struct, frozen=True):
     names: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]  # of metrics, of counts
     shelves: tuple[SavedShelf, ...]
     versions: tuple[SeriesName, ...]
+    book: SavedBook | msgspec.UnsetType = msgspec.UNSET  # left out where nothing is estimated
 
 
 def save(engine: TickEngine) -> SavedEngine:
@@ -110,6 +125,7 @@ def save(engine: TickEngine) -> SavedEngine:
         names=tuple(names),
         shelves=tuple(shelves),
         versions=tuple(_name(series) for series in versions),
+        book=msgspec.UNSET if engine.book is None else _save_book(engine.book),
     )
 
 
@@ -117,6 +133,12 @@ def restore(engine: TickEngine, saved: SavedEngine) -> None:
     """Make a new engine what another was. Raises ValueError when it was not one of this plan."""
     engine.next_tick, engine.unplaced, engine.closed = saved.next_tick, saved.unplaced, saved.closed
     engine._final_before_ms = saved.final_before_ms
+    if (engine.book is None) != isinstance(saved.book, msgspec.UnsetType):
+        raise ValueError(
+            "it has a book of how labels come where the configuration asks for none, or the other way round"
+        )
+    if engine.book is not None and not isinstance(saved.book, msgspec.UnsetType):
+        _restore_book(engine.book, saved.book)
     for tick, pieces in saved.waiting:
         engine._schedule(tick)
         engine._waiting[tick] = [(piece.model, _read_piece(piece)) for piece in pieces]
@@ -139,6 +161,42 @@ def _first(item: tuple[str, object]) -> str:
 
 def _name(series: SeriesKey) -> SeriesName:
     return series.model, series.version, series.segment
+
+
+# -- how labels come ------------------------------------------------------------------------------------------------
+
+
+def _save_book(book: LabelBook) -> SavedBook:
+    return SavedBook(
+        tuple(
+            (*own, tuple((start, pack(held[start])) for start in sorted(held)))
+            for own, held in ((own, book._cohorts[own]) for own in sorted(book._cohorts))
+        ),
+        _save_history(book._older),
+        _save_history(book._newer),
+        book._epoch,
+    )
+
+
+def _save_history(history: Mapping[tuple[str, str], Int64s]) -> SavedHistory:
+    return tuple((*own, pack(history[own])) for own in sorted(history))
+
+
+def _restore_book(book: LabelBook, saved: SavedBook) -> None:
+    book._epoch = saved.epoch
+    for model, version, cohorts in saved.cohorts:
+        book._cohorts[model, version] = {start: _vector(book, cells) for start, cells in cohorts}
+    book._older, book._newer = (
+        {(model, version): _vector(book, cells) for model, version, cells in history}
+        for history in (saved.older, saved.newer)
+    )
+
+
+def _vector(book: LabelBook, cells: bytes) -> Int64s:
+    found = unpack(cells)
+    if len(found) != book.shape.size:
+        raise ValueError(f"a cohort has {len(found)} cells, here it has {book.shape.size}")
+    return found
 
 
 # -- contributions that wait --------------------------------------------------------------------------------------

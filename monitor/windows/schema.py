@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
 
 from monitor.windows.payload import WindowPayload, encode
-from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
+from monitor.windows.view import Estimate, Kind, Outlook, SeriesKey, Undefined, WindowKey, WindowView
 
 WINDOW_SCHEMA_ID: Final = "urn:driftline:schema:window:v1"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -23,7 +24,10 @@ def window_schema() -> dict[str, Any]:
         "$id": WINDOW_SCHEMA_ID,
         "title": "A window of a Driftline deployment",
         "$comment": GROWTH,
-        "examples": [msgspec.json.decode(encode(view)) for view in (*example_windows(), *example_tasks().values())],
+        "examples": [
+            msgspec.json.decode(encode(view))
+            for view in (*example_windows(), *example_tasks().values(), example_outlook())
+        ],
         "$ref": schema["$ref"],
         "$defs": described(schema["$defs"]),
     }
@@ -72,6 +76,28 @@ def example_windows() -> tuple[WindowView, WindowView]:
         reference_digest="sha256:" + "5e" * 32,
     )
     return performance, inputs
+
+
+def example_outlook() -> WindowView:
+    """A performance window of a deployment with `estimates`: half of its labels are there."""
+    performance, _ = example_windows()
+    return replace(
+        performance,
+        labelled=358,
+        metrics={"accuracy": Estimate(302 / 358, 0.8023, 0.8775, 358)},
+        counts={"tp": 20, "fp": 12, "fn": 44, "tn": 282, "called": 69},
+        outlook=Outlook(
+            expected_coverage=0.5213,
+            eventual_coverage=0.9721,
+            settled_ms=1_357_480_800_000,
+            bounds={"accuracy": (302 / 716, 660 / 716), "precision": (20 / 69, 57 / 69)},
+            completed={"accuracy": Estimate(0.8012, 0.7791, 0.8233, 716)},
+            unlabelled={
+                "accuracy": Estimate(0.8103, 0.7815, 0.8391, 716),
+                "residual": Estimate(-0.0102, -0.051, 0.0306, 358),
+            },
+        ),
+    )
 
 
 def example_tasks() -> dict[str, WindowView]:

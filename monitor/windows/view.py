@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
@@ -61,6 +61,25 @@ class WindowKey(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is to be expected of a window that waits for labels, by what is known at its tick. None and empty: unknown.
+
+    `expected_coverage`: share that should be labelled by now; `eventual_coverage`: share that ever will be; `settled_ms`:
+    event time from which 99 % of that have come. `bounds`: lowest and highest value a metric can end at, which assumes
+    nothing. `completed`: what metrics will be if labels that come later say what those that came later said before.
+    `unlabelled`: what they are if scores mean what they meant before; its `residual` is the mean of label minus chance
+    over the rows that have a label, about 0 while that holds. A final window has bounds only, or no outlook.
+    """
+
+    expected_coverage: float | None = None
+    eventual_coverage: float | None = None
+    settled_ms: int | None = None
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    completed: Mapping[str, Estimate] = field(default_factory=dict)
+    unlabelled: Mapping[str, Estimate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class WindowView:
     """One revision of one window, as of the end of tick `tick_ms` (event time).
 
@@ -82,6 +101,8 @@ class WindowView:
     counts: Mapping[str, int]
     config_digest: str
     reference_digest: str | None = None
+    outlook: Outlook | None = None
+    """Only where the configuration asks for `estimates`, and of performance windows."""
 
     @property
     def coverage(self) -> float | None:

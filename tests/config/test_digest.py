@@ -45,6 +45,14 @@ def test_two_spellings_of_one_config_have_one_digest_and_no_difference(change: t
     assert diff(loads(FULL), changed(change)) == []
 
 
+def test_estimates_change_the_meaning_where_they_are_asked_for_and_nothing_elsewhere() -> None:
+    asked = changed(("series_budget: 500", "series_budget: 500\nestimates: true"))
+    assert asked.digest != loads(FULL).digest
+    assert [(one.path, one.effect) for one in diff(loads(FULL), asked)] == [("estimates", Effect.PANE)]
+    assert "estimates" not in loads(FULL).document()
+    assert loads(asked.document()).estimates
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -46,7 +46,7 @@ class Tally:
         for start in self._params.window.starts(at):
             self.counts.setdefault((tick, item.model, item.version, start), Counter())[name] += sign
 
-    def seen(self, group, at_ms, ticks, score, bins, sign) -> None:  # type: ignore[no-untyped-def]
+    def seen(self, group, at_ms, ticks, score, predicted, bins, sign) -> None:  # type: ignore[no-untyped-def]
         for g, a, t, s in zip(group.tolist(), at_ms.tolist(), ticks.tolist(), sign.tolist(), strict=True):
             self._add(g, a, t, "seen", s)
 

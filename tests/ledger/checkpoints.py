@@ -23,11 +23,11 @@ from monitor.alerts.saved_budget import (
     SavedReference,
     SavedSeries,
 )
-from monitor.ledger.checkpoints import BUDGET_FORMAT, Fold, Manifest, Place, describe, encode_body, parts_of, seal
+from monitor.ledger.checkpoints import LEARNED_FORMAT, Fold, Manifest, Place, describe, encode_body, parts_of, seal
 from monitor.ledger.fold import FoldState
 from monitor.ledger.records import Commit, EvalCommit, EvalSwitch, Generation, Genesis, pack
 from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator
-from monitor.windows.saved import SavedEngine, SavedPiece, SavedShelf, SavedStore, SavedView
+from monitor.windows.saved import SavedBook, SavedEngine, SavedPiece, SavedShelf, SavedStore, SavedView
 from tests.ledger.records import RECORDS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "checkpoints-v1.txt"
@@ -144,6 +144,19 @@ BUDGETED = msgspec.structs.replace(
         ),
     ),
 )
+_BOOKED = msgspec.structs.replace(
+    ENGINE,
+    book=SavedBook(
+        (("m", "1", ((1_704_106_800_000, pack([3, 1, 0, 2])), (1_704_110_400_000, pack([40, 13, 7, 300])))),),
+        (("m", "1", pack([70_000, 5, 1, 1])),),
+        (("m", "0", pack([1, 0, 0, -1])), ("m", "1", pack([9, 9, 9, 9]))),
+        13_151,
+    ),
+)
+BOOKED = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(EVALUATION.evaluator, engines={"performance": _BOOKED, "input": ENGINE}),
+)
 BUDGETED_BODY = encode_body(BUDGETED)
 
 
@@ -155,7 +168,7 @@ def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
 LEDGER_MANIFEST = describe(_manifest("ledger/3", PARTITION, ()), b"", [])
 _OF_EVALS = _manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 0)))
 EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
-BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=BUDGET_FORMAT), BUDGETED_BODY, [b"a part"])
+BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
 SWITCH_MANIFEST = describe(_manifest("evals", _SWITCHED, (Place(8, bytes(16), 9),)), b"", [])
@@ -168,12 +181,13 @@ SAVED: dict[str, bytes] = {
     "body-budget": BUDGETED_BODY,
     "evals-switch": seal(SWITCH_MANIFEST),
     "body-generation": encode_body(LATER),
+    "body-estimates": encode_body(BOOKED),
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
-    """The bytes of formats 1 and, with a budget, 2, by name."""
+    """The bytes of formats 1 and, with what was learned, 2, by name."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

@@ -20,6 +20,7 @@ from monitor.ledger.checkpoints import (
 from monitor.saved import read_evaluation
 from tests.ledger.checkpoints import (
     BODY,
+    BOOKED,
     BUDGETED,
     BUDGETED_MANIFEST,
     EVALS_MANIFEST,
@@ -59,6 +60,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body"]) == EVALUATION
     assert read_evaluation(golden()["body-generation"]) == LATER
     assert read_evaluation(golden()["body-budget"]) == BUDGETED
+    assert read_evaluation(golden()["body-estimates"]) == BOOKED
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:

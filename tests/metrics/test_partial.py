@@ -135,6 +135,14 @@ def test_censored_predictions_do_not_bend_the_curve_and_some_labels_never_come()
     assert curve.maturity(np.array([10, 10]), np.array([200, 0])) == pytest.approx(0.5)
 
 
+def test_within_a_bin_the_curve_may_be_taken_as_even() -> None:
+    counts = DelayCounts.of(np.array([10, 30]), np.array([5, 5, 20, NO_LABEL]), np.full(4, 100))
+    curve = counts.curve()
+    ages = np.array([0, 5, 10, 20, 30, 99])
+    assert curve.by(ages).tolist() == [0.0, 0.0, 0.5, 0.5, 0.75, 0.75]
+    assert curve.around(ages).tolist() == [0.0, 0.25, 0.5, 0.625, 0.75, 0.75]
+
+
 @given(st.lists(st.tuples(st.integers(-1, 60), st.integers(0, 80)), min_size=1, max_size=60), st.integers(0, 60))
 def test_counts_of_any_split_add_up(rows: list[tuple[int, int]], cut: int) -> None:
     ends = np.array([5, 10, 20, 40])

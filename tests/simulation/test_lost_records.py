@@ -88,9 +88,9 @@ def test_one_of_a_newer_format_is_left_aside(caplog: pytest.LogCaptureFixture) -
     log = a_run_with_checkpoints()
     newest, older = whole(log)
     key = min(newest.keys, key=len)
-    overwrite(log, newest, key, msgspec.msgpack.encode({"format": 2, "of": "evals"}))
+    overwrite(log, newest, key, msgspec.msgpack.encode({"format": 3, "of": "evals"}))
     assert [f.manifest for f in whole(log)] == [older.manifest]
-    assert "it has format 2, this version of Driftline reads up to 1" in caplog.text
+    assert "it has format 3, this version of Driftline reads up to 2" in caplog.text
     finish(log)
 
 

@@ -17,8 +17,8 @@ from msgspec import structs
 from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates
 from monitor.windows.canonical import FormatError, canonical_bytes, rounded, rounded_all
 from monitor.windows.payload import encode, encode_all, headers, parse, topic_key
-from monitor.windows.schema import example_tasks, example_windows
-from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
+from monitor.windows.schema import example_outlook, example_tasks, example_windows
+from monitor.windows.view import Estimate, Kind, Outlook, SeriesKey, Undefined, WindowKey, WindowView
 
 DAY = WindowKey(SeriesKey("verspätung", "1", "origin=EWR"), "1d", 0, 86_400_000)
 
@@ -98,7 +98,9 @@ def test_the_key_is_shared_by_revisions_and_by_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "shown", [*example_windows(), *example_tasks().values()], ids=lambda shown: f"{shown.key.series.model}-{shown.kind}"
+    "shown",
+    [*example_windows(), *example_tasks().values(), example_outlook()],
+    ids=lambda shown: f"{shown.key.series.model}-{shown.kind}",
 )
 def test_a_window_reads_back_as_published(shown: WindowView) -> None:
     read = parse(encode(shown), headers(shown))
@@ -106,6 +108,24 @@ def test_a_window_reads_back_as_published(shown: WindowView) -> None:
     assert (read.key, read.kind, read.revision, read.tick_ms) == (shown.key, shown.kind, shown.revision, shown.tick_ms)
     assert read.metrics.keys() == shown.metrics.keys()
     assert all(read.metrics[name].undefined == estimate.undefined for name, estimate in shown.metrics.items())
+
+
+def test_an_outlook_says_what_each_estimate_assumes_and_reads_back() -> None:
+    shown = example_outlook()
+    told = json.loads(encode(shown))["outlook"]
+    assert {name: told[name]["assumes"] for name in ("bounds", "completed", "unlabelled")} == {
+        "bounds": "nothing", "completed": "labels_come_as_before", "unlabelled": "scores_mean_the_same"
+    }  # fmt: skip
+    read = parse(encode(shown)).outlook
+    assert read is not None
+    assert shown.outlook is not None
+    assert (read.expected_coverage, read.settled_ms) == (0.5213, 1_357_480_800_000)
+    assert read.completed["accuracy"] == shown.outlook.completed["accuracy"]
+    assert read.bounds["accuracy"] == pytest.approx(shown.outlook.bounds["accuracy"], abs=1e-12)
+
+
+def test_without_estimates_there_is_no_word_of_an_outlook() -> None:
+    assert b"outlook" not in encode(view())
 
 
 def test_a_final_window_without_headers_has_no_revision() -> None:
@@ -198,6 +218,21 @@ def columns(draw: st.DrawFn, windows: int) -> Estimates:
     )
 
 
+_estimates = st.dictionaries(
+    texts, st.builds(Estimate, numbers, numbers, numbers, st.integers(0, 1 << 50), numbers) | st.just(Estimate(
+        None, None, None, 3, undefined=Undefined.ONE_CLASS)), max_size=2,
+)  # fmt: skip
+outlooks = st.none() | st.builds(
+    Outlook,
+    st.none() | numbers,
+    st.none() | numbers,
+    st.none() | st.integers(0, 1 << 50),
+    st.dictionaries(texts, st.tuples(numbers, numbers), max_size=2),
+    _estimates,
+    _estimates,
+)
+
+
 @given(st.data(), st.integers(1, 4), st.lists(texts, max_size=3, unique=True), st.booleans())
 def test_many_windows_at_once_have_the_bytes_of_each(
     data: st.DataObject, windows: int, names: list[str], final: bool
@@ -213,6 +248,7 @@ def test_many_windows_at_once_have_the_bytes_of_each(
             metrics={name: column.at(i) for name, column in metrics.items()},
             counts=data.draw(st.dictionaries(texts, st.integers(0, 1 << 60), max_size=3)),
             reference_digest=data.draw(st.none() | texts),
+            outlook=data.draw(outlooks),
         )
         for i in range(windows)
     ]
