@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.join.driver import Driver
 from tests.join.test_join_equals_oracle import PARAMS
 from tests.oracle import join as oracle
-from tests.oracle.join import Prediction
+from tests.oracle.join import Label, Prediction
 
 
 def prediction(at: int, version: str = "1") -> Prediction:
@@ -48,3 +49,16 @@ def test_one_batch_is_what_its_records_are_one_after_the_other(steps: list[tuple
     assert whole.tally.windows() == single.tally.windows() == oracle.final_windows([log], [[]], params)
     assert whole.join.prediction_outcomes == single.join.prediction_outcomes
     assert whole.join.digest == single.join.digest
+
+
+@pytest.mark.parametrize("cut", [2, 1], ids=["one batch", "two batches"])
+def test_of_two_contents_at_one_time_the_smaller_wins_whichever_came_first(cut: int) -> None:
+    contents: list[Prediction] = [{**prediction(40), "prediction": 0.0}, prediction(40)]
+    for log in (contents, contents[::-1]):
+        driver = Driver(PARAMS)
+        driver.feed_predictions(log[:cut])
+        driver.feed_predictions(log[cut:])
+        driver.feed_labels([Label(id="h", at=60, label=1.0)])
+        found = driver.tally.windows()
+        assert found == oracle.final_windows([log], [[Label(id="h", at=60, label=1.0)]], PARAMS)
+        assert [(counts["fn"], counts["tp"]) for counts in found.values()] == [(1, 0)]

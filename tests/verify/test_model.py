@@ -9,7 +9,6 @@ from monitor.ledger.records import Commit, Record
 from tests.verify import model
 from tests.verify.model import SMALL, Bounds, Model
 
-
 SAMPLES = [Bounds(log=4, flying=1), *(pytest.param(bounds, marks=pytest.mark.slow) for bounds in SMALL)]
 
 
