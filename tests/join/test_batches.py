@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.join.driver import Driver
 from tests.join.test_join_equals_oracle import PARAMS
 from tests.oracle import join as oracle
@@ -34,7 +35,7 @@ keys = st.sampled_from([("h", "1"), ("h", "1"), ("h", "1"), ("h", "2"), ("x", "1
 one_key = st.lists(st.tuples(st.integers(5, 40), st.integers(0, 70), keys), max_size=25)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(one_key)
 def test_one_batch_is_what_its_records_are_one_after_the_other(steps: list[tuple[int, int, tuple[str, str]]]) -> None:
     """Time goes on, and each record is up to a bit more than the lateness behind it."""
