@@ -18,6 +18,7 @@ from monitor.ledger.records import Commit, EvalCommit, Gap, decode, digest_of, e
 from monitor.metrics import binary
 from monitor.ports import OutRecord
 from tests.adapters.memory import MemoryLog, Stored
+from tests.examples import examples
 from tests.oracle.join import Label, Prediction
 from tests.replay.proving import prove, run_again, sentences
 from tests.simulation.fragile import Fault, FragileWorld
@@ -86,7 +87,7 @@ def test_a_run_with_crashes_is_identical_with_and_without_its_decisions(log: Fra
     assert (sentences(found), again.finals > 5, again.alerts > 2) == ([], True, True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(predictions, labels, st.lists(st.one_of(crashes, silences), max_size=4), paces)
 def test_any_history_with_any_faults_is_identical(
     p: list[Prediction], q: list[Label], faults: list[tuple[int, Fault]], rows: int
