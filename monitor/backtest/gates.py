@@ -19,7 +19,9 @@ _OPS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">=": operator.ge,
 }
 _GATE = re.compile(r"\s*([^\s<>=@]+)(?:@([^\s<>=]+))?\s*(<=|>=|<|>)\s*([-+0-9.eE]+)\s*\Z")
-COUNTED: Final = ("alerts", "pages", "tickets", "amended", "missed", "false_alarms", "delay_hours")
+SCORED: Final = ("missed", "false_alarms", "delay_hours")
+"""Counts that there are only where incidents are known."""
+COUNTED: Final = ("alerts", "pages", "tickets", "amended", *SCORED)
 """Names that are numbers of the whole backtest; every other name is a metric of windows."""
 
 

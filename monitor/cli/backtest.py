@@ -88,7 +88,7 @@ def command(
         other,
         backtest_run.incidents_in(known),
         backtest_run.variants_of(files, overrides, sweeps, config),
-        backtest_run.gates_of(gates),
+        backtest_run.gates_of(gates, scored=known is not None),
     )
     if recording is None:
         source = open_existing(config, embedded, read_only=True)

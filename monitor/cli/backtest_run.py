@@ -14,7 +14,7 @@ import click
 
 from monitor.backtest.differences import differences
 from monitor.backtest.episodes import Episode, episodes
-from monitor.backtest.gates import Gate, gate_of, judge
+from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge
 from monitor.backtest.incidents import Incident, IncidentsError, Score, incidents_of, score
 from monitor.cli.exits import GATE
 from monitor.cli.replay_run import Wanted
@@ -186,9 +186,16 @@ def incidents_in(path: Path | None) -> list[Incident] | None:
     return incidents_of(document, str(path))
 
 
-def gates_of(texts: Sequence[str]) -> list[Gate]:
-    """What --fail-on says. Raises GateError."""
-    return [gate_of(text) for text in texts]
+def gates_of(texts: Sequence[str], *, scored: bool) -> list[Gate]:
+    """What --fail-on says; `scored`: there are incidents. Raises UsageError."""
+    try:
+        gates = [gate_of(text) for text in texts]
+        for gate in gates:
+            if gate.name in SCORED and not scored:
+                raise GateError(f"gate {gate.text!r}: {gate.name} needs --incidents FILE")
+    except GateError as error:
+        raise click.UsageError(str(error)) from None
+    return gates
 
 
 def variants_of(
