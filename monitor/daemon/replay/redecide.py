@@ -57,7 +57,7 @@ def redecide(
         _recognise(config, plan, evaluation)
         outputs = list(rules.go_on_with(evaluation.rules))
         for partition, end in enumerate(evaluation.ledger):
-            followers[partition].catch_up(log, end, _feeder(evaluator, partition))
+            followers[partition].catch_up(log, end, feeder(evaluator, partition))
         if evaluation.unowned is not UNSET:
             evaluator.owners(evaluation.unowned)
         outputs += evaluator.close()
@@ -87,7 +87,9 @@ def _recognise(config: Config, plan: Plan, evaluation: EvalCommit) -> None:
         )
 
 
-def _feeder(evaluator: Evaluator, partition: int) -> Callable[[Stored, Verdict], None]:
+def feeder(evaluator: Evaluator, partition: int) -> Callable[[Stored, Verdict], None]:
+    """What a follower of a ledger partition does for an evaluator: commits that count are fed."""
+
     def feed(stored: Stored, verdict: Verdict) -> None:
         if verdict is Verdict.ACCEPTED and isinstance(stored.record, Commit):
             evaluator.feed(partition, stored.record)
