@@ -55,7 +55,7 @@ def _episode(name: str, events: list[Mapping[str, Any]]) -> Episode:
     first = next((e for e in events if ".firing." in e["type"]), events[0])["data"]
     ended = next((e["data"] for e in reversed(events) if ".resolved." in e["type"]), None)
     evidence = first.get("evidence") or {}
-    traffic = first["category"] != "rule"
+    traffic = first["category"] == "operational"
     model = str(first["scope"]).removeprefix("model/") if traffic else first["model"]
     return Episode(
         rule=first["condition"] if traffic else first["rule"],

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import UNSET
 
 from monitor.alerts.book import RuleBook
-from monitor.alerts.event import AlertEvent, RuleAlert
+from monitor.alerts.event import AlertEvent, BudgetAlert, OperationalAlert, RuleAlert
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.traffic import BY_TICKS
 from monitor.backtest.variants import Variant, VariantBook
@@ -24,7 +24,7 @@ def sweep(
     log: Log, config: Config, plan: Plan, partitions: int, rules: Mapping[str, Config]
 ) -> dict[str, list[AlertEvent]]:
     """The events of each of `rules` (name -> a configuration of the same meaning), over the ledger that `config` left on
-    `log`. The windows are computed once. Alerts about traffic, which rules do not decide, are in all of them."""
+    `log`. The windows are computed once. Alerts about traffic and those of the budget, which rules do not decide, are in all of them."""
     topics = config.topics()
     book = VariantBook.of(config)
     assert isinstance(book, VariantBook)
@@ -38,9 +38,13 @@ def sweep(
             followers[partition].catch_up(log, end, feeder(evaluator, partition))
         if evaluation.unowned is not UNSET:
             evaluator.owners(evaluation.unowned)
-        shared += _about_traffic([event for output in evaluator.close() for event in output.events])
+        shared += _beside_rules([event for output in evaluator.close() for event in output.events])
     return {variant.name: [*variant.events, *shared] for variant in book.variants}
 
 
-def _about_traffic(events: Sequence[AlertEvent]) -> list[AlertEvent]:
-    return [e for e in events if not isinstance(e.data, RuleAlert) and e.data.condition in BY_TICKS]
+def _beside_rules(events: Sequence[AlertEvent]) -> list[AlertEvent]:
+    return [e for e in events if not isinstance(e.data, RuleAlert) and _is_kept(e.data)]
+
+
+def _is_kept(data: OperationalAlert | BudgetAlert) -> bool:
+    return isinstance(data, BudgetAlert) or data.condition in BY_TICKS
