@@ -24,7 +24,8 @@ def sweep(
     log: Log, config: Config, plan: Plan, partitions: int, rules: Mapping[str, Config]
 ) -> dict[str, list[AlertEvent]]:
     """The events of each of `rules` (name -> a configuration of the same meaning), over the ledger that `config` left on
-    `log`. The windows are computed once. Alerts about traffic and those of the budget, which rules do not decide, are in all of them."""
+    `log`. The windows are computed once. Alerts about traffic and those
+    of the budget, which rules do not decide, are in all of them."""
     topics = config.topics()
     book = VariantBook.of(config)
     assert isinstance(book, VariantBook)
