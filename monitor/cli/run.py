@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from monitor.cli.observer import Observer
     from monitor.config.types import Config
     from monitor.daemon.worker import Worker
-    from monitor.ports import Log, SegmentStore
+    from monitor.ports import Log, SegmentStore, SnapshotStore
 
 
 @click.command("run")
@@ -90,7 +90,9 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
     options = WorkerOptions(until_end=until_end)
     with ExitStack() as closing:
         segments = _segments(config, closing)
-        worker = Worker(log, config, plan, clock, dead_letters, options, observer.on_tick, tell, segments)
+        worker = Worker(
+            log, config, plan, clock, dead_letters, options, observer.on_tick, tell, segments, _snapshots(config)
+        )
         observer.show_start()
         signals = closing.enter_context(Signals(worker))
         closing.enter_context(_Listener(config, observer, http))
@@ -113,6 +115,15 @@ def _segments(config: Config, closing: ExitStack) -> SegmentStore | None:
     segments = SegmentDirectory(Path(state.directory))
     closing.callback(segments.close)
     return segments
+
+
+def _snapshots(config: Config) -> SnapshotStore | None:
+    """Where joins are saved; None where they are not."""
+    if config.state.snapshots is None:
+        return None
+    from monitor.adapters.snapshots import SnapshotDirectory
+
+    return SnapshotDirectory(Path(config.state.snapshots), config.namespace)
 
 
 class Signals:
