@@ -30,6 +30,7 @@ from monitor.join.tables import SCORE_BYTES, with_scores
 from monitor.ledger.floors import Floors
 from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Flood, Floor, GroupName, pack
 from monitor.plan import Plan
+from monitor.ports import SnapshotStore
 from monitor.summary import Summariser, Sums
 
 ROWS_PER_UPDATE = 8192
@@ -46,6 +47,7 @@ class Shared:
     groups: Groups
     coder: Coder
     memory: Memory | None = None
+    snapshots: SnapshotStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Partition:
         self._next = [predictions[0], labels[0]]
         self._from = [predictions[0], labels[0]]
         self.clocks = [predictions[1], labels[1]]
-        self._floors = [Floors(), Floors()]
+        self.floors = [Floors(), Floors()]
         self._read = [0, 0]
         self._waiting: tuple[list[PredictionColumns], list[LabelColumns]] = ([], [])
         self._waiting_rows = [0, 0]
@@ -194,7 +196,7 @@ class Partition:
             newest = [int(at.max())]
         self._mark(0, clock, newest)
         for earliest, latest in self.join.repeats:
-            self._floors[0].hold(earliest, latest)
+            self.floors[0].hold(earliest, latest)
         self.join.repeats.clear()
 
     def _join_labels(self) -> None:
@@ -215,7 +217,7 @@ class Partition:
 
     def _mark(self, stream: int, clock: ClockState, newest: list[int]) -> None:
         if newest:
-            self._floors[stream].mark(self._mark_from[stream], clock, newest[0])
+            self.floors[stream].mark(self._mark_from[stream], clock, newest[0])
         self._mark_from[stream] = self._next[stream]
 
     # -- commits -------------------------------------------------------------------------------------------------
@@ -273,8 +275,8 @@ class Partition:
         below = self.join.settler.dropped_below()
         floors = []
         for stream in (0, 1):
-            self._floors[stream].release(below[stream])
-            offset, clock = self._floors[stream].floor(self._next[stream], self.clocks[stream])
+            self.floors[stream].release(below[stream])
+            offset, clock = self.floors[stream].floor(self._next[stream], self.clocks[stream])
             floors.append(Floor(offset, Clock.of(clock)))
         return floors[0], floors[1]
 

@@ -5,7 +5,7 @@ A log is topics of partitions of records with growing offsets. Nothing here know
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -170,6 +170,30 @@ class SegmentStore(Protocol):
 
     def close(self) -> None:
         """Drop everything that was kept."""
+
+
+class KeptSnapshot(Protocol):
+    """A snapshot whose bytes are what was written."""
+
+    where: str
+    header: bytes
+
+    def column(self, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """The next column; they come in the order in which they were written."""
+
+
+class SnapshotStore(Protocol):
+    """Snapshots of the joins of a namespace (`monitor.adapters.snapshots`)."""
+
+    def paths(self, partition: int) -> list[str]:
+        """Where those of a partition are, the newest first."""
+
+    def open(self, where: str) -> KeptSnapshot:
+        """Raises SnapshotError when it is damaged."""
+
+    def write(self, partition: int, name: str, header: bytes, columns: Iterable[NDArray[Any]]) -> int:
+        """Write one whole under a name that sorts behind those before it, forget all but the newest few; gives its size.
+        Raises SnapshotError; nothing is left of it then."""
 
 
 class WallClock(Protocol):

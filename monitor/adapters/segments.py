@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ class SegmentDirectory:
         try:
             return SegmentFile(path, columns)
         except OSError as error:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
             raise SpillRefused(str(self._directory), _why(error)) from error
 
     def close(self) -> None:

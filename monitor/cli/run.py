@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from monitor.config.types import Config
     from monitor.daemon.reload import ConfigSource
     from monitor.daemon.worker import Worker
-    from monitor.ports import Log, SegmentStore
+    from monitor.ports import Log, SegmentStore, SnapshotStore
 
 
 @click.command("run")
@@ -103,7 +103,8 @@ def run(
     options = WorkerOptions(until_end=until_end)
     with ExitStack() as closing:
         segments = _segments(config, closing)
-        worker = Worker(log, config, plan, clock, dead_letters, options, observer.on_tick, tell, segments, reloads)
+        kept = segments, _snapshots(config)
+        worker = Worker(log, config, plan, clock, dead_letters, options, observer.on_tick, tell, *kept, reloads)
         observer.show_start()
         signals = closing.enter_context(Signals(worker))
         closing.enter_context(_Listener(config, observer, http))
@@ -126,6 +127,15 @@ def _segments(config: Config, closing: ExitStack) -> SegmentStore | None:
     segments = SegmentDirectory(Path(state.directory))
     closing.callback(segments.close)
     return segments
+
+
+def _snapshots(config: Config) -> SnapshotStore | None:
+    """Where joins are saved; None where they are not."""
+    if config.state.snapshots is None:
+        return None
+    from monitor.adapters.snapshots import SnapshotDirectory
+
+    return SnapshotDirectory(Path(config.state.snapshots), config.namespace)
 
 
 class Signals:

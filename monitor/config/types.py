@@ -201,6 +201,15 @@ class State(Section):
         description="Local folder for what does not stay in memory, absolute or relative to the working directory.",
         examples=["/var/lib/driftline"],
     )
+    snapshots: Word | None = Field(
+        None,
+        description="Folder for snapshots of the join, which shorten a start; best one that every process reaches. "
+        "Default: none are made.",
+        examples=["/mnt/shared/driftline"],
+    )
+    snapshot_records: Count = Field(
+        1_000_000, ge=1, description="Records of a partition read between two of its snapshots."
+    )
     commit_interval_ms: PositiveDuration = Field(
         500,
         alias="commit_interval",

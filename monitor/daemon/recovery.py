@@ -18,7 +18,7 @@ _log = logging.getLogger("driftline.recovery")
 
 ASSUMED_ROWS_PER_SECOND = 100_000
 """Until something was measured: half of what the benchmark saw, a slow machine's."""
-LEAST_ROWS = 5_000
+LEAST_ROWS = 1_000
 """Of a rebuild, or of one turn; less says nothing of a rate."""
 MEMORY_ROWS = 4_000_000
 """What was measured weighs half as much once so many rows followed it."""

@@ -14,10 +14,12 @@ from monitor.ingest.mapping import known_classes
 from monitor.join.memory import Memory
 from monitor.partition import Shared
 from monitor.plan import Plan
-from monitor.ports import SegmentStore
+from monitor.ports import SegmentStore, SnapshotStore
 
 
-def make_shared(config: Config, plan: Plan, segments: SegmentStore | None = None) -> Shared:
+def make_shared(
+    config: Config, plan: Plan, segments: SegmentStore | None = None, snapshots: SnapshotStore | None = None
+) -> Shared:
     """Decoders and interners for one process. With `segments` and `state.memory_rows` its joins share that budget."""
     time = config.time
     kinds = (*config.models, *((config.unlisted_models,) if config.unlisted_models else ()))
@@ -34,7 +36,7 @@ def make_shared(config: Config, plan: Plan, segments: SegmentStore | None = None
     coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
     limit = config.state.memory_rows
     memory = Memory(limit, segments) if segments is not None and limit is not None else None
-    return Shared(plan, predictions, labels, groups, coder, memory)
+    return Shared(plan, predictions, labels, groups, coder, memory, snapshots)
 
 
 def declared_values(models: Iterable[ModelTemplate]) -> dict[str, list[str]]:

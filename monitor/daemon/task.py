@@ -20,6 +20,7 @@ import numpy as np
 from msgspec import UNSET
 
 from monitor.config.types import Config
+from monitor.daemon import snapshots
 from monitor.daemon.begun import what_differs
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
 from monitor.daemon.recovery import rows_to_read_again
@@ -57,7 +58,7 @@ class Task:
         self.writer = LedgerWriter(log, appender, follower, secrets.token_hex(8))
         self.engine: Partition
         self.flags = Flags()
-        self.rebuilt_rows = 0
+        self.rebuilt_rows = self._snapshot_at = 0
         self._committed_at: list[int | None] = [None, None]  # offsets of what this task committed itself, likewise
         self.committed_ms: list[int | None] = [None, None]
         """When the last commit with predictions, and with labels, was taken by the log before this opening (wall clock);
@@ -174,16 +175,49 @@ class Task:
             self._give_up(commit, lost)
             return
         self._check_held(state.next_prediction, state.next_label)
-        total = rows_to_read_again(commit)
-        if progress is not None:
-            progress(0, total)
-        for stream, feed in enumerate((self.engine.feed_predictions, self.engine.feed_labels)):
-            if stream < len(self._sources.names):
-                self._refeed(stream, floors[stream].offset, ends[stream], feed, total, progress)
-        self.engine.resume(commit, (state.next_prediction, state.next_label))
+        if not self._from_snapshot(commit, progress):
+            self._begin_at(*starts)
+            self._read_again(commit, rows_to_read_again(commit), progress)
         floods = () if commit.floods is UNSET else commit.floods
         full, silent = commit.full is True, commit.silent is True
         self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods)  # these outlive their owner
+
+    def _from_snapshot(self, commit: Commit, progress: Callable[[int, int], None] | None) -> bool:
+        """Whether a snapshot gave the state of the commit, with what came after it read again."""
+        store = self._shared.snapshots
+        if store is None:
+            return False
+        found = snapshots.usable(store, self._log, self.writer.follower.topic, self._identity(), self._shared, commit)
+        for engine, where in found:
+            self.close()
+            self.engine = engine
+            ends = commit.predictions[1], commit.labels[1]
+            total = sum(end - offset for end, offset in zip(ends, engine.next_offsets, strict=True))
+            try:
+                self._read_again(commit, total, progress)
+            except (LedgerError, OffsetLost) as error:
+                _log.warning("snapshot %s cannot be used: %s", where, error)
+                continue
+            _log.info("partition %d: goes on from snapshot %s", self.partition, where)
+            return True
+        return False
+
+    def _identity(self) -> snapshots.Identity:
+        digest = self._shared.plan.config_digest
+        return snapshots.Identity(self._config.namespace, self._log.cluster_id(), self.partition, digest)
+
+    def _read_again(self, commit: Commit, total: int, progress: Callable[[int, int], None] | None) -> None:
+        """Feed what lies between where the engine is and the commit, and take the commit's totals over."""
+        if progress is not None:
+            progress(0, total)
+        self.rebuilt_rows, engine = 0, self.engine
+        ends = commit.predictions[1], commit.labels[1]
+        for stream, feed in enumerate((engine.feed_predictions, engine.feed_labels)):
+            if stream < len(self._sources.names):
+                self._refeed(stream, engine.next_offsets[stream], ends[stream], feed, total, progress)
+        state = self.writer.follower.state
+        engine.resume(commit, (state.next_prediction, state.next_label))
+        self._snapshot_at = sum(ends)
 
     def _begin_at(self, predictions: tuple[int, ClockState], labels: tuple[int, ClockState]) -> None:
         """An empty join that reads on from these offsets and clocks."""
@@ -275,6 +309,15 @@ class Task:
                 self._committed_at[stream] = self.writer.follower.counted_at
         self.flags = flags
         self._checkpoint()
+        self._snapshot()
+
+    def _snapshot(self) -> None:
+        """Save the join, when enough was read since the last time."""
+        store, read = self._shared.snapshots, sum(self.engine.next_offsets)
+        if store is None or self.ended or read - self._snapshot_at < self._config.state.snapshot_records:
+            return
+        self._snapshot_at = read
+        snapshots.write(store, self._identity(), self.engine, self.writer.follower)
 
     def _checkpoint(self) -> None:
         """Save what the ledger partition adds up to, when it has grown by enough."""

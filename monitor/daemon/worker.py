@@ -37,7 +37,7 @@ from monitor.errors import LogError, LogUnreachable, UnknownOutcome
 from monitor.evaluator import TickOutput
 from monitor.partition import Flags
 from monitor.plan import Plan
-from monitor.ports import Appender, Leases, Log, SegmentStore, WallClock
+from monitor.ports import Appender, Leases, Log, SegmentStore, SnapshotStore, WallClock
 
 _log = logging.getLogger("driftline.worker")
 
@@ -70,6 +70,7 @@ class Worker:
         observe: Callable[[TickOutput], None] | None = None,
         tell: Callable[[Worker], None] | None = None,
         segments: SegmentStore | None = None,
+        snapshots: SnapshotStore | None = None,
         reloads: Reloads | None = None,
     ) -> None:
         """`observe` sees every closed tick of the evaluator, `tell` is called once a loop (it decides how often to act)."""
@@ -80,7 +81,7 @@ class Worker:
         self.topics = config.topics()
         self.tasks: dict[int, Task] = {}
         self.judge: Judge | None = None
-        self.shared = make_shared(config, plan, segments)
+        self.shared = make_shared(config, plan, segments, snapshots)
         self.sources: Sources
         self.statistics = Statistics()
         self.commits = self.lost = 0

@@ -72,7 +72,8 @@ class Join:
 
     def add_predictions(self, batch: PredictionBatch) -> None:
         """Count each prediction once: late, duplicate, withdrawn, or a row that waits for its label."""
-        self._prepare(batch.ids)
+        self.make_room()
+        self.spilled.recall(batch.ids)
         late = batch.at_ms < batch.before_ms - self.params.lateness_ms
         aside = late | batch.withdrawn
         if not aside.any():
@@ -233,7 +234,8 @@ class Join:
 
     def add_labels(self, batch: LabelBatch) -> None:
         """Count each label once: late, duplicate, waiting, or applied to every prediction of its id it is valid for."""
-        self._prepare(batch.ids)
+        self.make_room()
+        self.spilled.recall(batch.ids)
         params, table = self.params, self.labels
         late = batch.at_ms < batch.before_ms - params.lateness_ms
         self.label_outcomes.late += int(np.count_nonzero(late))
@@ -328,11 +330,10 @@ class Join:
         if self._memory is not None:
             self._memory.leave(self)
 
-    def _prepare(self, ids: UInt64s) -> None:
-        """Records with these ids come: make room, and have in the tables what is held of them."""
+    def make_room(self) -> None:
+        """Keep to the budget of memory, if there is one."""
         if self._memory is not None:
             self._memory.make_room()
-            self.spilled.recall(ids)
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 

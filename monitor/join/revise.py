@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from monitor.events import Float64s, Int64s
 from monitor.join import tables as t
 from monitor.join.index import Rows
-from monitor.join.timeline import Change, LabelFact, PredictionFact, changes, winner
+from monitor.join.timeline import Change, LabelFact, PredictionFact, changes, content_of, winner
 
 if TYPE_CHECKING:
     from monitor.join.inputs import PredictionBatch
@@ -202,6 +202,16 @@ class Reviser:
         """Prediction rows that something is remembered of."""
         return [*self._histories, *self.cancelled]
 
+    def histories(self) -> list[tuple[int, History]]:
+        """What is remembered, by row."""
+        return sorted(self._histories.items())
+
+    def remember(self, row: int, history: History, *, cancelled: bool) -> None:
+        """Take over what was remembered of a row of the table."""
+        self._histories[row] = history
+        if cancelled:
+            self.cancelled[row] = int(self._join.predictions.ids[row, 0])
+
     def _recount(self, row: int, act: Callable[[], None]) -> None:
         """Take back what the row contributed, act, add what it contributes now."""
         labels = self._labels_of(row)
@@ -260,13 +270,7 @@ class Reviser:
         score, predicted = float(table.score[row]), int(table.predicted[row])
         bins = table.bins(one).tobytes()
         known = at // join.params.tick_ms + int(table.ticks_late(one)[0])
-        content = (
-            not math.isnan(score),
-            0.0 if math.isnan(score) else score,
-            predicted,
-            join.groups.items[group],
-            bins,
-        )
+        content = content_of(score, predicted, join.groups.items[group], bins)
         return PredictionFact(at, known, score, predicted, group, bins, content)
 
     def _labels_of(self, row: int) -> list[int]:

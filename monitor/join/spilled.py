@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from monitor.events import Bools, Int64s, UInt64s
 from monitor.join import tables as t
 from monitor.join.absence import count_absent
+from monitor.join.chains import link
 from monitor.join.index import Rows
 from monitor.join.rows import ChainedRows, place_of
 from monitor.join.segments import GONE, Segment
@@ -120,6 +121,8 @@ class Spilled:
 
     def recall(self, ids: UInt64s) -> None:
         """Rows with one of these ids are in the tables afterwards."""
+        if not self.predictions and not self.labels:
+            return
         self._restore_predictions(_found(self.predictions, ids))
         self.predictions = _kept(self.predictions)
         self.recall_labels(ids)
@@ -140,7 +143,7 @@ class Spilled:
         contents = (rows_of.column(name) for name in ("group", "score", "predicted", "bins"))
         table.fill(rows, rows_of.column("at_ms"), late, *contents)
         table.flags[place] = rows_of.take_out()
-        _link(table, rows, ids)
+        link(table, rows, ids)
 
     def _restore_labels(self, found: list[_Found]) -> None:
         if not found:
@@ -152,7 +155,7 @@ class Spilled:
         for name in ("at_ms", "value", "known"):
             getattr(table, name)[place] = rows_of.column(name)
         table.status[place] = rows_of.take_out()
-        _link(table, rows, ids)
+        link(table, rows, ids)
 
     def merge(self, most_rows: int, store: SegmentStore) -> None:
         """Write segments that are half empty together, up to `most_rows` at once. Raises SpillRefused."""
@@ -305,17 +308,3 @@ def _merged(segments: list[Segment], store: SegmentStore) -> Segment:
     order = np.argsort(rows_of.column("first"), kind="stable")
     columns = {name: rows_of.column(name)[order] for name in segments[0].columns}
     return Segment(store.keep(columns), rows_of.states()[order])
-
-
-def _link(table: ChainedRows, rows: Rows, ids: UInt64s) -> None:
-    """Hang rows that came back under their ids; the order within a chain means nothing."""
-    table.next_row[place_of(rows)] = 0
-    heads = table.index.claim(table.ids, rows, ids)
-    on = np.flatnonzero(heads != rows)
-    while on.size:
-        # One row behind each head at a time: several may have the same.
-        _, one = np.unique(heads[on], return_index=True)
-        now = on[one]
-        table.next_row[rows[now]] = table.next_row[heads[now]]
-        table.next_row[heads[now]] = rows[now]
-        on = np.delete(on, one)

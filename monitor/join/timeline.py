@@ -26,6 +26,12 @@ class PredictionFact:
     content: tuple[object, ...]
 
 
+def content_of(score: float, predicted: int, group: object, bins: bytes) -> tuple[object, ...]:
+    """What orders contents of equal time."""
+    nothing = math.isnan(score)
+    return (not nothing, 0.0 if nothing else score, predicted, group, bins)
+
+
 @dataclass(frozen=True, slots=True)
 class LabelFact:
     """One label record; `value` NaN withdraws what was said before."""

@@ -7,6 +7,7 @@ from the left, in offset order, once everything in them was dropped from the joi
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from monitor.ingest.clocks import ClockState
@@ -29,8 +30,13 @@ class Floors:
 
     __slots__ = ("_marks",)
 
-    def __init__(self) -> None:
-        self._marks: deque[Mark] = deque()
+    def __init__(self, marks: Iterable[Mark] = ()) -> None:
+        self._marks: deque[Mark] = deque(marks)
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """All of them, from the left."""
+        return tuple(self._marks)
 
     def mark(self, offset: int, clock: ClockState, newest_ms: int) -> None:
         """A stretch was read: it starts at `offset`, with `clock` before it."""

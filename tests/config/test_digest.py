@@ -63,6 +63,7 @@ def test_estimates_change_the_meaning_where_they_are_asked_for_and_nothing_elsew
         ("a:9092,b:9092", "c:9092"),
         ("namespace: payments", "namespace: other"),
         ("max_rows: 1000000", "max_rows: 2000000"),
+        ("max_rows: 1000000", "max_rows: 1000000, snapshots: /mnt, snapshot_records: 7"),
         ("max_rows: 1000000", "max_rows: 1000000, memory_rows: 50000, directory: /scratch"),
         ("payload: false", "payload: true"),
         ("idle_after: 30s", "idle_after: 30s, stalled_after: 2h"),
