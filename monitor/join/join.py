@@ -245,8 +245,7 @@ class Join:
             return
         rows = table.allocate(len(batch))
         place, at = place_of(rows), batch.at_ms
-        known = np.maximum(at, batch.before_ms - params.disorder_ms)
-        known //= params.tick_ms
+        known = np.maximum(at, batch.before_ms - params.disorder_ms) // params.tick_ms
         table.ids[place] = batch.ids
         table.at_ms[place] = at
         table.value[place] = batch.value
