@@ -44,9 +44,10 @@ def test_bytes_that_are_no_ledger_record_are_refused_by_name(raw: bytes) -> None
         records.decode(raw, "it")
 
 
-def test_a_checkpoint_body_with_text_that_is_none_is_refused_by_name() -> None:
+@pytest.mark.parametrize("raw", [b"\x81\xa1\xff\x01", b"\x81\xa1a" * 100_000], ids=["text that is none", "too deep"])
+def test_bytes_that_are_no_checkpoint_body_are_refused_by_name(raw: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        read_evaluation(b"\x81\xa1\xff\x01")
+        read_evaluation(raw)
 
 
 def test_half_of_a_surrogate_pair_in_a_journal_is_refused_by_name() -> None:
