@@ -68,7 +68,7 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
     """The body of a checkpoint of `evals`. Raises msgspec.DecodeError for bytes that are none."""
     try:
         return _bodies.decode(body)
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from error
 
 

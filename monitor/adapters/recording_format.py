@@ -205,7 +205,7 @@ def _batch(body: bytes, topic: str, partition: int, next_offset: int, records: i
     try:
         held = _decoder.decode(zlib.decompress(body))
         offsets, times = (np.frombuffer(raw, "<i8").astype(np.int64) for raw in (held.offsets, held.times))
-    except (zlib.error, msgspec.DecodeError, ValueError) as error:
+    except (zlib.error, msgspec.DecodeError, ValueError, RecursionError) as error:
         raise _damaged(where, str(error)) from error
     if {len(offsets), len(times), len(held.keys), len(held.values), len(held.headers)} != {records}:
         raise _damaged(where, f"its columns do not have {records} rows")
@@ -225,7 +225,7 @@ def decode_manifest(raw: bytes, path: str) -> Manifest:
         told = msgspec.json.decode(raw)
         refuse_newer(path, told["format"])
         manifest = msgspec.convert(told, Manifest)
-    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordingError(path, f"it is no manifest of a recording: {error}", "Copy it again.") from error
     for segment in (s for topic in manifest.topics for part in topic.parts for s in part.segments):
         if segment.file.startswith("/") or ".." in segment.file.split("/"):

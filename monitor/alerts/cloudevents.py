@@ -299,7 +299,7 @@ def parse(value: bytes) -> AlertEvent:
     """The event that `value` holds. Raises FormatError for anything else."""
     try:
         return _decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         hint = "Is this the alerts topic of a driftline deployment no newer than this code?"
         raise FormatError("an alert", str(error), hint) from error
 

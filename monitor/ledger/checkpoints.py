@@ -144,13 +144,13 @@ def open_manifest(raw: bytes, where: str) -> Manifest:
     """The manifest in `raw`. Raises CheckpointError when it is damaged or of a newer format."""
     try:
         version = msgspec.msgpack.decode(raw)["format"]
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(where, f"it is damaged ({error})") from error
     if not isinstance(version, int) or version > NEWEST:
         raise CheckpointError(where, f"it has format {version}, this version of Driftline reads up to {NEWEST}")
     try:
         manifest = _manifests.decode(raw)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise CheckpointError(where, f"it is damaged ({error})") from error
     if seal(manifest) != raw:
         raise CheckpointError(where, "it is damaged (its digest is another)")

@@ -240,7 +240,7 @@ def decode(raw: bytes, where: str) -> Record:
         )
     try:
         return _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
 
 

@@ -319,7 +319,7 @@ def parse(value: bytes, headers: Headers = ()) -> WindowView:
         if told > FORMAT:
             raise FormatError("a window", f"its format is {told}, this code reads up to {FORMAT}", "Upgrade driftline.")
         payload = _decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError("a window", str(error), "Is this the windows topic of a driftline deployment?") from error
     series = SeriesKey(payload.model, payload.version, payload.segment)
     return WindowView(

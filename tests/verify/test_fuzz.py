@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 import pytest
 
@@ -44,12 +46,21 @@ def test_bytes_that_are_no_ledger_record_are_refused_by_name(raw: bytes) -> None
         records.decode(raw, "it")
 
 
-def test_a_checkpoint_body_with_text_that_is_none_is_refused_by_name() -> None:
+@pytest.mark.parametrize("raw", [b"\x81\xa1\xff\x01", b"\x81\xa1a" * 100_000], ids=["text that is none", "too deep"])
+def test_bytes_that_are_no_checkpoint_body_are_refused_by_name(raw: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        read_evaluation(b"\x81\xa1\xff\x01")
+        read_evaluation(raw)
 
 
 def test_half_of_a_surrogate_pair_in_a_journal_is_refused_by_name() -> None:
     raw = b'{"actor":"\\ud800","at_ms":1,"fence":1,"format":1,"kind":"moved","previous":"sha256:"}'
     with pytest.raises(FormatError):
         decode_record(raw, "it")
+
+
+@pytest.mark.parametrize("target", [t for t in targets() if t.shape != "bytes"], ids=lambda target: target.name)
+def test_what_is_nested_deeper_than_any_stack_is_refused_by_name(target: Target) -> None:
+    deep = b"\x81\xa1a" if target.shape == "msgpack" else b'{"a":'
+    for raw in (deep * 100_000, target.corpus[0][:-1] + deep * 100_000):
+        with suppress(*target.allowed):
+            target.run(raw)
