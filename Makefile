@@ -62,8 +62,9 @@ test-quick: $(VENV)/developed ## the tests that need no broker
 test-kafka: $(VENV)/developed ## the tests on a real Kafka
 	@$(PYTEST) -m "kafka and not slow" $(ARGS)
 
-verify: $(VENV)/developed tools ## the slow tests: chaos, the whole quarter of flights, thousands of histories
-	@$(PYTEST) -m slow $(ARGS)
+verify: $(VENV)/developed tools ## hours: the slow tests, all examples of every law, every part of tests/verify; writes tests/verify/report.md
+	@DRIFTLINE_THOROUGH=1 $(PYTEST) -m "slow or not kafka" $(ARGS)
+	@$(BIN)/python -m tests.verify all
 
 bench: $(VENV)/developed ## measure on a real Kafka; prints a table, writes build/bench.json
 	@$(BIN)/python -m tests.bench $(ARGS)

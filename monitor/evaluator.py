@@ -71,6 +71,7 @@ class Evaluator:
         self._plan, self._book, self._watch = plan, book, watch
         self._traffic = TrafficWatch(book.namespace, windows, plan.join.tick_ms)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
+        self._watch.labels = book.common_labels
         self.clocks = [PartitionClock() for _ in range(partitions)]
         self.engines = {Kind.INPUT: TickEngine(plan, windows, Kind.INPUT)}
         if plan.has_labels:
@@ -159,7 +160,7 @@ class Evaluator:
 
     def go_by(self, book: RuleBook, budget: BudgetWatch) -> None:
         """The rules and the budget of an evaluator that has decided nothing yet."""
-        self._book = book
+        self._book, self._watch.labels = book, book.common_labels
         self._take(budget)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
 
@@ -168,7 +169,7 @@ class Evaluator:
         that is another one now, which learns from the beginning; the same budget goes on."""
         tick_ms = max((engine.next_tick or 0) for engine in self.engines.values()) * self._plan.join.tick_ms
         step = self._book.retire(self.alerts, tick_ms, book)
-        self.alerts, self._book = step.state, book
+        self.alerts, self._book, self._watch.labels = step.state, book, book.common_labels
         ended: list[AlertEvent] = []
         if budget is not None and budget.budget != self._budget.budget:
             ended = self._budget.retire(tick_ms)

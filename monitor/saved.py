@@ -19,6 +19,7 @@ from monitor.alerts.saved_budget import SavedBudget, restore_budget, save_budget
 from monitor.alerts.state import AlertState
 from monitor.evaluator import Evaluator, PartitionClock
 from monitor.ledger.checkpoints import Fold
+from monitor.ledger.records import Generation
 from monitor.windows import saved as windows
 from monitor.windows.saved import SavedEngine
 from monitor.windows.view import Kind
@@ -56,6 +57,8 @@ class SavedEvaluation(msgspec.Struct, frozen=True):
     rejected: int
     rules: str
     evaluator: SavedEvaluator
+    generation: Generation | msgspec.UnsetType = msgspec.UNSET
+    """Which configuration `rules` is; absent while none was recorded."""
 
 
 _bodies: msgspec.msgpack.Decoder[SavedEvaluation] = msgspec.msgpack.Decoder(SavedEvaluation)

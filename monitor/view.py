@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from monitor.alerts.event import BUDGET_RULES
 from monitor.config.quality_rules import about, all_rules
 from monitor.join.outcomes import Conservation
-from monitor.telemetry import COMMIT_BOUNDS_MS, TaskState, rule_segments
+from monitor.telemetry import COMMIT_BOUNDS_MS, Configuration, TaskState, rule_segments
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ class View:
     evaluator: Evaluator = Evaluator()
     counters: Counters = Counters()
     health: Health = Health()
+    configuration: Configuration = field(default_factory=lambda: Configuration(0))
     schema: str = SCHEMA
 
     def recoveries(self) -> list[tuple[int, int, int]]:
@@ -257,35 +258,6 @@ class View:
             for name, count in (p.prediction_outcomes if stream == "predictions" else p.label_outcomes).items():
                 total[name] = total.get(name, 0) + count
         return total
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that readiness asks for, with a sentence for people."""
-
-    name: str
-    ok: bool
-    detail: str
-
-
-def readiness(view: View) -> tuple[Check, ...]:
-    """What must hold before the process counts as ready. Owning no partition is ready when the group gave none; not when
-    the log does not answer, who then lost what it had. Lag and a full partition are no reason to be taken out of service
-    (nothing sends traffic here): they have alerts."""
-    opening = [p.partition for p in view.partitions if p.state in (TaskState.OPENING, TaskState.REBUILDING)]
-    opening += [view.rebuild.partition] if view.rebuild else []
-    owned = len(view.partitions)
-    return (
-        Check("config", True, f"in use: {view.config_digest}"),
-        Check("group", view.health.joined, "joined" if view.health.joined else "the group does not count this process"),
-        Check("log", view.health.unanswered is None, view.health.unanswered or "answers"),
-        Check(
-            "partitions",
-            not opening,
-            f"{owned} owned, rebuilding {opening}" if opening else f"{owned} owned, all live",
-        ),
-        Check("client", view.health.fatal is None, view.health.fatal or "no fatal error"),
-    )
 
 
 class Newest:
@@ -367,6 +339,7 @@ def new_view(config: Config, build: Build, at_ms: int) -> View:
             *(BUDGET_RULES if config.budget is not None else ()),
         ),
         thresholds=thresholds_of(config),
+        configuration=Configuration(at_ms),
     )
 
 

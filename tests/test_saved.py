@@ -63,7 +63,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         {"_plan", "_windows", "kind", "_in_hand", "_due", "_over", "_agenda", "arrival_cells"},
     ),
     "store": (EVALUATOR.engines[Kind.INPUT]._store("m")[1], SavedStore, {"layout", "_windows", "_free", "_spans", "_members"}),
-    "watch": (watch(), SavedWatch, {"_namespace", "_labels", "_topics", "_untold"}),  # told before anything is saved
+    "watch": (watch(), SavedWatch, {"_namespace", "labels", "_topics", "_untold"}),  # told before anything is saved
     "feed": (watch()._feed, SavedFeed, {"partitions", "_needed"}),
     "book": (BOOK, SavedBook, {"_plan", "_tick_ms", "_horizon_ms", "_settling_ms", "shape", "span_ms", "bucket_ms"}),
     "budget": (BudgetWatch("saved", PLAN, None, lambda _: {}), SavedBudget, {"_namespace", "_plan", "budget", "_labels_of"}),

@@ -11,18 +11,16 @@ window ends last, then by name. The first series that does not fit and all after
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.alerts.event import LAST_MS
+from monitor.adapters.exposition_text import HEADERS, OPENMETRICS_HEADERS, escape, number, prefix, seconds
 from monitor.alerts.operational import NAMES
 from monitor.config.metric_names import DECLARED, DISTANCES
 from monitor.events import Reason
 from monitor.telemetry import (
     ALERT_CHANGES,
-    BY_NAME,
     COMMIT_BOUNDS_MS,
     COMMIT_RESULTS,
     DEAD_LETTER_FORMS,
@@ -30,9 +28,7 @@ from monitor.telemetry import (
     NAMESPACE_LABEL,
     OUTCOMES,
     PREFIX,
-    Family,
     TaskState,
-    Type,
 )
 from monitor.view import StreamStatus, View
 from monitor.windows.view import Kind, SeriesKey, WindowView
@@ -120,7 +116,7 @@ class Exposer:
                 name, labels = "drift_threshold", (t.rule, t.model, t.segment, t.window, feature, method)
             else:
                 name, labels = "quality_threshold", (t.rule, t.model, t.segment, t.window, t.metric, t.direction)
-            yield name, self._labelled(name, *labels) + _number(t.threshold)
+            yield name, self._labelled(name, *labels) + number(t.threshold)
 
     def _series(self, view: View) -> Iterable[list[Sample]]:
         groups: dict[SeriesKey, dict[tuple[str, Kind], WindowView]] = {}
@@ -164,7 +160,7 @@ class Exposer:
             yield self._one("join_spilled_bytes", p.spilled_bytes, number)
         for partition, rows, took_ms in view.recoveries():
             yield self._one("recovery_rows", rows, str(partition))
-            yield self._one("recovery_estimate_seconds", _seconds(took_ms), str(partition))
+            yield self._one("recovery_estimate_seconds", seconds(took_ms), str(partition))
         yield self._one("join_state_limit_rows", view.state_limit_rows)
         differences = {
             "predictions": sum(
@@ -206,11 +202,11 @@ class Exposer:
         if headroom is not None:
             yield self._one("retention_headroom_records", headroom.records, *place)
             if headroom.left_ms is not None:
-                yield self._one("retention_headroom_seconds", _seconds(headroom.left_ms), *place)
+                yield self._one("retention_headroom_seconds", seconds(headroom.left_ms), *place)
         if status.tick_ms is not None:
-            yield self._one("tick_clock_timestamp_seconds", _seconds(status.tick_ms), *place)
+            yield self._one("tick_clock_timestamp_seconds", seconds(status.tick_ms), *place)
         if status.finality_ms is not None:
-            yield self._one("finality_clock_timestamp_seconds", _seconds(status.finality_ms), *place)
+            yield self._one("finality_clock_timestamp_seconds", seconds(status.finality_ms), *place)
         yield self._one("partition_idle", int(status.idle), *place)
 
     def _ledger(self, view: View) -> Iterable[Sample]:
@@ -218,12 +214,12 @@ class Exposer:
         for result in COMMIT_RESULTS:
             yield self._one("commits_total", counters.commits.get(result, 0), result)
         name = "commit_duration_seconds"
-        common = f'{NAMESPACE_LABEL}="{_escape(self._namespace)}"'
+        common = f'{NAMESPACE_LABEL}="{escape(self._namespace)}"'
         counts = histogram.cumulative()
         for bound, count in zip((*(b / 1_000 for b in COMMIT_BOUNDS_MS), "+Inf"), counts, strict=True):
             yield name, f'{PREFIX}{name}_bucket{{{common},le="{bound}"}} {count}'
         yield name, f"{PREFIX}{name}_count{{{common}}} {counts[-1]}"
-        yield name, f"{PREFIX}{name}_sum{{{common}}} {_number(histogram.total_us / 1e6)}"
+        yield name, f"{PREFIX}{name}_sum{{{common}}} {number(histogram.total_us / 1e6)}"
         yield self._one("ledger_rejected_total", counters.ledger_rejected)
         for p in view.partitions:
             yield self._one("ledger_epoch", p.epoch, str(p.partition))
@@ -235,13 +231,14 @@ class Exposer:
                 yield self._one("alerts_emitted_total", _in(view.counters.alerts_emitted, rule, change), rule, change)
         yield self._one("evaluator_active", int(view.evaluator.active))
         if view.evaluator.tick_ms is not None:
-            yield self._one("evaluator_tick_timestamp_seconds", _seconds(view.evaluator.tick_ms))
+            yield self._one("evaluator_tick_timestamp_seconds", seconds(view.evaluator.tick_ms))
         yield self._one("windows_published_total", view.counters.windows_published)
         yield self._one("windows_unplaced_total", view.counters.windows_unplaced)
         yield self._one("build_info", 1, view.build.release, view.build.python)
         yield self._one("config_info", 1, view.config_digest)
+        yield from (self._one(*sample) for sample in view.configuration.samples())
         for loop, at_ms in sorted(view.health.loops_ms.items()):
-            yield self._one("last_loop_timestamp_seconds", _seconds(at_ms), loop)
+            yield self._one("last_loop_timestamp_seconds", seconds(at_ms), loop)
         yield self._one("exported_series", exported)
         yield self._one("series_budget", view.series_budget)
         for family, count in self._dropped.items():
@@ -250,21 +247,21 @@ class Exposer:
     # ------------------------------------------------------------------------------------------------- the bytes
 
     def _one(self, name: str, value: float, *labels: str) -> Sample:
-        return name, self._labelled(name, *labels) + _number(value)
+        return name, self._labelled(name, *labels) + number(value)
 
     def _labelled(self, name: str, *labels: str) -> str:
-        prefix = self._prefixes.get((name, *labels))
-        if prefix is None:
-            prefix = self._prefixes[name, *labels] = _prefix(self._namespace, name, labels)
-        return prefix
+        known = self._prefixes.get((name, *labels))
+        if known is None:
+            known = self._prefixes[name, *labels] = prefix(self._namespace, name, labels)
+        return known
 
     def _assemble(self, body: Mapping[str, list[str]]) -> tuple[bytes, bytes]:
         text, openmetrics = [], []
         for family in FAMILIES:
             if lines := body[family.name]:
                 samples = "\n".join(lines).encode("utf-8", "replace") + b"\n"
-                text += [_HEADERS[family.name], samples]
-                openmetrics += [_OPENMETRICS_HEADERS[family.name], samples]
+                text += [HEADERS[family.name], samples]
+                openmetrics += [OPENMETRICS_HEADERS[family.name], samples]
         if self._process is not None:
             own_text, own_openmetrics = _process_metrics(self._process)
             text.append(own_text)
@@ -284,10 +281,10 @@ class _WindowLabels:
         names = (
             ("input_samples",) if kind is Kind.INPUT else ("quality_samples", "quality_seen", "quality_coverage_ratio")
         )
-        self._counts = {name: _prefix(namespace, name, base) for name in names}
+        self._counts = {name: prefix(namespace, name, base) for name in names}
         if series.segment == "all":
             end = (series.model, series.version, window, kind)
-            self._counts["window_end_timestamp_seconds"] = _prefix(namespace, "window_end_timestamp_seconds", end)
+            self._counts["window_end_timestamp_seconds"] = prefix(namespace, "window_end_timestamp_seconds", end)
 
     def write(self, view: WindowView, out: list[Sample]) -> None:
         """Append the samples of the window. Undefined metrics have none."""
@@ -296,12 +293,12 @@ class _WindowLabels:
             "quality_seen": view.seen,
             "quality_samples": view.labelled,
             "quality_coverage_ratio": view.coverage,
-            "window_end_timestamp_seconds": _seconds(view.key.end_ms),
+            "window_end_timestamp_seconds": seconds(view.key.end_ms),
         }
-        for name, prefix in self._counts.items():
+        for name, start in self._counts.items():
             value = values[name]
             if value is not None:
-                out.append((name, prefix + _number(value)))
+                out.append((name, start + number(value)))
         write = self._performance if self._kind is Kind.PERFORMANCE else self._input
         write(view, out)
 
@@ -312,11 +309,11 @@ class _WindowLabels:
             prefixes = self._metrics.get(metric)
             if prefixes is None:
                 labels = (*self._base, metric)
-                prefixes = self._metrics[metric] = tuple(_prefix(self._namespace, name, labels) for name in _SCORE)
-            out.append((_SCORE[0], prefixes[0] + _number(estimate.value)))
+                prefixes = self._metrics[metric] = tuple(prefix(self._namespace, name, labels) for name in _SCORE)
+            out.append((_SCORE[0], prefixes[0] + number(estimate.value)))
             if estimate.lower is not None and estimate.upper is not None:
-                out.append((_SCORE[1], prefixes[1] + _number(estimate.lower)))
-                out.append((_SCORE[2], prefixes[2] + _number(estimate.upper)))
+                out.append((_SCORE[1], prefixes[1] + number(estimate.lower)))
+                out.append((_SCORE[2], prefixes[2] + number(estimate.upper)))
 
     def _input(self, view: WindowView, out: list[Sample]) -> None:
         for metric, estimate in view.metrics.items():
@@ -328,8 +325,8 @@ class _WindowLabels:
             prefixes = self._metrics.get(metric)
             if prefixes is None:
                 labels = (*self._base, feature, *((method,) if of_method else ()))
-                prefixes = self._metrics[metric] = (_prefix(self._namespace, name, labels),)
-            out.append((name, prefixes[0] + _number(estimate.value)))
+                prefixes = self._metrics[metric] = (prefix(self._namespace, name, labels),)
+            out.append((name, prefixes[0] + number(estimate.value)))
 
 
 _INPUT = {"missing": "feature_missing_ratio", **dict.fromkeys(DECLARED, "feature_violation_ratio")}
@@ -342,44 +339,6 @@ def _key(series: SeriesKey) -> tuple[str, str, str]:
 
 def _in(counts: Mapping[str, Mapping[str, int]], first: str, second: str) -> int:
     return counts.get(first, {}).get(second, 0)
-
-
-def _prefix(namespace: str, name: str, values: tuple[str, ...]) -> str:
-    """`driftline_name{label="value",...} `, with the labels the catalogue says in its order."""
-    family = BY_NAME[PREFIX + name]
-    pairs = zip((NAMESPACE_LABEL, *family.labels), (namespace, *values), strict=True)
-    labels = ",".join(f'{label}="{_escape(value)}"' for label, value in pairs)
-    return f"{PREFIX}{name}{{{labels}}} "
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-def _number(value: float) -> str:
-    if math.isfinite(value):
-        return repr(value)
-    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-
-
-def _seconds(at_ms: int) -> float:
-    """Seconds of a time; the clocks of an ended input stand at infinity."""
-    return math.inf if at_ms >= LAST_MS else at_ms / 1_000
-
-
-def _header(family: Family) -> bytes:
-    kind = "gauge" if family.type is Type.INFO else str(family.type)
-    return f"# HELP {family.full_name} {family.help}\n# TYPE {family.full_name} {kind}\n".encode()
-
-
-def _openmetrics_header(family: Family) -> bytes:
-    name = family.full_name.removesuffix("_total").removesuffix("_info")
-    unit = f"# UNIT {name} {family.unit}\n" if family.unit else ""
-    return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n{unit}".encode()
-
-
-_HEADERS = {family.name: _header(family) for family in FAMILIES}
-_OPENMETRICS_HEADERS = {family.name: _openmetrics_header(family) for family in FAMILIES}
 
 
 def _process_registry() -> CollectorRegistry:

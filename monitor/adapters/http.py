@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.adapters.exposition import OPENMETRICS, TEXT, Exposition
 from monitor.errors import MonitorError
-from monitor.view import Check
+from monitor.readiness import Check
 
 if TYPE_CHECKING:
     from asyncio import Transport

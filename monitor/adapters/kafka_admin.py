@@ -46,10 +46,15 @@ class KafkaAdmin:
 
     def topic(self, name: str) -> TopicInfo | None:
         """None when there is no such topic (or none that we may see)."""
-        described = self._describe(name)
-        if described is None:
-            return None
-        return TopicInfo(name, str(described.topic_id), len(described.partitions), self._config(name))
+        deadline = time.monotonic() + self._timeout_secs
+        while (described := self._describe(name)) is not None:
+            settings = self._config(name)
+            if settings is not None:
+                return TopicInfo(name, str(described.topic_id), len(described.partitions), settings)
+            if time.monotonic() > deadline:
+                raise LogUnreachable(f"topic {name!r} is known to some brokers and not to others", topic=name)
+            time.sleep(_NAP_SECS)  # it is new, and the broker that was asked now has not heard of it yet
+        return None
 
     def rights(self, name: str | None) -> frozenset[str]:
         """Names of the operations this client may do on a topic (nothing for one that is absent or hidden), or on the
@@ -137,7 +142,7 @@ class KafkaAdmin:
             raise
         return described
 
-    def _config(self, name: str) -> Mapping[str, str]:
+    def _config(self, name: str) -> Mapping[str, str] | None:
         resource = ConfigResource(ResourceType.TOPIC, name)
         try:
             entries = self._ask(
@@ -148,6 +153,8 @@ class KafkaAdmin:
         except LogError as e:
             if "AUTHORIZATION_FAILED" in str(e):
                 return {}  # DescribeConfigs is a right of its own; without it the settings are unknown, not wrong
+            if "UNKNOWN_TOPIC_OR_PART" in str(e):
+                return None
             raise
         return {key: entry.value for key, entry in entries.items() if entry.value is not None}
 

@@ -67,7 +67,7 @@ class RuleBook:
         a model; `listed`: the models that are expected."""
         self.namespace = namespace
         self._rules = tuple(sorted(rules, key=lambda rule: rule.name))
-        self._labels = labels
+        self.common_labels = labels
         self._model_labels = model_labels
         self.limits, self.listed = limits, listed
         # Memos of pure functions, bounded by the series that exist.
@@ -161,7 +161,7 @@ class RuleBook:
 
     def labels_of(self, model: str) -> Mapping[str, str]:
         """What goes into every alert about a model: global labels, overridden by the model's."""
-        return {**self._labels, **self._model_labels(model)}
+        return {**self.common_labels, **self._model_labels(model)}
 
     def labels(self, rule: Rule, model: str) -> Mapping[str, str]:
         """What goes into an alert of the rule about the model: global labels, overridden by the model's, then by the

@@ -94,8 +94,8 @@ class OperationalWatch:
     """What is going on in each partition, and the events that have not been told yet."""
 
     def __init__(self, namespace: str, labels: Mapping[str, str], topics: Sequence[str], partitions: int) -> None:
-        """`topics`: predictions and, unless there are none, labels."""
-        self._namespace, self._labels, self._topics = namespace, labels, tuple(topics)
+        """`labels`: what goes into every alert, until others hold. `topics`: predictions and, unless there are none, labels."""
+        self._namespace, self.labels, self._topics = namespace, labels, tuple(topics)
         self._began: dict[tuple[str, str], int] = {}
         self._told_ms: dict[str, int] = {}
         self.unowned: frozenset[int] = frozenset()
@@ -208,7 +208,7 @@ class OperationalWatch:
             severity=condition.severity,
             summary=summary,
             facts=facts,
-            labels=self._labels,
+            labels=self.labels,
             about=about,
         )
 

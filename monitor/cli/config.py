@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from monitor.cli.common import config_options, load_config, output_option
+from monitor.cli.config_history import history
 from monitor.cli.exits import GATE
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -15,14 +16,18 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @click.group("config")
 def command() -> None:
-    """Show the configuration as it is in force, its schema, or what differs between two.
+    """Show the configuration as it is in force, its schema, what differs between two, or what a namespace went by.
 
     \b
     Examples:
       driftline config show -c base.yaml -c prod.yaml
       driftline config schema > driftline.schema.json
       driftline config diff old.yaml new.yaml
+      driftline config history -c driftline.yaml
     """
+
+
+command.add_command(history)
 
 
 @command.command("show")

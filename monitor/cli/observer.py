@@ -11,13 +11,15 @@ from monitor.adapters.exposition import Exposer
 from monitor.adapters.http import Snapshot
 from monitor.alerts.event import AlertEvent, BudgetAlert, Change, OperationalAlert, RuleAlert, Standing
 from monitor.config.types import Config
+from monitor.daemon.generations import Known
 from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.worker import Worker
 from monitor.evaluator import TickOutput
 from monitor.ingest.clocks import FOREVER, NEVER, ClockState
 from monitor.plan import Plan
 from monitor.ports import WallClock
-from monitor.telemetry import TaskState
+from monitor.readiness import readiness
+from monitor.telemetry import Configuration, TaskState
 from monitor.view import (
     ActiveAlert,
     Build,
@@ -32,7 +34,6 @@ from monitor.view import (
     View,
     encode,
     new_view,
-    readiness,
 )
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
@@ -47,6 +48,7 @@ class Observer:
     def __init__(self, plan: Plan, base: View, clock: WallClock) -> None:
         self._plan, self._clock = plan, clock
         self._base = base
+        self._known: Known | None = None
         self._exposer = Exposer()
         self._newest = Newest()
         self._recent: dict[tuple[int, WindowKey, Kind], WindowView] = {}
@@ -119,6 +121,10 @@ class Observer:
         """Fill the read model now."""
         now = self._clock.monotonic_ms()
         worker.contact.look(now)
+        if worker.known is not self._known:  # its rules may be others now
+            self._known = worker.known
+            own = base_view(worker.config, self._base.build.release, self._base.at_ms)
+            self._base = dataclasses.replace(self._base, rules=own.rules, thresholds=own.thresholds)
         wall = self._clock.now_ms()
         self.view = dataclasses.replace(
             self._base,
@@ -131,6 +137,7 @@ class Observer:
             evaluator=Evaluator(worker.judge is not None, self._tick_ms),
             counters=self._counters(worker),
             health=Health(joined=worker.joined, loops_ms={"worker": wall}, unanswered=worker.contact.lost),
+            configuration=_configuration(worker, self._base.configuration.succeeded_ms),
         )
 
     # -- parts of the read model -------------------------------------------------------------------------------
@@ -210,6 +217,18 @@ class Observer:
 
 def _clock_ms(clock: ClockState, behind_ms: int) -> int | None:
     return None if clock.maximum_ms in (NEVER, FOREVER) else clock.maximum_ms - behind_ms
+
+
+def _configuration(worker: Worker, started_ms: int) -> Configuration:
+    reloads, judge = worker.reloads, worker.judge
+    generation = judge.generation if judge is not None else None
+    return Configuration(
+        succeeded_ms=reloads.succeeded_ms if reloads is not None else started_ms,
+        reloads=dict(reloads.outcomes) if reloads is not None else {},
+        complaints=reloads.complaints if reloads is not None else (),
+        generation=generation.number if generation is not None else 0,
+        behind=judge is not None and judge.behind,
+    )
 
 
 def _model(plan: Plan, model: ModelStatus) -> ModelStatus:

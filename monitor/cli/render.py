@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from monitor.alerts.event import LAST_MS
 from monitor.cli import show
 from monitor.config.tasks import first_metrics
+from monitor.readiness import readiness
 from monitor.telemetry import PERFORMANCE_METRICS
-from monitor.view import ActiveAlert, PartitionStatus, View, readiness
+from monitor.view import ActiveAlert, PartitionStatus, View
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,18 +51,22 @@ class Counted:
 
 def to_files(source: Log, config: Config, directory: Path | None, wanted: Wanted) -> None:
     """Into a directory, or into nothing when there is none."""
+    if directory is None:
+        with tempfile.TemporaryDirectory(prefix="driftline-replay-") as temporary:
+            summary = replayed(source, config, Path(temporary), wanted)
+            _say({name: value for name, value in summary.items() if name not in ("to", "files")}, wanted)
+        return
+    _say(replayed(source, config, directory, wanted), wanted)
+
+
+def replayed(
+    source: Log, config: Config, directory: Path, wanted: Wanted, then: Callable[[Log, int], None] | None = None
+) -> dict[str, Any]:
+    """Run into a directory; what there was to it. `then` is given the settled log of the replay and its number of
+    partitions, before that log is removed."""
     from monitor.adapters import replay_files
     from monitor.adapters.embedded import EmbeddedLog
 
-    if directory is None:
-        with tempfile.TemporaryDirectory(prefix="driftline-replay-") as temporary:
-            spec = _spec(source, config, wanted)
-            own = EmbeddedLog(Path(temporary))
-            try:
-                _say(_run(source, own, config, spec.spans, wanted), wanted)
-            finally:
-                own.close()
-        return
     if wanted.resume:
         spec = replay_files.resumed(directory)
         _same(spec, _spec(source, config, wanted, spec), directory)
@@ -73,10 +77,12 @@ def to_files(source: Log, config: Config, directory: Path | None, wanted: Wanted
     try:
         summary = _run(source, own, config, spec.spans, wanted)
         result = replay_files.finish(directory, own, config.topics(), spec)
+        if then is not None:
+            then(own, len(next(iter(spec.spans.values()))))
     finally:
         own.close()
     replay_files.clear(directory)
-    _say({**summary, "to": str(directory), "files": result["files"]}, wanted)
+    return {**summary, "to": str(directory), "files": result["files"]}
 
 
 def to_topics(source: Log, target: Log, config: Config, namespace: str, wanted: Wanted) -> None:

@@ -15,6 +15,7 @@ from monitor.cli.exits import GATE
 if TYPE_CHECKING:
     from monitor.config.types import Config
     from monitor.daemon.replay.published import Published
+    from monitor.daemon.replay.verify import Verified
     from monitor.plan import Plan
     from monitor.ports import Decisions, Log
 
@@ -66,6 +67,7 @@ def _with_decisions(
         "skipped_commits": sum(each.skipped for each in done.partitions),
         "records": sum(each.records for each in done.partitions),
         "evaluations": done.evaluations,
+        "trimmed": _trimmed(done),
         "published": _published(done.published),
         "differences": [difference.document() for difference in done.differences],
         "sentences": [difference.sentence() for difference in done.differences],
@@ -115,6 +117,13 @@ def _without_decisions(log: Log, config: Config, plan: Plan, decisions: Decision
     }
 
 
+def _trimmed(done: Verified) -> dict[str, Any] | None:
+    """Where the proof begins above what was trimmed; None when it begins with the first records."""
+    if done.begin is None:
+        return None
+    return {"ledger": done.begins, "evaluation": done.begin.evaluation.sequence + 1, "checkpoint": done.begin.where}
+
+
 def _published(found: Sequence[Published]) -> dict[str, Any]:
     return {each.topic: {"records": each.records, "whole": each.whole} for each in found}
 
@@ -133,6 +142,11 @@ def _say(report: dict[str, Any], output: str) -> None:
             else f"{report['windows']:,} final windows and {report['alerts']:,} alerts over {report['records']:,} records"
         )
         note(f"identical: {made} made again, byte for byte as recorded; published: {counts}")
+    if trimmed := report.get("trimmed"):
+        note(
+            f"the ledger is trimmed: {trimmed['checkpoint']} is taken as it stands, evaluations are proved from "
+            f"{trimmed['evaluation']:,} on, commits from offsets {trimmed['ledger']} on"
+        )
     if report.get("skipped_commits"):
         note(f"{report['skipped_commits']:,} commits before the beginning were not made again")
     for sentence in sentences:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from monitor.cli.common import config_options, embedded_option, load_config
 if TYPE_CHECKING:
     from monitor.cli.observer import Observer
     from monitor.config.types import Config
+    from monitor.daemon.reload import ConfigSource
     from monitor.daemon.worker import Worker
     from monitor.ports import Log, SegmentStore
 
@@ -45,6 +47,8 @@ def command(
     SIGTERM and Ctrl-C finish what is in hand and stop within 20 seconds; what was not committed is read again at the
     next start. Start it as often as there are partitions: the processes share the work.
 
+    SIGHUP, and a change of the files, has the configuration read again: rules and labels may change while it runs.
+
     \b
     Examples:
       driftline run -c driftline.yaml
@@ -52,21 +56,28 @@ def command(
       driftline run -c driftline.yaml --until-end
       driftline run -c base.yaml -c prod.yaml --set http.port=0
     """
+    from monitor.adapters.config_files import ConfigFiles
     from monitor.cli.logs import set_up
     from monitor.cli.scan import open_existing
 
     set_up(log_format, "WARNING" if quiet else "DEBUG" if verbose else "INFO")
+    source = ConfigFiles(files, overrides, os.environ)
+    found = source.fingerprint()  # before it is read: what changes in between is seen
     config = load_config(files, overrides)
     log = open_existing(config, embedded, read_only=False)
     try:
         log.cluster_id()  # a log that is not there is said before anything is listened on
-        run(config, log, until_end=until_end, http=not no_http, progress=until_end and not quiet)
+        run(config, log, (source, found), until_end=until_end, http=not no_http, progress=until_end and not quiet)
     finally:
         log.close()
 
 
-def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool) -> None:
-    """Run a worker in this process, with signals, listener and progress. Returns when it was stopped or has settled."""
+def run(
+    config: Config, log: Log, source: tuple[ConfigSource, bytes], *, until_end: bool, http: bool, progress: bool
+) -> None:
+    """Run a worker in this process, with signals, listener and progress. Returns when it was stopped or has settled.
+
+    `source`: where the configuration is read again, and the fingerprint that it had before it was read first."""
     from monitor.adapters import dead_letters
     from monitor.adapters.allocator import keep_freed_memory
     from monitor.adapters.clock import SystemClock
@@ -74,12 +85,14 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
     from monitor.cli.progress import RunProgress
     from monitor.cli.version import release
     from monitor.daemon.begun import as_begun
+    from monitor.daemon.reload import Reloads
     from monitor.daemon.worker import Worker, WorkerOptions
     from monitor.plan import plan_of
 
     keep_freed_memory()
     clock, plan = SystemClock(), as_begun(log, config, plan_of(config))
     observer = Observer(plan, base_view(config, release(), clock.now_ms()), clock)
+    reloads = Reloads(*source, clock)
     bar = RunProgress() if progress else None
 
     def tell(worker: Worker) -> None:
@@ -90,7 +103,7 @@ def run(config: Config, log: Log, *, until_end: bool, http: bool, progress: bool
     options = WorkerOptions(until_end=until_end)
     with ExitStack() as closing:
         segments = _segments(config, closing)
-        worker = Worker(log, config, plan, clock, dead_letters, options, observer.on_tick, tell, segments)
+        worker = Worker(log, config, plan, clock, dead_letters, options, observer.on_tick, tell, segments, reloads)
         observer.show_start()
         signals = closing.enter_context(Signals(worker))
         closing.enter_context(_Listener(config, observer, http))
@@ -116,8 +129,8 @@ def _segments(config: Config, closing: ExitStack) -> SegmentStore | None:
 
 
 class Signals:
-    """SIGTERM and SIGINT ask the worker to stop. The handler sets a flag and nothing else: an exception raised in one
-    would throw away records that the client has already handed over."""
+    """SIGTERM and SIGINT ask the worker to stop, SIGHUP to read its configuration again. The handlers set a flag and nothing
+    else: an exception raised in one would throw away records that the client has already handed over."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -126,7 +139,13 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+        if self._worker.reloads is not None:  # a replay has nothing to read again: a closed terminal ends it
+            self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._on_reload)
         return self
+
+    def _on_reload(self, number: int, frame: FrameType | None) -> None:
+        if self._worker.reloads is not None:
+            self._worker.reloads.ask()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.number = number

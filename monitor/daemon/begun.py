@@ -9,6 +9,7 @@ from monitor.config.diff import diff
 from monitor.config.types import Topics
 from monitor.daemon.checkpoints import of_ledger
 from monitor.daemon.tail import read_range
+from monitor.ledger.generations import PREFIX
 from monitor.ledger.records import Genesis
 from monitor.plan import Plan
 from monitor.ports import Log
@@ -43,6 +44,11 @@ def _genesis(log: Log, topics: Topics, partition: int) -> Genesis | None:
 
 def documents(log: Log, topic: str) -> dict[bytes, bytes]:
     """The configurations of a namespace by the digest of their document, in the order in which they were first used."""
+    return {key: value for key, value in kept(log, topic).items() if not key.startswith(PREFIX)}
+
+
+def kept(log: Log, topic: str) -> dict[bytes, bytes]:
+    """What the topic of configurations holds, by key."""
     found: dict[bytes, bytes] = {}
     reader = log.reader(headers=False)
     try:
@@ -62,9 +68,9 @@ def documents(log: Log, topic: str) -> dict[bytes, bytes]:
 def what_differs(log: Log, config: Config) -> str:
     """What gives rows another meaning than the namespace has, as far as its own configurations tell: for a refusal."""
     topic = config.topics().configs
-    kept = list(documents(log, topic).values()) if log.topic(topic) is not None else []
-    if not kept:
+    known = list(documents(log, topic).values()) if log.topic(topic) is not None else []
+    if not known:
         return "streams, time, models, windows or a reference"
-    then, now = (loads(text, require_references=False) for text in (kept[-1].decode(), config.document()))
+    then, now = (loads(text, require_references=False) for text in (known[-1].decode(), config.document()))
     found = [f"{change.path} ({change.what})" for change in diff(then, now) if change.gives_meaning]
     return ", ".join(found) if found else "a reference"

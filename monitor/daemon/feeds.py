@@ -20,6 +20,10 @@ class Feeds:
         self.labels = LabelFeeds(log, topics, config.time.stalled_after_ms)
         self.predictions = PredictionFeeds(log, topics[0], shortest_silence_ms(config))
 
+    def use(self, config: Config) -> None:
+        """Go on with another configuration of the same meaning."""
+        self.predictions.use(shortest_silence_ms(config))
+
     def open(self, partition: int, prediction_ms: int, label_ms: int, flags: Flags) -> None:
         """A partition was opened. When its last records came, and `flags`, are as its commits say."""
         self.labels.open(partition, prediction_ms, label_ms, stalled=flags.stalled)

@@ -21,18 +21,19 @@ from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
-from monitor.config import Config
 from monitor.daemon.ahead import ReadAhead
-from monitor.daemon.begun import documents, what_differs
+from monitor.daemon.begun import documents, kept, what_differs
+from monitor.daemon.generations import Known, successor
 from monitor.daemon.owners import Owners
 from monitor.daemon.resume import EvaluatorCheckpoints
 from monitor.daemon.rules_in_force import RulesInForce, evaluations
 from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, refuse_shorter
 from monitor.daemon.writer import LedgerWriter, LostOwnership
-from monitor.errors import LedgerError, OffsetLost
+from monitor.errors import LedgerError, OffsetLost, UnknownOutcome
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import FORMAT, Commit, EvalCommit, Unowned
+from monitor.ledger.generations import GenerationRecord, encode
+from monitor.ledger.records import FORMAT, Commit, EvalCommit, EvalSwitch, Generation, Unowned, switch_of
 from monitor.plan import Plan
 from monitor.ports import Appender, Log, OutRecord, WallClock
 from monitor.saved import restore
@@ -53,19 +54,23 @@ class Judge:
         log: Log,
         clock: WallClock,
         appender: Appender,
-        config: Config,
+        known: Known,
         plan: Plan,
         partitions: int,
         observe: Callable[[TickOutput], None] | None = None,
     ) -> None:
-        self._log, self._appender, self._config, self._plan, self._clock = log, appender, config, plan, clock
-        self._topics = config.topics()
+        self._log, self._appender, self._plan, self._clock = log, appender, plan, clock
+        self._known, config = known, known.config
+        self._namespace, self._topics, self._sources = config.namespace, config.topics(), config.source_topics()
         self._observe = observe or (lambda _: None)
         self._partitions = partitions
         self.evaluator = self._new_evaluator()
         self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
         self._owners = self._new_owners()
-        self._unowned: Unowned | UnsetType = UNSET  # a decision that goes into the next commit
+        self._unowned: Unowned | UnsetType = UNSET  # decisions that go into the next commit
+        self._generation: Generation | None = None
+        self._learnt = False
+        """Another configuration came, and what it means for what is in force is not decided."""
         self.rejected = 0
         self.settled = False
         self._unplaced = 0
@@ -78,8 +83,8 @@ class Judge:
         self._checkpoints = EvaluatorCheckpoints(log, names, partitions, every, trims=trims)
 
     def _new_evaluator(self) -> Evaluator:
-        config, n = self._config, self._partitions
-        watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), n)
+        config, n = self._known.config, self._partitions
+        watch = OperationalWatch(self._namespace, config.labels, self._sources, n)
         budget = BudgetWatch.of(config, self._plan)
         return Evaluator(self._plan, config.windows, RuleBook.of(config), watch, n, budget)
 
@@ -101,11 +106,9 @@ class Judge:
             self._publish(last)
         self._unplaced = sum(engine.unplaced for engine in self.evaluator.engines.values())
         self._owners = self._new_owners()  # what was heard of old says nothing about now
-        self._remember_config()
-        switched = list(self._with_rules(self._rules.own))
-        if switched:
-            self._commit(finished=self.settled)
-            self._publish(switched)
+        if self._rules.generation is not None:
+            self._remember_generation(self._rules.generation)  # whoever recorded it may have died before it did
+        self._go_on_with_own()
         self._checkpoint()
         self._reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
 
@@ -121,6 +124,8 @@ class Judge:
         try:
             for done, evaluation in enumerate(history):
                 switched = list(self._with_rules(evaluation.rules))
+                if isinstance(evaluation, EvalSwitch):
+                    self._rules.generation = evaluation.generation
                 for partition, end in enumerate(evaluation.ledger):
                     ahead.catch_up(partition, end, self._feeder(partition))
                 if evaluation.unowned is not UNSET:
@@ -148,7 +153,9 @@ class Judge:
                 self._begin_anew()
                 continue
             self.writer.follower, self.followers = resumed.evals, resumed.followers
-            self._rules = RulesInForce(self._log, self._config, self._plan, self.evaluator, resumed.saved.rules)
+            generation = resumed.saved.generation
+            in_force = resumed.saved.rules, None if generation is UNSET else generation
+            self._rules = self._new_rules(*in_force)
             self.rejected = resumed.saved.rejected
             self.settled = resumed.evaluation.settled
             _logger.info("evaluator: goes on from %s", resumed.where)
@@ -160,7 +167,10 @@ class Judge:
 
     def _begin_anew(self) -> None:
         self.evaluator = self._new_evaluator()
-        self._rules = RulesInForce(self._log, self._config, self._plan, self.evaluator)
+        self._rules = self._new_rules()
+
+    def _new_rules(self, digest: str = "", generation: Generation | None = None) -> RulesInForce:
+        return RulesInForce(self._log, self._known.config, self._plan, self.evaluator, digest, generation)
 
     def _checkpoint(self) -> None:
         """Save what is decided, when it is time to. Only where everything read is in the last commit."""
@@ -169,13 +179,14 @@ class Judge:
             return
         if evaluation.ledger == tuple(follower.next_offset for follower in self.followers):
             evals, rejected = self.writer.follower, self.rejected
-            self._checkpoints.write(evals, self.followers, self.evaluator, self._rules.digest, rejected)
+            self._checkpoints.write(evals, self.followers, self.evaluator, self._rules, rejected)
 
     def _same_config(self, evaluation: EvalCommit) -> None:
         if evaluation.config != self._plan.config_digest:
+            differing = what_differs(self._log, self._known.config)
             raise LedgerError(
-                f"namespace {self._config.namespace!r} was evaluated under configuration {evaluation.config[:19]}, this one is "
-                f"{self._plan.config_digest[:19]}. What a row means was changed by: {what_differs(self._log, self._config)}",
+                f"namespace {self._namespace!r} was evaluated under configuration {evaluation.config[:19]}, this one is "
+                f"{self._plan.config_digest[:19]}. What a row means was changed by: {differing}",
                 "Take that back, or choose another `namespace`. Rules, labels and sinks may change freely.",
             )
 
@@ -183,7 +194,7 @@ class Judge:
         self._same_config(evaluation)
         if evaluation.digest != self.evaluator.digest:
             raise LedgerError(
-                f"deciding again what namespace {self._config.namespace!r} had decided up to evaluation "
+                f"deciding again what namespace {self._namespace!r} had decided up to evaluation "
                 f"{evaluation.sequence} gives something else",
                 "The ledger lost records, or this is another version of Driftline. Choose another `namespace`, or go back "
                 "to the version that wrote it.",
@@ -194,6 +205,8 @@ class Judge:
 
     def step(self) -> Sequence[TickOutput]:
         """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership or UnknownOutcome."""
+        if self._learnt and not self.settled:
+            self._go_on_with_own()
         try:
             read = poll_followers(self._reader, self.followers, self._on_record, wait_ms=0)
         except OffsetLost as lost:  # trimmed while this process slept: another evaluator has gone on
@@ -212,7 +225,7 @@ class Judge:
         return outputs
 
     def _new_owners(self) -> Owners:
-        return Owners(self._log, self._config.source_topics(), len(self.followers), self._clock)
+        return Owners(self._log, self._sources, len(self.followers), self._clock)
 
     def _look_for_owners(self) -> bool:
         """Whether it is decided anew which partitions have no owner; at the end of the ledger only, so that nobody is
@@ -241,27 +254,68 @@ class Judge:
     def _commit(self, *, finished: bool) -> None:
         ticks = self.evaluator.next_ticks()
         chain = self.writer.chain
-        self.writer.append(
-            EvalCommit(
-                format=FORMAT,
-                epoch=chain.epoch,
-                owner=chain.owner,
-                sequence=chain.sequence + 1,
-                previous=chain.previous,
-                ledger=tuple(f.next_offset for f in self.followers),
-                input_tick=ticks[0],
-                performance_tick=ticks[1],
-                published=self.evaluator.published,
-                digest=self.evaluator.digest,
-                config=self._plan.config_digest,
-                rules=self._rules.digest,
-                settled=finished,
-                unowned=self._unowned,
-            )
+        evaluation = EvalCommit(
+            format=FORMAT,
+            epoch=chain.epoch,
+            owner=chain.owner,
+            sequence=chain.sequence + 1,
+            previous=chain.previous,
+            ledger=tuple(f.next_offset for f in self.followers),
+            input_tick=ticks[0],
+            performance_tick=ticks[1],
+            published=self.evaluator.published,
+            digest=self.evaluator.digest,
+            config=self._plan.config_digest,
+            rules=self._rules.digest,
+            settled=finished,
+            unowned=self._unowned,
         )
-        self._unowned = UNSET
+        new = self._generation
+        self.writer.append(evaluation if new is None else switch_of(evaluation, new))
+        if new is not None:
+            self._rules.generation = new
+            self._remember_generation(new)
+        self._unowned, self._generation = UNSET, None
 
     # -- rules -----------------------------------------------------------------------------------------------------
+
+    def use(self, known: Known) -> None:
+        """The worker's configuration changed: its rules hold from the next step on, unless a later one holds."""
+        self._known, self._learnt = known, True
+        self._rules.use(known.config)
+
+    @property
+    def generation(self) -> Generation | None:
+        """Which configuration is in force; None where none was recorded."""
+        return self._rules.generation
+
+    @property
+    def behind(self) -> bool:
+        """Whether other rules than those of the worker's own configuration are in force."""
+        return self._rules.digest not in ("", self._rules.own)
+
+    def _go_on_with_own(self) -> None:
+        """Go on with the rules of the own configuration, and say so, unless what is in force was decided by somebody who
+        knew his later. Where the rules stay, the generation goes into whatever is recorded next."""
+        rules, begun = self._rules, self.writer.follower.state.evaluation is not None
+        self._learnt = False
+        if not begun and rules.digest:
+            rules.begin_with_own()
+        same = rules.digest in ("", rules.own)
+        new = successor(self._known, rules.generation, same=same, begun=begun)
+        if new is None and not same:
+            _logger.warning(
+                "evaluator: this worker's configuration is older than generation %d, which holds; it is followed until "
+                "the files of this worker change",
+                rules.generation.number if rules.generation else 0,
+            )
+            return
+        self._generation = new
+        self._remember_config()
+        switched = list(self._with_rules(rules.own))
+        if switched:
+            self._commit(finished=self.settled)
+            self._publish(switched)
 
     def _with_rules(self, digest: str) -> Iterator[TickOutput]:
         """Go on with the rules of another configuration, unless these are the ones in force."""
@@ -272,8 +326,14 @@ class Judge:
     def _remember_config(self) -> None:
         """Keep the document of this configuration by its digest, so that what it decided can be decided again."""
         if self._rules.own.encode() not in documents(self._log, self._topics.configs):
-            record = OutRecord(self._config.document().encode(), self._rules.own.encode())
+            record = OutRecord(self._known.config.document().encode(), self._rules.own.encode())
             self._appender.append(self._topics.configs, 0, record)
+
+    def _remember_generation(self, generation: Generation) -> None:
+        """Keep which generation it is for people, where it is not kept already."""
+        record = GenerationRecord.of(generation, self._rules.digest, self._plan.config_digest)
+        if record.key not in kept(self._log, self._topics.configs):
+            self._appender.append(self._topics.configs, 0, OutRecord(encode(record), record.key))
 
     def _decide(self) -> Iterator[TickOutput]:
         for output in self.evaluator.close():
@@ -312,3 +372,17 @@ class Judge:
     def close(self) -> None:
         """Stop reading. Nothing is lost: the next evaluator goes on from `evals`."""
         self._reader.close()
+
+
+def opened(judge: Judge, progress: Callable[[int, int], None]) -> Judge | None:
+    """The judge, open; None, and closed, when another one fenced it off meanwhile. Raises what `Judge.open` does besides."""
+    try:
+        judge.open(progress)
+    except (LostOwnership, UnknownOutcome) as error:
+        judge.close()
+        if isinstance(error, UnknownOutcome):
+            raise
+        _logger.warning("evaluator: %s", error)
+        return None
+    _logger.info("evaluator: open, epoch %d", judge.writer.follower.state.epoch)
+    return judge

@@ -36,6 +36,13 @@ class PredictionFeeds:
         self._feeds: dict[int, _Feed] = {}
         self._next_ms = 0
 
+    def use(self, silent_after_ms: int | None) -> None:
+        """Go on with another limit. Who is silent stays so, unless nobody wants to know any more."""
+        self._after_ms = silent_after_ms
+        if silent_after_ms is None:
+            for feed in self._feeds.values():
+                feed.silent = False
+
     def open(self, partition: int, prediction_ms: int, *, silent: bool) -> None:
         """A partition was opened. When its last prediction came, and `silent`, are as its commits say."""
         self._feeds[partition] = _Feed(prediction_ms, silent and self._after_ms is not None)

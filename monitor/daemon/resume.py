@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET
 
 from monitor.daemon.checkpoints import (
     Checkpoints,
@@ -19,6 +20,7 @@ from monitor.daemon.checkpoints import (
     usable,
     with_ledger,
 )
+from monitor.daemon.rules_in_force import RulesInForce
 from monitor.daemon.tail import Follower
 from monitor.daemon.trim import trim
 from monitor.errors import MonitorError
@@ -93,12 +95,12 @@ class EvaluatorCheckpoints:
         return sum(follower.next_offset for follower in followers) - self._read >= self._every
 
     def write(
-        self, evals: Follower, followers: list[Follower], evaluator: Evaluator, rules: str, rejected: int
+        self, evals: Follower, followers: list[Follower], evaluator: Evaluator, rules: RulesInForce, rejected: int
     ) -> None:
         """Save what was decided; right after it was committed and published, so that it is a function of `evals`."""
         folds = tuple(Fold.of(follower.state) for follower in followers)
         saved = save(evaluator)
-        body = encode_body(SavedEvaluation(folds, rejected, rules, saved))
+        body = encode_body(SavedEvaluation(folds, rejected, rules.digest, saved, rules.generation or UNSET))
         version = LEARNED_FORMAT if has_learned(saved) else FORMAT
         manifest = msgspec.structs.replace(with_ledger(manifest_of(EVALS, evals), followers), format=version)
         self.begun_at(followers)

@@ -16,7 +16,7 @@ from monitor.daemon.tail import Follower, follow_from_start, read_range
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import EvalCommit
+from monitor.ledger.records import EvalCommit, Generation
 from monitor.plan import Plan
 from monitor.ports import Log
 
@@ -33,11 +33,30 @@ def evaluations(log: Log, topic: str, end: int, check: Follower | None = None) -
 class RulesInForce:
     """The rules that an evaluator goes by, as its evaluations name them."""
 
-    def __init__(self, log: Log, config: Config, plan: Plan, evaluator: Evaluator, digest: str = "") -> None:
-        self._log, self._config, self._plan, self._evaluator = log, config, plan, evaluator
-        self.own = digest_bytes(config.document().encode())
+    def __init__(
+        self,
+        log: Log,
+        config: Config,
+        plan: Plan,
+        evaluator: Evaluator,
+        digest: str = "",
+        generation: Generation | None = None,
+    ) -> None:
+        self._log, self._plan, self._evaluator = log, plan, evaluator
+        self.use(config)
         self.digest = digest
         """Of the configuration whose rules are in force; empty before anything was decided."""
+        self.generation = generation
+        """Which one that is; None where none was recorded."""
+
+    def use(self, config: Config) -> None:
+        """From now on this is the own configuration. What is in force stays."""
+        self._config, self.own = config, digest_bytes(config.document().encode())
+
+    def begin_with_own(self) -> None:
+        """Nothing was decided under the rules in force: they are forgotten without a trace."""
+        self._evaluator.go_by(*self.book(self.own))
+        self.digest = self.own
 
     def go_on_with(self, digest: str) -> Iterator[TickOutput]:
         """Go on with the rules of another configuration, unless these are the ones in force. Raises LedgerError for one

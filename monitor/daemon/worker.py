@@ -14,14 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from monitor.config.types import Config
+from monitor.daemon.balance import refuse_imbalance
 from monitor.daemon.capacity import Capacity
 from monitor.daemon.contact import Contact
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
 from monitor.daemon.ends import refuse_to_go_on, settled_everywhere, tell_of_later_records
 from monitor.daemon.feeds import Feeds
+from monitor.daemon.generations import Known
 from monitor.daemon.intake import Intake, intake_of
-from monitor.daemon.judge import Judge
+from monitor.daemon.judge import Judge, opened
 from monitor.daemon.recovery import Recovery
+from monitor.daemon.reload import Reloads
 from monitor.daemon.shared import make_shared
 from monitor.daemon.silence import Silence
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
@@ -30,7 +33,7 @@ from monitor.daemon.task import Task, tell_of_opening
 from monitor.daemon.timers import Every, Timers
 from monitor.daemon.topics import ensure_topics
 from monitor.daemon.writer import LostOwnership
-from monitor.errors import LedgerError, LogError, LogUnreachable, UnknownOutcome
+from monitor.errors import LogError, LogUnreachable, UnknownOutcome
 from monitor.evaluator import TickOutput
 from monitor.partition import Flags
 from monitor.plan import Plan
@@ -67,10 +70,12 @@ class Worker:
         observe: Callable[[TickOutput], None] | None = None,
         tell: Callable[[Worker], None] | None = None,
         segments: SegmentStore | None = None,
+        reloads: Reloads | None = None,
     ) -> None:
         """`observe` sees every closed tick of the evaluator, `tell` is called once a loop (it decides how often to act)."""
         self.log, self.config, self.plan, self.clock = log, config, plan, clock
-        self.post, self.options = post, options
+        self.post, self.options, self.reloads = post, options, reloads
+        self.known = Known(config, clock.now_ms())
         self._observe, self._tell = observe, tell or (lambda _: None)
         self.topics = config.topics()
         self.tasks: dict[int, Task] = {}
@@ -179,6 +184,8 @@ class Worker:
         if self._timers.lease.due(now):
             self._follow_leases(now)
         self._watch.look(now)
+        if self.reloads is not None and (known := self.reloads.look(self.known, now)) is not None:
+            self._go_on_with(known)
         fed, fed_rows = set[int](), 0
         engines = {p: task.engine for p, task in self.tasks.items() if not task.ended}
         for stream, batch in self._intake.poll(engines, IDLE_WAIT_MS):
@@ -207,6 +214,12 @@ class Worker:
             gc.collect()
         self._tell(self)
 
+    def _go_on_with(self, known: Known) -> None:
+        self.known, self.config = known, known.config
+        self._feeds.use(known.config)
+        if self.judge is not None:
+            self.judge.use(known)
+
     # -- leases --------------------------------------------------------------------------------------------------
 
     def _follow_leases(self, now: int) -> None:
@@ -226,18 +239,10 @@ class Worker:
     def _follow_judge_lease(self) -> None:
         held = 0 in self._judge_leases.poll(0)
         if held and self.judge is None and not self._stopping:
-            own = self.config, self.plan, len(self.finish[0])
-            judge = Judge(self.log, self.clock, self._appender, *own, self._on_tick)
-            try:
-                judge.open(lambda *_: self._keep_leases())
-            except (LostOwnership, UnknownOutcome) as error:
-                judge.close()
-                if isinstance(error, UnknownOutcome):
-                    raise
-                _log.warning("evaluator: %s", error)
-                return
-            self.judge = judge
-            _log.info("evaluator: open, epoch %d", judge.writer.follower.state.epoch)
+            own = self.known, self.plan, len(self.finish[0])
+            self.judge = opened(
+                Judge(self.log, self.clock, self._appender, *own, self._on_tick), lambda *_: self._keep_leases()
+            )
         elif not held and self.judge is not None:
             _log.info("evaluator: released")
             self.judge.close()
@@ -351,12 +356,7 @@ class Worker:
         task.commit(flags)
         self.statistics.committed(self.clock.monotonic_ms() - began)
         self.commits += 1
-        conservation = task.engine.conservation()
-        if not conservation.holds:
-            raise LedgerError(
-                f"partition {task.partition}: records were lost or counted twice: {conservation.sentence()}",
-                "This is a bug in Driftline. Please report it with `driftline ledger audit`.",
-            )
+        refuse_imbalance(task.partition, task.engine.conservation())
 
     # -- evaluation and the end ----------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ import msgspec
 
 from monitor.errors import MonitorError
 from monitor.ledger.fold import FoldState
-from monitor.ledger.records import Commit, EvalCommit, Genesis
+from monitor.ledger.records import Commit, EvalCommit, EvalSwitch, Genesis
 
 FORMAT = 1
 """Version of the manifest and of every body, but for those that say otherwise. Newer code reads older ones: under a
@@ -56,7 +56,7 @@ class Fold(msgspec.Struct, frozen=True):
     next_label: int
     chain: bytes
     commit: Commit | None
-    evaluation: EvalCommit | None
+    evaluation: EvalCommit | EvalSwitch | None
     lost_predictions: int
     lost_labels: int
     gap: bool

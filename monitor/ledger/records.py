@@ -21,7 +21,9 @@ FORMAT = 1
 """Version of every durable record in this file, but for those that say otherwise."""
 GAP_FORMAT = 2
 """Of a gap with an empty range, which versions that read up to 1 would take for no gap at all."""
-NEWEST = 2
+SWITCH_FORMAT = 3
+"""Of an evaluation that names a generation, which versions that read up to 2 do not know."""
+NEWEST = 3
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -170,6 +172,14 @@ class Unowned(msgspec.Struct, frozen=True, array_like=True):
     wall_ms: int
 
 
+class Generation(msgspec.Struct, frozen=True, array_like=True):
+    """A decision of the evaluator: from here on the rules of its own configuration hold, as the n-th of the namespace."""
+
+    number: int
+    since_ms: int  # wall clock of the worker that decided it, when it first read this configuration
+    reason: str  # how it came to read it: "start", "signal", "file"
+
+
 class EvalCommit(msgspec.Struct, frozen=True, tag="eval", tag_field="kind"):
     """What the evaluator consumed and decided: the same rule as Commit, on the one partition of `evals`."""
 
@@ -190,7 +200,20 @@ class EvalCommit(msgspec.Struct, frozen=True, tag="eval", tag_field="kind"):
     """Which partitions have no owner from here on. Written only where it changes: older records keep their bytes."""
 
 
-Record = Genesis | Fence | Commit | Gap | EvalCommit
+class EvalSwitch(EvalCommit, frozen=True, tag="switch", tag_field="kind", kw_only=True):
+    """An evaluation from which on another generation of the configuration holds: that of `rules` (SWITCH_FORMAT). A kind of
+    its own, because one more key would change the bytes of every evaluation."""
+
+    generation: Generation
+
+
+Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch
+
+
+def switch_of(evaluation: EvalCommit, generation: Generation) -> EvalSwitch:
+    """The evaluation, as one that names a generation."""
+    return EvalSwitch(**(msgspec.structs.asdict(evaluation) | {"format": SWITCH_FORMAT, "generation": generation}))
+
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)

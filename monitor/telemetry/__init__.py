@@ -16,6 +16,7 @@ What is not here: the `process_*` and `python_gc_*` families, which prometheus_c
 package knows what can be said, `monitor.view` holds what is said, `monitor.adapters.exposition` writes it down.
 """
 
+from monitor.telemetry.configuration import Configuration
 from monitor.telemetry.estimate import estimate_series, rule_segments, segments_of
 from monitor.telemetry.families import (
     ALERT_CHANGES,
@@ -30,6 +31,7 @@ from monitor.telemetry.families import (
     OUTCOMES,
     PERFORMANCE_METRICS,
     PREFIX,
+    RELOADS,
     Family,
     TaskState,
     Type,
@@ -49,6 +51,8 @@ __all__ = [
     "OUTCOMES",
     "PERFORMANCE_METRICS",
     "PREFIX",
+    "RELOADS",
+    "Configuration",
     "Family",
     "TaskState",
     "Type",

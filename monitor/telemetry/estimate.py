@@ -21,6 +21,7 @@ from monitor.telemetry.families import (
     LOOPS,
     OUTCOMES,
     PREFIX,
+    RELOADS,
     TaskState,
     exported,
 )
@@ -69,6 +70,7 @@ def estimate_series(config: Config, *, versions: int = 2, partitions: int = 6) -
     values = {
         "stream": topics, "topic": topics, "partition": partitions, "reason": len(Reason), "state": len(TaskState),
         "form": len(DEAD_LETTER_FORMS), "result": len(COMMIT_RESULTS), "loop": len(LOOPS),
+        "outcome": len(RELOADS),
     }  # fmt: skip
     for family in FAMILIES:
         if not family.budgeted and family.name not in ("reference_samples", *_COUNTED_APART):

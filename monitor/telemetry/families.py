@@ -17,6 +17,8 @@ NAMESPACE_LABEL = "driftline_namespace"
 
 COMMIT_RESULTS = ("accepted", "lost")
 """Lost: another owner was first, or no acknowledgement came. The task reads the ledger and opens again."""
+RELOADS = ("applied", "unchanged", "refused", "invalid")
+"""What came of reading the configuration again: rules changed; nothing did; something that may not; it has mistakes."""
 DEAD_LETTER_FORMS = ("record", "pointer")
 """A copy of one record, or one pointer to a range of them (the flood breaker)."""
 ALERT_CHANGES = tuple(Change)
@@ -74,7 +76,8 @@ LABELS: Mapping[str, str] = {
     "kind": "`performance`, `input`",
     "change": ", ".join(f"`{c}`" for c in ALERT_CHANGES),
     "stream": "`predictions`, `labels`",
-    "outcome": "the terms of the conservation identity: 8 of predictions, 9 of labels",
+    "outcome": "the terms of the conservation identity: 8 of predictions, 9 of labels; of reloads "
+    + ", ".join(f"`{r}`" for r in RELOADS),
     "topic": "the source topics: 2",
     "partition": "partitions of the source topics that this process owns",
     "reason": f"{len(Reason)} reasons of rejection",
@@ -303,6 +306,15 @@ _DAEMON = _group(
     "daemon",
     Family("build_info", Type.INFO, ("release", "pythonversion"), "The running build."),
     Family("config_info", Type.INFO, ("digest",), "The configuration in use."),
+    _counter("config_reloads_total", ("outcome",), "Times that the configuration was read again."),
+    _gauge("config_last_reload_successful", (), "0 while what the files say now cannot be used; what was before is."),
+    _gauge(
+        "config_last_reload_success_timestamp_seconds",
+        (),
+        "When the configuration was last read and could be used (wall clock); at first the start.",
+        "seconds",
+    ),
+    _gauge("config_generation", (), "Number of the configuration whose rules hold, from the evaluator; else 0."),
     _gauge("last_loop_timestamp_seconds", ("loop",), "When the loop last came round (wall clock).", "seconds"),
     _gauge("exported_series", (), "Series under the budget in this exposition."),
     _gauge("series_budget", (), "The configured series budget."),

@@ -17,6 +17,7 @@ from monitor.alerts.state import AlertState, Phase
 from monitor.config.types import Rule
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 from tests.alerts.story import DELAYS, TICK_MS, Windows, rule, window
+from tests.examples import examples
 
 EWR = structs.replace(DELAYS, segment="origin=EWR")
 RULES = (
@@ -90,7 +91,7 @@ def _book(rules: tuple[Rule, ...]) -> RuleBook:
     return RuleBook("flights", rules, {}, lambda _: {})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(histories())
 def test_the_same_ticks_give_the_same_bytes_whatever_the_order_of_the_windows_in_a_tick(history: list[Tick]) -> None:
     once, again = play(history), play(history, backwards=True)
@@ -98,7 +99,7 @@ def test_the_same_ticks_give_the_same_bytes_whatever_the_order_of_the_windows_in
     assert once[1] == again[1]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(histories(), st.sets(st.integers(0, 12)))
 def test_a_restart_from_the_saved_state_at_any_ticks_gives_the_same_events(
     history: list[Tick], restarts: set[int]
@@ -108,7 +109,7 @@ def test_a_restart_from_the_saved_state_at_any_ticks_gives_the_same_events(
     assert [state.to_document() for state in through[1]] == [state.to_document() for state in restarted[1]]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(histories())
 def test_alerts_take_turns_in_firing_and_resolving_and_ids_are_never_used_twice(history: list[Tick]) -> None:
     events, _ = play(history)
@@ -121,7 +122,7 @@ def test_alerts_take_turns_in_firing_and_resolving_and_ids_are_never_used_twice(
         assert changes == [Change.FIRING, Change.RESOLVED] * (len(changes) // 2) + [Change.FIRING] * (len(changes) % 2)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(histories())
 def test_the_state_topic_ends_with_what_the_rules_remember(history: list[Tick]) -> None:
     events, states = play(history)
@@ -131,7 +132,7 @@ def test_the_state_topic_ends_with_what_the_rules_remember(history: list[Tick]) 
     assert firing == {f"delays/1/{key.series.segment}/{key.rule}" for key in remembered}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(histories())
 def test_the_last_word_on_every_cited_window_is_its_final_value(history: list[Tick]) -> None:
     events, states = play(history)
@@ -159,7 +160,7 @@ def test_the_last_word_on_every_cited_window_is_its_final_value(history: list[Ti
     assert not any(entry.citations for entry in states[-1].entries.values()), "final windows are forgotten"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(histories())
 def test_nothing_fires_on_a_window_that_is_not_mature(history: list[Tick]) -> None:
     for event in play(history)[0]:

@@ -16,6 +16,7 @@ from monitor.alerts.event import AlertEvent, Change, OperationalAlert
 from monitor.alerts.operational import OperationalWatch
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.records import Clock, Commit, Flood
+from tests.examples import examples
 from tests.ledger.records import RECORDS
 
 PARTITIONS = 3
@@ -193,7 +194,7 @@ def flat(told: Sequence[Sequence[AlertEvent]]) -> list[bytes]:
     return [encode(event) for events in told for event in events]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(readings(idle=False))
 def test_the_same_decisions_say_the_same_whatever_was_read_first_and_however_often(reading: Reading) -> None:
     once, again = (read(reading.steps, reading.orders[i], reading.looks[i]) for i in (0, 1))
@@ -201,7 +202,7 @@ def test_the_same_decisions_say_the_same_whatever_was_read_first_and_however_oft
 
 
 @pytest.mark.parametrize("flag", ["stalled", "silent"])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(reading=readings(idle=True))
 def test_looks_that_told_nothing_need_not_be_repeated(flag: str, reading: Reading) -> None:
     """A restart decides again at the places where something was told, and at no others."""
@@ -211,7 +212,7 @@ def test_looks_that_told_nothing_need_not_be_repeated(flag: str, reading: Readin
 
 
 @pytest.mark.parametrize("flag", ["stalled", "silent"])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(reading=readings(idle=True))
 def test_it_fires_and_resolves_in_turn_at_growing_times_and_no_id_is_used_twice(flag: str, reading: Reading) -> None:
     told = [event for events in read(reading.steps, reading.orders[0], reading.looks[0], flag) for event in events]

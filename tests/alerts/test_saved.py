@@ -11,6 +11,7 @@ from monitor.alerts.saved import restore_watch, save_watch
 from monitor.ledger.checkpoints import encode_body
 from monitor.ledger.records import Commit, Flood
 from tests.alerts.test_operational import PARTITIONS, commit, watch
+from tests.examples import examples
 
 flags = st.fixed_dictionaries(
     {},
@@ -30,7 +31,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(steps, st.integers(0, 40))
 def test_a_watch_that_was_saved_tells_what_the_other_one_tells(
     story: list[tuple[int, int, dict[str, object]] | frozenset[int] | str], cut: int

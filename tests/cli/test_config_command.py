@@ -5,6 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from monitor.adapters import dead_letters
+from monitor.adapters.clock import SystemClock
+from monitor.adapters.embedded import EmbeddedLog
+from monitor.config import loads
+from monitor.daemon.worker import Worker, WorkerOptions
+from monitor.plan import plan_of
 from tests.cli.conftest import CONFIG, Deployment
 from tests.cli.driving import driftline
 
@@ -39,3 +45,58 @@ def test_diff_says_what_and_when_and_is_a_gate_when_asked(deployment: Deployment
     assert driftline("config", "diff", deployment.config, other, "--exit-code").code == 3
     same = driftline("config", "diff", deployment.config, deployment.config, "--exit-code")
     assert (same.code, same.out) == (0, "")
+
+
+def look_in(directory: Path, text: str) -> None:
+    """Run a worker with this configuration until it has evaluated something."""
+    log, config, clock = EmbeddedLog(directory), loads(text), SystemClock()
+    until_ms = clock.monotonic_ms() + 20_000
+
+    def tell(worker: Worker) -> None:
+        judge = worker.judge
+        if judge is not None and judge.generation is not None and not judge.behind:
+            worker.stop()
+        assert clock.monotonic_ms() < until_ms, "nothing was evaluated"
+
+    try:
+        Worker(log, config, plan_of(config), clock, dead_letters, WorkerOptions(), tell=tell).run()
+    finally:
+        log.close()
+
+
+def test_history_lists_the_generations_and_what_each_changed(tmp_path: Path) -> None:
+    config, log = tmp_path / "d.yaml", tmp_path / "log"
+    where = ("-c", config, "--embedded", log)
+    config.write_text(CONFIG)
+    lines = "".join(
+        json.dumps(
+            {
+                "id": f"p{i}",
+                "model": "arrival-delay",
+                "version": "1",
+                "at": 1_357_000_000_000 + 3_600_000 * i,
+                "score": 0.5,
+                "prediction": 1,
+            }
+        )
+        + "\n"
+        for i in range(5)
+    )
+    (tmp_path / "rows.jsonl").write_text(lines)
+    for topic in ("predictions", "labels"):
+        file = tmp_path / "rows.jsonl"
+        assert driftline("produce", f"flights.{topic}", file, "--embedded", log, "--partitions", 1, "-q").code == 0
+    nothing = driftline("config", "history", *where)
+    assert nothing.code == 1
+    assert "has `driftline run` been started" in nothing.err.lower()
+    look_in(log, CONFIG)
+    first = driftline("config", "history", *where, "-o", "json").json["generations"]
+    look_in(log, CONFIG.replace("threshold: 0.99", "threshold: 0.9"))
+    shown = driftline("config", "history", *where, "-o", "json").json["generations"]
+    assert shown[0] == first[0]
+    assert [(each["number"], each["reason"]) for each in shown] == [(1, "start"), (2, "start")]
+    assert [each["changes"] for each in shown] == [[], ["rules.too-good.threshold: 0.99 -> 0.9"]]
+    assert shown[1]["configuration"]["rules"][0]["threshold"] == 0.9
+    table = driftline("config", "history", *where).out
+    assert "rules.too-good.threshold: 0.99 -> 0.9" in table
+    assert "the first" in table

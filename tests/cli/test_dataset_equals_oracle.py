@@ -17,6 +17,7 @@ from monitor.config import loads
 from monitor.config.types import Config
 from pipelines.dataset.manifest import Offsets, Selection
 from tests.cli.lists import ListLog
+from tests.examples import examples
 from tests.oracle import join as oracle
 from tests.oracle.join import Params, Window
 
@@ -162,7 +163,7 @@ def _selection(start: int | None, until: int | None, cut_off: int | None, offset
     return Selection(start, until, chosen, None, cut_off, ended=True)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(logs, lateness, st.booleans(), bounds, bounds, bounds, ranges, randoms)
 def test_rows_are_those_of_the_dict_and_the_narrow_ranges_give_them_again(
     both: tuple[list[Any], list[Any]],
@@ -203,7 +204,7 @@ def test_rows_are_those_of_the_dict_and_the_narrow_ranges_give_them_again(
     assert [(a.source, a.records, a.excluded) for a in again] == [(t.source, t.records, t.excluded) for t in touched]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(logs, lateness, randoms, randoms)
 def test_cuts_between_batches_cannot_be_seen(
     both: tuple[list[Any], list[Any]], late: int, one: random.Random, other: random.Random
@@ -218,7 +219,7 @@ def test_cuts_between_batches_cannot_be_seen(
     assert found[0] == found[1]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(logs, lateness, randoms)
 def test_adjacent_ranges_part_the_whole(both: tuple[list[Any], list[Any]], late: int, rng: random.Random) -> None:
     middle = (BASE_S + rng.randint(0, 300)) * 1000

@@ -17,6 +17,7 @@ from monitor.config import Config, Source, loads
 from monitor.config.infer import Sample, guess, propose
 from monitor.config.infer_columns import Column
 from monitor.config.infer_roles import word_values
+from tests.examples import examples
 
 START_MS = 1_760_000_000_000
 HOUR = 3_600_000
@@ -358,7 +359,7 @@ records = st.builds(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(records, max_size=12), st.one_of(st.none(), st.lists(records, max_size=12)))
 def test_whatever_the_records_are_the_proposal_loads(predictions: list[Sample], labels: list[Sample] | None) -> None:
     text = propose(predictions, labels, predictions_topic="p", labels_topic="l")

@@ -15,7 +15,8 @@ from monitor.adapters import http as door
 from monitor.adapters.exposition import OPENMETRICS, TEXT, Exposer, Exposition
 from monitor.adapters.http import HttpServer, ListenError, Snapshot
 from monitor.errors import MonitorError
-from monitor.view import Check, decode, encode, readiness
+from monitor.readiness import Check, readiness
+from monitor.view import decode, encode
 from tests.telemetry.samples import sample_view
 
 

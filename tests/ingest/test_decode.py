@@ -16,6 +16,7 @@ from monitor.config import Config, loads
 from monitor.daemon.shared import make_shared
 from monitor.events import INVALID, MISSING, LabelColumns, PredictionColumns, Reason, RecordBatch
 from monitor.plan import plan_of
+from tests.examples import examples
 
 NOW = 1_700_000_000_000
 CONFIG = """
@@ -151,7 +152,7 @@ records = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(records, max_size=30))
 def test_every_record_is_a_row_or_a_rejection_in_the_order_of_the_log(values: list[bytes | None]) -> None:
     found = predictions(*values)
@@ -166,7 +167,7 @@ def test_every_record_is_a_row_or_a_rejection_in_the_order_of_the_log(values: li
     assert set(usable) <= {offset - 5 for offset in offsets}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(records, max_size=12), st.lists(records, max_size=12))
 def test_what_a_record_gives_does_not_depend_on_its_neighbours(
     before: list[bytes | None], after: list[bytes | None]
@@ -177,7 +178,7 @@ def test_what_a_record_gives_does_not_depend_on_its_neighbours(
     assert (among.at_ms[place], among.score[place], among.predicted[place]) == (NOW, 0.7, 1.0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.one_of(st.binary(max_size=40), st.just(orjson.dumps(LABEL)), records), max_size=20))
 def test_labels_never_fail_and_lose_nothing(values: list[bytes | None]) -> None:
     found = labels(*values)

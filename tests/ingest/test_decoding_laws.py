@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from monitor.ingest import records, structs
 from monitor.ingest.decode_predictions import PredictionDecoder
+from tests.examples import examples
 from tests.ingest.build import AT_MS, BROKER_MS, batch, labels, predictions, raw, rows
 
 MAPPING: dict[str, Any] = {"prediction": "$.prediction", "withdrawn": "$.gone"}
@@ -143,7 +144,7 @@ mutated = st.builds(
     mutate, values_of_valid, st.lists(st.tuples(st.integers(0, 400), st.integers(0, 9), tokens), max_size=3)
 )
 anything = st.one_of(values_of_valid, values_of_valid, mutated, st.binary(max_size=40), st.none())
-many = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @many

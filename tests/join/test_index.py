@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from monitor.join.rows import ChainedRows
+from tests.examples import examples
 
 
 class Chains(RuleBasedStateMachine):
@@ -55,4 +56,4 @@ class Chains(RuleBasedStateMachine):
 
 
 TestChains = Chains.TestCase
-TestChains.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
+TestChains.settings = settings(max_examples=examples(60), stateful_step_count=12, deadline=None)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.join.outcomes import as_counts
+from tests.examples import examples
 from tests.join.driver import NO_JUMP, Driver, play
 from tests.oracle import join as oracle
 from tests.oracle.join import Label, Params, Prediction, Window
@@ -55,7 +56,7 @@ randoms = st.randoms(use_true_random=False)
 lateness = st.sampled_from([0, 15, 60, 300])
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 @given(predictions, labels, lateness, st.sampled_from([1, 16, 40]), randoms)
 def test_final_windows_are_the_dicts(
     p: list[Prediction], q: list[Label], late: int, settle: int, rng: random.Random
@@ -65,7 +66,7 @@ def test_final_windows_are_the_dicts(
     assert driver.tally.windows() == oracle.final_windows([p], [q], params)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(predictions, labels, lateness, st.sampled_from([1, 16]), randoms)
 def test_windows_at_every_tick_are_the_dicts(
     p: list[Prediction], q: list[Label], late: int, settle: int, rng: random.Random
@@ -76,7 +77,7 @@ def test_windows_at_every_tick_are_the_dicts(
         assert driver.tally.windows(tick) == oracle.windows_at_tick([p], [q], params, tick)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(predictions, labels, st.sampled_from([15, 60]), st.sampled_from([1, 16]), randoms)
 def test_absent_labels_are_the_dicts(
     p: list[Prediction], q: list[Label], late: int, settle: int, rng: random.Random
@@ -88,7 +89,7 @@ def test_absent_labels_are_the_dicts(
         assert driver.tally.windows(tick) == oracle.windows_at_tick([p], [q], params, tick)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(predictions, labels, lateness, randoms)
 def test_every_record_has_the_outcome_of_the_dict(
     p: list[Prediction], q: list[Label], late: int, rng: random.Random
@@ -102,7 +103,7 @@ def test_every_record_has_the_outcome_of_the_dict(
     assert driver.join.label_outcomes.total() == of_labels.total() == len(q)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(predictions, labels, randoms, randoms)
 def test_the_state_is_a_function_of_the_logs(
     p: list[Prediction], q: list[Label], one: random.Random, other: random.Random

@@ -7,6 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.join.driver import Driver
 from tests.join.test_batches import filler, prediction
 from tests.join.test_join_equals_oracle import PARAMS, labels, predictions
@@ -29,7 +30,7 @@ def test_a_label_waits_whether_or_not_the_prediction_that_it_is_not_valid_for_is
     assert live.join.label_outcomes.waiting == rebuilt.join.label_outcomes.waiting == 1
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(predictions, labels, st.sampled_from([1, 16, 40]), st.randoms(use_true_random=False))
 def test_how_many_labels_wait_is_a_function_of_the_logs(
     p: list[Prediction], q: list[Label], settle: int, rng: random.Random

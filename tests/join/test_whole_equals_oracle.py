@@ -13,6 +13,7 @@ from monitor.ingest.clocks import ClockState, advance
 from monitor.join import whole
 from monitor.join.timeline import Bounds
 from monitor.join.whole import Fate, Use
+from tests.examples import examples
 from tests.join.driver import NO_JUMP, hash_of
 from tests.join.test_join_equals_oracle import PARAMS, labels, lateness, predictions
 from tests.oracle import join as oracle
@@ -48,7 +49,7 @@ def _joined(p: list[Prediction], q: list[Label], params: Params) -> tuple[list[R
     return rows, Counter(Fate(f).name for f in fates.tolist()), Counter(Use(u).name for u in use.tolist())
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 @given(predictions, labels, lateness, st.sampled_from([30, NO_JUMP]))
 def test_rows_and_labels_are_the_dicts(p: list[Prediction], q: list[Label], late: int, jump: int) -> None:
     params = replace(PARAMS, lateness_ms=late, disorder_ms=min(20, late), max_jump_ms=jump)

@@ -3,8 +3,8 @@
 `KafkaCluster` starts it, stops it, kills it, freezes it and starts it again on the same port with the same data.
 For people: `python -m tests.kafka.broker --port 9092 --topic predictions:6 --topic labels:6`.
 
-Not done: several brokers. Elections and replication are Kafka's business; what Driftline must survive (a broker that
-is gone, slow or back) one process shows as well.
+One broker shows most of what Driftline must survive (a broker that is gone, slow or back); three of them, with replicas and
+elections, are in `tests.kafka.three`.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ class KafkaCluster(Kafka):
     """A broker that this process owns. Use it as a context manager, or call `start` and `close`.
 
     The broker dies with this process however that ends, kill -9 included. `port` 0 picks a free one. `folder` keeps
-    the data; without it a temporary folder is used and removed. `properties` override those of the harness.
+    the data; without it a temporary folder is used and removed. `properties` override those of the harness; brokers of one
+    `cluster_id` that know each other's controllers are one cluster.
     """
 
     def __init__(
@@ -135,8 +136,10 @@ class KafkaCluster(Kafka):
         folder: Path | None = None,
         heap_mb: int = 320,
         properties: Mapping[str, str] | None = None,
+        cluster_id: str | None = None,
     ) -> None:
         super().__init__("")
+        self._wanted_id = cluster_id
         self._port, self._heap_mb, self._properties = port, heap_mb, dict(properties or {})
         self._temporary = folder is None
         self._cluster_id: str | None = None
@@ -239,7 +242,7 @@ class KafkaCluster(Kafka):
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(LOG4J)
         self._write_config(1, 2)  # formatting needs a config, and no port of it
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = self._wanted_id or base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         config = str(self.folder / "server.properties")
         done = subprocess.run(
             self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", config),

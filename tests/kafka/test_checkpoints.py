@@ -37,6 +37,9 @@ def test_killed_workers_go_on_from_checkpoints_of_a_trimmed_ledger(deploy: Deplo
         assert windows.alerts_of(flat(flights.source.read(f"{saved}.alerts")))[0], "no alert was compared"
         assert log.begin_offsets(f"{saved}.evals")[0] > 0
         audit_holds(flights, saved)
+        verify = flights.start("replay", "--verify", *flights.config(saved, *OFTEN, "state.trim=true"))
+        assert verify.wait(120) == 0, verify.said
+        assert "the ledger is trimmed: checkpoint evals/" in verify.said
 
 
 def begins(log: KafkaLog, namespace: str) -> int:

@@ -6,6 +6,7 @@ under a trimmed ledger nothing else tells what was counted.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from monitor.alerts.saved_budget import (
 )
 from monitor.ledger.checkpoints import LEARNED_FORMAT, Fold, Manifest, Place, describe, encode_body, parts_of, seal
 from monitor.ledger.fold import FoldState
-from monitor.ledger.records import Commit, EvalCommit, Genesis, pack
+from monitor.ledger.records import Commit, EvalCommit, EvalSwitch, Generation, Genesis, pack
 from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator
 from monitor.windows.saved import SavedBook, SavedEngine, SavedPiece, SavedShelf, SavedStore, SavedView
 from tests.ledger.records import RECORDS
@@ -35,6 +36,8 @@ _GENESIS, _COMMIT, _EVAL = RECORDS["genesis"], RECORDS["commit-floods"], RECORDS
 assert isinstance(_GENESIS, Genesis)
 assert isinstance(_COMMIT, Commit)
 assert isinstance(_EVAL, EvalCommit)
+_SWITCH = RECORDS["switch"]
+assert isinstance(_SWITCH, EvalSwitch)
 
 PARTITION = FoldState(
     genesis=_GENESIS, epoch=2, owner="6f1d2c3b4a596877", sequence=41, next_prediction=1_523, next_label=900,
@@ -96,6 +99,7 @@ EVALUATION = SavedEvaluation(
     ),
 )
 BODY = encode_body(EVALUATION)
+LATER = msgspec.structs.replace(EVALUATION, generation=Generation(3, 1_700_000_000_125, "signal"))
 
 _THIRDS, _NOTHING = np.array([1 / 3, -np.inf]).astype("<f8").tobytes(), pack([0, 0])
 _SERIES = SavedSeries(
@@ -182,12 +186,17 @@ _OF_EVALS = _manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 
 EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
 BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
 
+_SWITCHED = replace(DECIDED, evaluation=_SWITCH)
+SWITCH_MANIFEST = describe(_manifest("evals", _SWITCHED, (Place(8, bytes(16), 9),)), b"", [])
+
 SAVED: dict[str, bytes] = {
     "ledger": seal(LEDGER_MANIFEST),
     "evals": seal(EVALS_MANIFEST),
     "body": BODY,
     "evals-budget": seal(BUDGETED_MANIFEST),
     "body-budget": BUDGETED_BODY,
+    "evals-switch": seal(SWITCH_MANIFEST),
+    "body-generation": encode_body(LATER),
     "body-estimates": encode_body(BOOKED),
     "body-estimates-density": encode_body(DENSE),
 }

@@ -19,6 +19,7 @@ from monitor.ledger.records import (
     Flood,
     Floor,
     Gap,
+    Generation,
     Genesis,
     GroupName,
     Record,
@@ -26,6 +27,7 @@ from monitor.ledger.records import (
     Unowned,
     encode,
     pack,
+    switch_of,
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ledger-v1.txt"
@@ -126,6 +128,7 @@ RECORDS["commit-floods"] = msgspec.structs.replace(
 RECORDS["gap-empty"] = Gap(2, "predictions", (17, 17), "ada", "the rows that waited are gone", bytes(range(16, 32)))
 RECORDS["commit-quiet"] = msgspec.structs.replace(_COMMIT, quiet=True)
 RECORDS["commit-silent"] = msgspec.structs.replace(_COMMIT, silent=True)
+RECORDS["switch"] = switch_of(_EVAL, Generation(3, 1_700_000_000_125, "signal"))
 
 
 def golden() -> dict[str, bytes]:

@@ -26,13 +26,20 @@ from tests.ledger.checkpoints import (
     DENSE,
     EVALS_MANIFEST,
     EVALUATION,
+    LATER,
     LEDGER_MANIFEST,
     PARTITION,
     SAVED,
+    SWITCH_MANIFEST,
     golden,
 )
 
-MANIFESTS = {"ledger": LEDGER_MANIFEST, "evals": EVALS_MANIFEST, "evals-budget": BUDGETED_MANIFEST}
+MANIFESTS = {
+    "ledger": LEDGER_MANIFEST,
+    "evals": EVALS_MANIFEST,
+    "evals-budget": BUDGETED_MANIFEST,
+    "evals-switch": SWITCH_MANIFEST,
+}
 
 
 def test_every_kind_of_record_is_kept() -> None:
@@ -52,6 +59,7 @@ def test_a_manifest_that_was_written_then_is_read(name: str) -> None:
 
 def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body"]) == EVALUATION
+    assert read_evaluation(golden()["body-generation"]) == LATER
     assert read_evaluation(golden()["body-budget"]) == BUDGETED
     assert read_evaluation(golden()["body-estimates"]) == BOOKED
     assert read_evaluation(golden()["body-estimates-density"]) == DENSE

@@ -20,6 +20,7 @@ from registry.directory import DirectoryStore
 from registry.errors import BadName, Conflict, Damaged, Missing, MoveRefused, NotFound, RegistryError
 from registry.fold import MovesState, Verdict, fold
 from registry.moves import Approve, Promote, Rollback, decode_move, moves_log
+from tests.examples import examples
 from tests.registry.disk import Disk, SimulatedFiles, Stopped
 from tests.registry.memory import MemoryStore
 from tests.registry.stories import BORN_MS, add, by, three
@@ -285,7 +286,7 @@ def act(aliases: Aliases, doing: tuple[str, str, int, str, bool]) -> None:
         pass
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(ACTS, min_size=1, max_size=12), st.lists(ACTS, max_size=12))
 def test_the_chain_is_linear_whoever_comes_between(
     acts: list[tuple[str, str, int, str, bool]], others: list[tuple[str, str, int, str, bool]]

@@ -25,6 +25,7 @@ from monitor.ports import OutRecord, TopicSpec
 from monitor.saved import SavedEvaluation, save
 from monitor.windows.view import Kind
 from tests.adapters.memory import MemoryLog
+from tests.examples import examples
 from tests.oracle.join import Label, Prediction
 from tests.simulation import quality, test_budget
 from tests.simulation.fragile import Fault, FragileWorld
@@ -109,7 +110,7 @@ def check(
 any_run = given(predictions, labels, faults_, paces, cadences, st.booleans())
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @any_run
 def test_any_restart_with_any_cadence_decides_the_same(
     p: list[Prediction], q: list[Label], faults: list[tuple[int, Fault]], rows: int, every: int, trim: bool

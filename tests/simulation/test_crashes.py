@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from monitor.ledger.audit import Audit
 from monitor.ledger.records import decode
 from tests.checker import audit
+from tests.examples import examples
 from tests.oracle.join import Label, Prediction
 from tests.simulation.fragile import TURNS_MAX, Crash, Fault, FragileWorld, run_to_the_end
 from tests.simulation.histories import PARTITIONS, START, labels, predictions, split
@@ -116,7 +117,7 @@ def few_faults(p: list[Prediction], q: list[Label], faults: list[tuple[int, Faul
     assert_nothing_shows(log)
 
 
-@settings(max_examples=70)
+@settings(max_examples=examples(70))
 @any_faults
 def test_any_few_faults_show_nowhere(
     p: list[Prediction], q: list[Label], faults: list[tuple[int, Fault]], rows: int
@@ -134,7 +135,7 @@ def test_any_few_faults_show_nowhere_in_thousands_of_histories(
     few_faults(p, q, faults, rows)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(predictions, labels, st.lists(silences, max_size=3), paces, st.randoms(use_true_random=False))
 def test_two_workers_that_fall_asleep_and_wake_up_change_nothing(
     p: list[Prediction], q: list[Label], faults: list[tuple[int, Fault]], rows: int, chance: random.Random

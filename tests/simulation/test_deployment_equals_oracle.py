@@ -7,6 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.oracle import join as oracle
 from tests.oracle.join import Label, Prediction
 from tests.simulation.histories import START, labels, predictions, split
@@ -19,7 +20,7 @@ def run(log: World, namespace: str, rows: int, labels_at_once: int | None = None
     worker(log, config(namespace, rows)).run()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(predictions, labels, st.integers(1, 20))
 def test_final_windows_are_the_dicts(p: list[Prediction], q: list[Label], rows: int) -> None:
     log = topics(split(p), split(q))
@@ -28,7 +29,7 @@ def test_final_windows_are_the_dicts(p: list[Prediction], q: list[Label], rows: 
     assert counts(log, "one") == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(predictions, labels, st.integers(1, 20), st.integers(1, 20), st.integers(1, 20))
 def test_the_cuts_between_commits_are_seen_nowhere(
     p: list[Prediction], q: list[Label], one: int, two: int, labels_at_once: int
@@ -50,7 +51,7 @@ def test_the_cuts_are_cut() -> None:
     assert commits[0] > 2 * commits[1]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(predictions, labels, st.randoms(use_true_random=False))
 def test_no_order_within_the_lateness_changes_a_final_window(
     p: list[Prediction], q: list[Label], rng: random.Random

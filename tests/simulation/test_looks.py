@@ -13,6 +13,7 @@ from monitor.config import Config
 from monitor.evaluator import Evaluator
 from monitor.ledger.records import Clock, Commit, Delta, GroupName, pack
 from monitor.plan import plan_of
+from tests.examples import examples
 from tests.ledger.records import RECORDS
 from tests.simulation import quality
 from tests.simulation.world import config
@@ -69,7 +70,7 @@ def _row(tick: int) -> Delta:
 
 
 @pytest.mark.parametrize("configuration", [CONFIG, WATCHED], ids=["rules", "traffic"])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(history=steps)
 def test_deciding_again_at_the_places_where_something_was_told_gives_the_same(
     configuration: Config, history: list[Step]

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.daemon.checkpoints import Found, of_ledger
 from monitor.errors import LedgerError
-from monitor.ledger.checkpoints import describe, parts_of, seal
+from monitor.ledger.checkpoints import NEWEST, describe, parts_of, seal
 from monitor.ports import OutRecord
 from tests.adapters.memory import MemoryLog
 from tests.simulation.fragile import FragileWorld
@@ -88,9 +88,9 @@ def test_one_of_a_newer_format_is_left_aside(caplog: pytest.LogCaptureFixture) -
     log = a_run_with_checkpoints()
     newest, older = whole(log)
     key = min(newest.keys, key=len)
-    overwrite(log, newest, key, msgspec.msgpack.encode({"format": 3, "of": "evals"}))
+    overwrite(log, newest, key, msgspec.msgpack.encode({"format": NEWEST + 1, "of": "evals"}))
     assert [f.manifest for f in whole(log)] == [older.manifest]
-    assert "it has format 3, this version of Driftline reads up to 2" in caplog.text
+    assert f"it has format {NEWEST + 1}, this version of Driftline reads up to {NEWEST}" in caplog.text
     finish(log)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.alerts.cloudevents import parse
 from monitor.alerts.event import AlertEvent, OperationalAlert, RuleAlert
+from tests.examples import examples
 from tests.simulation import quality
 from tests.simulation.quality import QUALITY, SECRETS, START, config, records, recount, split, topics
 from tests.simulation.world import World, alerts, finals, revisions, worker
@@ -51,7 +52,7 @@ def conditions(log: World, namespace: str = "one") -> list[str]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(records, st.integers(1, 20))
 def test_the_counts_of_a_final_window_are_those_of_a_plain_recount(rows: list[dict[str, Any]], at_once: int) -> None:
     rows = once(rows)
@@ -60,7 +61,7 @@ def test_the_counts_of_a_final_window_are_those_of_a_plain_recount(rows: list[di
     assert input_counts(log, "one") == recount(rows)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(records, st.integers(1, 20), st.integers(1, 20))
 def test_the_cuts_between_commits_are_seen_nowhere(rows: list[dict[str, Any]], one: int, two: int) -> None:
     log = topics(split(rows))
@@ -84,7 +85,7 @@ def test_no_order_within_the_lateness_changes_a_final_window(rows: list[dict[str
     assert found[0] == found[1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(records)
 def test_nothing_that_a_feature_holds_gets_into_windows_or_alerts(rows: list[dict[str, Any]]) -> None:
     log = topics(split(rows))

@@ -13,8 +13,9 @@ from monitor.daemon.recovery import ASSUMED_ROWS_PER_SECOND, LEAST_ROWS, MEMORY_
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.events import RecordBatch
 from monitor.plan import plan_of
+from monitor.readiness import readiness
 from monitor.telemetry import TaskState
-from monitor.view import View, readiness
+from monitor.view import View
 from tests.adapters.memory import ManualClock
 from tests.oracle.join import Label, Prediction
 from tests.simulation.world import PacedReader, World, config, topics

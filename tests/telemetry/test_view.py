@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from monitor.telemetry import TaskState
-from monitor.view import Check, Durations, Headroom, Health, Newest, decode, encode, readiness
+from monitor.readiness import Check, readiness
+from monitor.telemetry import Configuration, TaskState
+from monitor.view import Durations, Headroom, Health, Newest, decode, encode
 from monitor.windows.view import SeriesKey, WindowView
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, partition, performance_window, sample_view
 
@@ -113,6 +114,20 @@ def test_who_owns_nothing_because_the_log_is_gone_is_not_ready() -> None:
     gone = readiness(replace(sample_view(partitions=0), health=Health(True, unanswered="no broker answers")))
     assert failing(gone) == ["log"]
     assert "no broker answers" in [check.detail for check in gone]
+
+
+def test_a_configuration_that_is_not_used_is_told_and_keeps_nobody_from_being_ready() -> None:
+    told = Configuration(
+        7, {"refused": 1}, ("http.port (1 -> 2) is bound at the start", "x"), generation=3, behind=True
+    )
+    checks = readiness(replace(sample_view(), configuration=told))
+    assert failing(checks) == []
+    (detail,) = (check.detail for check in checks if check.name == "config")
+    assert detail == (
+        "in use: sha256:0a1b2c3d4e5f; older than generation 3, whose rules hold; what the files say now is not used: "
+        "http.port (1 -> 2) is bound at the start; x"
+    )
+    assert readiness(sample_view())[0].detail == "in use: sha256:0a1b2c3d4e5f"
 
 
 def test_a_duration_equal_to_a_bound_is_within_it() -> None:

@@ -18,7 +18,7 @@ from monitor.daemon.shared import make_shared
 from monitor.drift import document
 from monitor.errors import ConfigError, LedgerError, ReferenceProfileError
 from monitor.events import RecordBatch
-from monitor.ledger import records
+from monitor.ledger import generations, records
 from monitor.ledger.checkpoints import CheckpointError, open_manifest
 from monitor.plan import plan_of
 from monitor.saved import read_evaluation
@@ -122,12 +122,14 @@ def _ledger() -> list[Target]:
 
     golden = list(kept_records.golden().values())
     kept = kept_checkpoints.golden()
-    manifests = [kept["ledger"], kept["evals"]]
+    manifests = [kept["ledger"], kept["evals"], kept["evals-switch"]]
+    generation = (GOLDEN / "configs-v1.txt").read_bytes().splitlines()[1]
     return [
         Target("ledger and evals", ledger, golden, (LedgerError,), "msgpack"),
         Target("packed columns", records.unpack, [records.pack([0, 1, -1]), records.pack([1 << 40])], (LedgerError,)),
         Target("checkpoint manifests", lambda raw: open_manifest(raw, "it"), manifests, (CheckpointError,), "msgpack"),
         Target("checkpoint bodies", read_evaluation, [kept["body"]], (msgspec.DecodeError,), "msgpack"),
+        Target("generations", lambda raw: generations.decode(raw, "it"), [generation], (LedgerError,), "json"),
     ]
 
 

@@ -46,7 +46,7 @@ class Bounds:
     careless: bool = False
 
 
-FULL = (Bounds(), Bounds(flying=1, careless=True))
+FULL = (Bounds(flying=1), Bounds(opens=1, log=5, flying=1, careless=True))
 SMALL = (Bounds(log=5, flying=1), Bounds(opens=1, log=4, flying=1, careless=True))
 
 Writer = tuple[int, int, int, int, tuple[int, ...]]

@@ -117,7 +117,7 @@ MUTATIONS = [
         Join._repeated,
         "((at == theirs) & equal)",
         "(at == theirs)",
-        ("simulation", "tests/join/test_join_equals_oracle.py"),
+        ("tests/join/test_batches.py",),
     ),
     Mutation("the earliest prediction of a key wins", Join._repeated, "((at > theirs) |", "((at != theirs) |"),
     Mutation(

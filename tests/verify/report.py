@@ -61,6 +61,11 @@ def write() -> Path:
     return REPORT
 
 
+def titles(text: str) -> list[str]:
+    """The parts that a report is about."""
+    return [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+
+
 def section(title: str, document: Mapping[str, Any]) -> str:
     """One part of the report."""
     lines = [f"## {title}", "", f"`{document['command']}`, {document['date']}, commit {document['commit']}, "]

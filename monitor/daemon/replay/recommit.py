@@ -13,7 +13,7 @@ import msgspec
 
 from monitor.daemon.replay.differences import Difference, of_commits
 from monitor.daemon.replay.feeding import Feeding
-from monitor.daemon.tail import Stored, follow_from_start, read_range
+from monitor.daemon.tail import Follower, Stored, read_range
 from monitor.errors import LedgerError, OffsetLost
 from monitor.ingest.clocks import ClockState
 from monitor.ledger.fold import FoldState, Verdict, fold
@@ -35,26 +35,27 @@ class Recommitted:
 
 def recommit(
     log: Log,
-    ledger: str,
+    begin: Follower,
     topics: tuple[str, ...],
     shared: Shared,
-    partition: int,
     end: int,
     *,
     held: bool = False,
     from_ms: int = 0,
     tell: Callable[[int], None] | None = None,
 ) -> Recommitted:
-    """Make every accepted commit below ledger offset `end` again and compare; stops at the first that differs.
+    """Make every accepted commit of a ledger partition from `begin` on and below offset `end` again and compare; stops at
+    the first that differs.
 
     `held`: begin at the first commit whose records are all still there instead of raising LedgerError; `from_ms`: at the
     first that the log took at this time or later. `tell` is called with the ledger offset that is done.
     """
+    partition = begin.partition
     done = Recommitted(partition)
     feeding: Feeding | None = None
     engine: Partition | None = None
     try:
-        for stored, before, after in _accepted(log, ledger, partition, end):
+        for stored, before, after in _accepted(log, begin, end):
             record = stored.record
             if isinstance(record, Gap) and engine is not None and feeding is not None:
                 stream = 0 if record.stream == "predictions" else 1
@@ -86,11 +87,10 @@ def recommit(
     return done
 
 
-def _accepted(log: Log, ledger: str, partition: int, end: int) -> Iterator[tuple[Stored, FoldState, FoldState]]:
+def _accepted(log: Log, begin: Follower, end: int) -> Iterator[tuple[Stored, FoldState, FoldState]]:
     """The records of a ledger partition that count, with the state before and after each."""
-    start = follow_from_start(log, ledger, partition).next_offset
-    state = FoldState()
-    for stored in read_range(log, ledger, partition, start, end):
+    state = begin.state
+    for stored in read_range(log, begin.topic, begin.partition, begin.next_offset, end):
         before = state
         state, verdict = fold(before, stored.record, stored.raw)
         if verdict is Verdict.ACCEPTED:

@@ -12,6 +12,7 @@ from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.config.types import Config
 from monitor.daemon.replay.differences import Difference
+from monitor.daemon.resume import Resumed
 from monitor.daemon.rules_in_force import RulesInForce, evaluations
 from monitor.daemon.tail import Follower, Stored, follow_from_start
 from monitor.errors import LedgerError
@@ -20,6 +21,8 @@ from monitor.ledger.fold import Verdict
 from monitor.ledger.records import Commit, EvalCommit
 from monitor.plan import Plan
 from monitor.ports import Log
+from monitor.saved import restore
+from monitor.windows.canonical import FormatError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,11 @@ class Redecided:
     difference: Difference | None
 
 
-def redecide(log: Log, config: Config, plan: Plan, partitions: int, evals_end: int) -> Iterator[Redecided]:
-    """Every evaluation that counts below offset `evals_end` of `evals`, in order; nothing is appended anywhere.
+def redecide(
+    log: Log, config: Config, plan: Plan, partitions: int, evals_end: int, begin: Resumed | None = None
+) -> Iterator[Redecided]:
+    """Every evaluation that counts below offset `evals_end` of `evals`, in order, those after `begin` where it is given;
+    nothing is appended anywhere.
 
     Digests are chained, so after the first evaluation that differs all differ: it is the last one given. Raises
     LedgerError for evaluations under another configuration, or under rules that were not kept.
@@ -41,13 +47,17 @@ def redecide(log: Log, config: Config, plan: Plan, partitions: int, evals_end: i
     watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
     budget = BudgetWatch.of(config, plan)
     evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions, budget)
-    rules = RulesInForce(log, config, plan, evaluator)
+    rules = RulesInForce(log, config, plan, evaluator, begin.saved.rules if begin is not None else "")
     followers = [follow_from_start(log, topics.ledger, p) for p in range(partitions)]
-    for evaluation in evaluations(log, topics.evals, evals_end):
+    if begin is not None:
+        _recognise(config, plan, begin.evaluation)
+        _restore(evaluator, rules, begin)
+        followers = begin.followers
+    for evaluation in evaluations(log, topics.evals, evals_end, begin.evals if begin is not None else None):
         _recognise(config, plan, evaluation)
         outputs = list(rules.go_on_with(evaluation.rules))
         for partition, end in enumerate(evaluation.ledger):
-            followers[partition].catch_up(log, end, _feeder(evaluator, partition))
+            followers[partition].catch_up(log, end, feeder(evaluator, partition))
         if evaluation.unowned is not UNSET:
             evaluator.owners(evaluation.unowned)
         outputs += evaluator.close()
@@ -55,6 +65,17 @@ def redecide(log: Log, config: Config, plan: Plan, partitions: int, evals_end: i
         yield Redecided(evaluation, outputs, difference)
         if difference is not None:
             return
+
+
+def _restore(evaluator: Evaluator, rules: RulesInForce, begin: Resumed) -> None:
+    """Make the evaluator what it was at the checkpoint. Raises LedgerError for one that is not what was decided there."""
+    try:
+        restore(evaluator, begin.saved.evaluator, *rules.book(begin.saved.rules))
+        why = "it is not what was decided there"
+    except (FormatError, ValueError, KeyError, TypeError) as error:
+        why = f"it is of another version of Driftline ({error})"
+    if evaluator.digest != begin.evaluation.digest:
+        raise LedgerError(f"{begin.where} cannot be used: {why}", "Verify with the version that wrote it.")
 
 
 def _recognise(config: Config, plan: Plan, evaluation: EvalCommit) -> None:
@@ -66,7 +87,9 @@ def _recognise(config: Config, plan: Plan, evaluation: EvalCommit) -> None:
         )
 
 
-def _feeder(evaluator: Evaluator, partition: int) -> Callable[[Stored, Verdict], None]:
+def feeder(evaluator: Evaluator, partition: int) -> Callable[[Stored, Verdict], None]:
+    """What a follower of a ledger partition does for an evaluator: commits that count are fed."""
+
     def feed(stored: Stored, verdict: Verdict) -> None:
         if verdict is Verdict.ACCEPTED and isinstance(stored.record, Commit):
             evaluator.feed(partition, stored.record)

@@ -12,13 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from monitor.config.types import Config
+from monitor.daemon.replay.beginning import of_evaluations, of_partition
 from monitor.daemon.replay.differences import Difference
 from monitor.daemon.replay.published import Published, compare, records_of
 from monitor.daemon.replay.recommit import Recommitted, recommit
 from monitor.daemon.replay.redecide import redecide
+from monitor.daemon.resume import Resumed
 from monitor.daemon.shared import make_shared
 from monitor.daemon.sources import refuse_another, source_topics
-from monitor.daemon.tail import read_range
+from monitor.daemon.tail import Follower, read_range
 from monitor.errors import LedgerError
 from monitor.ledger.records import Genesis
 from monitor.plan import Plan
@@ -31,6 +33,10 @@ Tell = Callable[[str, int, int], None]
 class Verified:
     """What was compared, and the differences found, the first one first; none of them means identical."""
 
+    begin: Resumed | None = None
+    """The checkpoint where the evaluations begin, above what was trimmed; None for the first evaluation."""
+    begins: list[int] = field(default_factory=list)
+    """Where the commits begin, a ledger offset for each partition."""
     partitions: list[Recommitted] = field(default_factory=list)
     evaluations: int = 0
     published: list[Published] = field(default_factory=list)
@@ -54,7 +60,8 @@ def verify(
 ) -> Verified:
     """Make the whole recorded run of a namespace again. `tell` hears what is done, how far it is, and of how much.
 
-    `held` and `from_ms` limit the commits that are made again (see `recommit`); evaluations are all made again.
+    `held` and `from_ms` limit the commits that are made again (see `recommit`); evaluations are all made again, those of a
+    trimmed ledger from the oldest checkpoint on (see `beginning`).
 
     A namespace may run meanwhile: the end of `evals` is taken first, then those of what was published, of the ledger and
     of the sources, and what later evaluations published is left out. Raises LedgerError when there is no ledger of these
@@ -63,20 +70,19 @@ def verify(
     topics = config.topics()
     _need(log, topics.ledger, topics.evals, topics.configs, topics.windows, topics.alerts, topics.alerts_state)
     outputs = (topics.windows, topics.alerts, topics.alerts_state)
-    _need_beginnings(log, topics.ledger, topics.evals)
     ends = {name: log.end_offsets(name) for name in (topics.evals, *outputs, topics.ledger)}
     sources = source_topics(log, config)
-    done = Verified()
+    done = Verified(begin=of_evaluations(log, topics, len(ends[topics.ledger]), ends[topics.evals][0]))
     for partition, end in enumerate(ends[topics.ledger]):
-        _recognise(log, config, partition, end)
+        begin = of_partition(log, topics, partition, end)
+        done.begins.append(begin.next_offset)
+        _recognise(log, config, begin, end)
 
         def told(offset: int, partition: int = partition, end: int = end) -> None:
             tell(f"commits of partition {partition}", offset, end)
 
         shared = make_shared(config, plan)
-        again = recommit(
-            log, topics.ledger, sources.names, shared, partition, end, held=held, from_ms=from_ms, tell=told
-        )
+        again = recommit(log, begin, sources.names, shared, end, held=held, from_ms=from_ms, tell=told)
         done.partitions.append(again)
         if again.difference is not None:
             done.differences.append(again.difference)
@@ -102,9 +108,10 @@ def _decide(
     tell: Tell,
 ) -> None:
     topics = config.topics()
-    last, settled, broken = 0, False, None
+    first = done.begin.evaluation.sequence if done.begin is not None else 0
+    last, settled, broken = first, False, None
     ledger = sum(ends[topics.ledger])
-    for again in redecide(log, config, plan, len(ends[topics.ledger]), ends[topics.evals][0]):
+    for again in redecide(log, config, plan, len(ends[topics.ledger]), ends[topics.evals][0], done.begin):
         last, settled = again.evaluation.sequence, again.evaluation.settled
         decisions.add(records_of(again.outputs, topics, last))
         if again.difference is not None:
@@ -115,7 +122,9 @@ def _decide(
     # A step is published before the next is recorded; of the last one something may be missing.
     for topic in outputs:
         tell(f"records of {topic}", 0, sum(ends[topic]))
-        found = compare(log, topic, ends[topic], decisions, last + settled, lambda r: r if r.order <= last else None)
+        found = compare(
+            log, topic, ends[topic], decisions, last + settled, lambda r: r if first < r.order <= last else None
+        )
         done.published.append(found)
         if found.difference is not None:
             done.differences.append(found.difference)
@@ -132,26 +141,15 @@ def _need(log: Log, *names: str) -> None:
             )
 
 
-def _need_beginnings(log: Log, *names: str) -> None:
-    for name in names:
-        for partition, begin in enumerate(log.begin_offsets(name)):
-            if begin:
-                raise LedgerError(
-                    f"topic {name!r} partition {partition} begins at offset {begin}: what it began with is gone, so nothing "
-                    "after it can be proved",
-                    "Verify a recording that was made before.",
-                )
-
-
-def _recognise(log: Log, config: Config, partition: int, end: int) -> None:
+def _recognise(log: Log, config: Config, begin: Follower, end: int) -> None:
     """Raise LedgerError unless the ledger partition is about the topics as they are now."""
-    ledger = config.topics().ledger
-    begin = log.begin_offsets(ledger)[partition]
-    sources = source_topics(log, config)
-    for stored in read_range(log, ledger, partition, begin, min(end, begin + 1)):
-        genesis = stored.record
-        if isinstance(genesis, Genesis):
-            where = f"the ledger of namespace {config.namespace!r}, partition {partition},"
-            refuse_another(where, genesis.predictions, sources.predictions)
-            if genesis.labels is not None and sources.labels is not None:
-                refuse_another(where, genesis.labels, sources.labels)
+    genesis, start = begin.state.genesis, begin.next_offset
+    if genesis is None:
+        first = [s.record for s in read_range(log, begin.topic, begin.partition, start, min(end, start + 1))]
+        genesis = next((record for record in first if isinstance(record, Genesis)), None)
+    if genesis is not None:
+        sources = source_topics(log, config)
+        where = f"the ledger of namespace {config.namespace!r}, partition {begin.partition},"
+        refuse_another(where, genesis.predictions, sources.predictions)
+        if genesis.labels is not None and sources.labels is not None:
+            refuse_another(where, genesis.labels, sources.labels)

@@ -1,0 +1,109 @@
+"""Gates: what a backtest must not show. `pages > 3`, `missed >= 1`, `recall@1d < 0.8`."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from monitor.alerts.event import rfc3339
+from monitor.errors import MonitorError
+
+_OPS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_GATE = re.compile(r"\s*([^\s<>=@]+)(?:@([^\s<>=]+))?\s*(<=|>=|<|>)\s*([-+0-9.eE]+)\s*\Z")
+SCORED: Final = ("missed", "false_alarms", "delay_hours")
+"""Counts that there are only where incidents are known."""
+COUNTED: Final = ("alerts", "pages", "tickets", "amended", *SCORED)
+"""Names that are numbers of the whole backtest; every other name is a metric of windows."""
+
+
+class GateError(MonitorError):
+    """A gate that cannot be read, or that asks for what there is not."""
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """`name op limit` must not hold. `window` limits a metric to windows of that name."""
+
+    text: str
+    name: str
+    window: str
+    op: str
+    limit: float
+
+    def holds(self, value: float) -> bool:
+        """Whether what must not be, is."""
+        return _OPS[self.op](value, self.limit)
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate that failed: by which value, and for a metric by which window."""
+
+    gate: str
+    value: float
+    where: str
+
+
+def gate_of(text: str) -> Gate:
+    """Read a gate. Raises GateError."""
+    match = _GATE.match(text)
+    limit = _number(match[4]) if match else None
+    if match is None or limit is None:
+        raise GateError(
+            f"gate {text!r} cannot be read; write NAME OP NUMBER, such as 'pages > 3' or 'recall@1d < 0.8', with one of "
+            "< <= > >="
+        )
+    return Gate(text=text.strip(), name=match[1], window=match[2] or "", op=match[3], limit=limit)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def judge(
+    gates: Iterable[Gate], counted: Mapping[str, float | None], windows: Iterable[Mapping[str, Any]]
+) -> list[Broken]:
+    """The gates that fail. A count that does not exist (`missed` without incidents) is an error, one without a value
+    (`delay_hours` when nothing was found) does not fail. A metric fails by the worst final window of the segment `all` in
+    which it has a value. Raises GateError for a name that no window has."""
+    found, final = [], [w for w in windows if w["segment"] == "all"]
+    for gate in gates:
+        if gate.name in COUNTED:
+            if gate.name not in counted:
+                raise GateError(f"gate {gate.text!r}: {gate.name} needs --incidents FILE")
+            value = counted[gate.name]
+            if value is not None and gate.holds(value):
+                found.append(Broken(gate=gate.text, value=value, where="the whole range"))
+            continue
+        broken = _worst(gate, final)
+        if broken is not None:
+            found.append(broken)
+    return found
+
+
+def _worst(gate: Gate, windows: list[Mapping[str, Any]]) -> Broken | None:
+    chosen = [w for w in windows if gate.window in ("", w["window"]) and gate.name in w["metrics"]]
+    if not chosen:
+        names = sorted({name for w in windows for name in w["metrics"]} | {w["window"] for w in windows})
+        raise GateError(
+            f"gate {gate.text!r}: no final window has {gate.name}"
+            + (f" in windows of {gate.window}" if gate.window else "")
+            + f". There are the counts {', '.join(COUNTED)}, and of these windows: {', '.join(names) or 'none at all'}"
+        )
+    values = [(w["metrics"][gate.name]["value"], w) for w in chosen]
+    failing = [(value, w) for value, w in values if value is not None and gate.holds(value)]
+    if not failing:
+        return None
+    value, window = (min if gate.op in ("<", "<=") else max)(failing, key=lambda one: one[0])
+    where = f"{window['model']}/{window['version']} {window['window']} from {rfc3339(window['start_ms'])}"
+    return Broken(gate=gate.text, value=value, where=where)

@@ -1,0 +1,102 @@
+"""The command `driftline backtest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from monitor.cli.common import config_options, embedded_option, load_config, output_option
+from monitor.cli.ranges import BOUND_HELP
+
+
+@click.command("backtest")
+@config_options
+@embedded_option
+@click.option(
+    "--recording",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Read this recording (`driftline record`) instead of live topics.",
+)
+@click.option("--from", "starts", multiple=True, metavar="BOUND", help=BOUND_HELP)
+@click.option("--until", "ends", multiple=True, metavar="BOUND", help="Likewise, the first that is left out.")
+@click.option(
+    "--against",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Another configuration over the same records, to be compared with; repeat it to layer files.",
+)
+@click.option("--against-set", "other_overrides", multiple=True, metavar="KEY=VALUE", help="--set of the other one.")
+@click.option(
+    "--incidents",
+    "known",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What is known to have gone wrong (YAML or JSON): alerts are scored against it.",
+)
+@click.option(
+    "--sweep", "sweeps", multiple=True, metavar="KEY=V1,V2", help="Judge with each of these values of a rule."
+)
+@click.option("--fail-on", "gates", multiple=True, metavar="GATE", help="Exit with 3 if this holds, e.g. 'pages > 3'.")
+@click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), help="Leave files here.")
+@click.option("--resume", is_flag=True, help="Go on with a backtest to files that was interrupted.")
+@output_option
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def command(
+    files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    embedded: Path | None,
+    recording: Path | None,
+    starts: tuple[str, ...],
+    ends: tuple[str, ...],
+    others: tuple[Path, ...],
+    other_overrides: tuple[str, ...],
+    known: Path | None,
+    sweeps: tuple[str, ...],
+    gates: tuple[str, ...],
+    directory: Path | None,
+    resume: bool,
+    output: str,
+    quiet: bool,
+) -> None:
+    """What would have been told, by the engine of production, over records that are there already.
+
+    Alerts with their times, the difference to another configuration (--against), to known incidents (--incidents:
+    delay, lead time, misses, false alarms) and to other values of rules (--sweep: records are read and joined once). Gates
+    (--fail-on) are counts (alerts, pages, tickets, amended, missed, false_alarms, delay_hours) or metrics of final
+    windows (recall@1d); one that holds ends the command with 3. Nothing is written but into --to.
+
+    \b
+    Examples:
+      driftline backtest -c driftline.yaml --from 2013-01-01 --until 2013-02-01
+      driftline backtest -c driftline.yaml --against stricter.yaml -o json
+      driftline backtest -c driftline.yaml --incidents incidents.yaml --fail-on 'missed > 0' --fail-on 'pages > 3'
+      driftline backtest -c driftline.yaml --sweep rules.low-recall.threshold=0.6,0.65,0.7 --incidents incidents.yaml
+    """
+    from monitor.cli import backtest_run
+    from monitor.cli.logs import set_up
+    from monitor.cli.scan import open_existing
+
+    set_up("text", "WARNING")
+    if resume and directory is None:
+        raise click.UsageError("--resume needs --to DIR: nothing else is kept")
+    config = load_config(files, overrides)
+    other = load_config(others or files, other_overrides) if others or other_overrides else None
+    wanted = backtest_run.Wanted(starts, ends, resume, output, quiet)
+    asked = backtest_run.Asked(
+        config,
+        other,
+        backtest_run.incidents_in(known),
+        backtest_run.variants_of(files, overrides, sweeps, config),
+        backtest_run.gates_of(gates, scored=known is not None),
+    )
+    if recording is None:
+        source = open_existing(config, embedded, read_only=True)
+    else:
+        from monitor.adapters.recording import RecordedLog
+
+        source = RecordedLog(recording)
+    try:
+        backtest_run.run(source, asked, directory, wanted)
+    finally:
+        source.close()

@@ -1,0 +1,222 @@
+"""`driftline backtest`: the runs, what is made of them, and what is said about it."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monitor.backtest.differences import differences
+from monitor.backtest.episodes import Episode, episodes
+from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge
+from monitor.backtest.incidents import Incident, IncidentsError, Score, incidents_of, score
+from monitor.cli.exits import GATE
+from monitor.cli.replay_run import Wanted
+
+if TYPE_CHECKING:
+    from monitor.config.types import Config
+    from monitor.ports import Log
+
+__all__ = ["Asked", "Wanted", "gates_of", "incidents_in", "run", "variants_of"]
+
+FORMAT = 1
+"""Version of backtest.json."""
+HOUR_MS = 3_600_000
+FIRST, SECOND = "first", "second"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be backtested, and what is asked about it."""
+
+    config: Config
+    other: Config | None
+    incidents: list[Incident] | None
+    variants: dict[str, Config]
+    gates: list[Gate]
+
+
+@dataclass
+class Outcome:
+    """What one configuration told."""
+
+    folder: Path
+    alerts: list[Episode]
+    score: Score | None
+    summary: dict[str, Any]
+
+    def windows(self) -> Iterator[dict[str, Any]]:
+        """Its final windows."""
+        import orjson
+
+        with (self.folder / "windows.jsonl").open("rb") as lines:
+            yield from map(orjson.loads, lines)
+
+
+def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> None:
+    """Run, compare, say, and leave with 3 when a gate holds."""
+    with tempfile.TemporaryDirectory(prefix="driftline-backtest-") as temporary:
+        folder = directory or Path(temporary)
+        told: dict[str, list[Episode]] = {}
+        first = _outcome(source, asked, asked.config, folder / FIRST, wanted, told)
+        second = _outcome(source, asked, asked.other, folder / SECOND, wanted) if asked.other else None
+        broken = judge(asked.gates, _counts(first.alerts, first.score), first.windows())
+        report = _report(asked, first, second, told)
+        report["gates"] = {"asked": [gate.text for gate in asked.gates], "failed": _plain(broken)}
+        if directory is not None:
+            _write(directory / "backtest.json", report)
+        from monitor.cli import backtest_show
+
+        backtest_show.say(report, wanted.output, directory)
+    if broken:
+        sys.exit(GATE)
+
+
+def _outcome(
+    source: Log,
+    asked: Asked,
+    config: Config,
+    folder: Path,
+    wanted: Wanted,
+    told: dict[str, list[Episode]] | None = None,
+) -> Outcome:
+    import msgspec
+    import orjson
+
+    from monitor.adapters import replay_files
+    from monitor.cli.replay_run import replayed
+    from monitor.daemon.begun import as_begun
+    from monitor.daemon.replay.sweep import sweep
+    from monitor.plan import plan_of
+
+    def then(own: Log, partitions: int) -> None:
+        if told is not None and asked.variants:
+            events = sweep(own, config, as_begun(source, config, plan_of(config)), partitions, asked.variants)
+            told.update({name: episodes(map(msgspec.to_builtins, found)) for name, found in events.items()})
+
+    done = (folder / replay_files.RESULT).exists()
+    if wanted.resume and done and not asked.variants:
+        summary: dict[str, Any] = {"resumed": True}
+    else:
+        resume = wanted.resume and (folder / replay_files.WORK / "spec.json").exists()
+        if wanted.resume and done:
+            raise click.UsageError(
+                f"{str(folder)!r} is finished; a --sweep needs a backtest of its own, without --resume"
+            )
+        own_wanted = Wanted(wanted.starts, wanted.ends, resume, wanted.output, wanted.quiet)
+        summary = replayed(source, config, folder, own_wanted, then)
+    with (folder / "alerts.jsonl").open("rb") as lines:
+        alerts = episodes(map(orjson.loads, lines))
+    result = orjson.loads((folder / replay_files.RESULT).read_bytes())
+    kept = {name: result[name] for name in ("config", "meaning", "spans", "files")}
+    return Outcome(folder, alerts, _score(alerts, asked), {**kept, "seconds": summary.get("seconds")})
+
+
+def _score(alerts: Sequence[Episode], asked: Asked) -> Score | None:
+    """Alerts that are for information disturb nobody and are not scored."""
+    if asked.incidents is None:
+        return None
+    return score([alert for alert in alerts if alert.severity != "info"], asked.incidents)
+
+
+def _counts(alerts: Sequence[Episode], scored: Score | None) -> dict[str, float | None]:
+    counted: dict[str, float | None] = {
+        "alerts": len(alerts),
+        "pages": sum(alert.severity == "page" for alert in alerts),
+        "tickets": sum(alert.severity == "ticket" for alert in alerts),
+        "amended": sum(alert.amended for alert in alerts),
+    }
+    if scored is not None:
+        delay = scored.delay_ms
+        counted |= {"missed": scored.missed, "false_alarms": len(scored.false_alarms)}
+        counted["delay_hours"] = None if delay is None else delay / HOUR_MS
+    return counted
+
+
+def _report(asked: Asked, first: Outcome, second: Outcome | None, told: Mapping[str, list[Episode]]) -> dict[str, Any]:
+    report: dict[str, Any] = {"format": FORMAT, "command": sys.argv, FIRST: _of(first)}
+    if second is not None:
+        compared = differences(first.alerts, second.alerts, first.windows(), second.windows())
+        report |= {SECOND: _of(second), "differences": _plain(compared)}
+    if asked.variants:
+        report["sweep"] = [{"set": name, **_counts(a, _score(a, asked))} for name, a in told.items()]
+    return report
+
+
+def _of(outcome: Outcome) -> dict[str, Any]:
+    found = {**outcome.summary, "counts": _counts(outcome.alerts, outcome.score), "alerts": _plain(outcome.alerts)}
+    if outcome.score is not None:
+        found["incidents"] = _plain(outcome.score)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(value)
+
+
+def _write(path: Path, report: Mapping[str, Any]) -> None:
+    import orjson
+
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
+    unfinished.rename(path)
+
+
+# -- what was asked --------------------------------------------------------------------------------------------------
+
+
+def incidents_in(path: Path | None) -> list[Incident] | None:
+    """The incidents of a file; None without one. Raises IncidentsError."""
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise IncidentsError(f"{path} is neither YAML nor JSON: {error}") from error
+    return incidents_of(document, str(path))
+
+
+def gates_of(texts: Sequence[str], *, scored: bool) -> list[Gate]:
+    """What --fail-on says; `scored`: there are incidents. Raises UsageError."""
+    try:
+        gates = [gate_of(text) for text in texts]
+        for gate in gates:
+            if gate.name in SCORED and not scored:
+                raise GateError(f"gate {gate.text!r}: {gate.name} needs --incidents FILE")
+    except GateError as error:
+        raise click.UsageError(str(error)) from None
+    return gates
+
+
+def variants_of(
+    files: tuple[Path, ...], overrides: tuple[str, ...], sweeps: Sequence[str], config: Config
+) -> dict[str, Config]:
+    """Every combination of the values of --sweep, by what is set. Raises UsageError for what is not about rules."""
+    from monitor.cli.common import load_config
+
+    axes = []
+    for text in sweeps:
+        key, found, values = text.partition("=")
+        if not found or not key.startswith("rules.") or not all(values.split(",")):
+            raise click.UsageError(
+                f"--sweep {text!r}: write rules.NAME.FIELD=V1,V2, such as rules.low-recall.threshold=0.6,0.7. Only rules "
+                "can be swept: everything else changes what is counted, which --against compares."
+            )
+        axes.append([f"{key}={value}" for value in values.split(",")])
+    if not axes:
+        return {}
+    variants = {" ".join(chosen): load_config(files, (*overrides, *chosen)) for chosen in itertools.product(*axes)}
+    for name, variant in variants.items():
+        if variant.digest != config.digest:
+            raise click.UsageError(f"--sweep {name!r} changes what is counted; compare it with --against")
+    return variants

@@ -1,0 +1,99 @@
+"""The command `driftline config history`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monitor.cli.common import config_options, embedded_option, load_config, output_option
+
+if TYPE_CHECKING:
+    from monitor.ledger.generations import GenerationRecord
+    from monitor.ports import Log
+
+_HINT = "Has `driftline run` been started with this configuration's `namespace`?"
+
+
+@click.command("history")
+@config_options
+@embedded_option
+@output_option
+def history(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, output: str) -> None:
+    """Print the configurations whose rules have held in the namespace, oldest first, and what each changed.
+
+    The last one holds. JSON: {"generations": [{"number", "since_ms", "reason", "document", "meaning", "changes",
+    "configuration"}]}. "reason" is how the worker that decided it came to it: start, signal or file. "changes" is null
+    where the configuration before it is not known.
+
+    \b
+    Examples:
+      driftline config history -c driftline.yaml
+      driftline config history -c driftline.yaml -o json | jq '.generations[-1].configuration.rules'
+    """
+    from monitor.cli.scan import need_topic, open_existing
+    from monitor.cli.show import note, print_json
+
+    config = load_config(files, overrides)
+    topic = config.topics().configs
+    log = open_existing(config, embedded)
+    try:
+        need_topic(log, topic, _HINT)
+        found = list(_generations(log, topic))
+    finally:
+        log.close()
+    if output == "json":
+        print_json({"generations": found})
+    elif not found:
+        note("no generation is recorded yet")
+    else:
+        _table(found)
+
+
+def _generations(log: Log, topic: str) -> Iterator[dict[str, Any]]:
+    import orjson
+
+    from monitor.daemon.begun import documents
+    from monitor.daemon.generations import history as recorded
+
+    texts, before = documents(log, topic), None
+    for record in recorded(log, topic):
+        text = texts.get(record.document.encode())
+        yield {
+            "number": record.number,
+            "since_ms": record.since_ms,
+            "reason": record.reason,
+            "document": record.document,
+            "meaning": record.meaning,
+            "changes": _changes(record, before, texts),
+            "configuration": orjson.loads(text) if text is not None else None,
+        }
+        before = record
+
+
+def _changes(
+    record: GenerationRecord, before: GenerationRecord | None, texts: Mapping[bytes, bytes]
+) -> list[str] | None:
+    from monitor.config import loads
+    from monitor.config.diff import diff
+
+    if before is None or before.number != record.number - 1:
+        return [] if record.number == 1 else None
+    pair = [texts.get(each.document.encode()) for each in (before, record)]
+    then, now = (loads(text.decode(), require_references=False) if text is not None else None for text in pair)
+    if then is None or now is None:
+        return None
+    return [f"{change.path}: {change.what}" for change in diff(then, now)]
+
+
+def _table(found: list[dict[str, Any]]) -> None:
+    from monitor.cli.show import console, minute, plain, table
+
+    made = table(None, "generation", "known since (UTC)", "by", "configuration", "changes", right=("generation",))
+    for each in found:
+        changes = "not known" if each["changes"] is None else "\n".join(each["changes"]) or "the first"
+        since = minute(each["since_ms"] // 1000 * 1000)
+        made.add_row(str(each["number"]), since, plain(each["reason"]), each["document"][:19], plain(changes))
+    console().print(made)

@@ -1,0 +1,109 @@
+"""Reading the configuration again while the worker runs: when it is asked to, or when its files have changed.
+
+All or nothing: a configuration with a mistake, or with one change that cannot be made in a running namespace, changes
+nothing, and every such change is named with what to do instead. What may change are the rules and what describes alerts;
+they take effect at a tick.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from monitor.config import Config
+from monitor.config.diff import Change, Effect, diff
+from monitor.daemon.generations import FILE, SIGNAL, Known
+from monitor.daemon.timers import Every
+from monitor.errors import ConfigError
+from monitor.ports import WallClock
+from monitor.telemetry import RELOADS
+
+_log = logging.getLogger("driftline.config")
+
+LOOK_EVERY_MS = 2_000
+"""How often the files are looked at. Their content is read: they are small, and neither an inode nor a time tells a
+replaced symlink, a copy and an editor apart."""
+
+APPLIED, UNCHANGED, REFUSED, INVALID = RELOADS
+
+
+class ConfigSource(Protocol):
+    """Where a worker's configuration comes from."""
+
+    def fingerprint(self) -> bytes:
+        """Changes when the content of the files does. A file that cannot be read is content too."""
+
+    def read(self) -> Config:
+        """The configuration as it is now. Raises ConfigError."""
+
+
+class Reloads:
+    """Decides when to read the configuration again, and whether what was read may take effect."""
+
+    def __init__(self, source: ConfigSource, fingerprint: bytes, clock: WallClock) -> None:
+        """`fingerprint`: of the files before the configuration in use was read from them."""
+        self._source, self._clock = source, clock
+        self._tried = self._last = fingerprint
+        self._every = Every(LOOK_EVERY_MS)
+        self._asked = False
+        self.outcomes: Counter[str] = Counter()
+        self.succeeded_ms = clock.now_ms()
+        """When the configuration was last read and could be used (wall clock)."""
+        self.complaints: tuple[str, ...] = ()
+        """Why what was read last could not be used; empty while all is well."""
+
+    def ask(self) -> None:
+        """Read it at the next look. May be called from a signal handler: it only sets a flag."""
+        self._asked = True
+
+    def look(self, known: Known, now_ms: int) -> Known | None:
+        """What is to be gone on with instead of `known`; None where nothing changes."""
+        if self._asked:
+            self._asked = False
+            self._tried = self._last = self._source.fingerprint()
+            return self._read(known, SIGNAL)
+        if not self._every.due(now_ms):
+            return None
+        before, self._last = self._last, self._source.fingerprint()
+        if self._last == self._tried or self._last != before:  # a file that is being written is not read half
+            return None
+        self._tried = self._last
+        return self._read(known, FILE)
+
+    def _read(self, known: Known, reason: str) -> Known | None:
+        try:
+            config = self._source.read()
+        except ConfigError as error:
+            self._complain(INVALID, error.problems, "the configuration has mistakes; the one in use stays")
+            return None
+        changes = diff(known.config, config)
+        if refused := [change for change in changes if change.effect is not Effect.TICK]:
+            self._complain(REFUSED, [refusal(change) for change in refused], "the configuration in use stays")
+            return None
+        self.outcomes[APPLIED if changes else UNCHANGED] += 1
+        self.succeeded_ms, self.complaints = self._clock.now_ms(), ()
+        for change in changes:
+            _log.info("configuration read again (%s): %s", reason, change)
+        if not changes:
+            _log.info("configuration read again (%s): nothing has changed", reason)
+            return None
+        return Known(config, self._clock.now_ms(), reason)
+
+    def _complain(self, outcome: str, sentences: Sequence[str], consequence: str) -> None:
+        self.outcomes[outcome] += 1
+        self.complaints = tuple(sentences)
+        for sentence in sentences:
+            _log.error("configuration not taken over: %s", sentence)
+        _log.error("configuration not taken over: %s", consequence)
+
+
+def refusal(change: Change) -> str:
+    """Why a change cannot be made while the worker runs, and what to do."""
+    if change.gives_meaning:
+        return (
+            f"{change.path} ({change.what}) gives rows another meaning, which a namespace keeps: take it back, or start "
+            "workers with it under another `namespace`"
+        )
+    return f"{change.path} ({change.what}) is bound at the start: take it back, or restart this worker with it"

@@ -1,0 +1,43 @@
+"""What a backtest must not show."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.backtest.gates import Broken, GateError, gate_of, judge
+from tests.backtest.made import window
+
+COUNTS = {"pages": 3.0, "missed": 0.0, "delay_hours": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "fails"),
+    [("pages > 3", False), ("pages >= 3", True), ("pages<3", False), ("pages <= 3", True), ("delay_hours >= 0", False)],
+)
+def test_counts_are_of_the_whole_range(text: str, fails: bool) -> None:
+    expected = [Broken(gate=text, value=3.0, where="the whole range")] if fails else []
+    assert judge([gate_of(text)], COUNTS, []) == expected
+
+
+def test_a_metric_fails_by_its_worst_window() -> None:
+    windows = [
+        window(0.7), window(0.2, 86_400_000), window(None, 1), window(0.1, segment="a=b"), window(0.05, window="1h")
+    ]  # fmt: skip
+    (broken,) = judge([gate_of("recall@day < 0.5")], {}, windows)
+    assert (broken.value, broken.where) == (0.2, "m/1 day from 1970-01-02T00:00:00.000Z")
+    (broken,) = judge([gate_of("recall > 0.1")], {}, windows)
+    assert broken.value == 0.7
+    assert judge([gate_of("recall@day < 0.2")], {}, windows) == []
+
+
+@pytest.mark.parametrize("text", ["pages", "pages > many", "pages = 3", "> 3", "pages > 3 or else", ""])
+def test_what_is_no_gate_is_refused(text: str) -> None:
+    with pytest.raises(GateError, match="write NAME OP NUMBER"):
+        gate_of(text)
+
+
+def test_what_there_is_not_is_refused() -> None:
+    with pytest.raises(GateError, match="false_alarms needs --incidents"):
+        judge([gate_of("false_alarms > 0")], COUNTS, [])
+    with pytest.raises(GateError, match=r"no final window has recal in windows of 1h.*day, recall"):
+        judge([gate_of("recal@1h > 0")], COUNTS, [window(0.5)])

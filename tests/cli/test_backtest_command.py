@@ -1,0 +1,95 @@
+"""`driftline backtest` over a deployment that has run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.cli.conftest import Deployment
+from tests.cli.driving import driftline
+from tests.cli.test_replay_command import published
+
+INCIDENTS = """
+- {name: bad day, from: 2013-01-01, until: 2013-01-02T06:00Z, noticed: 2013-01-03, model: arrival-delay}
+- {name: quiet, from: 2012-12-01, until: 2012-12-02}
+"""
+LIMITS = ("0.5", "0.75", "0.8", "0.99")
+
+
+def backtest(deployment: Deployment, *options: object) -> Any:
+    done = driftline("backtest", *deployment.where, *options, "-q", "-o", "json")
+    assert done.code == 0, done.err
+    return done.json
+
+
+def brief(alerts: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    return [(a["rule"], a["version"], a["fired_ms"], a["resolved_ms"], a["value"], a["amended"]) for a in alerts]
+
+
+def test_it_tells_what_the_run_told(deployment: Deployment) -> None:
+    found = backtest(deployment)["first"]
+    _, events = published(deployment.log, "small")
+    firing = {e["data"]["episode"]: e["data"] for e in map(orjson.loads, events.values()) if ".firing." in e["type"]}
+    assert {a["episode"]: a["fired_ms"] for a in found["alerts"]} == {k: d["fired_ms"] for k, d in firing.items()}
+    assert found["counts"]["pages"] == found["counts"]["alerts"] == len(firing) > 0
+    assert [a["value"] for a in found["alerts"]] == [firing[a["episode"]]["evidence"]["value"] for a in found["alerts"]]
+
+
+def test_a_sweep_tells_what_a_backtest_of_each_value_would(deployment: Deployment) -> None:
+    swept = backtest(deployment, "--sweep", f"rules.too-good.threshold={','.join(LIMITS)}")["sweep"]
+    assert [row["set"] for row in swept] == [f"rules.too-good.threshold={limit}" for limit in LIMITS]
+    alone = [backtest(deployment, "--set", f"rules.too-good.threshold={x}")["first"]["counts"] for x in LIMITS]
+    assert [{k: v for k, v in row.items() if k != "set"} for row in swept] == alone
+    assert len({row["alerts"] for row in swept}) > 1, "values that all do the same show nothing"
+
+
+def test_incidents_are_scored_and_gates_decide_the_exit_code(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "i.yaml").write_text(INCIDENTS)
+    options = ("--incidents", tmp_path / "i.yaml", "--fail-on", "missed > 0", "--fail-on", "accuracy@day > 1")
+    done = driftline("backtest", *deployment.where, *options, "-q", "-o", "json")
+    assert done.code == 3
+    (found, missed) = done.json["first"]["incidents"]["found"]
+    assert found["by"]["rule"] == "too-good"
+    assert found["delay_ms"] == found["by"]["fired_ms"] - found["incident"]["from_ms"]
+    assert found["lead_ms"] == found["incident"]["noticed_ms"] - found["by"]["fired_ms"]
+    assert missed["by"] is None
+    assert done.json["gates"]["failed"] == [{"gate": "missed > 0", "value": 1, "where": "the whole range"}]
+    for people in (driftline("backtest", *deployment.where, *options, "-q"),):
+        assert people.code == 3
+        assert "missed > 0 holds" in people.err
+        assert "bad day" in people.out
+
+
+def test_another_configuration_is_compared(deployment: Deployment, tmp_path: Path) -> None:
+    found = backtest(deployment, "--against-set", "rules.too-good.threshold=0.5", "--to", tmp_path / "out")
+    assert brief(found["differences"]["only_first"]) == brief(found["first"]["alerts"])
+    assert found["second"]["alerts"] == []
+    assert found["differences"]["windows"] > 10
+    assert found["differences"]["windows_changed"] == 0
+    assert json.loads((tmp_path / "out" / "backtest.json").read_text())["differences"] == found["differences"]
+    changed = backtest(deployment, "--against-set", "time.horizon=2h")["differences"]
+    assert changed["windows_changed"] > 0
+    assert changed["changed_metrics"]["accuracy"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--sweep", "windows=1h,2h"), "Only rules can be swept"),
+        (("--sweep", "rules.too-good.threshold"), "write rules.NAME.FIELD=V1,V2"),
+        (("--fail-on", "pages"), "write NAME OP NUMBER"),
+        (("--fail-on", "missed > 0"), "needs --incidents"),
+        (("--resume",), "--resume needs --to DIR"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_runs(
+    deployment: Deployment, options: tuple[str, ...], sentence: str
+) -> None:
+    done = driftline("backtest", *deployment.where, *options, "-q")
+    assert done.code == 2
+    assert sentence in done.err
+    assert done.out == ""

@@ -1,0 +1,38 @@
+"""docs/backtests.md can be followed: the tutorial is run as it is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from monitor.backtest.gates import COUNTED
+from monitor.cli.backtest import command
+from tests.docs.test_docs import ROOT, blocks
+
+PAGE = ROOT / "docs" / "backtests.md"
+
+
+def test_the_tutorial_runs_as_it_is_printed(tmp_path: Path) -> None:
+    (script,) = blocks(PAGE, "sh")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-eu", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["differences"]["moved"], "a rule that waits fires later"
+    assert report == json.loads((tmp_path / "compared" / "backtest.json").read_text())
+    assert done.stdout.count("rules.accuracy-low.threshold=0.95 rules.accuracy-low.min_rows") == 2
+    assert "missed" not in done.stdout.partition("With other values")[0]
+    assert "gate: accuracy@1h < 0.5 holds" in done.stderr
+
+
+def test_every_option_and_count_is_told() -> None:
+    text = PAGE.read_text()
+    options = {name for option in command.params for name in option.opts if name.startswith("--")}
+    assert [name for name in sorted(options - {"--set", "--config", "--output", "--quiet"}) if name not in text] == []
+    assert [name for name in COUNTED if f"`{name}`" not in text] == []

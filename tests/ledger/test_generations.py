@@ -1,0 +1,57 @@
+"""The durable format of a generation: what was written stays readable, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from monitor.daemon.generations import Known, successor
+from monitor.errors import LedgerError
+from monitor.ledger.generations import FORMAT, GenerationRecord, decode, encode
+from monitor.ledger.records import Generation
+from tests.simulation.world import config
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "configs-v1.txt"
+RECORD = GenerationRecord.of(Generation(3, 1_700_000_000_125, "signal"), "sha256:" + "ef" * 32, "sha256:" + "ab" * 32)
+
+
+def test_what_is_written_now_is_what_was_written_then() -> None:
+    key, value = GOLDEN.read_text().splitlines()
+    assert (RECORD.key.decode(), encode(RECORD).decode()) == (key, value)
+    assert decode(value.encode(), "the record") == RECORD
+
+
+def test_a_newer_format_is_refused_with_advice() -> None:
+    newer = encode(msgspec.structs.replace(RECORD, format=FORMAT + 1))
+    with pytest.raises(LedgerError, match=rf"the record has format {FORMAT + 1}, .* up to {FORMAT}. Run the version"):
+        decode(newer, "the record")
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"3", b'{"format": "1"}', b'{"format": 1}', b"\xff", b"[" * 9_999])
+def test_what_is_no_generation_is_refused(raw: bytes) -> None:
+    with pytest.raises(LedgerError, match="the record is not a generation"):
+        decode(raw, "the record")
+
+
+@pytest.mark.parametrize(
+    ("holds", "since_ms", "same", "begun", "number"),
+    [
+        (None, 5, True, False, 1),  # the first start
+        (None, 5, True, True, None),  # an earlier version, the same rules
+        (None, 5, False, True, 2),  # an earlier version, others
+        (3, 5, True, True, None),  # the rules that hold
+        (3, 11, True, True, None),
+        (3, 11, False, True, 4),  # learnt later
+        (3, 10, False, True, None),  # not later
+        (3, 5, False, True, None),
+    ],
+)
+def test_who_learnt_of_his_configuration_later_goes_by_it(
+    holds: int | None, since_ms: int, same: bool, begun: bool, number: int | None
+) -> None:
+    recorded = Generation(holds, 10, "start") if holds is not None else None
+    new = successor(Known(config("one"), since_ms, "file"), recorded, same=same, begun=begun)
+    assert (new.number if new is not None else None) == number
+    assert new is None or (new.since_ms, new.reason) == (since_ms, "file")

@@ -1,0 +1,227 @@
+"""Chaos on three real brokers: processes and brokers are killed, stopped, frozen and moved while records arrive.
+
+Flights arrive with 5 % repeated, 4 % corrected and 1 % that are no records. Workers of one namespace are hurt, so is a broker,
+one at a time; when the last fault is over both are left alone to the end, and another namespace reads the same topics to the end
+undisturbed. Then the checker (`tests.checker`, which shares no code with the engine, in processes of its own) compares both, the
+windows with a recount of the raw topics, and audits the ledger.
+
+Not here: a full disk. A broker without room ends its log directory and itself, as a killed one does.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import Producer
+
+from tests.kafka.deployment import FLIGHTS, SESSION_MS, Deployment, Process, eventually, succeed
+from tests.kafka.three import NODES, ThreeNodes
+from tests.verify import report
+
+PARTITIONS = 6
+REPEATED, CORRECTED, MALFORMED = 0.05, 0.04, 0.01
+CUTS = ("state.max_batch_rows=300", "state.commit_interval=50ms")
+HURT, CALM = "hurt", "calm"
+WORKERS_MAX = 3
+RECORDS_MAX = 60_000
+SECS_A_FAULT = 4.0
+RECOUNT = (
+    *("--window", "day", "--window", "month", "--horizon", "36h", "--lateness", "36h", "--disorder", "15m"),
+    *("--max-jump", "2d", "--threshold", "0.25", "--segment", "origin=EWR,JFK,LGA"),
+)
+
+
+def records(chance: random.Random) -> Iterator[tuple[str, str, bytes]]:
+    """(stream, key, value) in the order of their times, with what goes wrong in them."""
+    lines = []
+    for stream in ("predictions", "labels"):
+        for line in gzip.decompress((FLIGHTS / f"{stream}.jsonl.gz").read_bytes()).splitlines():
+            document = json.loads(line)
+            lines.append((document["at"], stream, document["id"], line))
+            if stream == "labels" and chance.random() < CORRECTED:
+                document = {**document, "at": document["at"] + 3_600_000, "label": 1 - document["label"]}
+                lines.append((document["at"], stream, document["id"], json.dumps(document).encode()))
+    lines.sort(key=lambda line: line[0])
+    for _, stream, key, line in lines:
+        yield stream, key, line
+        if chance.random() < REPEATED:
+            yield stream, key, line
+        if chance.random() < MALFORMED:
+            yield stream, key, line[: chance.randrange(len(line))]
+
+
+class Feed(threading.Thread):
+    """Sends records as they are drawn, so many a second, until it is told that it is enough."""
+
+    def __init__(self, bootstrap: str, most: int, rate: float, chance: random.Random) -> None:
+        super().__init__(daemon=True)
+        self._servers, self._most, self._rate, self._chance = bootstrap, most, rate, chance
+        self._enough = threading.Event()
+        self.sent: Counter[str] = Counter()
+        self.unsent = 0
+
+    def run(self) -> None:
+        producer = Producer({
+            "bootstrap.servers": self._servers, "enable.idempotence": True, "acks": "all", "log_level": 0,
+            "message.timeout.ms": 120_000, "linger.ms": 20, "partitioner": "murmur2_random",
+        })  # fmt: skip
+        began = time.monotonic()
+        for stream, key, value in records(self._chance):
+            if self._enough.is_set() or self.sent.total() >= self._most:
+                break
+            producer.produce(stream, value, key)
+            self.sent[stream] += 1
+            ahead = self.sent.total() / self._rate - (time.monotonic() - began)
+            producer.poll(max(0.0, min(ahead, 1.0)) if ahead > 0.01 else 0)
+        self.unsent = producer.flush(120)
+
+    def finish(self) -> None:
+        """Stop drawing, and wait until the brokers have what was drawn."""
+        self._enough.set()
+        self.join(180)
+        assert self.unsent == 0, f"{self.unsent} records were not taken by the brokers"
+
+
+@dataclass(slots=True)
+class Chaos:
+    """Workers and brokers, and what has been done to them."""
+
+    kafka: ThreeNodes
+    flights: Deployment
+    chance: random.Random
+    workers: list[Process] = field(default_factory=list)
+    happened: Counter[str] = field(default_factory=Counter)
+
+    def start(self) -> None:
+        """One worker more."""
+        self.workers.append(self.flights.worker(HURT, *CUTS, until_end=False))
+
+    def fault(self) -> None:
+        """One fault, drawn; a worker that ended by itself is started again, as its supervisor would."""
+        for place, worker in enumerate(self.workers):
+            if not worker.running:
+                self.happened[f"(ended by itself with {worker.wait(1)}, started again)"] += 1
+                self.workers[place] = self.flights.worker(HURT, *CUTS, until_end=False)
+        faults = [(6, self._kill), (3, self._stop), (4, self._freeze), (2, self._scale), (3, self._broker)]
+        weights, steps = zip(*faults, strict=True)
+        self.happened[self.chance.choices(steps, weights)[0]()] += 1
+
+    def _kill(self) -> str:
+        place = self.chance.randrange(len(self.workers))
+        self.workers[place].kill()
+        self.workers[place] = self.flights.worker(HURT, *CUTS, until_end=False)
+        return "worker killed (-9)"
+
+    def _stop(self) -> str:
+        place = self.chance.randrange(len(self.workers))
+        self.workers[place].send(signal.SIGTERM)
+        self.workers[place].wait(90)
+        self.workers[place] = self.flights.worker(HURT, *CUTS, until_end=False)
+        return "worker told to stop (SIGTERM)"
+
+    def _freeze(self) -> str:
+        worker = self.chance.choice(self.workers)
+        worker.send(signal.SIGSTOP)
+        time.sleep(self.chance.uniform(0.3, 2.5) * SESSION_MS / 1_000)
+        worker.send(signal.SIGCONT)
+        return "worker frozen and woken (SIGSTOP)"
+
+    def _scale(self) -> str:
+        if len(self.workers) < WORKERS_MAX:
+            self.start()
+            return "a worker more"
+        self.workers.pop(self.chance.randrange(len(self.workers))).kill()
+        return "a worker less"
+
+    def _broker(self) -> str:
+        node = self.kafka.nodes[self.chance.randrange(NODES)]
+        node.kill()
+        time.sleep(self.chance.uniform(0.2, 3.0))
+        node.start()
+        return "broker killed (-9) and started, its leaders moved and moved back"
+
+
+def check(flights: Deployment) -> list[str]:
+    """What the checker says, in processes of its own; nothing when all holds."""
+    at = ("--bootstrap", flights.bootstrap)
+    windows, audit = "tests.checker.windows", "tests.checker.audit"
+    recount = ("--predictions", flights.predictions, "--labels", flights.labels, *RECOUNT)
+    asked = [
+        (windows, *at, "--namespace", HURT, "--against", CALM),
+        (windows, *at, "--namespace", HURT, *recount),
+        (audit, *at, "--namespace", HURT),
+        (audit, *at, "--namespace", CALM),
+    ]
+    found = []
+    for module, *arguments in asked:
+        command = [sys.executable, "-m", module, *arguments]
+        done = subprocess.run(command, cwd=report.ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            found.append(f"{module} {' '.join(arguments)}:\n{done.stdout[-1_500:]}{done.stderr[-1_500:]}")
+    return found
+
+
+def run(
+    faults: int, seed: int, minutes: float | None, folder: Path, most: int = RECORDS_MAX
+) -> tuple[list[str], dict[str, object]]:
+    """So many faults while at most `most` records arrive, then the end, then the checker: what does not hold, and the figures."""
+    chance, began = random.Random(f"chaos {seed}"), time.monotonic()
+    with ThreeNodes() as kafka, Deployment(kafka.bootstrap_servers, "predictions", "labels", folder) as flights:
+        for topic in ("predictions", "labels"):
+            kafka.create_topic(topic, PARTITIONS)
+        rate = max(150.0, most / (faults * SECS_A_FAULT + 30))
+        feed = Feed(kafka.bootstrap_servers, most, rate, random.Random(f"feed {seed}"))
+        feed.start()
+        chaos = Chaos(kafka, flights, chance)
+        for _ in range(2):
+            chaos.start()
+        eventually(lambda: sum(flights.read_offsets(HURT)) > 500, 120, "the first commits")
+        done = 0
+        while done < faults and (minutes is None or time.monotonic() - began < minutes * 60):
+            time.sleep(chance.uniform(0.1, 1.5))
+            chaos.fault()
+            done += 1
+        feed.finish()
+        for worker in chaos.workers:
+            worker.kill()
+        succeed(flights.worker(HURT, *CUTS), flights.worker(HURT, *CUTS), secs=400)
+        succeed(flights.worker(CALM), secs=400)
+        found = check(flights)
+        walks = flights.walks(HURT)
+        ignored = sum((walk.ignored for walk in walks), Counter[str]())
+    figures: dict[str, object] = {
+        "faults": done,
+        "of these": dict(chaos.happened.most_common()),
+        "records": dict(feed.sent),
+        "openings of partitions": sum(len(walk.epochs) for walk in walks),
+        "commits that count": sum(len(walk.commits) for walk in walks),
+        "records of the ledger that do not": dict(ignored),
+        "what does not hold, by the checker": len(found),
+    }
+    return found, figures
+
+
+def main(faults: int, seed: int, minutes: float | None) -> int:
+    """Run, tell, keep the figures."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="driftline-chaos-") as folder:
+        found, figures = run(faults, seed, minutes, Path(folder))
+    for sentence in found:
+        print(sentence)
+    print("; ".join(f"{name}: {value}" for name, value in figures.items()))
+    report.keep(
+        "chaos", f"python -m tests.verify chaos --faults {faults} --seed {seed}", time.monotonic() - began, figures
+    )
+    return 1 if found else 0
