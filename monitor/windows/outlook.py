@@ -7,8 +7,8 @@ final is *history*, for one to two weeks, or horizons where these are longer; th
 From that follow the delay curve of a model (all its versions: `metrics.delays`) and, by version, what rows like those
 that wait turned out to be (`metrics.partial`) and what their scores meant (`metrics.without_labels`).
 
-All is a function of the closed ticks. Taken as it is: the predictions of a cohort lie evenly in it, and those of a window
-that wait do so as the curve says of their ages. Not done: curves by class or score.
+All is a function of the closed ticks. Taken as it is: a prediction was made when the tick was that it came in, if that lies
+in its pane; and those of a window that wait do so as the curve says of their ages. Not done: curves by class or score.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ from monitor.windows.view import Estimate, Outlook, Undefined, WindowKey
 
 COHORTS: Final = 64
 """Cohorts in a horizon, about: memory is twice so many vectors of 4 KB for each version."""
-POINTS: Final = 32
-"""Points in a window at which ages are taken."""
 LEAST_SCORED: Final = 100
 """Labelled rows of history from which scores are said to mean something."""
 
@@ -95,6 +93,8 @@ class LabelBook:
         self._settling_ms = self._horizon_ms + join.lateness_ms + join.settle_ms
         self.shape = Shape(delay_ends(self._horizon_ms, join.tick_ms))
         self.span_ms = max(1, -(-self._horizon_ms // COHORTS // plan.pane_ms)) * plan.pane_ms
+        self.bucket_ms = max(1, -(-self._horizon_ms // COHORTS // join.tick_ms)) * join.tick_ms
+        self._density: dict[str, dict[int, int]] = {}  # predictions by model and bucket of event time
         self._cohorts: dict[Version, dict[int, Int64s]] = {}
         self._older: dict[Version, Int64s] = {}
         self._newer: dict[Version, Int64s] = {}
@@ -117,6 +117,11 @@ class LabelBook:
         held = self._cohorts.setdefault((arrival.model, arrival.version), {})
         own = self.shape.vector_of(Cells(task.cells, arrival.cells[np.newaxis]))
         held[start] = held[start] + own if start in held else own
+        if own[0]:
+            # Of a pane it is not known when in it: usually when the tick was.
+            at_ms = min(max(now_ms - self._tick_ms, arrival.pane_ms), arrival.pane_ms + self._plan.pane_ms - 1)
+            density, bucket = self._density.setdefault(arrival.model, {}), at_ms // self.bucket_ms * self.bucket_ms
+            density[bucket] = density.get(bucket, 0) + int(own[0])
 
     def _settle(self, now_ms: int) -> None:
         """Cohorts whose windows are final become history, each at its own time, whenever that is looked at."""
@@ -129,6 +134,10 @@ class LabelBook:
             if not self._cohorts[own]:
                 del self._cohorts[own]
         self._age(now_ms)
+        for model, held in list(self._density.items()):
+            self._density[model] = {at: n for at, n in held.items() if n and at + self._settling_ms > now_ms}
+            if not self._density[model]:
+                del self._density[model]
 
     def _age(self, now_ms: int) -> None:
         """An epoch after another: what became history in the one before the last is forgotten."""
@@ -180,9 +189,7 @@ class LabelBook:
     def _ahead(self, plan: ModelPlan, keys: Sequence[WindowKey], cells: Cells, now_ms: int) -> list[Outlook]:
         """All but the bounds."""
         curve = self.curve(plan.name, now_ms)
-        points = _points(keys, now_ms)
-        weight = self._weight(plan.name, points)
-        ages = np.maximum(now_ms - points, 0)
+        ages, weight = self._ages(plan.name, keys, now_ms)
         here = curve.around(ages)
         expected = ((weight * here).sum(axis=1) / weight.sum(axis=1)).tolist()
         eventual, after = curve.eventual, curve.settled_after_ms()
@@ -200,16 +207,24 @@ class LabelBook:
             for i, key in enumerate(keys)
         ]
 
-    def _weight(self, model: str, points: Int64s) -> Float64s:
-        """How many predictions lie about each point, (W, POINTS); the same everywhere where no cohort is held."""
-        seen: dict[int, int] = {}
-        for (name, _), held in self._cohorts.items():
-            if name == model:
-                for start, vector in held.items():
-                    seen[start] = seen.get(start, 0) + max(int(vector[0]), 0)
-        starts = points // self.span_ms * self.span_ms
-        found = np.array([[seen.get(start, 0) for start in row] for row in starts.tolist()], np.float64)
-        return np.where(found.sum(axis=1, keepdims=True) > 0, found, 1.0)
+    def _ages(self, model: str, keys: Sequence[WindowKey], now_ms: int) -> tuple[Int64s, Float64s]:
+        """Ages of what W windows hold and how many predictions have them, both (W, buckets + 1): by bucket, and last what
+        lies before them, taken as dense as they are."""
+        held = self._density.get(model, {})
+        buckets = np.array(sorted(held), np.int64)
+        seen = np.maximum([held[bucket] for bucket in buckets.tolist()], 0)
+        first = np.array([key.start_ms for key in keys], np.int64)[:, np.newaxis]
+        last = np.minimum([key.end_ms for key in keys], now_ms)[:, np.newaxis]
+        begin, end = np.maximum(buckets, first), np.minimum(buckets + self.bucket_ms, last)
+        weight = np.maximum(end - begin, 0) / self.bucket_ms * seen
+        oldest = buckets[0] if len(buckets) else now_ms
+        before = np.maximum(np.minimum(last, oldest) - first, 0) / self.bucket_ms * (seen.mean() if len(seen) else 1.0)
+        weight = np.column_stack([weight, before])
+        ages = np.column_stack([now_ms - (begin + end) // 2, np.full(len(keys), now_ms - oldest + self._horizon_ms)])
+        # Where it is not known, all lie in the middle of what is over.
+        unknown = weight.sum(axis=1) <= 0
+        weight[unknown, -1], ages[unknown, -1] = 1.0, (now_ms - (first + np.maximum(last, first)) // 2)[unknown, 0]
+        return np.maximum(ages, 0), weight
 
     def _estimates(
         self, plan: ModelPlan, keys: Sequence[WindowKey], cells: Cells, waiting: Float64s
@@ -264,13 +279,6 @@ def _counts(shape: Shape, vectors: Sequence[Int64s], ages_ms: Sequence[int]) -> 
         arrived[:over] += came
         waiting[over] += max(int(vector[0]) - int(came.sum()), 0)
     return DelayCounts(shape.ends, arrived, waiting)
-
-
-def _points(keys: Sequence[WindowKey], now_ms: int) -> Int64s:
-    """Points of event time, evenly in what is over of each window, (W, POINTS)."""
-    starts = np.array([key.start_ms for key in keys], np.int64)
-    lengths = np.maximum(np.minimum([key.end_ms for key in keys], now_ms) - starts, 0)
-    return starts[:, np.newaxis] + lengths[:, np.newaxis] * (2 * np.arange(POINTS) + 1) // (2 * POINTS)
 
 
 def _waiting(ends: Int64s, ages_ms: Int64s, weight: Float64s) -> Float64s:

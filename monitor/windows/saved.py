@@ -74,12 +74,13 @@ SavedHistory = tuple[tuple[str, str, bytes], ...]
 
 
 class SavedBook(msgspec.Struct, frozen=True):
-    """`LabelBook`: vectors of each version, by cohort and of history, and in which horizon that stands."""
+    """`LabelBook`: vectors of each version, by cohort and of history, how many came when, and in which epoch that stands."""
 
     cohorts: tuple[tuple[str, str, tuple[tuple[int, bytes], ...]], ...]
     older: SavedHistory
     newer: SavedHistory
     epoch: int
+    density: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] | msgspec.UnsetType = msgspec.UNSET  # once left out
 
 
 class SavedEngine(msgspec.Struct, frozen=True):
@@ -175,6 +176,7 @@ def _save_book(book: LabelBook) -> SavedBook:
         _save_history(book._older),
         _save_history(book._newer),
         book._epoch,
+        tuple((model, tuple(sorted(held.items()))) for model, held in sorted(book._density.items())),
     )
 
 
@@ -184,6 +186,8 @@ def _save_history(history: Mapping[tuple[str, str], Int64s]) -> SavedHistory:
 
 def _restore_book(book: LabelBook, saved: SavedBook) -> None:
     book._epoch = saved.epoch
+    if not isinstance(saved.density, msgspec.UnsetType):
+        book._density = {model: dict(held) for model, held in saved.density}
     for model, version, cohorts in saved.cohorts:
         book._cohorts[model, version] = {start: _vector(book, cells) for start, cells in cohorts}
     book._older, book._newer = (

@@ -157,6 +157,22 @@ BOOKED = msgspec.structs.replace(
     EVALUATION,
     evaluator=msgspec.structs.replace(EVALUATION.evaluator, engines={"performance": _BOOKED, "input": ENGINE}),
 )
+assert isinstance(_BOOKED.book, SavedBook)
+DENSE = msgspec.structs.replace(
+    BOOKED,
+    evaluator=msgspec.structs.replace(
+        BOOKED.evaluator,
+        engines={
+            "performance": msgspec.structs.replace(
+                _BOOKED,
+                book=msgspec.structs.replace(
+                    _BOOKED.book, density=(("m", ((1_704_110_400_000, 40), (1_704_111_360_000, 3))),)
+                ),
+            ),
+            "input": ENGINE,
+        },
+    ),
+)
 BUDGETED_BODY = encode_body(BUDGETED)
 
 
@@ -182,6 +198,7 @@ SAVED: dict[str, bytes] = {
     "evals-switch": seal(SWITCH_MANIFEST),
     "body-generation": encode_body(LATER),
     "body-estimates": encode_body(BOOKED),
+    "body-estimates-density": encode_body(DENSE),
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 

@@ -23,6 +23,7 @@ from tests.ledger.checkpoints import (
     BOOKED,
     BUDGETED,
     BUDGETED_MANIFEST,
+    DENSE,
     EVALS_MANIFEST,
     EVALUATION,
     LATER,
@@ -61,6 +62,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-generation"]) == LATER
     assert read_evaluation(golden()["body-budget"]) == BUDGETED
     assert read_evaluation(golden()["body-estimates"]) == BOOKED
+    assert read_evaluation(golden()["body-estimates-density"]) == DENSE
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:
