@@ -260,8 +260,13 @@ def follow(log: Log, topic: str, partition: int, checkpoints: Checkpoints) -> tu
 
     Raises LedgerError when the log lost records: its tail below a checkpoint, or its beginning without one.
     """
-    for found in usable(log, topic, partition, checkpoints):
-        return follower_at(topic, partition, found.manifest.fold, found.manifest.place), found.manifest
+    while True:
+        begin = log.begin_offsets(topic)[partition]
+        for found in usable(log, topic, partition, checkpoints):
+            return follower_at(topic, partition, found.manifest.fold, found.manifest.place), found.manifest
+        if log.begin_offsets(topic)[partition] == begin:
+            break
+        # Its owner wrote checkpoints and trimmed below them after we had looked for them: look again.
     refuse_without_beginning(log, topic, partition)
     return follow_from_start(log, topic, partition), None
 

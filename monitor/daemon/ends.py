@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from monitor.config.types import Config, Topics
 from monitor.daemon.checkpoints import follow, of_evals, of_ledger
 from monitor.daemon.tail import Follower
-from monitor.errors import LedgerError
+from monitor.errors import LedgerError, OffsetLost
 from monitor.ports import Log
 
 _log = logging.getLogger("driftline.worker")
@@ -25,9 +25,12 @@ def tell_of_later_records(follower: Follower, ends: Sequence[Sequence[int]], nam
 
 
 def settled(log: Log, topics: Topics, partitions: int) -> bool:
-    """Whether somebody recorded that everything is settled."""
-    evals, _ = follow(log, topics.evals, 0, of_evals(log, topics.checkpoints, partitions))
-    evals.catch_up(log, log.end_offsets(topics.evals)[0])
+    """Whether somebody recorded that everything is settled. What is trimmed while it is read is asked for again later."""
+    try:
+        evals, _ = follow(log, topics.evals, 0, of_evals(log, topics.checkpoints, partitions))
+        evals.catch_up(log, log.end_offsets(topics.evals)[0])
+    except OffsetLost:
+        return False
     return evals.state.evaluation is not None and evals.state.evaluation.settled
 
 

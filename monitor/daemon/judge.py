@@ -25,7 +25,7 @@ from monitor.daemon.ahead import ReadAhead
 from monitor.daemon.begun import documents, kept, what_differs
 from monitor.daemon.generations import Known, successor
 from monitor.daemon.owners import Owners
-from monitor.daemon.resume import EvaluatorCheckpoints
+from monitor.daemon.resume import EvaluatorCheckpoints, others_since
 from monitor.daemon.rules_in_force import RulesInForce, evaluations
 from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, refuse_shorter
 from monitor.daemon.writer import LedgerWriter, LostOwnership
@@ -72,7 +72,7 @@ class Judge:
         self._learnt = False
         """Another configuration came, and what it means for what is in force is not decided."""
         self.rejected = 0
-        self.settled = False
+        self.settled = self._to_the_end = False  # whether a checkpoint was taken for the last step, and published
         self._unplaced = 0
         self._rules = RulesInForce(log, config, plan, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
@@ -98,8 +98,11 @@ class Judge:
         """
         self._resume()
         start = copy(self.writer.follower)
+        epoch = start.state.epoch
         self.writer.fence()
         history = list(evaluations(self._log, self._topics.evals, self.writer.follower.next_offset, start))
+        if self._to_the_end and not history and others_since(epoch + 1, self.writer.follower):
+            raise LostOwnership(self._topics.evals, 0, Verdict.NOT_OWNER)  # the next look sees them
         last = self._decide_again(history, progress) if history else []
         if history:
             self._recognise(history[-1])
@@ -157,7 +160,7 @@ class Judge:
             in_force = resumed.saved.rules, None if generation is UNSET else generation
             self._rules = self._new_rules(*in_force)
             self.rejected = resumed.saved.rejected
-            self.settled = resumed.evaluation.settled
+            self.settled, self._to_the_end = resumed.evaluation.settled, not resumed.overtaken
             _logger.info("evaluator: goes on from %s", resumed.where)
             self._observe(self.evaluator.as_it_stands())
             break

@@ -20,12 +20,14 @@ from monitor.daemon.checkpoints import (
     usable,
     with_ledger,
 )
-from monitor.daemon.rules_in_force import RulesInForce
+from monitor.daemon.rules_in_force import RulesInForce, evaluations
 from monitor.daemon.tail import Follower
 from monitor.daemon.trim import trim
+from monitor.daemon.writer import LostOwnership
 from monitor.errors import MonitorError
 from monitor.evaluator import Evaluator
 from monitor.ledger.checkpoints import EVALS, FORMAT, LEARNED_FORMAT, CheckpointError, Fold, encode_body
+from monitor.ledger.fold import Verdict
 from monitor.ledger.records import EvalCommit
 from monitor.ports import Log
 from monitor.saved import SavedEvaluation, has_learned, read_evaluation, save
@@ -42,6 +44,17 @@ class Resumed:
     evaluation: EvalCommit
     saved: SavedEvaluation
     where: str
+    overtaken: bool
+
+
+def others_since(epoch: int, evals: Follower) -> bool:
+    """Whether somebody fenced itself in after `epoch`, by a follower that has read further.
+
+    Who opens publishes the last step once more, under its own epoch, which readers take for the newest. If it died in the
+    middle of that, the step is to be published again: by going on from a checkpoint before it, because what a step
+    publishes cannot be told from the state after it. A process that slept may save such a state after others had come.
+    """
+    return evals.state.epoch > epoch
 
 
 class EvaluatorCheckpoints:
@@ -53,22 +66,52 @@ class EvaluatorCheckpoints:
         self._ledger, self._evals, self._topic = topics
         self._checkpoints: Checkpoints = of_evals(log, self._topic, partitions)
         self._read = 0
+        self._looked_at: list[int] = []
 
     def find(self) -> Iterator[Resumed]:
-        """Those that can be used, the newest first. Raises LedgerError when `evals` or the ledger lost records."""
+        """Those that can be used, the newest first. Raises LedgerError when `evals` or the ledger lost records.
+
+        One that others overtook comes last, and only where the beginning is gone: see `others_since`.
+        """
+        self._looked_at = self._begins()
+        last: list[Found] = []
         for one in usable(self._log, self._evals, 0, self._checkpoints):
-            try:
-                yield self._resumed(one)
-            except CheckpointError as error:
-                _log.warning("%s", error)
+            if self._is_overtaken(one):
+                last.append(one)
+            else:
+                yield from self._whole(one, overtaken=False)
+        if self._log.begin_offsets(self._evals)[0] > 0:
+            for one in last:
+                yield from self._whole(one, overtaken=True)
+
+    def _whole(self, one: Found, *, overtaken: bool) -> Iterator[Resumed]:
+        try:
+            yield self._resumed(one, overtaken)
+        except CheckpointError as error:
+            _log.warning("%s", error)
+
+    def _is_overtaken(self, one: Found) -> bool:
+        """Whether others were the evaluator after this was saved and decided nothing new."""
+        follower = follower_at(self._evals, 0, one.manifest.fold, one.manifest.place)
+        epoch, end = follower.state.epoch, self._log.end_offsets(self._evals)[0]
+        decided = next(evaluations(self._log, self._evals, end, follower), None)
+        return decided is None and others_since(epoch, follower)
+
+    def _begins(self) -> list[int]:
+        return [*self._log.begin_offsets(self._evals), *self._log.begin_offsets(self._ledger)]
 
     def refuse_without_beginning(self) -> None:
-        """Raise LedgerError when the first records of `evals`, or of the ledger, are gone: nothing can begin there."""
+        """Raise LedgerError when the first records of `evals`, or of the ledger, are gone: nothing can begin there.
+
+        Raises LostOwnership when they went after `find` had looked: another process decided, saved and trimmed meanwhile.
+        """
+        if self._begins() != self._looked_at:
+            raise LostOwnership(self._evals, 0, Verdict.NOT_OWNER)
         refuse_without_beginning(self._log, self._evals, 0)
         for partition in range(self._partitions):
             refuse_without_beginning(self._log, self._ledger, partition)
 
-    def _resumed(self, found: Found) -> Resumed:
+    def _resumed(self, found: Found, overtaken: bool) -> Resumed:
         manifest = found.manifest
         if len(manifest.ledger) != self._partitions or manifest.fold.evaluation is None:
             raise CheckpointError(found.where, f"it is of {len(manifest.ledger)} partitions")
@@ -84,7 +127,7 @@ class EvaluatorCheckpoints:
             for partition, (fold, place) in enumerate(zip(saved.ledger, manifest.ledger, strict=True))
         ]
         evals = follower_at(self._evals, 0, manifest.fold, manifest.place)
-        return Resumed(evals, followers, manifest.fold.evaluation, saved, found.where)
+        return Resumed(evals, followers, manifest.fold.evaluation, saved, found.where, overtaken)
 
     def begun_at(self, followers: Sequence[Follower]) -> None:
         """The next checkpoint is due so many records after here."""
