@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,25 @@ KAFKA_FIXTURES = {"kafka", "fresh_topics", "own_kafka"}
 settings.register_profile("people", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("people"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "people")
+
+
+class _Left:
+    """In place of `gc` for workers that run in this process. They collect once each and every five seconds of their clock, and
+    unfreeze when they end: with what a whole run of pytest holds, each of those thousands of collections took a second."""
+
+    @staticmethod
+    def collect() -> int:
+        return 0
+
+    disable = enable = freeze = unfreeze = collect
+
+
+@pytest.fixture(autouse=True, scope="session")
+def garbage_is_left_to_the_interpreter() -> Iterator[None]:
+    """See `_Left`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("monitor.daemon.worker.gc", _Left)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
 
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
@@ -19,7 +20,7 @@ from monitor.config import Config, loads
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.checkpoints import Fold, encode_body
 from monitor.ledger.fold import FoldState, Verdict, fold
-from monitor.ledger.records import Commit, EvalCommit, Record, decode
+from monitor.ledger.records import Commit, EvalCommit, EvalSwitch, Generation, Record, decode
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicSpec
 from monitor.saved import SavedEvaluation, save
@@ -67,11 +68,14 @@ def evaluated(log: MemoryLog, own: Config, upto: int, chance: random.Random) -> 
             steps.append((verdict, state, record))
         ledger.append(steps)
     evals, at, rules, rejected = FoldState(), [0] * PARTITIONS, "", 0
+    generation: Generation | UnsetType = UNSET
     for stored in log.records(f"{own.namespace}.evals"):
         record = decode(stored.record.value or b"", "evals")
         evals, verdict = fold(evals, record, stored.record.value or b"")
         if verdict is not Verdict.ACCEPTED or not isinstance(record, EvalCommit):
             continue
+        if isinstance(record, EvalSwitch):
+            generation = record.generation
         if not rules:
             rules = record.rules
             evaluator.switch(RuleBook.of(own), BudgetWatch.of(own, plan))
@@ -89,7 +93,7 @@ def evaluated(log: MemoryLog, own: Config, upto: int, chance: random.Random) -> 
         if record.sequence == upto:
             break
     folds = tuple(Fold.of(ledger[partition][end - 1][1] if end else FoldState()) for partition, end in enumerate(at))
-    return encode_body(SavedEvaluation(folds, rejected, rules, save(evaluator)))
+    return encode_body(SavedEvaluation(folds, rejected, rules, save(evaluator), generation))
 
 
 # -- nothing shows -------------------------------------------------------------------------------------------------
