@@ -16,12 +16,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from monitor.daemon.tail import Follower, follow_from_start
-from monitor.errors import LedgerError, LogError
+from monitor.errors import LedgerError, LogError, OffsetLost
 from monitor.ledger.checkpoints import (
     EVALS,
     FORMAT,
@@ -149,32 +149,38 @@ class Checkpoints:
         return True
 
     def _write(self, appender: Appender, manifest: Manifest, body: bytes) -> None:
-        last = self._newest[0] if self._newest else None
-        same = last is not None and last.manifest.fold.epoch == manifest.fold.epoch
-        slot = 1 if last is not None and same and _key(last.manifest, 0) in last.keys else 0
+        epoch = manifest.fold.epoch
+        own = [one for one in self._newest if one.manifest.fold.epoch == epoch]
+        slot = 1 if own and _key(own[0].manifest, 0) in own[0].keys else 0
         key = _key(manifest, slot)
         parts = parts_of(body)
-        whole = describe(manifest, body, parts)
         names = [_part(key, number) for number in range(len(parts))]
-        offsets = [
+        for part, name in zip(parts, names, strict=True):
             appender.append(self._topic, self._partition, OutRecord(part, name))
-            for name, part in zip(names, parts, strict=True)
-        ]
-        offsets.append(appender.append(self._topic, self._partition, OutRecord(seal(whole), key)))
-        made = Found(whole, b"", frozenset([key, *names]), offsets[0], f"checkpoint {key.decode()}")
-        self._newest = [made, *(one for one in self._newest if key not in one.keys)][:KEPT]
-        self._keys |= made.keys
-        self._tidy(appender)
+        appender.append(self._topic, self._partition, OutRecord(seal(describe(manifest, body, parts)), key))
+        self._tidy(appender, epoch)
 
-    def _tidy(self, appender: Appender) -> None:
-        """Withdraw every key that no kept checkpoint has, and free the space below the oldest kept one."""
-        kept = frozenset[bytes]().union(*(one.keys for one in self._newest))
-        for key in sorted(self._keys - kept):
-            appender.send(self._topic, OutRecord(None, key), self._partition)
+    def _tidy(self, appender: Appender, epoch: int) -> None:
+        """Withdraw what is older than the newest two on the topic, and free the space below them.
+
+        By what is on the topic now: who slept for long would count its own as the newest and delete those that others
+        made meanwhile, below which the log may be trimmed already. For the same reason nobody withdraws keys of a later
+        epoch: their owner may write them again before that arrives.
+        """
+        kept = self.look()[:KEPT]
+        names = frozenset[bytes]().union(*(one.keys for one in kept))
+        for key in sorted(self._keys - names):
+            if self._epoch_of(key) <= epoch:
+                appender.send(self._topic, OutRecord(None, key), self._partition)
         appender.flush(_FLUSH_MS)
-        self._keys = set(kept)
-        with suppress(LogError):  # a topic that was made by hand is compacted only: then compaction does it, later
-            self._log.delete_records(self._topic, self._partition, min(one.first_offset for one in self._newest))
+        self._newest = [replace(one, packed=b"") for one in kept]
+        if kept:
+            with suppress(LogError):  # a topic that was made by hand is compacted only: then compaction does it, later
+                self._log.delete_records(self._topic, self._partition, min(one.first_offset for one in kept))
+
+    def _epoch_of(self, key: bytes) -> int:
+        number = key.removeprefix(f"{self._of}/".encode()).partition(b"/")[0]
+        return int(number) if number.isdigit() else 0
 
 
 def _key(manifest: Manifest, slot: int) -> bytes:
@@ -213,11 +219,7 @@ def stands(log: Log, topic: str, partition: int, place: Place, where: str) -> bo
     lost = None
     if place.next_offset > end:
         lost = f"{topic}[{partition}] ends at offset {end}, {where} was made when it went to {place.next_offset}"
-    elif (
-        place.at >= 0
-        and place.at >= begin
-        and digest_of(_record_at(log, topic, partition, place.at)[1]) != place.digest
-    ):
+    elif 0 <= begin <= place.at and _digest_at(log, topic, partition, place.at) not in (None, place.digest):
         lost = f"{topic}[{partition}] has another record at offset {place.at} than when {where} was made"
     if lost is not None:
         raise LedgerError(
@@ -225,7 +227,16 @@ def stands(log: Log, topic: str, partition: int, place: Place, where: str) -> bo
             "What they said was counted and published. Choose another `namespace`, and look at the broker's replication "
             "(acks, min.insync.replicas, unclean elections) before you trust it with that one.",
         )
+    begin = log.begin_offsets(topic)[partition]  # it may have been trimmed while we looked
     return place.next_offset >= begin if place.at < 0 else place.at >= begin
+
+
+def _digest_at(log: Log, topic: str, partition: int, offset: int) -> bytes | None:
+    """Digest of a record; None when it was trimmed meanwhile."""
+    try:
+        return digest_of(_record_at(log, topic, partition, offset)[1])
+    except OffsetLost:
+        return None
 
 
 def timestamp_at(log: Log, topic: str, partition: int, offset: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from msgspec import structs
 
 from monitor.daemon.checkpoints import Found, follow, of_evals
 from monitor.daemon.ends import settled
@@ -112,3 +113,20 @@ def test_what_is_trimmed_while_one_looks_whether_all_is_settled_is_looked_at_aga
 
     monkeypatch.setattr("monitor.daemon.ends.follow", lost)
     assert settled(log, saving("saved", 3).topics(), PARTITIONS) is False
+
+
+def test_who_slept_deletes_nothing_that_others_saved_meanwhile() -> None:
+    """Where the log is trimmed below those, there would be no beginning left."""
+    log = a_run_with_checkpoints(trim=True)
+    newest, older = whole(log)
+    manifest = older.manifest
+    sleeper = of_evals(log, "saved.checkpoints", PARTITIONS)  # it has not looked since
+    earlier = structs.replace(
+        manifest,
+        fold=structs.replace(manifest.fold, epoch=manifest.fold.epoch - 1),
+        place=structs.replace(manifest.place, at=0, next_offset=1),
+    )
+    assert sleeper.write(earlier, older.body())
+    assert [one.manifest for one in whole(log)][:2] == [newest.manifest, manifest]
+    run_to_the_end(log, worker(log, saving("saved", 3, trim=True, rows=4)))
+    assert_the_same(log)
