@@ -378,10 +378,11 @@ class Judge:
 
 
 def opened(judge: Judge, progress: Callable[[int, int], None]) -> Judge | None:
-    """The judge, open; None, and closed, when another one fenced it off meanwhile. Raises what `Judge.open` does besides."""
+    """The judge, open; None, and closed, when another one fenced it off, or trimmed what it was reading, meanwhile: the next
+    try sees what is left. Raises what `Judge.open` does besides."""
     try:
         judge.open(progress)
-    except (LostOwnership, UnknownOutcome) as error:
+    except (LostOwnership, OffsetLost, UnknownOutcome) as error:
         judge.close()
         if isinstance(error, UnknownOutcome):
             raise
