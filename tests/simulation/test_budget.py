@@ -11,7 +11,9 @@ import orjson
 import pytest
 
 from monitor.adapters import dead_letters
+from monitor.alerts.event import BudgetAlert
 from monitor.config import Config, loads
+from monitor.daemon.replay.sweep import sweep
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.plan import plan_of
 from tests.oracle.join import Label, Prediction
@@ -261,3 +263,12 @@ def test_without_a_budget_nothing_is_kept_and_nothing_told() -> None:
     assert told(log) == []
     assert process.judge is not None
     assert all(engine.arrival_cells is None for engine in process.judge.evaluator.engines.values())
+
+
+def test_a_sweep_over_a_settled_run_tells_what_the_budget_told() -> None:
+    log, own = world(worse), config()
+    worker(log, own).run()
+    swept = sweep(log, own, plan_of(own), 1, {"as it is": own})["as it is"]
+    told_again = {event.id for event in swept if isinstance(event.data, BudgetAlert)}
+    published = [orjson.loads(stored.record.value or b"") for stored in log.records("one.alerts")]
+    assert told_again == {event["id"] for event in published if event["data"]["category"] == "budget"} != set()

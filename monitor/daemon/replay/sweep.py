@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import UNSET
 
 from monitor.alerts.book import RuleBook
+from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.event import AlertEvent, BudgetAlert, OperationalAlert, RuleAlert
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.traffic import BY_TICKS
@@ -31,7 +32,8 @@ def sweep(
     assert isinstance(book, VariantBook)
     book.variants = [Variant(name, RuleBook.of(other)) for name, other in rules.items()]
     watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
-    evaluator = Evaluator(plan, config.windows, book, watch, partitions)
+    budget = BudgetWatch.of(config, plan)
+    evaluator = Evaluator(plan, config.windows, book, watch, partitions, budget)
     followers = [follow_from_start(log, topics.ledger, p) for p in range(partitions)]
     shared: list[AlertEvent] = []
     for evaluation in evaluations(log, topics.evals, log.end_offsets(topics.evals)[0]):
