@@ -26,9 +26,11 @@ from monitor.join.inputs import LabelBatch, PredictionBatch
 from monitor.join.join import Join
 from monitor.join.memory import Memory
 from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts
+from monitor.join.restamped import Known, Restamped, batch_of
 from monitor.join.tables import SCORE_BYTES, with_scores
 from monitor.ledger.floors import Floors
 from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Flood, Floor, GroupName, pack
+from monitor.ledger.remembered import KNOWN_MAX, known_of, packed
 from monitor.plan import Plan
 from monitor.ports import SnapshotStore
 from monitor.summary import Summariser, Sums
@@ -93,6 +95,7 @@ class Partition:
         self._from = [predictions[0], labels[0]]
         self.clocks = [predictions[1], labels[1]]
         self.floors = [Floors(), Floors()]
+        self.restamped = Restamped(shared.plan.join.lateness_ms)
         self._read = [0, 0]
         self._waiting: tuple[list[PredictionColumns], list[LabelColumns]] = ([], [])
         self._waiting_rows = [0, 0]
@@ -181,7 +184,6 @@ class Partition:
         parts.clear()
         self._waiting_rows[0] = 0
         clock = self.clocks[0]
-        newest: list[int] = []
         if batches:
             rows = PredictionColumns.joined(batches)
             ids, at = rows.ids, rows.at_ms
@@ -193,10 +195,18 @@ class Partition:
             self.join.add_predictions(
                 PredictionBatch(ids, at, before, group, rows.score, predicted, bins, rows.withdrawn)
             )
-            newest = [int(at.max())]
-        self._mark(0, clock, newest)
-        for earliest, latest in self.join.repeats:
-            self.floors[0].hold(earliest, latest)
+            self.floors[0].mark(self._mark_from[0], clock, int(at.max()))
+            self.restamped.follow(ids, at, before)
+            if self.join.repeats:
+                self._note_repeats(self._mark_from[0])
+                self.restamped.follow(ids, at, before)  # in this batch, too, some came after them
+        self._mark_from[0] = self._next[0]
+
+    def _note_repeats(self, start: int) -> None:
+        repeats = self.join.repeats
+        times = ((repeat.row.at_ms, repeat.at_ms) for repeat in repeats)
+        held = [self.floors[0].hold(min(both), max(both)) for both in times]
+        self.restamped.note(repeats, held, self.shared.groups.key_codes, start)
         self.join.repeats.clear()
 
     def _join_labels(self) -> None:
@@ -205,20 +215,14 @@ class Partition:
         parts.clear()
         self._waiting_rows[1] = 0
         clock = self.clocks[1]
-        newest: list[int] = []
         if batches:
             ids = np.concatenate([c.ids for c in batches])
             at = np.concatenate([c.at_ms for c in batches])
             self.clocks[1], before = advance(clock, at, ids, self.shared.plan.max_jump_ms)
             value = np.concatenate([c.value for c in batches])
             self.join.add_labels(LabelBatch(ids=ids, at_ms=at, before_ms=before, value=value))
-            newest = [int(at.max())]
-        self._mark(1, clock, newest)
-
-    def _mark(self, stream: int, clock: ClockState, newest: list[int]) -> None:
-        if newest:
-            self.floors[stream].mark(self._mark_from[stream], clock, newest[0])
-        self._mark_from[stream] = self._next[stream]
+            self.floors[1].mark(self._mark_from[1], clock, int(at.max()))
+        self._mark_from[1] = self._next[1]
 
     # -- commits -------------------------------------------------------------------------------------------------
 
@@ -229,7 +233,7 @@ class Partition:
         sums = self._summary.flush()
         inputs, performance = self._delta(sums[0], groups), self._delta(sums[1], groups)
         names = tuple(self._group_name(code) for code in groups)
-        floors = self._released_floors()
+        *floors, known = self._released_floors()
         commit = Commit(
             format=FORMAT,
             epoch=chain.epoch,
@@ -259,6 +263,7 @@ class Partition:
             quiet=flags.quiet or UNSET,
             floods=flags.floods or UNSET,
             silent=flags.silent or UNSET,
+            remembered=packed(known, self.shared.groups),
         )
         self._from = list(self._next)
         return commit
@@ -271,14 +276,19 @@ class Partition:
         label_clock = self.clocks[1] if self.shared.plan.has_labels else self.clocks[0]
         self.join.settle(self.clocks[0].maximum_ms, label_clock.maximum_ms)
 
-    def _released_floors(self) -> tuple[Floor, Floor]:
+    def _released_floors(self) -> tuple[Floor, Floor, list[Known]]:
         below = self.join.settler.dropped_below()
-        floors = []
-        for stream in (0, 1):
-            self.floors[stream].release(below[stream])
-            offset, clock = self.floors[stream].floor(self._next[stream], self.clocks[stream])
-            floors.append(Floor(offset, Clock.of(clock)))
-        return floors[0], floors[1]
+        offset, clock = self.floors[0].floor_after(below[0], self._next[0], self.clocks[0])
+        known = self.restamped.known(offset, clock.maximum_ms, below[0])
+        if len(known) <= KNOWN_MAX:
+            self.floors[0].release(below[0])
+        else:  # a commit has no room for so many: the floor stays where fewer do
+            offset, clock = self.floors[0].floor(self._next[0], self.clocks[0])
+            known = self.restamped.known(offset, clock.maximum_ms, below[0])
+        self.restamped.prune(clock.maximum_ms, self.clocks[0].maximum_ms)
+        self.floors[1].release(below[1])
+        label = self.floors[1].floor(self._next[1], self.clocks[1])
+        return Floor(offset, Clock.of(clock)), Floor(label[0], Clock.of(label[1])), known
 
     def _delta(self, sums: Sums, groups: dict[int, int]) -> Delta | None:
         if not sums.slots:
@@ -313,6 +323,13 @@ class Partition:
         self.join.prediction_outcomes = PredictionOutcomes(**{**predictions, "pending": 0})
         self.join.label_outcomes = LabelOutcomes(**{**labels, "waiting": 0})
         self._read = list(commit.records)
+
+    def remember(self, commit: Commit) -> None:
+        """Before the records from the floors on are fed again: know the keys whose predictions came before them."""
+        if known := known_of(commit, self.shared.groups):
+            self.join.add_predictions(batch_of(known, self.clocks[0].maximum_ms, self.join.predictions.features))
+            self.join.repeats.clear()
+            self.restamped.remember(known, self.shared.groups.key_codes)
 
     def resume(self, commit: Commit, lost_up_to: tuple[int, int]) -> None:
         """The records from the floors up to `commit` were fed again: drop their deltas, take over its totals.

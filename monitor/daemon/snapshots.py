@@ -7,7 +7,7 @@ the sources are taken.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from monitor.daemon.tail import Follower
 from monitor.errors import LogError, MonitorError
 from monitor.events import Int64s
 from monitor.groups import Group
+from monitor.join.restamped import Restamped, Span, Stand
 from monitor.join.revise import History
 from monitor.join.saving import JoinColumns, put_back
 from monitor.join.timeline import PredictionFact, content_of
@@ -28,6 +29,7 @@ from monitor.ledger.snapshots import (
     SavedFact,
     SavedHistory,
     SavedMark,
+    SavedSpan,
     Snapshot,
     SnapshotError,
     decode_header,
@@ -53,7 +55,8 @@ def write(store: SnapshotStore, identity: Identity, engine: Partition, follower:
     """Save a join right after its commit. Nothing depends on it: what goes wrong is logged."""
     commit = follower.state.commit
     assert commit is not None
-    columns = JoinColumns(engine.join)
+    spans = engine.restamped.spans
+    columns = JoinColumns(engine.join, [span.group for span in spans])
     made = {name: column() for name, column in columns.all().items()}
     items = engine.shared.groups.items
     snapshot = Snapshot(
@@ -72,6 +75,7 @@ def write(store: SnapshotStore, identity: Identity, engine: Partition, follower:
         ),
         histories=_histories(engine, columns),
         columns=tuple(ColumnOf(name, column.dtype.str, column.shape) for name, column in made.items()),
+        restamped=_spans(spans, columns),
     )
     name = f"{commit.sequence:015d}-{follower.state.chain.hex()[:8]}"
     try:
@@ -128,8 +132,12 @@ def restored(shared: Shared, snapshot: Snapshot, kept: KeptSnapshot) -> Partitio
             past = History(facts, history.withdrawn_tick)
             engine.join.revise.remember(rows[history.row], past, cancelled=history.cancelled)
         engine.floors = [
-            Floors(Mark(mark.offset, mark.clock.state(), mark.newest_ms) for mark in marks) for marks in snapshot.marks
+            Floors(Mark(mark.offset, mark.clock.state(), mark.newest_ms, mark.until_ms) for mark in marks)
+            for marks in snapshot.marks
         ]
+        engine.restamped = Restamped(
+            shared.plan.join.lateness_ms, [_span(shared, codes, s) for s in snapshot.restamped]
+        )
     except (KeyError, IndexError, TypeError, ValueError) as error:
         engine.close()
         raise SnapshotError(kept.where, f"its columns do not fit this version ({error!r})") from error
@@ -137,7 +145,25 @@ def restored(shared: Shared, snapshot: Snapshot, kept: KeptSnapshot) -> Partitio
 
 
 def _marks(floors: Floors) -> tuple[SavedMark, ...]:
-    return tuple(SavedMark(mark.offset, Clock.of(mark.clock), mark.newest_ms) for mark in floors.marks)
+    return tuple(SavedMark(mark.offset, Clock.of(mark.clock), mark.newest_ms, mark.until_ms) for mark in floors.marks)
+
+
+def _spans(spans: Sequence[Span], columns: JoinColumns) -> tuple[SavedSpan, ...]:
+    code = {group: at for at, group in enumerate(columns.groups.tolist())}
+    saved = [
+        SavedSpan(
+            s.id, code[s.group], s.offset, tuple((since, *stand) for since, stand in s.stands), s.latest_ms, s.followed
+        )
+        for s in spans
+    ]
+    return tuple(sorted(saved, key=lambda span: (span.id, span.stands, span.group)))
+
+
+def _span(shared: Shared, codes: Int64s, saved: SavedSpan) -> Span:
+    group = int(codes[saved.group])
+    stands = [(since, Stand(at_ms, unseen)) for since, at_ms, unseen in saved.stands]
+    key = int(shared.groups.key_codes[group])
+    return Span(saved.id, key, group, saved.offset, stands, saved.latest_ms, saved.followed)
 
 
 def _histories(engine: Partition, columns: JoinColumns) -> tuple[SavedHistory, ...]:

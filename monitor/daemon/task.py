@@ -177,6 +177,7 @@ class Task:
         self._check_held(state.next_prediction, state.next_label)
         if not self._from_snapshot(commit, progress):
             self._begin_at(*starts)
+            self.engine.remember(commit)
             self._read_again(commit, rows_to_read_again(commit), progress)
         floods = () if commit.floods is UNSET else commit.floods
         full, silent = commit.full is True, commit.silent is True

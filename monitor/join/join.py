@@ -24,6 +24,7 @@ from monitor.join.inputs import JoinParams, LabelBatch, PredictionBatch, Sink
 from monitor.join.memory import Memory
 from monitor.join.order import one_by_one
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
+from monitor.join.restamped import Repeat, repeats_of
 from monitor.join.revise import Reviser
 from monitor.join.rows import place_of
 from monitor.join.settle import Settler
@@ -52,8 +53,7 @@ class Join:
         self.labels = LabelRows()
         self.prediction_outcomes = PredictionOutcomes()
         self.label_outcomes = LabelOutcomes()
-        self.repeats: list[tuple[int, int]] = []
-        """(earliest, latest) event times of keys that came again with another time; drained by the floor keeper."""
+        self.repeats: list[Repeat] = []  # drained by who keeps the floors
         # The tick of an absence is a function of the record alone, so it cannot depend on when somebody looked; and late
         # enough (lateness and a settle step) that the finality clock has passed when the label tick clock reaches it.
         self.absent: Absent | None = None
@@ -190,7 +190,7 @@ class Join:
             loses &= ~np.isin(existing, existing[~loses])
         self.prediction_outcomes.duplicate += int(np.count_nonzero(loses))
         if (at > theirs).any():
-            self.repeats.append((int(theirs.min()), int(at.max())))
+            self.repeats += repeats_of(table, existing, at, loses & (at > theirs))
         unused = loses.copy()
         for i in np.flatnonzero(~loses).tolist():
             unused[i] = self._again(int(rows[i]), int(oldest[i]))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from monitor.events import Float64s, Int64s
 from monitor.join import tables as t
 from monitor.join.index import Rows
+from monitor.join.restamped import Repeat, Stand
 from monitor.join.timeline import Change, LabelFact, PredictionFact, changes, content_of, winner
 
 if TYPE_CHECKING:
@@ -55,8 +56,12 @@ class Reviser:
         flags = int(join.predictions.flags[row])
         history = self._histories.setdefault(row, History())
         new = self._fact(candidate)
-        held_ms = int(join.predictions.at_ms(np.array([row], np.uint32))[0])
-        join.repeats.append((min(held_ms, new.at_ms), max(held_ms, new.at_ms)))
+        stand = self._stand(row)
+        self._better(row, flags, history, new)
+        self._repeated(row, stand, new.at_ms)
+
+    def _better(self, row: int, flags: int, history: History, new: PredictionFact) -> None:
+        join = self._join
         if flags & t.CANCELLED_FIRST:
             join.prediction_outcomes.withdrawn += 1  # the prediction that the withdrawal spoke of
             self._recount(row, lambda: self._take_over(row, new, keep=None))
@@ -69,6 +74,18 @@ class Reviser:
         self._recount(row, lambda: self._take_over(row, new, keep=old))
         self._tidy(row, history)
 
+    def _stand(self, row: int) -> Stand:
+        table = self._join.predictions
+        at = int(table.at_ms(np.array([row], np.uint32))[0])
+        return Stand(at, unseen=bool(table.flags[row] & t.CANCELLED_FIRST))
+
+    def _repeated(self, row: int, stand: Stand, at_ms: int) -> None:
+        """A record of this row's key, which was remembered by `stand` before it."""
+        join, table = self._join, self._join.predictions
+        if at_ms != stand.at_ms or stand.unseen:
+            first, second = table.ids[row].tolist()
+            join.repeats.append(Repeat((first, second), int(table.group[row]), stand, at_ms, self._stand(row)))
+
     def withdraw(self, batch: PredictionBatch, i: int) -> None:
         """A withdrawal record: the key counts nowhere from the tick it is known in, whenever its prediction comes."""
         join = self._join
@@ -78,12 +95,11 @@ class Reviser:
         tick = (before - params.disorder_ms) // params.tick_ms
         key = join.groups.key_codes[batch.group[i]]
         for row in table.chain(int(table.head(batch.ids[i : i + 1])[0])):
-            one = np.array([row], np.uint32)
             same = join.groups.key_codes[table.group[row]] == key
-            row_ms = int(table.at_ms(one)[0])
-            if same and row_ms >= before - params.lateness_ms:
-                join.repeats.append((min(row_ms, at), max(row_ms, at)))
+            stand = self._stand(row)
+            if same and stand.at_ms >= before - params.lateness_ms:
                 self._withdraw_row(row, tick)
+                self._repeated(row, stand, at)
                 return
         self._cancel_unseen(batch, i, tick)
 
@@ -248,6 +264,7 @@ class Reviser:
             np.array([new.predicted], np.uint8),
             np.frombuffer(new.bins, np.uint8).reshape(1, -1),
         )
+        join.settler.notice(table.at_ms(one))  # it may be earlier now than what was settled already
         table.flags[row] = (table.flags[row] | np.uint8(t.SHADOWED)) & ~np.uint8(t.CANCELLED_FIRST)
         self.cancelled.pop(row, None)
         join.reweigh(one, 1)

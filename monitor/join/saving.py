@@ -6,7 +6,7 @@ process's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,9 +27,9 @@ Column = Callable[[], NDArray[Any]]
 
 class JoinColumns:
     """The columns of a join as it is now, made one at a time. `n`: predictions and labels; `groups`: codes of this process, in
-    the order in which the columns number them; `rows`: of the table, which come first."""
+    the order in which the columns number them, with those of `beside`; `rows`: of the table, which come first."""
 
-    def __init__(self, join: Join) -> None:
+    def __init__(self, join: Join, beside: Sequence[int] = ()) -> None:
         self._join = join
         self.rows: Rows = join.predictions.used()
         self._label_rows: Rows = join.labels.used()
@@ -37,7 +37,9 @@ class JoinColumns:
         self._living_labels = [(s, s.living()) for s in join.spilled.labels]
         codes = [join.predictions.group[self.rows], *(s.columns["group"][at] for s, at in self._living)]
         remembered = [fact.group for _, history in join.revise.histories() for fact in history.facts]
-        self.groups: Int64s = np.unique(np.concatenate([*codes, np.array(remembered, np.uint32)])).astype(np.int64)
+        self.groups: Int64s = np.unique(np.concatenate([*codes, np.array([*remembered, *beside], np.uint32)])).astype(
+            np.int64
+        )
         self.n = join.held
 
     def all(self) -> dict[str, Column]:
@@ -120,4 +122,4 @@ def _put_labels(join: Join, part: Mapping[str, NDArray[Any]]) -> None:
         getattr(table, name)[place] = part[f"label.{name}"]
     link(table, rows, ids)
     join.reweigh_labels(rows)
-    join.label_outcomes.waiting += int(np.count_nonzero(part["label.status"] == t.WAITING))
+    join.label_outcomes.waiting += int(np.count_nonzero(np.isin(part["label.status"], (t.WAITING, t.MET))))

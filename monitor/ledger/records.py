@@ -104,6 +104,23 @@ class Delta(msgspec.Struct, frozen=True):
         return unpack(getattr(self, name))
 
 
+class Remembered(msgspec.Struct, frozen=True):
+    """Predictions that came before the floor and are dropped, by which a rebuild remembers their keys: `restamped.Known` in
+    columns. Ids are two unsigned words, packed as if they were signed; `group` is a place in `groups`, which are its own:
+    a checkpoint keeps a commit without the groups of its sums."""
+
+    groups: tuple[GroupName, ...]
+    group: bytes
+    first: bytes
+    second: bytes
+    at: bytes
+    unseen: bytes
+
+    def column(self, name: str) -> Int64s:
+        """One column as int64."""
+        return unpack(getattr(self, name))
+
+
 class Flood(msgspec.Struct, frozen=True, array_like=True):
     """A flood of bad records in one stream of a partition, as it stood at the commit."""
 
@@ -149,6 +166,8 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """What `flooding` is about. Written only where it is so; absent beside `flooding` in records of earlier versions."""
     silent: bool | msgspec.UnsetType = msgspec.UNSET
     """No prediction came for longer than `quality` allows, as the owner decided. Written only where it is so, likewise."""
+    remembered: Remembered | msgspec.UnsetType = msgspec.UNSET
+    """What a rebuild of the predictions must know beside the floor. Written only where there is any, likewise."""
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):

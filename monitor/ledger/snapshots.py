@@ -12,11 +12,12 @@ from __future__ import annotations
 import msgspec
 
 from monitor.errors import MonitorError
+from monitor.ingest.clocks import NEVER
 from monitor.ledger.checkpoints import Place
 from monitor.ledger.records import Clock, GroupName
 
-FORMAT = 1
-"""Version of the header and of the columns. Higher ones are left aside."""
+FORMAT = 2
+"""Version of the header and of the columns. Higher ones are left aside. Format 1 knew no restamped keys."""
 
 
 class SnapshotError(MonitorError):
@@ -33,6 +34,18 @@ class SavedMark(msgspec.Struct, frozen=True, array_like=True):
     offset: int
     clock: Clock
     newest_ms: int
+    until_ms: int = NEVER
+
+
+class SavedSpan(msgspec.Struct, frozen=True, array_like=True):
+    """`restamped.Span`; `group` is a place in the snapshot's groups."""
+
+    id: tuple[int, int]
+    group: int
+    offset: int
+    stands: tuple[tuple[int, int, bool], ...]
+    latest_ms: int
+    followed: bool
 
 
 class SavedFact(msgspec.Struct, frozen=True, array_like=True):
@@ -79,6 +92,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     groups: tuple[GroupName, ...]
     histories: tuple[SavedHistory, ...]
     columns: tuple[ColumnOf, ...]
+    restamped: tuple[SavedSpan, ...] = ()
 
 
 class _Versioned(msgspec.Struct):

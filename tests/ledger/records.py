@@ -23,6 +23,7 @@ from monitor.ledger.records import (
     Genesis,
     GroupName,
     Record,
+    Remembered,
     SourceTopic,
     Unowned,
     encode,
@@ -128,6 +129,17 @@ RECORDS["commit-floods"] = msgspec.structs.replace(
 RECORDS["gap-empty"] = Gap(2, "predictions", (17, 17), "ada", "the rows that waited are gone", bytes(range(16, 32)))
 RECORDS["commit-quiet"] = msgspec.structs.replace(_COMMIT, quiet=True)
 RECORDS["commit-silent"] = msgspec.structs.replace(_COMMIT, silent=True)
+RECORDS["commit-remembered"] = msgspec.structs.replace(
+    _COMMIT,
+    remembered=Remembered(
+        (GroupName("m", "1", (("hue", "red"),)),),
+        pack([0, 0]),
+        pack([-3, 1 << 40]),
+        pack([7, -1]),
+        pack([5, 1_704_000_000]),
+        pack([0, 1]),
+    ),
+)
 RECORDS["switch"] = switch_of(_EVAL, Generation(3, 1_700_000_000_125, "signal"))
 
 

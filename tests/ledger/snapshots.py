@@ -1,4 +1,4 @@
-"""A snapshot with everything in it; and how it looks in format 1, kept for good.
+"""A snapshot with everything in it; and how it looks in each format, kept for good.
 
 `python -m tests.ledger.snapshots` writes the file where there is none. One that is there is never written again.
 """
@@ -18,6 +18,7 @@ from monitor.events import Bools, Float64s
 from monitor.groups import Group
 from monitor.ingest.clocks import ClockState
 from monitor.join.inputs import LabelBatch, PredictionBatch
+from monitor.join.restamped import Known, Repeat, Stand
 from monitor.ledger.fold import FoldState
 from monitor.ledger.records import Commit
 from monitor.partition import Partition
@@ -25,7 +26,8 @@ from monitor.plan import plan_of
 from tests.ledger.records import RECORDS
 from tests.simulation.world import config
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "snapshot-v1.snapshot"
+FIRST = Path(__file__).parents[1] / "golden" / "snapshot-v1.snapshot"
+GOLDEN = Path(__file__).parents[1] / "golden" / "snapshot-v2.snapshot"
 IDENTITY = Identity("one", "cluster", 0, "sha256:config")
 START_MS = 1_704_110_400_000
 
@@ -67,6 +69,15 @@ def fill(engine: Partition) -> None:
         engine.floors[stream].mark(100 * stream, ClockState(START_MS, ((START_MS + 9, 7),)), START_MS + 60_000)
 
 
+def restamp(engine: Partition) -> None:
+    """What format 1 did not hold: keys that came again with another time."""
+    row, other = Stand(START_MS + 60_000, unseen=True), Stand(START_MS + 90_000)
+    repeats = [Repeat((7, 1 << 63), 0, row, other.at_ms, other), Repeat((7, 9), 1, other, other.at_ms + 1, other)]
+    engine.restamped.note(repeats, [100, 101], engine.shared.groups.key_codes, 105)
+    engine.restamped.remember([Known((3, 4), 1, Stand(START_MS))], engine.shared.groups.key_codes)
+    engine.floors[0].hold(START_MS, START_MS + 99_000)
+
+
 def engine() -> Partition:
     """An empty one."""
     settings = config("one")
@@ -79,6 +90,7 @@ def written() -> bytes:
     """A snapshot as it is written now."""
     full = engine()
     fill(full)
+    restamp(full)
     with tempfile.TemporaryDirectory() as folder:
         store = SnapshotDirectory(Path(folder), "one")
         write(store, IDENTITY, full, FOLLOWER)

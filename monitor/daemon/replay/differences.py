@@ -19,7 +19,7 @@ SHOWN_MAX = 120
 _NOWHERE = object()
 _NOT_COMPARED = frozenset({
     "format", "epoch", "owner", "sequence", "previous",  # are given to the new commit, not made by it
-    "prediction_floor", "label_floor",  # tell where a rebuild may start: that depends on how records came in batches
+    "prediction_floor", "label_floor", "remembered",  # where a rebuild may start depends on how records came in batches
     "groups", "inputs", "performance",  # compared as what they mean
 })  # fmt: skip
 

@@ -141,6 +141,8 @@ def _begin(
             "Give the configuration of the live run, or compare without its decisions (--without-decisions).",
         )
     engine = Partition(shared, partition, starts[0], starts[1])
+    if commit is not None:
+        engine.remember(commit)
     try:
         feeding = Feeding(log, topics, engine)
     except OffsetLost as lost:
