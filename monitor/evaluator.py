@@ -27,6 +27,7 @@ from monitor.ledger.records import Commit, Unowned
 from monitor.plan import Plan
 from monitor.windows import payload
 from monitor.windows.engine import ClosedTick, TickEngine
+from monitor.windows.schedule import Schedule
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 
@@ -69,13 +70,14 @@ class Evaluator:
         budget: BudgetWatch | None = None,
     ) -> None:
         self._plan, self._book, self._watch = plan, book, watch
-        self._traffic = TrafficWatch(book.namespace, windows, plan.join.tick_ms)
+        self.schedule = Schedule(windows)
+        self._traffic = TrafficWatch(book.namespace, self.schedule, plan.join.tick_ms)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
         self._watch.labels = book.common_labels
         self.clocks = [PartitionClock() for _ in range(partitions)]
-        self.engines = {Kind.INPUT: TickEngine(plan, windows, Kind.INPUT)}
+        self.engines = {Kind.INPUT: TickEngine(plan, self.schedule, Kind.INPUT)}
         if plan.has_labels:
-            self.engines[Kind.PERFORMANCE] = TickEngine(plan, windows, Kind.PERFORMANCE)
+            self.engines[Kind.PERFORMANCE] = TickEngine(plan, self.schedule, Kind.PERFORMANCE)
         self.alerts = AlertState()
         self._take(budget or BudgetWatch("", plan, None, lambda _: {}))
         self.published = 0
@@ -158,11 +160,26 @@ class Evaluator:
         for kind, engine in self.engines.items():
             engine.arrival_cells = budget.arrival_cells(kind)
 
-    def go_by(self, book: RuleBook, budget: BudgetWatch) -> None:
-        """The rules and the budget of an evaluator that has decided nothing yet."""
+    def go_by(self, book: RuleBook, budget: BudgetWatch, windows: Sequence[Window]) -> None:
+        """The rules, the budget and the windows of an evaluator that has decided nothing yet."""
+        self.schedule.begin_with(windows)
         self._book, self._watch.labels = book, book.common_labels
         self._take(budget)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
+
+    @property
+    def next_pane_ms(self) -> int:
+        """Start of the first pane of event time after all clocks, and after everything that was fed."""
+        clocks = [c.prediction_ms for c in self.clocks if c.prediction_ms < FOREVER]
+        newest = max([*clocks, *(engine.newest_pane_ms for engine in self.engines.values())], default=NEVER)
+        return 0 if newest == NEVER else (newest // self._plan.pane_ms + 1) * self._plan.pane_ms
+
+    def change_windows(self, windows: Sequence[Window], from_ms: int) -> None:
+        """Other windows for spans that start at `from_ms` or later, the start of a pane that nothing was fed of. The rules
+        that are about them come with the next `switch`."""
+        self.schedule.change(windows, from_ms)
+        for engine in self.engines.values():
+            engine.follow_schedule()
 
     def switch(self, book: RuleBook, budget: BudgetWatch | None = None) -> TickOutput:
         """Go on with other rules after the last closed tick: alerts of rules that are gone end. So do those of a budget

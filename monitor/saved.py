@@ -7,6 +7,7 @@ fails for an attribute that is neither saved nor said to follow from the rest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,11 +18,14 @@ from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.saved import SavedModel, SavedWatch, restore_traffic, restore_watch, save_traffic, save_watch
 from monitor.alerts.saved_budget import SavedBudget, restore_budget, save_budget
 from monitor.alerts.state import AlertState
+from monitor.config.windows import Window
 from monitor.evaluator import Evaluator, PartitionClock
-from monitor.ledger.checkpoints import Fold
+from monitor.ledger.checkpoints import FORMAT, LEARNED_FORMAT, SCHEDULE_FORMAT, Fold
 from monitor.ledger.records import Generation
 from monitor.windows import saved as windows
+from monitor.windows import schedule
 from monitor.windows.saved import SavedEngine
+from monitor.windows.schedule import SavedTerm
 from monitor.windows.view import Kind
 
 
@@ -48,6 +52,9 @@ class SavedEvaluator(msgspec.Struct, frozen=True):
     traffic: tuple[SavedModel, ...]
     standing: tuple[bytes, ...]  # the last event of every alert that fires, as it was published
     budget: SavedBudget | msgspec.UnsetType = msgspec.UNSET  # left out where there is none
+    schedule: tuple[SavedTerm, ...] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # left out while it is that of the rules in force
 
 
 class SavedEvaluation(msgspec.Struct, frozen=True):
@@ -72,9 +79,12 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
         raise msgspec.DecodeError(str(error)) from error
 
 
-def has_learned(saved: SavedEvaluator) -> bool:
-    """Whether there is something in it that the first format did not know."""
-    return any(part is not msgspec.UNSET for part in (saved.budget, *(own.book for own in saved.engines.values())))
+def format_of(saved: SavedEvaluator) -> int:
+    """The oldest format of checkpoints that knows everything in it."""
+    if saved.schedule is not msgspec.UNSET:
+        return SCHEDULE_FORMAT
+    learned = (saved.budget, *(own.book for own in saved.engines.values()))
+    return LEARNED_FORMAT if any(part is not msgspec.UNSET for part in learned) else FORMAT
 
 
 def save(evaluator: Evaluator) -> SavedEvaluator:
@@ -90,11 +100,15 @@ def save(evaluator: Evaluator) -> SavedEvaluator:
         traffic=save_traffic(evaluator._traffic),
         standing=tuple(cloudevents.encode(event) for _, event in sorted(evaluator.standing.items())),
         budget=save_budget(evaluator._budget),
+        schedule=schedule.save(evaluator.schedule) if evaluator.schedule.has_changed else msgspec.UNSET,
     )
 
 
-def restore(evaluator: Evaluator, saved: SavedEvaluator, book: RuleBook, budget: BudgetWatch) -> None:
-    """Make a new evaluator what another was, under the rules and the budget, as yet empty, that were in force.
+def restore(
+    evaluator: Evaluator, saved: SavedEvaluator, book: RuleBook, budget: BudgetWatch, kinds: Sequence[Window]
+) -> None:
+    """Make a new evaluator what another was, under the rules, the budget, as yet empty, and the windows of the
+    configuration that was in force.
 
     Raises ValueError when it was not one of this plan and these partitions.
     """
@@ -102,7 +116,9 @@ def restore(evaluator: Evaluator, saved: SavedEvaluator, book: RuleBook, budget:
         raise ValueError(f"it is of {len(saved.clocks)} partitions, there are {len(evaluator.clocks)}")
     if saved.engines.keys() != {str(kind) for kind in evaluator.engines}:
         raise ValueError(f"it has windows of kind {', '.join(saved.engines)}")
-    evaluator.go_by(book, budget)
+    evaluator.go_by(book, budget, kinds)
+    if not isinstance(saved.schedule, msgspec.UnsetType):
+        schedule.restore(evaluator.schedule, saved.schedule)
     evaluator.clocks = [PartitionClock(**_fields(clock)) for clock in saved.clocks]
     evaluator.alerts = AlertState.from_document(saved.alerts)
     evaluator.published = saved.published

@@ -35,6 +35,7 @@ from monitor.saved import SavedClock, SavedEvaluator
 from monitor.windows.engine import Shelf, TickEngine
 from monitor.windows.outlook import LabelBook
 from monitor.windows.saved import SavedBook, SavedEngine, SavedShelf, SavedStore, SavedView
+from monitor.windows.schedule import Schedule
 from monitor.windows.store import WindowStore
 from monitor.windows.view import Kind, WindowView
 from tests.simulation.world import config
@@ -74,7 +75,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         {"_budget", "_asked", "_weights", "_detector", "_channels"},
     ),
     "traffic": (
-        TrafficWatch("saved", CONFIG.windows, 1),
+        TrafficWatch("saved", Schedule(CONFIG.windows), 1),
         None,
         {"_namespace", "_tick_ms", "_windows", "_limits", "_labels", "_listed"},
     ),

@@ -9,7 +9,7 @@ that the end of input cuts off is never judged; nor is the one that a model bega
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,7 @@ from monitor.alerts.cloudevents import operational_event
 from monitor.alerts.event import ABOUT_DATA, AlertEvent, Severity, Standing, rfc3339
 from monitor.config.quality_rules import TrafficLimits
 from monitor.config.windows import Window
+from monitor.windows.schedule import Schedule
 from monitor.windows.spans import spans_of
 from monitor.windows.view import SeriesKey, WindowView
 
@@ -43,9 +44,9 @@ class _Traffic:
 class TrafficWatch:
     """The traffic of every model that has a limit: a function of the closed input ticks, in order."""
 
-    def __init__(self, namespace: str, windows: Sequence[Window], tick_ms: int) -> None:
+    def __init__(self, namespace: str, schedule: Schedule, tick_ms: int) -> None:
         self._namespace, self._tick_ms = namespace, tick_ms
-        self._windows = {window.name: window for window in windows}
+        self._windows = schedule
         self._limits: LimitsOf = lambda _: None
         self._labels: LabelsOf = lambda _: {}
         self._listed: tuple[str, ...] = ()
@@ -115,11 +116,12 @@ class TrafficWatch:
         """Judge the newest window that ended before rows came that are later than it."""
         if limits.volume is None:
             return []
-        start, stop = _newest_ended(self._windows[limits.window], now_ms)
+        window, from_ms, _ = self._windows.window(limits.window)
+        start, stop = _newest_ended(window, now_ms)
         for old in [begin for begin in traffic.seen if begin < start]:
             del traffic.seen[old]
         judged = (start, stop, sum(traffic.seen[start].values()) if start in traffic.seen else 0)
-        if start < traffic.first_ms or judged == traffic.judged:
+        if start < max(traffic.first_ms, from_ms) or judged == traffic.judged:
             return []
         traffic.judged = judged
         low = judged[2] < limits.volume

@@ -24,9 +24,10 @@ _HINT = "Has `driftline run` been started with this configuration's `namespace`?
 def history(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, output: str) -> None:
     """Print the configurations whose rules have held in the namespace, oldest first, and what each changed.
 
-    The last one holds. JSON: {"generations": [{"number", "since_ms", "reason", "document", "meaning", "changes",
-    "configuration"}]}. "reason" is how the worker that decided it came to it: start, signal or file. "changes" is null
-    where the configuration before it is not known.
+    The last one holds. JSON: {"generations": [{"number", "since_ms", "reason", "document", "meaning", "windows_from_ms",
+    "changes", "configuration"}]}. "reason" is how the worker that decided it came to it: start, signal or file.
+    "windows_from_ms" is the event time from which on its windows begin, null where they are those from before.
+    "changes" is null where the configuration before it is not known.
 
     \b
     Examples:
@@ -54,6 +55,7 @@ def history(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path 
 
 def _generations(log: Log, topic: str) -> Iterator[dict[str, Any]]:
     import orjson
+    from msgspec import UNSET
 
     from monitor.daemon.begun import documents
     from monitor.daemon.generations import history as recorded
@@ -67,6 +69,7 @@ def _generations(log: Log, topic: str) -> Iterator[dict[str, Any]]:
             "reason": record.reason,
             "document": record.document,
             "meaning": record.meaning,
+            "windows_from_ms": None if record.windows_from_ms is UNSET else record.windows_from_ms,
             "changes": _changes(record, before, texts),
             "configuration": orjson.loads(text) if text is not None else None,
         }
@@ -94,6 +97,8 @@ def _table(found: list[dict[str, Any]]) -> None:
     made = table(None, "generation", "known since (UTC)", "by", "configuration", "changes", right=("generation",))
     for each in found:
         changes = "not known" if each["changes"] is None else "\n".join(each["changes"]) or "the first"
+        if each["windows_from_ms"] is not None:
+            changes += f"\nwindows from {minute(each['windows_from_ms'])} on (event time)"
         since = minute(each["since_ms"] // 1000 * 1000)
         made.add_row(str(each["number"]), since, plain(each["reason"]), each["document"][:19], plain(changes))
     console().print(made)

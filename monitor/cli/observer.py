@@ -130,7 +130,7 @@ class Observer:
             self._base,
             at_ms=wall,
             models=tuple(_model(self._plan, m) for m in self._base.models),
-            windows=self._newest.views(),
+            windows=self._windows(worker),
             alerts=tuple(active(event) for _, event in sorted(self._firing.items())),
             partitions=tuple(self._partition(worker, p) for p in sorted(worker.tasks)),
             rebuild=worker.recovery.current,
@@ -141,6 +141,14 @@ class Observer:
         )
 
     # -- parts of the read model -------------------------------------------------------------------------------
+
+    def _windows(self, worker: Worker) -> tuple[WindowView, ...]:
+        """The windows to look at; of a kind that was taken out of the configuration none but those that still change."""
+        views = self._newest.views()
+        if worker.judge is None:
+            return views
+        names = worker.judge.evaluator.schedule.names
+        return tuple(view for view in views if view.key.window in names or not view.final)
 
     def _counters(self, worker: Worker) -> Counters:
         statistics = worker.statistics

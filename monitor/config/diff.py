@@ -24,6 +24,7 @@ class Effect(StrEnum):
 
     TICK = "takes effect at a tick"
     PANE = "takes effect at a pane"
+    NAMESPACE = "needs another namespace"
     RESTART = "needs a restart"
 
 
@@ -39,7 +40,7 @@ class Change:
     @property
     def gives_meaning(self) -> bool:
         """Whether rows mean something else by it."""
-        return self.effect is Effect.PANE or self.path.startswith("streams.")
+        return self.effect in (Effect.PANE, Effect.NAMESPACE) or self.path.startswith("streams.")
 
     @property
     def what(self) -> str:
@@ -77,8 +78,8 @@ def diff(old: Config, new: Config) -> list[Change]:
 
 
 def effect_of(path: Step) -> Effect:
-    """When a change at this path counts: what gives numbers their meaning waits for a pane, what only judges or
-    describes them for a tick, what is bound at the start for a restart."""
+    """When a change at this path counts: what only judges or describes numbers waits for a tick, what rows are added up
+    to for a pane, what is bound at the start for a restart; what rows mean stays what it is in a namespace."""
     of_model = path[2:] if path[0] == "models" else path[1:] if path[0] == "unlisted_models" else ()
     if path[0] in ("rules", "labels", "budget") or of_model[:1] == ("labels",):
         return Effect.TICK
@@ -88,11 +89,10 @@ def effect_of(path: Step) -> Effect:
         return Effect.RESTART
     if path[0] == "streams" and (len(path) == 2 or path[2] == "topic"):
         return Effect.RESTART
-    return (
-        Effect.PANE
-        if path[0] in ("streams", "time", "models", "unlisted_models", "windows", "drift", "estimates")
-        else Effect.RESTART
-    )
+    if path[0] == "windows":
+        return Effect.PANE
+    meaning = ("streams", "time", "models", "unlisted_models", "drift", "estimates")
+    return Effect.NAMESPACE if path[0] in meaning else Effect.RESTART
 
 
 @dataclass(frozen=True, slots=True)

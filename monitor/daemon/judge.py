@@ -22,7 +22,7 @@ from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.daemon.ahead import ReadAhead
-from monitor.daemon.begun import documents, kept, what_differs
+from monitor.daemon.begun import ANOTHER_MEANING, keep, keep_document, what_differs
 from monitor.daemon.generations import Known, successor
 from monitor.daemon.owners import Owners
 from monitor.daemon.resume import EvaluatorCheckpoints, others_since
@@ -33,7 +33,16 @@ from monitor.errors import LedgerError, OffsetLost, UnknownOutcome
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
 from monitor.ledger.generations import GenerationRecord, encode
-from monitor.ledger.records import FORMAT, Commit, EvalCommit, EvalSwitch, Generation, Unowned, switch_of
+from monitor.ledger.records import (
+    FORMAT,
+    Commit,
+    EvalCommit,
+    EvalSwitch,
+    Generation,
+    Unowned,
+    switch_of,
+    windows_from_ms,
+)
 from monitor.plan import Plan
 from monitor.ports import Appender, Log, OutRecord, WallClock
 from monitor.saved import restore
@@ -69,6 +78,7 @@ class Judge:
         self._owners = self._new_owners()
         self._unowned: Unowned | UnsetType = UNSET  # decisions that go into the next commit
         self._generation: Generation | None = None
+        self._windows_from_ms: int | None = None
         self._learnt = False
         """Another configuration came, and what it means for what is in force is not decided."""
         self.rejected = 0
@@ -126,7 +136,7 @@ class Judge:
         ahead = ReadAhead(self._log, topic, self.followers)
         try:
             for done, evaluation in enumerate(history):
-                switched = list(self._with_rules(evaluation.rules))
+                switched = list(self._with_rules(evaluation.rules, windows_from_ms(evaluation)))
                 if isinstance(evaluation, EvalSwitch):
                     self._rules.generation = evaluation.generation
                 for partition, end in enumerate(evaluation.ledger):
@@ -190,7 +200,7 @@ class Judge:
             raise LedgerError(
                 f"namespace {self._namespace!r} was evaluated under configuration {evaluation.config[:19]}, this one is "
                 f"{self._plan.config_digest[:19]}. What a row means was changed by: {differing}",
-                "Take that back, or choose another `namespace`. Rules, labels and sinks may change freely.",
+                ANOTHER_MEANING,
             )
 
     def _recognise(self, evaluation: EvalCommit) -> None:
@@ -274,11 +284,11 @@ class Judge:
             unowned=self._unowned,
         )
         new = self._generation
-        self.writer.append(evaluation if new is None else switch_of(evaluation, new))
+        self.writer.append(evaluation if new is None else switch_of(evaluation, new, self._windows_from_ms))
         if new is not None:
             self._rules.generation = new
             self._remember_generation(new)
-        self._unowned, self._generation = UNSET, None
+        self._unowned, self._generation, self._windows_from_ms = UNSET, None, None
 
     # -- rules -----------------------------------------------------------------------------------------------------
 
@@ -314,29 +324,25 @@ class Judge:
             )
             return
         self._generation = new
-        self._remember_config()
-        switched = list(self._with_rules(rules.own))
+        keep_document(self._log, self._appender, self._known.config)
+        from_ms = self._windows_from_ms = rules.pane_of_change()
+        switched = list(self._with_rules(rules.own, from_ms))
         if switched:
             self._commit(finished=self.settled)
             self._publish(switched)
 
-    def _with_rules(self, digest: str) -> Iterator[TickOutput]:
-        """Go on with the rules of another configuration, unless these are the ones in force."""
-        for output in self._rules.go_on_with(digest):
+    def _with_rules(self, digest: str, from_ms: int | None) -> Iterator[TickOutput]:
+        """Go on with the rules of another configuration, unless these are the ones in force, and with its windows from
+        there on."""
+        for output in self._rules.go_on_with(digest, from_ms):
             self._observe(output)
             yield output
 
-    def _remember_config(self) -> None:
-        """Keep the document of this configuration by its digest, so that what it decided can be decided again."""
-        if self._rules.own.encode() not in documents(self._log, self._topics.configs):
-            record = OutRecord(self._known.config.document().encode(), self._rules.own.encode())
-            self._appender.append(self._topics.configs, 0, record)
-
     def _remember_generation(self, generation: Generation) -> None:
         """Keep which generation it is for people, where it is not kept already."""
-        record = GenerationRecord.of(generation, self._rules.digest, self._plan.config_digest)
-        if record.key not in kept(self._log, self._topics.configs):
-            self._appender.append(self._topics.configs, 0, OutRecord(encode(record), record.key))
+        digests = self._rules.digest, self._plan.config_digest
+        record = GenerationRecord.of(generation, *digests, self._rules.windows_from_ms)
+        keep(self._log, self._appender, self._topics.configs, record.key, encode(record))
 
     def _decide(self) -> Iterator[TickOutput]:
         for output in self.evaluator.close():

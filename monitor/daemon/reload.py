@@ -1,8 +1,8 @@
 """Reading the configuration again while the worker runs: when it is asked to, or when its files have changed.
 
 All or nothing: a configuration with a mistake, or with one change that cannot be made in a running namespace, changes
-nothing, and every such change is named with what to do instead. What may change are the rules and what describes alerts;
-they take effect at a tick.
+nothing, and every such change is named with what to do instead. What may change are the rules and what describes alerts,
+at a tick, and the windows, at a pane, as long as the namespace's panes make them up.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from typing import Protocol
 
 from monitor.config import Config
 from monitor.config.diff import Change, Effect, diff
+from monitor.config.durations import format_duration
+from monitor.config.suggest import listing
+from monitor.config.windows import Window
+from monitor.daemon.begun import fit
 from monitor.daemon.generations import FILE, SIGNAL, Known
 from monitor.daemon.timers import Every
 from monitor.errors import ConfigError
@@ -58,29 +62,31 @@ class Reloads:
         """Read it at the next look. May be called from a signal handler: it only sets a flag."""
         self._asked = True
 
-    def look(self, known: Known, now_ms: int) -> Known | None:
-        """What is to be gone on with instead of `known`; None where nothing changes."""
+    def look(self, known: Known, now_ms: int, pane_ms: int) -> Known | None:
+        """What is to be gone on with instead of `known`; None where nothing changes. `pane_ms`: what the namespace counts in."""
         if self._asked:
             self._asked = False
             self._tried = self._last = self._source.fingerprint()
-            return self._read(known, SIGNAL)
+            return self._read(known, SIGNAL, pane_ms)
         if not self._every.due(now_ms):
             return None
         before, self._last = self._last, self._source.fingerprint()
         if self._last == self._tried or self._last != before:  # a file that is being written is not read half
             return None
         self._tried = self._last
-        return self._read(known, FILE)
+        return self._read(known, FILE, pane_ms)
 
-    def _read(self, known: Known, reason: str) -> Known | None:
+    def _read(self, known: Known, reason: str, pane_ms: int) -> Known | None:
         try:
             config = self._source.read()
         except ConfigError as error:
             self._complain(INVALID, error.problems, "the configuration has mistakes; the one in use stays")
             return None
         changes = diff(known.config, config)
-        if refused := [change for change in changes if change.effect is not Effect.TICK]:
-            self._complain(REFUSED, [refusal(change) for change in refused], "the configuration in use stays")
+        may = {Effect.TICK, Effect.PANE} if fit(config.windows, pane_ms) else {Effect.TICK}
+        if refused := [change for change in changes if change.effect not in may]:
+            sentences = [refusal(change, config.windows, pane_ms) for change in refused]
+            self._complain(REFUSED, sentences, "the configuration in use stays")
             return None
         self.outcomes[APPLIED if changes else UNCHANGED] += 1
         self.succeeded_ms, self.complaints = self._clock.now_ms(), ()
@@ -99,11 +105,15 @@ class Reloads:
         _log.error("configuration not taken over: %s", consequence)
 
 
-def refusal(change: Change) -> str:
-    """Why a change cannot be made while the worker runs, and what to do."""
-    if change.gives_meaning:
+def refusal(change: Change, windows: Sequence[Window], pane_ms: int) -> str:
+    """Why a change cannot be made while the worker runs, and what to do. `windows`: those that would be."""
+    elsewhere = "or start workers with it under another `namespace`, which counts again whatever both topics hold"
+    if change.effect is Effect.PANE:
+        odd = [window.name for window in windows if not fit([window], pane_ms)]
         return (
-            f"{change.path} ({change.what}) gives rows another meaning, which a namespace keeps: take it back, or start "
-            "workers with it under another `namespace`"
+            f"{change.path} ({change.what}): this namespace counts in panes of {format_duration(pane_ms)}, which do not make "
+            f"up {listing(odd)}: take it back, choose windows that whole panes make up, {elsewhere}"
         )
+    if change.gives_meaning:
+        return f"{change.path} ({change.what}) gives rows another meaning, which a namespace keeps: take it back, {elsewhere}"
     return f"{change.path} ({change.what}) is bound at the start: take it back, or restart this worker with it"

@@ -5,12 +5,13 @@ An evaluation names the configuration whose rules it went by; the documents them
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
+from monitor.config.windows import Window
 from monitor.daemon.begun import documents
 from monitor.daemon.tail import Follower, follow_from_start, read_range
 from monitor.errors import LedgerError
@@ -48,6 +49,8 @@ class RulesInForce:
         """Of the configuration whose rules are in force; empty before anything was decided."""
         self.generation = generation
         """Which one that is; None where none was recorded."""
+        self.windows_from_ms: int | None = None
+        """Since when its windows hold, where they came with it."""
 
     def use(self, config: Config) -> None:
         """From now on this is the own configuration. What is in force stays."""
@@ -58,21 +61,33 @@ class RulesInForce:
         self._evaluator.go_by(*self.book(self.own))
         self.digest = self.own
 
-    def go_on_with(self, digest: str) -> Iterator[TickOutput]:
-        """Go on with the rules of another configuration, unless these are the ones in force. Raises LedgerError for one
-        that is not kept."""
-        if not self.digest:
-            self._evaluator.switch(*self.book(digest))  # nothing was decided yet
+    def go_on_with(self, digest: str, windows_from_ms: int | None) -> Iterator[TickOutput]:
+        """Go on with the rules of another configuration, unless these are the ones in force, and with its windows from
+        an event time on where one is given. Raises LedgerError for a configuration that is not kept."""
+        if digest == self.digest:
+            return
+        book, budget, windows = self.book(digest)
+        if not self.digest:  # nothing was decided yet
+            self._evaluator.schedule.begin_with(windows)
+            self._evaluator.switch(book, budget)
             self.digest = digest
-        elif digest != self.digest:
-            output = self._evaluator.switch(*self.book(digest))
-            self.digest = digest
-            yield output
+            return
+        if windows_from_ms is not None:
+            self._evaluator.change_windows(windows, windows_from_ms)
+        output = self._evaluator.switch(book, budget)
+        self.digest, self.windows_from_ms = digest, windows_from_ms
+        yield output
 
-    def book(self, digest: str) -> tuple[RuleBook, BudgetWatch]:
-        """The rules and the budget of a configuration that is kept. Raises LedgerError."""
+    def pane_of_change(self) -> int | None:
+        """Since when the windows of the own configuration would hold if it came into force now; None where they are those
+        that hold anyway, or where nothing was decided yet."""
+        same = {window.name for window in self._config.windows} == self._evaluator.schedule.names
+        return None if same or not self.digest else self._evaluator.next_pane_ms
+
+    def book(self, digest: str) -> tuple[RuleBook, BudgetWatch, Sequence[Window]]:
+        """The rules, the budget and the windows of a configuration that is kept. Raises LedgerError."""
         if digest == self.own:
-            return RuleBook.of(self._config), BudgetWatch.of(self._config, self._plan)
+            return RuleBook.of(self._config), BudgetWatch.of(self._config, self._plan), self._config.windows
         topic = self._config.topics().configs
         document = documents(self._log, topic).get(digest.encode())
         if document is None:
@@ -82,4 +97,4 @@ class RulesInForce:
                 "Choose another `namespace`.",
             )
         config = loads(document.decode(), require_references=False)
-        return RuleBook.of(config), BudgetWatch.of(config, self._plan)
+        return RuleBook.of(config), BudgetWatch.of(config, self._plan), config.windows

@@ -21,7 +21,7 @@ from msgspec import UNSET
 
 from monitor.config.types import Config
 from monitor.daemon import snapshots
-from monitor.daemon.begun import what_differs
+from monitor.daemon.begun import ANOTHER_MEANING, what_differs
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
 from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.sources import Sources, refuse_another
@@ -148,7 +148,7 @@ class Task:
             raise LedgerError(
                 f"{where} counts under configuration {digest[:19]}, this one is {self._shared.plan.config_digest[:19]}. "
                 f"What a row means was changed by: {what_differs(self._log, self._config)}",
-                "Take that back, or choose another `namespace`. Rules, labels and sinks may change freely.",
+                ANOTHER_MEANING,
             )
 
     def _rebuild(self, progress: Callable[[int, int], None] | None) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from monitor.config.types import Config
 from monitor.daemon.balance import refuse_imbalance
+from monitor.daemon.begun import keep_the_first
 from monitor.daemon.capacity import Capacity
 from monitor.daemon.contact import Contact
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
@@ -159,6 +160,7 @@ class Worker:
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
         self.finish = [self.log.end_offsets(name) for name in self.sources.names]
+        keep_the_first(self.log, self.config)
         _log.info("waiting for partitions; those of a process that was killed are free when its session times out")
 
     @property
@@ -185,7 +187,7 @@ class Worker:
         if self._timers.lease.due(now):
             self._follow_leases(now)
         self._watch.look(now)
-        if self.reloads is not None and (known := self.reloads.look(self.known, now)) is not None:
+        if self.reloads is not None and (known := self.reloads.look(self.known, now, self.plan.pane_ms)) is not None:
             self._go_on_with(known)
         fed, fed_rows = set[int](), 0
         engines = {p: task.engine for p, task in self.tasks.items() if not task.ended}

@@ -20,7 +20,7 @@ import msgspec
 
 from monitor.errors import MonitorError
 from monitor.ledger.fold import FoldState
-from monitor.ledger.records import Commit, EvalCommit, EvalSwitch, Genesis
+from monitor.ledger.records import Commit, EvalCommit, EvalPane, EvalSwitch, Genesis
 
 FORMAT = 1
 """Version of the manifest and of every body, but for those that say otherwise. Newer code reads older ones: under a
@@ -28,7 +28,9 @@ trimmed ledger they are needed."""
 LEARNED_FORMAT = 2
 """Of one whose body has what was learned (a budget of false alarms, how labels come): versions that read up to 1 would go on
 without it."""
-NEWEST = 2
+SCHEDULE_FORMAT = 3
+"""Of one whose body says since when its windows hold: versions that read up to 2 would begin them anywhere."""
+NEWEST = 3
 """What this code reads up to."""
 PART_BYTES = 512 * 1024
 """Of a body, compressed, in one record: half of what a broker takes unless it is told otherwise."""
@@ -56,7 +58,7 @@ class Fold(msgspec.Struct, frozen=True):
     next_label: int
     chain: bytes
     commit: Commit | None
-    evaluation: EvalCommit | EvalSwitch | None
+    evaluation: EvalCommit | EvalSwitch | EvalPane | None
     lost_predictions: int
     lost_labels: int
     gap: bool

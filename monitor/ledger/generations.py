@@ -26,11 +26,16 @@ class GenerationRecord(msgspec.Struct, frozen=True):
     """Digest of the whole configuration: the key of its document in the same topic."""
     meaning: str
     """Digest of what gives numbers their meaning: what windows carry."""
+    windows_from_ms: int | msgspec.UnsetType = msgspec.UNSET
+    """Where its windows are others than those before: they begin at this event time or later."""
 
     @staticmethod
-    def of(generation: Generation, document: str, meaning: str) -> GenerationRecord:
+    def of(generation: Generation, document: str, meaning: str, windows_from_ms: int | None = None) -> GenerationRecord:
         """From what an evaluation says."""
-        return GenerationRecord(FORMAT, generation.number, generation.since_ms, generation.reason, document, meaning)
+        since = msgspec.UNSET if windows_from_ms is None else windows_from_ms
+        return GenerationRecord(
+            FORMAT, generation.number, generation.since_ms, generation.reason, document, meaning, since
+        )
 
     @property
     def key(self) -> bytes:

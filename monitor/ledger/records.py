@@ -23,7 +23,9 @@ GAP_FORMAT = 2
 """Of a gap with an empty range, which versions that read up to 1 would take for no gap at all."""
 SWITCH_FORMAT = 3
 """Of an evaluation that names a generation, which versions that read up to 2 do not know."""
-NEWEST = 3
+PANE_FORMAT = 4
+"""Of an evaluation from which on other windows are begun, which versions that read up to 3 do not know."""
+NEWEST = 4
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -226,12 +228,27 @@ class EvalSwitch(EvalCommit, frozen=True, tag="switch", tag_field="kind", kw_onl
     generation: Generation
 
 
-Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch
+class EvalPane(EvalSwitch, frozen=True, tag="pane", tag_field="kind", kw_only=True):
+    """An `EvalSwitch` to a configuration with other windows (PANE_FORMAT): they hold for spans of event time that start at
+    `windows_from_ms` or later, the start of a pane of which nothing had been read."""
+
+    windows_from_ms: int
 
 
-def switch_of(evaluation: EvalCommit, generation: Generation) -> EvalSwitch:
-    """The evaluation, as one that names a generation."""
-    return EvalSwitch(**(msgspec.structs.asdict(evaluation) | {"format": SWITCH_FORMAT, "generation": generation}))
+Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch | EvalPane
+
+
+def switch_of(evaluation: EvalCommit, generation: Generation, windows_from_ms: int | None = None) -> EvalSwitch:
+    """The evaluation, as one that names a generation, and since when its windows hold where they are others."""
+    fields = msgspec.structs.asdict(evaluation) | {"generation": generation}
+    if windows_from_ms is None:
+        return EvalSwitch(**(fields | {"format": SWITCH_FORMAT}))
+    return EvalPane(**(fields | {"format": PANE_FORMAT, "windows_from_ms": windows_from_ms}))
+
+
+def windows_from_ms(evaluation: EvalCommit) -> int | None:
+    """Since when the windows of an evaluation's configuration hold; None where they are those from before."""
+    return evaluation.windows_from_ms if isinstance(evaluation, EvalPane) else None
 
 
 _encoder = msgspec.msgpack.Encoder()

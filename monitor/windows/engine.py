@@ -14,9 +14,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from monitor.config.windows import Window
 from monitor.events import Int64s
 from monitor.groups import Group
+from monitor.ingest.clocks import NEVER
 from monitor.ledger.records import Delta
 from monitor.plan import ModelPlan, Plan
 from monitor.sketches.cells import CellLayout, checked
@@ -24,6 +24,7 @@ from monitor.windows import measure, payload
 from monitor.windows.arrivals import Arrival, arrivals
 from monitor.windows.measure import Revision
 from monitor.windows.outlook import LabelBook
+from monitor.windows.schedule import Schedule
 from monitor.windows.store import Piece, WindowStore
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
@@ -95,12 +96,14 @@ class _Summed:
 class TickEngine:
     """All windows of one kind, and the contributions that wait for their tick."""
 
-    def __init__(self, plan: Plan, windows: Sequence[Window], kind: Kind) -> None:
-        self._plan, self._windows, self.kind = plan, windows, kind
+    def __init__(self, plan: Plan, schedule: Schedule, kind: Kind) -> None:
+        self._plan, self._windows, self.kind = plan, schedule, kind
         self.next_tick: int | None = None
         """The earliest tick that is still open; None before the first one closed."""
         self.unplaced = 0
         """Windows that were final already when something more came for them: only after a partition was idle or quiet."""
+        self.newest_pane_ms = NEVER
+        """Start of the newest pane that anything was added to."""
         self.arrival_cells: int | None = None
         """How many cells, from the first, of what a tick brought are handed out with it: 0 for all, None for nothing."""
         self.book = LabelBook(plan) if plan.estimates and kind is Kind.PERFORMANCE else None
@@ -126,6 +129,7 @@ class TickEngine:
         """What a commit contributes. Decided ticks are never rewritten: what is late for one goes to the next."""
         tick, group, pane_ms = delta.column("tick"), delta.column("group"), delta.column("pane") * self._plan.pane_ms
         length, cells, amounts = delta.column("length"), delta.column("cell"), delta.column("amount")
+        self.newest_pane_ms = max(self.newest_pane_ms, int(pane_ms.max(initial=NEVER)))
         if self.next_tick is not None:
             tick = np.maximum(tick, self.next_tick)
         models = [g.model for g in groups]
@@ -178,6 +182,11 @@ class TickEngine:
     def close_quietly(self, below: int) -> None:
         """Nothing happens in the ticks before `below`; they are closed."""
         self.next_tick = below if self.next_tick is None else max(self.next_tick, below)
+
+    def follow_schedule(self) -> None:
+        """The schedule of windows has changed."""
+        for _, store in self._stores.values():
+            store.follow_schedule()
 
     def _sum_up(self, stacks: dict[str, _Stack]) -> _Summed:
         """Add what waited for the next due tick to its windows, and put the cells of all that change on their stacks."""
@@ -310,5 +319,7 @@ class TickEngine:
         return shelf.views.get(key.start_ms) if shelf else None
 
     def newest(self) -> list[WindowView]:
-        """The newest view of every series and window: what telemetry shows."""
-        return [shelf.views[max(shelf.views)] for _, shelf in sorted(self._shelves.items()) if shelf.views]
+        """The newest view of every series and window that there still is: what telemetry shows."""
+        names = self._windows.names
+        found = [shelf.views[max(shelf.views)] for _, shelf in sorted(self._shelves.items()) if shelf.views]
+        return [view for view in found if view.key.window in names or not view.final]

@@ -96,6 +96,7 @@ class SavedEngine(msgspec.Struct, frozen=True):
     shelves: tuple[SavedShelf, ...]
     versions: tuple[SeriesName, ...]
     book: SavedBook | msgspec.UnsetType = msgspec.UNSET  # left out where nothing is estimated
+    newest_pane_ms: int | msgspec.UnsetType = msgspec.UNSET  # once left out
 
 
 def save(engine: TickEngine) -> SavedEngine:
@@ -127,6 +128,7 @@ def save(engine: TickEngine) -> SavedEngine:
         shelves=tuple(shelves),
         versions=tuple(_name(series) for series in versions),
         book=msgspec.UNSET if engine.book is None else _save_book(engine.book),
+        newest_pane_ms=engine.newest_pane_ms,
     )
 
 
@@ -154,6 +156,17 @@ def restore(engine: TickEngine, saved: SavedEngine) -> None:
         finals = list(shelf.finals)
         heapq.heapify(finals)
         engine._shelves[key, shelf.window] = Shelf(views, finals)
+    engine.newest_pane_ms = _newest_pane_ms(saved)
+
+
+def _newest_pane_ms(saved: SavedEngine) -> int:
+    """Start of the newest pane that anything was added to; where that was not saved, a moment after it: nothing was added
+    to a pane behind every live window and everything that waits, but for windows that have long been final."""
+    if not isinstance(saved.newest_pane_ms, msgspec.UnsetType):
+        return saved.newest_pane_ms
+    ends = [end for store in saved.stores for _, _, _, end in store.windows]
+    panes = [int(unpack(piece.pane_ms).max()) for _, pieces in saved.waiting for piece in pieces]
+    return max([*ends, *panes, saved.final_before_ms])
 
 
 def _first(item: tuple[str, object]) -> str:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.config.windows import Window
 from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.sketches import sparse
 from monitor.sketches.cells import CellLayout, Cells
-from monitor.windows.spans import spans_of
+from monitor.windows.schedule import Schedule
 from monitor.windows.view import SeriesKey, WindowKey
 
 _SPANS_KEPT = 4096
@@ -48,9 +47,9 @@ class Touched:
 class WindowStore:
     """The live windows of one model and one kind of vector."""
 
-    def __init__(self, layout: CellLayout, windows: Sequence[Window]) -> None:
+    def __init__(self, layout: CellLayout, schedule: Schedule) -> None:
         self.layout = layout
-        self._windows = windows
+        self._windows = schedule
         self._cells: Int64s = np.zeros((16, layout.size), np.int64)
         self._rows: dict[WindowKey, int] = {}
         self._free: list[int] = list(range(15, -1, -1))
@@ -122,13 +121,17 @@ class WindowStore:
     def _keys(self, group: Group, pane_ms: int) -> list[WindowKey]:
         spans = self._spans.get(pane_ms)
         if spans is None:
-            spans = [(w.name, start, end) for w in self._windows for start, end in spans_of(w, pane_ms)]
-            self._spans[pane_ms] = spans
+            spans = self._spans[pane_ms] = self._windows.spans(pane_ms)
         return [
             WindowKey(series, name, start, end)
             for series in (SeriesKey(group.model, group.version, segment) for segment in group.series())
             for name, start, end in spans
         ]
+
+    def follow_schedule(self) -> None:
+        """The schedule has changed: what was worked out of it is forgotten."""
+        self._spans.clear()
+        self._members.clear()
 
     def _row(self) -> int:
         if not self._free:

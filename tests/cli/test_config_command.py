@@ -41,7 +41,7 @@ def test_diff_says_what_and_when_and_is_a_gate_when_asked(deployment: Deployment
     assert shown.code == 0
     changes = {change["path"]: change for change in shown.json["changes"]}
     assert changes["rules.too-good.threshold"]["new"] == "0.9"
-    assert changes["time.horizon"]["effect"] == "takes effect at a pane"
+    assert changes["time.horizon"]["effect"] == "needs another namespace"
     assert driftline("config", "diff", deployment.config, other, "--exit-code").code == 3
     same = driftline("config", "diff", deployment.config, deployment.config, "--exit-code")
     assert (same.code, same.out) == (0, "")

@@ -23,9 +23,19 @@ from monitor.alerts.saved_budget import (
     SavedReference,
     SavedSeries,
 )
-from monitor.ledger.checkpoints import LEARNED_FORMAT, Fold, Manifest, Place, describe, encode_body, parts_of, seal
+from monitor.ledger.checkpoints import (
+    LEARNED_FORMAT,
+    SCHEDULE_FORMAT,
+    Fold,
+    Manifest,
+    Place,
+    describe,
+    encode_body,
+    parts_of,
+    seal,
+)
 from monitor.ledger.fold import FoldState
-from monitor.ledger.records import Commit, EvalCommit, EvalSwitch, Generation, Genesis, pack
+from monitor.ledger.records import Commit, EvalCommit, EvalPane, EvalSwitch, Generation, Genesis, pack
 from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator
 from monitor.windows.saved import SavedBook, SavedEngine, SavedPiece, SavedShelf, SavedStore, SavedView
 from tests.ledger.records import RECORDS
@@ -38,6 +48,8 @@ assert isinstance(_COMMIT, Commit)
 assert isinstance(_EVAL, EvalCommit)
 _SWITCH = RECORDS["switch"]
 assert isinstance(_SWITCH, EvalSwitch)
+_PANE = RECORDS["pane"]
+assert isinstance(_PANE, EvalPane)
 
 PARTITION = FoldState(
     genesis=_GENESIS, epoch=2, owner="6f1d2c3b4a596877", sequence=41, next_prediction=1_523, next_label=900,
@@ -173,7 +185,15 @@ DENSE = msgspec.structs.replace(
         },
     ),
 )
-BUDGETED_BODY = encode_body(BUDGETED)
+SCHEDULED = msgspec.structs.replace(
+    LATER,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        engines={"input": msgspec.structs.replace(ENGINE, newest_pane_ms=1_704_110_400_000)},
+        schedule=(("1d", -(1 << 62), 1_704_067_200_000), ("24h/1h", 1_704_067_200_000, 1 << 62)),
+    ),
+)
+BUDGETED_BODY, SCHEDULED_BODY = encode_body(BUDGETED), encode_body(SCHEDULED)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -188,6 +208,8 @@ BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_F
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
 SWITCH_MANIFEST = describe(_manifest("evals", _SWITCHED, (Place(8, bytes(16), 9),)), b"", [])
+_OF_PANES = _manifest("evals", replace(DECIDED, evaluation=_PANE), (Place(8, bytes(16), 9),))
+SCHEDULED_MANIFEST = describe(msgspec.structs.replace(_OF_PANES, format=SCHEDULE_FORMAT), SCHEDULED_BODY, [b"a part"])
 
 SAVED: dict[str, bytes] = {
     "ledger": seal(LEDGER_MANIFEST),
@@ -199,12 +221,14 @@ SAVED: dict[str, bytes] = {
     "body-generation": encode_body(LATER),
     "body-estimates": encode_body(BOOKED),
     "body-estimates-density": encode_body(DENSE),
+    "evals-schedule": seal(SCHEDULED_MANIFEST),
+    "body-schedule": SCHEDULED_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
-    """The bytes of formats 1 and, with what was learned, 2, by name."""
+    """The bytes of formats 1, with what was learned 2, and with a schedule of windows 3, by name."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

@@ -30,6 +30,8 @@ from tests.ledger.checkpoints import (
     LEDGER_MANIFEST,
     PARTITION,
     SAVED,
+    SCHEDULED,
+    SCHEDULED_MANIFEST,
     SWITCH_MANIFEST,
     golden,
 )
@@ -39,6 +41,7 @@ MANIFESTS = {
     "evals": EVALS_MANIFEST,
     "evals-budget": BUDGETED_MANIFEST,
     "evals-switch": SWITCH_MANIFEST,
+    "evals-schedule": SCHEDULED_MANIFEST,
 }
 
 
@@ -63,6 +66,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-budget"]) == BUDGETED
     assert read_evaluation(golden()["body-estimates"]) == BOOKED
     assert read_evaluation(golden()["body-estimates-density"]) == DENSE
+    assert read_evaluation(golden()["body-schedule"]) == SCHEDULED
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:

@@ -17,10 +17,14 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "configs-v1.txt"
 RECORD = GenerationRecord.of(Generation(3, 1_700_000_000_125, "signal"), "sha256:" + "ef" * 32, "sha256:" + "ab" * 32)
 
 
+WITH_WINDOWS = msgspec.structs.replace(RECORD, number=4, windows_from_ms=1_704_067_200_000)
+
+
 def test_what_is_written_now_is_what_was_written_then() -> None:
-    key, value = GOLDEN.read_text().splitlines()
-    assert (RECORD.key.decode(), encode(RECORD).decode()) == (key, value)
-    assert decode(value.encode(), "the record") == RECORD
+    lines = GOLDEN.read_text().splitlines()
+    for record, key, value in zip((RECORD, WITH_WINDOWS), lines[::2], lines[1::2], strict=True):
+        assert (record.key.decode(), encode(record).decode()) == (key, value)
+        assert decode(value.encode(), "the record") == record
 
 
 def test_a_newer_format_is_refused_with_advice() -> None:

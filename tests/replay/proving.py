@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitor.adapters import dead_letters
 from monitor.adapters.comparison import DiskDecisions
 from monitor.config import Config
+from monitor.daemon.begun import as_begun
 from monitor.daemon.replay.compare import Again, live_run
 from monitor.daemon.replay.differences import Difference
 from monitor.daemon.replay.rerun import rerun
@@ -18,14 +19,15 @@ def prove(log: MemoryLog, config: Config, *, held: bool = False, from_ms: int = 
     """With the recorded decisions."""
     decisions = DiskDecisions()
     try:
-        return verify(log, config, plan_of(config), decisions, held=held, from_ms=from_ms)
+        plan = as_begun(log, config, plan_of(config))
+        return verify(log, config, plan, decisions, held=held, from_ms=from_ms)
     finally:
         decisions.close()
 
 
 def run_again(log: MemoryLog, config: Config) -> tuple[Again, list[Difference]]:
     """Without them."""
-    decisions, plan = DiskDecisions(), plan_of(config)
+    decisions, plan = DiskDecisions(), as_begun(log, config, plan_of(config))
     try:
         live = live_run(log, config, plan.config_digest, source_topics(log, config))
         again = Again(config, live, decisions)

@@ -55,7 +55,7 @@ def go_on(log: World, config: Config, plan: Plan, *, until_end: bool) -> None:
     [
         (("horizon: 100s", "horizon: 120s"), "time.horizon (1m40s -> 2m)"),
         (("skew: 10s", "skew: 5s"), "time.skew (10s -> 5s)"),
-        (("windows: [50s]", "windows: [50s, 100s]"), "windows.100s (added (100s))"),
+        (("windows: [50s]", "windows: [50s, 70s]"), "windows.70s (added (70s))"),
     ],
 )
 def test_a_refusal_names_what_changed_and_what_to_do(change: tuple[str, str], named: str) -> None:

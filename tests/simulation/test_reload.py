@@ -10,7 +10,7 @@ import pytest
 from monitor.adapters import dead_letters
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
-from monitor.daemon.begun import documents
+from monitor.daemon.begun import as_begun, documents
 from monitor.daemon.generations import history
 from monitor.daemon.reload import LOOK_EVERY_MS, Reloads
 from monitor.daemon.worker import Worker, WorkerOptions
@@ -70,7 +70,8 @@ class Deployment:
         config = loads(files.text)
         reloads = Reloads(files, files.fingerprint(), self.log.clock)
         options = WorkerOptions(until_end=False)
-        made = Worker(self.log, config, plan_of(config), self.log.clock, dead_letters, options, reloads=reloads)
+        plan = as_begun(self.log, config, plan_of(config))
+        made = Worker(self.log, config, plan, self.log.clock, dead_letters, options, reloads=reloads)
         made.start()
         self.workers.append(made)
         return made
@@ -198,7 +199,10 @@ def test_a_file_that_is_being_written_is_not_read_half(d: Deployment) -> None:
     ("edit", "complaint"),
     [
         (("horizon: 100s", "horizon: 200s"), "time.horizon (1m40s -> 3m20s) gives rows another meaning"),
-        (("windows: [20s]", "windows: [20s, 40s]"), "windows.40s (added (40s)) gives rows another meaning"),
+        (
+            ("windows: [20s]", "windows: [20s, 30s]"),
+            "windows.30s (added (30s)): this namespace counts in panes of 20s, which do not make up 30s: take it back",
+        ),
         (("topic: labels", "topic: truths"), "streams.labels.topic (labels -> truths) gives rows another meaning"),
         (("models: [{name: m}]", "models: [{name: m}, {name: n}]"), "models.n (added"),
         (("commit_interval: 1ms", "commit_interval: 2ms"), "state.commit_interval (1ms -> 2ms) is bound at the start"),
@@ -289,7 +293,7 @@ def test_a_crash_before_the_tick_leaves_no_trace_for_whoever_has_the_older_files
     assert worker.judge is not None
     files.text = RENAMED
     worker.reloads.ask()
-    known = worker.reloads.look(worker.known, d.log.clock.monotonic_ms())
+    known = worker.reloads.look(worker.known, d.log.clock.monotonic_ms(), worker.plan.pane_ms)
     assert known is not None
     worker.judge.use(known)
     d.crash(worker)

@@ -25,7 +25,7 @@ from monitor.errors import LedgerError
 from monitor.evaluator import TickOutput
 from monitor.ingest.clocks import FOREVER
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import Commit
+from monitor.ledger.records import Commit, EvalPane
 from monitor.ports import Decided, Decisions, Log
 from monitor.windows import payload
 from monitor.windows.canonical import canonical_bytes
@@ -55,6 +55,12 @@ def live_run(log: Log, config: Config, plan_digest: str, sources: Sources) -> Li
     last, before, rules = None, None, set[str]()
     for evaluation in evaluations(log, topics.evals, evals_end):
         last, before = evaluation, last
+        if isinstance(evaluation, EvalPane):
+            raise LedgerError(
+                f"the windows of namespace {config.namespace!r} were changed while it ran (evaluation {evaluation.sequence}), "
+                "and a run of the topics has one set from beginning to end",
+                "Compare with the recorded decisions.",
+            )
         rules.add(evaluation.rules)
     if last is None:
         raise LedgerError(f"namespace {config.namespace!r} evaluated nothing yet", "Run it first.")

@@ -1,0 +1,89 @@
+"""Which kinds of window there are, and when: the set may change at a pane.
+
+A window is of the set that held at its first moment. One that is taken out is not begun any more, and those that began
+before go on until they are final; one that is added begins with its first span that starts at the change or later, so
+that it never lacks what came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from monitor.config.windows import Window
+from monitor.ingest.clocks import FOREVER, NEVER
+from monitor.windows.spans import spans_of
+
+
+class Term(NamedTuple):
+    """A kind of window and when it holds: for spans that start in [from_ms, until_ms) of event time."""
+
+    window: Window
+    from_ms: int
+    until_ms: int
+
+
+class Schedule:
+    """The kinds of window of a namespace. Mutable; the evaluator and what it consists of share one."""
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self.terms: tuple[Term, ...]
+        self.begin_with(windows)
+
+    def begin_with(self, windows: Sequence[Window]) -> None:
+        """These, at all times: nothing was counted yet."""
+        self.terms = tuple(Term(window, NEVER, FOREVER) for window in windows)
+
+    @property
+    def current(self) -> tuple[Window, ...]:
+        """Those that hold from the last change on."""
+        return tuple(term.window for term in self.terms if term.until_ms == FOREVER)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of those that hold from the last change on."""
+        return frozenset(window.name for window in self.current)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it is not the same set at all times."""
+        return any((term.from_ms, term.until_ms) != (NEVER, FOREVER) for term in self.terms)
+
+    def change(self, windows: Sequence[Window], from_ms: int) -> None:
+        """Have this set for spans that start at `from_ms` or later: the start of a pane that nothing was counted in."""
+        wanted, before = {window.name for window in windows}, self.names
+        ended = [
+            term._replace(until_ms=from_ms) if term.until_ms == FOREVER and term.window.name not in wanted else term
+            for term in self.terms
+        ]
+        added = [Term(window, from_ms, FOREVER) for window in windows if window.name not in before]
+        self.terms = tuple(term for term in (*ended, *added) if term.from_ms < term.until_ms)
+
+    def spans(self, at_ms: int) -> list[tuple[str, int, int]]:
+        """(name, start, end) of every window that holds the moment `at_ms`."""
+        return [
+            (term.window.name, start, end)
+            for term in self.terms
+            for start, end in spans_of(term.window, at_ms)
+            if term.from_ms <= start < term.until_ms
+        ]
+
+    def window(self, name: str) -> Term:
+        """The newest term of this name. Raises KeyError."""
+        for term in reversed(self.terms):
+            if term.window.name == name:
+                return term
+        raise KeyError(name)
+
+
+SavedTerm = tuple[str, int, int]
+
+
+def save(schedule: Schedule) -> tuple[SavedTerm, ...]:
+    """Its terms, sorted: the order in which a configuration names windows means nothing."""
+    return tuple(sorted((term.window.name, term.from_ms, term.until_ms) for term in schedule.terms))
+
+
+def restore(schedule: Schedule, saved: Iterable[SavedTerm]) -> None:
+    """Make a schedule what another was. Raises ValueError for a name that is no window."""
+    schedule.terms = tuple(Term(Window.parse(name), from_ms, until_ms) for name, from_ms, until_ms in saved)
