@@ -63,7 +63,7 @@ class Exposer:
     def __init__(self, *, process: bool = True) -> None:
         self._namespace = ""
         self._prefixes: dict[tuple[str, ...], str] = {}
-        self._windows: dict[tuple[SeriesKey, str, Kind], _WindowLabels] = {}
+        self._windows: dict[tuple[SeriesKey, str, Kind], WindowLabels] = {}
         self._dropped = {family.name: 0 for family in FAMILIES if family.budgeted}
         self._process = _process_registry() if process else None
 
@@ -132,7 +132,7 @@ class Exposer:
                 slot = (series, name, kind)
                 labels = self._windows.get(slot)
                 if labels is None:
-                    labels = self._windows[slot] = _WindowLabels(self._namespace, series, name, kind)
+                    labels = self._windows[slot] = WindowLabels(self._namespace, series, name, kind)
                 labels.write(window, samples)
             yield samples
 
@@ -269,7 +269,7 @@ class Exposer:
         return b"".join(text), b"".join([*openmetrics, b"# EOF\n"])
 
 
-class _WindowLabels:
+class WindowLabels:
     """The label strings of one series' window, by metric, built when the metric is first seen."""
 
     __slots__ = ("_base", "_counts", "_kind", "_metrics", "_namespace")

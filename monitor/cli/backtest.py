@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from monitor.cli.common import config_options, embedded_option, load_config, output_option
 from monitor.cli.ranges import BOUND_HELP
+
+if TYPE_CHECKING:
+    from monitor.config.types import Config
+    from monitor.ports import Log
 
 
 @click.command("backtest")
@@ -39,6 +44,14 @@ from monitor.cli.ranges import BOUND_HELP
 )
 @click.option("--fail-on", "gates", multiple=True, metavar="GATE", help="Exit with 3 if this holds, e.g. 'pages > 3'.")
 @click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), help="Leave files here.")
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="Write a page that needs nothing else, and beside it FILE.json and FILE.openmetrics.",
+)
+@click.option("--show-values", is_flag=True, help="Let the report name categories and edges of features.")
 @click.option("--resume", is_flag=True, help="Go on with a backtest to files that was interrupted.")
 @output_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -55,6 +68,8 @@ def command(
     sweeps: tuple[str, ...],
     gates: tuple[str, ...],
     directory: Path | None,
+    page: Path | None,
+    show_values: bool,
     resume: bool,
     output: str,
     quiet: bool,
@@ -64,7 +79,7 @@ def command(
     Alerts with their times, the difference to another configuration (--against), to known incidents (--incidents:
     delay, lead time, misses, false alarms) and to other values of rules (--sweep: records are read and joined once). Gates
     (--fail-on) are counts (alerts, pages, tickets, amended, missed, false_alarms, delay_hours) or metrics of final
-    windows (recall@1d); one that holds ends the command with 3. Nothing is written but into --to.
+    windows (recall@1d); one that holds ends the command with 3. Nothing is written but into --to and beside --report.
 
     \b
     Examples:
@@ -72,14 +87,13 @@ def command(
       driftline backtest -c driftline.yaml --against stricter.yaml -o json
       driftline backtest -c driftline.yaml --incidents incidents.yaml --fail-on 'missed > 0' --fail-on 'pages > 3'
       driftline backtest -c driftline.yaml --sweep rules.low-recall.threshold=0.6,0.65,0.7 --incidents incidents.yaml
+      driftline backtest -c driftline.yaml --report january.html
     """
     from monitor.cli import backtest_run
     from monitor.cli.logs import set_up
-    from monitor.cli.scan import open_existing
 
     set_up("text", "WARNING")
-    if resume and directory is None:
-        raise click.UsageError("--resume needs --to DIR: nothing else is kept")
+    _refuse_what_does_not_go_together(directory, page, resume=resume, show_values=show_values)
     config = load_config(files, overrides)
     other = load_config(others or files, other_overrides) if others or other_overrides else None
     wanted = backtest_run.Wanted(starts, ends, resume, output, quiet)
@@ -89,14 +103,34 @@ def command(
         backtest_run.incidents_in(known),
         backtest_run.variants_of(files, overrides, sweeps, config),
         backtest_run.gates_of(gates, scored=known is not None),
+        page,
+        show_values,
     )
-    if recording is None:
-        source = open_existing(config, embedded, read_only=True)
-    else:
-        from monitor.adapters.recording import RecordedLog
-
-        source = RecordedLog(recording)
+    source = _source(config, recording, embedded)
     try:
         backtest_run.run(source, asked, directory, wanted)
     finally:
         source.close()
+
+
+def _refuse_what_does_not_go_together(
+    directory: Path | None, page: Path | None, *, resume: bool, show_values: bool
+) -> None:
+    from monitor.cli.report.write import places
+
+    if resume and directory is None:
+        raise click.UsageError("--resume needs --to DIR: nothing else is kept")
+    if show_values and page is None:
+        raise click.UsageError("--show-values says what the report shows: give --report FILE.html")
+    if page is not None:
+        places(page, second=False)
+
+
+def _source(config: Config, recording: Path | None, embedded: Path | None) -> Log:
+    from monitor.cli.scan import open_existing
+
+    if recording is None:
+        return open_existing(config, embedded, read_only=True)
+    from monitor.adapters.recording import RecordedLog
+
+    return RecordedLog(recording)

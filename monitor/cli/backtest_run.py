@@ -16,11 +16,14 @@ from monitor.backtest.differences import differences
 from monitor.backtest.episodes import Episode, episodes
 from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge
 from monitor.backtest.incidents import Incident, IncidentsError, Score, incidents_of, score
+from monitor.backtest.tradeoff import front
 from monitor.cli.exits import GATE
 from monitor.cli.replay_run import Wanted
+from monitor.cli.report import write as files
 
 if TYPE_CHECKING:
     from monitor.config.types import Config
+    from monitor.plan import Plan
     from monitor.ports import Log
 
 __all__ = ["Asked", "Wanted", "gates_of", "incidents_in", "run", "variants_of"]
@@ -29,6 +32,8 @@ FORMAT = 1
 """Version of backtest.json."""
 HOUR_MS = 3_600_000
 FIRST, SECOND = "first", "second"
+SWEEP = "sweep.json"
+"""Beside the windows and alerts of a run: what each setting of a sweep told, so that it can be resumed."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,10 @@ class Asked:
     incidents: list[Incident] | None
     variants: dict[str, Config]
     gates: list[Gate]
+    page: Path | None = None
+    """Where the report goes, FILE.html."""
+    values: bool = False
+    """Whether the report may name bins by the values they hold."""
 
 
 @dataclass
@@ -47,16 +56,15 @@ class Outcome:
     """What one configuration told."""
 
     folder: Path
+    config: Config
+    plan: Plan
     alerts: list[Episode]
     score: Score | None
     summary: dict[str, Any]
 
     def windows(self) -> Iterator[dict[str, Any]]:
         """Its final windows."""
-        import orjson
-
-        with (self.folder / "windows.jsonl").open("rb") as lines:
-            yield from map(orjson.loads, lines)
+        return files.windows_of(self.folder)
 
 
 def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> None:
@@ -71,9 +79,15 @@ def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> No
         report["gates"] = {"asked": [gate.text for gate in asked.gates], "failed": _plain(broken)}
         if directory is not None:
             _write(directory / "backtest.json", report)
+        written = []
+        if asked.page is not None:
+            runs = [
+                files.Told(run.folder, run.config, run.plan, _of(run)) for run in (first, second) if run is not None
+            ]
+            written = files.write(asked.page, report, runs, values=asked.values)
         from monitor.cli import backtest_show
 
-        backtest_show.say(report, wanted.output, directory)
+        backtest_show.say(report, wanted.output, directory, written)
     if broken:
         sys.exit(GATE)
 
@@ -86,6 +100,7 @@ def _outcome(
     wanted: Wanted,
     told: dict[str, list[Episode]] | None = None,
 ) -> Outcome:
+    """Run a configuration, or take up what an earlier backtest left; `told` gets what each setting of a sweep tells."""
     import msgspec
     import orjson
 
@@ -93,29 +108,60 @@ def _outcome(
     from monitor.cli.replay_run import replayed
     from monitor.daemon.begun import as_begun
     from monitor.daemon.replay.sweep import sweep
+    from monitor.daemon.replay.totals import totals
     from monitor.plan import plan_of
 
-    def then(own: Log, partitions: int) -> None:
-        if told is not None and asked.variants:
-            events = sweep(own, config, as_begun(source, config, plan_of(config)), partitions, asked.variants)
-            told.update({name: episodes(map(msgspec.to_builtins, found)) for name, found in events.items()})
+    plan = as_begun(source, config, plan_of(config))
+    variants = asked.variants if told is not None else {}
 
-    done = (folder / replay_files.RESULT).exists()
-    if wanted.resume and done and not asked.variants:
-        summary: dict[str, Any] = {"resumed": True}
-    else:
-        resume = wanted.resume and (folder / replay_files.WORK / "spec.json").exists()
-        if wanted.resume and done:
-            raise click.UsageError(
-                f"{str(folder)!r} is finished; a --sweep needs a backtest of its own, without --resume"
-            )
+    def then(own: Log, partitions: int) -> None:
+        if variants:
+            events = sweep(own, config, plan, partitions, variants)
+            found = {name: episodes(map(msgspec.to_builtins, own)) for name, own in events.items()}
+            _keep_sweep(folder, variants, found)
+        files.put_totals(folder, totals(own, config, plan, partitions))
+
+    work = folder / replay_files.WORK
+    # Totals are the last to be written: with them only the run's own log is left to be removed.
+    done = (folder / replay_files.RESULT).exists() and (not work.exists() or (folder / files.TOTALS).exists())
+    if not (wanted.resume and done):
+        resume = wanted.resume and (work / "spec.json").exists()
         own_wanted = Wanted(wanted.starts, wanted.ends, resume, wanted.output, wanted.quiet)
-        summary = replayed(source, config, folder, own_wanted, then)
+        replayed(source, config, folder, own_wanted, then)
+    elif work.exists():
+        replay_files.clear(folder)
+    if variants:
+        assert told is not None
+        told.update(_kept_sweep(folder, variants))
     with (folder / "alerts.jsonl").open("rb") as lines:
         alerts = episodes(map(orjson.loads, lines))
     result = orjson.loads((folder / replay_files.RESULT).read_bytes())
-    kept = {name: result[name] for name in ("config", "meaning", "spans", "files")}
-    return Outcome(folder, alerts, _score(alerts, asked), {**kept, "seconds": summary.get("seconds")})
+    kept = {name: result[name] for name in ("cluster_id", "config", "meaning", "topic_ids", "spans", "files")}
+    return Outcome(folder, config, plan, alerts, _score(alerts, asked), kept)
+
+
+def _keep_sweep(folder: Path, variants: Mapping[str, Config], told: Mapping[str, list[Episode]]) -> None:
+    _write(folder / SWEEP, {"format": FORMAT, "settings": _documents(variants), "told": _plain(told)})
+
+
+def _kept_sweep(folder: Path, variants: Mapping[str, Config]) -> dict[str, list[Episode]]:
+    """What the settings told. Raises UsageError when these are not the ones that were asked for."""
+    import msgspec
+
+    path = folder / SWEEP
+    kept = msgspec.json.decode(path.read_bytes()) if path.exists() else {"settings": None}
+    if kept["settings"] != _documents(variants):
+        raise click.UsageError(
+            f"{str(folder)!r} is finished, with other values of --sweep or none; they need a backtest of their own, without "
+            "--resume"
+        )
+    return msgspec.convert(kept["told"], dict[str, list[Episode]])
+
+
+def _documents(variants: Mapping[str, Config]) -> dict[str, str]:
+    from monitor.config.canonical import digest_bytes
+
+    return {name: digest_bytes(variant.document().encode()) for name, variant in variants.items()}
 
 
 def _score(alerts: Sequence[Episode], asked: Asked) -> Score | None:
@@ -140,12 +186,13 @@ def _counts(alerts: Sequence[Episode], scored: Score | None) -> dict[str, float 
 
 
 def _report(asked: Asked, first: Outcome, second: Outcome | None, told: Mapping[str, list[Episode]]) -> dict[str, Any]:
-    report: dict[str, Any] = {"format": FORMAT, "command": sys.argv, FIRST: _of(first)}
+    report: dict[str, Any] = {"format": FORMAT, "command": ["driftline", *sys.argv[1:]], FIRST: _of(first)}
     if second is not None:
         compared = differences(first.alerts, second.alerts, first.windows(), second.windows())
         report |= {SECOND: _of(second), "differences": _plain(compared)}
     if asked.variants:
-        report["sweep"] = [{"set": name, **_counts(a, _score(a, asked))} for name, a in told.items()]
+        rows = [{"set": name, **_counts(told[name], _score(told[name], asked))} for name in asked.variants]
+        report["sweep"] = [{**row, "front": best} for row, best in zip(rows, front(rows), strict=True)]
     return report
 
 

@@ -11,10 +11,11 @@ from monitor.cli.show import console, minute, note, number, plain, print_json, t
 HOUR_MS = 3_600_000
 
 
-def say(report: Mapping[str, Any], output: str, directory: Path | None) -> None:
+def say(report: Mapping[str, Any], output: str, directory: Path | None, written: Sequence[Path] = ()) -> None:
     """Tables for people, one JSON document for machines."""
     if output == "json":
         print_json(report)
+        _files(directory, written)
         return
     out = console()
     first = report["first"]
@@ -30,8 +31,18 @@ def say(report: Mapping[str, Any], output: str, directory: Path | None) -> None:
         out.print(_sweep(report["sweep"]))
     for gate in report["gates"]["failed"]:
         note(f"gate: {gate['gate']} holds: {number(float(gate['value']))} in {gate['where']}")
+    _files(directory, written)
+
+
+def _files(directory: Path | None, written: Sequence[Path]) -> None:
     if directory is not None:
         note(f"{directory}/backtest.json has it all")
+    if written:
+        note(f"the report is {written[0]}; beside it {', '.join(path.name for path in written[1:])}")
+        from monitor.cli.report.page import has_plotly
+
+        if not has_plotly():
+            note("it has no charts: pip install 'driftline[ui]' brings plotly, which draws them")
 
 
 def _alerts(title: str, alerts: Sequence[Mapping[str, Any]]) -> Any:
@@ -99,9 +110,11 @@ def _differences(out: Any, report: Mapping[str, Any]) -> None:
 
 
 def _sweep(rows: Sequence[Mapping[str, Any]]) -> Any:
-    names = [name for name in rows[0] if name != "set"]
-    made = table("With other values", "set", *[name.replace("_", " ") for name in names], right=tuple(names))
+    names = [name for name in rows[0] if name not in ("set", "front")]
+    heads = [name.replace("_", " ") for name in names]
+    scored = any(row["front"] for row in rows)
+    made = table("With other values", "set", *heads, *(["trade-off"] if scored else []), right=tuple(heads))
     for row in rows:
         cells = ["-" if row[name] is None else f"{row[name]:g}" for name in names]
-        made.add_row(plain(row["set"]), *cells)
+        made.add_row(plain(row["set"]), *cells, *(["best" if row["front"] else ""] if scored else []))
     return made

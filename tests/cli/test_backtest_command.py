@@ -43,8 +43,28 @@ def test_a_sweep_tells_what_a_backtest_of_each_value_would(deployment: Deploymen
     swept = backtest(deployment, "--sweep", f"rules.too-good.threshold={','.join(LIMITS)}")["sweep"]
     assert [row["set"] for row in swept] == [f"rules.too-good.threshold={limit}" for limit in LIMITS]
     alone = [backtest(deployment, "--set", f"rules.too-good.threshold={x}")["first"]["counts"] for x in LIMITS]
-    assert [{k: v for k, v in row.items() if k != "set"} for row in swept] == alone
+    assert [{k: v for k, v in row.items() if k not in ("set", "front")} for row in swept] == alone
     assert len({row["alerts"] for row in swept}) > 1, "values that all do the same show nothing"
+
+
+def test_a_sweep_misses_nothing_of_a_ledger_that_the_configuration_would_trim(deployment: Deployment) -> None:
+    swept = ("--sweep", f"rules.too-good.threshold={','.join(LIMITS)}", "--set", "state.max_batch_rows=50")
+    trimming = ("--set", "state.trim=true", "--set", "state.checkpoint_records=2")
+    assert backtest(deployment, *swept, *trimming)["sweep"] == backtest(deployment, *swept)["sweep"]
+
+
+def test_a_finished_sweep_is_taken_up_and_another_one_is_refused(deployment: Deployment, tmp_path: Path) -> None:
+    to = ("--to", tmp_path / "out")
+    first = backtest(deployment, *to, "--sweep", "rules.too-good.threshold=0.5,0.99")
+    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out" / "first").iterdir()}
+    assert sorted(before) == ["alerts.jsonl", "replay.json", "sweep.json", "totals.json", "windows.jsonl"]
+    again = backtest(deployment, *to, "--sweep", "rules.too-good.threshold=0.5,0.99", "--resume")
+    assert again["sweep"] == first["sweep"]
+    assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out" / "first").iterdir()} == before
+    options = (*to, "--sweep", "rules.too-good.threshold=0.6", "--resume")
+    refused = driftline("backtest", *deployment.where, *options, "-q")
+    assert refused.code == 2
+    assert "is finished, with other values of --sweep or none" in refused.err
 
 
 def test_incidents_are_scored_and_gates_decide_the_exit_code(deployment: Deployment, tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ def test_the_tutorial_runs_as_it_is_printed(tmp_path: Path) -> None:
     assert done.stdout.count("rules.accuracy-low.threshold=0.95 rules.accuracy-low.min_rows") == 2
     assert "missed" not in done.stdout.partition("With other values")[0]
     assert "gate: accuracy@1h < 0.5 holds" in done.stderr
+    assert "Backtest of monday" in (tmp_path / "monday.html").read_text("utf-8")
+    assert [row["front"] for row in json.loads((tmp_path / "monday.json").read_text())["sweep"]].count(True) > 0
 
 
 def test_every_option_and_count_is_told() -> None:

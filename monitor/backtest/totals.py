@@ -1,0 +1,176 @@
+"""What the ledger of a settled run adds up to, beside its windows: outcomes of the join, how long labels took, and how
+often each bin of a feature was met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from monitor.drift.checked import CheckedCategorical, CheckedNumeric, of_base
+from monitor.drift.reference import histogram_name
+from monitor.events import Int64s
+from monitor.ledger.records import Commit, Delta
+from monitor.metrics.delays import delay_ends
+from monitor.metrics.foreseen import MATRIX, ForeseenBinary
+from monitor.plan import FeaturePlan, ModelPlan, Plan
+from monitor.sketches.cells import Cells
+
+FORMAT: Final = 1
+"""Version of a saved Totals. Higher ones are refused."""
+
+Version = tuple[str, str]
+
+
+class Delays(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the labels of one version took. `arrived[i]` of `labelled` came within `ends_ms[i]`, and not within the end
+    before. `from_prediction`: to the middle of the tick in which they became known (so to within half a `tick_ms`);
+    otherwise from the beginning of the prediction's pane (`pane_ms`) to the end of that tick, so that each took at most so
+    long."""
+
+    model: str
+    version: str
+    from_prediction: bool
+    tick_ms: int
+    pane_ms: int
+    ends_ms: list[int]
+    arrived: list[int]
+    seen: int
+    labelled: int
+
+
+class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+    """How many predictions of one version had their value in each bin of the model's reference."""
+
+    model: str
+    version: str
+    feature: str
+    counts: list[int]
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything, over all partitions. Outcomes are the terms of conservation, by name."""
+
+    format: int
+    records: dict[str, int]
+    outcomes: dict[str, dict[str, int]]
+    lost: dict[str, int]
+    delays: list[Delays]
+    histograms: list[Histogram]
+
+
+@dataclass(slots=True)
+class Adding:
+    """Takes accepted commits of all partitions, in the order of each. Mutable."""
+
+    plan: Plan
+    _last: dict[int, Commit] = field(default_factory=dict)
+    _inputs: dict[Version, Int64s] = field(default_factory=dict)
+    _labels: dict[Version, dict[int, int]] = field(default_factory=dict)
+    _seen: dict[Version, int] = field(default_factory=dict)
+    _arrived: dict[Version, Int64s] = field(default_factory=dict)
+
+    def feed(self, partition: int, commit: Commit) -> None:
+        """An accepted commit."""
+        self._last[partition] = commit
+        if commit.inputs is not None:
+            for version, _, cells, amounts in _slots(commit, commit.inputs):
+                size = self.plan.model(version[0]).input_cells.size
+                total = self._inputs.setdefault(version, np.zeros(size, np.int64))
+                total[cells] += amounts  # the cells of a slot are distinct
+        if commit.performance is not None:
+            for version, at, cells, amounts in _slots(commit, commit.performance):
+                self._performance(version, at, cells, amounts)
+
+    def _performance(self, version: Version, at: tuple[int, int], cells: Int64s, amounts: Int64s) -> None:
+        layout = self.plan.model(version[0]).task.cells
+        seen, labelled = (int(amounts[cells == layout.index(name)].sum()) for name in ("seen", "labelled"))
+        self._seen[version] = self._seen.get(version, 0) + seen
+        if labelled:
+            pane, tick = at
+            took_ms = (tick + 1) * self.plan.join.tick_ms - pane * self.plan.pane_ms
+            held = self._labels.setdefault(version, {})
+            held[took_ms] = held.get(took_ms, 0) + labelled
+        if "arrived" in layout:
+            part = layout.slice("arrived")
+            inside = (cells >= part.start) & (cells < part.stop)
+            total = self._arrived.setdefault(version, np.zeros(part.stop - part.start, np.int64))
+            total[cells[inside] - part.start] += amounts[inside]
+
+    def totals(self, lost: Mapping[str, int]) -> Totals:
+        """The sums; `lost`: records of each stream that were gone before they were read."""
+        commits = [commit for _, commit in sorted(self._last.items())]
+        outcomes: dict[str, dict[str, int]] = {"predictions": {}, "labels": {}}
+        for commit in commits:
+            for stream, own in (("predictions", commit.prediction_outcomes), ("labels", commit.label_outcomes)):
+                for name, count in own.items():
+                    outcomes[stream][name] = outcomes[stream].get(name, 0) + count
+        read = {name: sum(c.records[i] for c in commits) for i, name in enumerate(outcomes)}
+        if not self.plan.has_labels:
+            del outcomes["labels"], read["labels"]
+        return Totals(
+            format=FORMAT,
+            records=read,
+            outcomes=outcomes,
+            lost=dict(lost),
+            delays=[self._delays(version) for version in sorted(self._seen)] if self.plan.has_labels else [],
+            histograms=[h for version in sorted(self._inputs) for h in self._histograms(version)],
+        )
+
+    def _delays(self, version: Version) -> Delays:
+        held = self._labels.get(version, {})
+        join, pane_ms = self.plan.join, self.plan.pane_ms
+        by_itself = isinstance(self.plan.model(version[0]).task, ForeseenBinary)
+        if by_itself:
+            ends = delay_ends(join.bounds.horizon_ms, join.tick_ms)
+            arrived = (
+                self._arrived.get(version, np.zeros(len(ends) * len(MATRIX), np.int64)).reshape(len(ends), -1).sum(1)
+            )
+        else:
+            longest = max([join.bounds.horizon_ms + pane_ms + join.tick_ms, *held])
+            ends = delay_ends(longest, join.tick_ms)
+            arrived = np.zeros(len(ends), np.int64)
+            for took_ms, count in held.items():
+                arrived[np.searchsorted(ends, took_ms, side="left")] += count
+        return Delays(
+            model=version[0],
+            version=version[1],
+            from_prediction=by_itself,
+            tick_ms=join.tick_ms,
+            pane_ms=pane_ms,
+            ends_ms=ends.tolist(),
+            arrived=arrived.tolist(),
+            seen=self._seen[version],
+            labelled=sum(held.values()),
+        )
+
+    def _histograms(self, version: Version) -> Iterator[Histogram]:
+        plan = self.plan.model(version[0])
+        cells = Cells(plan.input_cells, self._inputs[version][np.newaxis])
+        for feature in profiled(plan):
+            counts = cells.histogram(histogram_name(feature.name))
+            if isinstance(feature.binning, (CheckedNumeric, CheckedCategorical)):
+                counts = of_base(feature.binning, counts)
+            yield Histogram(model=version[0], version=version[1], feature=feature.name, counts=counts[0].tolist())
+
+
+def profiled(plan: ModelPlan) -> list[FeaturePlan]:
+    """The features of a model, its scores among them, that its reference has a profile of."""
+    known = plan.reference.features if plan.reference is not None else {}
+    return [f for f in (*plan.features, *((plan.score,) if plan.score else ())) if f.name in known]
+
+
+def _slots(commit: Commit, delta: Delta) -> Iterator[tuple[Version, tuple[int, int], Int64s, Int64s]]:
+    """Of each slot of a delta the version, (pane, tick), and its cells with their amounts."""
+    versions = [(group.model, group.version) for group in commit.groups]
+    cells, amounts = delta.column("cell"), delta.column("amount")
+    start = 0
+    for group, pane, tick, length in zip(
+        *(delta.column(name).tolist() for name in ("group", "pane", "tick", "length")), strict=True
+    ):
+        yield versions[group], (pane, tick), cells[start : start + length], amounts[start : start + length]
+        start += length

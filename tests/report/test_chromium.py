@@ -1,0 +1,77 @@
+"""The page in a real browser: no error, no request, charts drawn, readable without scripts, printable."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from monitor.cli.report import page as renderer
+from tests.report.chromium import Page
+from tests.report.conftest import Report
+from tests.report.test_page import HOSTILE, poisoned
+
+FOREIGN = re.compile(r"^(?!data:|blob:|about:)")
+
+
+def foreign(browser: Page, path: Path) -> list[str]:
+    """What was asked for beside the page itself and what it holds."""
+    return [url for url in browser.requests if FOREIGN.match(url) and url != path.resolve().as_uri()]
+
+
+def fresh(browser: Page) -> Page:
+    browser.requests.clear()
+    browser.complaints.clear()
+    return browser
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_opens_without_errors_or_requests_and_is_not_wider_than_the_window(
+    report: Report, browser: Page, width: int
+) -> None:
+    fresh(browser).open(report.page, width)
+    assert (browser.complaints, foreign(browser, report.page)) == ([], [])
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    charts = browser.value("document.querySelectorAll('.chart').length")
+    assert browser.value("document.querySelectorAll('.chart .main-svg').length") >= charts > 10
+    assert browser.value("document.querySelector('.chart').clientWidth") > 0.8 * width
+    assert browser.value("document.querySelector('.chart .main-svg').clientWidth") > 0.8 * width
+
+
+def test_without_scripts_the_tables_are_there(report: Report, browser: Page) -> None:
+    fresh(browser).open(report.page, scripts=False)
+    assert foreign(browser, report.page) == []
+    told = browser.ask("DOMSnapshot.captureSnapshot", computedStyles=["display"])["strings"]
+    assert any("Charts need scripts, which are off here." in text for text in told)
+    assert any("snow of February" in text for text in told)
+
+
+def test_paper_has_what_is_folded_on_the_screen(report: Report, browser: Page) -> None:
+    fresh(browser).open(report.page)
+    folded = browser.value("[...document.querySelectorAll('details')].filter(d => !d.open).length")
+    assert folded > 5
+    pages = len(re.findall(rb"/Type\s*/Page\b", browser.printed()))
+    rows = browser.value("document.querySelectorAll('tbody tr').length")
+    assert rows / 150 < pages < rows / 15, "tables that stayed folded would leave a few pages"
+    assert browser.complaints == []
+
+
+def test_hostile_names_run_nothing(report: Report, browser: Page, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.html"
+    path.write_text(renderer.render(poisoned(report.json, "".join(HOSTILE)), charts=True), "utf-8", "replace")
+    fresh(browser).open(path)
+    assert (browser.complaints, foreign(browser, path)) == ([], [])
+    assert browser.value("document.querySelectorAll('img, script:not([id])').length") == 2
+
+
+def test_the_policy_would_stop_a_script_that_came_in(report: Report, browser: Page, tmp_path: Path) -> None:
+    """The second lock, tried alone: what escaping lets through is refused."""
+    path = tmp_path / "broken.html"
+    path.write_text(
+        report.html.replace("<main>", "<main><script>document.title = 'in'</script><img src='http://a.test/'>", 1)
+    )
+    fresh(browser).open(path)
+    assert browser.value("document.title") != "in"
+    assert any("Content Security Policy" in said for said in browser.complaints)
+    assert "in" not in browser.value("document.title").split()

@@ -1,0 +1,168 @@
+"""Every number of the page is the JSON's; nothing in it comes from elsewhere, and nothing of data is markup."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from typing import Any
+
+import pytest
+
+from monitor.cli.report import page
+from monitor.cli.report.nodes import shown
+from monitor.cli.report.write import without_secrets
+from tests.report.conftest import Report
+from tests.report.reading import Read, at, traces
+
+
+@pytest.fixture(scope="module")
+def read(report: Report) -> Read:
+    return Read.of(report.html)
+
+
+def test_every_value_on_the_page_is_the_one_of_the_json(report: Report, read: Read) -> None:
+    document = report.json
+    assert len(read.values) > 10_000
+    for value in read.values:
+        told = at(document, value.where)
+        assert value.text == shown(told, value.form), value
+        assert value.form == "text" or json.loads(value.exact or "") == told, value
+
+
+def test_no_table_says_a_number_that_has_no_place_in_the_json(read: Read) -> None:
+    assert [text for text in read.bare if re.search(r"\d", text)] == []
+
+
+def test_every_line_and_bar_is_drawn_from_the_json(report: Report, read: Read) -> None:
+    document, count = report.json, 0
+    for trace, name, where in traces(read.figures):
+        if isinstance(where, str):
+            data, told = trace[name], at(document, where)
+        else:
+            data, told = trace[name], [at(document, each) for each in where]
+        if trace["type"] == "heatmap" and name == "x":
+            data = data[:-1]  # where the last cell ends
+        assert data == told, (trace["type"], where)
+        count += len(data)
+    assert count > 5_000
+
+
+def test_all_that_was_asked_for_is_there(report: Report, read: Read) -> None:
+    document = report.json
+    places = {value.where for value in read.values}
+    for series, own in enumerate(document["first"]["series"]):
+        for name in own["shown"]:
+            assert any(f"/first/series/{series}/metrics/{name}/value/0" == place for place in places), (series, name)
+    for part in (
+        "delays/0/arrived",
+        "distributions/0/current/counts",
+        "outcomes/predictions/matched",
+        "config",
+        "spans",
+    ):
+        assert any(place.startswith(f"/first/{part}") for place in places), part
+    for part in (
+        "/changes/0/path",
+        "/sweep/0/set",
+        "/differences/same",
+        "/gates/failed/0/gate",
+        "/first/incidents/found/0",
+    ):
+        assert any(place.startswith(part) for place in places), part
+    kinds = {trace["type"] for trace, _, _ in traces(read.figures)}
+    assert kinds == {"scatter", "heatmap", "bar"}
+    assert document["command"] == report.command
+
+
+def test_the_page_may_load_nothing_and_run_only_its_own_scripts(report: Report, read: Read) -> None:
+    assert read.policy.startswith(
+        "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'sha256-"
+    )
+    assert read.policy.count("sha256-") == 2
+    links = [value for name, value in read.attributes if name in ("src", "href", "srcset", "action", "data")]
+    assert [link for link in links if link is None or not link.startswith(("#", "data:"))] == []
+    assert not {"iframe", "object", "embed", "form", "img", "base"} & read.tags
+
+
+HOSTILE = (
+    "</script><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "<b onmouseover=alert(1)>x</b>",
+    "a\x00\u202eb",
+)
+NAMES = ("model", "version", "segment", "rule", "feature", "summary", "window")
+
+
+def poisoned(document: Any, text: str) -> Any:
+    """The document with a text in the place of everything that comes from data or from files."""
+    found = copy.deepcopy(document)
+    for run in (found["first"], found["second"]):
+        for part in ("alerts", "series", "delays", "distributions"):
+            for own in run[part]:
+                own |= {name: text for name in NAMES if name in own}
+        for own in run["distributions"]:
+            own["bins"] = [text for _ in own["bins"]]
+        for one in run["incidents"]["found"]:
+            one["incident"]["name"] = text
+        run |= {"namespace": text, "references": {text: text}, "files": {text: {"lines": 1, "sha256": text}}}
+        run["spans"] = {text: [[0, 1]]}
+    found["command"] = ["driftline", text]
+    found["changes"] = [{"path": text, "first": text, "second": text, "effect": text}]
+    for row in found["sweep"]:
+        row["set"] = f"rules.{text}=1"
+    found["gates"] = {"asked": [text], "failed": [{"gate": text, "value": 1, "where": text}]}
+    return found
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_comes_from_data_is_text_and_never_markup(report: Report, text: str) -> None:
+    document = report.json
+    clean, read = (Read.of(page.render(each, charts=True)) for each in (document, poisoned(document, text)))
+    assert read.tags == clean.tags
+    assert {name for name, _ in read.attributes} == {name for name, _ in clean.attributes}
+    assert len(read.scripts) == len(clean.scripts)
+    seen = "".join(c if c.isprintable() else "\ufffd" for c in text)
+    assert sum(value.text == seen for value in read.values) > 50
+    # Plotly takes some markup in texts: it is given none.
+    drawn = [
+        trace.get(name) for figure in read.figures for trace in figure["data"] for name in ("name", "text", "x", "y")
+    ]
+    assert "<" not in json.dumps(drawn)
+
+
+def test_secrets_of_the_command_line_are_not_told() -> None:
+    told = without_secrets(
+        ["driftline", "--set", "kafka.properties.sasl.password=x=y", "--set=kafka.properties.client.id=z"]
+    )
+    assert told == [
+        "driftline",
+        "--set",
+        "kafka.properties.sasl.password=********",
+        "--set=kafka.properties.client.id=z",
+    ]
+
+
+def test_without_plotly_the_tables_are_there_and_the_page_says_how_to_get_charts(report: Report) -> None:
+    plain = Read.of(page.render(report.json, charts=False))
+    assert [(v.where, v.text) for v in plain.values] == [(v.where, v.text) for v in Read.of(report.html).values]
+    assert plain.scripts == []
+    assert "script-src 'none'" in plain.policy
+    html = page.render(report.json, charts=False)
+    assert "pip install 'driftline[ui]'" in html
+    assert len(html) < 3_000_000
+
+
+def test_figures_are_what_plotly_knows(report: Report) -> None:
+    from plotly import graph_objects
+
+    for figure in Read.of(report.html).figures:
+        graph_objects.Figure(data=figure["data"], layout=figure["layout"])
+
+
+def test_bins_are_named_by_their_place_unless_values_may_be_shown(report: Report) -> None:
+    names = {own["feature"]: own["bins"] for own in report.json["first"]["distributions"]}
+    assert names["origin"] == ["category 1", "category 2", "category 3", "other", "unseen", "missing", "invalid"]
+    assert names["hour"][:2] == ["below", "bin 1"]
+    assert names["hour"][-2:] == ["above", "missing"]
+    assert "UA" not in json.dumps(names)
