@@ -16,9 +16,10 @@ from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.saved import SavedModel, SavedWatch, restore_traffic, restore_watch, save_traffic, save_watch
 from monitor.alerts.saved_budget import SavedBudget, restore_budget, save_budget
+from monitor.alerts.saved_hold import SavedHold, restore_hold, save_hold
 from monitor.alerts.state import AlertState
 from monitor.evaluator import Evaluator, PartitionClock
-from monitor.ledger.checkpoints import Fold
+from monitor.ledger.checkpoints import FORMAT, HELD_FORMAT, LEARNED_FORMAT, Fold
 from monitor.ledger.records import Generation
 from monitor.windows import saved as windows
 from monitor.windows.saved import SavedEngine
@@ -48,6 +49,7 @@ class SavedEvaluator(msgspec.Struct, frozen=True):
     traffic: tuple[SavedModel, ...]
     standing: tuple[bytes, ...]  # the last event of every alert that fires, as it was published
     budget: SavedBudget | msgspec.UnsetType = msgspec.UNSET  # left out where there is none
+    labels: SavedHold | msgspec.UnsetType = msgspec.UNSET  # left out where label feeds are not watched
 
 
 class SavedEvaluation(msgspec.Struct, frozen=True):
@@ -72,9 +74,12 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
         raise msgspec.DecodeError(str(error)) from error
 
 
-def has_learned(saved: SavedEvaluator) -> bool:
-    """Whether there is something in it that the first format did not know."""
-    return any(part is not msgspec.UNSET for part in (saved.budget, *(own.book for own in saved.engines.values())))
+def format_of(saved: SavedEvaluator) -> int:
+    """The oldest format of a checkpoint that knows everything in it."""
+    if saved.labels is not msgspec.UNSET:
+        return HELD_FORMAT
+    learned = (saved.budget, *(own.book for own in saved.engines.values()))
+    return FORMAT if all(part is msgspec.UNSET for part in learned) else LEARNED_FORMAT
 
 
 def save(evaluator: Evaluator) -> SavedEvaluator:
@@ -90,6 +95,7 @@ def save(evaluator: Evaluator) -> SavedEvaluator:
         traffic=save_traffic(evaluator._traffic),
         standing=tuple(cloudevents.encode(event) for _, event in sorted(evaluator.standing.items())),
         budget=save_budget(evaluator._budget),
+        labels=save_hold(evaluator.labels),
     )
 
 
@@ -112,6 +118,7 @@ def restore(evaluator: Evaluator, saved: SavedEvaluator, book: RuleBook, budget:
     restore_watch(evaluator._watch, saved.watch)
     restore_traffic(evaluator._traffic, saved.traffic)
     restore_budget(evaluator._budget, saved.budget)
+    restore_hold(evaluator.labels, saved.labels)
     events = [cloudevents.parse(raw) for raw in saved.standing]
     evaluator.standing = {event.data.fingerprint: event for event in events}
 

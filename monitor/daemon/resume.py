@@ -26,11 +26,11 @@ from monitor.daemon.trim import trim
 from monitor.daemon.writer import LostOwnership
 from monitor.errors import MonitorError
 from monitor.evaluator import Evaluator
-from monitor.ledger.checkpoints import EVALS, FORMAT, LEARNED_FORMAT, CheckpointError, Fold, encode_body
+from monitor.ledger.checkpoints import EVALS, CheckpointError, Fold, encode_body
 from monitor.ledger.fold import Verdict
 from monitor.ledger.records import EvalCommit
 from monitor.ports import Log
-from monitor.saved import SavedEvaluation, has_learned, read_evaluation, save
+from monitor.saved import SavedEvaluation, format_of, read_evaluation, save
 
 _log = logging.getLogger("driftline.checkpoints")
 
@@ -144,8 +144,8 @@ class EvaluatorCheckpoints:
         folds = tuple(Fold.of(follower.state) for follower in followers)
         saved = save(evaluator)
         body = encode_body(SavedEvaluation(folds, rejected, rules.digest, saved, rules.generation or UNSET))
-        version = LEARNED_FORMAT if has_learned(saved) else FORMAT
-        manifest = msgspec.structs.replace(with_ledger(manifest_of(EVALS, evals), followers), format=version)
+        manifest = with_ledger(manifest_of(EVALS, evals), followers)
+        manifest = msgspec.structs.replace(manifest, format=format_of(saved))
         self.begun_at(followers)
         if self._checkpoints.write(manifest, body):
             _log.info("checkpoint of evals at offset %d: %d bytes", manifest.place.at, len(body))

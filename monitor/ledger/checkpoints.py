@@ -28,7 +28,9 @@ trimmed ledger they are needed."""
 LEARNED_FORMAT = 2
 """Of one whose body has what was learned (a budget of false alarms, how labels come): versions that read up to 1 would go on
 without it."""
-NEWEST = 2
+HELD_FORMAT = 3
+"""Of one whose body has how labels come as verdicts wait for them: versions that read up to 2 would not wait."""
+NEWEST = 3
 """What this code reads up to."""
 PART_BYTES = 512 * 1024
 """Of a body, compressed, in one record: half of what a broker takes unless it is told otherwise."""
