@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, Standing
+from monitor.alerts.label_hold import LabelHold
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch
@@ -79,6 +81,7 @@ class Evaluator:
         if plan.has_labels:
             self.engines[Kind.PERFORMANCE] = TickEngine(plan, self.schedule, Kind.PERFORMANCE)
         self.alerts = AlertState()
+        self.labels = self._hold_of(book)
         self._take(budget or BudgetWatch("", plan, None, lambda _: {}))
         self.published = 0
         self.standing: dict[str, AlertEvent] = {}
@@ -99,6 +102,7 @@ class Evaluator:
         clock.idle, clock.quiet = commit.idle, commit.quiet is True
         clock.stalled, clock.ended = commit.stalled, commit.ended
         self._watch.feed(partition, commit)
+        self.labels.feed(partition, commit)
 
     @property
     def unowned(self) -> frozenset[int]:
@@ -121,7 +125,10 @@ class Evaluator:
         heard = [c for c in self.clocks if not c.idle]
         clocks = [c.prediction_ms for c in heard if not c.quiet]
         if kind is Kind.PERFORMANCE:
-            clocks += [c.label_ms for c in heard]
+            clocks += [
+                self.labels.label_clock_ms(prediction_ms=c.prediction_ms, label_ms=c.label_ms, stalled=c.stalled)
+                for c in heard
+            ]
         if not clocks:
             return None
         slowest = min(clocks)
@@ -155,15 +162,21 @@ class Evaluator:
         for engine, below in quiet if decided else ():
             engine.close_quietly(below)
 
+    def _hold_of(self, book: RuleBook) -> LabelHold:
+        return LabelHold(book.namespace, self._plan, book.label_feed if self._plan.has_labels else None, book.labels_of)
+
     def _take(self, budget: BudgetWatch) -> None:
         self._budget = budget
         for kind, engine in self.engines.items():
-            engine.arrival_cells = budget.arrival_cells(kind)
+            of_budget = budget.arrival_cells(kind)
+            of_labels = self.labels.arrival_cells if kind is Kind.PERFORMANCE else None
+            engine.arrival_cells = of_labels if of_budget is None else of_budget
 
     def go_by(self, book: RuleBook, budget: BudgetWatch, windows: Sequence[Window]) -> None:
         """The rules, the budget and the windows of an evaluator that has decided nothing yet."""
         self.schedule.begin_with(windows)
         self._book, self._watch.labels = book, book.common_labels
+        self.labels = self._hold_of(book)
         self._take(budget)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
 
@@ -188,8 +201,12 @@ class Evaluator:
         step = self._book.retire(self.alerts, tick_ms, book)
         self.alerts, self._book, self._watch.labels = step.state, book, book.common_labels
         ended: list[AlertEvent] = []
+        if book.label_feed != self.labels.config and self._plan.has_labels:
+            ended, self.labels = self.labels.retire(tick_ms), self._hold_of(book)
+            self._take(self._budget)
+        self.labels.labels_of = book.labels_of
         if budget is not None and budget.budget != self._budget.budget:
-            ended = self._budget.retire(tick_ms)
+            ended += self._budget.retire(tick_ms)
             self._take(budget)
         elif budget is not None:
             self._budget.adopt_labels(budget)
@@ -203,13 +220,15 @@ class Evaluator:
         size_ms = self._plan.join.tick_ms
         tick_ms = (closed.tick + 1) * size_ms
         judged = [*closed.revised, *closed.ended, *closed.vanished]
-        step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
-        self.alerts = step.state
-        traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
         # A tick whose contributions took each other back is one in which nothing happened, and may not show.
         happened = bool(judged or closed.arrivals)
-        told = self._budget.step(kind, closed.tick, closed.arrivals) if happened else []
-        events = [*step.events, *traffic, *told]
+        slow = self.labels.step(closed.tick, closed.arrivals) if kind is Kind.PERFORMANCE and happened else []
+        lookup, outage_of = _Lookup(self.engines), cache(partial(self.labels.outage, now_ms=tick_ms))
+        step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, lookup, outage_of)
+        self.alerts = step.state
+        traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
+        told = self._budget.step(kind, closed.tick, closed.arrivals, outage_of) if happened else []
+        events = [*slow, *step.events, *traffic, *told]
         gone = [view.key for view in closed.vanished]
         output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone)
         self._chain(kind, output)

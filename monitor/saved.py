@@ -17,10 +17,11 @@ from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.saved import SavedModel, SavedWatch, restore_traffic, restore_watch, save_traffic, save_watch
 from monitor.alerts.saved_budget import SavedBudget, restore_budget, save_budget
+from monitor.alerts.saved_hold import SavedHold, restore_hold, save_hold
 from monitor.alerts.state import AlertState
 from monitor.config.windows import Window
 from monitor.evaluator import Evaluator, PartitionClock
-from monitor.ledger.checkpoints import FORMAT, LEARNED_FORMAT, SCHEDULE_FORMAT, Fold
+from monitor.ledger.checkpoints import FORMAT, HELD_FORMAT, LEARNED_FORMAT, SCHEDULE_FORMAT, Fold
 from monitor.ledger.records import Generation
 from monitor.windows import saved as windows
 from monitor.windows import schedule
@@ -52,6 +53,7 @@ class SavedEvaluator(msgspec.Struct, frozen=True):
     traffic: tuple[SavedModel, ...]
     standing: tuple[bytes, ...]  # the last event of every alert that fires, as it was published
     budget: SavedBudget | msgspec.UnsetType = msgspec.UNSET  # left out where there is none
+    labels: SavedHold | msgspec.UnsetType = msgspec.UNSET  # left out where label feeds are not watched
     schedule: tuple[SavedTerm, ...] | msgspec.UnsetType = (
         msgspec.UNSET
     )  # left out while it is that of the rules in force
@@ -83,6 +85,8 @@ def format_of(saved: SavedEvaluator) -> int:
     """The oldest format of checkpoints that knows everything in it."""
     if saved.schedule is not msgspec.UNSET:
         return SCHEDULE_FORMAT
+    if saved.labels is not msgspec.UNSET:
+        return HELD_FORMAT
     learned = (saved.budget, *(own.book for own in saved.engines.values()))
     return LEARNED_FORMAT if any(part is not msgspec.UNSET for part in learned) else FORMAT
 
@@ -100,6 +104,7 @@ def save(evaluator: Evaluator) -> SavedEvaluator:
         traffic=save_traffic(evaluator._traffic),
         standing=tuple(cloudevents.encode(event) for _, event in sorted(evaluator.standing.items())),
         budget=save_budget(evaluator._budget),
+        labels=save_hold(evaluator.labels),
         schedule=schedule.save(evaluator.schedule) if evaluator.schedule.has_changed else msgspec.UNSET,
     )
 
@@ -128,6 +133,7 @@ def restore(
     restore_watch(evaluator._watch, saved.watch)
     restore_traffic(evaluator._traffic, saved.traffic)
     restore_budget(evaluator._budget, saved.budget)
+    restore_hold(evaluator.labels, saved.labels)
     events = [cloudevents.parse(raw) for raw in saved.standing]
     evaluator.standing = {event.data.fingerprint: event for event in events}
 

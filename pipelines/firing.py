@@ -56,7 +56,11 @@ _DISTANCES: Final = frozenset(
     {"psi", "ks", "psi_corrected", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"}
 )
 _LABEL_METRICS: Final = frozenset({"coverage", "labelled"})
-_CONDITIONS: Final = {"label-feed-stalled": Kind.LABELS, "dead-letter-flood": Kind.DATA_QUALITY}
+_CONDITIONS: Final = {
+    "label-feed-stalled": Kind.LABELS,
+    "label-feed-slow": Kind.LABELS,
+    "dead-letter-flood": Kind.DATA_QUALITY,
+}
 
 
 class _Evidence(msgspec.Struct):

@@ -9,6 +9,7 @@ import pytest
 
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch, Open
+from monitor.alerts.label_hold import Flow, LabelHold
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.saved import SavedFeed, SavedModel, SavedWatch
 from monitor.alerts.saved_budget import (
@@ -21,10 +22,13 @@ from monitor.alerts.saved_budget import (
     SavedReference,
     SavedSeries,
 )
+from monitor.alerts.saved_hold import SavedFlow, SavedHold
+from monitor.alerts.standstill import Standstills
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch, _Traffic
 from monitor.alerts.watching import Alarm, Cohorts, Learned, Series
 from monitor.config.budget import Budget
+from monitor.config.label_feed import LabelFeed
 from monitor.drift.edetector import Cause, State
 from monitor.drift.nulls import Null
 from monitor.evaluator import Evaluator, PartitionClock
@@ -74,6 +78,11 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         # of the reference: what is asked about which channels
         {"_budget", "_asked", "_weights", "_detector", "_channels"},
     ),
+    "hold": (
+        LabelHold("saved", PLAN, LabelFeed(), lambda _: {}),
+        SavedHold,
+        {"_namespace", "_plan", "_config", "labels_of", "_ends", "_span_ms", "_late_ms", "_look_ms", "_most_ms"},
+    ),
     "traffic": (
         TrafficWatch("saved", Schedule(CONFIG.windows), 1),
         None,
@@ -86,6 +95,7 @@ RENAMED: dict[str, dict[str, str | None]] = {
     "budget": {"series": "_series", "open": "_open"},
     "watched": {"model": None, "version": None, "beat": "_beat", "counts": "_counts", "learned": "_learned",
                 "cohorts": "_cohorts", "reference": "_reference", "state": "_state", "blind": "_blind"},
+    "hold": {"standing": "standstills", "over": None},
     "engine": {"final_before_ms": "_final_before_ms", "waiting": "_waiting", "stores": "_stores", "shelves": "_shelves",
                "versions": "_versions", "names": None},
     "store": {"model": None, "windows": "_rows", "cells": "_cells"},
@@ -120,6 +130,8 @@ def test_every_attribute_is_saved_or_follows_from_the_rest(name: str) -> None:
         (Learned, SavedReference, set()),
         (Null, SavedNull, set()),
         (State, SavedEvidence, set()),
+        (Standstills, SavedHold, set()),
+        (Flow, SavedFlow, set()),
     ],
 )
 def test_every_field_of_a_value_is_saved(value: type, saved: type, follows: set[str]) -> None:

@@ -7,11 +7,13 @@ from functools import cache, partial
 from typing import Final, NamedTuple, Protocol
 
 from monitor.alerts.advance import Turn, amendments, gone, move
-from monitor.alerts.decision import Action, Decided, Decision, decide
+from monitor.alerts.decision import Action, Decided, Decision, decide, hold
 from monitor.alerts.event import AlertEvent, Reason
 from monitor.alerts.replaced import end, is_replaced
-from monitor.alerts.rules import applies, kind_of, mature
+from monitor.alerts.rules import applies, can_be_held, kind_of, mature
+from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.state import AlertKey, AlertState, Entry, Phase
+from monitor.config.label_feed import LabelFeed
 from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
 from monitor.config.types import Config, Rule
 from monitor.windows.view import Kind, SeriesKey, WindowView
@@ -62,14 +64,15 @@ class RuleBook:
         model_labels: Callable[[str], Mapping[str, str]],
         limits: Callable[[str], TrafficLimits | None] = lambda _: None,
         listed: Sequence[str] = (),
+        label_feed: LabelFeed | None = None,
     ) -> None:
         """A name may be that of several rules as long as no two of them watch the same model. `limits`: what must come of
-        a model; `listed`: the models that are expected."""
+        a model; `listed`: the models that are expected; `label_feed`: when verdicts wait for labels."""
         self.namespace = namespace
         self._rules = tuple(sorted(rules, key=lambda rule: rule.name))
         self.common_labels = labels
         self._model_labels = model_labels
-        self.limits, self.listed = limits, listed
+        self.limits, self.listed, self.label_feed = limits, listed, label_feed
         # Memos of pure functions, bounded by the series that exist.
         self._watching: dict[tuple[SeriesKey, Kind], tuple[Rule, ...]] = {}
         self._merged: dict[tuple[str, str], Mapping[str, str]] = {}
@@ -85,7 +88,7 @@ class RuleBook:
 
         limits = cache(partial(traffic_limits, config))
         names = tuple(model.name for model in config.models)
-        return cls(config.namespace, all_rules(config), config.labels, model_labels, limits, names)
+        return cls(config.namespace, all_rules(config), config.labels, model_labels, limits, names, config.label_feed)
 
     def step(
         self,
@@ -96,13 +99,14 @@ class RuleBook:
         changed: Sequence[WindowView],
         active_series: Iterable[SeriesKey],
         lookup: WindowLookup,
+        outage_of: Callable[[str], Outage] = lambda _: NO_OUTAGE,
     ) -> Step:
         """Close one tick for the rules of one kind.
 
         `tick_ms` is the END of the tick. `changed` holds every window of this kind that got a revision in this tick,
         that its end was reached by this tick, or that became final in it, as it is now; order does not matter.
         `active_series` are the series that had rows of this kind in the tick. Ticks in which nothing of all that
-        happened need not be stepped.
+        happened need not be stepped. `outage_of`: what is known of a model's label feed at this tick.
         """
         revised = {view.key: view for view in changed}
         assert all(view.kind is kind for view in changed), "a tick is closed for one kind at a time"
@@ -113,8 +117,11 @@ class RuleBook:
             for rule in self.watching(series, kind):
                 key = AlertKey(rule.name, series)
                 entry = entries.get(key, _NOTHING)
-                of_age = partial(mature, rule, tick_ms)
-                if series in touched:
+                outage = outage_of(series.model) if can_be_held(rule) else NO_OUTAGE
+                of_age = partial(mature, rule, tick_ms, outage=outage)
+                if series in touched and outage.holding:
+                    decision = hold(entry)
+                elif series in touched:
                     view = lookup.newest_mature(series, rule.window, kind, of_age)
                     decision = decide(rule, entry, view, rows_came=series in active, tick_size_ms=tick_size_ms)
                 else:  # only another version's windows changed

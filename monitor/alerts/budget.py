@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from monitor.alerts.cloudevents import budget_event
 from monitor.alerts.event import AlertEvent, Reason, Standing
+from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.watching import PERFORMANCE_CELLS, Alarm, Series, watched
 from monitor.config.budget import Budget
 from monitor.config.types import Config
@@ -72,13 +73,20 @@ class BudgetWatch:
         found = {own for kind in Kind for own, series in self._series[kind].items() if series.learning}
         return [SeriesKey(model, version, ALL) for model, version in sorted(found)]
 
-    def step(self, kind: Kind, tick: int, arrived: Sequence[Arrival]) -> list[AlertEvent]:
-        """A tick of a kind closed and brought this. Events are in order of model and version."""
+    def step(
+        self,
+        kind: Kind,
+        tick: int,
+        arrived: Sequence[Arrival],
+        outage_of: Callable[[str], Outage] = lambda _: NO_OUTAGE,
+    ) -> list[AlertEvent]:
+        """A tick of a kind closed and brought this; `outage_of`: what is known of a model's label feed then. Events are in
+        order of model and version."""
         if self.budget is None:
             return []
         tick_ms = self._plan.join.tick_ms
         end_ms, beat = (tick + 1) * tick_ms, tick * tick_ms // self.budget.every_ms
-        told = self._close_before(kind, beat, end_ms)
+        told = self._close_before(kind, beat, end_ms, outage_of)
         held = self._series[kind]
         for arrival in arrived:
             own = arrival.model, arrival.version
@@ -86,7 +94,7 @@ class BudgetWatch:
             if series is not None:
                 series.add(beat, arrival.pane_ms, arrival.cells)
         if (beat + 1) * self.budget.every_ms == end_ms:
-            told += self._close_before(kind, beat + 1, end_ms)
+            told += self._close_before(kind, beat + 1, end_ms, outage_of)
         return told
 
     def begin(self, kind: Kind, own: tuple[str, str]) -> Series | None:
@@ -107,13 +115,13 @@ class BudgetWatch:
             for own, was in sorted(self._open[kind].items())
         ]
 
-    def _close_before(self, kind: Kind, beat: int, end_ms: int) -> list[AlertEvent]:
+    def _close_before(self, kind: Kind, beat: int, end_ms: int, outage_of: Callable[[str], Outage]) -> list[AlertEvent]:
         """Close every open beat before this one; then look whether what fires has been quiet for long enough."""
         assert self.budget is not None
         told: list[AlertEvent] = []
         for own, series in sorted(self._series[kind].items()):
             open_beat = series.open_beat
-            alarm = series.close() if open_beat is not None and open_beat < beat else None
+            alarm = series.close(outage_of(own[0])) if open_beat is not None and open_beat < beat else None
             was = self._open[kind].get(own)
             if alarm is not None and was is None:
                 self._open[kind][own] = Open(alarm, end_ms, end_ms)

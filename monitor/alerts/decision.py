@@ -62,6 +62,12 @@ def decide(rule: Rule, entry: Entry, view: WindowView | None, *, rows_came: bool
     return _broken(rule, entry, view, rows_came, tick_size_ms)
 
 
+def hold(entry: Entry) -> Decision:
+    """What becomes of an alert whose labels are late: it stays what it is, and `for` stands."""
+    action = Action.NOTHING if entry.phase is Phase.INACTIVE else Action.KEEP
+    return Decision(action, Reason.HELD, None, entry.held_ms)
+
+
 def amend(rule: Rule, citation: Citation, view: WindowView) -> Decision:
     """Whether a revision takes back what was said of the window. NOTHING or AMEND.
 

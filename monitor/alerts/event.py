@@ -56,6 +56,7 @@ class Reason(StrEnum):
     VERSION_REPLACED = "version_replaced"  # another version has a whole window without a prediction of this one
     EVIDENCE = "evidence"  # the evidence of a change reached the false-alarm budget
     QUIET = "quiet"  # no further alarm of the budget for as long as it says
+    HELD = "held"  # labels stand still or are slow: nothing is decided, what is open stays open
     DECIDED = "decided"  # an operational decision was recorded
 
 

@@ -23,6 +23,7 @@ from msgspec import UNSET, UnsetType
 
 from monitor.alerts.cloudevents import operational_event
 from monitor.alerts.event import ABOUT_DATA, LAST_MS, About, AlertEvent, Severity, Standing
+from monitor.alerts.label_hold import LABELS_SLOW
 from monitor.alerts.traffic import MODEL_SILENT, VOLUME_LOW
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.records import Commit, Flood
@@ -69,7 +70,12 @@ UNOWNED: Final = Condition(
     "records wait and nobody has counted any for minutes; look whether enough workers run, and at what they log",
     "somebody works on it again",
 )
-NAMES: Final = (*(condition.name for condition in (FLOOD, FULL, STALLED, UNOWNED, SILENT)), MODEL_SILENT, VOLUME_LOW)
+NAMES: Final = (
+    *(condition.name for condition in (FLOOD, FULL, STALLED, UNOWNED, SILENT)),
+    MODEL_SILENT,
+    VOLUME_LOW,
+    LABELS_SLOW,
+)
 """Names of all conditions there are: values of the label `rule` in telemetry."""
 
 FEED_SCOPE: Final = "labels"

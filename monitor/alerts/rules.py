@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.config.metric_names import VOLUME, needs_labels
 from monitor.config.quality_rules import about
 from monitor.config.types import Rule
@@ -75,6 +76,11 @@ def measure(view: WindowView, metric: str) -> Estimate:
     return Estimate(None, None, None, 0, undefined=Undefined.NO_ROWS)
 
 
+def can_be_held(rule: Rule) -> bool:
+    """Whether missing labels could make it lie: of labelled windows, all but what asks how many labels there are."""
+    return kind_of(rule.metric) is Kind.PERFORMANCE and rule.metric not in COUNTS and rule.metric != "coverage"
+
+
 def applies(rule: Rule, series: SeriesKey) -> bool:
     """Whether the rule watches the series. Every version of a model is watched apart."""
     if not about(rule, series.model):
@@ -104,6 +110,12 @@ def enough(rule: Rule, view: WindowView) -> bool:
     return view.coverage is not None and view.coverage >= rule.min_coverage
 
 
-def mature(rule: Rule, tick_ms: int, view: WindowView) -> bool:
-    """Whether the rule may judge the window at the end of a tick: the window is over, and there is enough of it."""
-    return view.key.end_ms <= tick_ms and enough(rule, view)
+def mature(rule: Rule, tick_ms: int, view: WindowView, outage: Outage = NO_OUTAGE) -> bool:
+    """Whether the rule may judge the window at the end of a tick: the window is over, there is enough of it, and no outage
+    of the label feed chose what there is."""
+    key = view.key
+    return (
+        key.end_ms <= tick_ms
+        and enough(rule, view)
+        and not outage.spoils(key.start_ms, key.end_ms, view.seen, view.labelled)
+    )

@@ -7,7 +7,8 @@ dispersion and the limits of the parts of the day come. After it every beat is a
 Pairs wait for their cohort: the labels of a pane of event time are held until it is over and nine tenths of its
 predictions have theirs, or the horizon is over, so that labels which come early because they are good (or bad) neither
 raise an alarm nor hide one. What comes later joins the next cohort. What is taken back later (corrections) is not taken
-out of a detector.
+out of a detector. A cohort whose labels an outage of the feed kept away is left out: what came of them came early, which is
+no sample.
 
 Not done: a reference profile as the reference, weights by importance, segments.
 """
@@ -20,6 +21,7 @@ from typing import Final
 
 import numpy as np
 
+from monitor.alerts.standstill import NO_OUTAGE, Outage, is_mature
 from monitor.config.budget import LEAST_BEATS
 from monitor.config.budget import Budget as BudgetConfig
 from monitor.drift.binning import Binning, NumericBinning
@@ -37,8 +39,6 @@ from monitor.windows.view import Kind
 DAY_MS: Final = 86_400_000
 SEASONS: Final = 8
 """Parts of the day with limits of their own, at most: finer ones would leave each too few rows."""
-MATURE: Final = 0.9
-"""Share of a cohort's predictions that must have their label before any of its pairs is looked at."""
 PERFORMANCE_CELLS: Final = 6
 """Of a performance vector the first cells are read: seen, labelled, tp, fp, fn, tn."""
 
@@ -125,10 +125,11 @@ class Cohorts:
         held = self.tail if pane_ms in self.released else self.waiting
         held[pane_ms] = held.get(pane_ms, np.zeros_like(cells)) + cells
 
-    def release(self, now_ms: int) -> dict[int, Int64s]:
+    def release(self, now_ms: int, outage: Outage = NO_OUTAGE) -> dict[int, Int64s]:
         """What may be looked at now, by pane: cohorts that are mature, or whose horizon is over, and what came late for
-        others."""
-        ready = [pane for pane, cells in self.waiting.items() if self._is_ready(pane, cells, now_ms)]
+        others. While verdicts are held only mature ones are; those that the outage spoilt never are."""
+        self._leave_out(now_ms, outage)
+        ready = [pane for pane, cells in self.waiting.items() if self._is_ready(pane, cells, now_ms, outage.holding)]
         if not ready:
             return {}
         found, self.tail = self.tail, {}
@@ -136,10 +137,22 @@ class Cohorts:
         self.released = {pane for pane in self.released if pane + 3 * self.horizon_ms >= now_ms} | set(ready)
         return found
 
-    def _is_ready(self, pane_ms: int, cells: Int64s, now_ms: int) -> bool:
+    def _is_ready(self, pane_ms: int, cells: Int64s, now_ms: int, holding: bool) -> bool:
         over_ms = pane_ms + self.pane_ms
-        mature = bool(cells[0] > 0 and cells[1] >= MATURE * cells[0])
-        return now_ms >= over_ms + (0 if mature else self.horizon_ms)
+        if is_mature(int(cells[0]), int(cells[1])):
+            return now_ms >= over_ms
+        return not holding and now_ms >= over_ms + self.horizon_ms
+
+    def _leave_out(self, now_ms: int, outage: Outage) -> None:
+        """Forget the cohorts whose horizon is over, and whose labels did not come because of an outage."""
+        if outage.holding:
+            return
+        for pane, cells in list(self.waiting.items()):
+            end_ms = pane + self.pane_ms
+            over = end_ms + self.horizon_ms <= now_ms
+            if over and outage.spoils(pane, end_ms, int(cells[0]), int(cells[1])):
+                del self.waiting[pane]
+                self.released.add(pane)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +205,12 @@ class Series:
         """The beat that has rows and is not closed."""
         return self._beat
 
-    def close(self) -> Alarm | None:
-        """The open beat is over."""
+    def close(self, outage: Outage = NO_OUTAGE) -> Alarm | None:
+        """The open beat is over; `outage`: of the label feed, as it is known then."""
         beat, self._beat = self._beat, None
         assert beat is not None
         if self._cohorts is not None:
-            for pane_ms, cells in self._cohorts.release((beat + 1) * self._budget.every_ms).items():
+            for pane_ms, cells in self._cohorts.release((beat + 1) * self._budget.every_ms, outage).items():
                 self._put(pane_ms, cells)
         # Where more was taken back than came there is nothing to bet on.
         counts = {season: np.maximum(cells, 0) for season, cells in sorted(self._counts.items())}

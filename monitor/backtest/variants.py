@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from monitor.alerts.book import RuleBook, Step, WindowLookup
 from monitor.alerts.event import AlertEvent
+from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.state import AlertState
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
@@ -36,11 +37,12 @@ class VariantBook(RuleBook):
         changed: Sequence[WindowView],
         active_series: Iterable[SeriesKey],
         lookup: WindowLookup,
+        outage_of: Callable[[str], Outage] = lambda _: NO_OUTAGE,
     ) -> Step:
         """See RuleBook."""
         active = frozenset(active_series)
         for variant in self.variants:
-            step = variant.book.step(variant.state, tick_ms, tick_size_ms, kind, changed, active, lookup)
+            step = variant.book.step(variant.state, tick_ms, tick_size_ms, kind, changed, active, lookup, outage_of)
             variant.state = step.state
             variant.events += step.events
-        return super().step(state, tick_ms, tick_size_ms, kind, changed, active, lookup)
+        return super().step(state, tick_ms, tick_size_ms, kind, changed, active, lookup, outage_of)

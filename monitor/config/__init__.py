@@ -17,6 +17,7 @@ from monitor.config.load import load, loads
 from monitor.config.panes import pane_ms
 from monitor.config.sources import FeatureSource, Source, TimeField
 from monitor.config.streams import Absent, LabelFields, LabelStream, PredictionFields, PredictionStream, Streams
+from monitor.config.times import Time
 from monitor.config.types import (
     Config,
     DeadLetters,
@@ -27,7 +28,6 @@ from monitor.config.types import (
     ReferenceFile,
     Rule,
     State,
-    Time,
     Topics,
 )
 from monitor.config.windows import Window

@@ -12,7 +12,7 @@ from monitor.config.infer_guess import FEW_PAIRS, Guess, nice_ms
 from monitor.config.infer_lines import comment, indent
 from monitor.config.infer_quality import quality_lines
 from monitor.config.infer_write_other import other_rule, other_settings, why_other
-from monitor.config.types import Time
+from monitor.config.times import Time
 from monitor.config.yaml_text import flow, scalar
 
 SKEW_MS: int = Time.model_fields["skew_ms"].default

@@ -19,50 +19,13 @@ from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number
 from monitor.config.budget import Budget
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
+from monitor.config.label_feed import LabelFeed
 from monitor.config.metric_names import DISTANCES, STANDARD, needs_labels
 from monitor.config.quality import Quality
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.tasks import LARGEST_LARGEST, MOST_CLASSES, SMALLEST_LARGEST, ClassName
+from monitor.config.times import Time
 from monitor.config.windows import Window, WindowField
-
-_STALLED_AFTER_MS = 108_000_000
-"""30 hours: a daily batch of labels may be six hours late."""
-
-
-class Time(Section):
-    """How long to wait, and how far the order of records may be trusted. Event time throughout."""
-
-    horizon_ms: PositiveDuration = Field(
-        129_600_000, alias="horizon", description="Longest delay of a label that still counts, from its prediction."
-    )
-    skew_ms: Duration = Field(
-        10_000, alias="skew", description="How far a label may precede its prediction, and a record the broker's clock."
-    )
-    disorder_ms: Duration = Field(
-        60_000,
-        alias="disorder",
-        description="How much disorder is normal; ticks close this far behind the newest record.",
-    )
-    lateness_ms: Duration = Field(
-        alias="lateness",
-        default_factory=lambda data: data["horizon_ms"],
-        description="How far behind its own partition a record may be and still count. Default: the horizon.",
-    )
-    max_jump_ms: PositiveDuration = Field(
-        86_400_000, alias="max_jump", description="A record further ahead than this moves no clock until others agree."
-    )
-    tick_ms: PositiveDuration = Field(
-        60_000, alias="tick", description="Step of event time at which rules are evaluated. Divides every window."
-    )
-    idle_after_ms: PositiveDuration = Field(
-        30_000, alias="idle_after", description="A partition without records for this long no longer holds up ticks."
-    )
-    stalled_after_ms: PositiveDuration = Field(
-        alias="stalled_after",
-        default_factory=lambda data: min(data["horizon_ms"], _STALLED_AFTER_MS),
-        description="No label for this long while predictions go on: the label feed has stalled. "
-        "Default: the horizon, at most 30h.",
-    )
 
 
 class ModelTemplate(Section):
@@ -311,6 +274,11 @@ class Config(Section):
     rules: tuple[Rule, ...] = Field((), description="What must not hold.")
     budget: Budget | None = Field(
         None, description="Watch every model against its own beginning, within a budget of false alarms. Left out: not."
+    )
+    label_feed: LabelFeed | None = Field(
+        None,
+        description="Tell when labels come more slowly than they usually do, and hold verdicts on labelled windows while they "
+        "do, or stand still. Left out: not.",
     )
     labels: Labels = Field(
         default_factory=dict,

@@ -28,8 +28,9 @@ trimmed ledger they are needed."""
 LEARNED_FORMAT = 2
 """Of one whose body has what was learned (a budget of false alarms, how labels come): versions that read up to 1 would go on
 without it."""
-SCHEDULE_FORMAT = 3
-"""Of one whose body says since when its windows hold: versions that read up to 2 would begin them anywhere."""
+SCHEDULE_FORMAT = HELD_FORMAT = 3
+"""Of one whose body says since when its windows hold, or has how labels come as verdicts wait for them: versions that read up
+to 2 would begin windows anywhere, and would not wait."""
 NEWEST = 3
 """What this code reads up to."""
 PART_BYTES = 512 * 1024

@@ -1,4 +1,4 @@
-"""Checkpoints with every field set; and how they look in formats 1 and 2, kept for good.
+"""Checkpoints with every field set; and how they look in formats 1 to 3, kept for good.
 
 `python -m tests.ledger.checkpoints` adds the lines that are not in the file. A line that is there is never written again:
 under a trimmed ledger nothing else tells what was counted.
@@ -23,7 +23,9 @@ from monitor.alerts.saved_budget import (
     SavedReference,
     SavedSeries,
 )
+from monitor.alerts.saved_hold import SavedFlow, SavedHold
 from monitor.ledger.checkpoints import (
+    HELD_FORMAT,
     LEARNED_FORMAT,
     SCHEDULE_FORMAT,
     Fold,
@@ -194,6 +196,23 @@ SCHEDULED = msgspec.structs.replace(
     ),
 )
 BUDGETED_BODY, SCHEDULED_BODY = encode_body(BUDGETED), encode_body(SCHEDULED)
+_SLOW = SavedFlow(
+    "m", ((1_704_106_800_000, pack([300, 0, 290])),), pack([70_000, 5, 3]), None, 2_818,
+    slow_ms=1_704_110_400_000, fired_ms=None, slow=((1_704_000_000_000, 1_704_100_000_000, False),),
+)  # fmt: skip
+HELD = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        labels=SavedHold(
+            ((0, 1_704_110_400_000, 1_704_110_460_000, 1_704_110_520_000),),
+            ((-(1 << 62), 1_704_110_300_000, True), (1_704_110_200_000, 1_704_110_300_000, False)),
+            (_SLOW, SavedFlow("n", (), None, pack([1, 0, 1]), 0, None, None, ())),
+            1_704_110_520_000,
+        ),
+    ),
+)
+HELD_BODY = encode_body(HELD)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -205,6 +224,7 @@ LEDGER_MANIFEST = describe(_manifest("ledger/3", PARTITION, ()), b"", [])
 _OF_EVALS = _manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 0)))
 EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
 BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
+HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
 SWITCH_MANIFEST = describe(_manifest("evals", _SWITCHED, (Place(8, bytes(16), 9),)), b"", [])
@@ -223,12 +243,14 @@ SAVED: dict[str, bytes] = {
     "body-estimates-density": encode_body(DENSE),
     "evals-schedule": seal(SCHEDULED_MANIFEST),
     "body-schedule": SCHEDULED_BODY,
+    "evals-hold": seal(HELD_MANIFEST),
+    "body-hold": HELD_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
-    """The bytes of formats 1, with what was learned 2, and with a schedule of windows 3, by name."""
+    """The bytes of formats 1, with what was learned 2, and with what is held or a schedule of windows 3, by name."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

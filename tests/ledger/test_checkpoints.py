@@ -26,6 +26,8 @@ from tests.ledger.checkpoints import (
     DENSE,
     EVALS_MANIFEST,
     EVALUATION,
+    HELD,
+    HELD_MANIFEST,
     LATER,
     LEDGER_MANIFEST,
     PARTITION,
@@ -42,6 +44,7 @@ MANIFESTS = {
     "evals-budget": BUDGETED_MANIFEST,
     "evals-switch": SWITCH_MANIFEST,
     "evals-schedule": SCHEDULED_MANIFEST,
+    "evals-hold": HELD_MANIFEST,
 }
 
 
@@ -67,6 +70,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-estimates"]) == BOOKED
     assert read_evaluation(golden()["body-estimates-density"]) == DENSE
     assert read_evaluation(golden()["body-schedule"]) == SCHEDULED
+    assert read_evaluation(golden()["body-hold"]) == HELD
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:

@@ -39,7 +39,7 @@ class Deployment:
         for topic in ("predictions", "labels"):
             self.log.ensure(TopicSpec(topic, PARTITIONS))
         self._appender = self.log.appender()
-        self._made = 0
+        self.made = 0
         self.workers = [self._worker(each) for each in configs]
 
     def _worker(self, configuration: Config) -> Worker:
@@ -60,15 +60,15 @@ class Deployment:
 
     def predict(self) -> None:
         for partition in range(PARTITIONS):
-            self._made += 1
-            record = {"id": f"p{self._made}", "model": "m", "version": "1", "at": self.now_ms, "score": 0.9}
-            self._send("predictions", partition, {**record, "prediction": 1, "features": {"hue": "red"}})
+            self.made += 1
+            record = {"id": f"p{self.made}", "model": "m", "version": "1", "at": self.now_ms, "score": 0.9}
+            self.send("predictions", partition, {**record, "prediction": 1, "features": {"hue": "red"}})
 
     def label(self, *partitions: int) -> None:
         for partition in partitions:
-            self._send("labels", partition, {"id": f"p{partition}", "at": self.now_ms, "label": 1})
+            self.send("labels", partition, {"id": f"p{partition}", "at": self.now_ms, "label": 1})
 
-    def _send(self, topic: str, partition: int, record: dict[str, Any]) -> None:
+    def send(self, topic: str, partition: int, record: dict[str, Any]) -> None:
         self._appender.append(topic, partition, OutRecord(orjson.dumps(record)))
 
     def step(self, *labelled: int, predictions: bool = True, times: int = 1) -> None:

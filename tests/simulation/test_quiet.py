@@ -26,7 +26,7 @@ def send_labels(deployment: Deployment, count: int) -> None:
     """A label for each of the first predictions, one at a step, in the partitions they are in."""
     for number in range(1, count + 1):
         record = {"id": f"p{number}", "at": deployment.now_ms, "label": 1}
-        deployment._send("labels", (number - 1) % PARTITIONS, record)
+        deployment.send("labels", (number - 1) % PARTITIONS, record)
         deployment.step(predictions=False)
 
 
@@ -78,7 +78,7 @@ def test_what_comes_for_final_windows_after_a_pause_is_counted_once() -> None:
                 "prediction": 1,
             }
             at = at_ms + number * STEP_MS
-            deployment._send("predictions", partition, {**record, "at": at, "features": {"hue": "red"}})
+            deployment.send("predictions", partition, {**record, "at": at, "features": {"hue": "red"}})
             deployment.step(predictions=False)
         return deployment.workers[0].statistics.unplaced
 

@@ -35,9 +35,9 @@ def states(d: Deployment) -> list[str]:
 
 
 def predict_one(d: Deployment, partition: int) -> None:
-    d._made += 1
-    record = {"id": f"p{d._made}", "model": "m", "version": "1", "at": d.now_ms, "score": 0.9}
-    d._send("predictions", partition, {**record, "prediction": 1, "features": {"hue": "red"}})
+    d.made += 1
+    record = {"id": f"p{d.made}", "model": "m", "version": "1", "at": d.now_ms, "score": 0.9}
+    d.send("predictions", partition, {**record, "prediction": 1, "features": {"hue": "red"}})
 
 
 def test_silence_is_one_page_that_ends_when_predictions_come_again() -> None:
