@@ -35,7 +35,8 @@ REPEATED, CORRECTED, MALFORMED = 0.05, 0.04, 0.01
 CUTS = ("state.max_batch_rows=300", "state.commit_interval=50ms")
 HURT, CALM = "hurt", "calm"
 WORKERS_MAX = 3
-RECORDS_MAX = 60_000
+RECORDS_MAX = 150_000
+RATE_MAX = 150.0
 SECS_A_FAULT = 4.0
 RECOUNT = (
     *("--window", "day", "--window", "month", "--horizon", "36h", "--lateness", "36h", "--disorder", "15m"),
@@ -181,7 +182,7 @@ def run(
     with ThreeNodes() as kafka, Deployment(kafka.bootstrap_servers, "predictions", "labels", folder) as flights:
         for topic in ("predictions", "labels"):
             kafka.create_topic(topic, PARTITIONS)
-        rate = max(150.0, most / (faults * SECS_A_FAULT + 30))
+        rate = min(RATE_MAX, most / (faults * SECS_A_FAULT + 30))  # so that they come until the last fault
         feed = Feed(kafka.bootstrap_servers, most, rate, random.Random(f"feed {seed}"))
         feed.start()
         chaos = Chaos(kafka, flights, chance)
