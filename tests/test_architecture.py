@@ -24,6 +24,7 @@ SHELL = (
     "monitor/adapters/",
     "monitor/cli/",
     "monitor/daemon/",
+    "monitor/notebook.py",
     "pipelines/__main__.py",
     "pipelines/cli/",
     "pipelines/directory.py",

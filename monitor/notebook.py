@@ -1,0 +1,278 @@
+"""Windows, drift and backtests of an Arrow table, for a notebook: the numbers that the daemon would have published.
+
+    from monitor.notebook import backtest, drift, windows
+
+Nothing is computed here: rows go as records into a log in a directory that is gone afterwards, the worker of production reads
+it to its end (`monitor.daemon.replay.rerun`), and what it published comes back as tables. So a label counts only from its
+own time on, late records are late, and what cannot be used is counted by reason.
+
+Needs pyarrow (`driftline[notebook]`); tables of pandas and polars go in by `pyarrow.Table.from_pandas` and `to_arrow`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from monitor.backtest.differences import Differences, differences
+from monitor.backtest.episodes import Episode, episodes
+from monitor.backtest.incidents import Score, incidents_of, score
+from monitor.config import Config, load, loads
+from monitor.config.metric_names import DISTANCES
+from monitor.errors import MonitorError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from monitor.backtest.totals import Totals
+
+__all__ = ["Backtest", "backtest", "drift", "windows"]
+
+Settings = Config | Path | str | Mapping[str, Any]
+"""A configuration: as it was loaded, the path of a file, or a mapping as it would stand in one."""
+
+_FLUSH_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What would have been told. `windows` is the table of `windows`; of `alerts` each row is one alert from firing to its
+    end. `incidents` scores the alerts against what is known, `differences` compares them with another configuration; None
+    where that was not asked for. `outcomes` says what became of every record."""
+
+    windows: pa.Table
+    alerts: pa.Table
+    incidents: Score | None
+    differences: Differences | None
+    outcomes: Mapping[str, Mapping[str, int]]
+
+
+def windows(config: Settings, predictions: pa.Table, labels: pa.Table | None = None, *, sort: bool = True) -> pa.Table:
+    """Every final window, a row for each of its metrics, in order of time.
+
+    Columns: model, version, segment, window, kind, start, end, seen, labelled, coverage, metric, value, lower, upper, rows,
+    bound, reason; `reason` says why there is no value. Rows are read in order of their time, unless `sort` is False: then
+    in their own. Raises ConfigError for a configuration, TableError for a table that does not go with it, MonitorError when
+    not one record can be used.
+    """
+    with _run(config, predictions, labels, sort=sort) as run:
+        return _windows_table(run.windows())
+
+
+def drift(config: Settings, predictions: pa.Table, *, sort: bool = True) -> pa.Table:
+    """The distances of every feature to its reference, a row for each final window, feature and distance.
+
+    Columns: model, version, segment, window, start, end, seen, feature, distance, value, lower, upper, bound, reason. Labels
+    are not needed. Raises as `windows`, and MonitorError for a configuration without references.
+    """
+    loaded = _config(config)
+    if not loaded.references:
+        raise MonitorError(
+            "there is no reference to compare with: build one with `driftline reference build` and name it as `reference` of "
+            "its model"
+        )
+    inputs = loaded.streams.model_copy(update={"labels": None})
+    only = loaded.model_copy(update={"streams": inputs, "rules": (), "budget": None})
+    with _run(only.with_references(loaded.references), predictions, None, sort=sort) as run:
+        return _drift_table(run.windows())
+
+
+def backtest(
+    config: Settings,
+    predictions: pa.Table,
+    labels: pa.Table | None = None,
+    *,
+    against: Settings | None = None,
+    incidents: Path | str | Sequence[Mapping[str, Any]] | None = None,
+    sort: bool = True,
+) -> Backtest:
+    """What would have been told over these rows; with `against` also by another configuration, and with `incidents` (a
+    file or its mappings: name, from, until, noticed, ...) how well. Raises as `windows`, and IncidentsError."""
+    known = None if incidents is None else incidents_of(*_incidents(incidents))
+    compared = None
+    with _run(config, predictions, labels, sort=sort) as run:
+        told = run.alerts()
+        if against is not None:
+            with _run(against, predictions, labels, sort=sort) as other:
+                compared = differences(told, other.alerts(), run.windows(), other.windows())
+        scored = None if known is None else score([alert for alert in told if alert.severity != "info"], known)
+        return Backtest(_windows_table(run.windows()), _alerts_table(told), scored, compared, run.totals.outcomes)
+
+
+def _config(config: Settings) -> Config:
+    if isinstance(config, Config):
+        return config
+    return loads(json.dumps(config)) if isinstance(config, Mapping) else load([Path(config)])
+
+
+def _incidents(given: Path | str | Sequence[Mapping[str, Any]]) -> tuple[Any, str]:
+    if not isinstance(given, (str, Path)):
+        return list(given), "incidents"
+    import yaml
+
+    return yaml.safe_load(Path(given).read_bytes()), str(given)
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Run:
+    """A finished run: its files lie in a directory that is removed at the end of the `with`."""
+
+    folder: tempfile.TemporaryDirectory[str]
+    totals: Totals
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.folder.cleanup()
+
+    def windows(self) -> Iterator[dict[str, Any]]:
+        """The final windows as they are published."""
+        return self._lines("windows.jsonl")
+
+    def alerts(self) -> list[Episode]:
+        """The alerts."""
+        return episodes(self._lines("alerts.jsonl"))
+
+    def _lines(self, name: str) -> Iterator[dict[str, Any]]:
+        with (Path(self.folder.name) / name).open("rb") as lines:
+            yield from map(msgspec.json.decode, lines)
+
+
+def _run(config: Settings, predictions: pa.Table, labels: pa.Table | None, *, sort: bool) -> _Run:
+    loaded = _config(config)
+    if loaded.streams.labels is not None and labels is None:
+        raise MonitorError("the configuration reads labels: give their table, or leave streams.labels out of it")
+    folder = tempfile.TemporaryDirectory(prefix="driftline-notebook-")
+    try:
+        totals = _replay(Path(folder.name), loaded, predictions, labels, sort=sort)
+        used = sum(count for name, count in totals.outcomes["predictions"].items() if name != "rejected")
+        if not used and predictions.num_rows:
+            raise MonitorError(
+                f"none of the {predictions.num_rows:,} predictions can be used: {_why(Path(folder.name))}. Look at "
+                "streams.predictions in the configuration: where fields are found, the unit of times, names of models"
+            )
+    except BaseException:
+        folder.cleanup()
+        raise
+    return _Run(folder, totals)
+
+
+def _replay(folder: Path, config: Config, predictions: pa.Table, labels: pa.Table | None, *, sort: bool) -> Totals:
+    """Run the worker of production over the tables, and leave its windows and alerts in the folder."""
+    from monitor.adapters import dead_letters, replay_files
+    from monitor.adapters.clock import SystemClock
+    from monitor.adapters.embedded import EmbeddedLog
+    from monitor.config.canonical import digest_bytes
+    from monitor.daemon.replay.rerun import rerun
+    from monitor.daemon.replay.totals import totals
+    from monitor.plan import plan_of
+
+    plan = plan_of(config)
+    source, own = EmbeddedLog(folder / "source"), EmbeddedLog(folder / "own")
+    try:
+        spans = dict(_send(source, config, predictions, labels, sort=sort))
+        worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters)
+        worker.run()
+        if not worker.finished:
+            raise MonitorError("the run was stopped before its end")
+        (folder / "rejected.json").write_bytes(msgspec.json.encode(worker.statistics.rejected))
+        document = digest_bytes(config.document().encode())
+        spec = replay_files.Spec(replay_files.FORMAT, source.cluster_id(), document, config.digest, {}, spans)
+        replay_files.finish(folder, own, config.topics(), spec)
+        return totals(own, config, plan, 1)
+    finally:
+        own.close()
+        source.close()
+
+
+def _send(
+    log: Any, config: Config, predictions: pa.Table, labels: pa.Table | None, *, sort: bool
+) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
+    """Put the tables into their topics; which offsets they have there."""
+    from monitor.adapters.arrow_log import CHUNK, records
+    from monitor.ports import TopicSpec
+
+    streams = [("predictions", config.streams.predictions, predictions), ("labels", config.streams.labels, labels)]
+    for name, stream, table in streams:
+        if stream is None or table is None:
+            continue
+        log.ensure(TopicSpec(stream.topic, 1))
+        appender = log.appender()
+        try:
+            for count, record in enumerate(records(table, stream, name, sort=sort), 1):
+                appender.send(stream.topic, record, 0)
+                if count % CHUNK == 0:
+                    appender.flush(_FLUSH_MS)
+            appender.flush(_FLUSH_MS)
+        finally:
+            appender.close()
+        yield stream.topic, ((0, log.end_offsets(stream.topic)[0]),)
+
+
+def _why(folder: Path) -> str:
+    found: dict[str, dict[str, int]] = msgspec.json.decode((folder / "rejected.json").read_bytes())
+    reasons = {reason: count for own in found.values() for reason, count in own.items()}
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items())) or "nothing says why"
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+_SERIES = ("model", "version", "segment", "window")
+_ESTIMATE = ("value", "lower", "upper", "rows", "bound", "reason")
+
+
+def _windows_table(found: Iterable[Mapping[str, Any]]) -> pa.Table:
+    names = (*_SERIES, "kind", "start", "end", "seen", "labelled", "coverage", "metric", *_ESTIMATE)
+    rows = (
+        (
+            *(window[name] for name in (*_SERIES, "kind", "start_ms", "end_ms", "seen", "labelled", "coverage")),
+            metric,
+            *(estimate.get(part) for part in _ESTIMATE),
+        )
+        for window in found
+        for metric, estimate in window["metrics"].items()
+    )
+    return _table(names, rows)
+
+
+def _drift_table(found: Iterable[Mapping[str, Any]]) -> pa.Table:
+    parts = ("value", "lower", "upper", "bound", "reason")
+    names = (*_SERIES, "start", "end", "seen", "feature", "distance", *parts)
+    rows = (
+        (*(window[n] for n in (*_SERIES, "start_ms", "end_ms", "seen")), feature, distance, *map(estimate.get, parts))
+        for window in found
+        for metric, estimate in window["metrics"].items()
+        for distance, _, feature in (metric.partition(":"),)
+        if distance in DISTANCES and feature
+    )
+    return _table(names, rows)
+
+
+def _alerts_table(told: Sequence[Episode]) -> pa.Table:
+    columns = [field.removesuffix("_ms") for field in Episode.__struct_fields__]
+    return _table(columns, (msgspec.structs.astuple(alert) for alert in told))
+
+
+def _table(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> pa.Table:
+    """Rows as a table; the type of a column goes by its name."""
+    import pyarrow as pa
+
+    times = pa.timestamp("ms", tz="UTC")
+    known = {
+        **dict.fromkeys(("start", "end", "fired", "since", "resolved"), times),
+        **dict.fromkeys(("seen", "labelled", "rows", "amended"), pa.int64()),
+        **dict.fromkeys(("coverage", "value", "lower", "upper", "bound", "threshold"), pa.float64()),
+    }
+    schema = pa.schema([(name, known.get(name, pa.string())) for name in names])
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pa.table([pa.array(column, schema.field(i).type) for i, column in enumerate(columns)], schema=schema)
