@@ -21,6 +21,7 @@ from monitor.config.metric_names import DECLARED, DISTANCES
 from monitor.events import Reason
 from monitor.telemetry import (
     ALERT_CHANGES,
+    BASES,
     COMMIT_BOUNDS_MS,
     COMMIT_RESULTS,
     DEAD_LETTER_FORMS,
@@ -31,7 +32,7 @@ from monitor.telemetry import (
     TaskState,
 )
 from monitor.view import StreamStatus, View
-from monitor.windows.view import Kind, SeriesKey, WindowView
+from monitor.windows.view import Kind, Outlook, SeriesKey, WindowView
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -272,12 +273,13 @@ class Exposer:
 class WindowLabels:
     """The label strings of one series' window, by metric, built when the metric is first seen."""
 
-    __slots__ = ("_base", "_counts", "_kind", "_metrics", "_namespace")
+    __slots__ = ("_base", "_counts", "_kind", "_metrics", "_namespace", "_outlook")
 
     def __init__(self, namespace: str, series: SeriesKey, window: str, kind: Kind) -> None:
         self._namespace, self._kind = namespace, kind
         self._base = base = (*_key(series), window)
         self._metrics: dict[str, tuple[str, ...]] = {}
+        self._outlook: dict[tuple[str, ...], str] = {}
         names = (
             ("input_samples",) if kind is Kind.INPUT else ("quality_samples", "quality_seen", "quality_coverage_ratio")
         )
@@ -301,6 +303,30 @@ class WindowLabels:
                 out.append((name, start + number(value)))
         write = self._performance if self._kind is Kind.PERFORMANCE else self._input
         write(view, out)
+        if view.outlook is not None:
+            self._ahead(view, view.outlook, out)
+
+    def _ahead(self, view: WindowView, outlook: Outlook, out: list[Sample]) -> None:
+        """What is to be expected of the window; what is not known is absent."""
+        values: dict[tuple[str, ...], float | None] = {
+            ("quality_coverage_expected_ratio", *self._base): outlook.expected_coverage
+        }
+        until_ms = outlook.settled_until_ms(view)
+        if until_ms is not None and view.key.series.segment == "all":
+            model, version, _, window = self._base
+            values["quality_settled_until_timestamp_seconds", model, version, window] = seconds(until_ms)
+        for basis, metrics in zip(BASES, (outlook.completed, outlook.unlabelled), strict=True):
+            for metric, estimate in metrics.items():
+                values["quality_estimate", *self._base, metric, basis] = estimate.value
+        for metric, ends in outlook.bounds.items():
+            for name, end in zip(("lower", "upper"), ends, strict=True):
+                values["quality_bound", *self._base, metric, name] = end
+        for labels, value in values.items():
+            if value is not None:
+                start = self._outlook.get(labels)
+                if start is None:
+                    start = self._outlook[labels] = prefix(self._namespace, labels[0], labels[1:])
+                out.append((labels[0], start + number(value)))
 
     def _performance(self, view: WindowView, out: list[Sample]) -> None:
         for metric, estimate in view.metrics.items():

@@ -14,9 +14,11 @@ from monitor.config.tasks import performance_of
 from monitor.events import Reason
 from monitor.telemetry.families import (
     ALERT_CHANGES,
+    BASES,
     COMMIT_BOUNDS_MS,
     COMMIT_RESULTS,
     DEAD_LETTER_FORMS,
+    ESTIMATED,
     FAMILIES,
     LOOPS,
     OUTCOMES,
@@ -100,6 +102,11 @@ def _estimate_model(
         count[name] += spans * performance
     for name in ("quality_samples", "quality_seen", "quality_coverage_ratio"):
         count[name] += spans * labels
+    if labels and config.estimates and model.task == "binary":
+        count["quality_coverage_expected_ratio"] += spans
+        count["quality_settled_until_timestamp_seconds"] += versions * windows
+        count["quality_estimate"] += spans * sum(len(ESTIMATED[basis]) for basis in BASES)
+        count["quality_bound"] += spans * 2 * len(ESTIMATED["bounds"])
     count["input_samples"] += spans
     count["window_end_timestamp_seconds"] += versions * windows * (1 + labels)
     count["drift_score"] += spans * subjects * len(config.drift.carried)

@@ -59,6 +59,15 @@ def exported(performance: Iterable[str]) -> tuple[str, ...]:
 PERFORMANCE_METRICS = exported(BINARY)
 """Metrics of binary models exported as quality_score."""
 
+BASES = ("completed", "unlabelled")
+"""What an estimate rests on, as in the outlook of a window: late labels, or scores alone."""
+ESTIMATED: Mapping[str, tuple[str, ...]] = {
+    "completed": ("accuracy", "precision", "recall", "f1", "specificity"),
+    "unlabelled": ("accuracy", "precision", "recall", "f1", "specificity", "roc_auc", "residual"),
+    "bounds": ("accuracy", "precision", "recall", "specificity"),
+}
+"""Metrics that an outlook can have, by what it says."""
+
 LABELS: Mapping[str, str] = {
     NAMESPACE_LABEL: "1: the configured namespace",
     "model": "configured models, or the template for unlisted ones (then by the series budget)",
@@ -72,6 +81,8 @@ LABELS: Mapping[str, str] = {
     "rule": "configured rules and those of `quality`, and "
     + ", ".join(f"`{name}`" for name in (*BUDGET_RULES, *NAMES)),
     "severity": "`page`, `ticket`, `info`",
+    "basis": ", ".join(f"`{b}`" for b in BASES),
+    "end": "`lower`, `upper`",
     "direction": "`min` (alert below), `max` (alert above)",
     "kind": "`performance`, `input`",
     "change": ", ".join(f"`{c}`" for c in ALERT_CHANGES),
@@ -166,6 +177,32 @@ _QUALITY = _group(
         (*_SERIES, "window"),
         "Share of the predictions of the newest window whose label has arrived.",
         "ratio",
+        budgeted=True,
+    ),
+    _gauge(
+        "quality_coverage_expected_ratio",
+        (*_SERIES, "window"),
+        "Share of the newest window that should be labelled by now, as labels usually come; with `estimates`, until it is final.",
+        "ratio",
+        budgeted=True,
+    ),
+    _gauge(
+        "quality_settled_until_timestamp_seconds",
+        ("model", "version", "window"),
+        "Event time before which 99 % of the labels that ever come have come; with `estimates`.",
+        "seconds",
+        budgeted=True,
+    ),
+    _gauge(
+        "quality_estimate",
+        (*_SERIES, "window", "metric", "basis"),
+        "What a metric of the newest window will probably be: as late labels said before, or as scores mean; with `estimates`.",
+        budgeted=True,
+    ),
+    _gauge(
+        "quality_bound",
+        (*_SERIES, "window", "metric", "end"),
+        "Lowest and highest value that a metric of the newest window can still end at; with `estimates`.",
         budgeted=True,
     ),
     _gauge(

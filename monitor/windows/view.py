@@ -78,6 +78,10 @@ class Outlook:
     completed: Mapping[str, Estimate] = field(default_factory=dict)
     unlabelled: Mapping[str, Estimate] = field(default_factory=dict)
 
+    def settled_until_ms(self, of: WindowView) -> int | None:
+        """Event time before which 99 % of the labels that ever come have come, as the window it is of knew at its tick."""
+        return None if self.settled_ms is None else of.tick_ms - (self.settled_ms - of.key.end_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class WindowView:

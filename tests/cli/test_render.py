@@ -35,6 +35,13 @@ def test_a_metric_stands_with_its_interval_and_its_coverage() -> None:
     assert "1d 2013-01-05, 98 % labelled" in text
 
 
+def test_a_window_that_waits_says_what_is_expected_and_until_when_all_is_settled() -> None:
+    text = drawn(status_table(sample_view()), 100)
+    assert "98 % labelled" in text
+    assert "99 % expected by now" in text
+    assert "settled to 2013-01-04 15:00" in text
+
+
 def test_an_undefined_metric_says_why() -> None:
     assert "(zero denominator)" in drawn(windows_table([performance_window(ALL)], ["precision"]))
 

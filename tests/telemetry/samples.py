@@ -20,12 +20,22 @@ from monitor.view import (
     Threshold,
     View,
 )
-from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
+from monitor.windows.view import Estimate, Kind, Outlook, SeriesKey, Undefined, WindowKey, WindowView
 
 DAY_MS = 86_400_000
 START_MS = 1_357_344_000_000  # 2013-01-05 00:00 UTC
 METRICS = ("accuracy", "precision", "recall", "f1", "specificity", "log_loss", "brier", "roc_auc")
 FEATURES = ("hour", "origin")
+
+HOUR_MS = 3_600_000
+OUTLOOK = Outlook(
+    0.991,
+    0.994,
+    START_MS + DAY_MS + 33 * HOUR_MS,
+    {"accuracy": (0.63, 0.65)},
+    {"accuracy": Estimate(0.641, 0.639, 0.643, 1_228), "precision": Estimate(None, None, None, 0)},
+    {"accuracy": Estimate(0.66, 0.65, 0.67, 1_228), "residual": Estimate(-0.01, -0.02, 0.0, 1_204)},
+)
 
 
 def performance_window(
@@ -45,6 +55,7 @@ def performance_window(
         metrics,
         {"tp": 0, "fp": 0, "fn": 430, "tn": 774},
         "sha256:config",
+        outlook=OUTLOOK,
     )
 
 

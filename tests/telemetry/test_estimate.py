@@ -4,14 +4,19 @@ from collections import Counter
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.adapters.exposition import Exposer
 from monitor.config import Config, loads
-from monitor.telemetry import FAMILIES, PERFORMANCE_METRICS, Type, estimate_series, segments_of
+from monitor.metrics.expected import RATIOS
+from monitor.metrics.partial import manski
+from monitor.metrics.without_labels import Calibration, estimate
+from monitor.telemetry import BASES, FAMILIES, PERFORMANCE_METRICS, Type, estimate_series, segments_of
+from monitor.telemetry.families import ESTIMATED
 from monitor.view import ActiveAlert, Build, ModelStatus, View, new_view, thresholds_of
-from monitor.windows.view import Estimate, Kind, SeriesKey, WindowKey, WindowView
+from monitor.windows.view import Estimate, Kind, Outlook, SeriesKey, WindowKey, WindowView
 from tests.telemetry.samples import partition
 
 LABELS = """
@@ -39,8 +44,15 @@ def config_of(labels: str, more: str = "") -> Config:
     return loads(TEXT % labels + more, require_references=False)
 
 
+def outlook() -> Outlook:
+    estimate = Estimate(0.5, 0.4, 0.6, 9)
+    completed, unlabelled = (dict.fromkeys(ESTIMATED[basis], estimate) for basis in BASES)
+    return Outlook(0.9, 0.99, 5, dict.fromkeys(ESTIMATED["bounds"], (0.1, 0.9)), completed, unlabelled)
+
+
 def everything(config: Config) -> View:
     """A view in which every metric of every window is defined and every rule fires everywhere."""
+    ahead = outlook() if config.estimates else None
     view = new_view(config, Build("0.1.0", "3.11"), 0)
     labelled = config.streams.labels is not None
     windows = []
@@ -52,7 +64,8 @@ def everything(config: Config) -> View:
             names = [*(f"{m}:{f}" for f in model.features for m in ("psi", "ks", "missing")), "psi:$score", "ks:$score"]
             inputs = dict.fromkeys([*names, "volume"], estimate)
             if labelled:
-                windows.append(WindowView(key, Kind.PERFORMANCE, 1, False, 1, 9, 9, performance, {}, "sha256:c"))
+                own = WindowView(key, Kind.PERFORMANCE, 1, False, 1, 9, 9, performance, {}, "sha256:c", outlook=ahead)
+                windows.append(own)
             windows.append(WindowView(key, Kind.INPUT, 1, False, 1, 9, 0, inputs, {}, "sha256:c"))
     alerts = [
         ActiveAlert(
@@ -74,9 +87,13 @@ def everything(config: Config) -> View:
     )
 
 
-@pytest.mark.parametrize("labels", [LABELS, ""], ids=["with-labels", "predictions-only"])
-def test_the_estimate_is_what_a_full_exposition_has(labels: str) -> None:
-    config = config_of(labels)
+@pytest.mark.parametrize(
+    ("labels", "more"),
+    [(LABELS, ""), ("", ""), (LABELS, "estimates: true\n")],
+    ids=["with-labels", "predictions-only", "with-estimates"],
+)
+def test_the_estimate_is_what_a_full_exposition_has(labels: str, more: str) -> None:
+    config = config_of(labels, more)
     text = Exposer(process=False).render(everything(config)).text.decode()
     found: Counter[str] = Counter()
     for family in text_string_to_metric_families(text):
@@ -94,6 +111,16 @@ def test_the_template_of_unlisted_models_counts_as_one_model() -> None:
     template = estimate_series(config_of(LABELS, "unlisted_models: {features: [hour]}\n"))
     name = "driftline_quality_samples"
     assert template[name] - listed[name] == 2 * 2  # versions, windows
+
+
+def test_what_an_outlook_can_have_is_what_the_metrics_give() -> None:
+    counts = np.array([3])
+    bounds = manski(counts, counts, counts, counts, counts, counts)
+    calibration = Calibration.of(np.array([1, 2]), np.array([2, 3]))
+    by_score = estimate(calibration, np.array([[0, 2]]), np.array([[2, 0]]))
+    assert set(ESTIMATED["bounds"]) == set(bounds)
+    assert set(ESTIMATED["completed"]) == set(RATIOS)
+    assert set(ESTIMATED["unlabelled"]) == {*by_score, "residual"}
 
 
 def test_every_family_has_an_estimate() -> None:

@@ -19,7 +19,7 @@ from monitor.alerts.event import LAST_MS
 from monitor.telemetry import BY_NAME, FAMILIES, NAMESPACE_LABEL, Type
 from monitor.view import View
 from monitor.windows.view import SeriesKey, WindowView
-from tests.telemetry.samples import DAY_MS, START_MS, input_window, performance_window, sample_view
+from tests.telemetry.samples import DAY_MS, HOUR_MS, START_MS, input_window, performance_window, sample_view
 
 parse_openmetrics = cast(Callable[[str], Iterator[Metric]], openmetrics_parser)  # published without types
 Labels = frozenset[tuple[str, str]]
@@ -78,6 +78,24 @@ def test_an_undefined_metric_is_absent_not_zero() -> None:
     exported = values(sample_view(segments=1), "driftline_quality_score")
     assert "precision" not in exported
     assert exported["accuracy"] == 0.643
+
+
+def test_what_is_to_be_expected_is_exported_where_it_is_known() -> None:
+    view = sample_view(segments=1)
+    assert list(values(view, "driftline_quality_coverage_expected_ratio").values()) == [0.991]
+    (until,) = values(view, "driftline_quality_settled_until_timestamp_seconds").values()
+    assert until == (START_MS + DAY_MS - 33 * HOUR_MS) / 1_000
+    assert values(view, "driftline_quality_bound") == {"lower": 0.63, "upper": 0.65}
+    found = {
+        (dict(labels)["basis"], dict(labels)["metric"]): value
+        for (name, labels), value in samples(Exposer(process=False), view).items()
+        if name == "driftline_quality_estimate"
+    }
+    assert found == {
+        ("completed", "accuracy"): 0.641,
+        ("unlabelled", "accuracy"): 0.66,
+        ("unlabelled", "residual"): -0.01,
+    }
 
 
 def test_values_are_written_to_the_last_bit() -> None:
