@@ -22,13 +22,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from confluent_kafka import Producer
 
 from tests.kafka.deployment import FLIGHTS, SESSION_MS, Deployment, Process, eventually, succeed
+from tests.kafka.jars import BrokerUnavailable
 from tests.kafka.three import NODES, ThreeNodes
 from tests.verify import report
+from tests.verify.progress import shown
 
 PARTITIONS = 6
 REPEATED, CORRECTED, MALFORMED = 0.05, 0.04, 0.01
@@ -38,6 +41,9 @@ WORKERS_MAX = 3
 RECORDS_MAX = 150_000
 RATE_MAX = 150.0
 SECS_A_FAULT = 4.0
+BROKER_TRIES = 3
+SHARE_OF_HASTY_FAULTS = 0.25
+BEGUN_WITHIN_SECS = 30.0
 RECOUNT = (
     *("--window", "day", "--window", "month", "--horizon", "36h", "--lateness", "36h", "--disorder", "15m"),
     *("--max-jump", "2d", "--threshold", "0.25", "--segment", "origin=EWR,JFK,LGA"),
@@ -109,6 +115,15 @@ class Chaos:
         """One worker more."""
         self.workers.append(self.flights.worker(HURT, *CUTS, until_end=False))
 
+    def settle(self) -> None:
+        """Mostly, wait until every worker has begun to work: faults that come faster than processes start hurt nobody. The
+        others hit while it begins."""
+        if self.chance.random() < SHARE_OF_HASTY_FAULTS:
+            return
+        deadline = time.monotonic() + BEGUN_WITHIN_SECS
+        while not all(worker.said or not worker.running for worker in self.workers) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def fault(self) -> None:
         """One fault, drawn; a worker that ended by itself is started again, as its supervisor would."""
         for place, worker in enumerate(self.workers):
@@ -150,7 +165,13 @@ class Chaos:
         node = self.kafka.nodes[self.chance.randrange(NODES)]
         node.kill()
         time.sleep(self.chance.uniform(0.2, 3.0))
-        node.start()
+        for left in reversed(range(BROKER_TRIES)):
+            try:
+                node.start()
+                break
+            except BrokerUnavailable:  # a loaded machine: one more life that ended early
+                if not left:
+                    raise
         return "broker killed (-9) and started, its leaders moved and moved back"
 
 
@@ -189,8 +210,10 @@ def run(
         for _ in range(2):
             chaos.start()
         eventually(lambda: sum(flights.read_offsets(HURT)) > 500, 120, "the first commits")
+        in_time = takewhile(lambda _: minutes is None or time.monotonic() - began < minutes * 60, range(faults))
         done = 0
-        while done < faults and (minutes is None or time.monotonic() - began < minutes * 60):
+        for _ in shown(in_time, faults, "faults"):
+            chaos.settle()
             time.sleep(chance.uniform(0.1, 1.5))
             chaos.fault()
             done += 1
