@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 
 from monitor.adapters.exposition_text import HEADERS, OPENMETRICS_HEADERS, escape, number, prefix, seconds
 from monitor.alerts.operational import NAMES
-from monitor.config.metric_names import DECLARED, DISTANCES
+from monitor.config.metric_names import BASES, DECLARED, DISTANCES
 from monitor.events import Reason
 from monitor.telemetry import (
     ALERT_CHANGES,
-    BASES,
     COMMIT_BOUNDS_MS,
     COMMIT_RESULTS,
     DEAD_LETTER_FORMS,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from monitor.alerts.standstill import NO_OUTAGE, Outage
-from monitor.config.metric_names import VOLUME, needs_labels
+from monitor.config.metric_names import VOLUME, estimate_of, needs_coverage, needs_labels
 from monitor.config.quality_rules import about
 from monitor.config.types import Rule
 from monitor.windows.canonical import rounded
@@ -22,6 +22,9 @@ COUNTS: Final = frozenset({VOLUME, "seen", "labelled"})
 for."""
 
 Op = Literal["<", "<=", ">", ">="]
+
+NO_ESTIMATE: Final = Estimate(None, None, None, 0, undefined=Undefined.NO_ROWS)
+"""Of what a window does not have."""
 
 _OPS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
@@ -67,18 +70,23 @@ def measure(view: WindowView, metric: str) -> Estimate:
     """
     if (estimate := view.metrics.get(metric)) is not None:
         return estimate
+    if (of := estimate_of(metric)) is not None and view.outlook is not None:
+        said = view.outlook.completed if of[0] == "completed" else view.outlook.unlabelled
+        return said.get(of[1], NO_ESTIMATE)
     if metric in ("seen", VOLUME):
         return Estimate(float(view.seen), None, None, view.seen)
     if metric == "labelled":
         return Estimate(float(view.labelled), None, None, view.seen)
     if metric == "coverage" and (coverage := view.coverage) is not None:
         return Estimate(coverage, None, None, view.seen)
-    return Estimate(None, None, None, 0, undefined=Undefined.NO_ROWS)
+    return NO_ESTIMATE
 
 
 def can_be_held(rule: Rule) -> bool:
-    """Whether missing labels could make it lie: of labelled windows, all but what asks how many labels there are."""
-    return kind_of(rule.metric) is Kind.PERFORMANCE and rule.metric not in COUNTS and rule.metric != "coverage"
+    """Whether missing labels could make it lie: of labelled windows, all but what asks how many labels there are, and
+    estimates by the scores alone."""
+    lies = kind_of(rule.metric) is Kind.PERFORMANCE and rule.metric not in COUNTS and rule.metric != "coverage"
+    return lies and not rule.metric.startswith("unlabelled:")
 
 
 def applies(rule: Rule, series: SeriesKey) -> bool:
@@ -105,7 +113,7 @@ def enough(rule: Rule, view: WindowView) -> bool:
         return True
     if estimate.rows < rule.min_rows:
         return False
-    if view.kind is Kind.INPUT or rule.metric == "coverage":
+    if not needs_coverage(rule.metric) or rule.metric == "coverage":
         return True
     return view.coverage is not None and view.coverage >= rule.min_coverage
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
-from monitor.config import metric_names, task_checks, tasks
+from monitor.config import estimate_checks, metric_names, task_checks, tasks
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid, pane_ms
@@ -38,7 +38,7 @@ def cross_field(config: Config) -> list[Problem]:
     """Every mistake between fields, section by section."""
     return [
         *_kafka(config),
-        *_estimates(config),
+        *estimate_checks.estimates(config),
         *_streams(config),
         *_time(config),
         *_models(config),
@@ -47,19 +47,6 @@ def cross_field(config: Config) -> list[Problem]:
         *_budget(config),
         *_state(config),
     ]
-
-
-def _estimates(config: Config) -> Iterator[Problem]:
-    if not config.estimates:
-        return
-    if config.streams.labels is None:
-        yield Problem(
-            ("estimates",), "there is no streams.labels, so nothing waits for a label; leave it out", (_LABELS,)
-        )
-    elif (task := tasks.task_name(config)) != "binary":
-        yield Problem(
-            ("estimates",), f"the task is {task!r}; estimates are made of binary models only. Leave it out", ()
-        )
 
 
 def _kafka(config: Config) -> Iterator[Problem]:
@@ -292,6 +279,7 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
             more=config.drift.distances,
             declared=declared,
             performance=performance,
+            estimates=config.estimates,
         )
         yield Problem(
             path,
@@ -304,6 +292,7 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
     if metric_names.needs_labels(metric) and config.streams.labels is None:
         yield Problem(path, f"{metric!r} needs labels, and streams.labels is not configured", (_LABELS,))
     yield from task_checks.needs_score(config, metric, path)
+    yield from estimate_checks.of_rule(config, rule, at)
     if about is not None and about != metric_names.SCORE and chosen and not any(about in m.features for m in chosen):
         yield Problem(
             path,

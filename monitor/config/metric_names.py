@@ -37,6 +37,21 @@ BINARY: dict[str, tuple[float, float]] = {
 NEED_SCORE = frozenset({"log_loss", "brier", "roc_auc"})
 """Performance metrics that need a score, not only a class."""
 
+BASES = ("completed", "unlabelled")
+"""What an estimate rests on, as in the outlook of a window: late labels, or scores alone."""
+
+ESTIMATED: Mapping[str, tuple[str, ...]] = {
+    "completed": ("accuracy", "precision", "recall", "f1", "specificity"),
+    "unlabelled": ("accuracy", "precision", "recall", "f1", "specificity", "roc_auc", "residual"),
+    "bounds": ("accuracy", "precision", "recall", "specificity"),
+}
+"""Metrics that an outlook can have, by what it says. Rules name those of a basis as `BASIS:METRIC`."""
+
+ESTIMATES: dict[str, tuple[float, float]] = {
+    f"{basis}:{metric}": BINARY.get(metric, (-1.0, 1.0)) for basis in BASES for metric in ESTIMATED[basis]
+}
+"""Metrics of outlooks that rules may use, with their ranges; the residual is a difference of two shares."""
+
 DISTANCES: dict[str, tuple[float, float]] = {
     "psi": (0.0, math.inf),
     "ks": (0.0, 1.0),
@@ -75,6 +90,17 @@ def needs_labels(metric: str) -> bool:
     return head not in INPUT if colon else metric != VOLUME
 
 
+def estimate_of(metric: str) -> tuple[str, str] | None:
+    """Basis and metric of an estimate; None for all others."""
+    basis, _, name = metric.partition(":")
+    return (basis, name) if metric in ESTIMATES else None
+
+
+def needs_coverage(metric: str) -> bool:
+    """Whether a value of it says little as long as few labels are there: of labelled windows, all but estimates."""
+    return needs_labels(metric) and metric not in ESTIMATES
+
+
 def subject(metric: str) -> str | None:
     """The feature (or `$score`) that an input metric is about; None for all others."""
     head, colon, tail = metric.partition(":")
@@ -95,6 +121,8 @@ def value_range(metric: str, performance: Ranges = BINARY) -> tuple[float, float
     """The smallest and largest value the metric can take. The metric must be a known one."""
     if metric == VOLUME:
         return (0.0, math.inf)
+    if metric in ESTIMATES:
+        return ESTIMATES[metric]
     return performance[metric] if needs_labels(metric) else INPUT[metric.partition(":")[0]]
 
 
@@ -102,7 +130,7 @@ def is_known(metric: str, features: Sequence[str], performance: Ranges = BINARY)
     """Whether a rule may use this name, given the features of the stream and the `performance` metrics of its models."""
     if (about := subject(metric)) is not None:
         return about in features or (about == SCORE and needs_reference(metric))
-    return metric in performance or metric == VOLUME
+    return metric in performance or metric == VOLUME or (metric in ESTIMATES and BINARY.keys() <= performance.keys())
 
 
 def known(
@@ -112,10 +140,18 @@ def known(
     more: Sequence[str] = (),
     declared: Sequence[str] = (),
     performance: Ranges = BINARY,
+    estimates: bool = False,
 ) -> list[str]:
-    """Every name a rule may use: performance first, then inputs, then the `declared` ones. `more` are the distances
-    beside the standard ones."""
+    """Every name a rule may use: performance first, then inputs, then the `declared` ones, then `estimates`. `more` are the
+    distances beside the standard ones."""
     bare = [m for m in performance if score or m not in NEED_SCORE]
     distances = [*STANDARD, *(name for name in more if name not in STANDARD)]
     inputs = [f"{head}:{name}" for name in features for head in (*distances, "missing")]
-    return [*bare, VOLUME, *inputs, *([f"{head}:{SCORE}" for head in distances] if score else []), *declared]
+    return [
+        *bare,
+        VOLUME,
+        *inputs,
+        *([f"{head}:{SCORE}" for head in distances] if score else []),
+        *declared,
+        *(ESTIMATES if estimates else ()),
+    ]

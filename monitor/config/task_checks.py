@@ -32,7 +32,8 @@ def any_score(config: Config) -> bool:
 
 def needs_score(config: Config, metric: str, path: Path) -> Iterator[Problem]:
     """A rule on a metric of scores that are not there."""
-    if metric in metric_names.NEED_SCORE and not has_scores(config):
+    by_score = metric in metric_names.NEED_SCORE or metric.startswith("unlabelled:")
+    if by_score and not has_scores(config):
         name = "scores" if task_name(config) == "multiclass" else "score"
         what = "the probability of each class" if name == "scores" else "a score"
         sentence = f"{metric!r} needs {what}, and streams.predictions.fields.{name} is not configured"

@@ -20,7 +20,7 @@ from monitor.config.budget import Budget
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
 from monitor.config.label_feed import LabelFeed
-from monitor.config.metric_names import DISTANCES, STANDARD, needs_labels
+from monitor.config.metric_names import DISTANCES, STANDARD, needs_coverage
 from monitor.config.quality import Quality
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.tasks import LARGEST_LARGEST, MOST_CLASSES, SMALLEST_LARGEST, ClassName
@@ -117,8 +117,9 @@ class Rule(Section):
     )
     min_rows: Count = Field(100, ge=0, description="Fewer rows than this decide nothing.")
     min_coverage: Ratio = Field(
-        default_factory=lambda data: 0.8 if needs_labels(data["metric"]) else 0.0,
-        description="Less than this share labelled decides nothing. Default: 0.8, or 0 for metrics without labels.",
+        default_factory=lambda data: 0.8 if needs_coverage(data["metric"]) else 0.0,
+        description="Less than this share labelled decides nothing. Default: 0.8, or 0 for metrics without labels and for "
+        "estimates.",
     )
     for_ms: Duration = Field(
         0, alias="for", description="How long it must hold, in event time, before the alert fires."

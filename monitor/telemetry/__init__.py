@@ -20,7 +20,6 @@ from monitor.telemetry.configuration import Configuration
 from monitor.telemetry.estimate import estimate_series, rule_segments, segments_of
 from monitor.telemetry.families import (
     ALERT_CHANGES,
-    BASES,
     BY_NAME,
     COMMIT_BOUNDS_MS,
     COMMIT_RESULTS,
@@ -41,7 +40,6 @@ from monitor.telemetry.families import (
 
 __all__ = [
     "ALERT_CHANGES",
-    "BASES",
     "BY_NAME",
     "COMMIT_BOUNDS_MS",
     "COMMIT_RESULTS",

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 
 from monitor.alerts.event import BUDGET_RULES
 from monitor.alerts.operational import NAMES
-from monitor.config.metric_names import DECLARED, DISTANCES
+from monitor.config.metric_names import BASES, DECLARED, DISTANCES, ESTIMATED
 from monitor.config.quality import limits_of
 from monitor.config.quality_rules import about, all_rules
 from monitor.config.tasks import performance_of
 from monitor.events import Reason
 from monitor.telemetry.families import (
     ALERT_CHANGES,
-    BASES,
     COMMIT_BOUNDS_MS,
     COMMIT_RESULTS,
     DEAD_LETTER_FORMS,
-    ESTIMATED,
     FAMILIES,
     LOOPS,
     OUTCOMES,

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from monitor.alerts.event import BUDGET_RULES, Change
 from monitor.alerts.operational import NAMES
-from monitor.config.metric_names import BINARY, DECLARED, DISTANCES
+from monitor.config.metric_names import BASES, BINARY, DECLARED, DISTANCES
 from monitor.events import Reason
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 
@@ -58,15 +58,6 @@ def exported(performance: Iterable[str]) -> tuple[str, ...]:
 
 PERFORMANCE_METRICS = exported(BINARY)
 """Metrics of binary models exported as quality_score."""
-
-BASES = ("completed", "unlabelled")
-"""What an estimate rests on, as in the outlook of a window: late labels, or scores alone."""
-ESTIMATED: Mapping[str, tuple[str, ...]] = {
-    "completed": ("accuracy", "precision", "recall", "f1", "specificity"),
-    "unlabelled": ("accuracy", "precision", "recall", "f1", "specificity", "roc_auc", "residual"),
-    "bounds": ("accuracy", "precision", "recall", "specificity"),
-}
-"""Metrics that an outlook can have, by what it says."""
 
 LABELS: Mapping[str, str] = {
     NAMESPACE_LABEL: "1: the configured namespace",

@@ -10,11 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.adapters.exposition import Exposer
 from monitor.config import Config, loads
+from monitor.config.metric_names import BASES, ESTIMATED
 from monitor.metrics.expected import RATIOS
 from monitor.metrics.partial import manski
 from monitor.metrics.without_labels import Calibration, estimate
-from monitor.telemetry import BASES, FAMILIES, PERFORMANCE_METRICS, Type, estimate_series, segments_of
-from monitor.telemetry.families import ESTIMATED
+from monitor.telemetry import FAMILIES, PERFORMANCE_METRICS, Type, estimate_series, segments_of
 from monitor.view import ActiveAlert, Build, ModelStatus, View, new_view, thresholds_of
 from monitor.windows.view import Estimate, Kind, Outlook, SeriesKey, WindowKey, WindowView
 from tests.telemetry.samples import partition
