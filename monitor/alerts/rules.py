@@ -105,5 +105,6 @@ def enough(rule: Rule, view: WindowView) -> bool:
 
 
 def mature(rule: Rule, tick_ms: int, view: WindowView) -> bool:
-    """Whether the rule may judge the window at the end of a tick: the window is over, and there is enough of it."""
-    return view.key.end_ms <= tick_ms and enough(rule, view)
+    """Whether the rule may judge the window at the end of a tick: the window is over, there is enough of it, and nothing
+    of it was lost."""
+    return view.key.end_ms <= tick_ms and not view.partial and enough(rule, view)

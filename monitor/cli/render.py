@@ -126,7 +126,7 @@ def _which(view: WindowView) -> str:
     """`1d 2013-01-05, 98 % labelled`; of the inputs, how many predictions there are."""
     start = show.minute(view.key.start_ms).removesuffix(" 00:00")
     counted = f"{show.share(view.coverage)} labelled" if view.kind is Kind.PERFORMANCE else f"{view.seen:,} seen"
-    return f"{_plain(view.key.window)} {start}, {counted}"
+    return f"{_plain(view.key.window)} {start}, {counted}{', partial' if view.partial else ''}"
 
 
 def _default_metrics(views: Sequence[WindowView]) -> tuple[str, ...]:

@@ -29,7 +29,8 @@ LEARNED_FORMAT = 2
 """Of one whose body has what was learned (a budget of false alarms, how labels come): versions that read up to 1 would go on
 without it."""
 SCHEDULE_FORMAT = 3
-"""Of one whose body says since when its windows hold: versions that read up to 2 would begin them anywhere."""
+"""Of one whose body says since when its windows hold, or which are partial: versions that read up to 2 would begin them
+anywhere, and take all for whole."""
 NEWEST = 3
 """What this code reads up to."""
 PART_BYTES = 512 * 1024

@@ -101,7 +101,8 @@ def _estimate_model(
     for name in ("quality_samples", "quality_seen", "quality_coverage_ratio"):
         count[name] += spans * labels
     count["input_samples"] += spans
-    count["window_end_timestamp_seconds"] += versions * windows * (1 + labels)
+    for name in ("window_end_timestamp_seconds", "window_partial"):
+        count[name] += versions * windows * (1 + labels)
     count["drift_score"] += spans * subjects * len(config.drift.carried)
     count["feature_missing_ratio"] += spans * len(model.features)
     count["reference_samples"] += 1

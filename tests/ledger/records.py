@@ -129,6 +129,7 @@ RECORDS["gap-empty"] = Gap(2, "predictions", (17, 17), "ada", "the rows that wai
 RECORDS["commit-quiet"] = msgspec.structs.replace(_COMMIT, quiet=True)
 RECORDS["commit-silent"] = msgspec.structs.replace(_COMMIT, silent=True)
 RECORDS["switch"] = switch_of(_EVAL, Generation(3, 1_700_000_000_125, "signal"))
+RECORDS["gap-partial"] = Gap(5, "labels", (17, 19), "ada", "retention", bytes(range(16, 32)), 1_704_067_200_000)
 RECORDS["pane"] = switch_of(_EVAL, Generation(4, 1_700_000_000_126, "file"), 1_704_067_200_000)
 
 
