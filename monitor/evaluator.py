@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
+from msgspec import UNSET
+
 from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
@@ -25,10 +27,11 @@ from monitor.alerts.traffic import TrafficWatch
 from monitor.config.windows import Window
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
-from monitor.ledger.records import Commit, Unowned
+from monitor.ledger.records import Commit, Gap, Unowned
 from monitor.plan import Plan
 from monitor.windows import payload
 from monitor.windows.engine import ClosedTick, TickEngine
+from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
@@ -72,14 +75,14 @@ class Evaluator:
         budget: BudgetWatch | None = None,
     ) -> None:
         self._plan, self._book, self._watch = plan, book, watch
-        self.schedule = Schedule(windows)
-        self._traffic = TrafficWatch(book.namespace, self.schedule, plan.join.tick_ms)
+        self.schedule, self.losses = Schedule(windows), Losses()
+        self._traffic = TrafficWatch(book.namespace, self.schedule, self.losses, plan.join.tick_ms)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
         self._watch.labels = book.common_labels
         self.clocks = [PartitionClock() for _ in range(partitions)]
-        self.engines = {Kind.INPUT: TickEngine(plan, self.schedule, Kind.INPUT)}
+        self.engines = {Kind.INPUT: TickEngine(plan, self.schedule, self.losses, Kind.INPUT)}
         if plan.has_labels:
-            self.engines[Kind.PERFORMANCE] = TickEngine(plan, self.schedule, Kind.PERFORMANCE)
+            self.engines[Kind.PERFORMANCE] = TickEngine(plan, self.schedule, self.losses, Kind.PERFORMANCE)
         self.alerts = AlertState()
         self.labels = self._hold_of(book)
         self._take(budget or BudgetWatch("", plan, None, lambda _: {}))
@@ -90,8 +93,11 @@ class Evaluator:
 
     # -- input ---------------------------------------------------------------------------------------------------
 
-    def feed(self, partition: int, commit: Commit) -> None:
-        """Take an accepted commit of a partition; its contributions wait for their ticks."""
+    def feed(self, partition: int, commit: Commit | Gap) -> None:
+        """Take an accepted commit of a partition; its contributions wait for their ticks. Or a gap: windows are partial."""
+        if isinstance(commit, Gap):
+            self._lose(self.clocks[partition], commit)
+            return
         groups = [Group(g.model, g.version, tuple((d, v) for d, v in g.segments)) for g in commit.groups]
         for kind, delta in ((Kind.INPUT, commit.inputs), (Kind.PERFORMANCE, commit.performance)):
             if delta is not None and kind in self.engines:
@@ -103,6 +109,25 @@ class Evaluator:
         clock.stalled, clock.ended = commit.stalled, commit.ended
         self._watch.feed(partition, commit)
         self.labels.feed(partition, commit)
+
+    def _lose(self, clock: PartitionClock, gap: Gap) -> None:
+        """Mark what a gap can have touched, by the clocks of its partition before it.
+
+        Records that are lost unread are no older than counts (`lateness`) and no newer than the gap says. What was held is
+        given up: predictions lose labels that come within the horizon, and a repeat of one counts as a new one.
+        """
+        if gap.until_ms is UNSET:
+            return
+        join, came = self._plan.join, clock.prediction_ms
+        after = gap.until_ms + 1
+        if gap.stream == "predictions":
+            inputs, labelled = max(came + 1, after), max(came + 1, after)
+        else:
+            inputs, labelled = came + 1, max(came + 1, after + join.bounds.skew_ms)
+        self.engines[Kind.INPUT].lose(came - join.lateness_ms, inputs)
+        if Kind.PERFORMANCE in self.engines:
+            oldest = min(came, clock.label_ms) - join.bounds.horizon_ms - join.lateness_ms
+            self.engines[Kind.PERFORMANCE].lose(oldest, labelled)
 
     @property
     def unowned(self) -> frozenset[int]:

@@ -23,8 +23,9 @@ from monitor.config.windows import Window
 from monitor.evaluator import Evaluator, PartitionClock
 from monitor.ledger.checkpoints import FORMAT, HELD_FORMAT, LEARNED_FORMAT, SCHEDULE_FORMAT, Fold
 from monitor.ledger.records import Generation
+from monitor.windows import losses, schedule
 from monitor.windows import saved as windows
-from monitor.windows import schedule
+from monitor.windows.losses import SavedLosses
 from monitor.windows.saved import SavedEngine
 from monitor.windows.schedule import SavedTerm
 from monitor.windows.view import Kind
@@ -57,6 +58,7 @@ class SavedEvaluator(msgspec.Struct, frozen=True):
     schedule: tuple[SavedTerm, ...] | msgspec.UnsetType = (
         msgspec.UNSET
     )  # left out while it is that of the rules in force
+    losses: SavedLosses | msgspec.UnsetType = msgspec.UNSET  # left out where nothing was lost
 
 
 class SavedEvaluation(msgspec.Struct, frozen=True):
@@ -83,7 +85,7 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
 
 def format_of(saved: SavedEvaluator) -> int:
     """The oldest format of checkpoints that knows everything in it."""
-    if saved.schedule is not msgspec.UNSET:
+    if saved.schedule is not msgspec.UNSET or saved.losses is not msgspec.UNSET:
         return SCHEDULE_FORMAT
     if saved.labels is not msgspec.UNSET:
         return HELD_FORMAT
@@ -106,6 +108,7 @@ def save(evaluator: Evaluator) -> SavedEvaluator:
         budget=save_budget(evaluator._budget),
         labels=save_hold(evaluator.labels),
         schedule=schedule.save(evaluator.schedule) if evaluator.schedule.has_changed else msgspec.UNSET,
+        losses=losses.save(evaluator.losses) or msgspec.UNSET,
     )
 
 
@@ -124,6 +127,8 @@ def restore(
     evaluator.go_by(book, budget, kinds)
     if not isinstance(saved.schedule, msgspec.UnsetType):
         schedule.restore(evaluator.schedule, saved.schedule)
+    if not isinstance(saved.losses, msgspec.UnsetType):
+        losses.restore(evaluator.losses, saved.losses)
     evaluator.clocks = [PartitionClock(**_fields(clock)) for clock in saved.clocks]
     evaluator.alerts = AlertState.from_document(saved.alerts)
     evaluator.published = saved.published

@@ -37,6 +37,7 @@ from monitor.ledger.fold import FoldState
 from monitor.plan import plan_of
 from monitor.saved import SavedClock, SavedEvaluator
 from monitor.windows.engine import Shelf, TickEngine
+from monitor.windows.losses import Losses
 from monitor.windows.outlook import LabelBook
 from monitor.windows.saved import SavedBook, SavedEngine, SavedShelf, SavedStore, SavedView
 from monitor.windows.schedule import Schedule
@@ -65,7 +66,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         EVALUATOR.engines[Kind.INPUT],
         SavedEngine,
         # of the windows there are: when they are over and final, and so which ticks have something to do
-        {"_plan", "_windows", "kind", "_in_hand", "_due", "_over", "_agenda", "arrival_cells"},
+        {"_plan", "_windows", "_losses", "kind", "_in_hand", "_due", "_over", "_agenda", "arrival_cells"},
     ),
     "store": (EVALUATOR.engines[Kind.INPUT]._store("m")[1], SavedStore, {"layout", "_windows", "_free", "_spans", "_members"}),
     "watch": (watch(), SavedWatch, {"_namespace", "labels", "_topics", "_untold"}),  # told before anything is saved
@@ -84,9 +85,9 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         {"_namespace", "_plan", "_config", "labels_of", "_ends", "_span_ms", "_late_ms", "_look_ms", "_most_ms"},
     ),
     "traffic": (
-        TrafficWatch("saved", Schedule(CONFIG.windows), 1),
+        TrafficWatch("saved", Schedule(CONFIG.windows), Losses(), 1),
         None,
-        {"_namespace", "_tick_ms", "_windows", "_limits", "_labels", "_listed"},
+        {"_namespace", "_tick_ms", "_windows", "_losses", "_limits", "_labels", "_listed"},
     ),
 }  # fmt: skip
 RENAMED: dict[str, dict[str, str | None]] = {
@@ -121,7 +122,7 @@ def test_every_attribute_is_saved_or_follows_from_the_rest(name: str) -> None:
         (_Traffic, SavedModel, set()),
         (Shelf, SavedShelf, set()),
         # what is to be expected is said anew with every revision, and no rule reads it
-        (WindowView, SavedView, {"key", "kind", "config_digest", "reference_digest", "outlook"}),
+        (WindowView, SavedView, {"key", "kind", "config_digest", "reference_digest", "outlook", "partial"}),
         (AlertState, AlertState, set()),
         (Open, SavedOpen, {"alarm"}),
         (Alarm, SavedOpen, {"areas"}),  # beside each cause

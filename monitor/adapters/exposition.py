@@ -285,7 +285,8 @@ class WindowLabels:
         self._counts = {name: prefix(namespace, name, base) for name in names}
         if series.segment == "all":
             end = (series.model, series.version, window, kind)
-            self._counts["window_end_timestamp_seconds"] = prefix(namespace, "window_end_timestamp_seconds", end)
+            for name in ("window_end_timestamp_seconds", "window_partial"):
+                self._counts[name] = prefix(namespace, name, end)
 
     def write(self, view: WindowView, out: list[Sample]) -> None:
         """Append the samples of the window. Undefined metrics have none."""
@@ -295,6 +296,7 @@ class WindowLabels:
             "quality_samples": view.labelled,
             "quality_coverage_ratio": view.coverage,
             "window_end_timestamp_seconds": seconds(view.key.end_ms),
+            "window_partial": int(view.partial),
         }
         for name, start in self._counts.items():
             value = values[name]

@@ -123,6 +123,8 @@ class RuleBook:
                     decision = hold(entry)
                 elif series in touched:
                     view = lookup.newest_mature(series, rule.window, kind, of_age)
+                    if view is not None and _stands(entry, view, kind, lookup):
+                        view = None
                     decision = decide(rule, entry, view, rows_came=series in active, tick_size_ms=tick_size_ms)
                 else:  # only another version's windows changed
                     decision = Decision(Action.KEEP, Reason.NO_ROWS)
@@ -176,6 +178,15 @@ class RuleBook:
         if (rule.name, model) not in self._merged:
             self._merged[rule.name, model] = {**self.labels_of(model), **rule.labels}
         return self._merged[rule.name, model]
+
+
+def _stands(entry: Entry, view: WindowView, kind: Kind, lookup: WindowLookup) -> bool:
+    """Whether an open alert stands because the window that it was judged by lost records since: an older one does not speak
+    in its place."""
+    judged = entry.judged
+    if judged is None or view.key.start_ms >= judged.start_ms:
+        return False
+    return lookup.newest_mature(judged.series, judged.window, kind, lambda v: v.key == judged and v.partial) is not None
 
 
 def _silent(state: AlertState, touched: frozenset[SeriesKey]) -> set[SeriesKey]:

@@ -72,8 +72,10 @@ def amend(rule: Rule, citation: Citation, view: WindowView) -> Decision:
     """Whether a revision takes back what was said of the window. NOTHING or AMEND.
 
     Before the window is final only a turned verdict on enough rows counts; when it is final, any other value does.
-    Reason IMMATURE: the revision has too little to contradict anything. HOLDS: what was said stands.
+    Reason IMMATURE: the revision has too little to contradict anything, or is partial. HOLDS: what was said stands.
     """
+    if view.partial:
+        return Decision(Action.NOTHING, Reason.IMMATURE, view)
     estimate = measure(view, citation.test.metric)
     broken = citation.test.broken_by(estimate)
     if not view.final and (broken is None or not enough(rule, view)):

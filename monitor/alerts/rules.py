@@ -119,11 +119,12 @@ def enough(rule: Rule, view: WindowView) -> bool:
 
 
 def mature(rule: Rule, tick_ms: int, view: WindowView, outage: Outage = NO_OUTAGE) -> bool:
-    """Whether the rule may judge the window at the end of a tick: the window is over, there is enough of it, and no outage
-    of the label feed chose what there is."""
+    """Whether the rule may judge the window at the end of a tick: the window is over, there is enough of it, nothing of it
+    was lost, and no outage of the label feed chose what there is."""
     key = view.key
     return (
         key.end_ms <= tick_ms
+        and not view.partial
         and enough(rule, view)
         and not outage.spoils(key.start_ms, key.end_ms, view.seen, view.labelled)
     )

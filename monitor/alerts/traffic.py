@@ -17,9 +17,10 @@ from monitor.alerts.cloudevents import operational_event
 from monitor.alerts.event import ABOUT_DATA, AlertEvent, Severity, Standing, rfc3339
 from monitor.config.quality_rules import TrafficLimits
 from monitor.config.windows import Window
+from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
 from monitor.windows.spans import spans_of
-from monitor.windows.view import SeriesKey, WindowView
+from monitor.windows.view import Kind, SeriesKey, WindowView
 
 MODEL_SILENT: Final = "model-silent"
 VOLUME_LOW: Final = "volume-low"
@@ -44,9 +45,9 @@ class _Traffic:
 class TrafficWatch:
     """The traffic of every model that has a limit: a function of the closed input ticks, in order."""
 
-    def __init__(self, namespace: str, schedule: Schedule, tick_ms: int) -> None:
+    def __init__(self, namespace: str, schedule: Schedule, losses: Losses, tick_ms: int) -> None:
         self._namespace, self._tick_ms = namespace, tick_ms
-        self._windows = schedule
+        self._windows, self._losses = schedule, losses
         self._limits: LimitsOf = lambda _: None
         self._labels: LabelsOf = lambda _: {}
         self._listed: tuple[str, ...] = ()
@@ -122,6 +123,8 @@ class TrafficWatch:
             del traffic.seen[old]
         judged = (start, stop, sum(traffic.seen[start].values()) if start in traffic.seen else 0)
         if start < max(traffic.first_ms, from_ms) or judged == traffic.judged:
+            return []
+        if self._losses.touch(Kind.INPUT, start, stop):  # what came is not what is counted
             return []
         traffic.judged = judged
         low = judged[2] < limits.volume

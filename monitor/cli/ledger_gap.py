@@ -33,14 +33,16 @@ def gap(
 ) -> None:
     """Go on without source records that have left their topic: they count as lost, with who decided it and why.
 
-    Without --yes it shows what is missing and records nothing; the exit code is then 1 if something is. Stop the daemon
-    first, and raise the retention of the topic, or it happens again.
+    Windows that the loss can have touched are marked as partial, and no rule judges them. Without --yes it shows what is
+    missing and records nothing; the exit code is then 1 if something is. Stop the daemon first, and raise the retention
+    of the topic, or it happens again.
 
     \b
     Examples:
       driftline ledger gap -c driftline.yaml
       driftline ledger gap -c driftline.yaml --who ada --why "outage of 20 May, retention 3 d" --yes
     """
+    from monitor.adapters.clock import SystemClock
     from monitor.cli.scan import open_existing
     from monitor.daemon.gaps import missing, record
 
@@ -62,7 +64,7 @@ def gap(
         assert why is not None
         appender = log.appender()
         for one in found:
-            offset = record(log, appender, config, one, who, why)
+            offset = record(log, appender, config, one, who, why, SystemClock().now_ms())
             click.echo(f"recorded: {config.topics().ledger}[{one.partition}]@{offset}, {one.stream}, by {who}: {why}")
         appender.close()
     finally:

@@ -125,14 +125,14 @@ def _one_kind(views: Sequence[WindowView], metrics: Sequence[str], width: int) -
 def _which(view: WindowView) -> str:
     """`1d 2013-01-05, 98 % labelled`; of the inputs, how many predictions there are."""
     start = show.minute(view.key.start_ms).removesuffix(" 00:00")
-    if view.kind is Kind.INPUT:
-        return f"{_plain(view.key.window)} {start}, {view.seen:,} seen"
+    counted = f"{show.share(view.coverage)} labelled" if view.kind is Kind.PERFORMANCE else f"{view.seen:,} seen"
     outlook = view.outlook
     expected = outlook.expected_coverage if outlook is not None else None
     until_ms = outlook.settled_until_ms(view) if outlook is not None else None
-    more = "" if expected is None else f"\n{show.share(expected)} expected by now"
+    more = ", partial" if view.partial else ""
+    more += "" if expected is None else f"\n{show.share(expected)} expected by now"
     more += "" if until_ms is None else f"\nsettled to {show.minute(until_ms)}"
-    return f"{_plain(view.key.window)} {start}, {show.share(view.coverage)} labelled{more}"
+    return f"{_plain(view.key.window)} {start}, {counted}{more}"
 
 
 def _default_metrics(views: Sequence[WindowView]) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def run(
     options = WorkerOptions(until_end=until_end)
     with ExitStack() as closing:
         segments = _segments(config, closing)
-        kept = segments, _snapshots(config)
+        kept = segments, _snapshots(config, log)
         worker = Worker(log, config, plan, clock, dead_letters, options, observer.on_tick, tell, *kept, reloads)
         observer.show_start()
         signals = closing.enter_context(Signals(worker))
@@ -129,10 +129,14 @@ def _segments(config: Config, closing: ExitStack) -> SegmentStore | None:
     return segments
 
 
-def _snapshots(config: Config) -> SnapshotStore | None:
+def _snapshots(config: Config, log: Log) -> SnapshotStore | None:
     """Where joins are saved; None where they are not."""
     if config.state.snapshots is None:
         return None
+    if config.state.snapshots == "topic":
+        from monitor.adapters.snapshot_topic import SnapshotTopic
+
+        return SnapshotTopic(log, config.namespace)
     from monitor.adapters.snapshots import SnapshotDirectory
 
     return SnapshotDirectory(Path(config.state.snapshots), config.namespace)

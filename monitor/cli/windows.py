@@ -261,7 +261,10 @@ def _table(config: Config, views: Sequence[WindowView], metrics: tuple[str, ...]
         expected = [view.outlook.expected_coverage if view.outlook is not None else None for view in views]
         if any(share is not None for share in expected):
             columns["expected"] = ["" if share is None else show.share(share) for share in expected]
-    state = ["final" if view.final else f"revision {view.revision}" for view in views]
+    state = [
+        ("final" if view.final else f"revision {view.revision}") + (", partial" if view.partial else "")
+        for view in views
+    ]
     out = show.console()
     left_out: list[str] = []
     used = sum(_width(name, cells) for name, cells in columns.items()) + _width("state", state)

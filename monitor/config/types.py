@@ -167,8 +167,8 @@ class State(Section):
     )
     snapshots: Word | None = Field(
         None,
-        description="Folder for snapshots of the join, which shorten a start; best one that every process reaches. "
-        "Default: none are made.",
+        description="Where snapshots of the join go, which shorten a start: a folder, best one that every process reaches, or "
+        "`topic`: the compacted topic NAMESPACE.snapshots. Default: none are made.",
         examples=["/mnt/shared/driftline"],
     )
     snapshot_records: Count = Field(

@@ -11,14 +11,18 @@ from dataclasses import dataclass
 
 from monitor.config.types import Config
 from monitor.daemon.checkpoints import follow, of_ledger
+from monitor.daemon.shared import decoders
 from monitor.daemon.sources import source_topics
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError
 from monitor.ledger.fold import FoldState
-from monitor.ledger.records import FORMAT, GAP_FORMAT, Gap
+from monitor.ledger.records import PARTIAL_FORMAT, Gap
 from monitor.ports import Appender, Log
 
 STREAMS = ("predictions", "labels")
+_WAIT_MS = 200
+_LOOK_AT = 1_000
+"""Records after a loss among which one is looked for that can be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +86,45 @@ def _states(log: Log, config: Config) -> Iterator[FoldState]:
         yield follower.state
 
 
-def record(log: Log, appender: Appender, config: Config, gap: Missing, who: str, why: str) -> int:
-    """Append a gap to the ledger; returns its offset. Raises LostOwnership when a commit came between: look again."""
+def record(log: Log, appender: Appender, config: Config, gap: Missing, who: str, why: str, now_ms: int) -> int:
+    """Append a gap to the ledger; returns its offset. `now_ms`: clock of the wall. Raises LostOwnership when a commit came
+    between: look again."""
     topics = config.topics()
     checkpoints = of_ledger(log, topics.checkpoints, gap.partition)
     follower, _ = follow(log, topics.ledger, gap.partition, checkpoints)
     follower.catch_up(log, log.end_offsets(topics.ledger)[gap.partition])
     writer = LedgerWriter(log, appender, follower, who)
-    version = FORMAT if gap.unread else GAP_FORMAT
-    writer.append(Gap(version, gap.stream, (gap.start, gap.end), who, why, follower.state.chain))
+    until_ms = _newest_lost_ms(log, config, gap, now_ms)
+    writer.append(Gap(PARTIAL_FORMAT, gap.stream, (gap.start, gap.end), who, why, follower.state.chain, until_ms))
     return follower.counted_at
+
+
+def _newest_lost_ms(log: Log, config: Config, gap: Missing, now_ms: int) -> int:
+    """The newest event time that a record lost unread can have; 0 where none was lost unread.
+
+    The first usable record that is held tells: records lie in the order of their times but for `disorder`. Nor does any lie
+    further ahead of the log's clock than `skew`; what was lost had been taken before the first record that is held, or
+    before now.
+    """
+    if not gap.unread:
+        return 0
+    predictions, labels = decoders(config)
+    decoder = predictions if gap.stream == STREAMS[0] else labels
+    assert decoder is not None, "a stream that is read has a decoder"
+    end, offset, taken_ms = log.end_offsets(gap.topic)[gap.partition], gap.end, now_ms
+    reader = log.reader(keys=decoder.needs_keys, headers=decoder.needs_headers)
+    try:
+        reader.assign({(gap.topic, gap.partition): offset})
+        while offset < min(end, gap.end + _LOOK_AT):
+            for batch in reader.poll(_LOOK_AT, _WAIT_MS):
+                first, offset = offset == gap.end, batch.next_offset
+                if not len(batch):  # only markers of the log itself
+                    continue
+                if first:
+                    taken_ms = int(batch.timestamps_ms[0])
+                at_ms = decoder.decode(batch).at_ms
+                if len(at_ms):
+                    return min(int(at_ms[0]) + config.time.disorder_ms, taken_ms + config.time.skew_ms)
+    finally:
+        reader.close()
+    return taken_ms + config.time.skew_ms

@@ -38,6 +38,7 @@ from monitor.ledger.records import (
     Commit,
     EvalCommit,
     EvalSwitch,
+    Gap,
     Generation,
     Unowned,
     switch_of,
@@ -358,7 +359,7 @@ class Judge:
                 self.rejected += 1
                 return
             self._owners.heard(partition)
-            if isinstance(stored.record, Commit):
+            if isinstance(stored.record, (Commit, Gap)):
                 self.evaluator.feed(partition, stored.record)
 
         return feed

@@ -21,6 +21,16 @@ def make_shared(
     config: Config, plan: Plan, segments: SegmentStore | None = None, snapshots: SnapshotStore | None = None
 ) -> Shared:
     """Decoders and interners for one process. With `segments` and `state.memory_rows` its joins share that budget."""
+    predictions, labels = decoders(config)
+    groups = Groups()
+    coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
+    limit = config.state.memory_rows
+    memory = Memory(limit, segments) if segments is not None and limit is not None else None
+    return Shared(plan, predictions, labels, groups, coder, memory, snapshots)
+
+
+def decoders(config: Config) -> tuple[PredictionDecoder, LabelDecoder | None]:
+    """Those of predictions and of labels, where there are any."""
     time = config.time
     kinds = (*config.models, *((config.unlisted_models,) if config.unlisted_models else ()))
     predictions = PredictionDecoder(
@@ -32,11 +42,7 @@ def make_shared(
         task = task_name(config)
         known = known_classes(stream.values, [kind.positive for kind in kinds]) if task == "binary" else None
         labels = LabelDecoder(stream, time.skew_ms, known, coded_classes(config) if task == "multiclass" else None)
-    groups = Groups()
-    coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
-    limit = config.state.memory_rows
-    memory = Memory(limit, segments) if segments is not None and limit is not None else None
-    return Shared(plan, predictions, labels, groups, coder, memory, snapshots)
+    return predictions, labels
 
 
 def declared_values(models: Iterable[ModelTemplate]) -> dict[str, list[str]]:

@@ -29,8 +29,8 @@ LEARNED_FORMAT = 2
 """Of one whose body has what was learned (a budget of false alarms, how labels come): versions that read up to 1 would go on
 without it."""
 SCHEDULE_FORMAT = HELD_FORMAT = 3
-"""Of one whose body says since when its windows hold, or has how labels come as verdicts wait for them: versions that read up
-to 2 would begin windows anywhere, and would not wait."""
+"""Of one whose body says since when its windows hold, which are partial, or how labels come as verdicts wait for them: versions
+that read up to 2 would begin windows anywhere, take all for whole, and would not wait."""
 NEWEST = 3
 """What this code reads up to."""
 PART_BYTES = 512 * 1024

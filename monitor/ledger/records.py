@@ -25,7 +25,9 @@ SWITCH_FORMAT = 3
 """Of an evaluation that names a generation, which versions that read up to 2 do not know."""
 PANE_FORMAT = 4
 """Of an evaluation from which on other windows are begun, which versions that read up to 3 do not know."""
-NEWEST = 4
+PARTIAL_FORMAT = 5
+"""Of a gap that says which windows are partial, which versions that read up to 4 would count as whole."""
+NEWEST = 5
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -184,6 +186,9 @@ class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
     who: str
     why: str
     previous: bytes
+    until_ms: int | msgspec.UnsetType = msgspec.UNSET
+    """No record that was lost unread has a later event time; 0 where none was. Absent in records of earlier versions,
+    whose windows are not marked: they were decided so."""
 
 
 class Unowned(msgspec.Struct, frozen=True, array_like=True):

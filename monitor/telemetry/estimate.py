@@ -106,7 +106,8 @@ def _estimate_model(
         count["quality_estimate"] += spans * sum(len(ESTIMATED[basis]) for basis in BASES)
         count["quality_bound"] += spans * 2 * len(ESTIMATED["bounds"])
     count["input_samples"] += spans
-    count["window_end_timestamp_seconds"] += versions * windows * (1 + labels)
+    for name in ("window_end_timestamp_seconds", "window_partial"):
+        count[name] += versions * windows * (1 + labels)
     count["drift_score"] += spans * subjects * len(config.drift.carried)
     count["feature_missing_ratio"] += spans * len(model.features)
     count["reference_samples"] += 1

@@ -203,6 +203,12 @@ _QUALITY = _group(
         "seconds",
         budgeted=True,
     ),
+    _gauge(
+        "window_partial",
+        ("model", "version", "window", "kind"),
+        "1 while records of the newest window, or labels of its predictions, may have been lost (`driftline ledger gap`).",
+        budgeted=True,
+    ),
 )
 _DRIFT = _group(
     "drift",

@@ -9,6 +9,7 @@ import json
 import math
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from monitor.errors import MonitorError
@@ -79,3 +80,19 @@ def canonical_bytes(document: Any) -> bytes:
     float is spelled is part of the format and may not change with a library's version.
     """
     return json.dumps(document, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+_SAME_FROM: Final = 1e-4
+_SAME_BELOW: Final = 1e16
+"""From here to there encoders of JSON agree on how a float is spelled; elsewhere the format's way is Python's."""
+
+
+def spelled(values: Float64s) -> list[Any]:
+    """The numbers as they are published: rounded, None for NaN, and the text itself where encoders would differ."""
+    missing, size = np.isnan(values), np.abs(values)
+    found: list[Any] = rounded_all(np.where(missing, 0.0, values))
+    for i in np.flatnonzero(((size > 0.0) & (size < _SAME_FROM)) | (size >= _SAME_BELOW)).tolist():
+        found[i] = msgspec.Raw(repr(found[i]).encode())
+    for i in np.flatnonzero(missing).tolist():
+        found[i] = None
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -22,6 +22,7 @@ from monitor.plan import ModelPlan, Plan
 from monitor.sketches.cells import CellLayout, checked
 from monitor.windows import measure, payload
 from monitor.windows.arrivals import Arrival, arrivals
+from monitor.windows.losses import Losses
 from monitor.windows.measure import Revision
 from monitor.windows.outlook import LabelBook
 from monitor.windows.schedule import Schedule
@@ -96,8 +97,8 @@ class _Summed:
 class TickEngine:
     """All windows of one kind, and the contributions that wait for their tick."""
 
-    def __init__(self, plan: Plan, schedule: Schedule, kind: Kind) -> None:
-        self._plan, self._windows, self.kind = plan, schedule, kind
+    def __init__(self, plan: Plan, schedule: Schedule, losses: Losses, kind: Kind) -> None:
+        self._plan, self._windows, self._losses, self.kind = plan, schedule, losses, kind
         self.next_tick: int | None = None
         """The earliest tick that is still open; None before the first one closed."""
         self.unplaced = 0
@@ -110,6 +111,8 @@ class TickEngine:
         """How labels come, where windows are to say what to expect."""
         self.closed = 0
         """Ticks that were closed and in which something happened."""
+        self.to_mark: set[WindowKey] = set()
+        """Windows of which something was lost, and that get a revision for that in the next tick that closes."""
         self._in_hand = 0  # added up, not handed out yet
         self._waiting: dict[int, list[tuple[str, Piece]]] = defaultdict(list)
         self._due: dict[int, set[WindowKey]] = defaultdict(set)  # become final
@@ -188,6 +191,19 @@ class TickEngine:
         for _, store in self._stores.values():
             store.follow_schedule()
 
+    def lose(self, from_ms: int, until_ms: int) -> None:
+        """Something was lost of a span of event time: windows that touch it are told anew, as partial."""
+        self._losses.add(self.kind, from_ms, until_ms)
+        self.mark(key for _, store in self._stores.values() for key in store.within(from_ms, until_ms))
+
+    def mark(self, keys: Iterable[WindowKey]) -> None:
+        """Give these live windows a revision in the next tick that closes."""
+        self.to_mark.update(keys)
+        if self.to_mark:
+            assert self.next_tick is not None, "there are windows, so ticks were closed"
+            self._schedule(self.next_tick)
+            self._due[self.next_tick] |= self.to_mark
+
     def _sum_up(self, stacks: dict[str, _Stack]) -> _Summed:
         """Add what waited for the next due tick to its windows, and put the cells of all that change on their stacks."""
         tick = heapq.heappop(self._agenda)
@@ -205,6 +221,7 @@ class TickEngine:
                 arrived += arrivals(pieces, width)
         if self.book is not None:
             self.book.take(tick, self._whole_arrivals(by_model))
+        self.to_mark.clear()
         for key in self._due.pop(tick, ()):
             changed.setdefault(key.series.model, set()).add(key)
         revised = {model: sorted(changed[model]) for model in sorted(changed) if changed[model]}
@@ -256,7 +273,8 @@ class TickEngine:
         for key in keys:
             number = store.revisions[key] = store.revisions.get(key, 0) + 1
             final = key.end_ms <= self._final_before_ms
-            stack.revisions.append(Revision(key, number, final, end_ms))
+            partial = self._losses.touch(self.kind, key.start_ms, key.end_ms)
+            stack.revisions.append(Revision(key, number, final, end_ms, partial=partial))
             if final:
                 done.append(key)
         store.drop(done)

@@ -31,6 +31,7 @@ class Revision(NamedTuple):
     final: bool
     tick_ms: int
     outlook: Outlook | None = None
+    partial: bool = False
 
 
 Measured = tuple[list[WindowView], Mapping[str, Estimates]]
@@ -84,6 +85,7 @@ def _views(
             config_digest,
             plan.reference_digest,
             revision.outlook,
+            revision.partial,
         )
         for revision, row, known, numbers in zip(
             revisions,

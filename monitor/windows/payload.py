@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from monitor.events import Float64s, Headers
+from monitor.events import Headers
 from monitor.metrics.estimates import CODES, Estimates
-from monitor.windows.canonical import FormatError, canonical_bytes, rounded, rounded_all
+from monitor.windows.canonical import FormatError, canonical_bytes, rounded, spelled
 from monitor.windows.view import Estimate, Kind, Outlook, SeriesKey, Undefined, WindowKey, WindowView
 
 FORMAT: Final = 1
@@ -145,6 +145,13 @@ class WindowPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         OutlookPayload | None,
         Meta(description="What is to be expected while labels are missing; absent unless asked for."),
     ] = None
+    partial: Annotated[
+        bool,
+        Meta(
+            description="Records of the window, or labels of its predictions, may have been lost by an operator's decision "
+            "(`driftline ledger gap`): no rule judges it. Absent otherwise."
+        ),
+    ] = False
 
 
 _decoder = msgspec.json.Decoder(WindowPayload)
@@ -176,6 +183,8 @@ def encode(view: WindowView) -> bytes:
         document["tick_ms"] = view.tick_ms
     if view.outlook is not None:
         document["outlook"] = _outlook(view.outlook)
+    if view.partial:
+        document["partial"] = True
     return canonical_bytes(document)
 
 
@@ -208,6 +217,7 @@ class _Document(msgspec.Struct, gc=False):
     metrics: dict[str, _Defined | _Undefined]
     model: str
     outlook: msgspec.Raw | msgspec.UnsetType
+    partial: bool | msgspec.UnsetType
     reference: str | None
     revision: int | msgspec.UnsetType
     seen: int
@@ -225,7 +235,7 @@ def encode_all(views: Sequence[WindowView], metrics: Mapping[str, Estimates]) ->
     """`encode` of every view, to the byte, without looking at its estimates: `metrics` holds the same as columns."""
     names = sorted(metrics)
     rows = zip(*_metrics([metrics[name] for name in names]), strict=True) if names else [()] * len(views)
-    coverage = _spelled(np.array([np.nan if (share := _covered(view)) is None else share for view in views]))
+    coverage = spelled(np.array([np.nan if (share := _covered(view)) is None else share for view in views]))
     return [
         _encoder.encode(_document(view, share, dict(zip(names, row, strict=True))))
         for view, share, row in zip(views, coverage, rows, strict=True)
@@ -246,6 +256,7 @@ def _document(view: WindowView, coverage: object, metrics: dict[str, _Defined | 
         metrics=metrics,
         model=series.model,
         outlook=msgspec.UNSET if view.outlook is None else msgspec.Raw(canonical_bytes(_outlook(view.outlook))),
+        partial=view.partial or msgspec.UNSET,
         reference=view.reference_digest,
         revision=msgspec.UNSET if view.final else view.revision,
         seen=view.seen,
@@ -261,7 +272,7 @@ def _metrics(columns: Sequence[Estimates]) -> list[list[_Defined | _Undefined]]:
     """What each window's value says about each metric, a list per metric."""
     # All numbers at once: with a few dozen windows a column is too short to be worth calls of its own.
     numbers = np.array([[column.bound, column.lower, column.upper, column.value] for column in columns])
-    runs = iter(_spelled(numbers.reshape(-1)))
+    runs = iter(spelled(numbers.reshape(-1)))
     windows = len(columns[0])
     return [_column(column, *(list(islice(runs, windows)) for _ in range(4))) for column in columns]
 
@@ -275,22 +286,6 @@ def _column(
     found: list[_Defined | _Undefined] = list(map(_Defined, bounds, lowers, rows, uppers, values))
     for i in np.flatnonzero(column.undefined).tolist():
         found[i] = _Undefined(str(CODES[column.undefined[i]]), rows[i])
-    return found
-
-
-_SAME_FROM: Final = 1e-4
-_SAME_BELOW: Final = 1e16
-"""From here to there encoders of JSON agree on how a float is spelled; elsewhere the format's way is Python's."""
-
-
-def _spelled(values: Float64s) -> list[Any]:
-    """The numbers as they are published: rounded, None for NaN, and the text itself where encoders would differ."""
-    missing, size = np.isnan(values), np.abs(values)
-    found: list[Any] = rounded_all(np.where(missing, 0.0, values))
-    for i in np.flatnonzero(((size > 0.0) & (size < _SAME_FROM)) | (size >= _SAME_BELOW)).tolist():
-        found[i] = msgspec.Raw(repr(found[i]).encode())
-    for i in np.flatnonzero(missing).tolist():
-        found[i] = None
     return found
 
 
@@ -335,6 +330,7 @@ def parse(value: bytes, headers: Headers = ()) -> WindowView:
         config_digest=payload.config,
         reference_digest=payload.reference,
         outlook=None if payload.outlook is None else _read_outlook(payload.outlook),
+        partial=payload.partial,
     )
 
 

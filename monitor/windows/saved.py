@@ -97,6 +97,7 @@ class SavedEngine(msgspec.Struct, frozen=True):
     versions: tuple[SeriesName, ...]
     book: SavedBook | msgspec.UnsetType = msgspec.UNSET  # left out where nothing is estimated
     newest_pane_ms: int | msgspec.UnsetType = msgspec.UNSET  # once left out
+    to_mark: tuple[Span, ...] | msgspec.UnsetType = msgspec.UNSET  # left out where there is none
 
 
 def save(engine: TickEngine) -> SavedEngine:
@@ -129,6 +130,7 @@ def save(engine: TickEngine) -> SavedEngine:
         versions=tuple(_name(series) for series in versions),
         book=msgspec.UNSET if engine.book is None else _save_book(engine.book),
         newest_pane_ms=engine.newest_pane_ms,
+        to_mark=tuple(map(_span, sorted(engine.to_mark))) or msgspec.UNSET,
     )
 
 
@@ -157,6 +159,8 @@ def restore(engine: TickEngine, saved: SavedEngine) -> None:
         heapq.heapify(finals)
         engine._shelves[key, shelf.window] = Shelf(views, finals)
     engine.newest_pane_ms = _newest_pane_ms(saved)
+    if not isinstance(saved.to_mark, msgspec.UnsetType):
+        engine.mark(map(_key, saved.to_mark))
 
 
 def _newest_pane_ms(saved: SavedEngine) -> int:
@@ -257,11 +261,20 @@ def _read_piece(saved: SavedPiece) -> Piece:
 # -- live windows -------------------------------------------------------------------------------------------------
 
 
+def _span(key: WindowKey) -> Span:
+    return _name(key.series), key.window, key.start_ms, key.end_ms
+
+
+def _key(span: Span) -> WindowKey:
+    series, window, start, end = span
+    return WindowKey(SeriesKey(*series), window, start, end)
+
+
 def _save_store(model: str, store: WindowStore) -> SavedStore:
     keys = sorted(store._rows)
     return SavedStore(
         model,
-        tuple((_name(key.series), key.window, key.start_ms, key.end_ms) for key in keys),
+        tuple(map(_span, keys)),
         pack([store.revisions[key] for key in keys]),
         pack(store.read(keys).ravel()),
     )
@@ -269,7 +282,7 @@ def _save_store(model: str, store: WindowStore) -> SavedStore:
 
 def _restore_store(engine: TickEngine, saved: SavedStore) -> None:
     store = engine._store(saved.model)[1]
-    keys = [WindowKey(SeriesKey(*series), window, start, end) for series, window, start, end in saved.windows]
+    keys = [_key(span) for span in saved.windows]
     cells, revisions = unpack(saved.cells), unpack(saved.revisions).tolist()
     if len(cells) != len(keys) * store.layout.size or len(revisions) != len(keys):
         raise ValueError(
@@ -319,6 +332,7 @@ def _save_view(view: WindowView, names: dict[tuple[tuple[str, ...], tuple[str, .
 
 
 def _read_view(engine: TickEngine, series: SeriesKey, window: str, saved: SavedView, of: SavedEngine) -> WindowView:
+    """What no longer changes of a view is as it was; one that is to be marked is marked before anything reads it."""
     metrics, counts = of.names[saved.names]
     return WindowView(
         WindowKey(series, window, saved.start_ms, saved.end_ms),
@@ -332,6 +346,7 @@ def _read_view(engine: TickEngine, series: SeriesKey, window: str, saved: SavedV
         dict(zip(counts, saved.counts, strict=True)),
         engine._plan.config_digest,
         engine._store(series.model)[0].reference_digest,
+        partial=engine._losses.touch(engine.kind, saved.start_ms, saved.end_ms),
     )
 
 

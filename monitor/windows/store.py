@@ -142,6 +142,10 @@ class WindowStore:
             self._free = list(range(len(grown) - 1, size - 1, -1))
         return self._free.pop()
 
+    def within(self, from_ms: int, until_ms: int) -> list[WindowKey]:
+        """The live windows that touch a span of event time."""
+        return [key for key in self._rows if key.start_ms < until_ms and from_ms < key.end_ms]
+
     def read(self, keys: Sequence[WindowKey]) -> Int64s:
         """A copy of the cells of windows, one row each."""
         copy: Int64s = self._cells[[self._rows[key] for key in keys]]

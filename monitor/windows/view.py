@@ -107,6 +107,8 @@ class WindowView:
     reference_digest: str | None = None
     outlook: Outlook | None = None
     """Only where the configuration asks for `estimates`, and of performance windows."""
+    partial: bool = False
+    """Records that belonged into it, or labels of its predictions, may have been lost (a gap in the ledger)."""
 
     @property
     def coverage(self) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from monitor.alerts.event import RuleAlert
+from monitor.windows.view import WindowView
 from tests.alerts.story import Story, rule, window
 
 
@@ -224,3 +225,31 @@ def test_a_cited_window_from_which_everything_was_withdrawn_is_amended_to_nothin
     story.tick("40:00", empty, window("01:00", 0.9, final=True), rows=False)
     assert story.told[2:] == ["40:00 amended flipped 00:00=None"]
     assert story.state.entries == {}
+
+
+def test_a_window_that_lost_records_is_not_judged_and_an_alert_about_it_stands_until_a_whole_one_speaks() -> None:
+    #  tick    01:00  02:00   02:20          03:00        04:00
+    #  00      .9     .9      .9             .9           .9
+    #  01             .3      .3 partial     .95 partial
+    #  02                                    .2 partial
+    #  03                                                 .9
+    def partial(start: str, recall: float, *, final: bool = False) -> WindowView:
+        return replace(window(start, recall, final=final), partial=True)
+
+    story = Story(rule())
+    story.tick("01:00", window("00:00", 0.9))
+    story.tick("02:00", window("01:00", 0.3))
+    assert story.told == ["02:00 firing sustained 01:00=0.3"]
+    story.tick("02:20", partial("01:00", 0.3))
+    story.tick("03:00", partial("01:00", 0.95), partial("02:00", 0.2))
+    assert (story.standing, story.reasons) == (["firing"], ["immature"])
+    story.tick("03:20", partial("01:00", 0.95, final=True))
+    assert len(story.told) == 1, "what was lost takes nothing back, and amends nothing"
+    story.tick("04:00", window("03:00", 0.9))
+    assert story.told[1:] == ["04:00 resolved recovered 03:00=0.9"]
+
+
+def test_a_window_that_lost_records_fires_nothing() -> None:
+    story = Story(rule())
+    story.tick("01:00", replace(window("00:00", 0.3), partial=True))
+    assert (story.told, story.reasons) == ([], ["immature"])

@@ -13,6 +13,7 @@ from monitor.alerts.event import AlertEvent, OperationalAlert
 from monitor.alerts.traffic import TrafficWatch, _newest_ended
 from monitor.config.quality_rules import TrafficLimits
 from monitor.config.windows import Window
+from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
 from monitor.windows.spans import spans_of
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
@@ -23,7 +24,7 @@ LIMITS = TrafficLimits("1h", 10, 2 * HOUR_MS, "page")
 
 
 def watch(limits: TrafficLimits | None = LIMITS, listed: Sequence[str] = ("m",)) -> TrafficWatch:
-    made = TrafficWatch("flights", Schedule([Window.parse("1h"), Window.parse("24h/1h")]), TICK_MS)
+    made = TrafficWatch("flights", Schedule([Window.parse("1h"), Window.parse("24h/1h")]), Losses(), TICK_MS)
     made.use(lambda name: limits if name == "m" else None, lambda name: {"owner": name}, listed, 0)
     return made
 

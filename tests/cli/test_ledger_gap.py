@@ -88,6 +88,9 @@ def test_a_gap_is_shown_and_recorded_only_when_asked_and_the_daemon_goes_on(wher
     audited = driftline("ledger", "audit", *where, "-o", "json")
     assert audited.json["holds"], audited.out
     assert audited.json["partitions"][0]["prediction_outcomes"]["shed"] > 0
+    windows = driftline("windows", *where, "-o", "json", "--limit", 0).json["windows"]
+    assert 0 < sum("partial" in window for window in windows) <= len(windows)
+    assert ", partial" in driftline("windows", *where).out
     log.close()
 
 

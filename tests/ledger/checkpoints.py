@@ -187,6 +187,14 @@ DENSE = msgspec.structs.replace(
         },
     ),
 )
+LOST = msgspec.structs.replace(
+    LATER,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        engines={"input": msgspec.structs.replace(ENGINE, to_mark=((SERIES, "1d", 0, 86_400_000),))},
+        losses={"input": ((-(1 << 62), 5), (7, 1_704_067_200_000))},
+    ),
+)
 SCHEDULED = msgspec.structs.replace(
     LATER,
     evaluator=msgspec.structs.replace(
@@ -245,6 +253,7 @@ SAVED: dict[str, bytes] = {
     "body-schedule": SCHEDULED_BODY,
     "evals-hold": seal(HELD_MANIFEST),
     "body-hold": HELD_BODY,
+    "body-losses": encode_body(LOST),
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 

@@ -30,6 +30,7 @@ from tests.ledger.checkpoints import (
     HELD_MANIFEST,
     LATER,
     LEDGER_MANIFEST,
+    LOST,
     PARTITION,
     SAVED,
     SCHEDULED,
@@ -71,6 +72,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-estimates-density"]) == DENSE
     assert read_evaluation(golden()["body-schedule"]) == SCHEDULED
     assert read_evaluation(golden()["body-hold"]) == HELD
+    assert read_evaluation(golden()["body-losses"]) == LOST
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from monitor.adapters import dead_letters
+from monitor.adapters.snapshot_topic import SnapshotTopic
 from monitor.adapters.snapshots import SnapshotDirectory
 from monitor.config import Config, loads
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.plan import plan_of
+from monitor.ports import SnapshotStore
 from tests.join.keeping import Store
 from tests.oracle.join import Label, Prediction
 from tests.simulation.world import CONFIG, World, finals, topics
@@ -28,7 +30,7 @@ def config(namespace: str = "one", state: str = "", lateness: int = 60) -> Confi
     return loads(text.replace("state: {", f"state: {{snapshots: /snapshots, snapshot_records: 5, {state}"))
 
 
-def worker_of(log: World, settings: Config, store: SnapshotDirectory | None, *, until_end: bool = False) -> Worker:
+def worker_of(log: World, settings: Config, store: SnapshotStore | None, *, until_end: bool = False) -> Worker:
     spill = Store() if settings.state.memory_rows else None
     options = WorkerOptions(until_end=until_end)
     made = Worker(log, settings, plan_of(settings), log.clock, dead_letters, options, segments=spill, snapshots=store)
@@ -58,7 +60,7 @@ def records(seed: int) -> tuple[list[Prediction], list[Label]]:
     return predictions, labels
 
 
-def lives(log: World, settings: Config, seed: int, store: SnapshotDirectory | None) -> None:
+def lives(log: World, settings: Config, seed: int, store: SnapshotStore | None) -> None:
     """A few lives that end in a crash, and one to the end."""
     rng, tokens = random.Random(seed), count()
     with pytest.MonkeyPatch.context() as patch:
@@ -91,6 +93,20 @@ def test_final_windows_and_what_is_held_are_the_same_with_snapshots(
     assert "cannot be used" not in caplog.text
     assert len(list(tmp_path.glob("one/0/*.snapshot"))) == 2, "older ones are removed"
     assert not list(tmp_path.glob("one/0/*.unfinished"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_final_windows_are_the_same_with_snapshots_in_a_topic(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    logs = [topics([records(seed)[0]], [records(seed)[1]]) for _ in range(2)]
+    lives(logs[0], config(), seed, None)
+    lives(logs[1], config(), seed, SnapshotTopic(logs[1], "one"))
+    ledgers = [[stored.record.value for stored in log.records("one.ledger", 0)] for log in logs]
+    assert len(ledgers[1]) == len(ledgers[0])
+    assert finals(logs[1], "one") == finals(logs[0], "one")
+    assert "goes on from snapshot one.snapshots[0]/" in caplog.text
+    assert "cannot be used" not in caplog.text
+    assert len(SnapshotTopic(logs[1], "one").paths(0)) == 2
 
 
 def opened(log: World, settings: Config, store: SnapshotDirectory) -> tuple[Worker, int]:

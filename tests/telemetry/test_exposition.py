@@ -107,6 +107,13 @@ def test_values_are_written_to_the_last_bit() -> None:
     assert values(view, "driftline_quality_score") == {"accuracy": value}
 
 
+def test_a_window_that_lost_records_is_told_apart() -> None:
+    window = performance_window(SeriesKey("m", "v1", "all"))
+    for partial in (False, True):
+        view = replace(sample_view(), windows=(replace(window, partial=partial),))
+        assert list(values(view, "driftline_window_partial").values()) == [float(partial)]
+
+
 def test_only_firing_alerts_are_active() -> None:
     assert values(sample_view(), "driftline_alert_active") == {"page": 1.0}
 

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from monitor.adapters import recording_format
+from monitor.adapters.snapshot_topic import read_manifest
 from monitor.alerts import cloudevents
 from monitor.config import loads
 from monitor.daemon.shared import make_shared
@@ -20,6 +21,7 @@ from monitor.errors import ConfigError, LedgerError, ReferenceProfileError
 from monitor.events import RecordBatch
 from monitor.ledger import generations, records
 from monitor.ledger.checkpoints import CheckpointError, open_manifest
+from monitor.ledger.snapshots import SnapshotError
 from monitor.plan import plan_of
 from monitor.saved import read_evaluation
 from monitor.windows import payload
@@ -122,13 +124,22 @@ def _ledger() -> list[Target]:
 
     golden = list(kept_records.golden().values())
     kept = kept_checkpoints.golden()
-    manifests = [kept["ledger"], kept["evals"], kept["evals-switch"]]
+    manifests = [kept["ledger"], kept["evals"], kept["evals-switch"], kept["evals-schedule"]]
+    bodies = [kept["body"], kept["body-schedule"], kept["body-losses"]]
+    snapshots = (GOLDEN / "snapshot-topic-v1.txt").read_text().split()[3::4]
     generation = (GOLDEN / "configs-v1.txt").read_bytes().splitlines()[1]
     return [
         Target("ledger and evals", ledger, golden, (LedgerError,), "msgpack"),
         Target("packed columns", records.unpack, [records.pack([0, 1, -1]), records.pack([1 << 40])], (LedgerError,)),
         Target("checkpoint manifests", lambda raw: open_manifest(raw, "it"), manifests, (CheckpointError,), "msgpack"),
-        Target("checkpoint bodies", read_evaluation, [kept["body"]], (msgspec.DecodeError,), "msgpack"),
+        Target("checkpoint bodies", read_evaluation, bodies, (msgspec.DecodeError,), "msgpack"),
+        Target(
+            "snapshots in a topic",
+            lambda raw: read_manifest(raw, "it"),
+            [bytes.fromhex(raw) for raw in snapshots],
+            (SnapshotError,),
+            "msgpack",
+        ),
         Target("generations", lambda raw: generations.decode(raw, "it"), [generation], (LedgerError,), "json"),
     ]
 

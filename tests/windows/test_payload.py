@@ -72,6 +72,15 @@ def test_equal_numbers_that_were_summed_in_another_order_give_equal_bytes() -> N
     assert encode(view(metrics=metrics[0])) == encode(view(metrics=metrics[1]))
 
 
+@pytest.mark.parametrize("final", [False, True])
+def test_a_window_that_lost_records_says_so_and_no_other_speaks_of_it(final: bool) -> None:
+    whole, partial = view(final=final, metrics={}), view(final=final, metrics={}, partial=True)
+    assert b"partial" not in encode(whole)
+    assert json.loads(encode(partial)) == {**json.loads(encode(whole)), "partial": True}
+    assert encode_all([whole, partial], {}) == [encode(whole), encode(partial)]
+    assert parse(encode(partial), headers(partial)) == partial
+
+
 def test_input_windows_have_no_coverage() -> None:
     assert json.loads(encode(view(kind=Kind.INPUT, labelled=0)))["coverage"] is None
     assert json.loads(encode(view(seen=0, labelled=0)))["coverage"] is None

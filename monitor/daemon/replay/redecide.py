@@ -18,7 +18,7 @@ from monitor.daemon.tail import Follower, Stored, follow_from_start
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import Commit, EvalCommit, windows_from_ms
+from monitor.ledger.records import Commit, EvalCommit, Gap, windows_from_ms
 from monitor.plan import Plan
 from monitor.ports import Log
 from monitor.saved import restore
@@ -88,10 +88,10 @@ def _recognise(config: Config, plan: Plan, evaluation: EvalCommit) -> None:
 
 
 def feeder(evaluator: Evaluator, partition: int) -> Callable[[Stored, Verdict], None]:
-    """What a follower of a ledger partition does for an evaluator: commits that count are fed."""
+    """What a follower of a ledger partition does for an evaluator: commits and gaps that count are fed."""
 
     def feed(stored: Stored, verdict: Verdict) -> None:
-        if verdict is Verdict.ACCEPTED and isinstance(stored.record, Commit):
+        if verdict is Verdict.ACCEPTED and isinstance(stored.record, (Commit, Gap)):
             evaluator.feed(partition, stored.record)
 
     return feed
