@@ -12,7 +12,7 @@ from monitor.alerts.event import AlertEvent, Reason
 from monitor.alerts.replaced import end, is_replaced
 from monitor.alerts.rules import applies, can_be_held, kind_of, mature
 from monitor.alerts.standstill import NO_OUTAGE, Outage
-from monitor.alerts.state import AlertKey, AlertState, Entry, Phase
+from monitor.alerts.state import AlertKey, AlertState, Entry, Phase, warmed
 from monitor.config.label_feed import LabelFeed
 from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
 from monitor.config.types import Config, Rule
@@ -123,7 +123,8 @@ class RuleBook:
                     decision = hold(entry)
                 elif series in touched:
                     view = lookup.newest_mature(series, rule.window, kind, of_age)
-                    decision = decide(rule, entry, view, rows_came=series in active, tick_size_ms=tick_size_ms)
+                    came = series in active
+                    decision = decide(rule, entry, view, rows_came=came, tick_size_ms=tick_size_ms, tick_ms=tick_ms)
                 else:  # only another version's windows changed
                     decision = Decision(Action.KEEP, Reason.NO_ROWS)
                 if decision.action in _STANDS and is_replaced(rule, series, kind, of_age, lookup):
@@ -136,7 +137,7 @@ class RuleBook:
                 turn = Turn(self.namespace, rule, self.labels(rule, series.model), key, tick_ms)
                 said = decision.view.key if decision.view and decision.action in _TOLD else None
                 entry, amended, amends = amendments(turn, entry, revised, said)
-                entry, event = move(turn, entry, decision)
+                entry, event = move(turn, warmed(entry, tick_ms), decision)
                 _put(entries, key, entry)
                 events += amended if event is None else [*amended, event]
                 decisions += [Decided(key, amendment) for amendment in amends]

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     IMMATURE = "immature"  # no window is mature: nothing is decided, what is open stays open
     BREAKS = "breaks"  # the newest mature window began to break the rule; `for` starts
     WAITING = "waiting"  # pending, `for` is not over
+    COOLING = "cooling"  # it broke for long enough, and resolved too short a time ago to fire again
     NO_ROWS = "no_rows"  # pending, and no rows came in this tick, which therefore does not count for `for`
     SUSTAINED = "sustained"  # it broke the rule for long enough: fire
     STILL_BREAKS = "still_breaks"  # firing goes on
