@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from monitor.alerts.explained import Explanation
 from monitor.alerts.rules import Op
 from monitor.windows.view import Kind, Undefined
 
@@ -169,6 +170,10 @@ class RuleAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category",
         Meta(description="What was judged; null only with the reasons `rule_gone` and `version_replaced`."),
     ]
     amends: Annotated[Amends | None, Meta(description="What is taken back; null unless `amended`.")] = None
+    explanation: Annotated[
+        Explanation | Only,
+        Meta(description="Why it fired, with `explanations`; absent where nothing can be said, and in other events."),
+    ] = msgspec.UNSET
 
 
 class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category", tag="operational"):

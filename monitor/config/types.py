@@ -287,6 +287,10 @@ class Config(Section):
     budget: Budget | None = Field(
         None, description="Watch every model against its own beginning, within a budget of false alarms. Left out: not."
     )
+    explanations: Flag = Field(
+        False,
+        description="true: alerts of rules say which segments became worse, or only more frequent, and which bins moved.",
+    )
     label_feed: LabelFeed | None = Field(
         None,
         description="Tell when labels come more slowly than they usually do, and hold verdicts on labelled windows while they "

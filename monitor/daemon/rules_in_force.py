@@ -72,7 +72,7 @@ class RulesInForce:
     def book(self, digest: str) -> tuple[RuleBook, BudgetWatch]:
         """The rules and the budget of a configuration that is kept. Raises LedgerError."""
         if digest == self.own:
-            return RuleBook.of(self._config), BudgetWatch.of(self._config, self._plan)
+            return RuleBook.of(self._config, self._plan), BudgetWatch.of(self._config, self._plan)
         topic = self._config.topics().configs
         document = documents(self._log, topic).get(digest.encode())
         if document is None:
@@ -82,4 +82,4 @@ class RulesInForce:
                 "Choose another `namespace`.",
             )
         config = loads(document.decode(), require_references=False)
-        return RuleBook.of(config), BudgetWatch.of(config, self._plan)
+        return RuleBook.of(config, self._plan), BudgetWatch.of(config, self._plan)
