@@ -9,7 +9,7 @@ clocks of all partitions have passed it, and is then evaluated once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -25,6 +25,7 @@ from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch
 from monitor.config.windows import Window
+from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.records import Commit, Gap, Unowned
@@ -308,3 +309,15 @@ class _Lookup:
     def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
         engine = self.engines.get(kind)
         return engine.other_versions(series) if engine else ()
+
+    def held(self, series: SeriesKey, window: str, kind: Kind) -> Mapping[int, WindowView]:
+        engine = self.engines.get(kind)
+        return engine.held(series, window) if engine else {}
+
+    def segments(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
+        engine = self.engines.get(kind)
+        return engine.segments(series) if engine else ()
+
+    def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
+        engine = self.engines.get(kind)
+        return engine.cells(key) if engine else None

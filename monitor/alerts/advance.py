@@ -110,7 +110,9 @@ def _resolve(turn: Turn, entry: Entry, decision: Decision) -> tuple[Entry, Alert
     assert entry.current is not None
     episode = replace(entry.episodes[entry.current], resolved_ms=turn.tick_ms)
     event = _tell(turn, Change.RESOLVED, decision, episode)
-    closed = _inactive(replace(entry, episodes={**entry.episodes, episode.id: episode}))
+    cool_until_ms = turn.tick_ms + turn.rule.cooldown_ms if turn.rule.cooldown_ms else 0
+    episodes = {**entry.episodes, episode.id: episode}
+    closed = _inactive(replace(entry, episodes=episodes, cool_until_ms=cool_until_ms))
     return (closed if decision.view is None else _cited(turn, closed, event, decision.view)), event
 
 

@@ -6,17 +6,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from monitor.alerts.advance import Turn, amendments, gone, move
 from monitor.alerts.decision import Action, Decided, Decision, decide, hold
 from monitor.alerts.event import AlertEvent, Reason
+from monitor.alerts.explanation import explain
 from monitor.alerts.replaced import end, is_replaced
 from monitor.alerts.rules import applies, can_be_held, kind_of, mature
 from monitor.alerts.standstill import NO_OUTAGE, Outage
-from monitor.alerts.state import AlertKey, AlertState, Entry, Phase
+from monitor.alerts.state import AlertKey, AlertState, Entry, Phase, warmed
 from monitor.config.label_feed import LabelFeed
 from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
 from monitor.config.types import Config, Rule
-from monitor.windows.view import Kind, SeriesKey, WindowView
+from monitor.events import Int64s
+from monitor.plan import ModelPlan, Plan
+from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 _NOTHING: Final = Entry()
 _TOLD: Final = frozenset({Action.FIRE, Action.RESOLVE})
@@ -38,6 +43,15 @@ class WindowLookup(Protocol):
 
     def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
         """The same model and segment under every other version that ever had a window."""
+
+    def held(self, series: SeriesKey, window: str, kind: Kind) -> Mapping[int, WindowView]:
+        """The windows of a series and configured name that are held, by start."""
+
+    def segments(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
+        """The segments, other than all, of the same model and version that ever had a window."""
+
+    def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
+        """The sums of a window; None of one that is final or not there."""
 
 
 class Step(NamedTuple):
@@ -65,22 +79,25 @@ class RuleBook:
         limits: Callable[[str], TrafficLimits | None] = lambda _: None,
         listed: Sequence[str] = (),
         label_feed: LabelFeed | None = None,
+        plan_of: Callable[[str], ModelPlan] | None = None,
     ) -> None:
         """A name may be that of several rules as long as no two of them watch the same model. `limits`: what must come of
-        a model; `listed`: the models that are expected; `label_feed`: when verdicts wait for labels."""
+        a model; `listed`: the models that are expected; `label_feed`: when verdicts wait for labels;
+        `plan_of`: of the models whose alerts are explained, None where none are."""
         self.namespace = namespace
         self._rules = tuple(sorted(rules, key=lambda rule: rule.name))
         self.common_labels = labels
         self._model_labels = model_labels
         self.limits, self.listed, self.label_feed = limits, listed, label_feed
+        self.explains, self._plan_of = plan_of is not None, plan_of
         # Memos of pure functions, bounded by the series that exist.
         self._watching: dict[tuple[SeriesKey, Kind], tuple[Rule, ...]] = {}
         self._merged: dict[tuple[str, str], Mapping[str, str]] = {}
 
     @classmethod
-    def of(cls, config: Config) -> RuleBook:
+    def of(cls, config: Config, plan: Plan | None = None) -> RuleBook:
         """The rules of a configuration, those of `quality` among them; labels are merged, the model's over the global
-        ones, the rule's over both."""
+        ones, the rule's over both. Without a plan no alert is explained."""
 
         def model_labels(name: str) -> Mapping[str, str]:
             model = config.model(name)
@@ -88,7 +105,9 @@ class RuleBook:
 
         limits = cache(partial(traffic_limits, config))
         names = tuple(model.name for model in config.models)
-        return cls(config.namespace, all_rules(config), config.labels, model_labels, limits, names, config.label_feed)
+        explained = plan.model if plan is not None and config.explanations else None
+        rules, label_feed = all_rules(config), config.label_feed
+        return cls(config.namespace, rules, config.labels, model_labels, limits, names, label_feed, explained)
 
     def step(
         self,
@@ -125,7 +144,8 @@ class RuleBook:
                     view = lookup.newest_mature(series, rule.window, kind, of_age)
                     if view is not None and _stands(entry, view, kind, lookup):
                         view = None
-                    decision = decide(rule, entry, view, rows_came=series in active, tick_size_ms=tick_size_ms)
+                    came = series in active
+                    decision = decide(rule, entry, view, rows_came=came, tick_size_ms=tick_size_ms, tick_ms=tick_ms)
                 else:  # only another version's windows changed
                     decision = Decision(Action.KEEP, Reason.NO_ROWS)
                 if decision.action in _STANDS and is_replaced(rule, series, kind, of_age, lookup):
@@ -138,11 +158,29 @@ class RuleBook:
                 turn = Turn(self.namespace, rule, self.labels(rule, series.model), key, tick_ms)
                 said = decision.view.key if decision.view and decision.action in _TOLD else None
                 entry, amended, amends = amendments(turn, entry, revised, said)
-                entry, event = move(turn, entry, decision)
+                entry, event = move(turn, warmed(entry, tick_ms), decision)
+                if event is not None and decision.action is Action.FIRE and self._plan_of is not None:
+                    event = self._explained(event, rule, decision, lookup, of_age)
                 _put(entries, key, entry)
                 events += amended if event is None else [*amended, event]
                 decisions += [Decided(key, amendment) for amendment in amends]
         return Step(AlertState(entries), events, decisions)
+
+    def _explained(
+        self,
+        event: AlertEvent,
+        rule: Rule,
+        decision: Decision,
+        windows: WindowLookup,
+        of_age: Callable[[WindowView], bool],
+    ) -> AlertEvent:
+        """The event with why it fired, where something can be said."""
+        assert decision.view is not None
+        assert self._plan_of is not None
+        why = explain(rule, decision.view, windows, of_age, self._plan_of(decision.view.key.series.model))
+        if why is None:
+            return event
+        return msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, explanation=why))
 
     def retire(self, state: AlertState, tick_ms: int, successor: RuleBook) -> Step:
         """Hand over to other rules after a tick: alerts of rules that the successor has no more, or that no longer

@@ -44,8 +44,10 @@ class Decided:
     decision: Decision
 
 
-def decide(rule: Rule, entry: Entry, view: WindowView | None, *, rows_came: bool, tick_size_ms: int) -> Decision:
-    """What becomes of the alert, given the newest mature window (None: no window is mature).
+def decide(
+    rule: Rule, entry: Entry, view: WindowView | None, *, rows_came: bool, tick_size_ms: int, tick_ms: int = 0
+) -> Decision:
+    """What becomes of the alert at the end of tick `tick_ms`, given the newest mature window (None: no window is mature).
 
     `rows_came`: the series had rows in this tick; only such ticks advance `for`, by one tick each. The tick at which
     the rule begins to break is tick 0 of `for`, as in Prometheus: `for: 0s` fires there, `for: 2h` two hours of ticks
@@ -55,11 +57,13 @@ def decide(rule: Rule, entry: Entry, view: WindowView | None, *, rows_came: bool
         return Decision(
             Action.NOTHING if entry.phase is Phase.INACTIVE else Action.KEEP, Reason.IMMATURE, None, entry.held_ms
         )
-    if not Test.of(rule).broken_by(measure(view, rule.metric)):
+    firing = entry.phase is Phase.FIRING
+    test = Test.to_clear(rule) if firing else Test.of(rule)
+    if not test.broken_by(measure(view, rule.metric)):
         return _not_broken(entry, view)
-    if entry.phase is Phase.FIRING:
+    if firing:
         return Decision(Action.KEEP, Reason.STILL_BREAKS, view, entry.held_ms)
-    return _broken(rule, entry, view, rows_came, tick_size_ms)
+    return _broken(rule, entry, view, rows_came, tick_size_ms, cooling=tick_ms < entry.cool_until_ms)
 
 
 def hold(entry: Entry) -> Decision:
@@ -88,13 +92,17 @@ def amend(rule: Rule, citation: Citation, view: WindowView) -> Decision:
     return Decision(Action.NOTHING, Reason.HOLDS, view)
 
 
-def _broken(rule: Rule, entry: Entry, view: WindowView, rows_came: bool, tick_size_ms: int) -> Decision:
+def _broken(
+    rule: Rule, entry: Entry, view: WindowView, rows_came: bool, tick_size_ms: int, *, cooling: bool
+) -> Decision:
     pending = entry.phase is Phase.PENDING
     held_ms = entry.held_ms + (tick_size_ms if pending and rows_came else 0)
-    if held_ms >= rule.for_ms:
+    if held_ms >= rule.for_ms and not cooling:
         return Decision(Action.FIRE, Reason.SUSTAINED, view, held_ms)
     if not pending:
         return Decision(Action.PEND, Reason.BREAKS, view)
+    if held_ms >= rule.for_ms:
+        return Decision(Action.KEEP, Reason.COOLING, view, held_ms)
     return Decision(Action.KEEP, Reason.WAITING if rows_came else Reason.NO_ROWS, view, held_ms)
 
 

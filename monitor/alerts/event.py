@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from monitor.alerts.explained import Explanation
 from monitor.alerts.rules import Op
 from monitor.windows.view import Kind, Undefined
 
@@ -45,6 +46,7 @@ class Reason(StrEnum):
     IMMATURE = "immature"  # no window is mature: nothing is decided, what is open stays open
     BREAKS = "breaks"  # the newest mature window began to break the rule; `for` starts
     WAITING = "waiting"  # pending, `for` is not over
+    COOLING = "cooling"  # it broke for long enough, and resolved too short a time ago to fire again
     NO_ROWS = "no_rows"  # pending, and no rows came in this tick, which therefore does not count for `for`
     SUSTAINED = "sustained"  # it broke the rule for long enough: fire
     STILL_BREAKS = "still_breaks"  # firing goes on
@@ -168,6 +170,10 @@ class RuleAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category",
         Meta(description="What was judged; null only with the reasons `rule_gone` and `version_replaced`."),
     ]
     amends: Annotated[Amends | None, Meta(description="What is taken back; null unless `amended`.")] = None
+    explanation: Annotated[
+        Explanation | Only,
+        Meta(description="Why it fired, with `explanations`; absent where nothing can be said, and in other events."),
+    ] = msgspec.UNSET
 
 
 class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category", tag="operational"):

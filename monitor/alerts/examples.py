@@ -19,8 +19,9 @@ from monitor.config.quality_rules import QualityRule
 from monitor.config.types import Rule
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause
+from monitor.events import Int64s
 from monitor.windows.schema import example_windows
-from monitor.windows.view import Estimate, Kind, SeriesKey, WindowView
+from monitor.windows.view import Estimate, Kind, SeriesKey, WindowKey, WindowView
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -153,3 +154,12 @@ class _Newest:
 
     def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
         return ()
+
+    def held(self, series: SeriesKey, window: str, kind: Kind) -> Mapping[int, WindowView]:
+        return {}
+
+    def segments(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
+        return ()
+
+    def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
+        return None

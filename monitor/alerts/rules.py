@@ -50,6 +50,11 @@ class Test:
         """The question that the rule asks."""
         return cls(rule.metric, rule.op, rounded(rule.threshold))
 
+    @classmethod
+    def to_clear(cls, rule: Rule) -> Test:
+        """What must no longer hold for its alert to resolve."""
+        return cls(rule.metric, rule.op, rounded(rule.threshold if rule.clear is None else rule.clear))
+
     def broken_by(self, estimate: Estimate) -> bool | None:
         """Whether the value breaks the rule; None when it is undefined. What is compared is what is published: 12
         significant digits, so that the last bits of a logarithm cannot fire an alert on one machine only."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -11,8 +11,9 @@ from monitor.alerts.rules import Test
 from monitor.windows.canonical import FormatError
 from monitor.windows.view import Kind, SeriesKey, WindowKey
 
-FORMAT: Final = 1
-"""Version of the saved state. Readers accept this one and older ones and refuse newer ones."""
+FORMAT: Final = 2
+"""Newest version of the saved state. Readers accept this one and older ones and refuse newer ones. A state without a
+cooldown is written as version 1, which knows none."""
 
 
 class Phase(StrEnum):
@@ -69,11 +70,17 @@ class Entry:
     current: str | None = None  # id of the newest episode
     episodes: Mapping[str, Episode] = field(default_factory=dict)
     citations: tuple[Citation, ...] = ()
+    cool_until_ms: int = 0  # it does not fire before the tick that ends then
 
     @property
     def forgettable(self) -> bool:
-        """Nothing open and nothing said that could still be amended."""
-        return self.phase is Phase.INACTIVE and not self.citations
+        """Nothing open, nothing said that could still be amended, and no cooldown."""
+        return self.phase is Phase.INACTIVE and not self.citations and not self.cool_until_ms
+
+
+def warmed(entry: Entry, tick_ms: int) -> Entry:
+    """The entry without a cooldown that is over at this tick."""
+    return replace(entry, cool_until_ms=0) if 0 < entry.cool_until_ms <= tick_ms else entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,8 @@ class AlertState:
     def to_document(self) -> dict[str, Any]:
         """JSON-able and the same for equal states, whatever the order in which they came about."""
         entries = [[*_key(key), _entry(entry)] for key, entry in sorted(self.entries.items(), key=_first)]
-        return {"format": FORMAT, "entries": entries}
+        cooling = any(entry.cool_until_ms for entry in self.entries.values())
+        return {"format": FORMAT if cooling else 1, "entries": entries}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> AlertState:
@@ -143,6 +151,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
             }
             for c in entry.citations
         ],
+        **({"cool_until_ms": entry.cool_until_ms} if entry.cool_until_ms else {}),
     }
 
 
@@ -166,4 +175,5 @@ def _read_entry(document: Mapping[str, Any]) -> Entry:
             )
             for c in document["citations"]
         ),
+        cool_until_ms=document.get("cool_until_ms", 0),
     )

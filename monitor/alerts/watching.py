@@ -183,6 +183,11 @@ class Series:
         self._blind = False
 
     @property
+    def detector(self) -> Detector | None:
+        """What decides, once the reference is whole and there is something to ask."""
+        return self._detector
+
+    @property
     def learning(self) -> bool:
         """Whether the reference is not whole yet."""
         return self._state is None and not self._blind

@@ -50,6 +50,8 @@ def everything(config: Config) -> dict[str, Any]:
         data["kafka"]["properties"] = properties
     if not config.estimates:
         del data["estimates"]  # came later: documents that do not ask for it stay what they were
+    if not config.explanations:
+        del data["explanations"]
     return data
 
 

@@ -18,6 +18,7 @@ from monitor.config.panes import off_grid, pane_ms
 from monitor.config.problems import Path, Problem, path_text
 from monitor.config.quality import declared_metrics, limits_of
 from monitor.config.quality_checks import check_quality
+from monitor.config.rule_checks import ends_of_rules
 from monitor.config.suggest import hint, listing
 from monitor.config.windows import Window
 
@@ -44,6 +45,7 @@ def cross_field(config: Config) -> list[Problem]:
         *_models(config),
         *_windows(config),
         *_rules(config),
+        *ends_of_rules(config),
         *_budget(config),
         *_state(config),
     ]

@@ -124,6 +124,18 @@ class Rule(Section):
     for_ms: Duration = Field(
         0, alias="for", description="How long it must hold, in event time, before the alert fires."
     )
+    clear: Number | None = Field(
+        None,
+        description="Where it stops: what fires resolves when `metric op clear` holds no more. On the good side of `threshold`, "
+        "so that a value about the threshold does not come and go. Default: the threshold.",
+        examples=[0.45],
+    )
+    cooldown_ms: Duration | None = Field(
+        None,
+        alias="cooldown",
+        description="How long after it resolved it does not fire again, in event time. Default: not at all.",
+        examples=["6h"],
+    )
     severity: Literal["page", "ticket", "info"] = Field("ticket", description="Who is disturbed.")
     labels: Labels = Field(
         default_factory=dict,
@@ -275,6 +287,10 @@ class Config(Section):
     rules: tuple[Rule, ...] = Field((), description="What must not hold.")
     budget: Budget | None = Field(
         None, description="Watch every model against its own beginning, within a budget of false alarms. Left out: not."
+    )
+    explanations: Flag = Field(
+        False,
+        description="true: alerts of rules say which segments became worse, or only more frequent, and which bins moved.",
     )
     label_feed: LabelFeed | None = Field(
         None,

@@ -97,7 +97,7 @@ class Judge:
         config, n = self._known.config, self._partitions
         watch = OperationalWatch(self._namespace, config.labels, self._sources, n)
         budget = BudgetWatch.of(config, self._plan)
-        return Evaluator(self._plan, config.windows, RuleBook.of(config), watch, n, budget)
+        return Evaluator(self._plan, config.windows, RuleBook.of(config, self._plan), watch, n, budget)
 
     # -- opening -------------------------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ class RulesInForce:
     def book(self, digest: str) -> tuple[RuleBook, BudgetWatch, Sequence[Window]]:
         """The rules, the budget and the windows of a configuration that is kept. Raises LedgerError."""
         if digest == self.own:
-            return RuleBook.of(self._config), BudgetWatch.of(self._config, self._plan), self._config.windows
+            return RuleBook.of(self._config, self._plan), BudgetWatch.of(self._config, self._plan), self._config.windows
         topic = self._config.topics().configs
         document = documents(self._log, topic).get(digest.encode())
         if document is None:
@@ -97,4 +97,4 @@ class RulesInForce:
                 "Choose another `namespace`.",
             )
         config = loads(document.decode(), require_references=False)
-        return RuleBook.of(config), BudgetWatch.of(config, self._plan), config.windows
+        return RuleBook.of(config, self._plan), BudgetWatch.of(config, self._plan), config.windows

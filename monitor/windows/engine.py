@@ -336,6 +336,21 @@ class TickEngine:
         shelf = self._shelves.get((key.series, key.window))
         return shelf.views.get(key.start_ms) if shelf else None
 
+    def held(self, series: SeriesKey, window: str) -> Mapping[int, WindowView]:
+        """The windows of a series that are remembered, by start."""
+        shelf = self._shelves.get((series, window))
+        return shelf.views if shelf else {}
+
+    def segments(self, series: SeriesKey) -> list[SeriesKey]:
+        """The segments, other than that of `series`, of the same model and version that ever had a window."""
+        known = (own for (model, _), every in self._versions.items() if model == series.model for own in every)
+        return sorted(own for own in known if own.version == series.version and own.segment != series.segment)
+
+    def cells(self, key: WindowKey) -> Int64s | None:
+        """The sums of a window; None of one that is final or has none."""
+        known = self._stores.get(key.series.model)
+        return known[1].read([key])[0] if known is not None and key in known[1] else None
+
     def newest(self) -> list[WindowView]:
         """The newest view of every series and window that there still is: what telemetry shows."""
         names = self._windows.names

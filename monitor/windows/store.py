@@ -61,6 +61,9 @@ class WindowStore:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
     def apply(self, pieces: Sequence[Piece], final_before_ms: int) -> Touched:
         """Add contributions to every window they belong to.
 

@@ -14,6 +14,8 @@ from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, RuleAlert
 from monitor.alerts.state import AlertState
 from monitor.config.types import Rule
+from monitor.events import Int64s
+from monitor.plan import ModelPlan
 from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
 
 MINUTE_MS = 60_000
@@ -91,6 +93,7 @@ class Windows:
     """The windows held in memory: the fake of the engine's lookup."""
 
     views: dict[tuple[WindowKey, Kind], WindowView] = field(default_factory=dict)
+    sums: dict[tuple[WindowKey, Kind], Int64s] = field(default_factory=dict)
 
     def put(self, view: WindowView, tick_ms: int) -> WindowView:
         known = self.views.get((view.key, view.kind))
@@ -108,12 +111,27 @@ class Windows:
         same = {k.series for k, of in self.views if of is kind and k.series.model == series.model}
         return sorted(s for s in same if s.segment == series.segment and s != series)
 
+    def held(self, series: SeriesKey, window: str, kind: Kind) -> Mapping[int, WindowView]:
+        return {
+            k.start_ms: v
+            for (k, of), v in self.views.items()
+            if k.series == series and k.window == window and of is kind
+        }
+
+    def segments(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
+        same = {k.series for k, of in self.views if of is kind and k.series.model == series.model}
+        return sorted(s for s in same if s.version == series.version and s.segment != series.segment)
+
+    def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
+        return self.sums.get((key, kind))
+
 
 class Story:
     """A rule book, its state, and everything that was told so far."""
 
-    def __init__(self, *rules: Rule, labels: Mapping[str, str] | None = None) -> None:
-        self.book = RuleBook("flights", rules, labels or {}, lambda _: {})
+    def __init__(self, *rules: Rule, labels: Mapping[str, str] | None = None, plan: ModelPlan | None = None) -> None:
+        explained = None if plan is None else lambda _: plan
+        self.book = RuleBook("flights", rules, labels or {}, lambda _: {}, plan_of=explained)
         self.windows = Windows()
         self.state = AlertState()
         self.events: list[AlertEvent] = []

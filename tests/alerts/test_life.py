@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from monitor.alerts.event import RuleAlert
+from monitor.alerts.state import AlertState
 from monitor.windows.view import WindowView
 from tests.alerts.story import Story, rule, window
 
@@ -253,3 +254,39 @@ def test_a_window_that_lost_records_fires_nothing() -> None:
     story = Story(rule())
     story.tick("01:00", replace(window("00:00", 0.3), partial=True))
     assert (story.told, story.reasons) == ([], ["immature"])
+
+
+def test_an_alert_with_a_clear_resolves_only_beyond_it() -> None:
+    story = Story(rule(clear=0.5))
+    story.tick("01:00", window("00:00", 0.3))
+    story.tick("02:00", window("01:00", 0.45))  # not broken, and not clear
+    story.tick("03:00", window("02:00", 0.39))
+    story.tick("04:00", window("03:00", 0.5))
+    story.tick("05:00", window("04:00", 0.45))  # below clear begins nothing
+    assert story.told == ["01:00 firing sustained 00:00=0.3", "04:00 resolved recovered 03:00=0.5"]
+
+
+def test_an_alert_does_not_fire_again_while_it_cools_down_and_does_afterwards_if_it_still_breaks() -> None:
+    story = Story(rule(cooldown="3h"))
+    story.tick("01:00", window("00:00", 0.3))
+    story.tick("02:00", window("01:00", 0.6))
+    reasons = []
+    for tick, start in (("03:00", "02:00"), ("04:00", "03:00")):
+        story.tick(tick, window(start, 0.3))
+        reasons += [str(decided.decision.reason) for decided in story.decided]
+    assert reasons == ["breaks", "cooling"]
+    story.tick("05:00", window("04:00", 0.3))
+    assert story.told == [
+        "01:00 firing sustained 00:00=0.3",
+        "02:00 resolved recovered 01:00=0.6",
+        "05:00 firing sustained 04:00=0.3",
+    ]
+
+
+def test_a_cooldown_that_is_over_is_forgotten() -> None:
+    story = Story(rule(cooldown="1h"))
+    story.tick("01:00", window("00:00", 0.3, final=True))
+    story.tick("02:00", window("01:00", 0.6, final=True))
+    assert len(story.state.entries) == 1
+    story.tick("03:00", window("02:00", 0.6, final=True))
+    assert story.state == AlertState()

@@ -26,6 +26,16 @@ def test_a_saved_state_reads_back_as_it_was() -> None:
     assert AlertState.from_document(json.loads(json.dumps(state.to_document()))) == state
 
 
+def test_a_cooldown_is_saved_in_the_second_format_and_what_has_none_in_the_first() -> None:
+    assert busy().state.to_document()["format"] == 1
+    story = Story(rule(cooldown="1h"))
+    story.tick("01:00", window("00:00", 0.3))
+    story.tick("02:00", window("01:00", 0.9))
+    document = story.state.to_document()
+    assert document["format"] == 2
+    assert AlertState.from_document(json.loads(json.dumps(document))) == story.state
+
+
 def test_equal_states_are_saved_equally_whatever_the_order_in_which_they_came_about() -> None:
     state = busy().state
     turned = AlertState(dict(reversed(list(state.entries.items()))))
@@ -34,9 +44,9 @@ def test_equal_states_are_saved_equally_whatever_the_order_in_which_they_came_ab
 
 def test_a_newer_format_is_refused_with_advice() -> None:
     with pytest.raises(
-        FormatError, match=r"saved state of the alerts .* its format is 2, .* up to 1. Upgrade driftline"
+        FormatError, match=r"saved state of the alerts .* its format is 3, .* up to 2. Upgrade driftline"
     ):
-        AlertState.from_document({"format": 2, "entries": []})
+        AlertState.from_document({"format": 3, "entries": []})
 
 
 def test_a_step_does_not_touch_the_state_it_was_given() -> None:

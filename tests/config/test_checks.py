@@ -304,3 +304,13 @@ def test_panes_that_labels_are_waited_for_are_no_longer_than_a_decision() -> Non
 
 def test_a_budget_judges_and_changes_no_number() -> None:
     assert loads(MINIMAL + "budget: {}\n").digest == loads(MINIMAL).digest
+
+
+def test_a_rule_cannot_clear_while_it_breaks() -> None:
+    rule = "rules: [{name: r, metric: volume, op: '<', threshold: 50, window: 1d, clear: CLEAR}]\n"
+    assert loads(MINIMAL + rule.replace("CLEAR", "60")).rules[0].clear == 60
+    problem = only_problem(MINIMAL + rule.replace("CLEAR", "40"))
+    assert "40 is on the bad side of the threshold 50: what < 50 began would end while it holds" in problem
+    rising = rule.replace("'<'", "'>'")
+    assert loads(MINIMAL + rising.replace("CLEAR", "40")).rules[0].clear == 40
+    assert "write a value at or below 50" in only_problem(MINIMAL + rising.replace("CLEAR", "60"))

@@ -46,7 +46,7 @@ def redecide(
     topics = config.topics()
     watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
     budget = BudgetWatch.of(config, plan)
-    evaluator = Evaluator(plan, config.windows, RuleBook.of(config), watch, partitions, budget)
+    evaluator = Evaluator(plan, config.windows, RuleBook.of(config, plan), watch, partitions, budget)
     rules = RulesInForce(log, config, plan, evaluator, begin.saved.rules if begin is not None else "")
     followers = [follow_from_start(log, topics.ledger, p) for p in range(partitions)]
     if begin is not None:

@@ -28,9 +28,9 @@ def sweep(
     `log`. The windows are computed once. Alerts about traffic and those
     of the budget, which rules do not decide, are in all of them."""
     topics = config.topics()
-    book = VariantBook.of(config)
+    book = VariantBook.of(config, plan)
     assert isinstance(book, VariantBook)
-    book.variants = [Variant(name, RuleBook.of(other)) for name, other in rules.items()]
+    book.variants = [Variant(name, RuleBook.of(other, plan)) for name, other in rules.items()]
     watch = OperationalWatch(config.namespace, config.labels, config.source_topics(), partitions)
     budget = BudgetWatch.of(config, plan)
     evaluator = Evaluator(plan, config.windows, book, watch, partitions, budget)

@@ -1,0 +1,67 @@
+"""What an alert says of its own cause: the types of its explanation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Ms = int
+
+
+class Split(msgspec.Struct, frozen=True, kw_only=True):
+    """The rise of the error rate split along one feature (Kitagawa, 1955; Oaxaca, 1973): `mix` + `within` is the rise."""
+
+    feature: Annotated[str, Meta(description="A dimension of the configured segments.")]
+    mix: Annotated[float, Meta(description="Part of the rise because harder values became more frequent.")]
+    within: Annotated[float, Meta(description="Part of the rise because the same values became worse.")]
+    harm: Annotated[
+        float,
+        Meta(
+            description="What the shift of its values alone would have cost at the errors of before: no label of now is in it."
+        ),
+    ]
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment that became worse than it was, by more than chance."""
+
+    segment: Annotated[str, Meta(description="`dimension=value`.")]
+    rows: Annotated[int, Meta(description="Labelled rows of the judged window.")]
+    errors: Annotated[int, Meta(description="Those of them that were wrong.")]
+    before_rows: Annotated[int, Meta(description="Labelled rows of what it is compared with.")]
+    before_errors: Annotated[int, Meta(description="Those of them that were wrong.")]
+    expected: Annotated[
+        float,
+        Meta(description="Error rate that was to be expected: that of before, drawn to the model's with 20 rows."),
+    ]
+    z: Annotated[float, Meta(description="How far the error rate is above it, in standard errors.")]
+    excess: Annotated[float, Meta(description="Errors beyond what was to be expected.")]
+
+
+class Bin(msgspec.Struct, frozen=True, kw_only=True):
+    """A bin of a feature whose share moved."""
+
+    bin: Annotated[str, Meta(description="Its values: a category, or a range, as in the reference.")]
+    share: Annotated[float, Meta(description="Share of the judged window's predictions.")]
+    reference: Annotated[float, Meta(description="Share of the reference's rows.")]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a rule on labelled windows, how errors changed against windows before; of a rule on a distance, which bins moved."""
+
+    before_start_ms: Annotated[Ms, Meta(description="Start of the first window compared with; 0 where none is.")]
+    before_end_ms: Annotated[Ms, Meta(description="End of the last window compared with; 0 where none is.")]
+    before_windows: Annotated[
+        int, Meta(description="How many windows that is: mature ones that did not break the rule.")
+    ]
+    rows: Annotated[int, Meta(description="Labelled rows of the judged window; 0 without labels.")]
+    errors: Annotated[int, Meta(description="Those of them that were wrong.")]
+    before_rows: Annotated[int, Meta(description="Labelled rows of the windows before.")]
+    before_errors: Annotated[int, Meta(description="Those of them that were wrong.")]
+    splits: Annotated[
+        list[Split], Meta(description="One for each dimension of the segments, the most harmful shift first.")
+    ]
+    slices: Annotated[list[Slice], Meta(description="Segments with z >= 3, the worst first; five at most.")]
+    bins: Annotated[list[Bin], Meta(description="The bins that moved most; three at most. Of rules on distances only.")]

@@ -1,0 +1,189 @@
+"""Why an alert fired, from the windows that are there: which segments became worse, or only more frequent, and which bins
+moved.
+
+A window is compared with those of its own series before it that could be judged and did not break the rule. All numbers
+are of integer counts, so who decides again says the same. Sources: Kitagawa (1955) and Oaxaca (1973) for the split; the
+search is for worsening, not for high error, and small segments are drawn to the model's own rate.
+
+Not done: slices of two features and features without segments, for which rows are needed and windows have none; regression,
+which has no error to count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import numpy as np
+
+from monitor.alerts.explained import Bin, Explanation, Slice, Split
+from monitor.alerts.rules import ALL, Test, kind_of, measure
+from monitor.config.metric_names import DISTANCES
+from monitor.config.types import Rule
+from monitor.drift.checked import CheckedCategorical, CheckedNumeric, of_base
+from monitor.events import Int64s
+from monitor.plan import ModelPlan
+from monitor.windows.canonical import rounded
+from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
+
+DRAWN: Final = 20
+"""Rows at the model's rate that every segment's past is mixed with: a segment of three rows has no rate of its own."""
+LEAST_Z: Final = 3.0
+MOST_SLICES: Final = 5
+MOST_BINS: Final = 3
+
+Errors = tuple[int, int]
+"""Labelled rows, and those that were wrong."""
+
+
+class Windows(Protocol):
+    """The windows that are held at the end of a tick."""
+
+    def held(self, series: SeriesKey, window: str, kind: Kind) -> Mapping[int, WindowView]:
+        """Those of a series and configured name, by start."""
+
+    def segments(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
+        """The segments of the same model and version."""
+
+    def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
+        """The sums of a window that is not final."""
+
+
+def explain(
+    rule: Rule, view: WindowView, windows: Windows, mature: Callable[[WindowView], bool], plan: ModelPlan
+) -> Explanation | None:
+    """Why the window broke the rule; None where nothing can be said. `mature`: whether the rule may judge a window."""
+    if kind_of(rule.metric) is Kind.INPUT:
+        bins = _bins(rule.metric, windows.cells(view.key, view.kind), plan)
+        return _explanation((), (0, 0), (0, 0), bins=bins) if bins else None
+    now = errors_of(view)
+    if now is None or view.key.series.segment != ALL:
+        return None
+    test, key = Test.of(rule), view.key
+    held = sorted(windows.held(key.series, key.window, view.kind).items())
+    earlier = (one for _, one in held if one.key.end_ms <= key.start_ms)
+    before = [one for one in earlier if mature(one) and test.broken_by(measure(one, rule.metric)) is False]
+    whole = _sum(before)
+    if not whole[0] or not now[0]:
+        return None
+    starts = {one.key.start_ms for one in before}
+    segments: dict[str, dict[str, tuple[Errors, Errors]]] = {}
+    for series in windows.segments(key.series, view.kind):
+        dimension, _, _ = series.segment.partition("=")
+        of_segment = windows.held(series, key.window, view.kind)
+        own = of_segment.get(key.start_ms)
+        past = _sum(one for start, one in of_segment.items() if start in starts)
+        both = _sum([own] if own is not None else []), past
+        segments.setdefault(dimension, {})[series.segment] = both
+    splits = [_split(name, list(parts.values())) for name, parts in sorted(segments.items())]
+    slices = [one for parts in segments.values() for name, both in parts.items() if (one := _slice(name, both, whole))]
+    return _explanation(before, now, whole, splits=splits, slices=slices)
+
+
+def errors_of(view: WindowView) -> Errors | None:
+    """Labelled rows and errors of a window; None of a task that counts none."""
+    counts = view.counts
+    if "tp" in counts:
+        return view.labelled, counts["fp"] + counts["fn"]
+    named = [name.split(":") for name in counts if name.startswith("confusion:")]
+    if not named:
+        return None
+    right = sum(counts[":".join(parts)] for parts in named if parts[1] == parts[-1] and len(parts) == 3)
+    return view.labelled, view.labelled - right
+
+
+def _explanation(
+    before: Sequence[WindowView],
+    now: Errors,
+    whole: Errors,
+    splits: Iterable[Split] = (),
+    slices: Iterable[Slice] = (),
+    bins: Iterable[Bin] = (),
+) -> Explanation:
+    return Explanation(
+        before_start_ms=before[0].key.start_ms if before else 0,
+        before_end_ms=before[-1].key.end_ms if before else 0,
+        before_windows=len(before),
+        rows=now[0],
+        errors=now[1],
+        before_rows=whole[0],
+        before_errors=whole[1],
+        splits=sorted(splits, key=lambda split: (-split.harm, split.feature)),
+        slices=sorted(slices, key=lambda one: (-one.z, one.segment))[:MOST_SLICES],
+        bins=list(bins),
+    )
+
+
+def _sum(views: Iterable[WindowView]) -> Errors:
+    rows = errors = 0
+    for view in views:
+        own = errors_of(view)
+        if own is not None:
+            rows, errors = rows + own[0], errors + own[1]
+    return rows, errors
+
+
+def _split(feature: str, parts: Sequence[tuple[Errors, Errors]]) -> Split:
+    """Kitagawa's split over the values of a feature. A value that is missing on one side has the other's rate there."""
+    now_rows = max(sum(now[0] for now, _ in parts), 1)
+    before_rows = max(sum(before[0] for _, before in parts), 1)
+    mix = within = harm = 0.0
+    for now, before in parts:
+        q, p = now[0] / now_rows, before[0] / before_rows
+        rate, was = _rate(now, before), _rate(before, now)
+        mix += (q - p) * (rate + was) / 2.0
+        within += (q + p) / 2.0 * (rate - was)
+        harm += (q - p) * was
+    return Split(feature=feature, mix=rounded(mix), within=rounded(within), harm=rounded(harm))
+
+
+def _rate(own: Errors, other: Errors) -> float:
+    rows, errors = own if own[0] else other
+    return errors / rows if rows else 0.0
+
+
+def _slice(segment: str, both: tuple[Errors, Errors], whole: Errors) -> Slice | None:
+    (rows, errors), (before_rows, before_errors) = both
+    if not rows:
+        return None
+    drawn = DRAWN * whole[1] / whole[0]
+    expected = (before_errors + drawn) / (before_rows + DRAWN)
+    pooled = (errors + before_errors + drawn) / (rows + before_rows + DRAWN)
+    deviation = math.sqrt(pooled * (1.0 - pooled) * (1.0 / rows + 1.0 / (before_rows + DRAWN)))
+    z = (errors / rows - expected) / deviation if deviation > 0 else 0.0
+    if z < LEAST_Z:
+        return None
+    return Slice(
+        segment=segment,
+        rows=rows,
+        errors=errors,
+        before_rows=before_rows,
+        before_errors=before_errors,
+        expected=rounded(expected),
+        z=rounded(z),
+        excess=rounded(errors - rows * expected),
+    )
+
+
+def _bins(metric: str, cells: Int64s | None, plan: ModelPlan) -> list[Bin]:
+    """The bins of a feature that moved most against the reference; none for other metrics than distances."""
+    method, _, name = metric.partition(":")
+    reference = plan.reference
+    watched = [*plan.features, *([plan.score] if plan.score is not None else [])]
+    feature = next((one for one in watched if one.name == name), None)
+    if method not in DISTANCES or cells is None or reference is None or feature is None:
+        return []
+    counts = cells[feature.start : feature.start + feature.binning.bins]
+    if isinstance(feature.binning, (CheckedNumeric, CheckedCategorical)):
+        counts = of_base(feature.binning, counts[np.newaxis])[0]
+    was = np.asarray(reference.features[name].reference)
+    if not counts.sum() or not was.sum():
+        return []
+    share, before = counts / counts.sum(), was / was.sum()
+    order = sorted(range(len(counts)), key=lambda i: (-abs(share[i] - before[i]), i))[:MOST_BINS]
+    return [
+        Bin(bin=feature.base.label(i), share=rounded(float(share[i])), reference=rounded(float(before[i])))
+        for i in order
+        if share[i] != before[i]
+    ]

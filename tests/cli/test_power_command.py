@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.cli.driving import driftline
+
+TEXT = """
+streams:
+  predictions:
+    topic: predictions
+    fields: {id: $.id, model: $.model, version: $.version, at: $.at, score: $.score}
+    features: {hour: numeric}
+  labels: {topic: labels, fields: {id: $.id, at: $.at, label: $.label}}
+models: [{name: delays}]
+windows: [1h]
+budget: {learn: 5d}
+"""
+QUICK = ("--per-day", "20000", "--accuracy", "0.9", "--runs", "12", "--within", "10d")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "driftline.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_larger_drops_are_seen_sooner_and_too_small_ones_never(config: Path) -> None:
+    shown = driftline(
+        "power", "-c", str(config), *QUICK, "--drop", "0.005", "--drop", "0.04", "--drop", "0.2", "-o", "json"
+    )
+    assert (shown.code, shown.err) == (0, "")
+    told = orjson.loads(shown.out)
+    assert (told["model"], told["beat_ms"], told["patience_beats"]) == ("delays", 3_600_000, 720.0)
+    small, middle, large = told["drops"]
+    assert small == {"drop": 0.005, "missed": 1.0, "median_ms": None, "nine_of_ten_ms": None}
+    assert large["median_ms"] == 3_600_000
+    assert large["median_ms"] < middle["median_ms"] <= middle["nine_of_ten_ms"]
+    assert 0.1 < told["limit"] < 0.14
+    again = driftline(
+        "power", "-c", str(config), *QUICK, "--drop", "0.005", "--drop", "0.04", "--drop", "0.2", "-o", "json"
+    )
+    assert again.out == shown.out, "the same seed"
+
+
+def test_the_table_says_what_is_never_told(config: Path) -> None:
+    shown = driftline("power", "-c", str(config), *QUICK, "--drop", "0.005")
+    assert (shown.code, shown.err) == (0, "")
+    assert "0.5%" in shown.out
+    assert "never" in shown.out
+    assert "833 labelled rows every 1h; label delay comes on top" in shown.out
+    assert "nothing is told" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (("--drop", "0.95"), "--drop 0.95 leaves nothing of --accuracy 0.9"),
+        (("--model", "other"), "--model 'other' is not listed; listed are: delays"),
+        (("--within", "soon"), "Invalid value for --within"),
+        (("--set", "models=[{name: a}, {name: b}]"), "the configuration lists 2 models: say which with --model"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(config: Path, more: tuple[str, ...], sentence: str) -> None:
+    shown = driftline("power", "-c", str(config), *QUICK, *more)
+    assert shown.code == 2
+    assert sentence in shown.err
+
+
+def test_without_a_budget_there_is_nothing_to_tell(tmp_path: Path) -> None:
+    path = tmp_path / "plain.yaml"
+    path.write_text(TEXT.replace("budget: {learn: 5d}\n", ""))
+    shown = driftline("power", "-c", str(path), *QUICK)
+    assert shown.code == 2
+    assert "the configuration has no `budget`" in shown.err
