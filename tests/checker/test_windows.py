@@ -6,6 +6,7 @@ import ast
 import json
 import sqlite3
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,15 @@ def test_alerts_of_two_namespaces_are_equal_but_for_the_namespace() -> None:
     other = alerts_of([alert("9", "b", 0.6)])[0]
     assert differences(left, other, "alert") == ["alert firing recall/m at T (0): $.data.value is 0.5 and 0.6"]
     assert differences(left, {}, "alert") == ["alert firing recall/m at T (0): only in the first"]
+
+
+def test_alerts_of_a_condition_that_one_run_alone_was_in_are_left_out_and_no_others() -> None:
+    document = json.loads(alert("1").value or b"")
+    document["id"], document["data"]["condition"] = "2", "join-full"
+    full = replace(alert("1"), value=json.dumps(document).encode())
+    left, right = alerts_of([alert("1"), full], ["join-full"])[0], alerts_of([alert("1")], ["join-full"])[0]
+    assert differences(left, right, "alert") == []
+    assert len(alerts_of([alert("1"), full], ["label-feed-stalled"])[0]) == 2
 
 
 def embedded(directory: Path, topics: dict[str, list[tuple[bytes, bytes]]]) -> str:

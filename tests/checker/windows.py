@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,9 +67,11 @@ def final(windows: Mapping[str, bytes]) -> dict[str, bytes]:
     return {key: value for key, value in windows.items() if json.loads(value)["final"]}
 
 
-def alerts_of(records: Iterable[Raw]) -> tuple[dict[str, bytes], list[str]]:
+def alerts_of(records: Iterable[Raw], without: Collection[str] = ()) -> tuple[dict[str, bytes], list[str]]:
     """Every alert once by its id, without what names the deployment, called by what it is about; and a complaint for
-    each id that was published with two contents. Ids differ between namespaces, since they hash the namespace."""
+    each id that was published with two contents. Ids differ between namespaces, since they hash the namespace.
+
+    `without`: conditions of the daemon that one run was in and the other not (a full disk), which owners recorded."""
     by_id: dict[str, bytes] = {}
     complaints = []
     for raw in records:
@@ -80,6 +82,8 @@ def alerts_of(records: Iterable[Raw]) -> tuple[dict[str, bytes], list[str]]:
     called: dict[str, list[bytes]] = {}
     for value in by_id.values():
         event = json.loads(value)
+        if event["data"].get("condition") in without:
+            continue
         name = f"{event['type']} {event['subject']} at {event['time']}"
         called.setdefault(name, []).append(without_deployment(event))
     return {f"{n} ({i})": v for n, values in called.items() for i, v in enumerate(sorted(values))}, complaints
@@ -193,12 +197,14 @@ def recounted(
 # -- command line ----------------------------------------------------------------------------------------------------
 
 
-def compare_namespaces(left: Source, left_name: str, right: Source, right_name: str) -> tuple[int, list[str]]:
+def compare_namespaces(
+    left: Source, left_name: str, right: Source, right_name: str, without: Collection[str] = ()
+) -> tuple[int, list[str]]:
     """How many windows and alerts were compared, and the differences."""
     windows = [final(current(flat(s.read(f"{n}.windows")))) for s, n in ((left, left_name), (right, right_name))]
     alerts, complaints = [], []
     for source, name in ((left, left_name), (right, right_name)):
-        published, wrong = alerts_of(flat(source.read(f"{name}.alerts")))
+        published, wrong = alerts_of(flat(source.read(f"{name}.alerts")), without)
         alerts.append(published)
         complaints += wrong
     found = [*complaints, *differences(windows[0], windows[1], "window"), *differences(alerts[0], alerts[1], "alert")]
@@ -229,6 +235,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--embedded", metavar="DIR")
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--against", metavar="NAMESPACE")
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="CONDITION", help="of the daemon; its alerts are not compared"
+    )
     parser.add_argument("--against-bootstrap")
     parser.add_argument("--against-embedded", metavar="DIR")
     parser.add_argument("--truth", type=Path, metavar="FILE")
@@ -241,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.against:
         elsewhere = arguments.against_bootstrap or arguments.against_embedded
         other = open_source(arguments.against_bootstrap, arguments.against_embedded) if elsewhere else source
-        compared, found = compare_namespaces(source, arguments.namespace, other, arguments.against)
+        compared, found = compare_namespaces(source, arguments.namespace, other, arguments.against, arguments.without)
     else:
         if not arguments.truth and not (arguments.predictions and arguments.labels and arguments.window):
             parser.error("say what to compare with: --against, --truth, or --predictions, --labels and --window")

@@ -101,6 +101,10 @@ class Deployment:
         for process in self._processes:
             process.kill()
 
+    def everything_said(self) -> list[str]:
+        """What each of the processes printed to standard error."""
+        return [process.said for process in self._processes]
+
     @property
     def source(self) -> Source:
         """The topics, to be read raw."""

@@ -5,11 +5,16 @@ one at a time; when the last fault is over both are left alone to the end, and a
 undisturbed. Then the checker (`tests.checker`, which shares no code with the engine, in processes of its own) compares both, the
 windows with a recount of the raw topics, and audits the ledger.
 
-Not here: a full disk. A broker without room ends its log directory and itself, as a killed one does.
+The workers that are hurt put rows of their joins aside, and snapshots, on a file system of their own of 16 MB (a tmpfs; it takes
+the right to mount), which is filled to the last byte now and then: what cannot be written must show nowhere but in their
+logs. Where nothing can be mounted that fault is left out, and the figures say so.
+
+Not here: a broker's full disk. A broker without room ends its log directory and itself, as a killed one does.
 """
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import random
@@ -20,10 +25,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
+from typing import Self
 
 from confluent_kafka import Producer
 
@@ -44,6 +50,8 @@ SECS_A_FAULT = 4.0
 BROKER_TRIES = 3
 SHARE_OF_HASTY_FAULTS = 0.25
 BEGUN_WITHIN_SECS = 30.0
+FULL_SECS_MAX = 15.0
+"""A disk stays full until somebody noticed, but no longer."""
 RECOUNT = (
     *("--window", "day", "--window", "month", "--horizon", "36h", "--lateness", "36h", "--disorder", "15m"),
     *("--max-jump", "2d", "--threshold", "0.25", "--segment", "origin=EWR,JFK,LGA"),
@@ -101,6 +109,49 @@ class Feed(threading.Thread):
         assert self.unsent == 0, f"{self.unsent} records were not taken by the brokers"
 
 
+class SmallDisk:
+    """A file system of a few MB that can be filled. `there`: whether it could be mounted."""
+
+    SIZE_MB = 16
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={self.SIZE_MB}m", "driftline-chaos", str(folder)]
+        try:
+            self.there = subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except FileNotFoundError:
+            self.there = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.there:
+            subprocess.run(["umount", "-l", str(self.folder)], check=True)
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What makes a worker write to it, often."""
+        if not self.there:
+            return ()
+        put_aside = ("state.memory_rows=1000", f"state.directory={self.folder / 'aside'}")
+        return (*put_aside, f"state.snapshots={self.folder / 'snapshots'}", "state.snapshot_records=300")
+
+    def fill(self, enough: Callable[[], bool]) -> None:
+        """Leave no byte free until it is enough; what its users give back meanwhile is taken too."""
+        ballast = self.folder / "ballast"
+        with ballast.open("ab", buffering=0) as file:
+            while not enough():
+                try:
+                    file.write(bytes(4_096))
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    time.sleep(0.05)
+        ballast.unlink()
+
+
 @dataclass(slots=True)
 class Chaos:
     """Workers and brokers, and what has been done to them."""
@@ -108,12 +159,23 @@ class Chaos:
     kafka: ThreeNodes
     flights: Deployment
     chance: random.Random
+    disk: SmallDisk
     workers: list[Process] = field(default_factory=list)
     happened: Counter[str] = field(default_factory=Counter)
+    _first: list[Callable[[], str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Each kind of fault happens once, in any order, before any is drawn; the full disk first, while records arrive."""
+        self._first = self.chance.sample([step for _, step in self._faults()], len(self._faults()))
+        self._first.sort(key=lambda step: step == self._disk)
+
+    def worker(self, *, until_end: bool = False) -> Process:
+        """A worker that will be hurt."""
+        return self.flights.worker(HURT, *CUTS, *self.disk.settings, until_end=until_end)
 
     def start(self) -> None:
         """One worker more."""
-        self.workers.append(self.flights.worker(HURT, *CUTS, until_end=False))
+        self.workers.append(self.worker())
 
     def settle(self) -> None:
         """Mostly, wait until every worker has begun to work: faults that come faster than processes start hurt nobody. The
@@ -129,22 +191,27 @@ class Chaos:
         for place, worker in enumerate(self.workers):
             if not worker.running:
                 self.happened[f"(ended by itself with {worker.wait(1)}, started again)"] += 1
-                self.workers[place] = self.flights.worker(HURT, *CUTS, until_end=False)
-        faults = [(6, self._kill), (3, self._stop), (4, self._freeze), (2, self._scale), (3, self._broker)]
-        weights, steps = zip(*faults, strict=True)
-        self.happened[self.chance.choices(steps, weights)[0]()] += 1
+                self.workers[place] = self.worker()
+        weights, steps = zip(*self._faults(), strict=True)
+        step = self._first.pop() if self._first else self.chance.choices(steps, weights)[0]
+        self.happened[step()] += 1
+
+    def _faults(self) -> list[tuple[int, Callable[[], str]]]:
+        """Those there are, with how often they are drawn."""
+        found = [(6, self._kill), (3, self._stop), (4, self._freeze), (2, self._scale), (3, self._broker)]
+        return [*found, (3, self._disk)] if self.disk.there else found
 
     def _kill(self) -> str:
         place = self.chance.randrange(len(self.workers))
         self.workers[place].kill()
-        self.workers[place] = self.flights.worker(HURT, *CUTS, until_end=False)
+        self.workers[place] = self.worker()
         return "worker killed (-9)"
 
     def _stop(self) -> str:
         place = self.chance.randrange(len(self.workers))
         self.workers[place].send(signal.SIGTERM)
         self.workers[place].wait(90)
-        self.workers[place] = self.flights.worker(HURT, *CUTS, until_end=False)
+        self.workers[place] = self.worker()
         return "worker told to stop (SIGTERM)"
 
     def _freeze(self) -> str:
@@ -153,6 +220,17 @@ class Chaos:
         time.sleep(self.chance.uniform(0.3, 2.5) * SESSION_MS / 1_000)
         worker.send(signal.SIGCONT)
         return "worker frozen and woken (SIGSTOP)"
+
+    def _disk(self) -> str:
+        before, began = refusals(self.flights), time.monotonic()
+        least = began + self.chance.uniform(1.0, 4.0)
+
+        def enough() -> bool:
+            now = time.monotonic()
+            return now > least and (refusals(self.flights) > before or now > began + FULL_SECS_MAX)
+
+        self.disk.fill(enough)
+        return "disk of the workers full"
 
     def _scale(self) -> str:
         if len(self.workers) < WORKERS_MAX:
@@ -175,13 +253,19 @@ class Chaos:
         return "broker killed (-9) and started, its leaders moved and moved back"
 
 
+def refusals(flights: Deployment) -> int:
+    """How often a process said that the disk takes no more."""
+    return sum(text.lower().count("no space left") for text in flights.everything_said())
+
+
 def check(flights: Deployment) -> list[str]:
     """What the checker says, in processes of its own; nothing when all holds."""
     at = ("--bootstrap", flights.bootstrap)
     windows, audit = "tests.checker.windows", "tests.checker.audit"
     recount = ("--predictions", flights.predictions, "--labels", flights.labels, *RECOUNT)
     asked = [
-        (windows, *at, "--namespace", HURT, "--against", CALM),
+        # An owner without room records that its join is full, and nobody else's is.
+        (windows, *at, "--namespace", HURT, "--against", CALM, "--without", "join-full"),
         (windows, *at, "--namespace", HURT, *recount),
         (audit, *at, "--namespace", HURT),
         (audit, *at, "--namespace", CALM),
@@ -200,13 +284,17 @@ def run(
 ) -> tuple[list[str], dict[str, object]]:
     """So many faults while at most `most` records arrive, then the end, then the checker: what does not hold, and the figures."""
     chance, began = random.Random(f"chaos {seed}"), time.monotonic()
-    with ThreeNodes() as kafka, Deployment(kafka.bootstrap_servers, "predictions", "labels", folder) as flights:
+    with (
+        SmallDisk(folder / "disk") as disk,
+        ThreeNodes() as kafka,
+        Deployment(kafka.bootstrap_servers, "predictions", "labels", folder) as flights,
+    ):
         for topic in ("predictions", "labels"):
             kafka.create_topic(topic, PARTITIONS)
         rate = min(RATE_MAX, most / (faults * SECS_A_FAULT + 30))  # so that they come until the last fault
         feed = Feed(kafka.bootstrap_servers, most, rate, random.Random(f"feed {seed}"))
         feed.start()
-        chaos = Chaos(kafka, flights, chance)
+        chaos = Chaos(kafka, flights, chance, disk)
         for _ in range(2):
             chaos.start()
         eventually(lambda: sum(flights.read_offsets(HURT)) > 500, 120, "the first commits")
@@ -220,10 +308,11 @@ def run(
         feed.finish()
         for worker in chaos.workers:
             worker.kill()
-        succeed(flights.worker(HURT, *CUTS), flights.worker(HURT, *CUTS), secs=400)
+        succeed(chaos.worker(until_end=True), chaos.worker(until_end=True), secs=400)
         succeed(flights.worker(CALM), secs=400)
         found = check(flights)
         walks = flights.walks(HURT)
+        refused = refusals(flights)
         ignored = sum((walk.ignored for walk in walks), Counter[str]())
     figures: dict[str, object] = {
         "faults": done,
@@ -232,6 +321,9 @@ def run(
         "openings of partitions": sum(len(walk.epochs) for walk in walks),
         "commits that count": sum(len(walk.commits) for walk in walks),
         "records of the ledger that do not": dict(ignored),
+        "writes that the disk refused": refused
+        if disk.there
+        else "no disk could be mounted that is small enough to be full",
         "what does not hold, by the checker": len(found),
     }
     return found, figures

@@ -20,3 +20,9 @@ def test_a_few_faults_change_no_byte(tmp_path: Path) -> None:
         unavailable(str(error))
     assert found == []
     assert figures["faults"] == 6
+    happened = figures["of these"]
+    assert isinstance(happened, dict)
+    kinds = {name for name in happened if not name.startswith("(")}
+    refused = figures["writes that the disk refused"]
+    assert len(kinds) == 6 if isinstance(refused, int) else len(kinds) == 5, "each kind of fault once"
+    assert not isinstance(refused, int) or refused > 0, "the disk was full, and somebody wanted to write"
