@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -33,6 +33,7 @@ from typing import Self
 
 from confluent_kafka import Producer
 
+from tests.kafka.broker import KafkaCluster
 from tests.kafka.deployment import FLIGHTS, SESSION_MS, Deployment, Process, eventually, succeed
 from tests.kafka.jars import BrokerUnavailable
 from tests.kafka.three import NODES, ThreeNodes
@@ -44,13 +45,14 @@ REPEATED, CORRECTED, MALFORMED = 0.05, 0.04, 0.01
 CUTS = ("state.max_batch_rows=300", "state.commit_interval=50ms")
 HURT, CALM = "hurt", "calm"
 WORKERS_MAX = 3
-RECORDS_MAX = 150_000
+RECORDS_MAX = 40_000
 RATE_MAX = 150.0
 SECS_A_FAULT = 4.0
 BROKER_TRIES = 3
 SHARE_OF_HASTY_FAULTS = 0.25
 BEGUN_WITHIN_SECS = 30.0
-FULL_SECS_MAX = 15.0
+FAULTS_A_DEPLOYMENT = 125
+FULL_SECS_MAX = 8.0
 """A disk stays full until somebody noticed, but no longer."""
 RECOUNT = (
     *("--window", "day", "--window", "month", "--horizon", "36h", "--lateness", "36h", "--disorder", "15m"),
@@ -163,6 +165,7 @@ class Chaos:
     workers: list[Process] = field(default_factory=list)
     happened: Counter[str] = field(default_factory=Counter)
     _first: list[Callable[[], str]] = field(default_factory=list)
+    _coming_back: _Back | None = None
 
     def __post_init__(self) -> None:
         """Each kind of fault happens once, in any order, before any is drawn; the full disk first, while records arrive."""
@@ -199,7 +202,7 @@ class Chaos:
     def _faults(self) -> list[tuple[int, Callable[[], str]]]:
         """Those there are, with how often they are drawn."""
         found = [(6, self._kill), (3, self._stop), (4, self._freeze), (2, self._scale), (3, self._broker)]
-        return [*found, (3, self._disk)] if self.disk.there else found
+        return [*found, (2, self._disk)] if self.disk.there else found
 
     def _kill(self) -> str:
         place = self.chance.randrange(len(self.workers))
@@ -222,15 +225,18 @@ class Chaos:
         return "worker frozen and woken (SIGSTOP)"
 
     def _disk(self) -> str:
-        before, began = refusals(self.flights), time.monotonic()
+        before, began = self._refused(), time.monotonic()
         least = began + self.chance.uniform(1.0, 4.0)
 
         def enough() -> bool:
             now = time.monotonic()
-            return now > least and (refusals(self.flights) > before or now > began + FULL_SECS_MAX)
+            return now > least and (self._refused() > before or now > began + FULL_SECS_MAX)
 
         self.disk.fill(enough)
         return "disk of the workers full"
+
+    def _refused(self) -> int:
+        return refusals(worker.said for worker in self.workers)
 
     def _scale(self) -> str:
         if len(self.workers) < WORKERS_MAX:
@@ -240,22 +246,47 @@ class Chaos:
         return "a worker less"
 
     def _broker(self) -> str:
+        self.brokers_are_back()
         node = self.kafka.nodes[self.chance.randrange(NODES)]
         node.kill()
-        time.sleep(self.chance.uniform(0.2, 3.0))
-        for left in reversed(range(BROKER_TRIES)):
-            try:
-                node.start()
-                break
-            except BrokerUnavailable:  # a loaded machine: one more life that ended early
-                if not left:
-                    raise
+        self._coming_back = _Back(node, self.chance.uniform(0.2, 3.0))
+        self._coming_back.start()
         return "broker killed (-9) and started, its leaders moved and moved back"
 
+    def brokers_are_back(self) -> None:
+        """Wait for the one that was killed: two of three must live for anything to be written. Raises BrokerUnavailable."""
+        if self._coming_back is not None:
+            self._coming_back.wait()
+            self._coming_back = None
 
-def refusals(flights: Deployment) -> int:
-    """How often a process said that the disk takes no more."""
-    return sum(text.lower().count("no space left") for text in flights.everything_said())
+
+class _Back(threading.Thread):
+    """A broker that starts again after a while; meanwhile other faults happen."""
+
+    def __init__(self, node: KafkaCluster, after_secs: float) -> None:
+        super().__init__(daemon=True)
+        self._node, self._after_secs = node, after_secs
+        self._error: BrokerUnavailable | None = None
+
+    def run(self) -> None:
+        time.sleep(self._after_secs)
+        for left in reversed(range(BROKER_TRIES)):
+            try:
+                self._node.start()
+                return
+            except BrokerUnavailable as error:  # a loaded machine: one more life that ended early
+                self._error = None if left else error
+
+    def wait(self) -> None:
+        """Until it is there. Raises BrokerUnavailable."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+
+
+def refusals(said: Iterable[str]) -> int:
+    """How often processes said that the disk takes no more."""
+    return sum(text.lower().count("no space left") for text in said)
 
 
 def check(flights: Deployment) -> list[str]:
@@ -305,6 +336,7 @@ def run(
             time.sleep(chance.uniform(0.1, 1.5))
             chaos.fault()
             done += 1
+        chaos.brokers_are_back()
         feed.finish()
         for worker in chaos.workers:
             worker.kill()
@@ -312,7 +344,7 @@ def run(
         succeed(flights.worker(CALM), secs=400)
         found = check(flights)
         walks = flights.walks(HURT)
-        refused = refusals(flights)
+        refused = refusals(flights.everything_said())
         ignored = sum((walk.ignored for walk in walks), Counter[str]())
     figures: dict[str, object] = {
         "faults": done,
@@ -330,14 +362,33 @@ def run(
 
 
 def main(faults: int, seed: int, minutes: float | None) -> int:
-    """Run, tell, keep the figures."""
+    """Run, tell, keep the figures: in several deployments, one after the other, of which each is checked at its end."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="driftline-chaos-") as folder:
-        found, figures = run(faults, seed, minutes, Path(folder))
-    for sentence in found:
-        print(sentence)
-    print("; ".join(f"{name}: {value}" for name, value in figures.items()))
-    report.keep(
-        "chaos", f"python -m tests.verify chaos --faults {faults} --seed {seed}", time.monotonic() - began, figures
-    )
+    found: list[str] = []
+    total: dict[str, object] = {}
+    deployments = 0
+    while (left := faults - deployments * FAULTS_A_DEPLOYMENT) > 0:
+        minutes_left = None if minutes is None else minutes - (time.monotonic() - began) / 60
+        if minutes_left is not None and minutes_left <= 0:
+            break
+        with tempfile.TemporaryDirectory(prefix="driftline-chaos-") as folder:
+            own = min(left, FAULTS_A_DEPLOYMENT)
+            most = max(RECORDS_MAX * own // FAULTS_A_DEPLOYMENT, 5_000)
+            said, figures = run(own, seed + deployments, minutes_left, Path(folder), most)
+        deployments += 1
+        found += said
+        total = {"deployments": deployments, **{name: _sum(total.get(name), value) for name, value in figures.items()}}
+        for sentence in said:
+            print(sentence)
+        print("; ".join(f"{name}: {value}" for name, value in total.items()), flush=True)
+        command = f"python -m tests.verify chaos --faults {faults} --seed {seed}"
+        report.keep("chaos", command, time.monotonic() - began, total)
     return 1 if found else 0
+
+
+def _sum(one: object, other: object) -> object:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return dict((Counter(one) + Counter(other)).most_common())
+    if isinstance(one, int) and isinstance(other, int):
+        return one + other
+    return other
