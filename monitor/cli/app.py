@@ -23,6 +23,7 @@ _ALL = {
     "produce": ("monitor.cli.produce", "Send JSON lines into a topic."),
     "windows": ("monitor.cli.windows", "Show windows and their metrics."),
     "alerts": ("monitor.cli.alerts", "List alerts, or follow them."),
+    "explain": ("monitor.cli.explain", "Work out every number of an alert again, from the topics."),
     "dlq": ("monitor.cli.dlq", "List, show or replay dead letters."),
     "ledger": ("monitor.cli.ledger", "Print or audit the ledger."),
     "record": ("monitor.cli.record", "Copy topics to files, verify or show such a recording."),
