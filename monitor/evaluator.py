@@ -34,6 +34,7 @@ from monitor.windows import payload
 from monitor.windows.engine import ClosedTick, TickEngine
 from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
+from monitor.windows.spans import spans_of
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 
@@ -254,6 +255,7 @@ class Evaluator:
         self.alerts = step.state
         traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
         told = self._budget.step(kind, closed.tick, closed.arrivals, outage_of) if happened else []
+        told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
         events = [*slow, *step.events, *traffic, *told]
         gone = [view.key for view in closed.vanished]
         output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone)
@@ -294,6 +296,16 @@ class Evaluator:
         """First open tick of input and of performance windows, 0 before any closed."""
         ticks = {kind: engine.next_tick or 0 for kind, engine in self.engines.items()}
         return ticks[Kind.INPUT], ticks.get(Kind.PERFORMANCE, 0)
+
+
+def _shortest(windows: Sequence[Window]) -> str:
+    """The name of the shortest window that tiles time; of sliding ones, where there are no others."""
+
+    def size(window: Window) -> tuple[bool, int]:
+        start, end = next(spans_of(window, 0))
+        return window.size_ms != window.slide_ms, end - start
+
+    return min(windows, key=size).name
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import msgspec
 
 from monitor.alerts.advance import Turn, amendments, gone, move
 from monitor.alerts.decision import Action, Decided, Decision, decide, hold
-from monitor.alerts.event import AlertEvent, Reason
-from monitor.alerts.explanation import explain
+from monitor.alerts.event import AlertEvent, BudgetAlert, Change, Reason
+from monitor.alerts.explanation import explain, explain_since
 from monitor.alerts.replaced import end, is_replaced
 from monitor.alerts.rules import applies, can_be_held, kind_of, mature
 from monitor.alerts.standstill import NO_OUTAGE, Outage
@@ -181,6 +181,21 @@ class RuleBook:
         if why is None:
             return event
         return msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, explanation=why))
+
+    def with_cause(self, event: AlertEvent, window: str, windows: WindowLookup) -> AlertEvent:
+        """An event of the budget with what changed in the windows of this name, where alerts are explained."""
+        data = event.data
+        if not self.explains or not isinstance(data, BudgetAlert) or event.change is not Change.FIRING:
+            return event
+        if data.kind is not Kind.PERFORMANCE:
+            return event
+        series = SeriesKey(data.model, data.version, data.segment)
+        why = explain_since(series, data.since_ms, window, windows)
+        return (
+            event
+            if why is None
+            else msgspec.structs.replace(event, data=msgspec.structs.replace(data, explanation=why))
+        )
 
     def retire(self, state: AlertState, tick_ms: int, successor: RuleBook) -> Step:
         """Hand over to other rules after a tick: alerts of rules that the successor has no more, or that no longer

@@ -258,6 +258,13 @@ class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category
         list[BudgetCause], Meta(description="At the first alarm: what is listed, then the largest; ten at most.")
     ]
     config: Annotated[str, Meta(description="Digest of the configuration that the counts were made under.")]
+    explanation: Annotated[
+        Explanation | Only,
+        Meta(
+            description="Of performance, when it fires, with `explanations`: the shortest windows since `since_ms` against those "
+            "before it. Absent where nothing can be said."
+        ),
+    ] = msgspec.UNSET
 
 
 class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):

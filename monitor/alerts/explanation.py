@@ -19,6 +19,7 @@ import numpy as np
 
 from monitor.alerts.explained import Bin, Explanation, Slice, Split
 from monitor.alerts.rules import ALL, Test, kind_of, measure
+from monitor.alerts.standstill import is_mature
 from monitor.config.metric_names import DISTANCES
 from monitor.config.types import Rule
 from monitor.drift.checked import CheckedCategorical, CheckedNumeric, of_base
@@ -57,28 +58,42 @@ def explain(
     if kind_of(rule.metric) is Kind.INPUT:
         bins = _bins(rule.metric, windows.cells(view.key, view.kind), plan)
         return _explanation((), (0, 0), (0, 0), bins=bins) if bins else None
-    now = errors_of(view)
-    if now is None or view.key.series.segment != ALL:
+    if errors_of(view) is None or view.key.series.segment != ALL:
         return None
     test, key = Test.of(rule), view.key
     held = sorted(windows.held(key.series, key.window, view.kind).items())
     earlier = (one for _, one in held if one.key.end_ms <= key.start_ms)
     before = [one for one in earlier if mature(one) and test.broken_by(measure(one, rule.metric)) is False]
-    whole = _sum(before)
-    if not whole[0] or not now[0]:
+    return _compared(key.series, key.window, [view], before, windows)
+
+
+def explain_since(series: SeriesKey, since_ms: int, window: str, windows: Windows) -> Explanation | None:
+    """What changed since then, out of the windows of this name that hardly wait for labels any more; None where nothing can
+    be said. For alarms, which are not about a window."""
+    held = sorted(windows.held(series, window, Kind.PERFORMANCE).items())
+    mature = [view for _, view in held if view.final or is_mature(view.seen, view.labelled)]
+    now = [view for view in mature if view.key.end_ms > since_ms]
+    before = [view for view in mature if view.key.end_ms <= since_ms]
+    return _compared(series, window, now, before, windows)
+
+
+def _compared(
+    series: SeriesKey, window: str, now: Sequence[WindowView], before: Sequence[WindowView], windows: Windows
+) -> Explanation | None:
+    """Errors in some windows against those in others, by segment."""
+    current, past = _sum(now), _sum(before)
+    if not current[0] or not past[0]:
         return None
-    starts = {one.key.start_ms for one in before}
+    ends = tuple({view.key.start_ms for view in side} for side in (now, before))
     segments: dict[str, dict[str, tuple[Errors, Errors]]] = {}
-    for series in windows.segments(key.series, view.kind):
-        dimension, _, _ = series.segment.partition("=")
-        of_segment = windows.held(series, key.window, view.kind)
-        own = of_segment.get(key.start_ms)
-        past = _sum(one for start, one in of_segment.items() if start in starts)
-        both = _sum([own] if own is not None else []), past
-        segments.setdefault(dimension, {})[series.segment] = both
+    for own in windows.segments(series, Kind.PERFORMANCE):
+        held = windows.held(own, window, Kind.PERFORMANCE)
+        both = (_sum(held[start] for start in starts if start in held) for starts in ends)
+        dimension, _, _ = own.segment.partition("=")
+        segments.setdefault(dimension, {})[own.segment] = next(both), next(both)
     splits = [_split(name, list(parts.values())) for name, parts in sorted(segments.items())]
-    slices = [one for parts in segments.values() for name, both in parts.items() if (one := _slice(name, both, whole))]
-    return _explanation(before, now, whole, splits=splits, slices=slices)
+    slices = [one for parts in segments.values() for name, both in parts.items() if (one := _slice(name, both, past))]
+    return _explanation(before, current, past, splits=splits, slices=slices)
 
 
 def errors_of(view: WindowView) -> Errors | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_S = 3.0
 _SHOW_EVERY_S = 0.25
-_FILES = ("demo.yaml", "retrain.yaml", "flights.reference.json")
+_FILES = ("demo.yaml", "watch.yaml", "retrain.yaml", "flights.reference.json")
 
 
 @click.command("demo")
@@ -35,8 +35,14 @@ _FILES = ("demo.yaml", "retrain.yaml", "flights.reference.json")
     "--incident",
     default="concept-change",
     show_default=True,
-    type=click.Choice(["concept-change", "quality", "none"]),
-    help="The world changes; upstream breaks the data for three days; nothing.",
+    type=click.Choice(["concept-change", "quality", "none", "unit-bug", "stalled-labels", "slice", "harmless"]),
+    help="The world changes; upstream breaks the data for three days; nothing. The others only with dealt flights, see below.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    help="Deal what happened anew over all flights, and only watch; decides when and where the incident strikes. "
+    "Default: none, or 1 with unit-bug, stalled-labels, slice and harmless.",
 )
 @click.option(
     "--speed",
@@ -51,7 +57,7 @@ _FILES = ("demo.yaml", "retrain.yaml", "flights.reference.json")
     help="Keep log, models and configuration in this directory.",
 )
 @click.option("--no-retraining", is_flag=True, help="Only watch.")
-def command(incident: str, speed: int, keep: Path | None, no_retraining: bool) -> None:
+def command(incident: str, seed: int | None, speed: int, keep: Path | None, no_retraining: bool) -> None:
     """Play the flights out of New York of January and February 2013, and watch a model being watched, and replaced.
 
     January is history: the first model learns from it. From February on a model says at departure whether a flight will be
@@ -62,23 +68,38 @@ def command(incident: str, speed: int, keep: Path | None, no_retraining: bool) -
     With `--incident quality` an upstream release sends kilometres for miles and no carrier, which the data shows before any
     truth: two pages name the features, and nothing is trained on it.
 
+    Scripted incidents are watched, not mended: what happened is dealt anew over all flights by --seed, so that nothing but the
+    incident changes, and a budget of false alarms tells what does. `unit-bug`: kilometres for miles in one feature, a page that
+    names it. `stalled-labels`: for three days hardly a label, one ticket and no page. `slice`: one airport changes, one page that
+    names it and since when. `harmless`: another mix of carriers, no page. `none`: silence.
+
     \b
     Examples:
       driftline demo
       driftline demo --incident quality
+      driftline demo --incident slice --seed 7
       driftline demo --incident none
       driftline demo --speed 48 | jq .data.summary
     """
     from monitor.cli.logs import set_up
     from monitor.demo import INCIDENTS
+    from monitor.demo.scripted import SCRIPTED
 
+    if seed is None and incident not in INCIDENTS:
+        seed = 1
+    if seed is not None and incident not in SCRIPTED:
+        raise click.UsageError(
+            f"--seed goes with one of {', '.join(SCRIPTED)}; {incident} is played over the flights as they were"
+        )
+    chosen = INCIDENTS[incident] if seed is None else SCRIPTED[incident](seed)
     set_up("text", "WARNING")
     with tempfile.TemporaryDirectory(prefix="driftline-demo-") as temporary:
-        play(INCIDENTS[incident], speed, keep or Path(temporary), retrain=not no_retraining)
+        play(chosen, speed, keep or Path(temporary), retrain=not no_retraining and seed is None, seed=seed)
 
 
-def play(incident: Incident, speed: int, folder: Path, *, retrain: bool = True) -> Loop | None:
-    """Play it once, in a folder that then holds the log, the models and the configuration. What was retrained is returned."""
+def play(incident: Incident, speed: int, folder: Path, *, retrain: bool = True, seed: int | None = None) -> Loop | None:
+    """Play it once, in a folder that then holds the log, the models and the configuration. What was retrained is returned. With
+    a seed what happened is dealt anew over the flights."""
     from monitor.adapters.embedded import EmbeddedLog
     from monitor.cli import demo_loop
     from monitor.config import load
@@ -91,11 +112,11 @@ def play(incident: Incident, speed: int, folder: Path, *, retrain: bool = True) 
     clock = demo_loop.PlayClock(FIRST_MS)
     log = EmbeddedLog(folder)
     try:
-        config = load([folder / "demo.yaml"])
+        config = load([folder / name for name in _FILES[: 1 if retrain else 2]])
         with ExitStack() as stack:
             screen = stack.enter_context(_Screen(config))
             loop = stack.enter_context(demo_loop.Loop(folder, clock, screen.say)) if retrain else None
-            _Demo(log, config, incident, speed, clock, loop, screen).run()
+            _Demo(log, config, incident, speed, clock, loop, screen, seed).run()
         return loop
     finally:
         log.close()
@@ -127,9 +148,11 @@ class _Demo:
         clock: PlayClock,
         loop: Loop | None,
         screen: _Screen,
+        seed: int | None,
     ) -> None:
         from monitor.cli.demo_play import Play
         from monitor.demo import Script
+        from monitor.demo.scripted import dealt
         from monitor.ports import TopicSpec
 
         self._log, self._config, self._screen = log, config, screen
@@ -139,7 +162,9 @@ class _Demo:
         for topic in topics.values():
             log.ensure(TopicSpec(topic, 2))
         self._appender = log.appender()
-        script = Script(_lines("predictions"), _lines("labels"), incident)
+        recorded = _lines("predictions"), _lines("labels")
+        predictions, labels = recorded if seed is None else dealt(*recorded, seed)
+        script = Script(predictions, labels, incident)
         self._play = Play(script, topics, self._appender, clock, loop, speed)
 
     def run(self) -> None:

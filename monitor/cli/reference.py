@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli.common import config_options, embedded_option, need_one_of
+from monitor.cli.reference_diff import command as diff
 from monitor.cli.show import iso_ms
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ _SHOWN = 6
 
 @click.group("reference")
 def command() -> None:
-    """Build or show a reference profile: what a model's inputs and scores looked like when they were as they should be.
+    """Build, show or compare a reference profile: what a model's inputs and scores looked like when they were as they should be.
 
     \b
     Examples:
       driftline reference build -c driftline.yaml --from 2013-01-01 --to 2013-01-10 -o fraud.reference.json
       driftline reference show fraud.reference.json
+      driftline reference diff fraud.january.json fraud.february.json
     """
 
 
@@ -263,3 +265,6 @@ def _range(profile: FeatureProfile) -> str:
     if binning.minimum is None or not inner:
         return "-" if binning.minimum is None else f"from {binning.minimum:g}"
     return f"{min(binning.minimum, inner[0]):g} to {inner[-1]:g}"
+
+
+command.add_command(diff)

@@ -76,7 +76,8 @@ class Script:
             self._departed[record["id"]] = due.at_ms, record["features"]
             return orjson.dumps(self._incident.sent(serve(record)))
         flight = self._departed.pop(record["id"], None)
-        return None if flight is None else orjson.dumps(self._incident.truth(record, *flight))
+        truth = None if flight is None else self._incident.truth(record, *flight)
+        return None if truth is None else orjson.dumps(truth)
 
 
 def by_the_formula(record: dict[str, Any]) -> dict[str, Any]:

@@ -50,8 +50,8 @@ class Incident:
         """A prediction as serving sends it."""
         return record
 
-    def truth(self, label: dict[str, Any], at_ms: int, features: Features) -> dict[str, Any]:
-        """The label of a flight that was predicted at `at_ms`."""
+    def truth(self, label: dict[str, Any], at_ms: int, features: Features) -> dict[str, Any] | None:
+        """The label of a flight that was predicted at `at_ms`; None when it never comes."""
         return label
 
     def during(self, at_ms: int) -> bool:

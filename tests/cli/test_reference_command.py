@@ -117,3 +117,25 @@ def test_what_is_no_profile_is_refused_in_a_sentence(deployment: Deployment) -> 
     assert shown.code == 1
     assert "d.yaml" in shown.err
     assert "not a reference profile" in shown.err
+
+
+def test_two_profiles_are_compared_whatever_their_bins(tmp_path: Path) -> None:
+    made = tmp_path / "later.json"
+    where = ("-c", DEMO / "flights.yaml", "--file", FLIGHTS / "predictions.jsonl.gz")
+    assert driftline("reference", "build", *where, "--from", "2013-01-20", "--to", "2013-01-25", "-o", made).code == 0
+    shown = driftline("reference", "diff", DEMO / "flights.reference.json", made)
+    assert (shown.code, shown.err) == (0, "")
+    assert "hour" in shown.out
+    assert "apart at least" in shown.out
+    told = driftline("reference", "diff", DEMO / "flights.reference.json", made, "-o", "json").json
+    assert told["old"]["digest"] != told["new"]["digest"]
+    assert all(0.0 <= one["distance"] < 0.2 for one in told["features"])
+    same = driftline("reference", "diff", made, made)
+    assert same.out.startswith("the same profile: sha256:")
+
+
+def test_a_file_that_is_no_profile_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    shown = driftline("reference", "diff", DEMO / "flights.reference.json", tmp_path / "x.json")
+    assert shown.code == 1
+    assert "x.json" in shown.err

@@ -94,7 +94,9 @@ class Played:
             flight = flights.get(record["id"])
             if flight is not None and record["at"] < LAST_MS + LABELS_AFTER_MS:
                 rows.append(flight["features"])
-                labels.append(self.incident.truth(record, flight["at"], flight["features"])["label"])
+                truth = self.incident.truth(record, flight["at"], flight["features"])
+                assert truth is not None
+                labels.append(truth["label"])
         return rows, np.array(labels, np.float64)
 
 

@@ -1,0 +1,163 @@
+"""Every number of an alert that follows from others in it, worked out again: formula, inputs, result, and whether it agrees.
+
+The integers themselves come from the topics; whoever explains an alert runs the engine over these again and compares the event
+whole. What stands here is the arithmetic from there on. Not done: metrics that a confusion matrix does not give (of scores,
+losses, distances), and evidence, which is a sum over all ticks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from monitor.alerts.event import BudgetAlert, Evidence, OperationalAlert, RuleAlert
+from monitor.alerts.explained import Explanation
+from monitor.alerts.explanation import DRAWN
+from monitor.alerts.rules import Test
+from monitor.metrics import intervals
+from monitor.windows.canonical import rounded
+from monitor.windows.view import Estimate
+
+Number = float | int | bool | None
+_DIGITS: Final = 1e-9
+"""Numbers are published with 12 digits; what is worked out of published ones can differ in the last few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One number: what it is, how it is made, of what, what comes out, and what was published."""
+
+    name: str
+    formula: str
+    inputs: Mapping[str, Number]
+    result: Number
+    published: Number
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is what was published."""
+        if isinstance(self.result, float) and isinstance(self.published, (int, float)):
+            return math.isclose(self.result, self.published, rel_tol=_DIGITS, abs_tol=_DIGITS)
+        return self.result == self.published
+
+
+_RATIOS: Final[Mapping[str, tuple[str, str]]] = {
+    "accuracy": ("tp + tn", "tp + fp + fn + tn"),
+    "precision": ("tp", "tp + fp"),
+    "recall": ("tp", "tp + fn"),
+    "specificity": ("tn", "tn + fp"),
+    "npv": ("tn", "tn + fn"),
+    "fpr": ("fp", "fp + tn"),
+    "prevalence": ("tp + fn", "tp + fp + fn + tn"),
+}
+"""Proportions: what is counted, among what. Their interval is Wilson's."""
+
+
+def lines(data: RuleAlert | BudgetAlert | OperationalAlert) -> list[Line]:
+    """Of an alert's data, in the order in which they are to be read."""
+    match data:
+        case RuleAlert(evidence=Evidence() as evidence):
+            found = [*_evidence(evidence)]
+        case BudgetAlert():
+            found = [*_budget(data)]
+        case _:
+            return []
+    if not isinstance(data, OperationalAlert) and isinstance(data.explanation, Explanation):
+        found += _explanation(data.explanation)
+    return found
+
+
+def _evidence(evidence: Evidence) -> Iterator[Line]:
+    counts = evidence.counts
+    if evidence.metric in _RATIOS and "tp" in counts:
+        above, below = _RATIOS[evidence.metric]
+        matrix = {name: counts[name] for name in ("tp", "fp", "fn", "tn")}
+        hits, rows = _total(above, matrix), _total(below, matrix)
+        used = {name: count for name, count in matrix.items() if name in f"{above} {below}".split()}
+        yield Line("rows", below, used, rows, evidence.rows)
+        yield Line(evidence.metric, f"({above}) / ({below})", used, hits / rows if rows else None, evidence.value)
+        if rows:
+            yield from _wilson(hits, rows, evidence.lower, evidence.upper)
+    if isinstance(evidence.violations, dict):
+        wrong = _wrong(evidence.metric.partition(":")[0], evidence.violations)
+        inputs: dict[str, Number] = {**wrong, "rows": evidence.rows}
+        formula = f"({' + '.join(wrong)}) / rows"
+        yield Line(evidence.metric, formula, inputs, sum(wrong.values()) / evidence.rows, evidence.value)
+    if evidence.coverage is not None and evidence.seen:
+        share = evidence.labelled / evidence.seen
+        yield Line(
+            "coverage",
+            "labelled / seen",
+            {"labelled": evidence.labelled, "seen": evidence.seen},
+            share,
+            evidence.coverage,
+        )
+    test = Test(evidence.metric, evidence.op, evidence.threshold)
+    broken = test.broken_by(Estimate(evidence.value, None, None, evidence.rows))
+    asked: dict[str, Number] = {"value": evidence.value, "threshold": evidence.threshold}
+    yield Line("broken", f"value {evidence.op} threshold", asked, broken, evidence.broken)
+
+
+def _wrong(check: str, violations: Mapping[str, int]) -> dict[str, int]:
+    """The violations that a check counts."""
+    names = ("below_min", "above_max") if check == "out_of_range" else (check,)
+    return {name: violations[name] for name in names if name in violations}
+
+
+def _total(sum_of: str, matrix: Mapping[str, int]) -> int:
+    return sum(matrix[name] for name in sum_of.split(" + "))
+
+
+def _wilson(hits: int, rows: int, lower: float | None, upper: float | None) -> Iterator[Line]:
+    ends = intervals.wilson(np.array([hits], np.int64), np.array([rows], np.int64))
+    for name, end, published in zip(("lower", "upper"), ends, (lower, upper), strict=True):
+        yield Line(name, "Wilson's 95 % interval", {"hits": hits, "rows": rows}, float(end[0]), published)
+
+
+def _budget(data: BudgetAlert) -> Iterator[Line]:
+    level = math.log(data.per_ms / (data.every_ms * data.false_pages))
+    inputs = {"per_ms": data.per_ms, "every_ms": data.every_ms, "false_pages": data.false_pages}
+    for cause in data.causes:
+        effective = max(int(cause.rows / cause.dispersion), 1)
+        hits = round(cause.mean * effective)
+        for line in _wilson(hits, effective, cause.lower, cause.upper):
+            formula = f"{line.formula} of round(mean x effective rows), rows / dispersion effective"
+            own = {"mean": cause.mean, "rows": cause.rows, "dispersion": cause.dispersion}
+            yield Line(f"{cause.channel}, {cause.question}: {line.name}", formula, own, line.result, line.published)
+    # What decides apart has its share of the budget, so its level is at least this one.
+    beyond = data.log_evidence >= level - _DIGITS
+    yield Line(
+        "an alarm", "log_evidence >= ln(per / (every x false_pages))", {**inputs, "level": rounded(level)}, beyond, True
+    )
+
+
+def _explanation(why: Explanation) -> Iterator[Line]:
+    if not why.rows or not why.before_rows:
+        return
+    rise = why.errors / why.rows - why.before_errors / why.before_rows
+    inputs = {name: getattr(why, name) for name in ("errors", "rows", "before_errors", "before_rows")}
+    for split in why.splits:
+        formula = "errors / rows - before_errors / before_rows = mix + within"
+        yield Line(f"rise along {split.feature}", formula, inputs, rise, split.mix + split.within)
+    rate = why.before_errors / why.before_rows
+    for part in why.slices:
+        own = {name: getattr(part, name) for name in ("errors", "rows", "before_errors", "before_rows")}
+        expected = (part.before_errors + DRAWN * rate) / (part.before_rows + DRAWN)
+        pooled = (part.errors + part.before_errors + DRAWN * rate) / (part.rows + part.before_rows + DRAWN)
+        deviation = math.sqrt(pooled * (1 - pooled) * (1 / part.rows + 1 / (part.before_rows + DRAWN)))
+        drawn = {**own, "g": rounded(rate)}
+        yield Line(
+            f"{part.segment}: expected",
+            f"(before_errors + {DRAWN} g) / (before_rows + {DRAWN})",
+            drawn,
+            expected,
+            part.expected,
+        )
+        z = (part.errors / part.rows - expected) / deviation
+        yield Line(f"{part.segment}: z", "(errors / rows - expected) / standard error", drawn, z, part.z)
+        excess = part.errors - part.rows * expected
+        yield Line(f"{part.segment}: excess", "errors - rows x expected", drawn, excess, part.excess)

@@ -1,0 +1,205 @@
+"""The command `driftline explain`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monitor.cli.common import config_options, embedded_option, load_config, output_option
+
+if TYPE_CHECKING:
+    from monitor.alerts.event import AlertEvent
+    from monitor.alerts.recompute import Line
+    from monitor.config.types import Config
+    from monitor.daemon.worker import Worker
+    from monitor.evaluator import TickOutput
+    from monitor.ports import Log
+
+_HINT = "Has `driftline run` been started with this configuration's `namespace`?"
+_DIFFERS = 3
+
+
+@click.command("explain")
+@click.argument("alert")
+@config_options
+@embedded_option
+@click.option("--no-replay", is_flag=True, help="Only the arithmetic: do not read the topics again.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@output_option
+def command(
+    alert: str,
+    files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    embedded: Path | None,
+    no_replay: bool,
+    quiet: bool,
+    output: str,
+) -> None:
+    """Work out every number of an alert again, from the topics: formula, inputs, result.
+
+    ALERT is the `id` of an event, or the first letters of it. The engine runs over the source topics again, up to the alert,
+    and the event that it tells is compared with the published one, field by field; then the numbers that follow from others
+    are worked out one by one. Exit code 3 when something differs. Alerts about the daemon itself (a stalled feed) come from
+    recorded decisions and not from the topics; `driftline replay --verify` proves those.
+
+    JSON: {"event", "replayed": true | false | null, "differs": [field], "numbers": [{"name", "formula", "inputs", "result",
+    "published", "agrees"}]}; replayed is null with --no-replay, and false when the run did not tell the alert.
+
+    \b
+    Examples:
+      driftline explain 3d604b7b -c driftline.yaml
+      driftline explain 3d604b7b -c driftline.yaml --no-replay -o json | jq '.numbers[] | select(.agrees | not)'
+    """
+    from monitor.alerts.recompute import lines
+    from monitor.cli.logs import set_up
+    from monitor.cli.scan import open_existing
+    from monitor.cli.show import print_json
+
+    set_up("text", "WARNING")
+    config = load_config(files, overrides)
+    log = open_existing(config, embedded)
+    try:
+        event = _found(log, config, alert)
+        no_replay = no_replay or _of_the_daemon(event)
+        again = None if no_replay else _again(log, config, event, quiet=quiet)
+    finally:
+        log.close()
+    numbers = lines(event.data)
+    differs = _differing(event, again) if again is not None else []
+    if output == "json":
+        import msgspec
+
+        told = [_document(line) for line in numbers]
+        replayed = None if no_replay else again is not None
+        print_json({"event": msgspec.to_builtins(event), "replayed": replayed, "differs": differs, "numbers": told})
+    else:
+        _print(event, numbers, again, differs, replayed=not no_replay)
+    if differs or (again is None and not no_replay) or not all(line.agrees for line in numbers):
+        sys.exit(_DIFFERS)
+
+
+def _found(log: Log, config: Config, alert: str) -> AlertEvent:
+    """The event of that id. Raises UsageError when there is none, or several."""
+    from monitor.alerts import cloudevents
+    from monitor.cli.scan import need_topic, read_all
+
+    topic = config.topics().alerts
+    need_topic(log, topic, _HINT)
+    found: dict[str, AlertEvent] = {}
+    for record in read_all(log, topic, "reading alerts"):
+        if record.value is not None:
+            event = cloudevents.parse(record.value)
+            if event.id.startswith(alert):
+                found[event.id] = event
+    if len(found) != 1:
+        many = (
+            f"{len(found)} alerts begin so: give more letters"
+            if found
+            else "none is there; `driftline alerts list --all -o json`"
+        )
+        raise click.UsageError(f"ALERT {alert!r} names no single event of topic {topic!r}: {many}")
+    return next(iter(found.values()))
+
+
+def _of_the_daemon(event: AlertEvent) -> bool:
+    """Whether it comes from a recorded decision, which no run makes again."""
+    from monitor.alerts.event import OperationalAlert
+    from monitor.alerts.label_hold import LABELS_SLOW
+    from monitor.alerts.traffic import BY_TICKS
+
+    return isinstance(event.data, OperationalAlert) and event.data.condition not in (*BY_TICKS, LABELS_SLOW)
+
+
+def _again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) -> AlertEvent | None:
+    """The same event, told by a run over the source topics; None when that run does not tell it."""
+    from monitor.adapters import dead_letters
+    from monitor.adapters.clock import SystemClock
+    from monitor.adapters.embedded import EmbeddedLog
+    from monitor.cli.progress import RunProgress
+    from monitor.cli.ranges import spans_of
+    from monitor.cli.run import Signals
+    from monitor.daemon.begun import as_begun
+    from monitor.daemon.replay.rerun import rerun
+    from monitor.daemon.sources import source_topics
+    from monitor.plan import plan_of
+
+    told: dict[str, AlertEvent] = {}
+    bar = None if quiet else RunProgress()
+
+    def observe(output: TickOutput) -> None:
+        told.update({one.id: one for one in output.events if one.id == event.id})
+
+    def tell(worker: Worker) -> None:
+        if bar is not None:
+            bar.show(worker)
+        if told:
+            worker.stop()
+
+    spans = spans_of(source, source_topics(source, config).names, (), ())
+    plan = as_begun(source, config, plan_of(config))
+    with tempfile.TemporaryDirectory(prefix="driftline-explain-") as folder:
+        own = EmbeddedLog(Path(folder))
+        try:
+            worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, observe, tell)
+            with Signals(worker):
+                worker.run()
+            if bar is not None:
+                bar.close(worker)
+        finally:
+            own.close()
+    return told.get(event.id)
+
+
+def _differing(event: AlertEvent, again: AlertEvent) -> list[str]:
+    """Fields of the data that are not the same."""
+    import msgspec
+
+    one, other = msgspec.to_builtins(event.data), msgspec.to_builtins(again.data)
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _document(line: Line) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(line), "agrees": line.agrees}
+
+
+def _print(
+    event: AlertEvent, numbers: list[Line], again: AlertEvent | None, differs: list[str], *, replayed: bool
+) -> None:
+    from monitor.cli import show
+
+    click.echo(event.data.summary)
+    made = show.table(None, "number", "formula", "of", "gives", "published", "", right=("gives", "published"))
+    for line in numbers:
+        inputs = ", ".join(f"{name} {_number(value)}" for name, value in line.inputs.items())
+        verdict = "" if line.agrees else "DIFFERS"
+        made.add_row(
+            show.plain(line.name),
+            line.formula,
+            show.plain(inputs),
+            _number(line.result),
+            _number(line.published),
+            verdict,
+        )
+    if numbers:
+        show.console().print(made)
+    if not replayed:
+        return
+    if again is None:
+        click.echo(
+            "NOT TOLD AGAIN: a run over the topics as they are does not raise this alert. Were records trimmed, or decisions "
+            "recorded (`driftline replay --verify`)?"
+        )
+    elif differs:
+        click.echo(f"DIFFERS: a run over the topics says other {', '.join(differs)}")
+    else:
+        click.echo("a run over the source topics tells the same alert, field by field")
+
+
+def _number(value: float | bool | None) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

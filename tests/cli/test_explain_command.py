@@ -1,0 +1,69 @@
+"""`driftline explain`: an alert worked out again from the topics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from monitor.adapters.embedded import EmbeddedLog
+from monitor.ports import OutRecord
+from tests.cli.conftest import Deployment
+from tests.cli.driving import driftline
+
+
+@pytest.fixture(scope="module")
+def alert(deployment: Deployment) -> str:
+    events = driftline("alerts", "list", *deployment.where, "--all", "-o", "json").lines
+    return str(next(event["id"] for event in events if event["data"]["state"] == "firing"))
+
+
+def test_an_alert_is_told_again_from_the_topics_and_every_number_agrees(deployment: Deployment, alert: str) -> None:
+    shown = driftline("explain", alert[:10], *deployment.where, "-q", "-o", "json")
+    assert shown.code == 0, shown.err
+    told = shown.json
+    assert (told["event"]["id"], told["replayed"], told["differs"]) == (alert, True, [])
+    names = [number["name"] for number in told["numbers"]]
+    assert names == ["rows", "accuracy", "lower", "upper", "coverage", "broken"]
+    assert all(number["agrees"] for number in told["numbers"])
+
+
+def test_the_table_says_formula_inputs_and_result(deployment: Deployment, alert: str) -> None:
+    shown = driftline("explain", alert, *deployment.where, "-q")
+    assert (shown.code, shown.err) == (0, "")
+    assert "(tp + tn) / (tp + fp + fn + tn)" in shown.out
+    assert "Wilson's 95 % interval" in shown.out
+    assert "a run over the source topics tells the same alert, field by field" in shown.out
+
+
+def test_an_alert_that_says_something_else_than_the_topics_is_found(
+    deployment: Deployment, alert: str, tmp_path: Path
+) -> None:
+    events = driftline("alerts", "list", *deployment.where, "--all", "-o", "json").lines
+    forged = next(event for event in events if event["id"] == alert)
+    forged["data"]["evidence"]["counts"]["tp"] += 1
+    forged["id"] = "f" * 32
+    copy = tmp_path / "log"
+    copy.mkdir()
+    for file in Path(deployment.log).iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    log = EmbeddedLog(copy)
+    appender = log.appender()
+    appender.append("small.alerts", 0, OutRecord(orjson.dumps(forged), b"key"))
+    appender.close()
+    log.close()
+    where = ("-c", deployment.config, "--embedded", copy)
+    shown = driftline("explain", "ffff", *where, "-q")
+    assert shown.code == 3
+    assert "DIFFERS" in shown.out
+    assert "NOT TOLD AGAIN" in shown.out
+
+
+def test_letters_that_name_no_alert_are_refused(deployment: Deployment) -> None:
+    shown = driftline("explain", "zzzz", *deployment.where)
+    assert shown.code == 2
+    assert "names no single event of topic 'small.alerts': none is there" in shown.err
+    many = driftline("explain", "", *deployment.where)
+    assert many.code == 2
+    assert "alerts begin so: give more letters" in many.err
