@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from monitor.alerts import cloudevents
-from monitor.alerts.book import RuleBook
+from monitor.alerts.book import RuleBook, WindowLookup
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, Standing
@@ -31,6 +31,15 @@ from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What the rules were given at a tick, as `RuleBook.step` takes it. `lookup` is right while the output is handed out."""
+
+    changed: Sequence[WindowView]
+    active: frozenset[SeriesKey]
+    lookup: WindowLookup
+
+
+@dataclass(frozen=True, slots=True)
 class TickOutput:
     """What one closed tick decided."""
 
@@ -42,6 +51,8 @@ class TickOutput:
     decisions: Sequence[Decided]
     vanished: Sequence[WindowKey] = ()
     """Windows that became final with nothing left in them: their records are withdrawn."""
+    basis: Basis | None = None
+    """None for what is told without a tick."""
 
 
 @dataclass(slots=True)
@@ -186,7 +197,8 @@ class Evaluator:
         size_ms = self._plan.join.tick_ms
         tick_ms = (closed.tick + 1) * size_ms
         judged = [*closed.revised, *closed.ended, *closed.vanished]
-        step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, _Lookup(self.engines))
+        lookup = _Lookup(self.engines)
+        step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, lookup)
         self.alerts = step.state
         traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
         # A tick whose contributions took each other back is one in which nothing happened, and may not show.
@@ -194,7 +206,8 @@ class Evaluator:
         told = self._budget.step(kind, closed.tick, closed.arrivals) if happened else []
         events = [*step.events, *traffic, *told]
         gone = [view.key for view in closed.vanished]
-        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone)
+        basis = Basis(judged, closed.active, lookup)
+        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone, basis)
         self._chain(kind, output)
         return output
 

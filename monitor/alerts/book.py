@@ -87,6 +87,10 @@ class RuleBook:
         names = tuple(model.name for model in config.models)
         return cls(config.namespace, all_rules(config), config.labels, model_labels, limits, names)
 
+    def only(self, rule: Rule) -> RuleBook:
+        """A book of one rule, of the same deployment."""
+        return RuleBook(self.namespace, (rule,), self.common_labels, self._model_labels)
+
     def step(
         self,
         state: AlertState,
