@@ -16,12 +16,13 @@ from functools import cache, partial
 from msgspec import UNSET
 
 from monitor.alerts import cloudevents
-from monitor.alerts.book import RuleBook
+from monitor.alerts.book import RuleBook, WindowLookup
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, Standing
 from monitor.alerts.label_hold import LabelHold
 from monitor.alerts.operational import OperationalWatch
+from monitor.alerts.standstill import Outage
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch
 from monitor.config.windows import Window
@@ -39,6 +40,16 @@ from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What the rules were given at a tick, as `RuleBook.step` takes it. `lookup` is right while the output is handed out."""
+
+    changed: Sequence[WindowView]
+    active: frozenset[SeriesKey]
+    lookup: WindowLookup
+    outage_of: Callable[[str], Outage]
+
+
+@dataclass(frozen=True, slots=True)
 class TickOutput:
     """What one closed tick decided."""
 
@@ -50,6 +61,8 @@ class TickOutput:
     decisions: Sequence[Decided]
     vanished: Sequence[WindowKey] = ()
     """Windows that became final with nothing left in them: their records are withdrawn."""
+    basis: Basis | None = None
+    """None for what is told without a tick."""
 
 
 @dataclass(slots=True)
@@ -258,7 +271,8 @@ class Evaluator:
         told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
         events = [*slow, *step.events, *traffic, *told]
         gone = [view.key for view in closed.vanished]
-        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone)
+        basis = Basis(judged, closed.active, lookup, outage_of)
+        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone, basis)
         self._chain(kind, output)
         return output
 

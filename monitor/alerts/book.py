@@ -109,6 +109,11 @@ class RuleBook:
         rules, label_feed = all_rules(config), config.label_feed
         return cls(config.namespace, rules, config.labels, model_labels, limits, names, label_feed, explained)
 
+    def only(self, rule: Rule) -> RuleBook:
+        """A book of one rule, of the same deployment."""
+        labels = self._model_labels
+        return RuleBook(self.namespace, (rule,), self.common_labels, labels, plan_of=self._plan_of)
+
     def step(
         self,
         state: AlertState,

@@ -107,16 +107,19 @@ def _outcome(
     from monitor.adapters import replay_files
     from monitor.cli.replay_run import replayed
     from monitor.daemon.begun import as_begun
-    from monitor.daemon.replay.sweep import sweep
+    from monitor.daemon.replay.sweep import Alongside, sweep
     from monitor.daemon.replay.totals import totals
     from monitor.plan import plan_of
 
     plan = as_begun(source, config, plan_of(config))
     variants = asked.variants if told is not None else {}
 
+    alongside = Alongside(config, plan, variants)
+
     def then(own: Log, partitions: int) -> None:
         if variants:
-            events = sweep(own, config, plan, partitions, variants)
+            whole = alongside.whole and not resume
+            events = alongside.told() if whole else sweep(own, config, plan, partitions, variants)
             found = {name: episodes(map(msgspec.to_builtins, own)) for name, own in events.items()}
             _keep_sweep(folder, variants, found)
         files.put_totals(folder, totals(own, config, plan, partitions))
@@ -124,10 +127,10 @@ def _outcome(
     work = folder / replay_files.WORK
     # Totals are the last to be written: with them only the run's own log is left to be removed.
     done = (folder / replay_files.RESULT).exists() and (not work.exists() or (folder / files.TOTALS).exists())
+    resume = wanted.resume and not done and (work / "spec.json").exists()
     if not (wanted.resume and done):
-        resume = wanted.resume and (work / "spec.json").exists()
         own_wanted = Wanted(wanted.starts, wanted.ends, resume, wanted.output, wanted.quiet)
-        replayed(source, config, folder, own_wanted, then)
+        replayed(source, config, folder, own_wanted, then, alongside.observe if variants else None)
     elif work.exists():
         replay_files.clear(folder)
     if variants:

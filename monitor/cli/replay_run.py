@@ -60,10 +60,15 @@ def to_files(source: Log, config: Config, directory: Path | None, wanted: Wanted
 
 
 def replayed(
-    source: Log, config: Config, directory: Path, wanted: Wanted, then: Callable[[Log, int], None] | None = None
+    source: Log,
+    config: Config,
+    directory: Path,
+    wanted: Wanted,
+    then: Callable[[Log, int], None] | None = None,
+    observe: Callable[[TickOutput], None] | None = None,
 ) -> dict[str, Any]:
     """Run into a directory; what there was to it. `then` is given the settled log of the replay and its number of
-    partitions, before that log is removed."""
+    partitions, before that log is removed; `observe` sees every tick that closes in this process."""
     from monitor.adapters import replay_files
     from monitor.adapters.embedded import EmbeddedLog
 
@@ -75,7 +80,7 @@ def replayed(
         replay_files.begin(directory, spec)
     own = EmbeddedLog(directory / replay_files.WORK)
     try:
-        summary = _run(source, own, config, spec.spans, wanted)
+        summary = _run(source, own, config, spec.spans, wanted, observe)
         result = replay_files.finish(directory, own, config.topics(), spec)
         if then is not None:
             then(own, len(next(iter(spec.spans.values()))))
@@ -137,7 +142,14 @@ def _same(begun: Spec, now: Spec, directory: Path) -> None:
             )
 
 
-def _run(source: Log, own: Log, config: Config, spans: Spans, wanted: Wanted) -> dict[str, Any]:
+def _run(
+    source: Log,
+    own: Log,
+    config: Config,
+    spans: Spans,
+    wanted: Wanted,
+    observe: Callable[[TickOutput], None] | None = None,
+) -> dict[str, Any]:
     """Run to the end, and what there was to it."""
     from monitor.adapters import dead_letters
     from monitor.adapters.allocator import keep_freed_memory
@@ -156,8 +168,13 @@ def _run(source: Log, own: Log, config: Config, spans: Spans, wanted: Wanted) ->
         if bar is not None:
             bar.show(worker)
 
+    def closed(output: TickOutput) -> None:
+        counted.observe(output)
+        if observe is not None:
+            observe(output)
+
     plan = as_begun(source, config, plan_of(config))
-    worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, counted.observe, tell)
+    worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, closed, tell)
     with Signals(worker) as signals:
         worker.run()
     if bar is not None:

@@ -84,6 +84,18 @@ def test_incidents_are_scored_and_gates_decide_the_exit_code(deployment: Deploym
         assert "bad day" in people.out
 
 
+def test_a_sweep_against_incidents_marks_what_is_not_beaten(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "i.yaml").write_text(INCIDENTS)
+    options = ("--incidents", tmp_path / "i.yaml", "--sweep", f"rules.too-good.threshold={','.join(LIMITS)}")
+    rows = backtest(deployment, *options)["sweep"]
+    best = {row["set"] for row in rows if row["front"]}
+    assert 0 < len(best) < len(rows)
+    people = driftline("backtest", *deployment.where, *options, "-q").out
+    marked = {line.split()[0] for line in people.splitlines() if line.rstrip().endswith("best")}
+    assert marked == best
+    assert "trade-off" not in driftline("backtest", *deployment.where, *options[2:], "-q").out
+
+
 def test_another_configuration_is_compared(deployment: Deployment, tmp_path: Path) -> None:
     found = backtest(deployment, "--against-set", "rules.too-good.threshold=0.5", "--to", tmp_path / "out")
     assert brief(found["differences"]["only_first"]) == brief(found["first"]["alerts"])
