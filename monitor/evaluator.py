@@ -93,6 +93,7 @@ class Evaluator:
         self.schedule, self.losses = Schedule(windows), Losses()
         self._traffic = TrafficWatch(book.namespace, self.schedule, self.losses, plan.join.tick_ms)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
+        self._traffic.maintained = book.maintained
         self._watch.labels = book.common_labels
         self.clocks = [PartitionClock() for _ in range(partitions)]
         self.engines = {Kind.INPUT: TickEngine(plan, self.schedule, self.losses, Kind.INPUT)}
@@ -219,6 +220,7 @@ class Evaluator:
         self.labels = self._hold_of(book)
         self._take(budget)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
+        self._traffic.maintained = book.maintained
 
     @property
     def next_pane_ms(self) -> int:
@@ -251,6 +253,7 @@ class Evaluator:
         elif budget is not None:
             self._budget.adopt_labels(budget)
         traffic = self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)
+        self._traffic.maintained = book.maintained
         events = [*step.events, *traffic, *ended]
         output = TickOutput(Kind.INPUT, tick_ms, (), (), events, step.decisions)
         self._chain(Kind.INPUT, output)
@@ -267,7 +270,9 @@ class Evaluator:
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, lookup, outage_of)
         self.alerts = step.state
         traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
-        told = self._budget.step(kind, closed.tick, closed.arrivals, outage_of) if happened else []
+        pane_ms, worked_on = self._plan.pane_ms, self._book.maintained
+        watched = [one for one in closed.arrivals if not worked_on(one.model, one.pane_ms, one.pane_ms + pane_ms)]
+        told = self._budget.step(kind, closed.tick, watched, outage_of) if happened else []
         told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
         events = [*slow, *step.events, *traffic, *told]
         gone = [view.key for view in closed.vanished]

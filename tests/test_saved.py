@@ -87,7 +87,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
     "traffic": (
         TrafficWatch("saved", Schedule(CONFIG.windows), Losses(), 1),
         None,
-        {"_namespace", "_tick_ms", "_windows", "_losses", "_limits", "_labels", "_listed"},
+        {"_namespace", "_tick_ms", "_windows", "_losses", "_limits", "_labels", "_listed", "maintained"},
     ),
 }  # fmt: skip
 RENAMED: dict[str, dict[str, str | None]] = {

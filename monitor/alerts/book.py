@@ -17,6 +17,7 @@ from monitor.alerts.rules import applies, can_be_held, kind_of, mature
 from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.state import AlertKey, AlertState, Entry, Phase, warmed
 from monitor.config.label_feed import LabelFeed
+from monitor.config.maintenance import Maintenance
 from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
 from monitor.config.types import Config, Rule
 from monitor.events import Int64s
@@ -80,16 +81,18 @@ class RuleBook:
         listed: Sequence[str] = (),
         label_feed: LabelFeed | None = None,
         plan_of: Callable[[str], ModelPlan] | None = None,
+        maintenance: Sequence[Maintenance] = (),
     ) -> None:
         """A name may be that of several rules as long as no two of them watch the same model. `limits`: what must come of
         a model; `listed`: the models that are expected; `label_feed`: when verdicts wait for labels;
-        `plan_of`: of the models whose alerts are explained, None where none are."""
+        `plan_of`: of the models whose alerts are explained, None where none are; `maintenance`: what is not judged."""
         self.namespace = namespace
         self._rules = tuple(sorted(rules, key=lambda rule: rule.name))
         self.common_labels = labels
         self._model_labels = model_labels
         self.limits, self.listed, self.label_feed = limits, listed, label_feed
         self.explains, self._plan_of = plan_of is not None, plan_of
+        self._maintenance = tuple(maintenance)
         # Memos of pure functions, bounded by the series that exist.
         self._watching: dict[tuple[SeriesKey, Kind], tuple[Rule, ...]] = {}
         self._merged: dict[tuple[str, str], Mapping[str, str]] = {}
@@ -107,7 +110,17 @@ class RuleBook:
         names = tuple(model.name for model in config.models)
         explained = plan.model if plan is not None and config.explanations else None
         rules, label_feed = all_rules(config), config.label_feed
-        return cls(config.namespace, rules, config.labels, model_labels, limits, names, label_feed, explained)
+        return cls(
+            config.namespace,
+            rules,
+            config.labels,
+            model_labels,
+            limits,
+            names,
+            label_feed,
+            explained,
+            config.maintenance,
+        )
 
     def only(self, rule: Rule) -> RuleBook:
         """A book of one rule, of the same deployment."""
@@ -142,7 +155,7 @@ class RuleBook:
                 key = AlertKey(rule.name, series)
                 entry = entries.get(key, _NOTHING)
                 outage = outage_of(series.model) if can_be_held(rule) else NO_OUTAGE
-                of_age = partial(mature, rule, tick_ms, outage=outage)
+                of_age = self._of_age(rule, tick_ms, outage)
                 if series in touched and outage.holding:
                     decision = hold(entry)
                 elif series in touched:
@@ -170,6 +183,22 @@ class RuleBook:
                 events += amended if event is None else [*amended, event]
                 decisions += [Decided(key, amendment) for amendment in amends]
         return Step(AlertState(entries), events, decisions)
+
+    def maintained(self, model: str, start_ms: int, end_ms: int) -> bool:
+        """Whether anything of a model in that time lies in its maintenance."""
+        return any(one.touches(model, start_ms, end_ms) for one in self._maintenance)
+
+    def _of_age(self, rule: Rule, tick_ms: int, outage: Outage) -> Callable[[WindowView], bool]:
+        """Which windows the rule may judge at the end of a tick."""
+        of_age = partial(mature, rule, tick_ms, outage=outage)
+        if not self._maintenance:
+            return of_age
+
+        def judged(view: WindowView) -> bool:
+            key = view.key
+            return of_age(view) and not self.maintained(key.series.model, key.start_ms, key.end_ms)
+
+        return judged
 
     def _explained(
         self,

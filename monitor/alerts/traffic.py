@@ -52,6 +52,8 @@ class TrafficWatch:
         self._labels: LabelsOf = lambda _: {}
         self._listed: tuple[str, ...] = ()
         self._models: dict[str, _Traffic] = {}
+        self.maintained: Callable[[str, int, int], bool] = lambda *_: False
+        """Whether anything of a model in a stretch of time lies in its maintenance: then nothing is missed."""
 
     def use(self, limits: LimitsOf, labels: LabelsOf, listed: Iterable[str], at_ms: int) -> list[AlertEvent]:
         """Go on with other limits. Alerts that have no limit any more end at `at_ms`."""
@@ -101,7 +103,7 @@ class TrafficWatch:
     ) -> list[AlertEvent]:
         if limits.silence_ms is None:
             return []
-        silent_ms = 0 if came else end_ms - traffic.last_ms
+        silent_ms = 0 if came or self.maintained(name, traffic.last_ms, end_ms) else end_ms - traffic.last_ms
         if silent_ms > limits.silence_ms and MODEL_SILENT not in traffic.fired:
             said = f"no prediction since {rfc3339(traffic.last_ms)}, while others came"
         elif came and MODEL_SILENT in traffic.fired:
@@ -122,7 +124,7 @@ class TrafficWatch:
         for old in [begin for begin in traffic.seen if begin < start]:
             del traffic.seen[old]
         judged = (start, stop, sum(traffic.seen[start].values()) if start in traffic.seen else 0)
-        if start < max(traffic.first_ms, from_ms) or judged == traffic.judged:
+        if start < max(traffic.first_ms, from_ms) or judged == traffic.judged or self.maintained(name, start, stop):
             return []
         if self._losses.touch(Kind.INPUT, start, stop):  # what came is not what is counted
             return []

@@ -52,6 +52,8 @@ def everything(config: Config) -> dict[str, Any]:
         del data["estimates"]  # came later: documents that do not ask for it stay what they were
     if not config.explanations:
         del data["explanations"]
+    if not config.maintenance:
+        del data["maintenance"]
     return data
 
 

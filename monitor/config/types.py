@@ -20,6 +20,7 @@ from monitor.config.budget import Budget
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
 from monitor.config.label_feed import LabelFeed
+from monitor.config.maintenance import Maintenance
 from monitor.config.metric_names import DISTANCES, STANDARD, needs_coverage
 from monitor.config.quality import Quality
 from monitor.config.streams import FeatureName, Streams
@@ -291,6 +292,11 @@ class Config(Section):
     explanations: Flag = Field(
         False,
         description="true: alerts of rules say which segments became worse, or only more frequent, and which bins moved.",
+    )
+    maintenance: tuple[Maintenance, ...] = Field(
+        (),
+        description="Times in which a model is worked on: what was predicted then is not judged.",
+        examples=[[{"model": "fraud", "from": "2026-11-26T10:00Z", "until": "2026-11-26T12:00Z"}]],
     )
     label_feed: LabelFeed | None = Field(
         None,

@@ -13,6 +13,7 @@ from monitor.alerts.book import RuleBook, Step
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, RuleAlert
 from monitor.alerts.state import AlertState
+from monitor.config.maintenance import Maintenance
 from monitor.config.types import Rule
 from monitor.events import Int64s
 from monitor.plan import ModelPlan
@@ -129,9 +130,15 @@ class Windows:
 class Story:
     """A rule book, its state, and everything that was told so far."""
 
-    def __init__(self, *rules: Rule, labels: Mapping[str, str] | None = None, plan: ModelPlan | None = None) -> None:
+    def __init__(
+        self,
+        *rules: Rule,
+        labels: Mapping[str, str] | None = None,
+        plan: ModelPlan | None = None,
+        maintenance: Sequence[Maintenance] = (),
+    ) -> None:
         explained = None if plan is None else lambda _: plan
-        self.book = RuleBook("flights", rules, labels or {}, lambda _: {}, plan_of=explained)
+        self.book = RuleBook("flights", rules, labels or {}, lambda _: {}, plan_of=explained, maintenance=maintenance)
         self.windows = Windows()
         self.state = AlertState()
         self.events: list[AlertEvent] = []

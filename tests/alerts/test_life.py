@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from monitor.alerts.event import RuleAlert
 from monitor.alerts.state import AlertState
+from monitor.config.maintenance import Maintenance
 from monitor.windows.view import WindowView
 from tests.alerts.story import Story, rule, window
 
@@ -290,3 +291,25 @@ def test_a_cooldown_that_is_over_is_forgotten() -> None:
     assert len(story.state.entries) == 1
     story.tick("03:00", window("02:00", 0.6, final=True))
     assert story.state == AlertState()
+
+
+def worked_on(model: str | None = None) -> Maintenance:
+    """From two to three o'clock."""
+    times = {"from": "1970-01-01T02:00Z", "until": "1970-01-01T03:00+00:00"}
+    return Maintenance.model_validate(times if model is None else {**times, "model": model})
+
+
+def test_what_was_predicted_in_a_maintenance_is_not_judged_and_what_fires_goes_on() -> None:
+    story = Story(rule(), maintenance=[worked_on("delays")])
+    story.tick("02:00", window("01:00", 0.6))
+    story.tick("03:00", window("02:00", 0.1))
+    assert story.told == []
+    story.tick("04:00", window("03:00", 0.3))
+    story.tick("05:00", window("04:00", 0.6))
+    assert story.told == ["04:00 firing sustained 03:00=0.3", "05:00 resolved recovered 04:00=0.6"]
+
+
+def test_the_maintenance_of_another_model_changes_nothing() -> None:
+    story = Story(rule(), maintenance=[worked_on("other")])
+    story.tick("03:00", window("02:00", 0.1))
+    assert story.told == ["03:00 firing sustained 02:00=0.1"]

@@ -130,3 +130,19 @@ def test_the_newest_window_that_is_over_is_the_last_of_all_that_are(name: str, m
     earlier = range(now_ms - 63 * 86_400_000, now_ms, step)
     every = {span for at_ms in earlier for span in spans_of(window, at_ms)} | set(spans_of(window, now_ms - 1))
     assert found == max(span for span in every if span[1] <= now_ms)
+
+
+def test_in_a_maintenance_nothing_is_missed() -> None:
+    told = {}
+    for worked_on in (False, True):
+        one = watch()
+        one.maintained = lambda _, start, end, on=worked_on: on and start < 6 * HOUR_MS and end > 2 * HOUR_MS  # type: ignore[misc]
+        events = []
+        for hour in range(12):
+            seen = 20 if not 2 <= hour < 6 else 0
+            came = [series("m")] if seen else [series("other")]
+            for tick in range(3 * hour, 3 * hour + 3):
+                events += one.close(tick, came, [view(hour, seen)] if seen else [])
+        told[worked_on] = [event.subject for event in events]
+    assert set(told[False]) == {"model-silent/model%2Fm", "volume-low/model%2Fm"}
+    assert told[True] == []

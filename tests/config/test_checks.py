@@ -314,3 +314,20 @@ def test_a_rule_cannot_clear_while_it_breaks() -> None:
     rising = rule.replace("'<'", "'>'")
     assert loads(MINIMAL + rising.replace("CLEAR", "40")).rules[0].clear == 40
     assert "write a value at or below 50" in only_problem(MINIMAL + rising.replace("CLEAR", "60"))
+
+
+def test_a_maintenance_is_a_stretch_of_time_with_its_offset() -> None:
+    text = 'maintenance: [{model: fraud, from: "2026-11-26T10:00Z", until: "2026-11-26T13:00+01:00"}]\n'
+    config = loads(MINIMAL + text)
+    (one,) = config.maintenance
+    assert one.touches("fraud", 0, 1 << 50)
+    assert not one.touches("other", 0, 1 << 50)
+    assert config.digest == loads(MINIMAL).digest, "it judges, and changes no number"
+    assert "maintenance" not in loads(MINIMAL).document()
+    assert loads(config.document()).maintenance == config.maintenance
+    assert "is not after from (2026-11-26T10:00Z)" in only_problem(
+        MINIMAL + text.replace("T13:00+01:00", "T10:00+01:00")
+    )
+    assert "'tomorrow' is no time; allowed: ISO 8601 with its offset" in only_problem(
+        MINIMAL + text.replace("2026-11-26T10:00Z", "tomorrow")
+    )

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from monitor.adapters import dead_letters
-from monitor.alerts.event import BudgetAlert
+from monitor.alerts.event import BudgetAlert, rfc3339
 from monitor.config import Config, loads
 from monitor.daemon.replay.sweep import sweep
 from monitor.daemon.worker import Worker, WorkerOptions
@@ -272,3 +272,18 @@ def test_a_sweep_over_a_settled_run_tells_what_the_budget_told() -> None:
     told_again = {event.id for event in swept if isinstance(event.data, BudgetAlert)}
     published = [orjson.loads(stored.record.value or b"") for stored in log.records("one.alerts")]
     assert told_again == {event["id"] for event in published if event["data"]["category"] == "budget"} != set()
+
+
+def test_a_change_within_a_maintenance_is_told_to_nobody() -> None:
+    """The labels are wrong for a while, in which the model is worked on, as the configuration says."""
+    end_ms = CHANGE_MS + 15 * BEAT_MS
+
+    def for_a_while(rng: random.Random, prediction: dict[str, Any], label: dict[str, Any]) -> dict[str, Any]:
+        return {**label, "label": 1 - label["label"]} if prediction["at"] < end_ms else label
+
+    begins, ends = (rfc3339(at_ms) for at_ms in (CHANGE_MS, end_ms))
+    text = CONFIG.format(namespace="one", rows=1_000, budget=BUDGET)
+    for more, pages in (("", 1), (f'maintenance: [{{model: m, from: "{begins}", until: "{ends}"}}]\n', 0)):
+        log = world(for_a_while)
+        worker(log, loads(text + more)).run()
+        assert len(told(log)[:1]) == pages
