@@ -100,3 +100,33 @@ def test_bins_are_named_by_value_where_that_is_allowed(deployment: Deployment, t
     names = {own["feature"]: own["bins"] for own in document["first"]["distributions"]}
     assert names["origin"][:3] == ["'EWR'", "'JFK'", "'LGA'"]
     assert "'EWR'" in page.read_text().replace("&#x27;", "'")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"format": 2}', "its format is 2, this version of Driftline reads up to 1"),
+        ("{}", "is damaged"),
+        ("[", "is damaged"),
+    ],
+)
+def test_totals_that_cannot_be_used_are_refused(
+    deployment: Deployment, tmp_path: Path, text: str, sentence: str
+) -> None:
+    to = ("--to", tmp_path / "out", "-q")
+    assert driftline("backtest", *deployment.where, *to).code == 0
+    (tmp_path / "out" / "first" / "totals.json").write_text(text)
+    refused = driftline("backtest", *deployment.where, *to, "--resume", "--report", tmp_path / "r.html")
+    assert (refused.code, sentence in refused.err) == (1, True)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_a_run_of_an_earlier_version_has_a_report_without_what_was_not_kept(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    to = ("--to", tmp_path / "out", "-q")
+    assert driftline("backtest", *deployment.where, *to).code == 0
+    (tmp_path / "out" / "first" / "totals.json").unlink()
+    done = driftline("backtest", *deployment.where, *to, "--resume", "--report", tmp_path / "r.html")
+    assert done.code == 0, done.err
+    assert "Not kept by the version that made these files." in (tmp_path / "r.html").read_text()

@@ -102,19 +102,23 @@ def _views(folder: Path) -> Iterator[Any]:
 
 
 def totals_in(folder: Path) -> Totals | None:
-    """What the ledger of a run added up to; None where it was not kept. Raises MonitorError for a newer format."""
+    """What the ledger of a run added up to; None where it was not kept. Raises MonitorError for a newer format
+    and for what is no totals."""
     import msgspec
 
     path = folder / TOTALS
     if not path.exists():
         return None
-    told = msgspec.json.decode(path.read_bytes())
-    if told["format"] > TOTALS_FORMAT:
-        raise MonitorError(
-            f"{path}: its format is {told['format']}, this version of Driftline reads up to {TOTALS_FORMAT}. Use the version "
-            "that wrote it."
-        )
-    return msgspec.convert(told, Totals)
+    try:
+        told = msgspec.json.decode(path.read_bytes())
+        if told["format"] > TOTALS_FORMAT:
+            raise MonitorError(
+                f"{path}: its format is {told['format']}, this version of Driftline reads up to {TOTALS_FORMAT}. Use the "
+                "version that wrote it."
+            )
+        return msgspec.convert(told, Totals)
+    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
+        raise MonitorError(f"{path} is damaged: {error}. Begin again in a new directory.") from error
 
 
 def put_totals(folder: Path, totals: Totals) -> None:
