@@ -61,7 +61,7 @@ EVALUATOR = evaluator()
 BOOK = LabelBook(PLAN)
 # What is in memory -> where it is saved, its fields, and what of it is the configuration or follows from the rest.
 KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
-    "evaluator": (EVALUATOR, SavedEvaluator, {"_plan", "_book", "_shortest"}),
+    "evaluator": (EVALUATOR, SavedEvaluator, {"_plan", "_book"}),
     "engine": (
         EVALUATOR.engines[Kind.INPUT],
         SavedEngine,
