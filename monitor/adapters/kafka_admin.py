@@ -10,7 +10,7 @@ from typing import TypeVar
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType, TopicDescription
 
-from monitor.adapters.kafka_settings import UNREACHABLE, Errors, Settings, connect, log_error, plainly
+from monitor.adapters.kafka_settings import MOVING, UNREACHABLE, Errors, Settings, connect, log_error, plainly
 from monitor.errors import LogError, LogUnreachable
 from monitor.ports import TopicInfo, TopicSpec, cleanup_policy
 
@@ -22,7 +22,6 @@ _PATIENCE_SECS = 2.0
 """How long a client goes on when all brokers refuse and none has answered yet, or none since a question that waited its
 whole timeout. Otherwise the whole timeout is waited: brokers restart."""
 _REPLICAS = 3  # of a topic that we make, where there are as many brokers
-_RETRY = {"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_LEADER_EPOCH", "FENCED_LEADER_EPOCH"}
 
 
 class KafkaAdmin:
@@ -102,7 +101,7 @@ class KafkaAdmin:
     def offsets_at(self, topic: str, at_ms: int) -> list[int]:
         """First offset dated at or after a time, per partition; the end where there is none."""
         ends = self.end_offsets(topic)
-        found = self._offsets(topic, OffsetSpec.for_timestamp(at_ms))
+        found = self._offsets(topic, OffsetSpec.for_timestamp(at_ms), may_lack=True)
         return [end if offset < 0 else offset for offset, end in zip(found, ends, strict=True)]
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
@@ -158,7 +157,8 @@ class KafkaAdmin:
             raise
         return {key: entry.value for key, entry in entries.items() if entry.value is not None}
 
-    def _offsets(self, topic: str, spec: OffsetSpec) -> list[int]:
+    def _offsets(self, topic: str, spec: OffsetSpec, *, may_lack: bool = False) -> list[int]:
+        """By partition. `may_lack`: an offset below 0 says that there is none."""
         deadline = time.monotonic() + self._timeout_secs
         while True:
             described = self._describe(topic)
@@ -170,16 +170,25 @@ class KafkaAdmin:
             futures = self._client.list_offsets(
                 wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_secs
             )
+            why = "a partition had no offset"
             try:
                 found = {where.partition: future.result().offset for where, future in futures.items()}
-                return [found[number] for number in range(len(found))]
+                # A client whose broker died in between may give an offset that is none, and no error.
+                if may_lack or min(found.values()) >= 0:
+                    return [found[number] for number in range(len(found))]
             except KafkaException as e:
                 error: KafkaError = e.args[0]
                 if error.name() in UNREACHABLE:
                     raise self._unreachable(f"asking for the offsets of topic {topic!r}", topic) from e
-                if error.name() not in _RETRY or time.monotonic() > deadline:
+                if error.name() not in MOVING:
                     raise log_error(f"asking for the offsets of topic {topic!r}", error, topic=topic) from e
-                time.sleep(_NAP_SECS)  # leaders are moving
+                why = f"{error.str()} ({error.name()})"
+            if time.monotonic() > deadline:
+                raise LogUnreachable(
+                    f"asking for the offsets of topic {topic!r}: no leader answered within {self._timeout_secs:.0f} s: {why}",
+                    topic=topic,
+                )
+            time.sleep(_NAP_SECS)  # leaders are moving
 
     def _ask(self, doing: str, question: Callable[..., Future[T]], topic: str | None = None) -> T:
         self._all_down = False

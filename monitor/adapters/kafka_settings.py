@@ -203,6 +203,17 @@ UNREACHABLE = {
 }
 """Names of the errors that mean: nobody answered."""
 
+MOVING = {
+    "NOT_LEADER_FOR_PARTITION",
+    "LEADER_NOT_AVAILABLE",
+    "UNKNOWN_LEADER_EPOCH",
+    "FENCED_LEADER_EPOCH",
+    "OFFSET_NOT_AVAILABLE",
+    "REPLICA_NOT_AVAILABLE",
+    "KAFKA_STORAGE_ERROR",
+}
+"""Names of the errors that brokers answer while leaders move: they pass."""
+
 
 _WHERE = re.compile(r"^(\[thrd:[^]]*\]: )?(\S+: )?(Connect to \S+ failed: )?")
 _WHEN = re.compile(r" \(after \d+ms in state \w+.*\)$")
@@ -214,6 +225,7 @@ def plainly(error: KafkaError) -> str:
 
 
 def log_error(doing: str, error: KafkaError, *, topic: str | None = None, partition: int | None = None) -> LogError:
-    """The error of ours for one of librdkafka's: LogUnreachable when nobody answered, else LogError."""
-    kind = LogUnreachable if error.name() in UNREACHABLE else LogError
+    """The error of ours for one of librdkafka's: LogUnreachable when nobody answered, or only somebody who does not lead,
+    else LogError."""
+    kind = LogUnreachable if error.name() in UNREACHABLE | MOVING else LogError
     return kind(f"{doing} failed: {error.str()} ({error.name()})", topic=topic, partition=partition)
