@@ -22,14 +22,17 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
+from monitor.alerts import rules
 from monitor.cli.scan import Found
 from monitor.evaluator import Evaluator
 from monitor.ingest import clocks
-from monitor.join import order
+from monitor.join import order, restamped
 from monitor.join.join import Join
+from monitor.join.restamped import Restamped
 from monitor.join.settle import Settler
 from monitor.join.timeline import LabelFact
 from monitor.ledger import fold as rule
+from monitor.ledger.floors import Floors
 from tests.checker import windows
 from tests.verify import model, report
 from tests.verify.progress import shown
@@ -80,6 +83,7 @@ class Mutation:
 
 
 MODEL, BOTH = ("model",), ("model", "simulation")
+REBUILDS = ("tests/join/test_rebuilds.py",)
 MUTATIONS = [
     Mutation(
         "only the owner of the current epoch commits",
@@ -157,6 +161,34 @@ MUTATIONS = [
         "pass",
     ),
     Mutation("a key is forgotten by its own clock", Join._link, "& (table.at_ms(cursor) >= oldest[on])", ""),
+    Mutation(
+        "a rebuild knows the keys that came again before its floor",
+        Restamped.known,
+        "if span.followed and span.offset < offset:",
+        "if False:",
+        REBUILDS,
+    ),
+    Mutation(
+        "a withdrawal whose prediction is not read yet is remembered as one",
+        restamped.batch_of,
+        "k.stand.unseen for k in known",
+        "False for k in known",
+        REBUILDS,
+    ),
+    Mutation(
+        "a repetition holds the floor while it would be held",
+        Floors._released,
+        "max(mark.newest_ms, mark.until_ms)",
+        "mark.newest_ms",
+        REBUILDS,
+    ),
+    Mutation(
+        "a window that lost records is not judged",
+        rules.mature,
+        "and not view.partial",
+        "",
+        ("tests/alerts/test_life.py",),
+    ),
     Mutation(
         "records of one key in one batch are taken in order",
         order.one_by_one,
