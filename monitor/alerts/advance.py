@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from monitor.alerts.cloudevents import evidence_of, rule_event
 from monitor.alerts.decision import Action, Decision, amend
 from monitor.alerts.event import AlertEvent, Change
-from monitor.alerts.rules import Test
+from monitor.alerts.rules import Test, has_no_estimate
 from monitor.alerts.state import AlertKey, Citation, Entry, Episode, Phase
 from monitor.config.types import Rule
 from monitor.windows.view import WindowKey, WindowView
@@ -61,6 +61,11 @@ def amendments(
         view = revised.get(citation.window)
         if view is None or citation.window == said:
             kept.append(citation)
+            continue
+        if has_no_estimate(
+            view, citation.test.metric
+        ):  # what was said stays said: the truth is for other rules to tell
+            kept += [] if view.final else [citation]
             continue
         decision, last = amend(turn.rule, citation, view), citation
         if decision.action is Action.AMEND:

@@ -87,6 +87,11 @@ def measure(view: WindowView, metric: str) -> Estimate:
     return NO_ESTIMATE
 
 
+def has_no_estimate(view: WindowView, metric: str) -> bool:
+    """Whether the metric is an estimate that the window does not make (any more): a final one makes none."""
+    return estimate_of(metric) is not None and measure(view, metric).value is None
+
+
 def can_be_held(rule: Rule) -> bool:
     """Whether missing labels could make it lie: of labelled windows, all but what asks how many labels there are, and
     estimates by the scores alone."""

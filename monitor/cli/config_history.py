@@ -100,5 +100,11 @@ def _table(found: list[dict[str, Any]]) -> None:
         if each["windows_from_ms"] is not None:
             changes += f"\nwindows from {minute(each['windows_from_ms'])} on (event time)"
         since = minute(each["since_ms"] // 1000 * 1000)
-        made.add_row(str(each["number"]), since, plain(each["reason"]), each["document"][:19], plain(changes))
+        made.add_row(
+            str(each["number"]),
+            since,
+            plain(each["reason"]),
+            each["document"][:19],
+            "\n".join(map(plain, changes.split("\n"))),
+        )
     console().print(made)

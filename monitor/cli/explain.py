@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from monitor.config.types import Config
     from monitor.daemon.worker import Worker
     from monitor.evaluator import TickOutput
+    from monitor.plan import Plan
     from monitor.ports import Log
 
 _HINT = "Has `driftline run` been started with this configuration's `namespace`?"
@@ -46,8 +48,12 @@ def command(
     are worked out one by one. Exit code 3 when something differs. Alerts about the daemon itself (a stalled feed) come from
     recorded decisions and not from the topics; `driftline replay --verify` proves those.
 
+    The rules are those under which it was decided: every configuration that held in the namespace is tried, the newest first
+    (`driftline config history`).
+
     JSON: {"event", "replayed": true | false | null, "differs": [field], "numbers": [{"name", "formula", "inputs", "result",
-    "published", "agrees"}]}; replayed is null with --no-replay, and false when the run did not tell the alert.
+    "published", "agrees"}], "generation": number | null}; replayed is null with --no-replay, and false when no run told the
+    alert; generation is that of the configuration it was told under, null where none is kept.
 
     \b
     Examples:
@@ -65,7 +71,7 @@ def command(
     try:
         event = _found(log, config, alert)
         no_replay = no_replay or _of_the_daemon(event)
-        again = None if no_replay else _again(log, config, event, quiet=quiet)
+        under, again = (None, None) if no_replay else _told_again(log, config, event, quiet=quiet)
     finally:
         log.close()
     numbers = lines(event.data)
@@ -75,9 +81,10 @@ def command(
 
         told = [_document(line) for line in numbers]
         replayed = None if no_replay else again is not None
-        print_json({"event": msgspec.to_builtins(event), "replayed": replayed, "differs": differs, "numbers": told})
+        document = {"event": msgspec.to_builtins(event), "replayed": replayed, "differs": differs, "numbers": told}
+        print_json({**document, "generation": under})
     else:
-        _print(event, numbers, again, differs, replayed=not no_replay)
+        _print(event, numbers, again, differs, replayed=not no_replay, generation=under)
     if differs or (again is None and not no_replay) or not all(line.agrees for line in numbers):
         sys.exit(_DIFFERS)
 
@@ -99,7 +106,7 @@ def _found(log: Log, config: Config, alert: str) -> AlertEvent:
         many = (
             f"{len(found)} alerts begin so: give more letters"
             if found
-            else "none is there; `driftline alerts list --all -o json`"
+            else "none is there; `driftline alerts list --all -o json` with the same -c (and --embedded) says which are"
         )
         raise click.UsageError(f"ALERT {alert!r} names no single event of topic {topic!r}: {many}")
     return next(iter(found.values()))
@@ -114,7 +121,44 @@ def _of_the_daemon(event: AlertEvent) -> bool:
     return isinstance(event.data, OperationalAlert) and event.data.condition not in (*BY_TICKS, LABELS_SLOW)
 
 
-def _again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) -> AlertEvent | None:
+def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) -> tuple[int | None, AlertEvent | None]:
+    """The event as a run over the topics tells it, and the generation of the configuration that it was told under: the first
+    under which it is the same, else the first under which it is told at all."""
+    from monitor.daemon.begun import as_begun
+    from monitor.plan import plan_of
+
+    plan = as_begun(source, config, plan_of(config))
+    best: tuple[int | None, AlertEvent | None] = None, None
+    for number, held in _held(source, config):
+        again = _again(source, held, plan, event, quiet=quiet)
+        if again is not None and not _differing(event, again):
+            return number, again
+        if best[1] is None:
+            best = number, again
+    return best
+
+
+def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
+    """The configurations that held, the newest first, with their numbers; the given one where none is kept."""
+    from monitor.config import loads
+    from monitor.daemon.begun import documents
+    from monitor.daemon.generations import history
+
+    topic = config.topics().configs
+    texts = documents(source, topic) if source.topic(topic) is not None else {}
+    kept = list(history(source, topic)) if texts else []
+    tried = set()
+    for record in reversed(kept):
+        text = texts.get(record.document.encode())
+        if text is not None and record.document not in tried:
+            tried.add(record.document)
+            held = loads(text.decode(), require_references=False)
+            yield record.number, held.model_copy(update={"kafka": config.kafka})
+    if not tried:
+        yield None, config
+
+
+def _again(source: Log, config: Config, plan: Plan, event: AlertEvent, *, quiet: bool) -> AlertEvent | None:
     """The same event, told by a run over the source topics; None when that run does not tell it."""
     from monitor.adapters import dead_letters
     from monitor.adapters.clock import SystemClock
@@ -122,10 +166,8 @@ def _again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) -> Al
     from monitor.cli.progress import RunProgress
     from monitor.cli.ranges import spans_of
     from monitor.cli.run import Signals
-    from monitor.daemon.begun import as_begun
     from monitor.daemon.replay.rerun import rerun
     from monitor.daemon.sources import source_topics
-    from monitor.plan import plan_of
 
     told: dict[str, AlertEvent] = {}
     bar = None if quiet else RunProgress()
@@ -140,7 +182,6 @@ def _again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) -> Al
             worker.stop()
 
     spans = spans_of(source, source_topics(source, config).names, (), ())
-    plan = as_begun(source, config, plan_of(config))
     with tempfile.TemporaryDirectory(prefix="driftline-explain-") as folder:
         own = EmbeddedLog(Path(folder))
         try:
@@ -169,7 +210,13 @@ def _document(line: Line) -> dict[str, Any]:
 
 
 def _print(
-    event: AlertEvent, numbers: list[Line], again: AlertEvent | None, differs: list[str], *, replayed: bool
+    event: AlertEvent,
+    numbers: list[Line],
+    again: AlertEvent | None,
+    differs: list[str],
+    *,
+    replayed: bool,
+    generation: int | None,
 ) -> None:
     from monitor.cli import show
 
@@ -192,13 +239,14 @@ def _print(
         return
     if again is None:
         click.echo(
-            "NOT TOLD AGAIN: a run over the topics as they are does not raise this alert. Were records trimmed, or decisions "
-            "recorded (`driftline replay --verify`)?"
+            "NOT TOLD AGAIN: no run over the topics as they are, under any configuration that is kept (`driftline config "
+            "history`), raises this alert. Were records trimmed, or decisions recorded (`driftline replay --verify`)?"
         )
     elif differs:
         click.echo(f"DIFFERS: a run over the topics says other {', '.join(differs)}")
     else:
-        click.echo("a run over the source topics tells the same alert, field by field")
+        under = "" if generation is None else f" under generation {generation} of the configuration"
+        click.echo(f"a run over the source topics{under} tells the same alert, field by field")
 
 
 def _number(value: float | bool | None) -> str:

@@ -51,6 +51,8 @@ def gap(
     config = load_config(files, overrides)
     log = open_existing(config, embedded, read_only=not yes)
     try:
+        if partition is not None and partition >= (there := len(log.end_offsets(config.topics().ledger))):
+            raise click.UsageError(f"--partition {partition}: there are {there}, from 0 to {there - 1}.")
         found = [one for one in missing(log, config) if partition in (None, one.partition)]
         for one in found:
             click.echo(_sentence(one))

@@ -18,7 +18,7 @@ from monitor.config.panes import off_grid, pane_ms
 from monitor.config.problems import Path, Problem, path_text
 from monitor.config.quality import declared_metrics, limits_of
 from monitor.config.quality_checks import check_quality
-from monitor.config.rule_checks import ends_of_rules
+from monitor.config.rule_checks import ends_of_rules, stretches_of_maintenance, subjects
 from monitor.config.suggest import hint, listing
 from monitor.config.windows import Window
 
@@ -46,6 +46,7 @@ def cross_field(config: Config) -> list[Problem]:
         *_windows(config),
         *_rules(config),
         *ends_of_rules(config),
+        *stretches_of_maintenance(config),
         *_budget(config),
         *_state(config),
     ]
@@ -256,14 +257,6 @@ def _same_span(config: Config, name: str) -> str:
         if (window.size_ms, window.slide_ms, window.calendar) == (meant.size_ms, meant.slide_ms, meant.calendar):
             return f"; {name!r} is the same span as {window.name!r}, use that name"
     return ""
-
-
-def subjects(config: Config, rule: Rule) -> list[ModelTemplate]:
-    """The models a rule is about; the template stands for all that are not listed."""
-    if rule.model is not None:
-        model = config.model(rule.model)
-        return [model] if model is not None else []
-    return [*config.models, *([config.unlisted_models] if config.unlisted_models else [])]
 
 
 def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:

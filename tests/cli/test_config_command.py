@@ -100,3 +100,10 @@ def test_history_lists_the_generations_and_what_each_changed(tmp_path: Path) -> 
     table = driftline("config", "history", *where).out
     assert "rules.too-good.threshold: 0.99 -> 0.9" in table
     assert "the first" in table
+    config.write_text(
+        config.read_text().replace("severity: page", "severity: info").replace("threshold: 0.9", "threshold: 0.8")
+    )
+    assert driftline("run", *where, "--until-end", "--no-http", "-q").code == 0
+    table = driftline("config", "history", *where).out
+    assert "rules.too-good.severity" in table
+    assert "\N{REPLACEMENT CHARACTER}" not in table, "one line for each change"

@@ -34,7 +34,10 @@ def test_the_table_says_formula_inputs_and_result(deployment: Deployment, alert:
     assert (shown.code, shown.err) == (0, "")
     assert "(tp + tn) / (tp + fp + fn + tn)" in shown.out
     assert "Wilson's 95 % interval" in shown.out
-    assert "a run over the source topics tells the same alert, field by field" in shown.out
+    assert (
+        "a run over the source topics under generation 1 of the configuration tells the same alert, field by field"
+        in shown.out
+    )
 
 
 def test_an_alert_that_says_something_else_than_the_topics_is_found(
@@ -67,3 +70,13 @@ def test_letters_that_name_no_alert_are_refused(deployment: Deployment) -> None:
     many = driftline("explain", "", *deployment.where)
     assert many.code == 2
     assert "alerts begin so: give more letters" in many.err
+
+
+def test_an_alert_is_told_again_under_the_rules_that_held_whatever_the_files_say_now(
+    deployment: Deployment, alert: str, tmp_path: Path
+) -> None:
+    edited = tmp_path / "edited.yaml"
+    edited.write_text(deployment.config.read_text().replace("threshold: 0.99", "threshold: 0.98"))
+    where = ("-c", edited, "--embedded", deployment.log)
+    shown = driftline("explain", alert, *where, "-q", "-o", "json")
+    assert (shown.code, shown.json["generation"], shown.json["differs"]) == (0, 1, [])

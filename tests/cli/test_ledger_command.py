@@ -26,6 +26,9 @@ def test_a_partition_that_does_not_exist_is_a_usage_error(deployment: Deployment
     shown = driftline("ledger", "cat", *deployment.where, "--partition", 2)
     assert (shown.code, shown.out) == (2, "")
     assert "there is no partition 2; topic 'small.ledger' has 0 to 1" in shown.err
+    shown = driftline("ledger", "gap", *deployment.where, "--partition", 7)
+    assert (shown.code, shown.out) == (2, "")
+    assert "--partition 7: there are 2, from 0 to 1." in shown.err
 
 
 def test_a_directory_without_a_log_is_not_made_into_one(deployment: Deployment) -> None:

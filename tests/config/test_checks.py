@@ -331,3 +331,15 @@ def test_a_maintenance_is_a_stretch_of_time_with_its_offset() -> None:
     assert "'tomorrow' is no time; allowed: ISO 8601 with its offset" in only_problem(
         MINIMAL + text.replace("2026-11-26T10:00Z", "tomorrow")
     )
+
+
+def test_a_clear_that_no_value_can_reach_is_refused() -> None:
+    rule = '{name: low, metric: volume, op: ">", threshold: 5, clear: -0.5, window: 1d}'
+    said = only_problem(MINIMAL + f"rules: [{rule}]\n")
+    assert "-0.5 is out of the range of 'volume', 0 to inf, so the alert would never end" in said
+
+
+def test_a_maintenance_of_a_model_that_is_not_there_is_refused() -> None:
+    text = 'maintenance: [{model: frod, from: "2026-11-26T10:00Z", until: "2026-11-26T12:00Z"}]\n'
+    said = only_problem(MINIMAL + text)
+    assert "'frod' is not a configured model; allowed (models): fraud; did you mean 'fraud'?" in said

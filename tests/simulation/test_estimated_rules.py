@@ -71,11 +71,18 @@ def fired(log: World) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def amended(log: World) -> list[dict[str, Any]]:
+    """What was taken back of the estimates."""
+    events = [orjson.loads(stored.record.value) for stored in log.records("one.alerts") if stored.record.value]
+    return [e["data"] for e in events if e["type"].endswith("amended.v1") and e["data"]["rule"] == "estimated"]
+
+
 def test_the_drop_is_told_by_the_scores_before_any_label_and_by_the_truth_after() -> None:
     predictions, labels = loans(19)
     log = topics([predictions], [labels])
     worker(log, config()).run()
     told = fired(log)
+    assert not amended(log), "final windows make no estimates, which takes nothing back"
     (estimated,), (real,) = told["estimated"], told["real"]
     drop_ms = START_MS + CALM_DAYS * DAY_MS
     assert [own["evidence"]["window"]["start_ms"] for own in (estimated, real)] == [drop_ms, drop_ms]
