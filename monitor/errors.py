@@ -78,9 +78,9 @@ class ReferenceProfileError(MonitorError):
 class SpillRefused(MonitorError):
     """Rows could not be put aside. Nothing is lost: they stay in memory. Retrying helps once there is space."""
 
-    def __init__(self, directory: str, why: str) -> None:
-        super().__init__(
-            f"rows of the join cannot be put aside in {directory!r} (state.directory): {why}. Make room there; until then "
-            "predictions wait."
-        )
+    def __init__(self, directory: str, why: str, *, at_start: bool = False) -> None:
+        remedy = "Make room there; until then predictions wait."
+        if at_start:
+            remedy = "Make it a directory that this process may write to, or name another one."
+        super().__init__(f"rows of the join cannot be put aside in {directory!r} (state.directory): {why}. {remedy}")
         self.directory, self.why = directory, why

@@ -79,7 +79,7 @@ class SegmentDirectory:
             _remove_left(directory)
             self._folder, self._lock = _own_folder(directory)
         except OSError as error:
-            raise SpillRefused(str(directory), _why(error)) from error
+            raise SpillRefused(str(directory), _why(error), at_start=True) from error
 
     def keep(self, columns: Mapping[str, NDArray[Any]]) -> SegmentFile:
         """Write columns into a file. Raises SpillRefused, and leaves no file, where the disk takes it not."""

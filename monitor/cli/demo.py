@@ -126,7 +126,7 @@ def _prepare(folder: Path) -> None:
     """Put the configuration there. Raises UsageError for a folder that cannot be had, or that a demo was played in before."""
     if (folder / "log.db").exists():
         raise click.UsageError(
-            f"{str(folder)!r} already holds a demo that was played to its end; name another directory."
+            f"{str(folder)!r} already holds the log of a demo; name another directory, or remove this one."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

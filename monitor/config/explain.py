@@ -166,12 +166,14 @@ def _range(path: Path) -> str:
 
 
 def allowed_range(info: FieldInfo) -> str:
-    """`0 to 1`, `1 or more`, or nothing."""
+    """`0 to 1`, `1 or more`, `more than 0`, or nothing."""
     bounds = info.metadata
     low = next((b.ge for b in bounds if isinstance(b, Ge)), next((b.gt for b in bounds if isinstance(b, Gt)), None))
     high = next((b.le for b in bounds if isinstance(b, Le)), next((b.lt for b in bounds if isinstance(b, Lt)), None))
     if low is not None and high is not None:
         return f"{_number(low)} to {_number(high)}"
+    if low is not None and not any(isinstance(b, Ge) for b in bounds):
+        return f"more than {_number(low)}"
     return f"{_number(low)} or more" if low is not None else ""
 
 

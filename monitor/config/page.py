@@ -117,7 +117,10 @@ def _without_none(annotation: Any) -> Any:
 
 def _form(info: FieldInfo) -> str:
     """Duration or size, told from the JSON schema that the field carries."""
-    for part in info.metadata:
+    inner = [
+        part for choice in get_args(info.annotation) if get_origin(choice) is Annotated for part in get_args(choice)
+    ]
+    for part in (*info.metadata, *inner):
         made: Any = getattr(part, "json_schema", None) or {}
         if made.get("pattern") == DURATION_PATTERN:
             return "duration"
