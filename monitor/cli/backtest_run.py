@@ -105,7 +105,7 @@ def _outcome(
     import orjson
 
     from monitor.adapters import replay_files
-    from monitor.cli.replay_run import replayed
+    from monitor.cli.replay_run import refuse_another, replayed
     from monitor.daemon.begun import as_begun
     from monitor.daemon.replay.sweep import Alongside, sweep
     from monitor.daemon.replay.totals import totals
@@ -128,11 +128,13 @@ def _outcome(
     # Totals are the last to be written: with them only the run's own log is left to be removed.
     done = (folder / replay_files.RESULT).exists() and (not work.exists() or (folder / files.TOTALS).exists())
     resume = wanted.resume and not done and (work / "spec.json").exists()
-    if not (wanted.resume and done):
+    if wanted.resume and done:
+        refuse_another(source, config, wanted, replay_files.finished(folder), folder)
+        if work.exists():
+            replay_files.clear(folder)
+    else:
         own_wanted = Wanted(wanted.starts, wanted.ends, resume, wanted.output, wanted.quiet)
         replayed(source, config, folder, own_wanted, then, alongside.observe if variants else None)
-    elif work.exists():
-        replay_files.clear(folder)
     if variants:
         assert told is not None
         told.update(_kept_sweep(folder, variants))

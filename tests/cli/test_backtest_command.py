@@ -67,6 +67,49 @@ def test_a_finished_sweep_is_taken_up_and_another_one_is_refused(deployment: Dep
     assert "is finished, with other values of --sweep or none" in refused.err
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--set", "rules.too-good.threshold=0.5"), "the replay was begun with config sha256:"),
+        (("--until", "flights.predictions=20"), "the replay was begun with range all there is"),
+    ],
+)
+def test_what_is_finished_is_not_told_as_the_answer_to_another_question(
+    deployment: Deployment, tmp_path: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    to = ("--to", tmp_path / "out")
+    backtest(deployment, *to)
+    before = (tmp_path / "out" / "backtest.json").read_bytes()
+    refused = driftline("backtest", *deployment.where, *to, *options, "--resume", "-q")
+    assert (refused.code, refused.out) == (1, "")
+    assert sentence in refused.err
+    assert (tmp_path / "out" / "backtest.json").read_bytes() == before
+
+
+def test_a_range_is_resumed_with_its_own_bounds_only(deployment: Deployment, tmp_path: Path) -> None:
+    ranged = ("--to", tmp_path / "out", "--until", "flights.predictions=20")
+    first = backtest(deployment, *ranged)
+    assert backtest(deployment, *ranged, "--resume")["first"] == first["first"]
+    refused = driftline("backtest", *deployment.where, *ranged[:2], "--resume", "-q")
+    assert refused.code == 1
+    assert "was begun with range --until flights.predictions=20 (offsets of flights.predictions [[0, 20]" in refused.err
+
+
+def test_another_log_is_not_what_was_asked(deployment: Deployment, tmp_path: Path) -> None:
+    to = ("--to", tmp_path / "out")
+    backtest(deployment, *to)
+    (tmp_path / "one.jsonl").write_text("{}\n")
+    for topic in ("predictions", "labels"):
+        sent = driftline(
+            "produce", f"flights.{topic}", tmp_path / "one.jsonl", "--embedded", tmp_path / "log", "--partitions", 2, "-q"
+        )
+        assert sent.code == 0, sent.err
+    other = ("-c", deployment.config, "--embedded", tmp_path / "log")
+    refused = driftline("backtest", *other, *to, "--resume", "-q")
+    assert refused.code == 1
+    assert "the replay was begun with cluster id" in refused.err
+
+
 def test_incidents_are_scored_and_gates_decide_the_exit_code(deployment: Deployment, tmp_path: Path) -> None:
     (tmp_path / "i.yaml").write_text(INCIDENTS)
     options = ("--incidents", tmp_path / "i.yaml", "--fail-on", "missed > 0", "--fail-on", "accuracy@day > 1")
