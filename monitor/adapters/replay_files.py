@@ -34,8 +34,9 @@ class ReplayDirectoryError(MonitorError):
     """A directory cannot take a replay, or not go on with one."""
 
 
-class Spec(msgspec.Struct, frozen=True):
-    """What an unfinished replay is of. Going on with another one would mix two."""
+class Spec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a replay is of. Going on with another one would mix two. `asked`: the bounds as they were given, `from` and
+    `until`; None where nobody gave any by text."""
 
     format: int
     cluster_id: str
@@ -43,6 +44,7 @@ class Spec(msgspec.Struct, frozen=True):
     meaning: str  # digest of what gives numbers their meaning, references included
     topic_ids: dict[str, str]
     spans: dict[str, tuple[tuple[int, int], ...]]
+    asked: dict[str, tuple[str, ...]] | None = None
 
 
 def begin(directory: Path, spec: Spec) -> None:
@@ -56,7 +58,21 @@ def begin(directory: Path, spec: Spec) -> None:
 
 def resumed(directory: Path) -> Spec:
     """What an unfinished replay is of. Raises ReplayDirectoryError where there is none."""
-    path = directory / WORK / "spec.json"
+    try:
+        return _spec_in(directory / WORK / "spec.json")
+    except FileNotFoundError:
+        why = "the replay is finished" if (directory / RESULT).exists() else "no replay was begun here"
+        raise ReplayDirectoryError(
+            f"{str(directory)!r}: {why}. Leave --resume out and choose a new directory."
+        ) from None
+
+
+def finished(directory: Path) -> Spec:
+    """What a finished replay, whose `replay.json` is there, is of. Raises ReplayDirectoryError."""
+    return _spec_in(directory / RESULT)
+
+
+def _spec_in(path: Path) -> Spec:
     try:
         told = msgspec.json.decode(path.read_bytes())
         if told["format"] > FORMAT:
@@ -65,11 +81,6 @@ def resumed(directory: Path) -> Spec:
                 "that wrote it."
             )
         return msgspec.convert(told, Spec)
-    except FileNotFoundError:
-        why = "the replay is finished" if (directory / RESULT).exists() else "no replay was begun here"
-        raise ReplayDirectoryError(
-            f"{str(directory)!r}: {why}. Leave --resume out and choose a new directory."
-        ) from None
     except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
         raise ReplayDirectoryError(f"{path} is damaged: {error}. Begin again in a new directory.") from error
 

@@ -83,7 +83,7 @@ def command(
 
     \b
     Examples:
-      driftline backtest -c driftline.yaml --from 2013-01-01 --until 2013-02-01
+      driftline backtest -c driftline.yaml
       driftline backtest -c driftline.yaml --against stricter.yaml -o json
       driftline backtest -c driftline.yaml --incidents incidents.yaml --fail-on 'missed > 0' --fail-on 'pages > 3'
       driftline backtest -c driftline.yaml --sweep rules.low-recall.threshold=0.6,0.65,0.7 --incidents incidents.yaml

@@ -17,6 +17,7 @@ from monitor.backtest.episodes import Episode, episodes
 from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge
 from monitor.backtest.incidents import Incident, IncidentsError, Score, incidents_of, score
 from monitor.backtest.tradeoff import front
+from monitor.cli import backtest_checks as checks
 from monitor.cli.exits import GATE
 from monitor.cli.replay_run import Wanted
 from monitor.cli.report import write as files
@@ -71,6 +72,9 @@ def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> No
     """Run, compare, say, and leave with 3 when a gate holds."""
     with tempfile.TemporaryDirectory(prefix="driftline-backtest-") as temporary:
         folder = directory or Path(temporary)
+        for config in (asked.config, *([asked.other] if asked.other else [])):
+            if not (wanted.resume and (folder / FIRST).exists()):
+                checks.refuse_an_empty_range(source, config, wanted.starts, wanted.ends)
         told: dict[str, list[Episode]] = {}
         first = _outcome(source, asked, asked.config, folder / FIRST, wanted, told)
         second = _outcome(source, asked, asked.other, folder / SECOND, wanted) if asked.other else None
@@ -105,7 +109,7 @@ def _outcome(
     import orjson
 
     from monitor.adapters import replay_files
-    from monitor.cli.replay_run import replayed
+    from monitor.cli.replay_run import refuse_another, replayed
     from monitor.daemon.begun import as_begun
     from monitor.daemon.replay.sweep import Alongside, sweep
     from monitor.daemon.replay.totals import totals
@@ -128,11 +132,18 @@ def _outcome(
     # Totals are the last to be written: with them only the run's own log is left to be removed.
     done = (folder / replay_files.RESULT).exists() and (not work.exists() or (folder / files.TOTALS).exists())
     resume = wanted.resume and not done and (work / "spec.json").exists()
-    if not (wanted.resume and done):
+    rejected: checks.Rejected = {}
+    if wanted.resume and done:
+        refuse_another(source, config, wanted, replay_files.finished(folder), folder)
+        if work.exists():
+            replay_files.clear(folder)
+    else:
         own_wanted = Wanted(wanted.starts, wanted.ends, resume, wanted.output, wanted.quiet)
-        replayed(source, config, folder, own_wanted, then, alongside.observe if variants else None)
-    elif work.exists():
-        replay_files.clear(folder)
+        ran = replayed(source, config, folder, own_wanted, then, alongside.observe if variants else None)
+        rejected = ran["rejected"]
+    summed = files.totals_in(folder)
+    if summed is not None:
+        checks.refuse_what_cannot_be_used(summed, rejected, config.streams.predictions.topic)
     if variants:
         assert told is not None
         told.update(_kept_sweep(folder, variants))
@@ -140,6 +151,8 @@ def _outcome(
         alerts = episodes(map(orjson.loads, lines))
     result = orjson.loads((folder / replay_files.RESULT).read_bytes())
     kept = {name: result[name] for name in ("cluster_id", "config", "meaning", "topic_ids", "spans", "files")}
+    if summed is not None:
+        kept |= {"records": summed.records, "outcomes": summed.outcomes}
     return Outcome(folder, config, plan, alerts, _score(alerts, asked), kept)
 
 

@@ -21,6 +21,7 @@ def say(report: Mapping[str, Any], output: str, directory: Path | None, written:
     first = report["first"]
     out.print(_alerts("What would have been told", first["alerts"]))
     note(_counted(first["counts"]))
+    _outcomes(report)
     if "incidents" in first:
         out.print(_incidents(first["incidents"]))
         for alert in first["incidents"]["false_alarms"]:
@@ -43,6 +44,19 @@ def _files(directory: Path | None, written: Sequence[Path]) -> None:
 
         if not has_plotly():
             note("it has no charts: pip install 'driftline[ui]' brings plotly, which draws them")
+
+
+def _outcomes(report: Mapping[str, Any]) -> None:
+    from monitor.cli.backtest_checks import outcomes_told
+
+    told = []
+    for name in ("first", "second"):
+        run = report.get(name, {})
+        if "outcomes" in run:
+            told.append((run["records"], run["outcomes"]))
+    for number_, (records, outcomes) in enumerate(told):
+        if number_ == 0 or (records, outcomes) != told[0]:
+            note(outcomes_told("the other configuration: " if number_ else "", records, outcomes))
 
 
 def _alerts(title: str, alerts: Sequence[Mapping[str, Any]]) -> Any:

@@ -74,7 +74,7 @@ def replayed(
 
     if wanted.resume:
         spec = replay_files.resumed(directory)
-        _same(spec, _spec(source, config, wanted, spec), directory)
+        refuse_another(source, config, wanted, spec, directory)
     else:
         spec = _spec(source, config, wanted)
         replay_files.begin(directory, spec)
@@ -119,7 +119,11 @@ def _spec(source: Log, config: Config, wanted: Wanted, begun: Spec | None = None
     from monitor.daemon.sources import source_topics
 
     sources = source_topics(source, config)
-    spans = begun.spans if begun else spans_of(source, sources.names, wanted.starts, wanted.ends)
+    asked = {"from": wanted.starts, "until": wanted.ends} if wanted.starts or wanted.ends else None
+    if begun is not None and asked == begun.asked and not _stands_still(source):
+        spans: Spans = begun.spans  # a live log has grown, and what was read of it may have left it
+    else:
+        spans = spans_of(source, sources.names, wanted.starts, wanted.ends)
     return Spec(
         FORMAT,
         source.cluster_id(),
@@ -127,19 +131,40 @@ def _spec(source: Log, config: Config, wanted: Wanted, begun: Spec | None = None
         config.digest,
         {info.name: info.topic_id for info in (sources.predictions, sources.labels) if info is not None},
         {name: tuple((start, end) for start, end in ranges) for name, ranges in spans.items()},
+        asked,
     )
 
 
-def _same(begun: Spec, now: Spec, directory: Path) -> None:
+def _stands_still(source: Log) -> bool:
+    from monitor.adapters.recording import RecordedLog
+
+    return isinstance(source, RecordedLog)
+
+
+def refuse_another(source: Log, config: Config, wanted: Wanted, begun: Spec, directory: Path) -> None:
+    """Raise ReplayDirectoryError unless what was begun in the directory is what is asked for now."""
     from monitor.adapters.replay_files import ReplayDirectoryError
 
-    for name in ("cluster_id", "config", "meaning", "topic_ids"):
-        then, this = getattr(begun, name), getattr(now, name)
+    def refuse(name: str, then: object, this: object) -> None:
         if then != this:
             raise ReplayDirectoryError(
-                f"{str(directory)!r}: the replay was begun with {name.replace('_', ' ')} {then}, this is {this}. Go on with "
-                "the configuration and the log that it was begun with, or begin again in a new directory."
+                f"{str(directory)!r}: the replay was begun with {name} {then}, this is {this}. Go on with "
+                "the configuration, the range and the log that it was begun with, or begin again in a new directory."
             )
+
+    if begun.cluster_id != source.cluster_id():  # before its topics are looked for: it may have others
+        refuse("cluster id", begun.cluster_id, source.cluster_id())
+    now = _spec(source, config, wanted, begun)
+    for name in ("config", "meaning", "topic_ids"):
+        refuse(name.replace("_", " "), getattr(begun, name), getattr(now, name))
+    if begun.spans != now.spans:
+        refuse("range", _range(begun), _range(now))
+
+
+def _range(spec: Spec) -> str:
+    given = " ".join(f"--{name} {text}" for name, texts in (spec.asked or {}).items() for text in texts)
+    offsets = ", ".join(f"{name} {[list(span) for span in spans]}" for name, spans in spec.spans.items())
+    return f"{given or 'all there is'} (offsets of {offsets})"
 
 
 def _run(

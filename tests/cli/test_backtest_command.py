@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from monitor.adapters.embedded import EmbeddedLog
 from tests.cli.conftest import Deployment
 from tests.cli.driving import driftline
 from tests.cli.test_replay_command import published
@@ -65,6 +66,99 @@ def test_a_finished_sweep_is_taken_up_and_another_one_is_refused(deployment: Dep
     refused = driftline("backtest", *deployment.where, *options, "-q")
     assert refused.code == 2
     assert "is finished, with other values of --sweep or none" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--set", "rules.too-good.threshold=0.5"), "the replay was begun with config sha256:"),
+        (("--until", "flights.predictions=20"), "the replay was begun with range all there is"),
+    ],
+)
+def test_what_is_finished_is_not_told_as_the_answer_to_another_question(
+    deployment: Deployment, tmp_path: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    to = ("--to", tmp_path / "out")
+    backtest(deployment, *to)
+    before = (tmp_path / "out" / "backtest.json").read_bytes()
+    refused = driftline("backtest", *deployment.where, *to, *options, "--resume", "-q")
+    assert (refused.code, refused.out) == (1, "")
+    assert sentence in refused.err
+    assert (tmp_path / "out" / "backtest.json").read_bytes() == before
+
+
+def test_a_range_is_resumed_with_its_own_bounds_only(deployment: Deployment, tmp_path: Path) -> None:
+    ranged = ("--to", tmp_path / "out", "--until", "flights.predictions=20")
+    first = backtest(deployment, *ranged)
+    assert backtest(deployment, *ranged, "--resume")["first"] == first["first"]
+    refused = driftline("backtest", *deployment.where, *ranged[:2], "--resume", "-q")
+    assert refused.code == 1
+    assert "was begun with range --until flights.predictions=20 (offsets of flights.predictions [[0, 20]" in refused.err
+
+
+def test_another_log_is_not_what_was_asked(deployment: Deployment, tmp_path: Path) -> None:
+    to = ("--to", tmp_path / "out")
+    backtest(deployment, *to)
+    (tmp_path / "one.jsonl").write_text("{}\n")
+    for topic in ("predictions", "labels"):
+        sent = driftline(
+            "produce", f"flights.{topic}", tmp_path / "one.jsonl", "--embedded", tmp_path / "log", "--partitions", 2, "-q"
+        )
+        assert sent.code == 0, sent.err
+    other = ("-c", deployment.config, "--embedded", tmp_path / "log")
+    refused = driftline("backtest", *other, *to, "--resume", "-q")
+    assert refused.code == 1
+    assert "the replay was begun with cluster id" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("bounds", "code", "sentence"),
+    [
+        (("--from", "2013-01-01", "--until", "2013-02-01"), 1, "there is no record in the range: topic 'flights.predi"),
+        (("--from", "2013-02-01", "--until", "2013-01-01"), 2, "--until 2013-01-01 is before --from 2013-02-01"),
+        (
+            ("--from", "flights.predictions=9", "--until", "flights.predictions=3"),
+            2,
+            "topic 'flights.predictions' partition 0: --until is offset 3, which is before --from, offset 9",
+        ),
+    ],
+)
+def test_a_range_without_a_record_is_no_result(
+    deployment: Deployment, bounds: tuple[str, ...], code: int, sentence: str
+) -> None:
+    done = driftline("backtest", *deployment.where, *bounds, "-q", "--fail-on", "alerts > 0")
+    assert (done.code, done.out) == (code, "")
+    assert sentence in done.err
+
+
+def test_an_empty_range_says_which_times_of_the_log_there_are(deployment: Deployment) -> None:
+    log = EmbeddedLog(deployment.log, read_only=True)
+    held = sum(log.end_offsets("flights.predictions"))
+    log.close()
+    done = driftline("backtest", *deployment.where, "--until", "2013-02-01", "-q")
+    assert f"topic 'flights.predictions' holds {held:,} from 20" in done.err
+    assert "'flights.labels' holds " in done.err
+    assert "times of the log, UTC, at which records were appended, not the event times" in done.err
+
+
+def test_what_became_of_the_records_is_told(deployment: Deployment) -> None:
+    done = driftline("backtest", *deployment.where, "-q")
+    outcomes = backtest(deployment)["first"]["outcomes"]
+    assert outcomes["predictions"]["rejected"] == 3
+    assert f"{outcomes['predictions']['matched']:,} matched" in done.err
+    assert f"3 rejected); {sum(outcomes['labels'].values()):,} labels read (" in done.err
+
+
+def test_predictions_of_which_none_can_be_used_are_an_error(deployment: Deployment, tmp_path: Path) -> None:
+    wrong = ("--set", "streams.predictions.fields.score=$.skore")
+    done = driftline("backtest", *deployment.where, *wrong, "--to", tmp_path / "out", "-q", "--fail-on", "alerts > 0")
+    assert (done.code, done.out) == (1, "")
+    read = json.loads((tmp_path / "out" / "first" / "totals.json").read_text())["records"]["predictions"]
+    assert f"none of the {read:,} predictions can be used: missing {read - 2:,}, malformed 1, unknown_model 1. Look" in done.err
+    again = driftline("backtest", *deployment.where, *wrong, "--to", tmp_path / "out", "-q", "--resume")
+    assert again.code == 1
+    assert f"none of the {read:,} predictions can be used: a new backtest says why" in again.err
+    assert not (tmp_path / "out" / "backtest.json").exists()
 
 
 def test_incidents_are_scored_and_gates_decide_the_exit_code(deployment: Deployment, tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""What a backtest refuses: before anything is read what cannot be asked, and afterwards what nothing can be said about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from monitor.errors import MonitorError
+
+if TYPE_CHECKING:
+    from monitor.backtest.totals import Totals
+    from monitor.config.types import Config
+    from monitor.ports import Log
+
+Rejected = Mapping[str, Mapping[str, int]]
+"""How many records of each topic could not be used, by reason."""
+_REASONS = 3
+
+
+class NothingToTell(MonitorError):
+    """There is no record to tell anything about, or none that can be used."""
+
+
+def refuse_an_empty_range(source: Log, config: Config, starts: tuple[str, ...], ends: tuple[str, ...]) -> None:
+    """Raise NothingToTell when no record of the source topics is in the range."""
+    from monitor.cli.ranges import spans_of
+    from monitor.daemon.sources import source_topics
+
+    names = source_topics(source, config).names
+    spans = spans_of(source, names, starts, ends)
+    if any(start < end for ranges in spans.values() for start, end in ranges):
+        return
+    held = [f"{name!r} holds {_held(source, name)}" for name in names]
+    raise NothingToTell(
+        f"there is no record in the range: topic {'; '.join(held)}. --from and --until are times of the log, UTC, at which "
+        "records were appended, not the event times in them; TOPIC=OFFSET gives a bound without a time."
+    )
+
+
+def _held(source: Log, topic: str) -> str:
+    from monitor.cli.scan import Scan
+    from monitor.cli.show import minute
+
+    spans = [(begin, end) for begin, end in zip(source.begin_offsets(topic), source.end_offsets(topic), strict=True)]
+    times = []
+    for first in (True, False):
+        ends = {
+            (topic, p): (begin, begin + 1) if first else (end - 1, end)
+            for p, (begin, end) in enumerate(spans)
+            if begin < end
+        }
+        batches = Scan(ends).batches(source, keys=False, headers=False)
+        times += [int(at_ms) for batch in batches for at_ms in batch.timestamps_ms]
+    if not times:
+        return "nothing"
+    return f"{sum(end - begin for begin, end in spans):,} from {minute(min(times))} to {minute(max(times))}"
+
+
+def refuse_what_cannot_be_used(totals: Totals, rejected: Rejected, topic: str) -> None:
+    """Raise NothingToTell when there were predictions and every one was rejected; `rejected` by this process."""
+    read, unusable = totals.records["predictions"], totals.outcomes["predictions"]["rejected"]
+    if not read or unusable < read:
+        return
+    reasons = sorted(rejected.get(topic, {}).items(), key=lambda one: (-one[1], one[0]))
+    why = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:_REASONS])
+    raise NothingToTell(
+        f"none of the {read:,} predictions can be used: {why or 'a new backtest says why'}. Look at streams.predictions in "
+        "the configuration: where fields are found, the unit of times, names of models."
+    )
+
+
+def outcomes_told(name: str, records: Mapping[str, int], outcomes: Mapping[str, Mapping[str, int]]) -> str:
+    """What became of the records of a run, as a line for people; `name` says of which run, or is empty."""
+    told = []
+    for stream, counts in outcomes.items():
+        parts = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
+        told.append(f"{records[stream]:,} {stream} read{f' ({parts})' if parts else ''}")
+    return f"{name}{'; '.join(told)}"
