@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 
-BOUND_HELP = "An ISO time of the log (of appending, not event time), or TOPIC=OFFSET, or TOPIC:PARTITION=OFFSET (repeatable)."
+BOUND_HELP = (
+    "An ISO time of the log (of appending, not event time), or TOPIC=OFFSET, or TOPIC:PARTITION=OFFSET (repeatable)."
+)
 _OFFSET = re.compile(r"([A-Za-z0-9._-]+)(?::(\d+))?=(\d+)")
 
 

@@ -86,6 +86,8 @@ def build(
 
     if sum((first is not None, data is not None or from_ms is not None or to_ms is not None)) != 1:
         raise click.UsageError("say which predictions: --from ISO --to ISO, or --first N, or --file FILE")
+    if from_ms is not None and to_ms is not None and to_ms <= from_ms:
+        raise click.UsageError("--to is not after --from: no prediction can be between them")
     if data is None and first is None and (from_ms is None or to_ms is None):
         raise click.UsageError("a range of the topic needs both --from and --to")
     if str(output) != "-" and output.exists() and not force:

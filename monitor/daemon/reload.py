@@ -83,8 +83,9 @@ class Reloads:
             self._complain(INVALID, error.problems, "the configuration has mistakes; the one in use stays")
             return None
         changes = diff(known.config, config)
-        may = {Effect.TICK, Effect.PANE} if fit(config.windows, pane_ms) else {Effect.TICK}
-        if refused := [change for change in changes if change.effect not in may]:
+        odd = {f"windows.{window.name}" for window in config.windows if not fit([window], pane_ms)}
+        may = (Effect.TICK, Effect.PANE)
+        if refused := [change for change in changes if change.effect not in may or change.path in odd]:
             sentences = [refusal(change, config.windows, pane_ms) for change in refused]
             self._complain(REFUSED, sentences, "the configuration in use stays")
             return None

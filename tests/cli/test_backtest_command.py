@@ -102,7 +102,14 @@ def test_another_log_is_not_what_was_asked(deployment: Deployment, tmp_path: Pat
     (tmp_path / "one.jsonl").write_text("{}\n")
     for topic in ("predictions", "labels"):
         sent = driftline(
-            "produce", f"flights.{topic}", tmp_path / "one.jsonl", "--embedded", tmp_path / "log", "--partitions", 2, "-q"
+            "produce",
+            f"flights.{topic}",
+            tmp_path / "one.jsonl",
+            "--embedded",
+            tmp_path / "log",
+            "--partitions",
+            2,
+            "-q",
         )
         assert sent.code == 0, sent.err
     other = ("-c", deployment.config, "--embedded", tmp_path / "log")
@@ -154,7 +161,10 @@ def test_predictions_of_which_none_can_be_used_are_an_error(deployment: Deployme
     done = driftline("backtest", *deployment.where, *wrong, "--to", tmp_path / "out", "-q", "--fail-on", "alerts > 0")
     assert (done.code, done.out) == (1, "")
     read = json.loads((tmp_path / "out" / "first" / "totals.json").read_text())["records"]["predictions"]
-    assert f"none of the {read:,} predictions can be used: missing {read - 2:,}, malformed 1, unknown_model 1. Look" in done.err
+    assert (
+        f"none of the {read:,} predictions can be used: missing {read - 2:,}, malformed 1, unknown_model 1. Look"
+        in done.err
+    )
     again = driftline("backtest", *deployment.where, *wrong, "--to", tmp_path / "out", "-q", "--resume")
     assert again.code == 1
     assert f"none of the {read:,} predictions can be used: a new backtest says why" in again.err

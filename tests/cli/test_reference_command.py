@@ -95,6 +95,12 @@ def test_the_predictions_must_be_chosen_in_one_way(deployment: Deployment, choic
     assert driftline("reference", "build", *deployment.where, *choice, "-o", "x").code == 2
 
 
+def test_a_range_that_ends_before_it_begins_is_a_usage_error(deployment: Deployment) -> None:
+    span = ("--from", "2013-02-12", "--to", "2013-02-10")
+    built = driftline("reference", "build", *deployment.where, *span, "-o", "x")
+    assert (built.code, "--to is not after --from" in built.err) == (2, True)
+
+
 def test_a_model_that_is_not_there_is_a_usage_error_with_a_suggestion(deployment: Deployment) -> None:
     built = driftline("reference", "build", *deployment.where, "--model", "arival-delay", "--first", 5, "-o", "x")
     assert built.code == 2

@@ -203,6 +203,10 @@ def test_a_file_that_is_being_written_is_not_read_half(d: Deployment) -> None:
             ("windows: [20s]", "windows: [20s, 30s]"),
             "windows.30s (added (30s)): this namespace counts in panes of 20s, which do not make up 30s: take it back",
         ),
+        (
+            ("windows: [20s]", "windows: [20s, 30s, 40s]"),
+            "windows.30s (added (30s)): this namespace counts in panes of 20s, which do not make up 30s: take it back",
+        ),
         (("topic: labels", "topic: truths"), "streams.labels.topic (labels -> truths) gives rows another meaning"),
         (("models: [{name: m}]", "models: [{name: m}, {name: n}]"), "models.n (added"),
         (("commit_interval: 1ms", "commit_interval: 2ms"), "state.commit_interval (1ms -> 2ms) is bound at the start"),
@@ -222,6 +226,7 @@ def test_one_change_that_cannot_be_made_and_nothing_is_changed(
     d.step(4)
     assert worker.reloads is not None
     assert any(complaint in sentence for sentence in worker.reloads.complaints), worker.reloads.complaints
+    assert sum(1 for _ in worker.reloads.complaints) == 1, "what could be made is no complaint"
     assert sum(worker.reloads.outcomes.values()) == 1, "it is tried once, not at every look"
     assert d.said() == [FIRES]
     assert [g.number for g in d.generations()] == [1]
