@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 
 from msgspec import UNSET
@@ -61,7 +61,7 @@ class TickOutput:
     decisions: Sequence[Decided]
     vanished: Sequence[WindowKey] = ()
     """Windows that became final with nothing left in them: their records are withdrawn."""
-    basis: Basis | None = None
+    basis: Basis | None = field(default=None, compare=False)
     """None for what is told without a tick."""
 
 
