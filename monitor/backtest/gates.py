@@ -44,10 +44,11 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
-    """A gate that failed: by which value, and for a metric by which window."""
+    """A gate that failed: by which value, and for a metric by which window. No value: there is none, and that is the
+    failure."""
 
     gate: str
-    value: float
+    value: float | None
     where: str
 
 
@@ -73,16 +74,21 @@ def _number(text: str) -> float | None:
 def judge(
     gates: Iterable[Gate], counted: Mapping[str, float | None], windows: Iterable[Mapping[str, Any]]
 ) -> list[Broken]:
-    """The gates that fail. A count that does not exist (`missed` without incidents) is an error, one without a value
-    (`delay_hours` when nothing was found) does not fail. A metric fails by the worst final window of the segment `all` in
-    which it has a value. Raises GateError for a name that no window has."""
+    """The gates that fail. A count that does not exist (`missed` without incidents) is an error, one without a value does
+    not fail; but an incident that was missed has no end to its delay, so an upper limit of `delay_hours` fails. A metric
+    fails by the worst final window of the segment `all` in which it has a value. Raises GateError for a name that no
+    window has."""
     found, final = [], [w for w in windows if w["segment"] == "all"]
     for gate in gates:
         if gate.name in COUNTED:
             if gate.name not in counted:
                 raise GateError(f"gate {gate.text!r}: {gate.name} needs --incidents FILE")
             value = counted[gate.name]
-            if value is not None and gate.holds(value):
+            missed = counted.get("missed") or 0
+            if gate.name == "delay_hours" and missed and gate.op in (">", ">="):
+                where = f"{missed:g} incident{'s' if missed != 1 else ''} that no alert found"
+                found.append(Broken(gate=gate.text, value=None, where=where))
+            elif value is not None and gate.holds(value):
                 found.append(Broken(gate=gate.text, value=value, where="the whole range"))
             continue
         broken = _worst(gate, final)

@@ -152,8 +152,8 @@ def _outcome(
     result = orjson.loads((folder / replay_files.RESULT).read_bytes())
     kept = {name: result[name] for name in ("cluster_id", "config", "meaning", "topic_ids", "spans", "files")}
     if summed is not None:
-        kept |= {"records": summed.records, "outcomes": summed.outcomes}
-    return Outcome(folder, config, plan, alerts, _score(alerts, asked), kept)
+        kept |= {"records": summed.records, "outcomes": summed.outcomes, "predicted_ms": summed.predicted_ms}
+    return Outcome(folder, config, plan, alerts, _score(alerts, asked, kept.get("predicted_ms")), kept)
 
 
 def _keep_sweep(folder: Path, variants: Mapping[str, Config], told: Mapping[str, list[Episode]]) -> None:
@@ -180,11 +180,11 @@ def _documents(variants: Mapping[str, Config]) -> dict[str, str]:
     return {name: digest_bytes(variant.document().encode()) for name, variant in variants.items()}
 
 
-def _score(alerts: Sequence[Episode], asked: Asked) -> Score | None:
+def _score(alerts: Sequence[Episode], asked: Asked, read_ms: tuple[int, int] | None) -> Score | None:
     """Alerts that are for information disturb nobody and are not scored."""
     if asked.incidents is None:
         return None
-    return score([alert for alert in alerts if alert.severity != "info"], asked.incidents)
+    return score([alert for alert in alerts if alert.severity != "info"], asked.incidents, read_ms)
 
 
 def _counts(alerts: Sequence[Episode], scored: Score | None) -> dict[str, float | None]:
@@ -207,7 +207,8 @@ def _report(asked: Asked, first: Outcome, second: Outcome | None, told: Mapping[
         compared = differences(first.alerts, second.alerts, first.windows(), second.windows())
         report |= {SECOND: _of(second), "differences": _plain(compared)}
     if asked.variants:
-        rows = [{"set": name, **_counts(told[name], _score(told[name], asked))} for name in asked.variants]
+        read_ms = first.summary.get("predicted_ms")
+        rows = [{"set": name, **_counts(told[name], _score(told[name], asked, read_ms))} for name in asked.variants]
         report["sweep"] = [{**row, "front": best} for row, best in zip(rows, front(rows), strict=True)]
     return report
 
@@ -236,17 +237,19 @@ def _write(path: Path, report: Mapping[str, Any]) -> None:
 # -- what was asked --------------------------------------------------------------------------------------------------
 
 
-def incidents_in(path: Path | None) -> list[Incident] | None:
-    """The incidents of a file; None without one. Raises IncidentsError."""
+def incidents_in(path: Path | None, configs: Sequence[Config]) -> list[Incident] | None:
+    """The incidents of a file, about what there is in the configurations; None without one. Raises IncidentsError."""
     if path is None:
         return None
     import yaml
+
+    from monitor.backtest.known import known_in
 
     try:
         document = yaml.safe_load(path.read_bytes())
     except yaml.YAMLError as error:
         raise IncidentsError(f"{path} is neither YAML nor JSON: {error}") from error
-    return incidents_of(document, str(path))
+    return incidents_of(document, str(path), known_in(configs))
 
 
 def gates_of(texts: Sequence[str], *, scored: bool) -> list[Gate]:

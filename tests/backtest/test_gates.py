@@ -19,6 +19,14 @@ def test_counts_are_of_the_whole_range(text: str, fails: bool) -> None:
     assert judge([gate_of(text)], COUNTS, []) == expected
 
 
+@pytest.mark.parametrize("text", ["delay_hours > 3", "delay_hours >= 3"])
+def test_a_missed_incident_has_no_delay_that_is_small_enough(text: str) -> None:
+    for delay in (None, 1.0):
+        (broken,) = judge([gate_of(text)], {"missed": 2.0, "delay_hours": delay}, [])
+        assert (broken.value, broken.where) == (None, "2 incidents that no alert found")
+    assert judge([gate_of("delay_hours < 3")], {"missed": 2.0, "delay_hours": None}, []) == []
+
+
 def test_a_metric_fails_by_its_worst_window() -> None:
     windows = [
         window(0.7), window(0.2, 86_400_000), window(None, 1), window(0.1, segment="a=b"), window(0.05, window="1h")

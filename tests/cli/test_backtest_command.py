@@ -16,8 +16,9 @@ from tests.cli.test_replay_command import published
 
 INCIDENTS = """
 - {name: bad day, from: 2013-01-01, until: 2013-01-02T06:00Z, noticed: 2013-01-03, model: arrival-delay}
-- {name: quiet, from: 2012-12-01, until: 2012-12-02}
+- {name: quiet, from: 2013-01-01, until: 2013-01-01T01:00Z}
 """
+DAY_MS = 86_400_000
 LIMITS = ("0.5", "0.75", "0.8", "0.99")
 
 
@@ -102,7 +103,14 @@ def test_another_log_is_not_what_was_asked(deployment: Deployment, tmp_path: Pat
     (tmp_path / "one.jsonl").write_text("{}\n")
     for topic in ("predictions", "labels"):
         sent = driftline(
-            "produce", f"flights.{topic}", tmp_path / "one.jsonl", "--embedded", tmp_path / "log", "--partitions", 2, "-q"
+            "produce",
+            f"flights.{topic}",
+            tmp_path / "one.jsonl",
+            "--embedded",
+            tmp_path / "log",
+            "--partitions",
+            2,
+            "-q",
         )
         assert sent.code == 0, sent.err
     other = ("-c", deployment.config, "--embedded", tmp_path / "log")
@@ -154,7 +162,10 @@ def test_predictions_of_which_none_can_be_used_are_an_error(deployment: Deployme
     done = driftline("backtest", *deployment.where, *wrong, "--to", tmp_path / "out", "-q", "--fail-on", "alerts > 0")
     assert (done.code, done.out) == (1, "")
     read = json.loads((tmp_path / "out" / "first" / "totals.json").read_text())["records"]["predictions"]
-    assert f"none of the {read:,} predictions can be used: missing {read - 2:,}, malformed 1, unknown_model 1. Look" in done.err
+    assert (
+        f"none of the {read:,} predictions can be used: missing {read - 2:,}, malformed 1, unknown_model 1. Look"
+        in done.err
+    )
     again = driftline("backtest", *deployment.where, *wrong, "--to", tmp_path / "out", "-q", "--resume")
     assert again.code == 1
     assert f"none of the {read:,} predictions can be used: a new backtest says why" in again.err
@@ -176,6 +187,49 @@ def test_incidents_are_scored_and_gates_decide_the_exit_code(deployment: Deploym
         assert people.code == 3
         assert "missed > 0 holds" in people.err
         assert "bad day" in people.out
+
+
+def test_an_incident_of_another_time_was_not_missed(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "i.yaml").write_text(INCIDENTS + "- {name: before, from: 2012-12-01, until: 2012-12-02}\n")
+    options = ("--incidents", tmp_path / "i.yaml")
+    found = backtest(deployment, *options)["first"]
+    assert [one["name"] for one in found["incidents"]["outside"]] == ["before"]
+    assert found["counts"]["missed"] == 1
+    read = [json.loads(line)["at"] for line in deployment.predictions.read_text().splitlines()]
+    first_ms, end_ms = found["predicted_ms"]
+    assert first_ms <= min(read) < first_ms + DAY_MS
+    assert end_ms - DAY_MS <= max(read) < end_ms
+    people = driftline("backtest", *deployment.where, *options, "-q")
+    assert "not in the range" in people.out
+    assert "not scored, since predictions were read of event times 2013-01-01" in people.err
+
+
+def test_no_delay_of_a_missed_incident_is_small_enough(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "i.yaml").write_text(INCIDENTS)
+    options = ("--incidents", tmp_path / "i.yaml", "--fail-on", "delay_hours > 100000")
+    done = driftline("backtest", *deployment.where, *options, "-q", "--report", tmp_path / "r.html")
+    assert done.code == 3
+    assert "delay_hours > 100000 holds: without an end in 1 incident that no alert found" in done.err
+
+
+def test_names_of_incidents_are_those_of_the_configuration(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "i.yaml").write_text(
+        """
+- {name: a, from: 2013-01-01, until: 2013-01-02, model: arival-delay, segment: origin=EWR}
+- {name: b, from: 2013-01-01, until: 2013-01-02, rules: [too-god, too-good]}
+- {name: c, from: 2013-01-01, until: 2013-01-02, segment: origin=LGA}
+"""
+    )
+    done = driftline("backtest", *deployment.where, "--incidents", tmp_path / "i.yaml", "-q")
+    assert (done.code, done.out) == (1, "")
+    assert "i.yaml has 3 mistakes" in done.err
+    assert (
+        "incident 1 (a): there is no model 'arival-delay' in the configuration; did you mean 'arrival-delay'?"
+        in done.err
+    )
+    assert "incident 2 (b): there is no rule 'too-god' in the configuration; did you mean 'too-good'?" in done.err
+    assert "incident 3 (c): there is no segment 'origin=LGA'" in done.err
+    assert "there are: all, origin=EWR, origin=JFK, origin=other" in done.err
 
 
 def test_a_sweep_against_incidents_marks_what_is_not_beaten(deployment: Deployment, tmp_path: Path) -> None:
