@@ -39,6 +39,24 @@ def test_the_limits_of_an_incident_that_hold_do_no_harm() -> None:
     assert found.found[0].lead_ms is None, "nobody said when it was noticed"
 
 
+@pytest.mark.parametrize(
+    ("reason", "window_end_ms", "missed"),
+    [
+        ("late_truth", 10 * HOUR, True),
+        ("late_truth", 10 * HOUR + 1, False),
+        ("late_truth", None, False),
+        ("recovered", 10 * HOUR, False),
+        (None, 10 * HOUR, False),
+    ],
+)
+def test_an_alert_that_late_truth_took_back_did_not_foresee(
+    reason: str | None, window_end_ms: int | None, missed: bool
+) -> None:
+    alert = episode(12 * HOUR, reason=reason, window_end_ms=window_end_ms)
+    found = score([alert], [INCIDENT])
+    assert (found.missed == 1, found.false_alarms == (alert,)) == (missed, missed)
+
+
 def test_what_was_not_read_cannot_have_been_missed() -> None:
     spans = {"before": (0, DAY), "into": (0, DAY + 1), "after": (2 * DAY, 3 * DAY), "seen": (2 * DAY, 3 * DAY)}
     incidents = [Incident(name=name, from_ms=start, until_ms=end) for name, (start, end) in spans.items()]

@@ -38,6 +38,8 @@ def test_it_tells_what_the_run_told(deployment: Deployment) -> None:
     firing = {e["data"]["episode"]: e["data"] for e in map(orjson.loads, events.values()) if ".firing." in e["type"]}
     assert {a["episode"]: a["fired_ms"] for a in found["alerts"]} == {k: d["fired_ms"] for k, d in firing.items()}
     assert found["counts"]["pages"] == found["counts"]["alerts"] == len(firing) > 0
+    cited = [firing[a["episode"]]["evidence"]["window"]["end_ms"] for a in found["alerts"]]
+    assert [a["window_end_ms"] for a in found["alerts"]] == cited
     assert [a["value"] for a in found["alerts"]] == [firing[a["episode"]]["evidence"]["value"] for a in found["alerts"]]
 
 
