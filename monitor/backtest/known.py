@@ -1,4 +1,4 @@
-"""The names that an incident may use: models, segments and rules of the configurations that are backtested."""
+"""The names that incidents and gates may use: what there is in the configurations that are backtested."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from monitor.alerts.event import BUDGET_RULES
 from monitor.alerts.traffic import BY_TICKS
+from monitor.config import metric_names, tasks
+from monitor.config.quality import declared_metrics
 from monitor.config.quality_rules import all_rules
+from monitor.config.task_checks import any_score
 from monitor.config.types import Config
 
 
@@ -40,3 +43,17 @@ def known_in(configs: Sequence[Config]) -> Known:
         rules += BUDGET_RULES
     any_model = any(config.unlisted_models is not None for config in configs)
     return Known(None if any_model else tuple(segments), segments, tuple(dict.fromkeys((*rules, *sorted(BY_TICKS)))))
+
+
+def metrics_in(config: Config) -> tuple[str, ...]:
+    """Every metric that final windows of a configuration may have. Estimates are of windows that wait for labels."""
+    models = [*config.models, *([config.unlisted_models] if config.unlisted_models is not None else [])]
+    names = metric_names.known(
+        list(config.streams.predictions.features),
+        score=any_score(config),
+        more=config.drift.distances,
+        declared=declared_metrics(model.quality for model in models),
+        performance=tasks.performance(models),
+    )
+    names.append(f"missing:{metric_names.SCORE}")
+    return tuple(name for name in names if config.streams.labels is not None or not metric_names.needs_labels(name))

@@ -14,7 +14,7 @@ import click
 
 from monitor.backtest.differences import differences
 from monitor.backtest.episodes import Episode, episodes
-from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge
+from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge, refuse_unknown
 from monitor.backtest.incidents import Incident, IncidentsError, Score, incidents_of, score
 from monitor.backtest.tradeoff import front
 from monitor.cli import backtest_checks as checks
@@ -252,13 +252,16 @@ def incidents_in(path: Path | None, configs: Sequence[Config]) -> list[Incident]
     return incidents_of(document, str(path), known_in(configs))
 
 
-def gates_of(texts: Sequence[str], *, scored: bool) -> list[Gate]:
+def gates_of(texts: Sequence[str], config: Config, *, scored: bool) -> list[Gate]:
     """What --fail-on says; `scored`: there are incidents. Raises UsageError."""
+    from monitor.backtest.known import metrics_in
+
     try:
         gates = [gate_of(text) for text in texts]
         for gate in gates:
             if gate.name in SCORED and not scored:
                 raise GateError(f"gate {gate.text!r}: {gate.name} needs --incidents FILE")
+        refuse_unknown(gates, metrics_in(config), [window.name for window in config.windows])
     except GateError as error:
         raise click.UsageError(str(error)) from None
     return gates

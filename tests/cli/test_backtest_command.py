@@ -191,6 +191,21 @@ def test_incidents_are_scored_and_gates_decide_the_exit_code(deployment: Deploym
         assert "bad day" in people.out
 
 
+def test_every_number_of_a_window_can_be_a_gate(deployment: Deployment, tmp_path: Path) -> None:
+    backtest(deployment, "--to", tmp_path / "out")
+    windows = [json.loads(line) for line in (tmp_path / "out" / "first" / "windows.jsonl").read_bytes().splitlines()]
+    names = {name for window in windows for name in window["metrics"]} | {"seen", "labelled", "coverage", "volume"}
+    gates = [part for name in sorted(names) for part in ("--fail-on", f"{name} < -2")]
+    done = driftline("backtest", *deployment.where, "--to", tmp_path / "out", "--resume", "-q", "-o", "json", *gates)
+    assert (done.code, len(done.json["gates"]["asked"])) == (0, len(names)), done.err
+    gates = ["--fail-on", "volume >= 0", "--fail-on", "coverage <= 1"]
+    done = driftline("backtest", *deployment.where, "--to", tmp_path / "out", "--resume", "-q", "-o", "json", *gates)
+    own = [window for window in windows if window["segment"] == "all"]
+    most = max(window["seen"] for window in own if window["kind"] == "input")
+    least = min(window["coverage"] for window in own if window["coverage"] is not None)
+    assert (done.code, [gate["value"] for gate in done.json["gates"]["failed"]]) == (3, [most, least])
+
+
 def test_an_incident_of_another_time_was_not_missed(deployment: Deployment, tmp_path: Path) -> None:
     (tmp_path / "i.yaml").write_text(INCIDENTS + "- {name: before, from: 2012-12-01, until: 2012-12-02}\n")
     options = ("--incidents", tmp_path / "i.yaml")
@@ -265,6 +280,9 @@ def test_another_configuration_is_compared(deployment: Deployment, tmp_path: Pat
         (("--sweep", "rules.too-good.threshold"), "write rules.NAME.FIELD=V1,V2"),
         (("--fail-on", "pages"), "write NAME OP NUMBER"),
         (("--fail-on", "missed > 0"), "needs --incidents"),
+        (("--fail-on", "acuracy < 0.5"), "did you mean 'accuracy'?"),
+        (("--fail-on", "psi:origen > 0.5"), "did you mean 'psi:origin'?"),
+        (("--fail-on", "accuracy@1d < 0.5"), "there are no windows '1d'"),
         (("--resume",), "--resume needs --to DIR"),
     ],
 )
