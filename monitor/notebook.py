@@ -23,6 +23,7 @@ import msgspec
 from monitor.backtest.differences import Differences, differences
 from monitor.backtest.episodes import Episode, episodes
 from monitor.backtest.incidents import Score, incidents_of, score
+from monitor.backtest.known import known_in
 from monitor.config import Config, load, loads
 from monitor.config.metric_names import DISTANCES
 from monitor.errors import MonitorError
@@ -94,14 +95,19 @@ def backtest(
 ) -> Backtest:
     """What would have been told over these rows; with `against` also by another configuration, and with `incidents` (a
     file or its mappings: name, from, until, noticed, ...) how well. Raises as `windows`, and IncidentsError."""
-    known = None if incidents is None else incidents_of(*_incidents(incidents))
+    config, against = _config(config), None if against is None else _config(against)
+    known = None
+    if incidents is not None:
+        known = incidents_of(*_incidents(incidents), known_in([config, *([against] if against is not None else [])]))
     compared = None
     with _run(config, predictions, labels, sort=sort) as run:
         told = run.alerts()
         if against is not None:
             with _run(against, predictions, labels, sort=sort) as other:
                 compared = differences(told, other.alerts(), run.windows(), other.windows())
-        scored = None if known is None else score([alert for alert in told if alert.severity != "info"], known)
+        scored = None
+        if known is not None:
+            scored = score([a for a in told if a.severity != "info"], known, run.totals.predicted_ms)
         return Backtest(_windows_table(run.windows()), _alerts_table(told), scored, compared, run.totals.outcomes)
 
 

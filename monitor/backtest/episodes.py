@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 
+from monitor.alerts.event import Reason
+
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """One alert from firing to its end. Times are event time, ms.
 
     `model`, `version` and `segment` are empty for alerts about traffic, whose `rule` is their condition. `value` is
-    what was judged when it fired; `amended` counts what was taken back or stated more exactly later.
+    what was judged when it fired, in a window that ended at `window_end_ms` (None: it was not about a window); `amended`
+    counts what was taken back or stated more exactly later.
     """
 
     rule: str
@@ -31,6 +34,12 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     amended: int
     summary: str
     episode: str
+    window_end_ms: int | None = None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether labels that came later, or were corrected, took it back."""
+        return self.reason == Reason.LATE_TRUTH
 
     @property
     def series(self) -> tuple[str, str, str, str]:
@@ -73,4 +82,5 @@ def _episode(name: str, events: list[Mapping[str, Any]]) -> Episode:
         amended=sum(".amended." in e["type"] for e in events),
         summary=first["summary"],
         episode=name,
+        window_end_ms=(evidence.get("window") or {}).get("end_ms"),
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from monitor.alerts.event import rfc3339
+from monitor.config.suggest import hint, listing
 from monitor.errors import MonitorError
+from monitor.windows.view import Kind
 
 _OPS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
@@ -23,6 +25,13 @@ SCORED: Final = ("missed", "false_alarms", "delay_hours")
 """Counts that there are only where incidents are known."""
 COUNTED: Final = ("alerts", "pages", "tickets", "amended", *SCORED)
 """Names that are numbers of the whole backtest; every other name is a metric of windows."""
+_FIELDS: Final = {
+    "volume": (Kind.INPUT, "seen"),
+    "seen": (Kind.PERFORMANCE, "seen"),
+    "labelled": (Kind.PERFORMANCE, "labelled"),
+    "coverage": (Kind.PERFORMANCE, "coverage"),
+}
+"""Metrics, as rules know them, that windows of a kind have as a field of their own."""
 
 
 class GateError(MonitorError):
@@ -44,10 +53,11 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
-    """A gate that failed: by which value, and for a metric by which window."""
+    """A gate that failed: by which value, and for a metric by which window. No value: there is none, and that is the
+    failure."""
 
     gate: str
-    value: float
+    value: float | None
     where: str
 
 
@@ -73,16 +83,21 @@ def _number(text: str) -> float | None:
 def judge(
     gates: Iterable[Gate], counted: Mapping[str, float | None], windows: Iterable[Mapping[str, Any]]
 ) -> list[Broken]:
-    """The gates that fail. A count that does not exist (`missed` without incidents) is an error, one without a value
-    (`delay_hours` when nothing was found) does not fail. A metric fails by the worst final window of the segment `all` in
-    which it has a value. Raises GateError for a name that no window has."""
+    """The gates that fail. A count that does not exist (`missed` without incidents) is an error, one without a value does
+    not fail; but an incident that was missed has no end to its delay, so an upper limit of `delay_hours` fails. A metric
+    fails by the worst final window of the segment `all` in which it has a value. Raises GateError for a name that no
+    window has."""
     found, final = [], [w for w in windows if w["segment"] == "all"]
     for gate in gates:
         if gate.name in COUNTED:
             if gate.name not in counted:
                 raise GateError(f"gate {gate.text!r}: {gate.name} needs --incidents FILE")
             value = counted[gate.name]
-            if value is not None and gate.holds(value):
+            missed = counted.get("missed") or 0
+            if gate.name == "delay_hours" and missed and gate.op in (">", ">="):
+                where = f"{missed:g} incident{'s' if missed != 1 else ''} that no alert found"
+                found.append(Broken(gate=gate.text, value=None, where=where))
+            elif value is not None and gate.holds(value):
                 found.append(Broken(gate=gate.text, value=value, where="the whole range"))
             continue
         broken = _worst(gate, final)
@@ -92,7 +107,7 @@ def judge(
 
 
 def _worst(gate: Gate, windows: list[Mapping[str, Any]]) -> Broken | None:
-    chosen = [w for w in windows if gate.window in ("", w["window"]) and gate.name in w["metrics"]]
+    chosen = [w for w in windows if gate.window in ("", w["window"]) and _has(w, gate.name)]
     if not chosen:
         names = sorted({name for w in windows for name in w["metrics"]} | {w["window"] for w in windows})
         raise GateError(
@@ -100,10 +115,40 @@ def _worst(gate: Gate, windows: list[Mapping[str, Any]]) -> Broken | None:
             + (f" in windows of {gate.window}" if gate.window else "")
             + f". There are the counts {', '.join(COUNTED)}, and of these windows: {', '.join(names) or 'none at all'}"
         )
-    values = [(w["metrics"][gate.name]["value"], w) for w in chosen]
+    values = [(_value(w, gate.name), w) for w in chosen]
     failing = [(value, w) for value, w in values if value is not None and gate.holds(value)]
     if not failing:
         return None
     value, window = (min if gate.op in ("<", "<=") else max)(failing, key=lambda one: one[0])
     where = f"{window['model']}/{window['version']} {window['window']} from {rfc3339(window['start_ms'])}"
     return Broken(gate=gate.text, value=value, where=where)
+
+
+def _has(window: Mapping[str, Any], name: str) -> bool:
+    return window["kind"] == _FIELDS[name][0] if name in _FIELDS else name in window["metrics"]
+
+
+def _value(window: Mapping[str, Any], name: str) -> float | None:
+    found: float | None = window[_FIELDS[name][1]] if name in _FIELDS else window["metrics"][name]["value"]
+    return found
+
+
+def refuse_unknown(gates: Iterable[Gate], metrics: Sequence[str], windows: Sequence[str]) -> None:
+    """Raise GateError for a gate on what no window of the configuration will have: `metrics` it counts, and names of its
+    `windows`."""
+    for gate in gates:
+        if gate.window and gate.window not in windows:
+            near = hint(gate.window, windows)
+            raise GateError(
+                f"gate {gate.text!r}: there are no windows {gate.window!r}{near}; there are: {listing(windows)}"
+            )
+        if gate.name in COUNTED:
+            if gate.window:
+                raise GateError(f"gate {gate.text!r}: {gate.name} is of the whole range; leave @{gate.window} out")
+            continue
+        if gate.name not in (*metrics, *_FIELDS):
+            names = (*COUNTED, *dict.fromkeys((*_FIELDS, *metrics)))
+            raise GateError(
+                f"gate {gate.text!r}: {gate.name!r} is no count and no metric of final windows{hint(gate.name, names)}; there "
+                f"are: {listing(names, 40)}"
+            )

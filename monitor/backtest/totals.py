@@ -53,7 +53,8 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything, over all partitions. Outcomes are the terms of conservation, by name."""
+    """Everything, over all partitions. Outcomes are the terms of conservation, by name. `predicted_ms`: between which event
+    times (the second excluded) predictions were counted, to their panes; None where none was."""
 
     format: int
     records: dict[str, int]
@@ -61,6 +62,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     lost: dict[str, int]
     delays: list[Delays]
     histograms: list[Histogram]
+    predicted_ms: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -73,10 +75,17 @@ class Adding:
     _labels: dict[Version, dict[int, int]] = field(default_factory=dict)
     _seen: dict[Version, int] = field(default_factory=dict)
     _arrived: dict[Version, Int64s] = field(default_factory=dict)
+    _panes: tuple[int, int] | None = None
 
     def feed(self, partition: int, commit: Commit) -> None:
         """An accepted commit."""
         self._last[partition] = commit
+        for delta in (commit.inputs, commit.performance):
+            panes = () if delta is None else delta.column("pane")
+            if len(panes):
+                met = (int(min(panes)), int(max(panes)))
+                known = self._panes or met
+                self._panes = (min(known[0], met[0]), max(known[1], met[1]))
         if commit.inputs is not None:
             for version, _, cells, amounts in _slots(commit, commit.inputs):
                 size = self.plan.model(version[0]).input_cells.size
@@ -119,7 +128,14 @@ class Adding:
             lost=dict(lost),
             delays=[self._delays(version) for version in sorted(self._seen)] if self.plan.has_labels else [],
             histograms=[h for version in sorted(self._inputs) for h in self._histograms(version)],
+            predicted_ms=self._predicted_ms(),
         )
+
+    def _predicted_ms(self) -> tuple[int, int] | None:
+        if self._panes is None:
+            return None
+        first, last = self._panes
+        return first * self.plan.pane_ms, (last + 1) * self.plan.pane_ms
 
     def _delays(self, version: Version) -> Delays:
         held = self._labels.get(version, {})

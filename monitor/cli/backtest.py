@@ -100,9 +100,9 @@ def command(
     asked = backtest_run.Asked(
         config,
         other,
-        backtest_run.incidents_in(known),
+        backtest_run.incidents_in(known, [config, *([other] if other is not None else [])]),
         backtest_run.variants_of(files, overrides, sweeps, config),
-        backtest_run.gates_of(gates, scored=known is not None),
+        backtest_run.gates_of(gates, config, scored=known is not None),
         page,
         show_values,
     )

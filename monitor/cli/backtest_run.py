@@ -14,7 +14,7 @@ import click
 
 from monitor.backtest.differences import differences
 from monitor.backtest.episodes import Episode, episodes
-from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge
+from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge, refuse_unknown
 from monitor.backtest.incidents import Incident, IncidentsError, Score, incidents_of, score
 from monitor.backtest.tradeoff import front
 from monitor.cli import backtest_checks as checks
@@ -152,8 +152,8 @@ def _outcome(
     result = orjson.loads((folder / replay_files.RESULT).read_bytes())
     kept = {name: result[name] for name in ("cluster_id", "config", "meaning", "topic_ids", "spans", "files")}
     if summed is not None:
-        kept |= {"records": summed.records, "outcomes": summed.outcomes}
-    return Outcome(folder, config, plan, alerts, _score(alerts, asked), kept)
+        kept |= {"records": summed.records, "outcomes": summed.outcomes, "predicted_ms": summed.predicted_ms}
+    return Outcome(folder, config, plan, alerts, _score(alerts, asked, kept.get("predicted_ms")), kept)
 
 
 def _keep_sweep(folder: Path, variants: Mapping[str, Config], told: Mapping[str, list[Episode]]) -> None:
@@ -180,11 +180,11 @@ def _documents(variants: Mapping[str, Config]) -> dict[str, str]:
     return {name: digest_bytes(variant.document().encode()) for name, variant in variants.items()}
 
 
-def _score(alerts: Sequence[Episode], asked: Asked) -> Score | None:
+def _score(alerts: Sequence[Episode], asked: Asked, read_ms: tuple[int, int] | None) -> Score | None:
     """Alerts that are for information disturb nobody and are not scored."""
     if asked.incidents is None:
         return None
-    return score([alert for alert in alerts if alert.severity != "info"], asked.incidents)
+    return score([alert for alert in alerts if alert.severity != "info"], asked.incidents, read_ms)
 
 
 def _counts(alerts: Sequence[Episode], scored: Score | None) -> dict[str, float | None]:
@@ -207,7 +207,8 @@ def _report(asked: Asked, first: Outcome, second: Outcome | None, told: Mapping[
         compared = differences(first.alerts, second.alerts, first.windows(), second.windows())
         report |= {SECOND: _of(second), "differences": _plain(compared)}
     if asked.variants:
-        rows = [{"set": name, **_counts(told[name], _score(told[name], asked))} for name in asked.variants]
+        read_ms = first.summary.get("predicted_ms")
+        rows = [{"set": name, **_counts(told[name], _score(told[name], asked, read_ms))} for name in asked.variants]
         report["sweep"] = [{**row, "front": best} for row, best in zip(rows, front(rows), strict=True)]
     return report
 
@@ -236,26 +237,31 @@ def _write(path: Path, report: Mapping[str, Any]) -> None:
 # -- what was asked --------------------------------------------------------------------------------------------------
 
 
-def incidents_in(path: Path | None) -> list[Incident] | None:
-    """The incidents of a file; None without one. Raises IncidentsError."""
+def incidents_in(path: Path | None, configs: Sequence[Config]) -> list[Incident] | None:
+    """The incidents of a file, about what there is in the configurations; None without one. Raises IncidentsError."""
     if path is None:
         return None
     import yaml
+
+    from monitor.backtest.known import known_in
 
     try:
         document = yaml.safe_load(path.read_bytes())
     except yaml.YAMLError as error:
         raise IncidentsError(f"{path} is neither YAML nor JSON: {error}") from error
-    return incidents_of(document, str(path))
+    return incidents_of(document, str(path), known_in(configs))
 
 
-def gates_of(texts: Sequence[str], *, scored: bool) -> list[Gate]:
+def gates_of(texts: Sequence[str], config: Config, *, scored: bool) -> list[Gate]:
     """What --fail-on says; `scored`: there are incidents. Raises UsageError."""
+    from monitor.backtest.known import metrics_in
+
     try:
         gates = [gate_of(text) for text in texts]
         for gate in gates:
             if gate.name in SCORED and not scored:
                 raise GateError(f"gate {gate.text!r}: {gate.name} needs --incidents FILE")
+        refuse_unknown(gates, metrics_in(config), [window.name for window in config.windows])
     except GateError as error:
         raise click.UsageError(str(error)) from None
     return gates

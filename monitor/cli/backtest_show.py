@@ -24,6 +24,7 @@ def say(report: Mapping[str, Any], output: str, directory: Path | None, written:
     _outcomes(report)
     if "incidents" in first:
         out.print(_incidents(first["incidents"]))
+        _outside(first["incidents"], first.get("predicted_ms") or ())
         for alert in first["incidents"]["false_alarms"]:
             note(f"for nothing: {alert['rule']} on {_series(alert)}, fired {minute(alert['fired_ms'])}")
     if "differences" in report:
@@ -31,7 +32,8 @@ def say(report: Mapping[str, Any], output: str, directory: Path | None, written:
     if "sweep" in report:
         out.print(_sweep(report["sweep"]))
     for gate in report["gates"]["failed"]:
-        note(f"gate: {gate['gate']} holds: {number(float(gate['value']))} in {gate['where']}")
+        value = "without an end" if gate["value"] is None else number(float(gate["value"]))
+        note(f"gate: {gate['gate']} holds: {value} in {gate['where']}")
     _files(directory, written)
 
 
@@ -96,7 +98,17 @@ def _incidents(scored: Mapping[str, Any]) -> Any:
             made.add_row(*row, "missed", "", "", "")
             continue
         made.add_row(*row, plain(by["rule"]), minute(by["fired_ms"]), _hours(one["delay_ms"]), _hours(one["lead_ms"]))
+    for incident in scored["outside"]:
+        made.add_row(plain(incident["name"]), minute(incident["from_ms"]), "not in the range", "", "", "")
     return made
+
+
+def _outside(incidents: Mapping[str, Any], read_ms: Sequence[int]) -> None:
+    """Incidents that were not scored."""
+    names = ", ".join(plain(incident["name"]) for incident in incidents["outside"])
+    if names:
+        span = f"{minute(read_ms[0])} to {minute(read_ms[1])}"
+        note(f"not scored, since predictions were read of event times {span} only: {names}")
 
 
 def _hours(ms: int | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.backtest.gates import Broken, GateError, gate_of, judge
+from monitor.backtest.gates import Broken, GateError, gate_of, judge, refuse_unknown
 from tests.backtest.made import window
 
 COUNTS = {"pages": 3.0, "missed": 0.0, "delay_hours": None}
@@ -19,6 +19,14 @@ def test_counts_are_of_the_whole_range(text: str, fails: bool) -> None:
     assert judge([gate_of(text)], COUNTS, []) == expected
 
 
+@pytest.mark.parametrize("text", ["delay_hours > 3", "delay_hours >= 3"])
+def test_a_missed_incident_has_no_delay_that_is_small_enough(text: str) -> None:
+    for delay in (None, 1.0):
+        (broken,) = judge([gate_of(text)], {"missed": 2.0, "delay_hours": delay}, [])
+        assert (broken.value, broken.where) == (None, "2 incidents that no alert found")
+    assert judge([gate_of("delay_hours < 3")], {"missed": 2.0, "delay_hours": None}, []) == []
+
+
 def test_a_metric_fails_by_its_worst_window() -> None:
     windows = [
         window(0.7), window(0.2, 86_400_000), window(None, 1), window(0.1, segment="a=b"), window(0.05, window="1h")
@@ -28,6 +36,37 @@ def test_a_metric_fails_by_its_worst_window() -> None:
     (broken,) = judge([gate_of("recall > 0.1")], {}, windows)
     assert broken.value == 0.7
     assert judge([gate_of("recall@day < 0.2")], {}, windows) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("volume < 8", 7), ("seen >= 10", 10), ("labelled < 6", 5), ("coverage < 1", 0.5), ("coverage < 0.5", None)],
+)
+def test_counts_of_windows_are_metrics_of_their_kind(text: str, value: float | None) -> None:
+    windows = [
+        window(0.5, seen=10, labelled=5, coverage=0.5),
+        window(None, seen=0, labelled=0, coverage=None),
+        window(None, kind="input", seen=7, labelled=0, coverage=None),
+    ]
+    if text.startswith("labelled"):
+        del windows[1]
+    found = judge([gate_of(text)], {}, windows)
+    assert [broken.value for broken in found] == ([] if value is None else [value])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("acuracy < 1", "'acuracy' is no count and no metric of final windows; did you mean 'accuracy'"),
+        ("page > 1", "did you mean 'pages'"),
+        ("accuracy@2h < 1", "there are no windows '2h'; there are: 1h, day"),
+        ("pages@day > 1", "pages is of the whole range; leave @day out"),
+    ],
+)
+def test_what_no_window_will_have_is_refused_beforehand(text: str, sentence: str) -> None:
+    with pytest.raises(GateError, match=sentence):
+        refuse_unknown([gate_of(text)], ["accuracy", "recall"], ["1h", "day"])
+    refuse_unknown([gate_of(each) for each in ("accuracy@day < 1", "pages > 3", "coverage < 1")], ["accuracy"], ["day"])
 
 
 @pytest.mark.parametrize("text", ["pages", "pages > many", "pages = 3", "> 3", "pages > 3 or else", ""])

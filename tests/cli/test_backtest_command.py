@@ -16,8 +16,9 @@ from tests.cli.test_replay_command import published
 
 INCIDENTS = """
 - {name: bad day, from: 2013-01-01, until: 2013-01-02T06:00Z, noticed: 2013-01-03, model: arrival-delay}
-- {name: quiet, from: 2012-12-01, until: 2012-12-02}
+- {name: quiet, from: 2013-01-01, until: 2013-01-01T01:00Z}
 """
+DAY_MS = 86_400_000
 LIMITS = ("0.5", "0.75", "0.8", "0.99")
 
 
@@ -37,6 +38,8 @@ def test_it_tells_what_the_run_told(deployment: Deployment) -> None:
     firing = {e["data"]["episode"]: e["data"] for e in map(orjson.loads, events.values()) if ".firing." in e["type"]}
     assert {a["episode"]: a["fired_ms"] for a in found["alerts"]} == {k: d["fired_ms"] for k, d in firing.items()}
     assert found["counts"]["pages"] == found["counts"]["alerts"] == len(firing) > 0
+    cited = [firing[a["episode"]]["evidence"]["window"]["end_ms"] for a in found["alerts"]]
+    assert [a["window_end_ms"] for a in found["alerts"]] == cited
     assert [a["value"] for a in found["alerts"]] == [firing[a["episode"]]["evidence"]["value"] for a in found["alerts"]]
 
 
@@ -188,6 +191,64 @@ def test_incidents_are_scored_and_gates_decide_the_exit_code(deployment: Deploym
         assert "bad day" in people.out
 
 
+def test_every_number_of_a_window_can_be_a_gate(deployment: Deployment, tmp_path: Path) -> None:
+    backtest(deployment, "--to", tmp_path / "out")
+    windows = [json.loads(line) for line in (tmp_path / "out" / "first" / "windows.jsonl").read_bytes().splitlines()]
+    names = {name for window in windows for name in window["metrics"]} | {"seen", "labelled", "coverage", "volume"}
+    gates = [part for name in sorted(names) for part in ("--fail-on", f"{name} < -2")]
+    done = driftline("backtest", *deployment.where, "--to", tmp_path / "out", "--resume", "-q", "-o", "json", *gates)
+    assert (done.code, len(done.json["gates"]["asked"])) == (0, len(names)), done.err
+    gates = ["--fail-on", "volume >= 0", "--fail-on", "coverage <= 1"]
+    done = driftline("backtest", *deployment.where, "--to", tmp_path / "out", "--resume", "-q", "-o", "json", *gates)
+    own = [window for window in windows if window["segment"] == "all"]
+    most = max(window["seen"] for window in own if window["kind"] == "input")
+    least = min(window["coverage"] for window in own if window["coverage"] is not None)
+    assert (done.code, [gate["value"] for gate in done.json["gates"]["failed"]]) == (3, [most, least])
+
+
+def test_an_incident_of_another_time_was_not_missed(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "i.yaml").write_text(INCIDENTS + "- {name: before, from: 2012-12-01, until: 2012-12-02}\n")
+    options = ("--incidents", tmp_path / "i.yaml")
+    found = backtest(deployment, *options)["first"]
+    assert [one["name"] for one in found["incidents"]["outside"]] == ["before"]
+    assert found["counts"]["missed"] == 1
+    read = [json.loads(line)["at"] for line in deployment.predictions.read_text().splitlines()]
+    first_ms, end_ms = found["predicted_ms"]
+    assert first_ms <= min(read) < first_ms + DAY_MS
+    assert end_ms - DAY_MS <= max(read) < end_ms
+    people = driftline("backtest", *deployment.where, *options, "-q")
+    assert "not in the range" in people.out
+    assert "not scored, since predictions were read of event times 2013-01-01" in people.err
+
+
+def test_no_delay_of_a_missed_incident_is_small_enough(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "i.yaml").write_text(INCIDENTS)
+    options = ("--incidents", tmp_path / "i.yaml", "--fail-on", "delay_hours > 100000")
+    done = driftline("backtest", *deployment.where, *options, "-q", "--report", tmp_path / "r.html")
+    assert done.code == 3
+    assert "delay_hours > 100000 holds: without an end in 1 incident that no alert found" in done.err
+
+
+def test_names_of_incidents_are_those_of_the_configuration(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "i.yaml").write_text(
+        """
+- {name: a, from: 2013-01-01, until: 2013-01-02, model: arival-delay, segment: origin=EWR}
+- {name: b, from: 2013-01-01, until: 2013-01-02, rules: [too-god, too-good]}
+- {name: c, from: 2013-01-01, until: 2013-01-02, segment: origin=LGA}
+"""
+    )
+    done = driftline("backtest", *deployment.where, "--incidents", tmp_path / "i.yaml", "-q")
+    assert (done.code, done.out) == (1, "")
+    assert "i.yaml has 3 mistakes" in done.err
+    assert (
+        "incident 1 (a): there is no model 'arival-delay' in the configuration; did you mean 'arrival-delay'?"
+        in done.err
+    )
+    assert "incident 2 (b): there is no rule 'too-god' in the configuration; did you mean 'too-good'?" in done.err
+    assert "incident 3 (c): there is no segment 'origin=LGA'" in done.err
+    assert "there are: all, origin=EWR, origin=JFK, origin=other" in done.err
+
+
 def test_a_sweep_against_incidents_marks_what_is_not_beaten(deployment: Deployment, tmp_path: Path) -> None:
     (tmp_path / "i.yaml").write_text(INCIDENTS)
     options = ("--incidents", tmp_path / "i.yaml", "--sweep", f"rules.too-good.threshold={','.join(LIMITS)}")
@@ -219,6 +280,9 @@ def test_another_configuration_is_compared(deployment: Deployment, tmp_path: Pat
         (("--sweep", "rules.too-good.threshold"), "write rules.NAME.FIELD=V1,V2"),
         (("--fail-on", "pages"), "write NAME OP NUMBER"),
         (("--fail-on", "missed > 0"), "needs --incidents"),
+        (("--fail-on", "acuracy < 0.5"), "did you mean 'accuracy'?"),
+        (("--fail-on", "psi:origen > 0.5"), "did you mean 'psi:origin'?"),
+        (("--fail-on", "accuracy@1d < 0.5"), "there are no windows '1d'"),
         (("--resume",), "--resume needs --to DIR"),
     ],
 )

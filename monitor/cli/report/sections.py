@@ -88,6 +88,9 @@ def incidents(run: At) -> str:
         else:
             row += ["<strong>missed</strong>", "", "", ""]
         rows.append(row)
+    for incident in run["incidents"]["outside"]:
+        times = [incident[name].show("minute") for name in ("from_ms", "until_ms")]
+        rows.append([incident["name"].show(), *times, "not in the range that was read", "", "", ""])
     found = table("Known incidents", columns, rows, ("delay", "lead"))
     false = [
         [a["fired_ms"].show("minute"), *(a[name].show() for name in ("rule", "model", "version", "segment"))]
