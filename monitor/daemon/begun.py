@@ -21,7 +21,7 @@ from monitor.config.types import Topics
 from monitor.config.windows import Window
 from monitor.daemon.checkpoints import of_ledger
 from monitor.daemon.tail import read_range
-from monitor.errors import ConfigError, LogError, UnknownOutcome
+from monitor.errors import ConfigError, LogError, OffsetLost, UnknownOutcome
 from monitor.ledger.generations import PREFIX
 from monitor.ledger.records import Genesis
 from monitor.plan import Plan
@@ -74,9 +74,12 @@ def _genesis(log: Log, topics: Topics, partition: int) -> Genesis | None:
     if begin > 0:
         found = of_ledger(log, topics.checkpoints, partition).look()
         return found[0].manifest.fold.genesis if found else None
-    for stored in read_range(log, topic, partition, begin, min(begin + 1, end)):
-        if isinstance(stored.record, Genesis):
-            return stored.record
+    try:
+        for stored in read_range(log, topic, partition, begin, min(begin + 1, end)):
+            if isinstance(stored.record, Genesis):
+                return stored.record
+    except OffsetLost:  # trimmed since it was asked where the topic begins: a checkpoint has it now
+        return _genesis(log, topics, partition)
     return None
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from monitor.adapters import dead_letters
 from monitor.config import Config, loads
-from monitor.daemon.begun import as_begun
+from monitor.daemon.begun import as_begun, begun
+from monitor.daemon.tail import read_range
 from monitor.daemon.worker import Worker, WorkerOptions
-from monitor.errors import LedgerError
+from monitor.errors import LedgerError, OffsetLost
 from monitor.plan import Plan, plan_of
 from tests.oracle.join import Label, Prediction
 from tests.simulation.world import CONFIG, World, counts, finals, topics
@@ -93,3 +94,23 @@ def test_by_default_a_label_a_second_before_its_prediction_counts(skew: str, lab
     log = topics([[prediction]], [[Label(id="p", at=START, label=1.0)]])  # of the same second, cut to whole ones
     go_on(log, setting, plan_of(setting), until_end=True)
     assert {of["labelled"] for of in counts(log, "one").values()} == {labelled}
+
+
+def test_a_ledger_that_is_trimmed_while_its_beginning_is_looked_for_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As seed 7741 of the simulation: another worker trims between the question where it begins and the first read."""
+    log = history()
+    go_on(log, SETTING, plan_of(SETTING), until_end=True)
+    reads = []
+
+    def read_once_more(*where: object) -> object:
+        reads.append(where)
+        if len(reads) == 1:
+            raise OffsetLost("one.ledger", 0, 0, 3, 6)
+        return read_range(*where)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("monitor.daemon.begun.read_range", read_once_more)
+    found = begun(log, SETTING.topics())
+    assert found is not None
+    assert (found.partition, len(reads)) == (0, 2)
