@@ -91,6 +91,7 @@ def command(
     """
     from monitor.cli import backtest_run
     from monitor.cli.logs import set_up
+    from monitor.cli.report.write import refuse_what_cannot_be_written
 
     set_up("text", "WARNING")
     _refuse_what_does_not_go_together(directory, page, resume=resume, show_values=show_values)
@@ -106,6 +107,8 @@ def command(
         page,
         show_values,
     )
+    if page is not None:
+        refuse_what_cannot_be_written(page)
     source = _source(config, recording, embedded)
     try:
         backtest_run.run(source, asked, directory, wanted)

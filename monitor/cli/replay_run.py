@@ -74,19 +74,21 @@ def replayed(
 
     if wanted.resume:
         spec = replay_files.resumed(directory)
-        refuse_another(source, config, wanted, spec, directory)
     else:
         spec = _spec(source, config, wanted)
         replay_files.begin(directory, spec)
-    own = EmbeddedLog(directory / replay_files.WORK)
-    try:
-        summary = _run(source, own, config, spec.spans, wanted, observe)
-        result = replay_files.finish(directory, own, config.topics(), spec)
-        if then is not None:
-            then(own, len(next(iter(spec.spans.values()))))
-    finally:
-        own.close()
-    replay_files.clear(directory)
+    with replay_files.alone(directory):
+        if wanted.resume:
+            refuse_another(source, config, wanted, spec, directory)
+        own = EmbeddedLog(directory / replay_files.WORK)
+        try:
+            summary = _run(source, own, config, spec.spans, wanted, observe)
+            result = replay_files.finish(directory, own, config.topics(), spec)
+            if then is not None:
+                then(own, len(next(iter(spec.spans.values()))))
+        finally:
+            own.close()
+        replay_files.clear(directory)
     return {**summary, "to": str(directory), "files": result["files"]}
 
 

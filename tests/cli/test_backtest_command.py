@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from monitor.adapters.embedded import EmbeddedLog
+from monitor.adapters.replay_files import Spec, alone, begin
 from tests.cli.conftest import Deployment
 from tests.cli.driving import driftline
 from tests.cli.test_replay_command import published
@@ -204,6 +205,37 @@ def test_every_number_of_a_window_can_be_a_gate(deployment: Deployment, tmp_path
     most = max(window["seen"] for window in own if window["kind"] == "input")
     least = min(window["coverage"] for window in own if window["coverage"] is not None)
     assert (done.code, [gate["value"] for gate in done.json["gates"]["failed"]]) == (3, [most, least])
+
+
+@pytest.mark.parametrize("place", ["file/r.html", "/proc/r.html"])
+def test_a_report_that_cannot_be_written_is_refused_before_the_run(
+    deployment: Deployment, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    done = driftline("backtest", *deployment.where, "--report", tmp_path / place, "--to", tmp_path / "out", "-q")
+    assert (done.code, done.out) == (1, "")
+    assert f"{str(tmp_path / place)!r}: no file can be written into" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_two_do_not_write_one_directory(deployment: Deployment, tmp_path: Path, resume: tuple[str, ...]) -> None:
+    first = tmp_path / "out" / "first"
+    log = EmbeddedLog(deployment.log, read_only=True)
+    spec = Spec(1, log.cluster_id(), "", "", {}, {})
+    log.close()
+    begin(first, spec)
+    with alone(first):
+        done = driftline("backtest", *deployment.where, "--to", tmp_path / "out", *resume, "-q")
+    assert (done.code, done.out) == (1, "")
+    assert f"{str(first)!r} is being written by another process" in done.err
+
+
+def test_a_directory_that_cannot_be_made_is_named(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = driftline("backtest", *deployment.where, "--to", tmp_path / "file" / "out", "-q")
+    assert done.code == 1
+    assert "cannot be made: Not a directory" in done.err
 
 
 def test_an_incident_of_another_time_was_not_missed(deployment: Deployment, tmp_path: Path) -> None:
