@@ -90,14 +90,12 @@ def command(
       driftline backtest -c driftline.yaml --report january.html
     """
     from monitor.cli import backtest_run
-    from monitor.cli.backtest_checks import hint_at_against
     from monitor.cli.logs import set_up
     from monitor.cli.report.write import refuse_what_cannot_be_written
 
     set_up("text", "WARNING")
     _refuse_what_does_not_go_together(directory, page, resume=resume, show_values=show_values)
     config = _config(files, overrides)
-    hint_at_against(files)
     other = load_config(others or files, other_overrides) if others or other_overrides else None
     wanted = backtest_run.Wanted(starts, ends, resume, output, quiet, kept=directory is not None)
     asked = backtest_run.Asked(
@@ -120,10 +118,11 @@ def command(
 
 def _config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
     """The configuration. Raises ConfigError, which names --sweep where --set was given its values."""
+    from monitor.cli.backtest_checks import hint_at_against
     from monitor.errors import ConfigError
 
     try:
-        return load_config(files, overrides)
+        config = load_config(files, overrides)
     except ConfigError as error:
         several = {f"--set {key}:" for key, _, values in (o.partition("=") for o in overrides) if "," in values}
         problems = [
@@ -131,6 +130,8 @@ def _config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
             for told in error.problems
         ]
         raise ConfigError(problems) from None
+    hint_at_against(files)
+    return config
 
 
 def _refuse_what_does_not_go_together(

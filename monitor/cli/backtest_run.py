@@ -136,7 +136,8 @@ def _outcome(
     if wanted.resume and done:
         refuse_another(source, config, wanted, replay_files.finished(folder), folder)
         if work.exists():
-            replay_files.clear(folder)
+            with replay_files.alone(folder):
+                replay_files.clear(folder)
     else:
         ran = replayed(
             source, config, folder, replace(wanted, resume=resume), then, alongside.observe if variants else None
