@@ -275,7 +275,7 @@ def _table(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> pa.Table:
 
     times = pa.timestamp("ms", tz="UTC")
     known = {
-        **dict.fromkeys(("start", "end", "fired", "since", "resolved"), times),
+        **dict.fromkeys(("start", "end", "fired", "since", "resolved", "window_end"), times),
         **dict.fromkeys(("seen", "labelled", "rows", "amended"), pa.int64()),
         **dict.fromkeys(("coverage", "value", "lower", "upper", "bound", "threshold"), pa.float64()),
     }

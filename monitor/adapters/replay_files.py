@@ -8,11 +8,13 @@ that was killed and resumed leaves the same bytes as one that was not. Sorting i
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ FORMAT = 1
 """Version of replay.json and of the unfinished replay's spec. Higher ones are refused."""
 WORK = ".replay"
 RESULT = "replay.json"
+LOCK = "writer.lock"
 _CHUNK, _WAIT_MS = 5_000, 200
 
 
@@ -50,10 +53,45 @@ class Spec(msgspec.Struct, frozen=True, omit_defaults=True):
 def begin(directory: Path, spec: Spec) -> None:
     """Remember what is replayed. Raises ReplayDirectoryError where something is already."""
     if directory.exists() and any(directory.iterdir()):
+        if (directory / WORK / LOCK).exists():
+            os.close(_locked(directory))
         hint = "--resume goes on with it" if (directory / WORK).exists() else "Choose another directory"
         raise ReplayDirectoryError(f"{str(directory)!r} is not empty. {hint}; nothing is ever overwritten.")
-    (directory / WORK).mkdir(parents=True)
+    try:
+        (directory / WORK).mkdir(parents=True)
+    except OSError as error:
+        raise ReplayDirectoryError(
+            f"{str(directory)!r} cannot be made: {error.strerror}. Choose another directory."
+        ) from error
     _write(directory / WORK / "spec.json", msgspec.json.encode(spec))
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Nobody else goes on with the unfinished replay in a directory. Raises ReplayDirectoryError where somebody does."""
+    handle = _locked(directory)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(directory: Path) -> int:
+    """A handle that holds the lock; closing it, or the end of the process, gives it back."""
+    try:
+        handle = os.open(directory / WORK / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise ReplayDirectoryError(
+            f"{str(directory)!r} has just been finished by another process. Look at it, or choose another directory."
+        ) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ReplayDirectoryError(
+            f"{str(directory)!r} is being written by another process. Wait for its end, or choose another directory."
+        ) from None
+    return handle
 
 
 def resumed(directory: Path) -> Spec:

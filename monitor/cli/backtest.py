@@ -91,12 +91,13 @@ def command(
     """
     from monitor.cli import backtest_run
     from monitor.cli.logs import set_up
+    from monitor.cli.report.write import refuse_what_cannot_be_written
 
     set_up("text", "WARNING")
     _refuse_what_does_not_go_together(directory, page, resume=resume, show_values=show_values)
-    config = load_config(files, overrides)
+    config = _config(files, overrides)
     other = load_config(others or files, other_overrides) if others or other_overrides else None
-    wanted = backtest_run.Wanted(starts, ends, resume, output, quiet)
+    wanted = backtest_run.Wanted(starts, ends, resume, output, quiet, kept=directory is not None)
     asked = backtest_run.Asked(
         config,
         other,
@@ -106,11 +107,31 @@ def command(
         page,
         show_values,
     )
+    if page is not None:
+        refuse_what_cannot_be_written(page)
     source = _source(config, recording, embedded)
     try:
         backtest_run.run(source, asked, directory, wanted)
     finally:
         source.close()
+
+
+def _config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
+    """The configuration. Raises ConfigError, which names --sweep where --set was given its values."""
+    from monitor.cli.backtest_checks import hint_at_against
+    from monitor.errors import ConfigError
+
+    try:
+        config = load_config(files, overrides)
+    except ConfigError as error:
+        several = {f"--set {key}:" for key, _, values in (o.partition("=") for o in overrides) if "," in values}
+        problems = [
+            f"{told}; several values of a rule are for --sweep" if any(map(told.startswith, several)) else told
+            for told in error.problems
+        ]
+        raise ConfigError(problems) from None
+    hint_at_against(files)
+    return config
 
 
 def _refuse_what_does_not_go_together(

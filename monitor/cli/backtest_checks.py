@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.errors import MonitorError
@@ -76,3 +77,17 @@ def outcomes_told(name: str, records: Mapping[str, int], outcomes: Mapping[str, 
         parts = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
         told.append(f"{records[stream]:,} {stream} read{f' ({parts})' if parts else ''}")
     return f"{name}{'; '.join(told)}"
+
+
+def hint_at_against(files: Sequence[Path]) -> None:
+    """Say that files were laid over each other where each of them is a configuration of its own."""
+    import yaml
+
+    from monitor.cli.show import note
+
+    whole = [path for path in files if "streams" in (yaml.safe_load(path.read_bytes()) or {})]
+    if len(whole) > 1:
+        note(
+            f"{whole[0]} and {whole[1]} both say streams: the later is laid over the earlier, as one configuration; "
+            f"to compare the two use --against {whole[1]}"
+        )

@@ -6,7 +6,7 @@ import itertools
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,10 +136,12 @@ def _outcome(
     if wanted.resume and done:
         refuse_another(source, config, wanted, replay_files.finished(folder), folder)
         if work.exists():
-            replay_files.clear(folder)
+            with replay_files.alone(folder):
+                replay_files.clear(folder)
     else:
-        own_wanted = Wanted(wanted.starts, wanted.ends, resume, wanted.output, wanted.quiet)
-        ran = replayed(source, config, folder, own_wanted, then, alongside.observe if variants else None)
+        ran = replayed(
+            source, config, folder, replace(wanted, resume=resume), then, alongside.observe if variants else None
+        )
         rejected = ran["rejected"]
     summed = files.totals_in(folder)
     if summed is not None:
@@ -271,8 +273,6 @@ def variants_of(
     files: tuple[Path, ...], overrides: tuple[str, ...], sweeps: Sequence[str], config: Config
 ) -> dict[str, Config]:
     """Every combination of the values of --sweep, by what is set. Raises UsageError for what is not about rules."""
-    from monitor.cli.common import load_config
-
     axes = []
     for text in sweeps:
         key, found, values = text.partition("=")
@@ -284,8 +284,24 @@ def variants_of(
         axes.append([f"{key}={value}" for value in values.split(",")])
     if not axes:
         return {}
-    variants = {" ".join(chosen): load_config(files, (*overrides, *chosen)) for chosen in itertools.product(*axes)}
+    variants = {" ".join(chosen): _variant(files, overrides, chosen) for chosen in itertools.product(*axes)}
     for name, variant in variants.items():
         if variant.digest != config.digest:
             raise click.UsageError(f"--sweep {name!r} changes what is counted; compare it with --against")
     return variants
+
+
+def _variant(files: tuple[Path, ...], overrides: tuple[str, ...], chosen: tuple[str, ...]) -> Config:
+    """One combination. Raises ConfigError, which says of a value of --sweep that it is one."""
+    from monitor.cli.common import load_config
+    from monitor.errors import ConfigError
+
+    try:
+        return load_config(files, (*overrides, *chosen))
+    except ConfigError as error:
+        said = {f"--set {key}:": f"--sweep {text}:" for text in chosen for key in [text.partition("=")[0]]}
+        problems = [
+            next((new + told.removeprefix(old) for old, new in said.items() if told.startswith(old)), told)
+            for told in error.problems
+        ]
+        raise ConfigError(problems) from None

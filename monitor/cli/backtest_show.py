@@ -85,8 +85,14 @@ def _series(alert: Mapping[str, Any]) -> str:
 
 
 def _counted(counts: Mapping[str, float | None]) -> str:
-    parts = [f"{value:g} {name.replace('_', ' ')}" for name, value in counts.items() if value is not None]
+    parts = [f"{value:g} {_noun(name, value)}" for name, value in counts.items() if value is not None]
     return ", ".join(parts)
+
+
+def _noun(name: str, count: float) -> str:
+    """Names of counts are plural where they are nouns."""
+    words = name.replace("_", " ")
+    return words.removesuffix("s") if count == 1 else words
 
 
 def _incidents(scored: Mapping[str, Any]) -> Any:
@@ -129,7 +135,7 @@ def _differences(out: Any, report: Mapping[str, Any]) -> None:
     out.print(made)
     metrics = ", ".join(f"{name} in {n}" for name, n in found["changed_metrics"].items()) or "none"
     note(
-        f"{found['same']} alerts at the same time in both; {found['windows']} windows compared, "
+        f"{found['same']} {_noun('alerts', found['same'])} at the same time in both; {found['windows']} windows compared, "
         f"{found['windows_changed']} differ ({metrics}); {found['windows_only_first']} and "
         f"{found['windows_only_second']} are in one only"
     )

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,14 @@ Spans = Mapping[str, Sequence[tuple[int, int]]]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked for."""
+    """What was asked for. `kept`: what is done so far outlives an interruption."""
 
     starts: tuple[str, ...]
     ends: tuple[str, ...]
     resume: bool
     output: str
     quiet: bool
+    kept: bool = True
 
 
 @dataclass
@@ -53,7 +54,7 @@ def to_files(source: Log, config: Config, directory: Path | None, wanted: Wanted
     """Into a directory, or into nothing when there is none."""
     if directory is None:
         with tempfile.TemporaryDirectory(prefix="driftline-replay-") as temporary:
-            summary = replayed(source, config, Path(temporary), wanted)
+            summary = replayed(source, config, Path(temporary), replace(wanted, kept=False))
             _say({name: value for name, value in summary.items() if name not in ("to", "files")}, wanted)
         return
     _say(replayed(source, config, directory, wanted), wanted)
@@ -74,19 +75,21 @@ def replayed(
 
     if wanted.resume:
         spec = replay_files.resumed(directory)
-        refuse_another(source, config, wanted, spec, directory)
     else:
         spec = _spec(source, config, wanted)
         replay_files.begin(directory, spec)
-    own = EmbeddedLog(directory / replay_files.WORK)
-    try:
-        summary = _run(source, own, config, spec.spans, wanted, observe)
-        result = replay_files.finish(directory, own, config.topics(), spec)
-        if then is not None:
-            then(own, len(next(iter(spec.spans.values()))))
-    finally:
-        own.close()
-    replay_files.clear(directory)
+    with replay_files.alone(directory):
+        if wanted.resume:
+            refuse_another(source, config, wanted, spec, directory)
+        own = EmbeddedLog(directory / replay_files.WORK)
+        try:
+            summary = _run(source, own, config, spec.spans, wanted, observe)
+            result = replay_files.finish(directory, own, config.topics(), spec)
+            if then is not None:
+                then(own, len(next(iter(spec.spans.values()))))
+        finally:
+            own.close()
+        replay_files.clear(directory)
     return {**summary, "to": str(directory), "files": result["files"]}
 
 
@@ -205,7 +208,8 @@ def _run(
     if bar is not None:
         bar.close(worker)
     if not worker.finished:
-        click.echo("driftline: the replay was interrupted before its end; --resume goes on", err=True)
+        then = "--resume goes on" if wanted.kept else "nothing of it is kept"
+        click.echo(f"driftline: the replay was interrupted before its end; {then}", err=True)
         sys.exit(128 + signals.number)
     return {
         "records": {name: sum(end - start for start, end in ranges) for name, ranges in spans.items()},

@@ -10,6 +10,7 @@ import pytest
 from monitor.adapters.replay_files import FORMAT, WORK, ReplayDirectoryError, Spec, begin, resumed
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "replay-spec-v1.json"
+RANGED = GOLDEN.with_name("replay-spec-v1-ranged.json")
 SPEC = Spec(
     format=1,
     cluster_id="kRaftClusterIdOfTests0",
@@ -31,6 +32,13 @@ def test_what_was_written_in_format_1_is_read_and_written_so(tmp_path: Path) -> 
     begin(tmp_path / "new", SPEC)
     assert (tmp_path / "new" / WORK / "spec.json").read_bytes() == GOLDEN.read_bytes()
     assert resumed(tmp_path / "new") == SPEC
+
+
+def test_the_bounds_that_were_given_are_kept_beside_it(tmp_path: Path) -> None:
+    ranged = msgspec.structs.replace(SPEC, asked={"from": ("2013-01-07",), "until": ("labels=7", "predictions:0=1023")})
+    begin(tmp_path / "new", ranged)
+    assert (tmp_path / "new" / WORK / "spec.json").read_bytes() == RANGED.read_bytes()
+    assert resumed(tmp_path / "new") == ranged
 
 
 def test_a_newer_format_is_refused_with_advice(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from monitor.backtest.incidents import Incident, IncidentsError, incidents_of, score
+from monitor.cli.report.write import TOTALS, totals_in
 from tests.backtest.made import HOUR, episode
 
 DAY = 24 * HOUR
@@ -104,3 +107,11 @@ def test_what_is_wrong_is_said(item: Any, sentence: str) -> None:
         incidents_of([item], "f")
     with pytest.raises(IncidentsError, match="are a list"):
         incidents_of({"incidents": []}, "f")
+
+
+def test_totals_that_were_kept_before_they_said_of_which_times_are_read(tmp_path: Path) -> None:
+    kept = {"format": 1, "records": {}, "outcomes": {}, "lost": {}, "delays": [], "histograms": []}
+    (tmp_path / TOTALS).write_bytes(msgspec.json.encode(kept))
+    totals = totals_in(tmp_path)
+    assert totals is not None
+    assert totals.predicted_ms is None

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +15,10 @@ import orjson
 import pytest
 
 from monitor.adapters.embedded import EmbeddedLog
+from monitor.adapters.replay_files import Spec, alone, begin
 from tests.cli.conftest import Deployment
 from tests.cli.driving import driftline
-from tests.cli.test_replay_command import published
+from tests.cli.test_replay_command import SLOW, SMALL, commits, published
 
 INCIDENTS = """
 - {name: bad day, from: 2013-01-01, until: 2013-01-02T06:00Z, noticed: 2013-01-03, model: arrival-delay}
@@ -155,6 +161,7 @@ def test_what_became_of_the_records_is_told(deployment: Deployment) -> None:
     done = driftline("backtest", *deployment.where, "-q")
     outcomes = backtest(deployment)["first"]["outcomes"]
     assert outcomes["predictions"]["rejected"] == 3
+    assert "driftline: 1 alert, 1 page, 0 tickets, " in done.err
     assert f"{outcomes['predictions']['matched']:,} matched" in done.err
     assert f"3 rejected); {sum(outcomes['labels'].values()):,} labels read (" in done.err
 
@@ -204,6 +211,91 @@ def test_every_number_of_a_window_can_be_a_gate(deployment: Deployment, tmp_path
     most = max(window["seen"] for window in own if window["kind"] == "input")
     least = min(window["coverage"] for window in own if window["coverage"] is not None)
     assert (done.code, [gate["value"] for gate in done.json["gates"]["failed"]]) == (3, [most, least])
+
+
+@pytest.mark.parametrize("place", ["file/r.html", "/proc/r.html"])
+def test_a_report_that_cannot_be_written_is_refused_before_the_run(
+    deployment: Deployment, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    done = driftline("backtest", *deployment.where, "--report", tmp_path / place, "--to", tmp_path / "out", "-q")
+    assert (done.code, done.out) == (1, "")
+    assert f"{str(tmp_path / place)!r}: no file can be written into" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_two_do_not_write_one_directory(deployment: Deployment, tmp_path: Path, resume: tuple[str, ...]) -> None:
+    first = tmp_path / "out" / "first"
+    log = EmbeddedLog(deployment.log, read_only=True)
+    spec = Spec(1, log.cluster_id(), "", "", {}, {})
+    log.close()
+    begin(first, spec)
+    with alone(first):
+        done = driftline("backtest", *deployment.where, "--to", tmp_path / "out", *resume, "-q")
+    assert (done.code, done.out) == (1, "")
+    assert f"{str(first)!r} is being written by another process" in done.err
+
+
+def test_a_directory_that_cannot_be_made_is_named(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = driftline("backtest", *deployment.where, "--to", tmp_path / "file" / "out", "-q")
+    assert done.code == 1
+    assert "cannot be made: Not a directory" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            ("--sweep", "rules.too-good.threshold=0.5,x"),
+            "--sweep rules.too-good.threshold=x: rules[0].threshold: 'x' is",
+        ),
+        (
+            ("--set", "rules.too-good.threshold=0.7,0.75"),
+            "'0.7,0.75' is not a number; for example 0.4; several values of a rule are for --sweep",
+        ),
+    ],
+)
+def test_a_value_of_a_rule_that_is_none_is_told_by_its_option(
+    deployment: Deployment, options: tuple[str, ...], sentence: str
+) -> None:
+    done = driftline("backtest", *deployment.where, *options, "-q")
+    assert (done.code, done.out) == (78, "")
+    assert sentence in done.err
+
+
+def test_whole_configurations_that_are_layered_are_told(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(deployment.config.read_text())
+    (tmp_path / "part.yaml").write_text("http: {port: 0}")
+    for name, told in (("other.yaml", True), ("part.yaml", False)):
+        layered = ("-c", deployment.config, "-c", tmp_path / name, "--embedded", deployment.log)
+        done = driftline("backtest", *layered, "--fail-on", "acuracy < 1")
+        assert (f"to compare the two use --against {tmp_path / name}" in done.err) is told
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_interrupted_backtest_goes_on_only_where_something_is_kept(
+    deployment: Deployment, tmp_path: Path, kept: bool
+) -> None:
+    to = ["--to", str(tmp_path / "driftline-backtest-x")] if kept else []
+    arguments = ["backtest", *map(str, deployment.where), *SMALL, *to, "-q"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, *arguments],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not any(commits(folder) > 2 for folder in tmp_path.glob("driftline-backtest-*/first")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert ("interrupted before its end; --resume goes on" in err) is kept
+    assert ("interrupted before its end; nothing of it is kept" in err) is not kept
 
 
 def test_an_incident_of_another_time_was_not_missed(deployment: Deployment, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_replay_that_was_killed_and_resumed_leaves_the_same_bytes(
     arguments = ["replay", *map(str, deployment.where), *SMALL, "--to", str(cut), "-q"]
     process = subprocess.Popen([sys.executable, "-c", SLOW, *arguments])
     deadline = time.monotonic() + 60
-    while _commits(cut) < kill_at:
+    while commits(cut) < kill_at:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -172,7 +172,7 @@ def test_a_replay_that_was_killed_and_resumed_leaves_the_same_bytes(
     assert "the replay is finished" in finished.err
 
 
-def _commits(folder: Path) -> int:
+def commits(folder: Path) -> int:
     try:
         db = sqlite3.connect(f"file:{folder / '.replay' / 'log.db'}?mode=ro", uri=True)
         query = "SELECT sum(next) FROM partitions WHERE topic = 'small.ledger'"

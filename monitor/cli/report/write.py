@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,18 @@ def places(path: Path, second: bool) -> list[Path]:
         raise click.UsageError(f"--report {str(path)!r}: the report is HTML; give a file that ends in .html")
     others = [path.with_suffix(".json"), path.with_suffix(".openmetrics")]
     return [path, *others, *([path.with_suffix(".second.openmetrics")] if second else [])]
+
+
+def refuse_what_cannot_be_written(path: Path) -> None:
+    """Raise MonitorError unless files can be made where the report goes; its folder is made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise MonitorError(
+            f"--report {str(path)!r}: no file can be written into {str(path.parent)!r} ({error.strerror}). Choose another place."
+        ) from error
 
 
 def write(path: Path, report: Mapping[str, Any], runs: Sequence[Told], *, values: bool) -> list[Path]:
