@@ -16,6 +16,8 @@ from tests.kafka.fixtures import FreshTopics
 from tests.kafka.test_flights import LABELS, ONE_AT_A_TIME, PREDICTIONS
 
 KILLED_AT = (15_000, 45_000)
+SLOWLY = ("state.max_batch_rows=97", "state.commit_interval=40ms")
+"""So that whoever looks at the ledger on a busy machine still finds the worker in the middle."""
 """Predictions read when the worker of the time is killed."""
 
 
@@ -40,7 +42,7 @@ def test_a_backtest_tells_what_a_run_with_kills_told(kafka: Kafka, fresh_topics:
     with Deployment(kafka.bootstrap_servers, *names, tmp_path) as live:
         live.produce_all()
         for reached in KILLED_AT:
-            worker = live.worker(namespace, *ONE_AT_A_TIME, until_end=False)
+            worker = live.worker(namespace, *SLOWLY, until_end=False)
             eventually(lambda n=reached: live.read_offsets(namespace)[0] > n, 240, f"{reached} are read", worker)  # type: ignore[misc]
             worker.kill()
             assert live.read_offsets(namespace)[0] < PREDICTIONS, "the kill was meant to be in the middle"

@@ -52,7 +52,7 @@ BROKER_TRIES = 3
 SHARE_OF_HASTY_FAULTS = 0.25
 BEGUN_WITHIN_SECS = 30.0
 FAULTS_A_DEPLOYMENT = 125
-FULL_SECS_MAX = 8.0
+FULL_SECS_MAX = 30.0
 """A disk stays full until somebody noticed, but no longer."""
 RECOUNT = (
     *("--window", "day", "--window", "month", "--horizon", "36h", "--lateness", "36h", "--disorder", "15m"),
