@@ -177,7 +177,8 @@ def _print(event: AlertEvent, output: str) -> None:
 
 def _line(event: AlertEvent) -> str:
     at = event.time if event.data.tick_ms > 0 else _UNKNOWN
-    return f"{at:<24}  {event.data.severity:<6}  {_visible(event.data.summary)}"
+    id_ = _visible(event.id[:_LETTERS])
+    return f"{at:<24}  {id_:<{_LETTERS}}  {event.data.severity:<6}  {_visible(event.data.summary)}"
 
 
 def _when(at_ms: int) -> str:
@@ -190,11 +191,16 @@ def _visible(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+_LETTERS = 8
+"""Of an id, in a table: enough for `driftline explain`."""
+
+
 def _table(events: list[AlertEvent]) -> None:
     from monitor.alerts.event import BudgetAlert, OperationalAlert
     from monitor.cli import show
 
     columns = (
+        "id",
         "state",
         "severity",
         "rule",
@@ -211,9 +217,11 @@ def _table(events: list[AlertEvent]) -> None:
     for event in events:
         data = event.data
         resolved = "" if data.resolved_ms is None else _when(data.resolved_ms)
-        when = (_when(data.fired_ms), resolved)
+        when, id_ = (_when(data.fired_ms), resolved), show.plain(event.id[:_LETTERS])
         if isinstance(data, OperationalAlert):
-            made.add_row(data.state, data.severity, data.condition, "", "", show.plain(data.scope), "", "", "", *when)
+            made.add_row(
+                id_, data.state, data.severity, data.condition, "", "", show.plain(data.scope), "", "", "", *when
+            )
             continue
         evidence = None if isinstance(data, BudgetAlert) else data.evidence
         numbers = ("", "", "")
@@ -225,5 +233,5 @@ def _table(events: list[AlertEvent]) -> None:
             value = f"- ({evidence.undefined})" if evidence.value is None else show.number(evidence.value)
             numbers = (f"{evidence.metric} {value}", f"{evidence.op} {evidence.threshold:g}", f"{evidence.rows:,}")
         series = (show.plain(text) for text in (data.model, data.version, data.segment))
-        made.add_row(data.state, data.severity, data.rule, *series, *numbers, *when)
+        made.add_row(id_, data.state, data.severity, data.rule, *series, *numbers, *when)
     show.console().print(made)

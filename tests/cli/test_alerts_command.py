@@ -22,6 +22,8 @@ def test_the_state_is_a_table_that_says_what_fires_and_on_which_numbers(deployme
     assert "firing" in shown.out
     assert "too-good" in shown.out
     assert "< 0.99" in shown.out
+    newest = driftline("alerts", "list", *deployment.where, "-o", "json").lines
+    assert all(event["id"][:8] in shown.out for event in newest)
 
 
 def test_json_lines_are_the_published_events_to_the_byte(deployment: Deployment) -> None:
@@ -58,6 +60,7 @@ def test_people_get_a_line_with_the_summary(deployment: Deployment) -> None:
     shown = driftline("alerts", "list", *deployment.where, "--all")
     first = json.loads(driftline("alerts", "list", *deployment.where, "--all", "-o", "json").out.splitlines()[0])
     assert first["data"]["summary"] in shown.out
+    assert first["id"][:8] in shown.out, "so that it can be explained"
     assert first["time"] in shown.out
 
 
