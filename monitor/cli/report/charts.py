@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.cli.report.nodes import At, words
+from monitor.config.metric_names import BINARY
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 """Okabe and Ito's, which people see apart whatever their eyes; repeated when they run out."""
 SEVERITIES = {"page": "#b40426", "ticket": "#d98200", "info": "#7f7f7f"}
 PANELS_MAX = 6
-LINES_MAX = 100
-"""Alerts whose beginning is drawn through all panels."""
+LINES_MAX = 25
+"""Alerts whose beginning is drawn through all panels; more would hide what they are about, and have their bars."""
 
 Figure = dict[str, Any]
 
@@ -48,6 +50,8 @@ class Charts:
         rules = len({trace["y"][0] for trace in told})
         layout = {**_stacked([*panels, "alerts"], run, 0.2 + 0.2 * rules), "shapes": [*shapes, *_incidents(run)]}
         layout["legend"] = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
+        layout["title"] = {"text": words(f"{model} by {window}"), **_TITLE}
+        layout["margin"] = {**layout["margin"], "t": 66}
         height = int(120 * (len(panels) + 0.2 + 0.2 * rules)) + 90
         return self._place(data + told, layout, height, f"metrics of {model} by {window}")
 
@@ -73,7 +77,7 @@ class Charts:
             "hovertemplate": "%{y}<br>%{x|%Y-%m-%d %H:%M}<br>%{z:.4f}<extra></extra>",
         }
         layout = {
-            "title": {"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "pad": {"l": 10}},
+            "title": {"text": title, **_TITLE},
             "xaxis": {"type": "date", "hoverformat": "%Y-%m-%d %H:%M"},
             "yaxis": {"automargin": True, "dtick": 1},
             "margin": {"l": 10, "r": 10, "t": 34, "b": 46},
@@ -97,7 +101,7 @@ class Charts:
         ]
         name = f"{own['model'].value} {own['version'].value}: {own['feature'].value}"
         layout = {
-            "title": {"text": words(name), "font": {"size": 13}, "x": 0, "xanchor": "left", "pad": {"l": 10}},
+            "title": {"text": words(name), **_TITLE},
             "barmode": "group",
             "bargap": 0.15,
             "xaxis": {"type": "category", "tickfont": {"size": 10}, "automargin": True},
@@ -134,13 +138,14 @@ class Charts:
         ]
         layout = {
             "xaxis": {"title": {"text": "false alarms"}, "automargin": True},
-            "yaxis": {"title": {"text": "largest delay, hours"}, "automargin": True},
+            "yaxis": {"title": {"text": "largest delay of those found, hours (x: misses some)"}, "automargin": True},
             "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
             "margin": {"l": 60, "r": 60, "t": 40, "b": 50},
         }
         return self._place(data, layout, 380, "delay against false alarms of each setting")
 
 
+_TITLE: Figure = {"font": {"size": 13}, "x": 0, "xanchor": "left", "pad": {"l": 10}}
 _LAYOUT: Figure = {
     "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#222"},
     "paper_bgcolor": "#fff",
@@ -158,6 +163,7 @@ def _edges(starts: Sequence[int], ends: Sequence[int]) -> list[int]:
 
 
 def _settings(own: Sequence[At], name: str, *, best: bool) -> Figure:
+    symbols = ["x" if row["missed"].value else "diamond" if best else "circle" for row in own]
     values = [", ".join(pair.partition("=")[2] for pair in row["set"].value.split(" ")) for row in own]
     return {
         "type": "scatter",
@@ -171,7 +177,7 @@ def _settings(own: Sequence[At], name: str, *, best: bool) -> Figure:
         "textfont": {"size": 11, "color": "#222" if best else "#777"},
         "cliponaxis": False,
         "meta": {"x": [row["false_alarms"].where for row in own], "y": [row["delay_hours"].where for row in own]},
-        "marker": {"size": 10, "color": COLOURS[0 if best else 6], "symbol": "diamond" if best else "circle"},
+        "marker": {"size": 10, "color": COLOURS[0 if best else 6], "symbol": symbols},
         "hovertemplate": "%{customdata[0]}<br>%{x} false alarms, %{y:.1f} h, %{customdata[1]} missed<extra></extra>",
     }
 
@@ -193,7 +199,8 @@ def _trace(own: At, line: int, panel: int, values: At, *, legend: bool) -> Figur
         "meta": {"x": own["start_ms"].where, "y": values.where},
         "xaxis": "x",
         "yaxis": _axis("y", panel),
-        "line": {"color": COLOURS[line % len(COLOURS)], "width": 2 if whole else 1},
+        # A value is that of a whole window, which begins where it is drawn.
+        "line": {"color": COLOURS[line % len(COLOURS)], "width": 2 if whole else 1, "shape": "hv"},
         "marker": {"size": 4 if whole else 3},
         "opacity": 1 if whole else 0.75,
         "hovertemplate": "%{y:.4f}",
@@ -205,7 +212,7 @@ def _line(own: At, line: int, panel: int, metric: At, *, legend: bool) -> list[F
     trace = _trace(own, line, panel, metric["value"], legend=legend)
     if own["segment"].value != "all":
         return [trace]
-    edge = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+    edge = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "showlegend": False, "hoverinfo": "skip"}
     lower, upper = (
         {**{k: v for k, v in trace.items() if k not in ("marker", "hovertemplate")}, **edge, "y": metric[side].value}
         for side in ("lower", "upper")
@@ -238,6 +245,9 @@ def _stacked(panels: Sequence[str], run: At, last: float) -> Figure:
             "zeroline": False,
             "anchor": "x",
         }
+        low, high = BINARY.get(name, (-math.inf, math.inf))
+        if math.isfinite(low + high):  # a share is never drawn on an axis to 2
+            layout[key]["autorangeoptions"] = {"clipmin": low, "clipmax": high}
         top -= height
     layout[f"yaxis{len(panels)}"] |= {"type": "category", "tickfont": {"size": 10}, "title": {"text": ""}}
     layout["xaxis"] = {
