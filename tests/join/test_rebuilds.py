@@ -186,3 +186,28 @@ def test_where_ids_are_used_over_and_over_the_floor_stays_behind(monkeypatch: py
         rebuilt(common, streams, last, rng)
     assert last is not None
     assert last.predictions[1] - last.prediction_floor.offset > 200, "with room for them it would be 120"
+
+
+def test_a_withdrawal_before_the_floor_takes_the_time_of_the_prediction_that_is_read_again() -> None:
+    """Its prediction came much later than it, and gave the key its time; so one more record, too late for the withdrawal
+    alone, was a repetition. A rebuild that begins between them must see it so."""
+    common = shared(20)
+
+    def record(name: str, at_s: int, **more: bool) -> bytes:
+        return orjson.dumps({**PLAIN, "id": name, "at": 1_000 * (START_S + at_s), **more})
+
+    first = [record(f"a{s}", s) for s in range(60, 111, 10)]
+    first.insert(4, record("c", 100, withdrawn=True))
+    second = [record("c", 180), record("b", 190), record("c", 250)]
+    third = [record(f"d{s}", s) for s in range(260, 371, 10)]
+    labels = [orjson.dumps({"id": f"y{s}", "at": 1_000 * (START_S + s), "label": 1.0}) for s in range(60, 371, 10)]
+    streams = first + second + third, labels
+    engine, last = started(common), None
+    for upto in (len(first), len(first) + len(second), len(streams[0])):
+        feed(engine, streams, (upto, len(labels) if upto == len(streams[0]) else 0))
+        last = commit_of(engine, last)
+    assert last is not None
+    assert last.prediction_floor.offset == len(first), "it begins between them"
+    assert last.remembered is not UNSET
+    assert last.remembered.column("unseen").tolist() == [1]
+    assert rebuilt(common, streams, last, random.Random(0)).join.held == engine.join.held

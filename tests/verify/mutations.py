@@ -153,6 +153,7 @@ MUTATIONS = [
         Settler._predictions,
         "done &= at + bounds.horizon_ms + bounds.skew_ms < self._prediction_ms",
         "pass",
+        ("simulation", *REBUILDS),
     ),
     Mutation(
         "the identity of a label is kept by the other clock",
