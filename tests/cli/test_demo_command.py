@@ -15,7 +15,7 @@ def test_a_directory_that_holds_a_demo_already_is_refused(tmp_path: Path) -> Non
     (tmp_path / "log.db").touch()
     outcome = driftline("demo", "--keep", tmp_path)
     assert outcome.code == 2
-    assert "already holds a demo" in outcome.err
+    assert "already holds the log of a demo" in outcome.err
 
 
 def test_a_directory_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
