@@ -27,7 +27,7 @@ from monitor.join.inputs import PredictionBatch
 from monitor.join.rows import place_of
 from monitor.join.tables import PredictionRows
 
-_FEW = 1024
+_FEW = 128
 
 
 class Stand(NamedTuple):
@@ -73,14 +73,19 @@ class Span:
 class Restamped:
     """The spans of one partition."""
 
-    __slots__ = ("_lateness_ms", "_next_prune", "_spans")
+    __slots__ = ("_count", "_lateness_ms", "_next_prune", "_spans")
 
     def __init__(self, lateness_ms: int, spans: Iterable[Span] = ()) -> None:
         self._lateness_ms = lateness_ms
         self._next_prune = _FEW
         self._spans: dict[int, list[Span]] = {}
+        self._count = 0  # of spans, not of ids: one that is sent for ever has a new one for each lateness
         for span in spans:
-            self._spans.setdefault(span.id[0], []).append(span)
+            self._add(span)
+
+    def _add(self, span: Span) -> None:
+        self._spans.setdefault(span.id[0], []).append(span)
+        self._count += 1
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -90,21 +95,19 @@ class Restamped:
     def remember(self, known: Sequence[Known], keys: NDArray[np.int32]) -> None:
         """A rebuild began with these; `keys`: of groups."""
         for k in known:
-            span = Span(k.id, int(keys[k.group]), k.group, -1, [(-1, k.stand)], k.stand.at_ms, followed=True)
-            self._spans.setdefault(k.id[0], []).append(span)
+            self._add(Span(k.id, int(keys[k.group]), k.group, -1, [(-1, k.stand)], k.stand.at_ms, followed=True))
 
     def note(self, repeats: Sequence[Repeat], held: Sequence[int], keys: NDArray[np.int32], offset: int) -> None:
         """Repetitions among records that were read from `offset` on; `held`: offsets that the rows were not read before;
         `keys`: of groups."""
         for repeat, row_offset in zip(repeats, held, strict=True):
             key = int(keys[repeat.group])
-            spans = self._spans.setdefault(repeat.id[0], [])
-            for span in spans:
+            for span in self._spans.get(repeat.id[0], ()):
                 if (span.id, span.key, span.stands[-1][1]) == (repeat.id, key, repeat.row):
                     break
             else:
                 span = Span(repeat.id, key, repeat.group, row_offset, [(-1, repeat.row)], repeat.row.at_ms)
-                spans.append(span)
+                self._add(span)
             span.latest_ms = max(span.latest_ms, repeat.at_ms)
             if repeat.now != repeat.row:
                 span.stands.append((offset, repeat.now))
@@ -138,7 +141,7 @@ class Restamped:
 
     def prune(self, before_ms: int, clock_ms: int) -> None:
         """Forget, now and then, what no rebuild from a clock of `before_ms` on can need, with the clock now at `clock_ms`."""
-        if len(self._spans) < self._next_prune:
+        if self._count < self._next_prune:
             return
         for first, spans in list(self._spans.items()):
             left = [span for span in spans if self._needed(span, before_ms, clock_ms)]
@@ -146,7 +149,8 @@ class Restamped:
                 self._spans[first] = left
             else:
                 del self._spans[first]
-        self._next_prune = max(_FEW, 2 * len(self._spans))
+        self._count = sum(map(len, self._spans.values()))
+        self._next_prune = max(_FEW, 2 * self._count)
 
     def _needed(self, span: Span, before_ms: int, clock_ms: int) -> bool:
         if span.latest_ms >= clock_ms - self._lateness_ms:

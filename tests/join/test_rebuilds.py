@@ -166,7 +166,7 @@ def test_an_id_that_is_sent_for_ever_does_not_hold_the_floor() -> None:
     assert last is not None
     assert last.remembered is not UNSET
     assert len(last.remembered.column("at")) == 1
-    assert len(engine.restamped.spans) < 2_000 / 12
+    assert len(engine.restamped.spans) <= 128, "what no rebuild can need is forgotten"
 
 
 def test_where_ids_are_used_over_and_over_the_floor_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
