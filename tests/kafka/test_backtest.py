@@ -3,6 +3,7 @@ the same alerts and the same final windows, byte for byte."""
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -11,14 +12,15 @@ import pytest
 from tests.checker import windows
 from tests.checker.sources import flat
 from tests.kafka.broker import Kafka
-from tests.kafka.deployment import Deployment, eventually, published, succeed
+from tests.kafka.deployment import FLIGHTS, Deployment, eventually, published, succeed
 from tests.kafka.fixtures import FreshTopics
 from tests.kafka.test_flights import LABELS, ONE_AT_A_TIME, PREDICTIONS
 
+SENT = (0, 30_000, 60_000, PREDICTIONS)
+"""How many predictions there are when a worker begins, and its successors: none of those that are killed can be at the end."""
 KILLED_AT = (15_000, 45_000)
-SLOWLY = ("state.max_batch_rows=97", "state.commit_interval=40ms")
-"""So that whoever looks at the ledger on a busy machine still finds the worker in the middle."""
 """Predictions read when the worker of the time is killed."""
+SMALL = ("state.max_batch_rows=997", "state.commit_interval=40ms")
 
 
 def alerts_by_id(deployment: Deployment, namespace: str) -> dict[str, bytes]:
@@ -31,6 +33,16 @@ def alerts_by_id(deployment: Deployment, namespace: str) -> dict[str, bytes]:
     return {id_: value for id_, value in found.items() if json.loads(value)["data"]["category"] != "operational"}
 
 
+def send(live: Deployment, folder: Path, part: int) -> None:
+    """Produce one part of both streams: as much of the labels as of the predictions."""
+    for topic, name in ((live.predictions, "predictions"), (live.labels, "labels")):
+        records = gzip.decompress((FLIGHTS / f"{name}.jsonl.gz").read_bytes()).splitlines(keepends=True)
+        begin, end = (len(records) * SENT[n] // PREDICTIONS for n in (part, part + 1))
+        file = folder / f"{name}.{part}.jsonl"
+        file.write_bytes(b"".join(records[begin:end]))
+        assert live.start("produce", topic, str(file), "-q", "--bootstrap", live.bootstrap).wait(240) == 0
+
+
 def lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines()
 
@@ -40,12 +52,12 @@ def test_a_backtest_tells_what_a_run_with_kills_told(kafka: Kafka, fresh_topics:
     names = fresh_topics("predictions"), fresh_topics("labels")
     namespace = fresh_topics("live")
     with Deployment(kafka.bootstrap_servers, *names, tmp_path) as live:
-        live.produce_all()
-        for reached in KILLED_AT:
-            worker = live.worker(namespace, *SLOWLY, until_end=False)
+        for part, reached in enumerate(KILLED_AT):
+            send(live, tmp_path, part)
+            worker = live.worker(namespace, *SMALL, until_end=False)
             eventually(lambda n=reached: live.read_offsets(namespace)[0] > n, 240, f"{reached} are read", worker)  # type: ignore[misc]
             worker.kill()
-            assert live.read_offsets(namespace)[0] < PREDICTIONS, "the kill was meant to be in the middle"
+        send(live, tmp_path, len(KILLED_AT))
         succeed(live.worker(namespace, *ONE_AT_A_TIME), secs=240)
         assert live.read_offsets(namespace) == (PREDICTIONS, LABELS)
         assert live.audits(namespace) == []
