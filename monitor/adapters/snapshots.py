@@ -62,6 +62,17 @@ class SnapshotDirectory:
     def __init__(self, directory: Path, namespace: str) -> None:
         self._folder = directory / namespace
 
+    def problem(self) -> str | None:
+        """Why none could be written there now, told before the first is due; None when one could."""
+        probe = self._folder / f"{os.getpid()}.probe"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            return f"{self._folder}: {error.strerror or error}"
+        return None
+
     def paths(self, partition: int) -> list[str]:
         """Those of a partition, the newest first."""
         found = (self._folder / str(partition)).glob("*.snapshot")

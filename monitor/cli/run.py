@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -139,7 +140,15 @@ def _snapshots(config: Config, log: Log) -> SnapshotStore | None:
         return SnapshotTopic(log, config.namespace)
     from monitor.adapters.snapshots import SnapshotDirectory
 
-    return SnapshotDirectory(Path(config.state.snapshots), config.namespace)
+    directory = SnapshotDirectory(Path(config.state.snapshots), config.namespace)
+    if problem := directory.problem():
+        # No reason not to start: no number depends on a snapshot. But a start without one reads the sources again.
+        logging.getLogger("driftline.snapshots").warning(
+            "no snapshot can be written (state.snapshots): %s. Make it a directory that this process may write to; until "
+            "then each start reads its predictions again",
+            problem,
+        )
+    return directory
 
 
 class Signals:
