@@ -48,12 +48,16 @@ class Wired:
     announce: Callable[[], Sequence[str]] = nothing
 
 
+Location = Path | str
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are on this machine. `rows`: the file of each model. Where `alerts` or `rows` name a configuration of the
+    """Where things are. `store`: a directory, or an address of an object store, which the registry alone can open.
+    `rows`: the file of each model. Where `alerts` or `rows` name a configuration of the
     monitor, its topics are meant: those of its broker, or of the embedded log in `embedded`."""
 
-    store: Path
+    store: Location
     alerts: Path | None
     rows: Mapping[str, Path]
     project: Path
@@ -64,6 +68,9 @@ class Places:
 def wire(places: Places) -> Wired:
     """Everything local, without a registry. Raises ConfigError for an embedded log, which is the monitor's, and StoreError for a
     store whose models are the registry's."""
+    if isinstance(places.store, str):
+        why = "names an object store, which needs the registry"
+        raise ConfigError(f"--store {places.store!r}", why, "Use `driftline retrain`, or name a directory.")
     if places.embedded is not None:
         raise ConfigError("--embedded", "needs the monitor", "Use `driftline retrain`, or leave it out.")
     store = DirectoryStore(places.store)

@@ -27,6 +27,7 @@ from typing import Final
 from registry.digest import PREFIX, canonical_bytes, checked_digest, hex_of
 from registry.errors import Damaged, Missing, NotDense, StoreError
 from registry.files import DiskFiles, FileKind, Files
+from registry.layout import DOCUMENT, ENTRY, MARKER, document_path, entry_path
 from registry.store import (
     ENTRY_BYTES_MAX,
     FORMAT,
@@ -43,12 +44,8 @@ from registry.store import (
     verified,
 )
 
-MARKER: Final = "driftline-store"
 STAGING: Final = "staging"
-ENTRIES_MAX: Final = 99_999_999
 
-_ENTRY: Final = re.compile(r"(\d{8})\.entry")
-_DOCUMENT: Final = re.compile(r"(.+)\.document")
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS})
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -67,45 +64,49 @@ class DirectoryStore:
         """Whether there is a store yet, or only a name for one."""
         return self._marked
 
+    @property
+    def where(self) -> str:
+        """The directory."""
+        return str(self.directory)
+
     # ---------------------------------------------------------------------------------------------- logs, documents
 
     def create_entry(self, log: str, number: int, body: bytes) -> bool:
         """See Store."""
-        assert 1 <= number <= ENTRIES_MAX
-        path = _entry_path(log, number)
-        if number > 1 and self._files.status(_entry_path(log, number - 1)) is None:
+        path = entry_path(log, number)
+        if number > 1 and self._files.status(entry_path(log, number - 1)) is None:
             raise NotDense(log, number)
         return self._create(path, entry_key(log, number), body, after_others=number > 1)
 
     def entry(self, log: str, number: int) -> bytes | None:
         """See Store."""
-        return self._sealed(_entry_path(log, number), entry_key(log, number))
+        return self._sealed(entry_path(log, number), entry_key(log, number))
 
     def last(self, log: str) -> int:
         """See Store."""
         with self._explained(log):
             names = self._files.names(f"logs/{checked_key(log)}")
-        return max((int(found[1]) for name in names if (found := _ENTRY.fullmatch(name))), default=0)
+        return max((int(found[1]) for name in names if (found := ENTRY.fullmatch(name))), default=0)
 
     def logs(self, prefix: str = "") -> list[str]:
         """See Store."""
         with self._explained("logs"):
-            found = {folder for folder, name in self._walk("logs") if _ENTRY.fullmatch(name)}
+            found = {folder for folder, name in self._walk("logs") if ENTRY.fullmatch(name)}
         return sorted(log for log in (f.removeprefix("logs/") for f in found) if below(log, prefix))
 
     def create_document(self, name: str, body: bytes) -> bool:
         """See Store."""
-        return self._create(_document_path(name), name, body)
+        return self._create(document_path(name), name, body)
 
     def document(self, name: str) -> bytes | None:
         """See Store."""
-        return self._sealed(_document_path(name), name)
+        return self._sealed(document_path(name), name)
 
     def documents(self, prefix: str = "") -> list[str]:
         """See Store."""
         with self._explained("documents"):
             names = [
-                f"{folder}/{found[1]}" for folder, n in self._walk("documents") if (found := _DOCUMENT.fullmatch(n))
+                f"{folder}/{found[1]}" for folder, n in self._walk("documents") if (found := DOCUMENT.fullmatch(n))
             ]
         return sorted(name for name in (n.removeprefix("documents/") for n in names) if below(name, prefix))
 
@@ -319,8 +320,8 @@ class DirectoryStore:
         return (
             path == MARKER
             or kind == STAGING
-            or (kind == "logs" and _ENTRY.fullmatch(name) is not None and "/" in folder)
-            or (kind == "documents" and _DOCUMENT.fullmatch(name) is not None)
+            or (kind == "logs" and ENTRY.fullmatch(name) is not None and "/" in folder)
+            or (kind == "documents" and DOCUMENT.fullmatch(name) is not None)
             or (kind == "blobs" and _HEX.fullmatch(name) is not None and folder == f"blobs/{name[:2]}")
         )
 
@@ -339,14 +340,6 @@ class DirectoryStore:
 
 def _parent(path: str) -> str:
     return path.rpartition("/")[0]
-
-
-def _entry_path(log: str, number: int) -> str:
-    return f"logs/{checked_key(log)}/{number:08d}.entry"
-
-
-def _document_path(name: str) -> str:
-    return f"documents/{checked_key(name)}.document"
 
 
 def _blob_path(digest: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipelines.dataset.diff import Difference
     from pipelines.dataset.manifest import Offsets, Selection
     from pipelines.dataset.shelf import Integrity, Shelf, Version
+    from registry.location import Location
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,7 +89,7 @@ def create(
     files: tuple[Path, ...],
     overrides: tuple[str, ...],
     embedded: Path | None,
-    store: Path,
+    store: Location,
     name: str | None,
     actor: str,
     output: str,
@@ -145,7 +146,12 @@ def create(
 @store_option
 @output_option
 def verify(
-    dataset: str, files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, store: Path, output: str
+    dataset: str,
+    files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    embedded: Path | None,
+    store: Location,
+    output: str,
 ) -> None:
     """Read a version back, and with -c make its rows again from the topics: the same bit for bit, or what differs.
 
@@ -187,7 +193,7 @@ def verify(
 @click.argument("dataset")
 @store_option
 @output_option
-def show(dataset: str, store: Path, output: str) -> None:
+def show(dataset: str, store: Location, output: str) -> None:
     """Show a version: its rows and columns, where they are from, what was left out and why. JSON is the manifest.
 
     \b
@@ -209,7 +215,7 @@ def show(dataset: str, store: Path, output: str) -> None:
 @click.argument("new")
 @store_option
 @output_option
-def diff(old: str, new: str, store: Path, output: str) -> None:
+def diff(old: str, new: str, store: Location, output: str) -> None:
     """Say what two versions differ in: rows added, removed and changed, by reason. Exit code 0 either way.
 
     Rows are matched by id, model, version and event time.
@@ -231,7 +237,7 @@ def diff(old: str, new: str, store: Path, output: str) -> None:
 @command.command("list")
 @store_option
 @output_option
-def list_(store: Path, output: str) -> None:
+def list_(store: Location, output: str) -> None:
     """List the versions, in order of their naming.
 
     \b
@@ -276,16 +282,16 @@ def _selection(
     return checked(asked)
 
 
-def _shelf(directory: Path, *, make: bool = False) -> Shelf:
+def _shelf(location: Location, *, make: bool = False) -> Shelf:
     """The datasets of a store; only `create` may make one. Raises NotFound."""
     from pipelines.dataset.shelf import Shelf
-    from registry.directory import DirectoryStore
     from registry.errors import NotFound
+    from registry.location import open_location
 
-    store = DirectoryStore(directory)
+    store = open_location(location)
     if not store.exists and not make:
         remedy = "`driftline dataset create` makes one; --store or DRIFTLINE_STORE says where it is."
-        raise NotFound("registry", f"is not in {str(directory)!r}", remedy)
+        raise NotFound("registry", f"is not in {str(location)!r}", remedy)
     return Shelf(store)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipelines.subprocesses import Subprocesses
     from registry.catalog import Catalog, Version
     from registry.directory import DirectoryStore
+    from registry.location import Location
     from registry.manifest import Manifest
     from registry.probe import Agreement
     from registry.reproduce import Loss, Reproduced
@@ -222,7 +223,7 @@ def _git(project: Path, *words: str) -> str:
 @store_option
 @output_option
 def command(
-    spec: str, project: Path, code_revision: str | None, at_least: str, keep: Path | None, store: Path, output: str
+    spec: str, project: Path, code_revision: str | None, at_least: str, keep: Path | None, store: Location, output: str
 ) -> None:  # fmt: skip
     """Train a version again, from its manifest, in an empty directory, and say how near it comes. Nothing is registered.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from monitor.config.types import Config
     from monitor.windows.view import WindowView
     from registry.catalog import Version
+    from registry.location import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def names_of(version: Version) -> tuple[str, ...]:
 @store_option
 @output_option
 def command(
-    name: str, alias: str, files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, store: Path,
+    name: str, alias: str, files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None, store: Location,
     output: str,
 ) -> None:  # fmt: skip
     """Say which versions of a model its predictions name, and whether the one that an alias points at is among them. Exit code

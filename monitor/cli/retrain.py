@@ -26,9 +26,9 @@ def wire(places: Places) -> Wired:
     from registry.aliases import Aliases
     from registry.catalog import Catalog
     from registry.cli.common import known_models
-    from registry.directory import DirectoryStore
+    from registry.location import open_location
 
-    store = known_models(DirectoryStore(places.store))
+    store = known_models(open_location(places.store))
     catalog = Catalog(store)
     files = {model: path for model, path in places.rows.items() if not _is_config(path)}
     configs = {model: path for model, path in places.rows.items() if _is_config(path)}

@@ -13,7 +13,7 @@ import click
 
 from pipelines.errors import ConfigError
 from pipelines.journal import RunView
-from pipelines.local import Places, Wired
+from pipelines.local import Location, Places, Wired
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,11 +22,19 @@ SHORT: Final = 12
 
 
 def store_option(command: F) -> F:
-    """`--store DIR`."""
+    """`--store LOCATION`."""
     return click.option(
-        "--store", envvar="DRIFTLINE_STORE", required=True, show_envvar=True, metavar="DIR",
-        type=click.Path(path_type=Path, file_okay=False), help="Where journals and models are.",
+        "--store", envvar="DRIFTLINE_STORE", required=True, show_envvar=True, metavar="LOCATION", type=written_location,
+        help="Where journals and models are: a directory, or an address such as s3://BUCKET/PREFIX.",
     )(command)  # fmt: skip
+
+
+def written_location(text: str) -> Location:
+    """A directory, or an address of an object store, as somebody wrote it."""
+    found = text if "://" in text else Path(text)
+    if isinstance(found, Path) and found.is_file():
+        raise click.BadParameter(f"{text!r} is a file; name a directory, or an address such as s3://BUCKET/PREFIX")
+    return found
 
 
 def policy_options(command: F) -> F:
@@ -82,11 +90,12 @@ def reason_option(command: F) -> F:
     return click.option("--reason", required=True, callback=worded, help="Why; kept in the journal.")(command)
 
 
-def opened(ctx: click.Context, store: Path) -> Wired:
+def opened(ctx: click.Context, store: Location) -> Wired:
     """The ports for a command that only reads the store. Raises ConfigError where there is none."""
-    if not store.is_dir():
+    if isinstance(store, Path) and not store.is_dir():
         raise ConfigError(f"store {str(store)!r}", "is not there", "--store or DRIFTLINE_STORE says where it is.")
-    return wired(ctx, Places(store, None, {}, Path.cwd(), store / "staging"))
+    # Commands that only look and decide run no step, so nothing is made in the folder of steps.
+    return wired(ctx, Places(store, None, {}, Path.cwd(), Path.cwd()))
 
 
 def wired(ctx: click.Context, places: Places) -> Wired:

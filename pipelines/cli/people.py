@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from pipelines.book import Book
 from pipelines.cli.common import SHORT, actor_option, note, opened, reason_option, store_option
+from pipelines.local import Location
 
 
 @click.command("approve")
@@ -17,7 +16,7 @@ from pipelines.cli.common import SHORT, actor_option, note, opened, reason_optio
 @actor_option
 @store_option
 @click.pass_context
-def approve(ctx: click.Context, run: str, decline: bool, reason: str, actor: str, store: Path) -> None:
+def approve(ctx: click.Context, run: str, decline: bool, reason: str, actor: str, store: Location) -> None:
     """Agree that what a run made is promoted, or with --decline that it is not.
 
     The next round of `driftline retrain run` acts on it. Who asked for a run cannot approve it. An approval is void when the
@@ -42,7 +41,7 @@ def approve(ctx: click.Context, run: str, decline: bool, reason: str, actor: str
 @actor_option
 @store_option
 @click.pass_context
-def cancel(ctx: click.Context, run: str, reason: str, actor: str, store: Path) -> None:
+def cancel(ctx: click.Context, run: str, reason: str, actor: str, store: Location) -> None:
     """Ask for the end of a run. A step at work is stopped within seconds; what was promoted cannot be cancelled.
 
     \b

@@ -29,7 +29,7 @@ from pipelines.cli.policies import load
 from pipelines.cli.signals import ending
 from pipelines.errors import ConfigError
 from pipelines.exits import FAILED, REFUSED
-from pipelines.local import Places, Wired, owner
+from pipelines.local import Location, Places, Wired, owner
 from pipelines.orchestrator import Orchestrator, Round
 from pipelines.policy import Policy
 from pipelines.states import State
@@ -43,7 +43,7 @@ from pipelines.worker import Happening
 @output_option
 @click.pass_context
 def plan(
-    ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Path, output: str
+    ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Location, output: str
 ) -> None:
     """Say what would happen now, and why. Changes nothing.
 
@@ -88,7 +88,7 @@ def plan(
 @output_option
 @click.pass_context
 def run(
-    ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Path, actor: str,
+    ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Location, actor: str,
     once: bool, every: float, model: str | None, reason: str | None, output: str,
 ) -> None:  # fmt: skip
     """Begin what should begin, and advance what is under way, until it is stopped.
@@ -150,7 +150,7 @@ class _Waiting:
 
 
 def _opened(
-    ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Path
+    ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Location
 ) -> tuple[Wired, list[Policy]]:
     policies, rows = load(file)
     return wired(ctx, Places(store, alerts, rows, Path.cwd(), work, embedded)), policies

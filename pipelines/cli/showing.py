@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ import msgspec
 from pipelines.book import Book
 from pipelines.cli.common import SHORT, opened, output_option, print_json, print_table, store_option, waits, when
 from pipelines.journal import Claimed, Moved, Record, Renewed
+from pipelines.local import Location
 from pipelines.runs import Admission
 from pipelines.steps import SEEN
 
@@ -21,7 +21,7 @@ from pipelines.steps import SEEN
 @store_option
 @output_option
 @click.pass_context
-def list_(ctx: click.Context, model: str | None, active: bool, store: Path, output: str) -> None:
+def list_(ctx: click.Context, model: str | None, active: bool, store: Location, output: str) -> None:
     """List runs, newest first, with where each stands and why.
 
     \b
@@ -56,7 +56,7 @@ def list_(ctx: click.Context, model: str | None, active: bool, store: Path, outp
 @store_option
 @output_option
 @click.pass_context
-def show(ctx: click.Context, run: str, page: bool, gate: bool, store: Path, output: str) -> None:
+def show(ctx: click.Context, run: str, page: bool, gate: bool, store: Location, output: str) -> None:
     """Show a run: what it was begun for, every step, and what the gate said. The first digits of its id are enough.
 
     \b

@@ -33,8 +33,8 @@ def make(place: Place, more: tuple[click.Command, ...] = (), others: Others | No
         """Keep model versions, and the aliases that say which one is served.
 
         A version is its files by digest, what it was made from and how it was judged; it never changes. An alias
-        (champion, challenger, any name) is moved by a logged compare-and-swap. The registry is a directory: --store DIR,
-        or DRIFTLINE_STORE.
+        (champion, challenger, any name) is moved by a logged compare-and-swap. The registry is a directory or a prefix of
+        an object store: --store DIR, --store s3://BUCKET/PREFIX, or DRIFTLINE_STORE.
 
         \b
         Examples:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import click
 
+from registry.location import Location, OpenedStore, location_of, open_location
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from registry.aliases import Aliases
     from registry.catalog import Catalog, Version
-    from registry.directory import DirectoryStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,16 +31,24 @@ _SHORT: Final = 19  # sha256: and twelve digits
 
 
 def store_option(command: F) -> F:
-    """`--store DIR`."""
+    """`--store LOCATION`."""
     return click.option(
         "--store",
         envvar="DRIFTLINE_STORE",
         required=True,
         show_envvar=True,
-        metavar="DIR",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Where the registry is.",
+        metavar="LOCATION",
+        type=written_location,
+        help="Where the registry is: a directory, or an address such as s3://BUCKET/PREFIX.",
     )(command)
+
+
+def written_location(text: str) -> Location:
+    """A directory, or an address of an object store, as somebody wrote it."""
+    found = location_of(text)
+    if isinstance(found, Path) and found.is_file():
+        raise click.BadParameter(f"{text!r} is a file; name a directory, or an address such as s3://BUCKET/PREFIX")
+    return found
 
 
 def output_option(command: F) -> F:
@@ -74,28 +83,27 @@ def _user() -> str:
         return f"uid-{os.getuid()}"
 
 
-def open_store(directory: Path, *, make: bool = False) -> DirectoryStore:
+def open_store(location: Location, *, make: bool = False) -> OpenedStore:
     """The store; only `add` may make one. Raises NotFound."""
-    from registry.directory import DirectoryStore
     from registry.errors import NotFound
 
-    store = DirectoryStore(directory)
+    store = open_location(location)
     if not store.exists and not make:
         remedy = "`driftline registry add` makes one; --store or DRIFTLINE_STORE says where it is."
-        raise NotFound("registry", f"is not in {str(directory)!r}", remedy)
+        raise NotFound("registry", f"is not in {str(location)!r}", remedy)
     return store
 
 
-def open_registry(directory: Path) -> tuple[Catalog, Aliases]:
+def open_registry(location: Location) -> tuple[Catalog, Aliases]:
     """Versions and aliases of an existing registry. Raises NotFound, StoreError."""
     from registry.aliases import Aliases
     from registry.catalog import Catalog
 
-    catalog = Catalog(known_models(open_store(directory)))
+    catalog = Catalog(known_models(open_store(location)))
     return catalog, Aliases(catalog)
 
 
-def known_models(store: DirectoryStore) -> DirectoryStore:
+def known_models(store: OpenedStore) -> OpenedStore:
     """The store itself. Raises StoreError where models are kept in it that the registry has no version of: `python -m pipelines`
     alone keeps them in `retraining/MODEL/versions`, and a registry that looked away would forget their champion."""
     from registry.catalog import Catalog
@@ -104,7 +112,7 @@ def known_models(store: DirectoryStore) -> DirectoryStore:
     parts = (log.split("/") for log in store.logs("retraining"))
     alone = {part[1] for part in parts if len(part) == 3 and part[2] == "versions"}
     if unknown := sorted(alone - set(Catalog(store).models())):
-        what = f"this store's models were kept without the registry: {', '.join(unknown)} in {str(store.directory)!r}"
+        what = f"this store's models were kept without the registry: {', '.join(unknown)} in {store.where!r}"
         remedy = "Go on with `python -m pipelines`, or name another --store and add the models there anew."
         raise StoreError(what, "has no version or alias that the registry knows", remedy)
     return store

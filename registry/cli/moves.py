@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -25,6 +24,7 @@ from registry.cli.common import (
 
 if TYPE_CHECKING:
     from registry.aliases import By, Step
+    from registry.location import Location
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,7 +72,7 @@ def promote(
     automatic: bool,
     cause: str | None,
     reason: str,
-    store: Path,
+    store: Location,
     actor: str,
     output: str,
 ) -> None:
@@ -105,7 +105,7 @@ def rollback(
     automatic: bool,
     cause: str | None,
     reason: str,
-    store: Path,
+    store: Location,
     actor: str,
     output: str,
 ) -> None:
@@ -126,7 +126,7 @@ def rollback(
 @_automatic_options
 @_move_options
 def freeze(
-    name: str, alias: str, automatic: bool, cause: str | None, reason: str, store: Path, actor: str, output: str
+    name: str, alias: str, automatic: bool, cause: str | None, reason: str, store: Location, actor: str, output: str
 ) -> None:
     """Stop all automatic moves of an alias. People may still move it.
 
@@ -142,7 +142,7 @@ def freeze(
 @click.argument("name")
 @_alias_option
 @_move_options
-def unfreeze(name: str, alias: str, reason: str, store: Path, actor: str, output: str) -> None:
+def unfreeze(name: str, alias: str, reason: str, store: Location, actor: str, output: str) -> None:
     """Allow automatic moves of an alias again.
 
     \b
@@ -158,7 +158,7 @@ def unfreeze(name: str, alias: str, reason: str, store: Path, actor: str, output
 @_alias_option
 @click.option("--approvals", type=click.IntRange(min=0), default=1, show_default=True, help="How many.")
 @_move_options
-def protect(name: str, alias: str, approvals: int, reason: str, store: Path, actor: str, output: str) -> None:
+def protect(name: str, alias: str, approvals: int, reason: str, store: Location, actor: str, output: str) -> None:
     """Ask for approvals of every promotion of an alias from here on, whoever promotes.
 
     \b
@@ -172,7 +172,7 @@ def protect(name: str, alias: str, approvals: int, reason: str, store: Path, act
 @click.command("retire")
 @click.argument("spec", metavar="NAME@VERSION")
 @_move_options
-def retire(spec: str, reason: str, store: Path, actor: str, output: str) -> None:
+def retire(spec: str, reason: str, store: Location, actor: str, output: str) -> None:
     """Never serve a version again, under any alias. It is kept, with its history.
 
     \b
@@ -188,8 +188,8 @@ def retire(spec: str, reason: str, store: Path, actor: str, output: str) -> None
 @click.argument("spec", metavar="NAME@VERSION")
 @_alias_option
 @_move_options
-def approve(spec: str, alias: str, reason: str, store: Path, actor: str, output: str) -> None:
-    """Agree that a version takes the place of what an alias points at now. Void as soon as the alias moves.
+def approve(spec: str, alias: str, reason: str, store: Location, actor: str, output: str) -> None:
+    """Agree that a version takes the location of what an alias points at now. Void as soon as the alias moves.
 
     Nobody approves a version that he registered, and the approval of whoever promotes does not count.
 
@@ -209,7 +209,7 @@ def approve(spec: str, alias: str, reason: str, store: Path, actor: str, output:
 )
 @store_option
 @output_option
-def history(spec: str, at_ms: int | None, store: Path, output: str) -> None:
+def history(spec: str, at_ms: int | None, store: Location, output: str) -> None:
     """Print every move: who, when, why, and whether it counts. With --at, where the aliases stood then.
 
     \b

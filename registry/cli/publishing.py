@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,6 +13,7 @@ import click
 from registry.cli.common import note, open_registry, output_option, pair, parted, print_json, print_table, store_option
 from registry.cli.exits import FAILED, code_of
 from registry.errors import RegistryError, TopicError
+from registry.location import Location
 
 if TYPE_CHECKING:
     from registry.state_topic import Published, StateTopic
@@ -103,7 +103,7 @@ def publish_command(place: Place) -> click.Command:
     @store_option
     @output_option
     def publish(
-        names: tuple[str, ...], watch: bool, every: float, overrule: bool, store: Path, output: str, **given: Any
+        names: tuple[str, ...], watch: bool, every: float, overrule: bool, store: Location, output: str, **given: Any
     ) -> None:
         """Publish the state of every alias to the compacted topic NAMESPACE.models, where it is not there already.
 
@@ -140,7 +140,9 @@ def publish_command(place: Place) -> click.Command:
     return publish
 
 
-def _published(store: Path, topic: StateTopic, models: tuple[str, ...] | None, *, overrule: bool) -> list[Published]:
+def _published(
+    store: Location, topic: StateTopic, models: tuple[str, ...] | None, *, overrule: bool
+) -> list[Published]:
     from registry.state_topic import publish
 
     catalog, aliases = open_registry(store)

@@ -26,13 +26,14 @@ from registry.cli.common import (
 from registry.cli.exits import FAILED
 
 if TYPE_CHECKING:
+    from registry.location import Location
     from registry.others import Others
 
 
 @click.command("state")
 @click.argument("spec", metavar="NAME@ALIAS")
 @store_option
-def state(spec: str, store: Path) -> None:
+def state(spec: str, store: Location) -> None:
     """Print the document that the `models` topic carries for an alias. Kept elsewhere, it is a witness for `fsck --state`.
 
     \b
@@ -68,7 +69,7 @@ def fsck_command(others: Others | None) -> click.Command:
     )
     @store_option
     @output_option
-    def fsck(states: tuple[Path, ...], store: Path, output: str) -> None:
+    def fsck(states: tuple[Path, ...], store: Location, output: str) -> None:
         """Read every byte of the registry, follow every reference, fold every log; name whatever is wrong. Exit code 1 when
         something is.
 
@@ -106,7 +107,7 @@ def fsck_command(others: Others | None) -> click.Command:
 )
 @store_option
 @output_option
-def gc(delete: bool, grace: int, store: Path, output: str) -> None:
+def gc(delete: bool, grace: int, store: Location, output: str) -> None:
     """Say what nothing refers to, and with --delete remove it. Versions and whatever an alias ever pointed at stay.
 
     \b

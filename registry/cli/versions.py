@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from registry.aliases import Aliases
     from registry.catalog import Catalog, Version
     from registry.errors import RegistryError
+    from registry.location import Location
     from registry.probe import Agreement
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -69,7 +70,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 def add(
     paths: tuple[Path, ...],
     name: str,
-    store: Path,
+    store: Location,
     actor: str,
     output: str,
     environment: tuple[tuple[str, str], ...],
@@ -129,7 +130,7 @@ def add(
 @click.argument("name", required=False)
 @store_option
 @output_option
-def list_(name: str | None, store: Path, output: str) -> None:
+def list_(name: str | None, store: Location, output: str) -> None:
     """List models and where their aliases point, or the versions of one model.
 
     \b
@@ -171,7 +172,7 @@ def list_(name: str | None, store: Path, output: str) -> None:
 @click.argument("spec", metavar="NAME@VERSION")
 @store_option
 @output_option
-def show(spec: str, store: Path, output: str) -> None:
+def show(spec: str, store: Location, output: str) -> None:
     """Show a version: its files, what it was made from, which aliases point at it. VERSION is a number or an alias.
 
     \b
@@ -210,7 +211,7 @@ def show(spec: str, store: Path, output: str) -> None:
 @click.command("card")
 @click.argument("spec", metavar="NAME@VERSION")
 @store_option
-def card(spec: str, store: Path) -> None:
+def card(spec: str, store: Location) -> None:
     """Print the model card of a version, as Markdown. It is rendered from the manifest and cannot be edited.
 
     \b
@@ -229,7 +230,7 @@ def card(spec: str, store: Path) -> None:
 @click.option("--score", is_flag=True, help="Load the model as well and compare its outputs with the probe set (ONNX).")
 @store_option
 @output_option
-def verify(spec: str, score: bool, store: Path, output: str) -> None:
+def verify(spec: str, score: bool, store: Location, output: str) -> None:
     """Read every byte of a version, or of all versions of a model, and compare with the manifest. Exit code 1 when
     something differs.
 

@@ -1,4 +1,4 @@
-"""What every store does: the twin in memory, the directory on a simulated disk, and the directory."""
+"""What every store does: the twin in memory, the directory on a simulated disk, the directory, and the object store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from registry.digest import digest_of
 from registry.errors import BadName, Damaged, Missing, NotDense, StoreError
 from registry.store import ENTRY_BYTES_MAX, Blob, read_blob
-from tests.registry.contract.worlds import DirectoryWorld, World
+from tests.registry.contract.worlds import BucketWorld, DirectoryWorld, World
 
 HOUR = 3_600_000
 
@@ -56,7 +56,7 @@ def test_among_many_writers_each_number_has_one(world: World) -> None:
                 won.append(number)
         return won
 
-    workers = 8 if isinstance(world, DirectoryWorld) else 1  # the others are for one thread
+    workers = 8 if isinstance(world, DirectoryWorld | BucketWorld) else 1  # the others are for one thread
     with ThreadPoolExecutor(workers) as pool:
         won = list(pool.map(write, range(workers)))
     assert sorted(number for numbers in won for number in numbers) == list(range(1, 41))

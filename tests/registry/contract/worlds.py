@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from obstore.store import from_url
 
 from registry.directory import DirectoryStore
+from registry.object_store import ObjectStore
 from registry.store import Store
 from tests.registry.disk import Disk, SimulatedFiles
 from tests.registry.memory import MemoryStore
+from tests.registry.s3 import S3
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore as Opened
+    from obstore.store import RetryConfig
 
 
 class World(Protocol):
@@ -94,6 +103,47 @@ class DirectoryWorld:
     def flip(self, what: str) -> None:
         path = self.directory / path_of(what)
         path.write_bytes(_flipped(path.read_bytes()))
+
+
+class BucketWorld:
+    """The object store on a server of its own. Time passes by its clock."""
+
+    def __init__(self, s3: S3) -> None:
+        self.s3 = s3
+        self.store: Store = self.another()
+
+    def another(self) -> Store:
+        return ObjectStore("s3://bucket/prefix", client(self.s3))
+
+    def now_ms(self) -> int:
+        return self.s3.bucket.now_ms()
+
+    def pass_time(self, ms: int) -> None:
+        self.s3.bucket.ahead_ms += ms
+
+    def flip(self, what: str) -> None:
+        for key, kept in self.s3.bucket.objects.items():
+            if key.startswith(f"prefix/{path_of(what)}"):
+                kept.content = _flipped(kept.content)
+
+
+def client(s3: S3) -> Opened:
+    """The client as a process in the environment of the server would make it, but for its patience."""
+    retry: RetryConfig = {
+        "max_retries": 2,
+        "backoff": {"init_backoff": timedelta(milliseconds=1), "max_backoff": timedelta(milliseconds=5)},
+    }
+    return from_url(
+        "s3://bucket/prefix",
+        config={
+            "endpoint": s3.endpoint,
+            "access_key_id": "key",
+            "secret_access_key": "secret",
+            "region": "us-east-1",
+        },
+        client_options={"allow_http": True},
+        retry_config=retry,
+    )
 
 
 def path_of(what: str) -> str:
