@@ -44,7 +44,7 @@ class Counted:
 
     def observe(self, output: TickOutput) -> None:
         """A tick closed."""
-        self.revisions += len(output.windows)
+        self.revisions += output.revisions
         self.finals += sum(view.final for view in output.windows)
         for event in output.events:
             self.alerts[str(event.change)] = self.alerts.get(str(event.change), 0) + 1
@@ -83,7 +83,7 @@ def replayed(
             refuse_another(source, config, wanted, spec, directory)
         own = EmbeddedLog(directory / replay_files.WORK)
         try:
-            summary = _run(source, own, config, spec.spans, wanted, observe)
+            summary = _run(source, own, config, spec.spans, wanted, observe, finals_only=True)
             result = replay_files.finish(directory, own, config.topics(), spec)
             if then is not None:
                 then(own, len(next(iter(spec.spans.values()))))
@@ -177,8 +177,10 @@ def _run(
     spans: Spans,
     wanted: Wanted,
     observe: Callable[[TickOutput], None] | None = None,
+    *,
+    finals_only: bool = False,
 ) -> dict[str, Any]:
-    """Run to the end, and what there was to it."""
+    """Run to the end, and what there was to it. `finals_only`: windows are told once, when they are final."""
     from monitor.adapters import dead_letters
     from monitor.adapters.allocator import keep_freed_memory
     from monitor.adapters.clock import SystemClock
@@ -202,7 +204,7 @@ def _run(
             observe(output)
 
     plan = as_begun(source, config, plan_of(config))
-    worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, closed, tell)
+    worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, closed, tell, finals_only=finals_only)
     with Signals(worker) as signals:
         worker.run()
     if bar is not None:
