@@ -32,6 +32,8 @@ class Wanted:
     output: str
     quiet: bool
     kept: bool = True
+    what: str = "replay"
+    """What people called it: a backtest is a replay of which more is asked."""
 
 
 @dataclass
@@ -151,7 +153,7 @@ def refuse_another(source: Log, config: Config, wanted: Wanted, begun: Spec, dir
     def refuse(name: str, then: object, this: object) -> None:
         if then != this:
             raise ReplayDirectoryError(
-                f"{str(directory)!r}: the replay was begun with {name} {then}, this is {this}. Go on with "
+                f"{str(directory)!r}: the {wanted.what} was begun with {name} {then}, this is {this}. Go on with "
                 "the configuration, the range and the log that it was begun with, or begin again in a new directory."
             )
 
@@ -211,7 +213,7 @@ def _run(
         bar.close(worker)
     if not worker.finished:
         then = "--resume goes on" if wanted.kept else "nothing of it is kept"
-        click.echo(f"driftline: the replay was interrupted before its end; {then}", err=True)
+        click.echo(f"driftline: the {wanted.what} was interrupted before its end; {then}", err=True)
         sys.exit(128 + signals.number)
     return {
         "records": {name: sum(end - start for start, end in ranges) for name, ranges in spans.items()},
