@@ -55,7 +55,7 @@ class TickOutput:
 
     kind: Kind
     tick_ms: int
-    windows: Sequence[WindowView]
+    windows: Sequence[WindowView]  # those that are told
     payloads: Sequence[bytes]  # of the windows, in their order
     events: Sequence[AlertEvent]
     decisions: Sequence[Decided]
@@ -63,6 +63,8 @@ class TickOutput:
     """Windows that became final with nothing left in them: their records are withdrawn."""
     basis: Basis | None = field(default=None, compare=False)
     """None for what is told without a tick."""
+    revisions: int = field(default=0, compare=False)
+    """Windows that got a revision, told or not."""
 
 
 @dataclass(slots=True)
@@ -277,7 +279,9 @@ class Evaluator:
         events = [*slow, *step.events, *traffic, *told]
         gone = [view.key for view in closed.vanished]
         basis = Basis(judged, closed.active, lookup, outage_of)
-        output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone, basis)
+        output = TickOutput(
+            kind, tick_ms, closed.told, closed.payloads, events, step.decisions, gone, basis, len(closed.revised)
+        )
         self._chain(kind, output)
         return output
 

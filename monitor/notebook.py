@@ -187,7 +187,7 @@ def _replay(folder: Path, config: Config, predictions: pa.Table, labels: pa.Tabl
     source, own = EmbeddedLog(folder / "source"), EmbeddedLog(folder / "own")
     try:
         spans = dict(_send(source, config, predictions, labels, sort=sort))
-        worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters)
+        worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, finals_only=True)
         worker.run()
         if not worker.finished:
             raise MonitorError("the run was stopped before its end")

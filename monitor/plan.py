@@ -95,6 +95,8 @@ class Plan:
     """Classes that predictions carry probabilities of; each takes 8 bytes a prediction."""
     estimates: bool = False
     """Whether windows say what is to be expected while labels are missing."""
+    finals_only: bool = False
+    """Whether of windows only the final value is told, as in a backtest; rules read every revision all the same."""
 
     @property
     def width(self) -> int:

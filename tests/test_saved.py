@@ -36,11 +36,12 @@ from monitor.ledger.checkpoints import Fold
 from monitor.ledger.fold import FoldState
 from monitor.plan import plan_of
 from monitor.saved import SavedClock, SavedEvaluator
-from monitor.windows.engine import Shelf, TickEngine
+from monitor.windows.engine import TickEngine
 from monitor.windows.losses import Losses
 from monitor.windows.outlook import LabelBook
 from monitor.windows.saved import SavedBook, SavedEngine, SavedShelf, SavedStore, SavedView
 from monitor.windows.schedule import Schedule
+from monitor.windows.shelf import Shelf
 from monitor.windows.store import WindowStore
 from monitor.windows.view import Kind, WindowView
 from tests.simulation.world import config
@@ -66,7 +67,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         EVALUATOR.engines[Kind.INPUT],
         SavedEngine,
         # of the windows there are: when they are over and final, and so which ticks have something to do
-        {"_plan", "_windows", "_losses", "kind", "_in_hand", "_due", "_over", "_agenda", "arrival_cells"},
+        {"_plan", "_windows", "_losses", "kind", "_in_hand", "_due", "_over", "_agenda", "_formulas", "arrival_cells"},
     ),
     "store": (EVALUATOR.engines[Kind.INPUT]._store("m")[1], SavedStore, {"layout", "_windows", "_free", "_spans", "_members"}),
     "watch": (watch(), SavedWatch, {"_namespace", "labels", "_topics", "_untold"}),  # told before anything is saved

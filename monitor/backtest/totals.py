@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -65,6 +65,15 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     predicted_ms: tuple[int, int] | None = None
 
 
+class _Own(NamedTuple):
+    """The cells of one version in a delta, each with its amount and the pane and tick of its slot."""
+
+    panes: Int64s
+    ticks: Int64s
+    cells: Int64s
+    amounts: Int64s
+
+
 @dataclass(slots=True)
 class Adding:
     """Takes accepted commits of all partitions, in the order of each. Mutable."""
@@ -81,34 +90,37 @@ class Adding:
         """An accepted commit."""
         self._last[partition] = commit
         for delta in (commit.inputs, commit.performance):
-            panes = () if delta is None else delta.column("pane")
-            if len(panes):
-                met = (int(min(panes)), int(max(panes)))
+            panes = None if delta is None else delta.column("pane")
+            if panes is not None and len(panes):
+                met = (int(panes.min()), int(panes.max()))
                 known = self._panes or met
                 self._panes = (min(known[0], met[0]), max(known[1], met[1]))
         if commit.inputs is not None:
-            for version, _, cells, amounts in _slots(commit, commit.inputs):
+            for version, own in _by_version(commit, commit.inputs):
                 size = self.plan.model(version[0]).input_cells.size
                 total = self._inputs.setdefault(version, np.zeros(size, np.int64))
-                total[cells] += amounts  # the cells of a slot are distinct
+                np.add.at(total, own.cells, own.amounts)
         if commit.performance is not None:
-            for version, at, cells, amounts in _slots(commit, commit.performance):
-                self._performance(version, at, cells, amounts)
+            for version, own in _by_version(commit, commit.performance):
+                self._performance(version, own)
 
-    def _performance(self, version: Version, at: tuple[int, int], cells: Int64s, amounts: Int64s) -> None:
+    def _performance(self, version: Version, own: _Own) -> None:
         layout = self.plan.model(version[0]).task.cells
-        seen, labelled = (int(amounts[cells == layout.index(name)].sum()) for name in ("seen", "labelled"))
-        self._seen[version] = self._seen.get(version, 0) + seen
-        if labelled:
-            pane, tick = at
-            took_ms = (tick + 1) * self.plan.join.tick_ms - pane * self.plan.pane_ms
+        self._seen[version] = self._seen.get(version, 0) + int(own.amounts[own.cells == layout.index("seen")].sum())
+        labels = np.flatnonzero(own.cells == layout.index("labelled"))
+        if len(labels):
+            took_ms = (own.ticks[labels] + 1) * self.plan.join.tick_ms - own.panes[labels] * self.plan.pane_ms
             held = self._labels.setdefault(version, {})
-            held[took_ms] = held.get(took_ms, 0) + labelled
+            lengths, places = np.unique(took_ms, return_inverse=True)
+            counts = np.zeros(len(lengths), np.int64)
+            np.add.at(counts, places, own.amounts[labels])
+            for length, count in zip(lengths.tolist(), counts.tolist(), strict=True):
+                held[length] = held.get(length, 0) + count
         if "arrived" in layout:
             part = layout.slice("arrived")
-            inside = (cells >= part.start) & (cells < part.stop)
+            inside = (own.cells >= part.start) & (own.cells < part.stop)
             total = self._arrived.setdefault(version, np.zeros(part.stop - part.start, np.int64))
-            total[cells[inside] - part.start] += amounts[inside]
+            np.add.at(total, own.cells[inside] - part.start, own.amounts[inside])
 
     def totals(self, lost: Mapping[str, int]) -> Totals:
         """The sums; `lost`: records of each stream that were gone before they were read."""
@@ -180,13 +192,14 @@ def profiled(plan: ModelPlan) -> list[FeaturePlan]:
     return [f for f in (*plan.features, *((plan.score,) if plan.score else ())) if f.name in known]
 
 
-def _slots(commit: Commit, delta: Delta) -> Iterator[tuple[Version, tuple[int, int], Int64s, Int64s]]:
-    """Of each slot of a delta the version, (pane, tick), and its cells with their amounts."""
+def _by_version(commit: Commit, delta: Delta) -> Iterator[tuple[Version, _Own]]:
+    """What a delta says of each version in it."""
     versions = [(group.model, group.version) for group in commit.groups]
-    cells, amounts = delta.column("cell"), delta.column("amount")
-    start = 0
-    for group, pane, tick, length in zip(
-        *(delta.column(name).tolist() for name in ("group", "pane", "tick", "length")), strict=True
-    ):
-        yield versions[group], (pane, tick), cells[start : start + length], amounts[start : start + length]
-        start += length
+    known = list(dict.fromkeys(versions))
+    number = np.array([known.index(version) for version in versions], np.int64)
+    length = delta.column("length")
+    group, pane, tick = (np.repeat(delta.column(name), length) for name in ("group", "pane", "tick"))
+    cells, amounts, of = delta.column("cell"), delta.column("amount"), number[group]
+    for i in np.unique(of).tolist():
+        rows = of == i
+        yield known[i], _Own(pane[rows], tick[rows], cells[rows], amounts[rows])

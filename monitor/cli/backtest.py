@@ -52,7 +52,11 @@ if TYPE_CHECKING:
     help="Write a page that needs nothing else, and beside it FILE.json and FILE.openmetrics.",
 )
 @click.option("--show-values", is_flag=True, help="Let the report name categories and edges of features.")
-@click.option("--resume", is_flag=True, help="Go on with a backtest to files that was interrupted.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the backtest in --to DIR if one was interrupted there; begin it if there is none.",
+)
 @output_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
@@ -97,7 +101,7 @@ def command(
     _refuse_what_does_not_go_together(directory, page, resume=resume, show_values=show_values)
     config = _config(files, overrides)
     other = load_config(others or files, other_overrides) if others or other_overrides else None
-    wanted = backtest_run.Wanted(starts, ends, resume, output, quiet, kept=directory is not None)
+    wanted = backtest_run.Wanted(starts, ends, resume, output, quiet, kept=directory is not None, what="backtest")
     asked = backtest_run.Asked(
         config,
         other,

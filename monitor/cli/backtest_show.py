@@ -62,26 +62,53 @@ def _outcomes(report: Mapping[str, Any]) -> None:
 
 
 def _alerts(title: str, alerts: Sequence[Mapping[str, Any]]) -> Any:
+    """As wide as eighty columns, where names are short; limits and amendments are in the JSON and the report."""
+    common = _common(alerts)
+    about = f" of {'/'.join(common)}" if common else ""
     made = table(
-        title, "fired", "resolved", "severity", "rule", "of", "value", "limit", "amended", right=("value", "limit")
+        f"{title}{plain(about)}",
+        "fired",
+        "for",
+        "as",
+        "rule",
+        "of",
+        "value",
+        "ended",
+        right=("for", "value"),
+        narrow=True,
     )
     for a in alerts:
-        ended = f"{minute(a['resolved_ms'])} ({a['reason']})" if a["resolved_ms"] is not None else "open at the end"
-        values = [number(float(a[name])) if a[name] is not None else "-" for name in ("value", "threshold")]
+        ended = a["resolved_ms"] is not None
         made.add_row(
             minute(a["fired_ms"]),
-            ended,
+            _long(a["resolved_ms"] - a["fired_ms"]) if ended else "",
             a["severity"],
             plain(a["rule"]),
-            plain(_series(a)),
-            *values,
-            str(a["amended"] or ""),
+            plain(_series(a, common)),
+            number(float(a["value"])) if a["value"] is not None else "-",
+            plain(str(a["reason"]).replace("_", " ")) if ended else "open",
         )
     return made
 
 
-def _series(alert: Mapping[str, Any]) -> str:
-    return "/".join(part for part in (alert["model"], alert["version"], alert["segment"]) if part)
+def _common(alerts: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Model and version, where all alerts are of the same."""
+    of = {(alert["model"], alert["version"]) for alert in alerts}
+    return tuple(filter(None, of.pop())) if len(of) == 1 else ()
+
+
+def _series(alert: Mapping[str, Any], common: Sequence[str] = ()) -> str:
+    """What it is of, without what is common to all."""
+    named = [part for part in (alert["model"], alert["version"], alert["segment"]) if part]
+    return "/".join(named[len(common) :])
+
+
+def _long(ms: int) -> str:
+    """`20d 22h`, `5h`, `12m`: the two largest units."""
+    minutes = ms // 60_000
+    days, hours, rest = minutes // 1_440, minutes // 60 % 24, minutes % 60
+    parts = [f"{count}{unit}" for count, unit in ((days, "d"), (hours, "h"), (rest, "m")) if count]
+    return " ".join(parts[:2]) or f"{ms / 1_000:g}s"
 
 
 def _counted(counts: Mapping[str, float | None]) -> str:
@@ -96,16 +123,18 @@ def _noun(name: str, count: float) -> str:
 
 
 def _incidents(scored: Mapping[str, Any]) -> Any:
-    made = table("Known incidents", "incident", "from", "found by", "at", "delay", "lead", right=("delay", "lead"))
+    made = table(
+        "Known incidents", "incident", "from", "found by", "delay", "lead", right=("delay", "lead"), narrow=True
+    )
     for one in scored["found"]:
         incident, by = one["incident"], one["by"]
         row = [plain(incident["name"]), minute(incident["from_ms"])]
         if by is None:
-            made.add_row(*row, "missed", "", "", "")
+            made.add_row(*row, "missed", "", "")
             continue
-        made.add_row(*row, plain(by["rule"]), minute(by["fired_ms"]), _hours(one["delay_ms"]), _hours(one["lead_ms"]))
+        made.add_row(*row, plain(by["rule"]), _hours(one["delay_ms"]), _hours(one["lead_ms"]))
     for incident in scored["outside"]:
-        made.add_row(plain(incident["name"]), minute(incident["from_ms"]), "not in the range", "", "", "")
+        made.add_row(plain(incident["name"]), minute(incident["from_ms"]), "not in the range", "", "")
     return made
 
 
@@ -123,15 +152,18 @@ def _hours(ms: int | None) -> str:
 
 def _differences(out: Any, report: Mapping[str, Any]) -> None:
     found = report["differences"]
-    made = table("What the other configuration tells", "change", "alert", "fired", "of")
+    told = [*found["only_first"], *found["only_second"], *(moved["second"] for moved in found["moved"])]
+    common = _common(told)
+    about = f", of {'/'.join(common)}" if common else ""
+    made = table(f"What the other configuration tells{plain(about)}", "change", "alert", "fired", "of", narrow=True)
     for change, alerts in (("no more", found["only_first"]), ("new", found["only_second"])):
         for a in alerts:
-            made.add_row(change, plain(a["rule"]), minute(a["fired_ms"]), plain(_series(a)))
+            made.add_row(change, plain(a["rule"]), minute(a["fired_ms"]), plain(_series(a, common)))
     for moved in found["moved"]:
         one, other = moved["first"], moved["second"]
         later_ms = other["fired_ms"] - one["fired_ms"]
         change = f"{_hours(abs(later_ms))} {'later' if later_ms > 0 else 'earlier'}"
-        made.add_row(change, plain(other["rule"]), minute(other["fired_ms"]), plain(_series(other)))
+        made.add_row(change, plain(other["rule"]), minute(other["fired_ms"]), plain(_series(other, common)))
     out.print(made)
     metrics = ", ".join(f"{name} in {n}" for name, n in found["changed_metrics"].items()) or "none"
     note(
@@ -142,11 +174,15 @@ def _differences(out: Any, report: Mapping[str, Any]) -> None:
 
 
 def _sweep(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """A row for each setting; what was set stands in the title, its values in the rows."""
     names = [name for name in rows[0] if name not in ("set", "front")]
-    heads = [name.replace("_", " ") for name in names]
+    heads = [name.replace("_", "\n") for name in names]
     scored = any(row["front"] for row in rows)
-    made = table("With other values", "set", *heads, *(["trade-off"] if scored else []), right=tuple(heads))
+    keys = [pair.partition("=")[0] for pair in rows[0]["set"].split(" ")]
+    title = f"With other values of {plain(' and '.join(keys))}"
+    made = table(title, "set", *heads, *(["trade-off"] if scored else []), right=tuple(heads), narrow=True)
     for row in rows:
         cells = ["-" if row[name] is None else f"{row[name]:g}" for name in names]
-        made.add_row(plain(row["set"]), *cells, *(["best" if row["front"] else ""] if scored else []))
+        values = ", ".join(pair.partition("=")[2] for pair in row["set"].split(" "))
+        made.add_row(plain(values), *cells, *(["best" if row["front"] else ""] if scored else []))
     return made

@@ -32,6 +32,8 @@ class Wanted:
     output: str
     quiet: bool
     kept: bool = True
+    what: str = "replay"
+    """What people called it: a backtest is a replay of which more is asked."""
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Counted:
 
     def observe(self, output: TickOutput) -> None:
         """A tick closed."""
-        self.revisions += len(output.windows)
+        self.revisions += output.revisions
         self.finals += sum(view.final for view in output.windows)
         for event in output.events:
             self.alerts[str(event.change)] = self.alerts.get(str(event.change), 0) + 1
@@ -83,7 +85,7 @@ def replayed(
             refuse_another(source, config, wanted, spec, directory)
         own = EmbeddedLog(directory / replay_files.WORK)
         try:
-            summary = _run(source, own, config, spec.spans, wanted, observe)
+            summary = _run(source, own, config, spec.spans, wanted, observe, finals_only=True)
             result = replay_files.finish(directory, own, config.topics(), spec)
             if then is not None:
                 then(own, len(next(iter(spec.spans.values()))))
@@ -151,7 +153,7 @@ def refuse_another(source: Log, config: Config, wanted: Wanted, begun: Spec, dir
     def refuse(name: str, then: object, this: object) -> None:
         if then != this:
             raise ReplayDirectoryError(
-                f"{str(directory)!r}: the replay was begun with {name} {then}, this is {this}. Go on with "
+                f"{str(directory)!r}: the {wanted.what} was begun with {name} {then}, this is {this}. Go on with "
                 "the configuration, the range and the log that it was begun with, or begin again in a new directory."
             )
 
@@ -177,8 +179,10 @@ def _run(
     spans: Spans,
     wanted: Wanted,
     observe: Callable[[TickOutput], None] | None = None,
+    *,
+    finals_only: bool = False,
 ) -> dict[str, Any]:
-    """Run to the end, and what there was to it."""
+    """Run to the end, and what there was to it. `finals_only`: windows are told once, when they are final."""
     from monitor.adapters import dead_letters
     from monitor.adapters.allocator import keep_freed_memory
     from monitor.adapters.clock import SystemClock
@@ -202,14 +206,14 @@ def _run(
             observe(output)
 
     plan = as_begun(source, config, plan_of(config))
-    worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, closed, tell)
+    worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, closed, tell, finals_only=finals_only)
     with Signals(worker) as signals:
         worker.run()
     if bar is not None:
         bar.close(worker)
     if not worker.finished:
         then = "--resume goes on" if wanted.kept else "nothing of it is kept"
-        click.echo(f"driftline: the replay was interrupted before its end; {then}", err=True)
+        click.echo(f"driftline: the {wanted.what} was interrupted before its end; {then}", err=True)
         sys.exit(128 + signals.number)
     return {
         "records": {name: sum(end - start for start, end in ranges) for name, ranges in spans.items()},

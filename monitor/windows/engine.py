@@ -18,56 +18,37 @@ from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ingest.clocks import NEVER
 from monitor.ledger.records import Delta
+from monitor.metrics.task import Metric
 from monitor.plan import ModelPlan, Plan
-from monitor.sketches.cells import CellLayout, checked
+from monitor.sketches.cells import CellLayout, Cells, checked
 from monitor.windows import measure, payload
 from monitor.windows.arrivals import Arrival, arrivals
+from monitor.windows.asked import Together
 from monitor.windows.losses import Losses
 from monitor.windows.measure import Revision
 from monitor.windows.outlook import LabelBook
 from monitor.windows.schedule import Schedule
+from monitor.windows.shelf import Shelf
 from monitor.windows.store import Piece, WindowStore
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 CELLS_AT_ONCE = 1 << 18
 """Cells of the windows that are measured at once: 2 MB, so that a formula's columns stay in the cache."""
-FINALS_KEPT = 8
-"""Final windows of a series that rules can still read: enough to look back past a few empty ones, bounded."""
-
 _Series = tuple[SeriesKey, str]
-
-
-@dataclass(slots=True)
-class Shelf:
-    """The current views of one series and window name, by start."""
-
-    views: dict[int, WindowView] = field(default_factory=dict)
-    finals: list[int] = field(default_factory=list)
-
-    def put(self, view: WindowView) -> None:
-        """The newest revision of a window; the oldest final ones make room."""
-        start = view.key.start_ms
-        self.views[start] = view
-        if view.final:
-            heapq.heappush(self.finals, start)
-            while len(self.finals) > FINALS_KEPT:
-                self.views.pop(heapq.heappop(self.finals), None)
-
-    def remove(self, start_ms: int) -> None:
-        """Forget a window."""
-        self.views.pop(start_ms, None)
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedTick:
     """What closing a tick did to the windows of one kind, everything sorted.
 
-    `revised` got a revision, whose published bytes are in `payloads`. `ended` did not, but this tick reached their end.
+    `revised` got a revision; of those of them that are told, `told`, the published bytes are in `payloads`. `ended` did not
+    get one, but this tick reached their end.
     `vanished` became final with nothing left in them. `active` are the series that had rows.
     """
 
     tick: int
     revised: list[WindowView]
+    told: list[WindowView]
     payloads: list[bytes]
     ended: list[WindowView]
     vanished: list[WindowView]
@@ -81,6 +62,15 @@ class _Stack:
 
     revisions: list[Revision] = field(default_factory=list)
     cells: list[Int64s] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The views of a stack, each with the bytes that are published, None where none are; `asked`: what computes metrics of
+    theirs that somebody asks for."""
+
+    views: list[tuple[WindowView, bytes | None]]
+    asked: Together | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +112,7 @@ class TickEngine:
         self._shelves: dict[_Series, Shelf] = defaultdict(Shelf)
         self._versions: dict[tuple[str, str], set[SeriesKey]] = defaultdict(set)  # of a model and segment
         self._final_before_ms = 0
+        self._formulas: dict[str, Mapping[str, Metric]] = {}
 
     @property
     def to_close(self) -> int:
@@ -175,12 +166,15 @@ class TickEngine:
             while self._agenda and self._agenda[0] < below and cells < CELLS_AT_ONCE:
                 summed.append(self._sum_up(stacks))
                 cells += sum(n * self._store(model)[1].layout.size for model, n in summed[-1].revised.items())
-            measured = {model: iter(self._measure(model, stack)) for model, stack in stacks.items()}
+            measured = {model: self._measure(model, stack) for model, stack in stacks.items()}
+            views = {model: iter(found.views) for model, found in measured.items()}
             self._in_hand = len(summed)
             for tick in summed:
                 self._in_hand -= 1
                 self.closed += 1
-                yield self._show(tick, [next(measured[m]) for m, n in tick.revised.items() for _ in range(n)])
+                yield self._show(tick, [next(views[m]) for m, n in tick.revised.items() for _ in range(n)])
+            for found in measured.values():
+                self._let_go(found)
 
     def close_quietly(self, below: int) -> None:
         """Nothing happens in the ticks before `below`; they are closed."""
@@ -289,16 +283,42 @@ class TickEngine:
         outlooks = self.book.outlooks(plan, last, store.cells(stack.cells[-1]))
         stack.revisions[-number:] = [one._replace(outlook=own) for one, own in zip(last, outlooks, strict=True)]
 
-    def _measure(self, model: str, stack: _Stack) -> list[tuple[WindowView, bytes]]:
+    def _measure(self, model: str, stack: _Stack) -> _Measured:
         plan, store = self._store(model)
         cells = checked(store.cells(np.concatenate(stack.cells)))
-        views_of = measure.input_views if self.kind is Kind.INPUT else measure.performance_views
-        views, metrics = views_of(plan, self._plan.config_digest, stack.revisions, cells)
-        return list(zip(views, payload.encode_all(views, metrics), strict=True))
+        if self._plan.finals_only:
+            return self._measure_finals(model, plan, stack.revisions, cells)
+        views, metrics = self._views_of(plan, stack.revisions, cells)
+        return _Measured(list(zip(views, payload.encode_all(views, metrics), strict=True)))
 
-    def _show(self, summed: _Summed, measured: list[tuple[WindowView, bytes]]) -> ClosedTick:
+    def _measure_finals(self, model: str, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells) -> _Measured:
+        """Of what is final the views and their bytes; of the rest views that can be asked."""
+        if model not in self._formulas:
+            self._formulas[model] = measure.formulas(plan, self.kind)
+        asked = Together(plan, self.kind, self._formulas[model], cells)
+        found: list[tuple[WindowView, bytes | None]] = [
+            (view, None) for view in asked.views(self._plan.config_digest, revisions)
+        ]
+        if rows := [row for row, revision in enumerate(revisions) if revision.final]:
+            own = Cells(cells.layout, cells.array[rows])
+            views, metrics = self._views_of(plan, [revisions[row] for row in rows], own)
+            for row, view, value in zip(rows, views, payload.encode_all(views, metrics), strict=True):
+                found[row] = view, value
+        return _Measured(found, asked)
+
+    def _views_of(self, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells) -> measure.Measured:
+        views_of = measure.input_views if self.kind is Kind.INPUT else measure.performance_views
+        return views_of(plan, self._plan.config_digest, revisions, cells)
+
+    def _let_go(self, measured: _Measured) -> None:
+        """All ticks of a stack are handed out: only what is on a shelf can be asked for still."""
+        if measured.asked is not None:
+            measured.asked.keep([i for i, (view, _) in enumerate(measured.views) if self.get(view.key) is view])
+
+    def _show(self, summed: _Summed, measured: list[tuple[WindowView, bytes | None]]) -> ClosedTick:
         """Put a tick's revisions where rules look for them."""
-        revised, payloads, vanished = list[WindowView](), list[bytes](), list[WindowView]()
+        revised, told = list[WindowView](), list[tuple[WindowView, bytes]]()
+        vanished = list[WindowView]()
         for view, value in measured:
             series = view.key.series
             shelf = self._shelves[series, view.key.window]
@@ -310,10 +330,12 @@ class TickEngine:
                 vanished.append(view)
                 continue
             revised.append(view)
-            payloads.append(value)
+            if value is not None:
+                told.append((view, value))
         over = summed.over.difference(view.key for view, _ in measured) if summed.over else ()
         ended = [was for key in sorted(over) if (was := self.get(key)) is not None]
-        return ClosedTick(summed.tick, revised, payloads, ended, vanished, summed.active, summed.arrivals)
+        views, payloads = [view for view, _ in told], [value for _, value in told]
+        return ClosedTick(summed.tick, revised, views, payloads, ended, vanished, summed.active, summed.arrivals)
 
     # -- what rules may read -------------------------------------------------------------------------------------
 

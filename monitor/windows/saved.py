@@ -15,8 +15,9 @@ import numpy as np
 from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ledger.records import pack, unpack
-from monitor.windows.engine import Shelf, TickEngine
+from monitor.windows.engine import TickEngine
 from monitor.windows.outlook import LabelBook
+from monitor.windows.shelf import Shelf
 from monitor.windows.store import Piece, WindowStore
 from monitor.windows.view import Estimate, SeriesKey, Undefined, WindowKey, WindowView
 

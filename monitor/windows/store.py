@@ -83,14 +83,17 @@ class WindowStore:
         amounts = np.concatenate([piece.amounts for piece in pieces])
         cells, sums = sparse.add_up(keys, amounts, len(slots) * self.layout.size)
         ends = np.searchsorted(cells, np.arange(1, len(slots) + 1) * self.layout.size).tolist()
-        start = 0
+        start, parts, moves, added = 0, list[Int64s](), list[int](), list[Int64s]()
         for (slot, place), end in zip(slots.items(), ends, strict=True):
             if end > start:
                 rows = self._reach(slot, final_before_ms, touched)
-                own = cells[start:end] - place * self.layout.size
-                for row in rows:
-                    self._cells[row, own] += sums[start:end]
+                parts += [cells[start:end]] * len(rows)
+                added += [sums[start:end]] * len(rows)
+                moves += [(row - place) * self.layout.size for row in rows]
             start = end
+        if parts:  # all at once: a call of NumPy costs as much as adding up what a tick brings
+            where = np.concatenate(parts) + np.repeat(moves, [len(part) for part in parts])
+            np.add.at(self._cells.reshape(-1), where, np.concatenate(added))
         return touched
 
     def _reach(self, slot: tuple[Group, int], final_before_ms: int, touched: Touched) -> list[int]:

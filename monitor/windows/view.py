@@ -43,7 +43,7 @@ class Estimate(msgspec.Struct, frozen=True, gc=False):
     undefined: Undefined | None = None
 
 
-class SeriesKey(msgspec.Struct, frozen=True, order=True, gc=False):
+class SeriesKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """Whose number it is. `segment` is `all` or `dimension=value`."""
 
     model: str
@@ -51,7 +51,7 @@ class SeriesKey(msgspec.Struct, frozen=True, order=True, gc=False):
     segment: str
 
 
-class WindowKey(msgspec.Struct, frozen=True, order=True, gc=False):
+class WindowKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """Which window: its series, its configured name (`1d`, `24h/1h`, `month`), its half-open event-time span."""
 
     series: SeriesKey

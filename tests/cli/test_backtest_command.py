@@ -80,8 +80,8 @@ def test_a_finished_sweep_is_taken_up_and_another_one_is_refused(deployment: Dep
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--set", "rules.too-good.threshold=0.5"), "the replay was begun with config sha256:"),
-        (("--until", "flights.predictions=20"), "the replay was begun with range all there is"),
+        (("--set", "rules.too-good.threshold=0.5"), "the backtest was begun with config sha256:"),
+        (("--until", "flights.predictions=20"), "the backtest was begun with range all there is"),
     ],
 )
 def test_what_is_finished_is_not_told_as_the_answer_to_another_question(
@@ -124,7 +124,7 @@ def test_another_log_is_not_what_was_asked(deployment: Deployment, tmp_path: Pat
     other = ("-c", deployment.config, "--embedded", tmp_path / "log")
     refused = driftline("backtest", *other, *to, "--resume", "-q")
     assert refused.code == 1
-    assert "the replay was begun with cluster id" in refused.err
+    assert "the backtest was begun with cluster id" in refused.err
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_a_sweep_against_incidents_marks_what_is_not_beaten(deployment: Deployme
     assert 0 < len(best) < len(rows)
     people = driftline("backtest", *deployment.where, *options, "-q").out
     marked = {line.split()[0] for line in people.splitlines() if line.rstrip().endswith("best")}
-    assert marked == best
+    assert marked == {setting.partition("=")[2] for setting in best}
     assert "trade-off" not in driftline("backtest", *deployment.where, *options[2:], "-q").out
 
 

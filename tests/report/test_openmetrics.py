@@ -25,12 +25,13 @@ def held(report: Report, promtool: Run, tmp_path_factory: pytest.TempPathFactory
     (folder / "wal").mkdir()
     dumped = promtool("tsdb", "dump", str(folder))
     assert dumped.returncode == 0, dumped.stderr
-    found = {}
+    found, digest = {}, report.json["first"]["config"].removeprefix("sha256:")
     for line in dumped.stdout.splitlines():
         match = SAMPLE.match(line)
         assert match is not None, line
         labels = dict(PAIR.findall(match[2]))
         assert labels.pop("driftline_namespace") == "flights"
+        assert labels.pop("driftline_config") == digest[:12]
         found[match[1], tuple(sorted(labels.items())), int(match[4])] = float(match[3])
     return found
 
@@ -64,3 +65,17 @@ def test_it_is_openmetrics_to_a_strict_reader(report: Report) -> None:
         text = Path(report.page.with_suffix(suffix)).read_text("utf-8")
         families = list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]  # published without types
         assert {"driftline_quality_score", "driftline_drift_score"} <= {family.name for family in families}
+        assert [family.name for family in families if "newest" in family.documentation] == [], "a file has every window"
+
+
+def test_two_configurations_are_told_apart(report: Report) -> None:
+    told = []
+    for suffix in (".openmetrics", ".second.openmetrics"):
+        text = Path(report.page.with_suffix(suffix)).read_text("utf-8")
+        found = set(re.findall(r'driftline_config="([^"]*)"', text))
+        samples = [line for line in text.splitlines() if not line.startswith("#")]
+        assert len(found) == 1
+        assert all(f'{{driftline_config="{min(found)}",' in line for line in samples)
+        told.append(min(found))
+    assert [report.json[run]["config"].removeprefix("sha256:")[:12] for run in ("first", "second")] == told
+    assert told[0] != told[1]

@@ -43,9 +43,47 @@ def test_every_line_and_bar_is_drawn_from_the_json(report: Report, read: Read) -
             data, told = trace[name], [at(document, each) for each in where]
         if trace["type"] == "heatmap" and name == "x":
             data = data[:-1]  # where the last cell ends
+        elif trace.get("line", {}).get("shape") == "hv" and len(data) == len(told) + 1:
+            assert data[-1] > data[-2] if name == "x" else data[-1] == data[-2], "the last step goes on to its end"
+            data = data[:-1]
         assert data == told, (trace["type"], where)
         count += len(data)
     assert count > 5_000
+
+
+def test_steps_and_cells_end_with_the_last_window(report: Report, read: Read) -> None:
+    series = {
+        f"/{run}/series/{place}/start_ms": own
+        for run in ("first", "second")
+        for place, own in enumerate(report.json[run]["series"])
+    }
+    drawn = [(trace["x"], series[where]) for trace, _, where in traces(read.figures) if str(where) in series]
+    assert len(drawn) > 100
+    assert all(x == [*own["start_ms"], own["end_ms"][-1]] for x, own in drawn), "no window here overlaps the next"
+
+
+def test_each_row_of_a_heat_map_has_its_own_scale(read: Read) -> None:
+    maps = [figure for figure in read.figures if figure["data"][0]["type"] == "heatmap"]
+    for figure in maps:
+        for row in figure["data"]:
+            largest = max(value for value in row["z"][0] if value is not None)
+            assert (row["zmin"], row["zmax"]) == (0.0, largest)
+            metric = row["meta"]["z"][0].split("/metrics/")[1].removesuffix("/value")
+            assert row["name"] == f"{metric} \N{EN DASH} {shown(largest, 'number')}"
+        assert figure["layout"]["yaxis"]["ticktext"] == [row["name"] for row in figure["data"]]
+    assert len({row["zmax"] for row in maps[0]["data"]}) > 2
+
+
+def test_settings_on_one_point_are_named_once(read: Read) -> None:
+    plot = next(f for f in read.figures if any(trace.get("name") == "best" for trace in f["data"]))
+    told: dict[tuple[float, float], list[str]] = {}
+    for trace in plot["data"]:
+        for x, y, text in zip(trace["x"], trace["y"], trace["text"], strict=True):
+            told.setdefault((x, y), []).append(text)
+    assert all(len([text for text in texts if text]) == 1 for texts in told.values())
+    names = sorted(" ".join(" ".join(texts) for texts in told.values()).split())
+    assert names == ["A", "B", "C", "D", "E", "F"]
+    assert set(names) <= set(read.bare), "and the table says which is which"
 
 
 def test_all_that_was_asked_for_is_there(report: Report, read: Read) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitor.cli.report.nodes import At, words
+from monitor.cli.report.nodes import NOTHING, At, words
+from monitor.cli.show import number
 from monitor.config.metric_names import BINARY
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
@@ -16,6 +17,8 @@ SEVERITIES = {"page": "#b40426", "ticket": "#d98200", "info": "#7f7f7f"}
 PANELS_MAX = 6
 LINES_MAX = 25
 """Alerts whose beginning is drawn through all panels; more would hide what they are about, and have their bars."""
+LABELS_MAX = 6
+"""Settings that are named at one point."""
 
 Figure = dict[str, Any]
 
@@ -64,26 +67,19 @@ class Charts:
         rows = [own["metrics"][name]["value"] for name in reversed(names)]
         if not rows:
             return ""
-        name = _name(own)
-        title = f"{words(own['model'].value)}, {name}, {words(own['window'].value)}"
-        trace = {
-            "type": "heatmap",
-            "x": _edges(own["start_ms"].value, own["end_ms"].value),
-            "y": [words(each) for each in reversed(names)],
-            "z": [row.value for row in rows],
-            "meta": {"x": own["start_ms"].where, "z": [row.where for row in rows]},
-            "colorscale": "Cividis",
-            "colorbar": {"thickness": 12, "len": 1},
-            "hovertemplate": "%{y}<br>%{x|%Y-%m-%d %H:%M}<br>%{z:.4f}<extra></extra>",
-        }
+        title = f"{words(own['model'].value)}, {_name(own)}, {words(own['window'].value)}"
+        data = [
+            _row(own, name, row, place) for place, (name, row) in enumerate(zip(reversed(names), rows, strict=True))
+        ]
+        ticks = {"tickvals": list(range(len(data))), "ticktext": [row["name"] for row in data]}
         layout = {
             "title": {"text": title, **_TITLE},
             "xaxis": {"type": "date", "hoverformat": "%Y-%m-%d %H:%M"},
-            "yaxis": {"automargin": True, "dtick": 1},
+            "yaxis": {"automargin": True, "showgrid": False, "zeroline": False, **ticks},
             "margin": {"l": 10, "r": 10, "t": 34, "b": 46},
         }
         label = f"distances of {own['model'].value} to its reference, {own['segment'].value}"
-        return self._place([trace], layout, 96 + 22 * len(rows), label)
+        return self._place(data, layout, 96 + 22 * len(rows), label)
 
     def distribution(self, own: At) -> str:
         """Shares of the reference and of this range in each bin."""
@@ -132,13 +128,16 @@ class Charts:
 
     def tradeoff(self, rows: At) -> str:
         """Delay against false alarms, a point for each setting."""
+        called = _called(rows)
         data = [
-            _settings([row for row in rows if row["front"].value is best], "best" if best else "others", best=best)
+            _settings(
+                [pair for pair in called if pair[0]["front"].value is best], "best" if best else "others", best=best
+            )
             for best in (False, True)
         ]
         layout = {
             "xaxis": {"title": {"text": "false alarms"}, "automargin": True},
-            "yaxis": {"title": {"text": "largest delay of those found, hours (x: misses some)"}, "automargin": True},
+            "yaxis": {"title": {"text": "largest delay, hours (x: misses some)"}, "automargin": True},
             "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
             "margin": {"l": 60, "r": 60, "t": 40, "b": 50},
         }
@@ -156,28 +155,75 @@ _LAYOUT: Figure = {
 }
 
 
+def _row(own: At, name: str, values: At, place: int) -> Figure:
+    """One feature of a heat map, the `place`-th from below, on a scale of its own: features, and kinds of distance, differ too
+    much for one."""
+    known = [value for value in values.value if value is not None]
+    low, high = min([0.0, *known]), max([0.0, *known])
+    return {
+        "type": "heatmap",
+        "x": _edges(own["start_ms"].value, own["end_ms"].value),
+        "y": [place - 0.5, place + 0.5],  # edges: of categories one trace would have to hold all
+        "name": f"{words(name)} {NOTHING} {number(high)}" if known else words(name),
+        "z": [values.value],
+        "zmin": low,
+        "zmax": high if high > low else low + 1.0,
+        "meta": {"x": own["start_ms"].where, "z": [values.where]},
+        "colorscale": "Cividis",
+        "showscale": False,
+        "hovertemplate": "%{x|%Y-%m-%d %H:%M}<br>%{z:.4f}<extra>%{fullData.name}</extra>",
+    }
+
+
 def _edges(starts: Sequence[int], ends: Sequence[int]) -> list[int]:
     """Where cells begin, and where the last one ends: one step on, where windows overlap."""
     overlap = len(starts) > 1 and ends[-2] > starts[-1]
     return [*starts, 2 * starts[-1] - starts[-2] if overlap else ends[-1]]
 
 
-def _settings(own: Sequence[At], name: str, *, best: bool) -> Figure:
-    symbols = ["x" if row["missed"].value else "diamond" if best else "circle" for row in own]
-    values = [", ".join(pair.partition("=")[2] for pair in row["set"].value.split(" ")) for row in own]
+def _steps(values: Sequence[float | None]) -> list[float | None]:
+    """Values at the edges of their windows: at the last one the last value once more."""
+    return [*values, values[-1]]
+
+
+def letters(place: int) -> str:
+    """`A` to `Z`, then `AA`: what a setting is called in the plot and in its table."""
+    before = letters(place // 26 - 1) if place >= 26 else ""
+    return before + chr(ord("A") + place % 26)
+
+
+def _called(rows: At) -> list[tuple[At, str]]:
+    """Each setting with its letters. Of those that lie on one point the first says them all, so that no label is written
+    over another."""
+    at: dict[tuple[Any, Any], list[int]] = {}
+    for place, row in enumerate(rows):
+        at.setdefault((row["false_alarms"].value, row["delay_hours"].value), []).append(place)
+    said = {
+        own[0]: " ".join(map(letters, own[:LABELS_MAX])) + (" ..." if len(own) > LABELS_MAX else "")
+        for own in at.values()
+    }
+    return [(row, said.get(place, "")) for place, row in enumerate(rows)]
+
+
+def _settings(own: Sequence[tuple[At, str]], name: str, *, best: bool) -> Figure:
+    rows = [row for row, _ in own]
     return {
         "type": "scatter",
         "mode": "markers+text",
         "name": name,
-        "x": [row["false_alarms"].value for row in own],
-        "y": [row["delay_hours"].value for row in own],
-        "text": [words(value) for value in values],
-        "customdata": [[words(row["set"].value), row["missed"].value] for row in own],
-        "textposition": "top center" if best else "bottom center",
-        "textfont": {"size": 11, "color": "#222" if best else "#777"},
+        "x": [row["false_alarms"].value for row in rows],
+        "y": [row["delay_hours"].value for row in rows],
+        "text": [said for _, said in own],
+        "customdata": [[words(row["set"].value), row["missed"].value] for row in rows],
+        "textposition": "top center",
+        "textfont": {"size": 11, "color": "#222"},
         "cliponaxis": False,
-        "meta": {"x": [row["false_alarms"].where for row in own], "y": [row["delay_hours"].where for row in own]},
-        "marker": {"size": 10, "color": COLOURS[0 if best else 6], "symbol": symbols},
+        "meta": {"x": [row["false_alarms"].where for row in rows], "y": [row["delay_hours"].where for row in rows]},
+        "marker": {
+            "size": 10,
+            "color": COLOURS[0 if best else 6],
+            "symbol": ["x" if row["missed"].value else "diamond" if best else "circle" for row in rows],
+        },
         "hovertemplate": "%{customdata[0]}<br>%{x} false alarms, %{y:.1f} h, %{customdata[1]} missed<extra></extra>",
     }
 
@@ -194,14 +240,14 @@ def _trace(own: At, line: int, panel: int, values: At, *, legend: bool) -> Figur
         "name": _name(own),
         "legendgroup": _name(own),
         "showlegend": legend,
-        "x": own["start_ms"].value,
-        "y": values.value,
+        # A value is that of a whole window, which begins where it is drawn: the last step goes on to its end.
+        "x": _edges(own["start_ms"].value, own["end_ms"].value),
+        "y": _steps(values.value),
         "meta": {"x": own["start_ms"].where, "y": values.where},
         "xaxis": "x",
         "yaxis": _axis("y", panel),
-        # A value is that of a whole window, which begins where it is drawn.
         "line": {"color": COLOURS[line % len(COLOURS)], "width": 2 if whole else 1, "shape": "hv"},
-        "marker": {"size": 4 if whole else 3},
+        "marker": {"size": [*[4 if whole else 3] * len(values.value), 0]},
         "opacity": 1 if whole else 0.75,
         "hovertemplate": "%{y:.4f}",
     }
@@ -214,7 +260,11 @@ def _line(own: At, line: int, panel: int, metric: At, *, legend: bool) -> list[F
         return [trace]
     edge = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "showlegend": False, "hoverinfo": "skip"}
     lower, upper = (
-        {**{k: v for k, v in trace.items() if k not in ("marker", "hovertemplate")}, **edge, "y": metric[side].value}
+        {
+            **{k: v for k, v in trace.items() if k not in ("marker", "hovertemplate")},
+            **edge,
+            "y": _steps(metric[side].value),
+        }
         for side in ("lower", "upper")
     )
     lower["meta"] = {**trace["meta"], "y": metric["lower"].where}

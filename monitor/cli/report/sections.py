@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from monitor.cli.report.charts import Charts
+from monitor.cli.report.charts import Charts, letters
 from monitor.cli.report.nodes import NOTHING, At, estimate, folded, table, words
 
 ROWS_MAX = 400
 """Windows of a series that the page has in its table; all are in the JSON."""
+SCALES = (
+    "<p>Each row of a chart has its own scale: dark is no distance to the reference, bright the largest of the row, which "
+    "stands beside its name.</p>\n"
+)
 UNFOLDED_MAX = 32
 """Rows of a table that is not folded at first."""
 
@@ -122,11 +126,16 @@ def sweep(document: At, charts: Charts) -> str:
     rows_of = document["sweep"]
     names = [name for name in rows_of.value[0] if name not in ("set", "front")]
     rows = [
-        [row["set"].show(), *(row[name].show("plain") for name in names), "best" if row["front"].value else ""]
-        for row in rows_of
+        [
+            f"<b>{letters(place)}</b>",
+            row["set"].show(),
+            *(row[name].show("plain") for name in names),
+            "best" if row["front"].value else "",
+        ]
+        for place, row in enumerate(rows_of)
     ]
     heads = [name.replace("_", " ") for name in names]
-    told = table("", ("set", *heads, "trade-off"), rows, heads)
+    told = table("", ("", "set", *heads, "trade-off"), rows, heads)
     if not any(row["front"].value for row in rows_of):
         note = "<p>Delay and false alarms are only known against incidents (<code>--incidents</code>).</p>"
         return told + note
@@ -184,7 +193,7 @@ def windows(run: At, kind: str, charts: Charts) -> str:
     """The metrics of performance windows, or the distances of input windows, by series."""
     own = [each for each in run["series"] if each["kind"].value == kind]
     draw = charts.metrics if kind == "performance" else charts.drift
-    body = ""
+    body = SCALES if kind == "input" and charts.on and own else ""
     for together in _groups(own):
         body += draw(run, together)
         for each in together:
@@ -291,7 +300,10 @@ def outcomes(run: At) -> str:
 
 def sources(name: str, run: At) -> str:
     """Digests, files and offsets."""
-    facts = [["configuration", run["config"].show()], ["its meaning", run["meaning"].show()]]
+    facts = [
+        ["config: the whole configuration", run["config"].show()],
+        ["meaning: what changes numbers; <code>config</code> of windows and alerts", run["meaning"].show()],
+    ]
     facts += [["cluster", run["cluster_id"].show()]] if run.has("cluster_id") else []
     facts += [[f"reference of {model.show()}", digest.show()] for model, digest in run["references"].items()]
     facts += [

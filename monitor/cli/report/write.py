@@ -67,7 +67,7 @@ def write(path: Path, report: Mapping[str, Any], runs: Sequence[Told], *, values
     document = orjson.dumps(_document(report, runs, values=values), option=orjson.OPT_INDENT_2) + b"\n"
     _put(files[1], document)
     for own, target in zip(runs, files[2:], strict=True):
-        openmetrics_file.write(target, own.config.namespace, _views(own.folder))
+        openmetrics_file.write(target, own.config.namespace, own.told["config"], _views(own.folder))
     # Made of what was written: the page can say nothing that is not in the JSON.
     html = page.render(orjson.loads(document), charts=page.has_plotly())
     _put(path, html.encode("utf-8", "replace"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from monitor.config.types import Config
@@ -27,8 +28,11 @@ def rerun(
     post: Post,
     observe: Callable[[TickOutput], None] | None = None,
     tell: Callable[[Worker], None] | None = None,
+    *,
+    finals_only: bool = False,
 ) -> Worker:
-    """The worker that will read `spans` of `source` to their end, settle everything and stop; `run` it.
+    """The worker that will read `spans` of `source` to their end, settle everything and stop; `run` it. With
+    `finals_only` it publishes no window before it is final: rules read every revision all the same.
 
     It writes the internal topics of `config`'s namespace to `own` and nothing anywhere else: dead letters are counted
     and not written again. What is in `own` already it goes on from, as after any restart.
@@ -45,4 +49,5 @@ def rerun(
     writable = [spec.name for spec in internal_topics(config.topics(), partitions)]
     log = SlicedLog(source, own, spans, writable, clock)
     # The plan is that of the configuration as it was given: what it says of the meaning is what is published.
+    plan = dataclasses.replace(plan, finals_only=finals_only)
     return Worker(log, quiet, plan, clock, post, WorkerOptions(until_end=True), observe, tell)

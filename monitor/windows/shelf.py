@@ -1,0 +1,32 @@
+"""The windows of one series that rules can read."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from monitor.windows.view import WindowView
+
+FINALS_KEPT = 8
+"""Final windows of a series that rules can still read: enough to look back past a few empty ones, bounded."""
+
+
+@dataclass(slots=True)
+class Shelf:
+    """The current views of one series and window name, by start."""
+
+    views: dict[int, WindowView] = field(default_factory=dict)
+    finals: list[int] = field(default_factory=list)
+
+    def put(self, view: WindowView) -> None:
+        """The newest revision of a window; the oldest final ones make room."""
+        start = view.key.start_ms
+        self.views[start] = view
+        if view.final:
+            heapq.heappush(self.finals, start)
+            while len(self.finals) > FINALS_KEPT:
+                self.views.pop(heapq.heappop(self.finals), None)
+
+    def remove(self, start_ms: int) -> None:
+        """Forget a window."""
+        self.views.pop(start_ms, None)
