@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from monitor.alerts.cloudevents import budget_event
 from monitor.alerts.event import AlertEvent, Reason, Standing
 from monitor.alerts.standstill import NO_OUTAGE, Outage
-from monitor.alerts.watching import PERFORMANCE_CELLS, Alarm, Series, watched
+from monitor.alerts.watched import arrival_cells, observed, watched
+from monitor.alerts.watching import Alarm, Series
 from monitor.config.budget import Budget
 from monitor.config.types import Config
 from monitor.plan import Plan
@@ -66,7 +67,7 @@ class BudgetWatch:
         """How many cells it reads of what a tick brought: 0 for all, None for nothing."""
         if self.budget is None:
             return None
-        return PERFORMANCE_CELLS if kind is Kind.PERFORMANCE else 0
+        return arrival_cells(self._plan, kind)
 
     def learning(self) -> list[SeriesKey]:
         """Versions whose reference is not whole yet, in some kind."""
@@ -92,7 +93,7 @@ class BudgetWatch:
             own = arrival.model, arrival.version
             series = held.get(own) or self.begin(kind, own)
             if series is not None:
-                series.add(beat, arrival.pane_ms, arrival.cells)
+                series.add(beat, arrival.pane_ms, observed(self._plan.model(arrival.model), kind, arrival.cells))
         if (beat + 1) * self.budget.every_ms == end_ms:
             told += self._close_before(kind, beat + 1, end_ms, outage_of)
         return told

@@ -15,6 +15,7 @@ import numpy as np
 from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ledger.records import pack, unpack
+from monitor.sketches.cells import CellLayout
 from monitor.windows.engine import Shelf, TickEngine
 from monitor.windows.outlook import LabelBook
 from monitor.windows.store import Piece, WindowStore
@@ -283,13 +284,22 @@ def _save_store(model: str, store: WindowStore) -> SavedStore:
 def _restore_store(engine: TickEngine, saved: SavedStore) -> None:
     store = engine._store(saved.model)[1]
     keys = [_key(span) for span in saved.windows]
-    cells, revisions = unpack(saved.cells), unpack(saved.revisions).tolist()
+    cells, revisions = _widened(unpack(saved.cells), len(keys), store.layout), unpack(saved.revisions).tolist()
     if len(cells) != len(keys) * store.layout.size or len(revisions) != len(keys):
         raise ValueError(
             f"the windows of model {saved.model!r} have {len(cells)} cells, {store.layout.size} are one row"
         )
     _put(store, keys, cells.reshape(len(keys), store.layout.size), revisions)
     _remember(engine, keys)
+
+
+def _widened(cells: Int64s, rows: int, layout: CellLayout) -> Int64s:
+    """The cells of rows that were saved when the vector ended with an earlier slice: nothing was counted in the later
+    ones."""
+    width = len(cells) // max(rows, 1)
+    if len(cells) != width * rows or width not in {layout.slice(name).stop for name in layout.names}:
+        return cells
+    return np.pad(cells.reshape(rows, width), ((0, 0), (0, layout.size - width))).ravel()
 
 
 def _put(store: WindowStore, keys: Sequence[WindowKey], cells: Int64s, revisions: Iterable[int]) -> None:

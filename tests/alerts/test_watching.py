@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.alerts.watching import SEASONS, Alarm, Cohorts, Series, seasons_of, watched
+from monitor.alerts.watched import watched
+from monitor.alerts.watching import SEASONS, Alarm, Cohorts, Series, seasons_of
 from monitor.config import loads
 from monitor.config.budget import Budget
 from monitor.drift.budget import Area
@@ -48,11 +49,10 @@ def test_what_is_watched_of_a_model() -> None:
     assert [part.area for part in watched(plan(), Kind.PERFORMANCE)] == [Area.PERFORMANCE]
 
 
-def test_of_other_tasks_than_binary_the_performance_is_not_watched() -> None:
+def test_of_other_tasks_the_same_inputs_are_watched() -> None:
     text = CONFIG.replace("{name: arrival-delay}", "{name: arrival-delay, task: regression}")
     text = text.replace("score: $.score", "prediction: $.prediction")
     model = compile_plan(loads(text), {"arrival-delay": small()}).models["arrival-delay"]
-    assert watched(model, Kind.PERFORMANCE) == ()
     assert [part.name for part in watched(model, Kind.INPUT)] == [part.name for part in watched(plan(), Kind.INPUT)]
 
 
