@@ -71,7 +71,11 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
     "store": (EVALUATOR.engines[Kind.INPUT]._store("m")[1], SavedStore, {"layout", "_windows", "_free", "_spans", "_members"}),
     "watch": (watch(), SavedWatch, {"_namespace", "labels", "_topics", "_untold"}),  # told before anything is saved
     "feed": (watch()._feed, SavedFeed, {"partitions", "_needed"}),
-    "book": (BOOK, SavedBook, {"_plan", "_tick_ms", "_horizon_ms", "_settling_ms", "shape", "span_ms", "bucket_ms"}),
+    "book": (
+        BOOK,
+        SavedBook,
+        {"_plan", "_tick_ms", "_horizon_ms", "_settling_ms", "shape", "span_ms", "bucket_ms", "_is_lost"},
+    ),
     "budget": (BudgetWatch("saved", PLAN, None, lambda _: {}), SavedBudget, {"_namespace", "_plan", "budget", "_labels_of"}),
     "watched": (
         Series(PLAN.model("m"), Kind.INPUT, Budget(), horizon_ms=1, pane_ms=1),

@@ -8,7 +8,8 @@ Pairs wait for their cohort: the labels of a pane of event time are held until i
 predictions have theirs, or the horizon is over, so that labels which come early because they are good (or bad) neither
 raise an alarm nor hide one. What comes later joins the next cohort. What is taken back later (corrections) is not taken
 out of a detector. A cohort whose labels an outage of the feed kept away is left out: what came of them came early, which is
-no sample.
+no sample. Nor are cohorts and beats of which records were lost (`windows.losses`): what is left of them is not looked at, in
+learning or after it.
 
 Not done: a reference profile as the reference, weights by importance, segments.
 """
@@ -31,6 +32,7 @@ from monitor.drift.functionals import Functionals
 from monitor.drift.nulls import Null, seasonal_nulls
 from monitor.events import Int64s
 from monitor.plan import ModelPlan
+from monitor.windows.losses import IsLost, nothing_lost
 from monitor.windows.view import Kind
 
 DAY_MS: Final = 86_400_000
@@ -66,6 +68,12 @@ class Cohorts:
         """What a tick brought for a pane: seen, labelled, and what is watched."""
         held = self.tail if pane_ms in self.released else self.waiting
         held[pane_ms] = held.get(pane_ms, np.zeros_like(cells)) + cells
+
+    def leave_out_lost(self, is_lost: IsLost) -> None:
+        """Forget what waits of panes of which something was lost."""
+        for held in (self.waiting, self.tail):
+            for pane in [pane for pane in held if is_lost(pane, pane + self.pane_ms)]:
+                del held[pane]
 
     def release(self, now_ms: int, outage: Outage = NO_OUTAGE) -> dict[int, Int64s]:
         """What may be looked at now, by pane: cohorts that are mature, or whose horizon is over, and what came late for
@@ -153,13 +161,17 @@ class Series:
         """The beat that has rows and is not closed."""
         return self._beat
 
-    def close(self, outage: Outage = NO_OUTAGE) -> Alarm | None:
-        """The open beat is over; `outage`: of the label feed, as it is known then."""
+    def close(self, outage: Outage = NO_OUTAGE, is_lost: IsLost = nothing_lost) -> Alarm | None:
+        """The open beat is over; `outage`: of the label feed, as it is known then; `is_lost`: of what records were lost."""
         beat, self._beat = self._beat, None
         assert beat is not None
+        every_ms = self._budget.every_ms
         if self._cohorts is not None:
-            for pane_ms, cells in self._cohorts.release((beat + 1) * self._budget.every_ms, outage).items():
+            self._cohorts.leave_out_lost(is_lost)
+            for pane_ms, cells in self._cohorts.release((beat + 1) * every_ms, outage).items():
                 self._put(pane_ms, cells)
+        elif is_lost(beat * every_ms, (beat + 1) * every_ms):
+            self._counts = {}  # some of it came before the loss was known
         # Where more was taken back than came there is nothing to bet on.
         counts = {season: np.maximum(cells, 0) for season, cells in sorted(self._counts.items())}
         self._counts = {}

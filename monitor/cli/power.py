@@ -12,7 +12,6 @@ import click
 from monitor.cli.common import config_options, load_config, output_option
 
 if TYPE_CHECKING:
-
     from monitor.alerts.power import Limit
     from monitor.cli.power_traffic import Traffic
     from monitor.config.budget import Budget

@@ -7,6 +7,8 @@ final is *history*, for one to two weeks, or horizons where these are longer; th
 From that follow the delay curve of a model (all its versions: `metrics.delays`) and, by version, what rows like those
 that wait turned out to be (`metrics.partial`) and what their scores meant (`metrics.without_labels`).
 
+A cohort of which something was lost (`losses`) is no sample of how labels come: it is left out.
+
 All is a function of the closed ticks. Taken as it is: a prediction was made when the tick was that it came in, if that lies
 in its pane; and those of a window that wait do so as the curve says of their ages. Not done: curves by class or score.
 """
@@ -30,6 +32,7 @@ from monitor.metrics.without_labels import Calibration, estimate
 from monitor.plan import ModelPlan, Plan
 from monitor.sketches.cells import Cells
 from monitor.windows.arrivals import Arrival
+from monitor.windows.losses import IsLost, nothing_lost
 from monitor.windows.measure import Revision
 from monitor.windows.view import Estimate, Outlook, Undefined, WindowKey
 
@@ -84,10 +87,11 @@ class Shape:
 
 
 class LabelBook:
-    """How labels came, of every version. Mutable; a function of the ticks it was given."""
+    """How labels came, of every version. Mutable; a function of the ticks it was given, and of what was lost then."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, is_lost: IsLost = nothing_lost) -> None:
         join = plan.join
+        self._is_lost = is_lost
         self._plan, self._tick_ms = plan, join.tick_ms
         self._horizon_ms = join.bounds.horizon_ms
         self._settling_ms = self._horizon_ms + join.lateness_ms + join.settle_ms
@@ -114,14 +118,22 @@ class LabelBook:
         start = arrival.pane_ms // self.span_ms * self.span_ms
         if not isinstance(task, ForeseenBinary) or start + self.span_ms + self._settling_ms <= now_ms:
             return  # of another task, or its windows are final
-        held = self._cohorts.setdefault((arrival.model, arrival.version), {})
         own = self.shape.vector_of(Cells(task.cells, arrival.cells[np.newaxis]))
-        held[start] = held[start] + own if start in held else own
+        if not self._is_lost(start, start + self.span_ms):
+            held = self._cohorts.setdefault((arrival.model, arrival.version), {})
+            held[start] = held[start] + own if start in held else own
         if own[0]:
             # Of a pane it is not known when in it: usually when the tick was.
             at_ms = min(max(now_ms - self._tick_ms, arrival.pane_ms), arrival.pane_ms + self._plan.pane_ms - 1)
             density, bucket = self._density.setdefault(arrival.model, {}), at_ms // self.bucket_ms * self.bucket_ms
             density[bucket] = density.get(bucket, 0) + int(own[0])
+
+    def leave_out_lost(self) -> None:
+        """Forget the cohorts of which something was lost; what is history was final before."""
+        for own, held in list(self._cohorts.items()):
+            self._cohorts[own] = {s: v for s, v in held.items() if not self._is_lost(s, s + self.span_ms)}
+            if not self._cohorts[own]:
+                del self._cohorts[own]
 
     def _settle(self, now_ms: int) -> None:
         """Cohorts whose windows are final become history, each at its own time, whenever that is looked at."""

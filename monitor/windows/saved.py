@@ -212,6 +212,7 @@ def _restore_book(book: LabelBook, saved: SavedBook) -> None:
         {(model, version): _vector(book, cells) for model, version, cells in history}
         for history in (saved.older, saved.newer)
     )
+    book.leave_out_lost()  # who saved it may have known nothing of that
 
 
 def _vector(book: LabelBook, cells: bytes) -> Int64s:
