@@ -74,7 +74,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
     "book": (
         BOOK,
         SavedBook,
-        {"_plan", "_tick_ms", "_horizon_ms", "_settling_ms", "shape", "span_ms", "bucket_ms", "_is_lost"},
+        {"_plan", "_tick_ms", "_horizon_ms", "_settling_ms", "shape", "span_ms", "bucket_ms", "_is_lost", "grid", "_epoch_ms"},
     ),
     "budget": (BudgetWatch("saved", PLAN, None, lambda _: {}), SavedBudget, {"_namespace", "_plan", "budget", "_labels_of"}),
     "watched": (
@@ -96,7 +96,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
 }  # fmt: skip
 RENAMED: dict[str, dict[str, str | None]] = {
     "evaluator": {"watch": "_watch", "traffic": "_traffic", "chains": "_chains", "budget": "_budget"},
-    "book": {name: f"_{name}" for name in ("cohorts", "older", "newer", "density", "epoch")},
+    "book": {name: f"_{name}" for name in ("cohorts", "older", "newer", "density", "epoch", "blocks")},
     "budget": {"series": "_series", "open": "_open"},
     "watched": {"model": None, "version": None, "beat": "_beat", "counts": "_counts", "learned": "_learned",
                 "cohorts": "_cohorts", "reference": "_reference", "state": "_state", "blind": "_blind"},

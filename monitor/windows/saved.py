@@ -70,18 +70,21 @@ class SavedShelf(msgspec.Struct, frozen=True, array_like=True):
     views: tuple[SavedView, ...]
 
 
+SavedParts = tuple[tuple[str, str, tuple[tuple[int, bytes], ...]], ...]
+"""Packed vectors by model and version, and by start."""
 SavedHistory = tuple[tuple[str, str, bytes], ...]
 """Packed vectors by model and version."""
 
 
 class SavedBook(msgspec.Struct, frozen=True):
-    """`LabelBook`: vectors of each version, by cohort and of history, how many came when, and in which epoch that stands."""
+    """`LabelBook`: vectors of each version, by cohort, of history and by block of it, how many came when, and the epoch."""
 
-    cohorts: tuple[tuple[str, str, tuple[tuple[int, bytes], ...]], ...]
+    cohorts: SavedParts
     older: SavedHistory
     newer: SavedHistory
     epoch: int
     density: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] | msgspec.UnsetType = msgspec.UNSET  # once left out
+    blocks: SavedParts | msgspec.UnsetType = msgspec.UNSET  # once left out
 
 
 class SavedEngine(msgspec.Struct, frozen=True):
@@ -187,14 +190,18 @@ def _name(series: SeriesKey) -> SeriesName:
 
 def _save_book(book: LabelBook) -> SavedBook:
     return SavedBook(
-        tuple(
-            (*own, tuple((start, pack(held[start])) for start in sorted(held)))
-            for own, held in ((own, book._cohorts[own]) for own in sorted(book._cohorts))
-        ),
+        _save_parts(book._cohorts),
         _save_history(book._older),
         _save_history(book._newer),
         book._epoch,
         tuple((model, tuple(sorted(held.items()))) for model, held in sorted(book._density.items())),
+        _save_parts(book._blocks),
+    )
+
+
+def _save_parts(parts: Mapping[tuple[str, str], Mapping[int, Int64s]]) -> SavedParts:
+    return tuple(
+        (*own, tuple((start, pack(held[start])) for start in sorted(held))) for own, held in sorted(parts.items())
     )
 
 
@@ -207,18 +214,20 @@ def _restore_book(book: LabelBook, saved: SavedBook) -> None:
     if not isinstance(saved.density, msgspec.UnsetType):
         book._density = {model: dict(held) for model, held in saved.density}
     for model, version, cohorts in saved.cohorts:
-        book._cohorts[model, version] = {start: _vector(book, cells) for start, cells in cohorts}
+        book._cohorts[model, version] = {start: _vector(cells, book.shape.size) for start, cells in cohorts}
+    for model, version, blocks in () if isinstance(saved.blocks, msgspec.UnsetType) else saved.blocks:
+        book._blocks[model, version] = {start: _vector(cells, book.grid.size) for start, cells in blocks}
     book._older, book._newer = (
-        {(model, version): _vector(book, cells) for model, version, cells in history}
+        {(model, version): _vector(cells, book.shape.size) for model, version, cells in history}
         for history in (saved.older, saved.newer)
     )
     book.leave_out_lost()  # who saved it may have known nothing of that
 
 
-def _vector(book: LabelBook, cells: bytes) -> Int64s:
+def _vector(cells: bytes, size: int) -> Int64s:
     found = unpack(cells)
-    if len(found) != book.shape.size:
-        raise ValueError(f"a cohort has {len(found)} cells, here it has {book.shape.size}")
+    if len(found) != size:
+        raise ValueError(f"a cohort has {len(found)} cells, here it has {size}")
     return found
 
 

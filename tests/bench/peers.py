@@ -12,6 +12,8 @@ reference of 10,000 rows before; measured is the processor time of one window of
 - evidently: `DataDriftPreset` with its defaults;
 - nannyml: `UnivariateDriftCalculator` with Jensen-Shannon and Kolmogorov-Smirnov, one chunk.
 
+One run (two busy cores; Evidently 0.7.23, NannyML 0.13.1, both with pandas 2): 3.8 ms, 1,571 ms (417 times), 23 ms (6 times).
+
 They do not compute the same: each computes what its users get. Prints one line of JSON.
 """
 
