@@ -210,7 +210,8 @@ class BudgetCause(msgspec.Struct, frozen=True, kw_only=True):
     """What one watched thing contributed: the question with the most evidence, and how large the change is."""
 
     channel: Annotated[
-        str, Meta(description="`confusion` (of numbers `errors`), a feature, `missing:FEATURE`, or `$score`.")
+        str,
+        Meta(description="`confusion` (of numbers `errors`), a feature, a pair `A~B`, `missing:FEATURE`, or `$score`."),
     ]
     area: Annotated[str, Meta(description="`performance`, `predictions`, `quality` or `features`.")]
     question: Annotated[str, Meta(description="What has risen: `missed positives`, `larger values`, `more 'EWR'`.")]

@@ -19,6 +19,7 @@ from monitor.drift.binning import Binning, NumericBinning
 from monitor.drift.budget import Area
 from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric, of_base
 from monitor.drift.functionals import Functionals, by_class, categorical, confusion, faults, numeric, residuals
+from monitor.drift.pairs import paired
 from monitor.drift.reference import histogram_name
 from monitor.events import Int64s
 from monitor.metrics.binary import BINARY
@@ -68,6 +69,8 @@ def watched(plan: ModelPlan, kind: Kind) -> tuple[Watched, ...]:
     if plan.score is not None:
         cells = plan.input_cells.slice(histogram_name(plan.score.name))
         found.append(Watched(plan.score.name, Area.PREDICTIONS, cells, _asked(plan.score.base)))
+    cells_of = plan.input_cells.slice
+    found += [Watched(pair.name, Area.FEATURES, cells_of(f"pair:{pair.name}"), paired) for pair in plan.pairs]
     return tuple(found)
 
 

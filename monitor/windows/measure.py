@@ -10,6 +10,7 @@ import numpy as np
 
 from monitor.drift.binning import NumericBinning
 from monitor.drift.checked import OUT_OF_RANGE, Checked, CheckedCategorical, CheckedNumeric, of_base, violations
+from monitor.drift.pairs import dependence
 from monitor.drift.reference import FeatureProfile, histogram_name
 from monitor.drift.statistics import ORDERED, STATISTICS, share
 from monitor.events import Int64s
@@ -57,6 +58,8 @@ def input_views(plan: ModelPlan, config_digest: str, revisions: Sequence[Revisio
     wrong: dict[str, Int64s] = {}
     for feature in (*plan.features, *((plan.score,) if plan.score else ())):
         _feature(plan, feature, cells, metrics, counts, wrong)
+    for pair in plan.pairs:
+        metrics[f"dependence:{pair.name}"] = dependence(pair.reference, cells.histogram(f"pair:{pair.name}"))
     metrics |= _shares(wrong, cells.count("seen"))
     return _views(plan, config_digest, revisions, Kind.INPUT, metrics, counts, [0] * len(revisions)), metrics
 
