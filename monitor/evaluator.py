@@ -274,7 +274,8 @@ class Evaluator:
         traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
         pane_ms, worked_on = self._plan.pane_ms, self._book.maintained
         watched = [one for one in closed.arrivals if not worked_on(one.model, one.pane_ms, one.pane_ms + pane_ms)]
-        told = self._budget.step(kind, closed.tick, watched, outage_of) if happened else []
+        is_lost = self.engines[kind].is_lost
+        told = self._budget.step(kind, closed.tick, watched, outage_of, is_lost) if happened else []
         told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
         events = [*slow, *step.events, *traffic, *told]
         gone = [view.key for view in closed.vanished]

@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from monitor.config.metric_names import STANDARD
 from monitor.config.panes import pane_ms
 from monitor.config.quality import FeatureQuality
 from monitor.config.tasks import absent_value, coded_classes, scored_classes
 from monitor.config.types import Config, ModelTemplate
 from monitor.drift.binning import Binning, CategoricalBinning, NumericBinning
-from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric
+from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric, of_base
 from monitor.drift.document import loads
+from monitor.drift.pairs import CELLS, GROUPS, groups_of, pair_name
 from monitor.drift.reference import SCORE, Reference, histogram_name
 from monitor.errors import ReferenceProfileError
+from monitor.events import Int64s
 from monitor.join.inputs import JoinParams
 from monitor.join.timeline import Bounds
 from monitor.metrics.delays import delay_ends
@@ -55,6 +59,18 @@ class FeaturePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PairPlan:
+    """A watched pair: its name `A~B`, the places of its features among the model's, the first of its 64 cells in the input
+    vector, what each bin of either adds to that, and the reference's counts."""
+
+    name: str
+    places: tuple[int, int]
+    start: int
+    offsets: tuple[Int64s, Int64s]
+    reference: Int64s
+
+
+@dataclass(frozen=True, slots=True)
 class Dimension:
     """A segment dimension: the categorical feature it reads and the values that are segments; others are `other`."""
 
@@ -78,6 +94,8 @@ class ModelPlan:
     labels: Mapping[str, str]
     distances: tuple[str, ...] = STANDARD
     """Distances to the reference that its input windows carry."""
+    pairs: tuple[PairPlan, ...] = ()
+    """Pairs of its features that are watched; none without a reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +200,7 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
     if reference is not None and SCORE in reference.features and scored:
         score = FeaturePlan(SCORE, reference.features[SCORE].binning, _next(slices))
         slices.append(CellSlice(histogram_name(SCORE), score.binning.bins))
+    pairs = _pairs(config, name, features, reference, slices)
     return ModelPlan(
         name=name,
         task=task_of(
@@ -201,7 +220,43 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
         reference_digest=reference.digest if reference is not None else None,
         labels={**config.labels, **model.labels},
         distances=config.drift.carried,
+        pairs=pairs,
     )
+
+
+def _pairs(
+    config: Config, model: str, features: list[FeaturePlan], reference: Reference | None, slices: list[CellSlice]
+) -> tuple[PairPlan, ...]:
+    """The pairs whose features the model watches, with their slices added."""
+    names = [feature.name for feature in features]
+    found = []
+    for pair in config.drift.pairs if reference is not None else ():
+        if not set(pair) <= set(names):
+            continue
+        assert reference is not None
+        if pair not in reference.pairs:
+            raise ReferenceProfileError(
+                f"the reference of model {model!r} does not say how {pair[0]!r} and {pair[1]!r} go together. Build it again "
+                "with `driftline reference build`, or take the pair out of drift.pairs."
+            )
+        places = names.index(pair[0]), names.index(pair[1])
+        first, second = (_groups(features[place], reference) for place in places)
+        plan = PairPlan(
+            pair_name(pair), places, _next(slices), (first * GROUPS, second), np.array(reference.pairs[pair], np.int64)
+        )
+        slices.append(CellSlice(f"pair:{plan.name}", CELLS))
+        found.append(plan)
+    return tuple(found)
+
+
+def _groups(feature: FeaturePlan, reference: Reference) -> Int64s:
+    """The group of each bin that predictions are coded in."""
+    own = groups_of(feature.base, reference.features[feature.name].reference).astype(np.int64)
+    if not isinstance(feature.binning, (CheckedNumeric, CheckedCategorical)):
+        return own
+    bins = of_base(feature.binning, np.eye(feature.binning.bins, dtype=np.int64)).argmax(axis=1)
+    found: Int64s = own[np.asarray(bins, np.int64)]
+    return found
 
 
 def _next(slices: list[CellSlice]) -> int:

@@ -200,12 +200,16 @@ class Summariser:
         for model, rows in self._split(group):
             features = len(model.features)
             own = slot[rows]
-            cells = np.zeros((len(own), 1 + features + (model.score is not None)), np.int64)
+            alone = 1 + features + (model.score is not None)
+            cells = np.zeros((len(own), alone + len(model.pairs)), np.int64)
             starts = np.array([f.start for f in model.features], np.int64)  # of no feature the list would be floats
             np.add(bins[rows, :features], starts, out=cells[:, 1 : 1 + features])
             if model.score is not None:
-                cells[:, -1] = model.score.numeric.codes(score[rows])
-                cells[:, -1] += model.score.start
+                cells[:, alone - 1] = model.score.numeric.codes(score[rows])
+                cells[:, alone - 1] += model.score.start
+            for column, pair in enumerate(model.pairs, alone):
+                (one, other), (first, second) = pair.places, pair.offsets
+                cells[:, column] = pair.start + first[bins[rows, one]] + second[bins[rows, other]]
             self.inputs.add(own, cells, None if plain else np.repeat(sign[rows], cells.shape[1]))
             if (foreseen := model.task.foresee(score[rows], predicted[rows].astype(np.float64))) is not None:
                 cell, amount = foreseen

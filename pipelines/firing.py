@@ -53,7 +53,7 @@ class Unreadable:
 
 
 _DISTANCES: Final = frozenset(
-    {"psi", "ks", "psi_corrected", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"}
+    {"psi", "ks", "psi_corrected", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein", "dependence"}
 )
 _LABEL_METRICS: Final = frozenset({"coverage", "labelled"})
 _CONDITIONS: Final = {

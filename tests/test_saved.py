@@ -72,7 +72,11 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
     "store": (EVALUATOR.engines[Kind.INPUT]._store("m")[1], SavedStore, {"layout", "_windows", "_free", "_spans", "_members"}),
     "watch": (watch(), SavedWatch, {"_namespace", "labels", "_topics", "_untold"}),  # told before anything is saved
     "feed": (watch()._feed, SavedFeed, {"partitions", "_needed"}),
-    "book": (BOOK, SavedBook, {"_plan", "_tick_ms", "_horizon_ms", "_settling_ms", "shape", "span_ms", "bucket_ms"}),
+    "book": (
+        BOOK,
+        SavedBook,
+        {"_plan", "_tick_ms", "_horizon_ms", "_settling_ms", "shape", "span_ms", "bucket_ms", "_is_lost", "grid", "_epoch_ms"},
+    ),
     "budget": (BudgetWatch("saved", PLAN, None, lambda _: {}), SavedBudget, {"_namespace", "_plan", "budget", "_labels_of"}),
     "watched": (
         Series(PLAN.model("m"), Kind.INPUT, Budget(), horizon_ms=1, pane_ms=1),
@@ -93,7 +97,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
 }  # fmt: skip
 RENAMED: dict[str, dict[str, str | None]] = {
     "evaluator": {"watch": "_watch", "traffic": "_traffic", "chains": "_chains", "budget": "_budget"},
-    "book": {name: f"_{name}" for name in ("cohorts", "older", "newer", "density", "epoch")},
+    "book": {name: f"_{name}" for name in ("cohorts", "older", "newer", "density", "epoch", "blocks")},
     "budget": {"series": "_series", "open": "_open"},
     "watched": {"model": None, "version": None, "beat": "_beat", "counts": "_counts", "learned": "_learned",
                 "cohorts": "_cohorts", "reference": "_reference", "state": "_state", "blind": "_blind"},

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from monitor.adapters.exposition_text import HEADERS, OPENMETRICS_HEADERS, escape, number, prefix, seconds
 from monitor.alerts.operational import NAMES
-from monitor.config.metric_names import BASES, DECLARED, DISTANCES
+from monitor.config.metric_names import BASES, DECLARED, DEPENDENCE, DISTANCES
 from monitor.events import Reason
 from monitor.telemetry import (
     ALERT_CHANGES,
@@ -112,7 +112,7 @@ class Exposer:
     def _thresholds(self, view: View) -> Iterable[Sample]:
         for t in view.thresholds:
             method, colon, feature = t.metric.partition(":")
-            if colon and method in DISTANCES:
+            if colon and method in (*DISTANCES, DEPENDENCE):
                 name, labels = "drift_threshold", (t.rule, t.model, t.segment, t.window, feature, method)
             else:
                 name, labels = "quality_threshold", (t.rule, t.model, t.segment, t.window, t.metric, t.direction)
@@ -347,7 +347,7 @@ class WindowLabels:
             method, colon, feature = metric.partition(":")
             if estimate.value is None or not colon:
                 continue  # `volume` is input_samples
-            of_method = method in DISTANCES or method in DECLARED
+            of_method = method in DISTANCES or method in DECLARED or method == DEPENDENCE
             name = _INPUT.get(method, "drift_score")
             prefixes = self._metrics.get(metric)
             if prefixes is None:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from monitor.alerts.cloudevents import budget_event
 from monitor.alerts.event import AlertEvent, Reason, Standing
 from monitor.alerts.standstill import NO_OUTAGE, Outage
-from monitor.alerts.watching import PERFORMANCE_CELLS, Alarm, Series, watched
+from monitor.alerts.watched import arrival_cells, observed, watched
+from monitor.alerts.watching import Alarm, Series
 from monitor.config.budget import Budget
 from monitor.config.types import Config
 from monitor.plan import Plan
 from monitor.windows.arrivals import Arrival
+from monitor.windows.losses import IsLost, nothing_lost
 from monitor.windows.view import Kind, SeriesKey
 
 ALL = "all"
@@ -66,7 +68,7 @@ class BudgetWatch:
         """How many cells it reads of what a tick brought: 0 for all, None for nothing."""
         if self.budget is None:
             return None
-        return PERFORMANCE_CELLS if kind is Kind.PERFORMANCE else 0
+        return arrival_cells(self._plan, kind)
 
     def learning(self) -> list[SeriesKey]:
         """Versions whose reference is not whole yet, in some kind."""
@@ -79,22 +81,23 @@ class BudgetWatch:
         tick: int,
         arrived: Sequence[Arrival],
         outage_of: Callable[[str], Outage] = lambda _: NO_OUTAGE,
+        is_lost: IsLost = nothing_lost,
     ) -> list[AlertEvent]:
-        """A tick of a kind closed and brought this; `outage_of`: what is known of a model's label feed then. Events are in
-        order of model and version."""
+        """A tick of a kind closed and brought this; `outage_of`: what is known of a model's label feed then, `is_lost`: of
+        which spans of event time records of this kind were lost. Events are in order of model and version."""
         if self.budget is None:
             return []
         tick_ms = self._plan.join.tick_ms
         end_ms, beat = (tick + 1) * tick_ms, tick * tick_ms // self.budget.every_ms
-        told = self._close_before(kind, beat, end_ms, outage_of)
+        told = self._close_before(kind, beat, end_ms, outage_of, is_lost)
         held = self._series[kind]
         for arrival in arrived:
             own = arrival.model, arrival.version
             series = held.get(own) or self.begin(kind, own)
-            if series is not None:
-                series.add(beat, arrival.pane_ms, arrival.cells)
+            if series is not None and not is_lost(arrival.pane_ms, arrival.pane_ms + self._plan.pane_ms):
+                series.add(beat, arrival.pane_ms, observed(self._plan.model(arrival.model), kind, arrival.cells))
         if (beat + 1) * self.budget.every_ms == end_ms:
-            told += self._close_before(kind, beat + 1, end_ms, outage_of)
+            told += self._close_before(kind, beat + 1, end_ms, outage_of, is_lost)
         return told
 
     def begin(self, kind: Kind, own: tuple[str, str]) -> Series | None:
@@ -115,13 +118,16 @@ class BudgetWatch:
             for own, was in sorted(self._open[kind].items())
         ]
 
-    def _close_before(self, kind: Kind, beat: int, end_ms: int, outage_of: Callable[[str], Outage]) -> list[AlertEvent]:
+    def _close_before(
+        self, kind: Kind, beat: int, end_ms: int, outage_of: Callable[[str], Outage], is_lost: IsLost
+    ) -> list[AlertEvent]:
         """Close every open beat before this one; then look whether what fires has been quiet for long enough."""
         assert self.budget is not None
         told: list[AlertEvent] = []
         for own, series in sorted(self._series[kind].items()):
             open_beat = series.open_beat
-            alarm = series.close(outage_of(own[0])) if open_beat is not None and open_beat < beat else None
+            due = open_beat is not None and open_beat < beat
+            alarm = series.close(outage_of(own[0]), is_lost) if due else None
             was = self._open[kind].get(own)
             if alarm is not None and was is None:
                 self._open[kind][own] = Open(alarm, end_ms, end_ms)

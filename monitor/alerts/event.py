@@ -209,7 +209,10 @@ BUDGET_RULES: Final = ("budget-performance", "budget-input")
 class BudgetCause(msgspec.Struct, frozen=True, kw_only=True):
     """What one watched thing contributed: the question with the most evidence, and how large the change is."""
 
-    channel: Annotated[str, Meta(description="`confusion`, a feature, `missing:FEATURE`, or `$score`.")]
+    channel: Annotated[
+        str,
+        Meta(description="`confusion` (of numbers `errors`), a feature, a pair `A~B`, `missing:FEATURE`, or `$score`."),
+    ]
     area: Annotated[str, Meta(description="`performance`, `predictions`, `quality` or `features`.")]
     question: Annotated[str, Meta(description="What has risen: `missed positives`, `larger values`, `more 'EWR'`.")]
     share: Annotated[float, Meta(description="Its part of the evidence, from 0 to 1.")]

@@ -68,10 +68,10 @@ def explain(
 
 
 def explain_since(series: SeriesKey, since_ms: int, window: str, windows: Windows) -> Explanation | None:
-    """What changed since then, out of the windows of this name that hardly wait for labels any more; None where nothing can
-    be said. For alarms, which are not about a window."""
+    """What changed since then, out of the windows of this name that hardly wait for labels any more and lost nothing; None
+    where nothing can be said. For alarms, which are not about a window."""
     held = sorted(windows.held(series, window, Kind.PERFORMANCE).items())
-    mature = [view for _, view in held if view.final or is_mature(view.seen, view.labelled)]
+    mature = [v for _, v in held if not v.partial and (v.final or is_mature(v.seen, v.labelled))]
     now = [view for view in mature if view.key.end_ms > since_ms]
     before = [view for view in mature if view.key.end_ms <= since_ms]
     return _compared(series, window, now, before, windows)

@@ -8,92 +8,36 @@ Pairs wait for their cohort: the labels of a pane of event time are held until i
 predictions have theirs, or the horizon is over, so that labels which come early because they are good (or bad) neither
 raise an alarm nor hide one. What comes later joins the next cohort. What is taken back later (corrections) is not taken
 out of a detector. A cohort whose labels an outage of the feed kept away is left out: what came of them came early, which is
-no sample.
+no sample. Nor are cohorts and beats of which records were lost (`windows.losses`): what is left of them is not looked at, in
+learning or after it.
 
 Not done: a reference profile as the reference, weights by importance, segments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from monitor.alerts.standstill import NO_OUTAGE, Outage, is_mature
+from monitor.alerts.watched import Watched, watched
 from monitor.config.budget import LEAST_BEATS
 from monitor.config.budget import Budget as BudgetConfig
-from monitor.drift.binning import Binning, NumericBinning
 from monitor.drift.budget import Area, Materiality, shares
-from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric, of_base
 from monitor.drift.edetector import Cause, Channel, Detector, State
-from monitor.drift.functionals import Functionals, categorical, confusion, faults, numeric
+from monitor.drift.functionals import Functionals
 from monitor.drift.nulls import Null, seasonal_nulls
-from monitor.drift.reference import histogram_name
 from monitor.events import Int64s
-from monitor.metrics.binary import BINARY
 from monitor.plan import ModelPlan
+from monitor.windows.losses import IsLost, nothing_lost
 from monitor.windows.view import Kind
 
 DAY_MS: Final = 86_400_000
 SEASONS: Final = 8
 """Parts of the day with limits of their own, at most: finer ones would leave each too few rows."""
-PERFORMANCE_CELLS: Final = 6
-"""Of a performance vector the first cells are read: seen, labelled, tp, fp, fn, tn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A channel to be: its name and area, where its bins lie in the vector, and its functionals given the reference.
-
-    Bins of a feature whose quality is declared are looked at as the reference's own (`checked` tells which they are).
-    """
-
-    name: str
-    area: Area
-    cells: slice
-    functionals: Callable[[Int64s], Functionals]
-    checked: Checked | None = None
-
-    def read(self, vectors: Int64s) -> Int64s:
-        """Its counts (W, bins) in W vectors."""
-        own = vectors[:, self.cells]
-        return own if self.checked is None else of_base(self.checked, own)
-
-
-def watched(plan: ModelPlan, kind: Kind) -> tuple[Watched, ...]:
-    """What there is to watch of a model in windows of a kind. Features without bins have their missing rate only; of the
-    performance of tasks other than binary there is nothing."""
-    if kind is Kind.PERFORMANCE:
-        if plan.task.name != BINARY.name:
-            return ()
-        return (Watched("confusion", Area.PERFORMANCE, slice(2, PERFORMANCE_CELLS), lambda _: confusion()),)
-    found: list[Watched] = []
-    for feature in plan.features:
-        cells = plan.input_cells.slice(histogram_name(feature.name))
-        checked = feature.binning if isinstance(feature.binning, (CheckedNumeric, CheckedCategorical)) else None
-        if _has_bins(feature.base):
-            found.append(Watched(feature.name, Area.FEATURES, cells, _asked(feature.base), checked))
-        found.append(Watched(f"missing:{feature.name}", Area.QUALITY, cells, _faults(feature.base), checked))
-    if plan.score is not None:
-        cells = plan.input_cells.slice(histogram_name(plan.score.name))
-        found.append(Watched(plan.score.name, Area.PREDICTIONS, cells, _asked(plan.score.base)))
-    return tuple(found)
-
-
-def _has_bins(binning: Binning) -> bool:
-    return binning.ordered > 1 if isinstance(binning, NumericBinning) else bool(binning.categories)
-
-
-def _asked(binning: Binning) -> Callable[[Int64s], Functionals]:
-    if isinstance(binning, NumericBinning):
-        return lambda reference: numeric(binning, reference)
-    return lambda reference: categorical(binning, reference)
-
-
-def _faults(binning: Binning) -> Callable[[Int64s], Functionals]:
-    return lambda _: faults(binning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +55,7 @@ class Cohorts:
     """Pairs of one version that wait for their cohort, a pane of event time, to be over and mature.
 
     What comes for a cohort after it was released waits for the next one to be: alone, as at the end of traffic, it would
-    be a sample of slow labels only. Holds six integers for each pane within three horizons.
+    be a sample of slow labels only. Holds one vector (`watched.observed`) for each pane within three horizons.
     """
 
     horizon_ms: int
@@ -121,9 +65,15 @@ class Cohorts:
     tail: dict[int, Int64s] = field(default_factory=dict)
 
     def take(self, pane_ms: int, cells: Int64s) -> None:
-        """What a tick brought for a pane: seen, labelled, tp, fp, fn, tn."""
+        """What a tick brought for a pane: seen, labelled, and what is watched."""
         held = self.tail if pane_ms in self.released else self.waiting
         held[pane_ms] = held.get(pane_ms, np.zeros_like(cells)) + cells
+
+    def leave_out_lost(self, is_lost: IsLost) -> None:
+        """Forget what waits of panes of which something was lost."""
+        for held in (self.waiting, self.tail):
+            for pane in [pane for pane in held if is_lost(pane, pane + self.pane_ms)]:
+                del held[pane]
 
     def release(self, now_ms: int, outage: Outage = NO_OUTAGE) -> dict[int, Int64s]:
         """What may be looked at now, by pane: cohorts that are mature, or whose horizon is over, and what came late for
@@ -193,7 +143,8 @@ class Series:
         return self._state is None and not self._blind
 
     def add(self, beat: int, pane_ms: int, cells: Int64s) -> None:
-        """What a tick of this beat brought. Beats do not go back; an earlier one must have been closed."""
+        """What a tick of this beat brought, as `watched.observed` reads it. Beats do not go back; an earlier one must have been
+        closed."""
         assert self._beat is None or beat == self._beat, "close the beat first"
         self._beat = beat
         if self._cohorts is not None:
@@ -210,13 +161,17 @@ class Series:
         """The beat that has rows and is not closed."""
         return self._beat
 
-    def close(self, outage: Outage = NO_OUTAGE) -> Alarm | None:
-        """The open beat is over; `outage`: of the label feed, as it is known then."""
+    def close(self, outage: Outage = NO_OUTAGE, is_lost: IsLost = nothing_lost) -> Alarm | None:
+        """The open beat is over; `outage`: of the label feed, as it is known then; `is_lost`: of what records were lost."""
         beat, self._beat = self._beat, None
         assert beat is not None
+        every_ms = self._budget.every_ms
         if self._cohorts is not None:
-            for pane_ms, cells in self._cohorts.release((beat + 1) * self._budget.every_ms, outage).items():
+            self._cohorts.leave_out_lost(is_lost)
+            for pane_ms, cells in self._cohorts.release((beat + 1) * every_ms, outage).items():
                 self._put(pane_ms, cells)
+        elif is_lost(beat * every_ms, (beat + 1) * every_ms):
+            self._counts = {}  # some of it came before the loss was known
         # Where more was taken back than came there is nothing to bet on.
         counts = {season: np.maximum(cells, 0) for season, cells in sorted(self._counts.items())}
         self._counts = {}

@@ -54,6 +54,7 @@ def metrics_in(config: Config) -> tuple[str, ...]:
         more=config.drift.distances,
         declared=declared_metrics(model.quality for model in models),
         performance=tasks.performance(models),
+        pairs=config.drift.pair_names,
     )
     names.append(f"missing:{metric_names.SCORE}")
     return tuple(name for name in names if config.streams.labels is not None or not metric_names.needs_labels(name))

@@ -177,7 +177,9 @@ def _reference(config: Config, model: str, rows: Rows, origin: Any, provisional:
         )
     known = config.model(model)
     assert known is not None, "looked up before"
-    return build_reference(model, rows.columns(known.features), rows.score(), origin, provisional=provisional)
+    pairs = [pair for pair in config.drift.pairs if set(pair) <= set(known.features)]
+    columns = rows.columns(known.features)
+    return build_reference(model, columns, rows.score(), origin, provisional=provisional, pairs=pairs)
 
 
 def _write(output: Path, text: str) -> None:

@@ -214,9 +214,13 @@ def _names(config: Config, metrics: str | None) -> tuple[str, ...]:
     features, models = tuple(config.streams.predictions.features), models_of(config)
     performances = performance(models)
     for name in names:
-        if not is_known(name, features, performances):
+        if not is_known(name, features, performances, config.drift.pair_names):
             declared = declared_metrics(m.quality for m in models)
-            need_one_of("metric", name, known(features, declared=declared, performance=performances))
+            need_one_of(
+                "metric",
+                name,
+                known(features, declared=declared, performance=performances, pairs=config.drift.pair_names),
+            )
     return names
 
 

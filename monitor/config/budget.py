@@ -19,7 +19,9 @@ MOST_BEATS = 4_096
 class Materiality(Section):
     """Changes that nobody is to be woken for."""
 
-    performance: Ratio = Field(0.01, description="Rise of an error rate, in shares: 0.01 is one point.")
+    performance: Ratio = Field(
+        0.01, description="Rise of an error rate, or of the share of errors beyond any size: 0.01 is one point."
+    )
     features: Ratio = Field(
         0.02, description="Shift of a feature or of the score: KS distance, or share of a category."
     )

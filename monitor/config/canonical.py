@@ -50,6 +50,8 @@ def everything(config: Config) -> dict[str, Any]:
         data["kafka"]["properties"] = properties
     if not config.estimates:
         del data["estimates"]  # came later: documents that do not ask for it stay what they were
+    if not config.drift.pairs:
+        del data["drift"]["pairs"]
     if not config.explanations:
         del data["explanations"]
     if not config.maintenance:
@@ -68,8 +70,11 @@ def meaning(config: Config, idle_after: str = _IDLE_AFTER_ONCE) -> dict[str, Any
         template = _model_meaning(template, config.reference_digests.get("*"))
     # A section that came later enters only where it says something: older digests stay what they were.
     more = sorted(set(config.drift.carried) - set(STANDARD))
+    drift: dict[str, Any] = {"distances": more} if more else {}
+    if config.drift.pairs:
+        drift["pairs"] = sorted(list(pair) for pair in config.drift.pairs)
     return {
-        **({"drift": {"distances": more}} if more else {}),
+        **({"drift": drift} if drift else {}),
         **({"estimates": True} if config.estimates else {}),
         "format": 1,
         "streams": data["streams"],

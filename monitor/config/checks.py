@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
-from monitor.config import estimate_checks, metric_names, task_checks, tasks
+from monitor.config import estimate_checks, metric_names, pair_checks, task_checks, tasks
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid, pane_ms
@@ -43,6 +43,7 @@ def cross_field(config: Config) -> list[Problem]:
         *_streams(config),
         *_time(config),
         *_models(config),
+        *pair_checks.pairs(config),
         *_windows(config),
         *_rules(config),
         *ends_of_rules(config),
@@ -265,7 +266,7 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
     features: Path = ("streams", "predictions", "features")
     chosen = subjects(config, rule)
     performance = tasks.performance(chosen)
-    if not metric_names.is_known(metric, list(predictions.features), performance):
+    if not metric_names.is_known(metric, list(predictions.features), performance, config.drift.pair_names):
         declared = declared_metrics(model.quality for model in chosen)
         names = list(predictions.features)
         allowed = metric_names.known(
@@ -275,6 +276,7 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
             declared=declared,
             performance=performance,
             estimates=config.estimates,
+            pairs=config.drift.pair_names,
         )
         yield Problem(
             path,
@@ -294,6 +296,7 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
             f"no model of this rule watches the feature {about!r}; add it to the model's features",
             (("models", "*", "features"), ("unlisted_models", "features")),
         )
+    yield from pair_checks.of_rule(config, metric, chosen, path)
     yield from _distance(config, metric, path)
     if metric_names.needs_reference(metric) and chosen and not any(m.reference for m in chosen):
         yield Problem(
@@ -323,7 +326,7 @@ def _declares(model: ModelTemplate, metric: str) -> bool:
 
 def _distance(config: Config, metric: str, path: Path) -> Iterator[Problem]:
     head, _, about = metric.partition(":")
-    if not metric_names.needs_reference(metric):
+    if not metric_names.needs_reference(metric) or metric_names.pair_of(metric) is not None:
         return
     if head not in config.drift.carried:
         asked = f"add it there, as in drift: {{distances: [{head}]}}"

@@ -65,6 +65,12 @@ DISTANCES: dict[str, tuple[float, float]] = {
 }
 """Distances to the reference, as `NAME:FEATURE` or `NAME:$score`, with their ranges."""
 
+DEPENDENCE = "dependence"
+"""How far two features go together otherwise than in the reference, as `dependence:A~B` for each pair of `drift.pairs`."""
+
+PAIRED = "~"
+"""Stands between the features of a pair in its name."""
+
 STANDARD = ("psi", "ks")
 """Distances that every input window carries; the others where `drift.distances` asks for them."""
 
@@ -74,8 +80,8 @@ ORDERED = frozenset({"ks", "wasserstein"})
 DECLARED: dict[str, tuple[float, float]] = dict.fromkeys(("wrong_type", "out_of_range", "unexpected"), (0.0, 1.0))
 """Shares of values that are not as the model's `quality` declares them, as `NAME:FEATURE`, with their ranges."""
 
-INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0), **DECLARED}
-"""Metrics of one watched feature, as `NAME:FEATURE`, with their ranges. They need no labels."""
+INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0), **DECLARED, DEPENDENCE: (0.0, 1.0)}
+"""Metrics of one watched feature (or pair), as `NAME:FEATURE`, with their ranges. They need no labels."""
 
 VOLUME = "volume"
 """The number of predictions in the window. Needs no labels."""
@@ -102,14 +108,20 @@ def needs_coverage(metric: str) -> bool:
 
 
 def subject(metric: str) -> str | None:
-    """The feature (or `$score`) that an input metric is about; None for all others."""
+    """The feature (or `$score`) that an input metric is about; None for all others, pairs among them."""
     head, colon, tail = metric.partition(":")
-    return tail if colon and head in INPUT else None
+    return tail if colon and head in INPUT and head != DEPENDENCE else None
+
+
+def pair_of(metric: str) -> str | None:
+    """The pair that a metric is about, by its name `A~B`; None for all others."""
+    head, colon, tail = metric.partition(":")
+    return tail if colon and head == DEPENDENCE else None
 
 
 def needs_reference(metric: str) -> bool:
     """Whether the metric compares with the model's reference."""
-    return metric.partition(":")[0] in DISTANCES and ":" in metric
+    return metric.partition(":")[0] in (*DISTANCES, DEPENDENCE) and ":" in metric
 
 
 def needs_declaration(metric: str) -> bool:
@@ -126,8 +138,11 @@ def value_range(metric: str, performance: Ranges = BINARY) -> tuple[float, float
     return performance[metric] if needs_labels(metric) else INPUT[metric.partition(":")[0]]
 
 
-def is_known(metric: str, features: Sequence[str], performance: Ranges = BINARY) -> bool:
-    """Whether a rule may use this name, given the features of the stream and the `performance` metrics of its models."""
+def is_known(metric: str, features: Sequence[str], performance: Ranges = BINARY, pairs: Sequence[str] = ()) -> bool:
+    """Whether a rule may use this name, given the features of the stream, the `performance` metrics of its models and the
+    names of the pairs."""
+    if (pair := pair_of(metric)) is not None:
+        return pair in pairs
     if (about := subject(metric)) is not None:
         return about in features or (about == SCORE and needs_reference(metric))
     return metric in performance or metric == VOLUME or (metric in ESTIMATES and BINARY.keys() <= performance.keys())
@@ -141,9 +156,10 @@ def known(
     declared: Sequence[str] = (),
     performance: Ranges = BINARY,
     estimates: bool = False,
+    pairs: Sequence[str] = (),
 ) -> list[str]:
     """Every name a rule may use: performance first, then inputs, then the `declared` ones, then `estimates`. `more` are the
-    distances beside the standard ones."""
+    distances beside the standard ones, `pairs` the names of the pairs."""
     bare = [m for m in performance if score or m not in NEED_SCORE]
     distances = [*STANDARD, *(name for name in more if name not in STANDARD)]
     inputs = [f"{head}:{name}" for name in features for head in (*distances, "missing")]
@@ -152,6 +168,7 @@ def known(
         VOLUME,
         *inputs,
         *([f"{head}:{SCORE}" for head in distances] if score else []),
+        *(f"{DEPENDENCE}:{pair}" for pair in pairs),
         *declared,
         *(ESTIMATES if estimates else ()),
     ]

@@ -17,11 +17,12 @@ from pydantic import (
 from monitor.config import canonical, checks
 from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word, Written, problem
 from monitor.config.budget import Budget
+from monitor.config.drift import Drift
 from monitor.config.durations import Duration, PositiveDuration
 from monitor.config.kafka import Kafka
 from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
-from monitor.config.metric_names import DISTANCES, STANDARD, needs_coverage
+from monitor.config.metric_names import needs_coverage
 from monitor.config.quality import Quality
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.tasks import LARGEST_LARGEST, MOST_CLASSES, SMALLEST_LARGEST, ClassName
@@ -78,7 +79,6 @@ class Model(ModelTemplate):
     name: Name = Field(description="As the predictions say it.", examples=["fraud"])
 
 
-Distance = Literal["psi", "ks", "psi_corrected", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"]
 Segments = str | tuple[str, ...]
 
 
@@ -143,21 +143,6 @@ class Rule(Section):
         description="Goes into the rule's alerts; overrides the model's.",
         examples=[{"owner": "me"}],
     )
-
-
-class Drift(Section):
-    """What is measured of inputs and scores, beside PSI and KS."""
-
-    distances: tuple[Distance, ...] = Field(
-        (),
-        description="More distances to the reference that windows carry and rules may name, beside psi and ks.",
-        examples=[["js", "wasserstein"]],
-    )
-
-    @property
-    def carried(self) -> tuple[str, ...]:
-        """The distances of every input window, each once, in the order of the catalogue."""
-        return tuple(name for name in DISTANCES if name in STANDARD or name in self.distances)
 
 
 class State(Section):

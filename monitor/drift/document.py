@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from monitor.drift.binning import Binning, CategoricalBinning, NumericBinning
+from monitor.drift.pairs import Name
 from monitor.drift.reference import FORMAT, VERSION, DataFile, FeatureProfile, FirstRows, Origin, Reference, TopicRange
 from monitor.errors import ReferenceProfileError
 
@@ -38,15 +39,23 @@ def loads(text: str | bytes) -> Reference:
         )
     if version < 1:
         raise ReferenceProfileError(f"$.version: {version} never existed; the first format version is 1")
-    root = _At("$", document).fields(
-        "format", "version", "model", "rows", "provisional", "origin", "labels", "features"
-    )
+    names = ("format", "version", "model", "rows", "provisional", "origin", "labels", "features")
+    root = _At("$", document).fields(*names, *(["pairs"] if version >= VERSION else []))
+    pairs = dict(map(_pair, root["pairs"].items())) if version >= VERSION else {}
     labels = root["labels"].fields("labelled", "positives")
     features = {name: _feature(at) for name, at in root["features"].members()}
     model, rows, provisional = root["model"].text(), root["rows"].count(), root["provisional"].flag()
     origin = _origin(root["origin"])
     positives, labelled = labels["positives"].count(), labels["labelled"].count()
-    return _placed("$", lambda: Reference(model, rows, origin, features, provisional, positives, labelled))
+    return _placed("$", lambda: Reference(model, rows, origin, features, provisional, positives, labelled, pairs))
+
+
+def _pair(at: _At) -> tuple[Name, tuple[int, ...]]:
+    found = at.fields("features", "counts")
+    names = [item.text() for item in found["features"].items()]
+    if len(names) != 2:
+        raise ReferenceProfileError(f"{at.path}.features: must name two features, it names {len(names)}")
+    return (names[0], names[1]), tuple(item.count() for item in found["counts"].items())
 
 
 def _origin(at: _At) -> Origin:
@@ -122,7 +131,7 @@ class _At:
                 raise ReferenceProfileError(f"{self.path}.{name}: is missing")
         for name in found:
             if name not in names:
-                raise ReferenceProfileError(f"{self.path}.{name}: is not a field of format version {VERSION}")
+                raise ReferenceProfileError(f"{self.path}.{name}: is not a field of this format version")
         return dict(self.members())
 
     def items(self) -> list[_At]:

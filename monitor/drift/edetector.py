@@ -29,6 +29,7 @@ import numpy as np
 from monitor.drift.functionals import ONE, Functionals
 from monitor.drift.logs import exp_of_negative, log_one_plus_exp, log_weighted_sum
 from monitor.drift.nulls import Null
+from monitor.drift.tables import COARSER, Tables
 from monitor.events import Bools, Float64s, Int64s
 from monitor.sketches.fixed_point import natural_log
 
@@ -40,12 +41,8 @@ WARNING: Final = 10.0
 """A warning is shown when an alarm with a budget ten times as large would be raised."""
 LISTED_AT: Final = 0.1
 """False discovery rate of the list of affected channels."""
-MOST_ROWS: Final = 200_000_000
-"""Rows of one tick that are told apart; more are taken as so many, keeping every bin's share. Sums stay exact so."""
 FORMAT: Final = 1
 _WHOLE: Final = ("run", "since", "hits", "rows", "means", "limits")
-_COARSER: Final = 14
-"""Bits by which sums that are only shown are kept coarser, so that they hold 1e14 rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,42 +196,6 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """A channel's logarithms, and its functionals' values, activity, means and limits, side by side: (seasons B, C + 4 F).
-    One product with the counts gives all sums of a tick.
-
-    The entries are integers in doubles. Up to `exact` rows every sum is below 2**53, so the product, which is five times
-    as fast as one of integers, gives the same bits as they would, in whatever order it adds.
-    """
-
-    entries: Float64s
-    exact: float
-    cells: int
-
-    @classmethod
-    def of(cls, channel: Channel) -> _Table:
-        own = channel.functionals
-        active = own.active.T.astype(np.int64)
-        sums = [
-            np.hstack(
-                [np.where(own.active, own.values, 0).T, active, *(active * _whole(at) for at in (n.mean, n.limit))]
-            )
-            for n in channel.nulls
-        ]
-        entries = np.ascontiguousarray(np.hstack([channel.table, np.concatenate(sums)]), np.float64)
-        return cls(entries, 2.0**53 / float(np.abs(entries).max()), channel.cells)
-
-    def sums(self, counts: Int64s, most: int) -> tuple[Int64s, Int64s]:
-        """Gains (R, C), and the functionals' sums, rows, means and limits (R, 4, F), of counts (R, seasons B). `most`
-        rows are in a lane."""
-        if most <= self.exact:
-            found = (counts.astype(np.float64) @ self.entries).astype(np.int64)
-        else:
-            found = _bounded(counts) @ self.entries.astype(np.int64)
-        return found[:, : self.cells], found[:, self.cells :].reshape(len(found), 4, -1)
-
-
-@dataclass(frozen=True, slots=True)
 class Detector:
     """The channels of a model and `patience` c >= 1: at most one false alarm in c ticks, on average over any horizon."""
 
@@ -243,9 +204,7 @@ class Detector:
     weights: Float64s = field(init=False, repr=False, compare=False)
     """Of the channels that have cells, adding up to 1."""
     _cells: tuple[slice, ...] = field(init=False, repr=False, compare=False)
-    _spans: tuple[slice, ...] = field(init=False, repr=False, compare=False)
-    _owner: Int64s = field(init=False, repr=False, compare=False)
-    _tables: tuple[_Table, ...] = field(init=False, repr=False, compare=False)
+    _tables: Tables = field(init=False, repr=False, compare=False)
     _mean: Float64s = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -255,17 +214,11 @@ class Detector:
             raise ValueError("a detector needs channels, each with a name of its own")
         if not any(channel.cells for channel in self.channels):
             raise ValueError("no functional of any channel can be broken: the reference has too few rows")
-        cells, spans = (
-            _slices(sizes) for sizes in zip(*((c.cells, len(c.functionals)) for c in self.channels), strict=True)
-        )
-        owners = [channel.owner + span.start for channel, span in zip(self.channels, spans, strict=True)]
         alive = [channel for channel in self.channels if channel.cells]
         weights = np.array([channel.weight for channel in alive])
         object.__setattr__(self, "weights", weights / weights.sum())
-        object.__setattr__(self, "_cells", cells)
-        object.__setattr__(self, "_spans", spans)
-        object.__setattr__(self, "_owner", np.concatenate(owners))
-        object.__setattr__(self, "_tables", tuple(_Table.of(channel) for channel in self.channels))
+        object.__setattr__(self, "_cells", _slices([channel.cells for channel in self.channels]))
+        object.__setattr__(self, "_tables", Tables(self.channels))
         object.__setattr__(self, "_mean", np.concatenate([_prior(channel) for channel in alive]))
 
     def start(self, lanes: int = 1) -> State:
@@ -287,27 +240,17 @@ class Detector:
 
     def _advance(self, state: State, tick: int, counts: Sequence[Int64s | None]) -> State:
         """Every cell after one tick. Channels without rows stay as they are, lane by lane."""
-        gained, busy = np.zeros(state.run.shape, np.int64), np.zeros(state.run.shape, np.bool_)
-        sums = np.zeros((len(state.run), 4, self._spans[-1].stop), np.int64)
-        parts = zip(self.channels, self._cells, self._spans, self._tables, counts, strict=True)
-        for channel, cells, span, table, own in parts:
-            if own is None or not channel.cells:
-                continue
-            total = own.sum(axis=1)
-            gained[:, cells], sums[:, :, span] = table.sums(own, int(total.max(initial=0)))
-            busy[:, cells] = (total > 0)[:, np.newaxis]
-        sums[:, [0, 2, 3]] >>= _COARSER
-        hits, rows, means, limits = (sums[:, i].take(self._owner, axis=1) for i in range(4))
-        anew = busy & (state.run <= 0)
+        sums = self._tables.of(counts, len(state.run))
+        anew = sums.busy & (state.run <= 0)
         kept = ~anew
         return State(
-            np.where(busy, log_one_plus_exp(state.evidence) + gained / ONE, state.evidence),
-            state.run * kept + gained,
+            np.where(sums.busy, log_one_plus_exp(state.evidence) + sums.gained / ONE, state.evidence),
+            state.run * kept + sums.gained,
             np.where(anew, tick, state.since),
-            state.hits * kept + hits,
-            state.rows * kept + rows,
-            state.means * kept + means,
-            state.limits * kept + limits,
+            state.hits * kept + sums.hits,
+            state.rows * kept + sums.rows,
+            state.means * kept + sums.means,
+            state.limits * kept + sums.limits,
         )
 
     def _by_channel(self, state: State) -> Float64s:
@@ -344,7 +287,7 @@ class Detector:
         own = int(channel.owner[cell - cells.start])
         rows = int(state.rows[lane, cell])
         sums = (int(part[lane, cell]) for part in (state.hits, state.means, state.limits))
-        mean, reference, limit = (total / (ONE >> _COARSER) / rows if rows else math.nan for total in sums)
+        mean, reference, limit = (total / (ONE >> COARSER) / rows if rows else math.nan for total in sums)
         return Cause(
             channel=channel.name,
             functional=channel.functionals.names[own],
@@ -364,17 +307,6 @@ def _slices(sizes: Sequence[int]) -> tuple[slice, ...]:
     """Runs of these lengths, one after the other."""
     ends = np.cumsum(sizes).tolist()
     return tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
-
-
-def _whole(shares: Float64s) -> Int64s:
-    found: Int64s = np.rint(shares * ONE).astype(np.int64)
-    return found
-
-
-def _bounded(counts: Int64s) -> Int64s:
-    """Counts (R, B) with at most `MOST_ROWS` rows a lane."""
-    scale = np.maximum(counts.sum(axis=1) / MOST_ROWS, 1.0)[:, np.newaxis]
-    return np.where(scale > 1.0, np.floor(counts / scale), counts).astype(np.int64)
 
 
 def e_bh(logs: Float64s, level: float) -> Bools:

@@ -6,7 +6,7 @@ its complement, so that a fall is seen as the rise of the other one. Means are c
 
 Choice (Shin, Ramdas & Rinaldo leave it free): distribution function at up to 19 of the bins' ends, the mid-rank under
 the reference and the distance of the rank from the middle for numbers; the share of each category; the rates of
-missing and of invalid values; the four conditional error rates of a confusion matrix.
+missing and of invalid values; the conditional error rates of a confusion matrix; size, tails and sign of residuals.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ import numpy as np
 from monitor.drift.binning import CategoricalBinning, NumericBinning
 from monitor.events import Bools, Float64s, Int64s
 from monitor.sketches.fixed_point import FRACTION_BITS
+from monitor.sketches.sizes import SIGNED, SIZES, end_of, without_sign
 
 EDGES: Final = 19
 """Ends of bins that are asked about: more cost time and add little beside rank and spread."""
 CATEGORIES: Final = 40
 """Categories that are asked about one by one, the largest first; smaller ones are asked about together."""
+TAILS: Final = (0.5, 0.75, 0.9, 0.95, 0.99)
+"""Shares of the reference's residuals that are smaller than the sizes that are asked about."""
 ONE: Final = 1 << FRACTION_BITS
 
 
@@ -81,8 +84,7 @@ def numeric(binning: NumericBinning, reference: Int64s) -> Functionals:
     total = int(held.sum())
     prior = np.full(len(names), (0.5 if total else 1.0) / max(len(names), 1))
     if total:
-        doubled = 2 * np.cumsum(held) - held  # twice the mid-rank times the rows, exact
-        rank = (doubled * ONE) // (2 * total) if total < 1 << 31 else (doubled / (2 * total) * ONE).astype(np.int64)
+        rank = _mid_ranks(held)
         spread = np.abs(2 * rank - ONE)
         rows.append(np.array([rank, ONE - rank, spread, ONE - spread]))
         names += ["larger values", "smaller values", "wider values", "narrower values"]
@@ -93,6 +95,16 @@ def numeric(binning: NumericBinning, reference: Int64s) -> Functionals:
     active = np.ones(values.shape, np.bool_)
     active[:, binning.missing] = False
     return Functionals(tuple(names), values, active, np.array(sensitivity), prior)
+
+
+def _mid_ranks(held: Int64s) -> Int64s:
+    """Of ordered bins with these counts, which are not all 0: from 0 to 2**30."""
+    total = int(held.sum())
+    doubled = 2 * np.cumsum(held) - held  # twice the mid-rank times the rows, exact
+    found: Int64s = (
+        (doubled * ONE) // (2 * total) if total < 1 << 31 else (doubled / (2 * total) * ONE).astype(np.int64)
+    )
+    return found
 
 
 def _edges(below: Int64s, total: int) -> list[int]:
@@ -143,6 +155,52 @@ def confusion() -> Functionals:
         values[row, hits] = ONE
         active[row, among] = True
     return Functionals(tuple(name for name, _, _ in asked), values, active, np.ones(4), np.full(4, 0.25))
+
+
+def by_class(classes: Sequence[str]) -> Functionals:
+    """Error rates of the counts (right, missed, false), each by class: all errors, what was missed of each class, and what
+    is false among the answers of each class.
+
+    `right` and `missed` are rows by their label, `false` the rows of `missed` by their answer: a wrong row is in two bins,
+    but no question is about both. Half of the attention is for all errors, the rest for the classes.
+    """
+    n = len(classes)
+    values, active = np.zeros((2 * n + 1, 3 * n), np.int64), np.zeros((2 * n + 1, 3 * n), np.bool_)
+    values[0, n : 2 * n], active[0, : 2 * n] = ONE, True
+    for i in range(n):
+        for row, wrong in ((1 + i, n + i), (1 + n + i, 2 * n + i)):
+            values[row, wrong] = ONE
+            active[row, [i, wrong]] = True
+    names = ("errors", *(f"missed {name}" for name in classes), *(f"false {name}" for name in classes))
+    prior = np.array([0.5, *([0.25 / n] * (2 * n))])
+    return Functionals(names, values, active, np.ones(len(names)), prior)
+
+
+def residuals(reference: Int64s, resolution: float) -> Functionals:
+    """Of the counts of residuals by size and sign (`sketches.sizes`), and of rows beyond all bounds: whether residuals are
+    larger, more of them beyond sizes that few of the reference's were, whether answers lie higher or lower than they did.
+
+    `reference` (178,) gives the ranks and the sizes; `resolution` is the size of one unit, for the names. Only a rise of
+    sizes is of interest; a shift of the answers is in either direction.
+    """
+    held = without_sign(reference[:SIGNED])
+    size_of = np.append(np.abs(np.arange(SIGNED) - (SIZES - 1)), 0)
+    inside = np.append(np.ones(SIGNED, np.bool_), False)
+    asked: list[tuple[str, Int64s, float]] = []
+    if total := int(held.sum()):
+        asked.append(("larger errors", _mid_ranks(held)[size_of], 0.4))
+        below = np.cumsum(held)[:-1] / total
+        ends = sorted({int(np.abs(below - share).argmin()) for share in TAILS})
+        for end in ends:
+            hit = np.where(size_of > end, ONE, 0)
+            asked.append((f"errors of {end_of(end) * resolution:.6g} or more", hit, 0.3 / len(ends)))
+        rank = np.append(_mid_ranks(reference[:SIGNED]), 0)
+        asked += [("higher answers", rank, 0.1), ("lower answers", ONE - rank, 0.1)]
+    values = [*(np.where(inside, own, 0) for _, own, _ in asked), np.where(inside, 0, ONE)]
+    active = [*(inside for _ in asked), np.ones(SIGNED + 1, np.bool_)]
+    prior = np.array([*(share for _, _, share in asked), 0.1])
+    names = (*(name for name, _, _ in asked), "numbers out of bounds")
+    return Functionals(names, np.array(values), np.array(active), np.ones(len(names)), prior / prior.sum())
 
 
 def single_rate(name: str) -> Functionals:

@@ -23,13 +23,16 @@ from monitor.drift.binning import (
     count_categories,
 )
 from monitor.drift.distances import ks_noise
+from monitor.drift.pairs import CELLS, Name, bins_of, groups_of, joint, pair_name
 from monitor.errors import ReferenceProfileError
 from monitor.events import Float64s, Int64s
 from monitor.sketches.cells import CellLayout, CellSlice
 
 FORMAT: Final = "driftline.reference"
-VERSION: Final = 1
-"""Of the document; a profile of a newer version is refused, not guessed at."""
+VERSION: Final = 2
+"""Of documents with pairs; a profile of a newer version is refused, not guessed at."""
+PLAIN_VERSION: Final = 1
+"""Of documents without pairs, which are what they always were."""
 
 SCORE: Final = "$score"
 """The name under which a profile holds the model's scores, beside its features."""
@@ -123,6 +126,8 @@ class Reference:
     provisional: bool = False
     positives: int = 0
     labelled: int = 0
+    pairs: Mapping[Name, tuple[int, ...]] = field(default_factory=dict)
+    """Reference rows in each cell of two features' groups (`drift.pairs`), in the order that they were named in."""
     digest: str = field(init=False, compare=False)
     """`sha256:…` of the canonical document: the same profile has the same digest, wherever it was made."""
 
@@ -133,6 +138,12 @@ class Reference:
             if profile.rows != self.rows:
                 raise ReferenceProfileError(
                     f"features.{name}.counts: add up to {profile.rows}, the reference has {self.rows} rows"
+                )
+        for pair, counts in self.pairs.items():
+            absent = [name for name in pair if name not in self.features]
+            if absent or len(counts) != CELLS or min(counts) < 0 or sum(counts) != self.rows:
+                raise ReferenceProfileError(
+                    f"pairs.{pair_name(pair)}: must be {CELLS} counts of all {self.rows} rows, of two of the features"
                 )
         if not 0 <= self.positives <= self.labelled <= self.rows:
             raise ReferenceProfileError(
@@ -149,9 +160,9 @@ class Reference:
 
     def dumps(self) -> str:
         """The canonical document: JSON in ASCII, keys sorted, one line and its end. Equal profiles, equal bytes."""
-        document = {
+        document: dict[str, object] = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": VERSION if self.pairs else PLAIN_VERSION,
             "model": self.model,
             "rows": self.rows,
             "provisional": self.provisional,
@@ -159,6 +170,10 @@ class Reference:
             "labels": {"labelled": self.labelled, "positives": self.positives},
             "features": {name: _feature_document(profile) for name, profile in self.features.items()},
         }
+        if self.pairs:
+            document["pairs"] = [
+                {"features": list(p), "counts": list(counts)} for p, counts in sorted(self.pairs.items())
+            ]
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
 
     def layout(self) -> CellLayout:
@@ -214,10 +229,12 @@ def build_reference(
     provisional: bool = False,
     positives: int = 0,
     labelled: int = 0,
+    pairs: Sequence[Name] = (),
 ) -> Reference:
     """The profile of these rows, the same whatever their order.
 
-    `columns` are the watched features, `score` the model's scores (None where it has none); all of one length.
+    `columns` are the watched features, `score` the model's scores (None where it has none); all of one length. `pairs` are
+    those of which is kept how they go together.
     Raises ReferenceProfileError for no rows or a feature called `$score`, ValueError for columns of different lengths.
     """
     if SCORE in columns:
@@ -231,7 +248,12 @@ def build_reference(
     if not given:
         raise ReferenceProfileError(f"the reference of {model!r} would be empty: it has neither features nor scores")
     profiles = {name: profile_column(column) for name, column in given.items()}
-    return Reference(model, lengths.pop(), origin, profiles, provisional, positives, labelled)
+    groups = {
+        name: groups_of(profiles[name].binning, profiles[name].reference)[bins_of(profiles[name].binning, given[name])]
+        for name in {name for pair in pairs for name in pair}
+    }
+    together = {pair: tuple(joint(*(groups[name] for name in pair)).tolist()) for pair in pairs}
+    return Reference(model, lengths.pop(), origin, profiles, provisional, positives, labelled, together)
 
 
 def profile_column(column: Column) -> FeatureProfile:

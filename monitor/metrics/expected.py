@@ -38,8 +38,8 @@ RATIOS: Final[Mapping[str, Ratio]] = {
     "specificity": Ratio((0, 0, 0, 1), (0, 1, 0, 1)),
 }
 
-Variance = Callable[[Float64s, Float64s], Float64s]
-"""Variance (W,) of a metric whose gradients (W,) are by a called row's and by a rejected row's being positive."""
+Variance = Callable[[Matrix], Float64s]
+"""Variance (W,) of a metric whose gradients by tp, fp, fn and tn are these."""
 
 
 def of_matrix(matrix: Matrix, rows: Int64s, variance: Variance) -> dict[str, Estimates]:
@@ -53,7 +53,7 @@ def of_matrix(matrix: Matrix, rows: Int64s, variance: Variance) -> dict[str, Est
         with np.errstate(divide="ignore", invalid="ignore"):
             value = above / below
             by_cell = [(a - value * b) / below for a, b in zip(ratio.above, ratio.below, strict=True)]
-            interval = intervals.normal(value, variance(by_cell[0] - by_cell[1], by_cell[2] - by_cell[3]), 0.0, 1.0)
+            interval = intervals.normal(value, variance((by_cell[0], by_cell[1], by_cell[2], by_cell[3])), 0.0, 1.0)
         undefined = first_reason(len(rows), (rows == 0, Undefined.NO_ROWS), (below <= 0, Undefined.ZERO_DENOMINATOR))
         found[name] = estimates(value, interval, rows, undefined)
     return found

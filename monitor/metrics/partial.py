@@ -13,16 +13,21 @@ completion by stratum and age replaces.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from monitor.events import Float64s, Int64s
 from monitor.metrics import intervals
 from monitor.metrics.estimates import Estimates
-from monitor.metrics.expected import of_matrix
+from monitor.metrics.expected import Matrix, of_matrix
 
 Bounds = tuple[Float64s, Float64s]
+
+PARTS: Final = 4
+"""What can be off of late labels: see `Shared`."""
 
 
 def manski(tp: Int64s, fp: Int64s, fn: Int64s, tn: Int64s, called: Int64s, rejected: Int64s) -> dict[str, Bounds]:
@@ -77,6 +82,20 @@ def prediction_powered(
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """The luck that rows of a window share, learned from windows like it: covariances `beyond` (4, 4) those of independent
+    rows, for each unit of the variance that these have, which was `usual` (4,).
+
+    The four: positives among the labels that come later, of rows called positive and of others; how many come, of both. What
+    is shared moves all rows: its covariance grows with the products of the variances in larger windows than usual; in smaller
+    ones it shrinks with their roots only, which errs to the wide side.
+    """
+
+    beyond: Float64s
+    usual: Float64s
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """What matured rows turned out to be, by stratum (predicted class and coarse score, say) and delay.
 
@@ -100,12 +119,16 @@ class Completion:
         positive = (later[:, :, 1] + 1.0) / (comes + 2.0)
         return arrives, positive
 
-    def complete(self, labelled: Int64s, waiting: Int64s | Float64s, called: Int64s) -> dict[str, Estimates]:
+    def complete(
+        self, labelled: Int64s, waiting: Int64s | Float64s, called: Int64s, shared: Sequence[Shared] = ()
+    ) -> dict[str, Estimates]:
         """The metrics W windows are expected to end with, over the rows that will have a label.
 
         `labelled` (W, S, 2) by stratum and label, `waiting` (W, S, J + 1) by stratum and whole bins waited, counted or
         expected; `called` (S,) is 1 for strata that the model called positive. The interval is predictive: what is still
         open, with what the history does not know (Beta-binomial); rows that have their label add nothing to it.
+
+        `shared`: what rows of each window have in common beyond that; independent where it is left out.
         """
         arrives, positive = self.chances()
         comes = waiting * arrives
@@ -121,11 +144,28 @@ class Completion:
             positives @ (1 - is_called),
             negatives @ (1 - is_called),
         )
-        by_called, by_rejected = spread.sum(axis=2) @ is_called, spread.sum(axis=2) @ (1 - is_called)
+        sides = (is_called, 1 - is_called)
+        comes_there = [comes.sum(axis=2) @ side for side in sides]
+        shares = [(comes * positive).sum(axis=2) @ side for side in sides]
+        chance = [hits / np.where(n > 0, n, 1.0) for hits, n in zip(shares, comes_there, strict=True)]
+        of_arriving = (waiting * arrives * (1 - arrives)).sum(axis=2)
+        binomial = (comes * positive * (1 - positive)).sum(axis=2)
+        own, alone = (
+            np.stack([part @ side for part in (of_positive, of_arriving) for side in sides], axis=1)
+            for of_positive in (spread.sum(axis=2), binomial)
+        )
 
-        def variance(of_called: Float64s, of_rejected: Float64s) -> Float64s:
-            found: Float64s = of_called**2 * by_called + of_rejected**2 * by_rejected
-            return found
+        def variance(by: Matrix) -> Float64s:
+            arriving = [chance[i] * by[2 * i] + (1 - chance[i]) * by[2 * i + 1] for i in range(2)]
+            gradient = np.stack([by[0] - by[1], by[2] - by[3], *arriving], axis=1)
+            independent: Float64s = (gradient * gradient * own).sum(axis=1)
+            if not shared:
+                return independent
+            usual, beyond = np.stack([one.usual for one in shared]), np.stack([one.beyond for one in shared])
+            moves = gradient * np.sqrt(alone * np.maximum(alone, usual))
+            together = (moves[:, np.newaxis] @ beyond @ moves[:, :, np.newaxis])[:, 0, 0]
+            whole: Float64s = independent + np.maximum(together, 0.0)
+            return whole
 
         rows = labelled.sum(axis=(1, 2)) + waiting.sum(axis=(1, 2))
         return of_matrix(matrix, rows, variance)

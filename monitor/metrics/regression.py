@@ -12,6 +12,7 @@ Cells of a window, all integers; e is prediction - label, y the label, in units:
     error, absolute_error, error2, error4           sums of e, |e|, e^2, e^4
     label, label2, label3, label4                   sums of y, y^2, y^3, y^4
     error2_label, error2_label2                     sums of e^2 y, e^2 y^2
+    errors[177]         rows by the size and sign of e (`sketches.sizes`): what a detector bets on
 
 The fourth powers and mixed sums are there for the intervals of RMSE and R2. Sums are in limbs (`sketches.wide`): a window
 holds 2**32 rows.
@@ -31,6 +32,7 @@ from monitor.metrics import intervals
 from monitor.metrics.estimates import Estimates, UInt8s, estimates, first_reason
 from monitor.metrics.task import Metric
 from monitor.sketches.cells import CellLayout, Cells, CellSlice
+from monitor.sketches.sizes import SIGNED, signed_bins
 from monitor.sketches.wide import limbs, product, totals
 from monitor.windows.view import Undefined
 
@@ -58,13 +60,16 @@ LAYOUT: Final = CellLayout(
         CellSlice("labelled"),
         CellSlice("overflow"),
         *(CellSlice(name, count) for name, count in _LIMBS.items()),
+        CellSlice("errors", SIGNED),
     )
 )
 
-WIDTH: Final = LAYOUT.size - 1
-"""Cells that one labelled row touches: all but `seen`."""
+_SUMS: Final = 3 + sum(_LIMBS.values())
+"""Cells that are no histogram, `seen` among them."""
+WIDTH: Final = _SUMS
+"""Cells that one labelled row touches: the sums but `seen`, and one of the histogram."""
 
-_TOUCHED: Final = np.arange(1, LAYOUT.size, dtype=np.int32)
+_TOUCHED: Final = np.append(np.arange(1, _SUMS), LAYOUT.index("errors")).astype(np.int32)
 _Mean = tuple[float, float, float]
 """A value with its interval."""
 
@@ -125,9 +130,12 @@ class Regression:
                 product(y2, y2, 6),
                 product(e2, size_y, 5) * sign_y,
                 product(e2, y2, 6),
+                inside,
             )
         )
-        return np.broadcast_to(_TOUCHED, amount.shape).copy(), amount
+        cell = np.broadcast_to(_TOUCHED, amount.shape).copy()
+        cell[:, -1] += signed_bins(e).astype(np.int32)
+        return cell, amount
 
     def foresee(self, score: Float64s, predicted: Float64s) -> tuple[Int64s, Int64s] | None:
         """None: nothing is kept of what waits."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from monitor.events import Float64s, Int64s
 from monitor.metrics.estimates import Estimates, estimates, first_reason
-from monitor.metrics.expected import of_matrix
+from monitor.metrics.expected import Matrix, of_matrix
 from monitor.windows.view import Undefined
 
 
@@ -63,7 +63,8 @@ def estimate(calibration: Calibration, called: Int64s, rejected: Int64s) -> dict
     rows_called, rows_rejected = called.sum(axis=1), rejected.sum(axis=1)
     by_called, by_rejected = called @ spread, rejected @ spread
 
-    def variance(of_called: Float64s, of_rejected: Float64s) -> Float64s:
+    def variance(by: Matrix) -> Float64s:
+        of_called, of_rejected = by[0] - by[1], by[2] - by[3]
         of_bin = of_called[:, np.newaxis] * called + of_rejected[:, np.newaxis] * rejected
         own: Float64s = of_called**2 * by_called + of_rejected**2 * by_rejected + (of_bin**2) @ learned
         return own

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.alerts.event import BUDGET_RULES
 from monitor.alerts.operational import NAMES
-from monitor.config.metric_names import BASES, DECLARED, DISTANCES, ESTIMATED
+from monitor.config.metric_names import BASES, DECLARED, ESTIMATED, needs_reference
 from monitor.config.quality import limits_of
 from monitor.config.quality_rules import about, all_rules
 from monitor.config.tasks import performance_of
@@ -108,7 +108,7 @@ def _estimate_model(
     count["input_samples"] += spans
     for name in ("window_end_timestamp_seconds", "window_partial"):
         count[name] += versions * windows * (1 + labels)
-    count["drift_score"] += spans * subjects * len(config.drift.carried)
+    count["drift_score"] += spans * (subjects * len(config.drift.carried) + len(config.drift.pairs))
     count["feature_missing_ratio"] += spans * len(model.features)
     count["reference_samples"] += 1
     if config.budget is not None:
@@ -118,5 +118,5 @@ def _estimate_model(
     for rule in all_rules(config):
         if about(rule, getattr(model, "name", None)):
             count["alert_active"] += versions * len(rule_segments(rule, model))
-            name = "drift_threshold" if rule.metric.partition(":")[0] in DISTANCES else "quality_threshold"
+            name = "drift_threshold" if needs_reference(rule.metric) else "quality_threshold"
             count[name] += len(rule_segments(rule, model))

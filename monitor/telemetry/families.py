@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from monitor.alerts.event import BUDGET_RULES, Change
 from monitor.alerts.operational import NAMES
-from monitor.config.metric_names import BASES, BINARY, DECLARED, DISTANCES
+from monitor.config.metric_names import BASES, BINARY, DECLARED, DEPENDENCE, DISTANCES
 from monitor.events import Reason
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 
@@ -66,8 +66,8 @@ LABELS: Mapping[str, str] = {
     "segment": "`all`, and per configured dimension its listed values and `other`",
     "window": "configured windows",
     "metric": "the metrics of the model's task; of multiclass models three for each class",
-    "feature": "watched features, and `$score`",
-    "method": ", ".join(f"`{d}`" for d in DISTANCES),
+    "feature": "watched features, `$score`, and the pairs of `drift.pairs` as `A~B`",
+    "method": ", ".join(f"`{d}`" for d in (*DISTANCES, DEPENDENCE)),
     "check": ", ".join(f"`{d}`" for d in DECLARED),
     "rule": "configured rules and those of `quality`, and "
     + ", ".join(f"`{name}`" for name in (*BUDGET_RULES, *NAMES)),

@@ -97,7 +97,7 @@ class TickEngine:
         """Start of the newest pane that anything was added to."""
         self.arrival_cells: int | None = None
         """How many cells, from the first, of what a tick brought are handed out with it: 0 for all, None for nothing."""
-        self.book = LabelBook(plan) if plan.estimates and kind is Kind.PERFORMANCE else None
+        self.book = LabelBook(plan, self.is_lost) if plan.estimates and kind is Kind.PERFORMANCE else None
         """How labels come, where windows are to say what to expect."""
         self.closed = 0
         """Ticks that were closed and in which something happened."""
@@ -188,7 +188,13 @@ class TickEngine:
     def lose(self, from_ms: int, until_ms: int) -> None:
         """Something was lost of a span of event time: windows that touch it are told anew, as partial."""
         self._losses.add(self.kind, from_ms, until_ms)
+        if self.book is not None:
+            self.book.leave_out_lost()
         self.mark(key for _, store in self._stores.values() for key in store.within(from_ms, until_ms))
+
+    def is_lost(self, start_ms: int, end_ms: int) -> bool:
+        """Whether something of [start_ms, end_ms) was lost."""
+        return self._losses.touch(self.kind, start_ms, end_ms)
 
     def mark(self, keys: Iterable[WindowKey]) -> None:
         """Give these live windows a revision in the next tick that closes."""

@@ -6,12 +6,20 @@ touches is bounded, not known: what is lost tells no time of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from monitor.windows.view import Kind
 
 Lost = tuple[int, int]
 """[from_ms, until_ms) of event time."""
+
+IsLost = Callable[[int, int], bool]
+"""Whether something of [start_ms, end_ms) was lost."""
+
+
+def nothing_lost(*_: int) -> bool:
+    """Where no gap was ever recorded."""
+    return False
 
 
 class Losses:

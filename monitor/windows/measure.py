@@ -18,12 +18,13 @@ from monitor.drift.checked import (
     of_base,
     violations,
 )
+from monitor.drift.pairs import dependence
 from monitor.drift.reference import FeatureProfile, histogram_name
 from monitor.drift.statistics import ORDERED, STATISTICS, share
 from monitor.events import Int64s
 from monitor.metrics.estimates import Estimates, undefined_everywhere
 from monitor.metrics.task import Metric, evaluate
-from monitor.plan import FeaturePlan, ModelPlan
+from monitor.plan import FeaturePlan, ModelPlan, PairPlan
 from monitor.sketches.cells import Cells
 from monitor.windows.view import Kind, Outlook, Undefined, WindowKey, WindowView
 
@@ -158,7 +159,13 @@ def _statistics(plan: ModelPlan) -> dict[str, Metric]:
         if _checked_by(feature) is None and feature is not plan.score:
             counted = profile or FeatureProfile(feature.base, (0,) * feature.base.bins)
             found[f"missing:{feature.name}"] = _distance(feature, counted, "missing")
+    for pair in plan.pairs:
+        found[f"dependence:{pair.name}"] = _dependence(pair)
     return found
+
+
+def _dependence(pair: PairPlan) -> Metric:
+    return lambda cells: dependence(pair.reference, cells.histogram(f"pair:{pair.name}"))
 
 
 def _distance(feature: FeaturePlan, profile: FeatureProfile | None, name: str) -> Metric:

@@ -7,6 +7,8 @@ final is *history*, for one to two weeks, or horizons where these are longer; th
 From that follow the delay curve of a model (all its versions: `metrics.delays`) and, by version, what rows like those
 that wait turned out to be (`metrics.partial`) and what their scores meant (`metrics.without_labels`).
 
+A cohort of which something was lost (`losses`) is no sample of how labels come: it is left out.
+
 All is a function of the closed ticks. Taken as it is: a prediction was made when the tick was that it came in, if that lies
 in its pane; and those of a window that wait do so as the curve says of their ages. Not done: curves by class or score.
 """
@@ -25,11 +27,13 @@ from monitor.metrics.delays import DelayCounts, DelayCurve, delay_ends
 from monitor.metrics.estimates import Estimates, estimates, first_reason
 from monitor.metrics.foreseen import COARSE_BINS, MATRIX, ForeseenBinary, coarsened
 from monitor.metrics.intervals import Z95
-from monitor.metrics.partial import Completion, manski
+from monitor.metrics.partial import Completion, Shared, manski
 from monitor.metrics.without_labels import Calibration, estimate
 from monitor.plan import ModelPlan, Plan
 from monitor.sketches.cells import Cells
 from monitor.windows.arrivals import Arrival
+from monitor.windows.losses import IsLost, nothing_lost
+from monitor.windows.luck import ALONE, Grid, Past
 from monitor.windows.measure import Revision
 from monitor.windows.view import Estimate, Outlook, Undefined, WindowKey
 
@@ -40,6 +44,9 @@ LEAST_SCORED: Final = 100
 
 SHORTEST_EPOCH_MS: Final = 604_800_000
 """A week: labels of Saturdays come as those of Saturdays did."""
+
+EPOCHS: Final = 4
+"""So many weeks (or horizons, where these are longer) tell how windows differ."""
 
 Version = tuple[str, str]
 
@@ -84,10 +91,11 @@ class Shape:
 
 
 class LabelBook:
-    """How labels came, of every version. Mutable; a function of the ticks it was given."""
+    """How labels came, of every version. Mutable; a function of the ticks it was given, and of what was lost then."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, is_lost: IsLost = nothing_lost) -> None:
         join = plan.join
+        self._is_lost = is_lost
         self._plan, self._tick_ms = plan, join.tick_ms
         self._horizon_ms = join.bounds.horizon_ms
         self._settling_ms = self._horizon_ms + join.lateness_ms + join.settle_ms
@@ -99,6 +107,9 @@ class LabelBook:
         self._older: dict[Version, Int64s] = {}
         self._newer: dict[Version, Int64s] = {}
         self._epoch = 0
+        self._epoch_ms = max(self._horizon_ms, SHORTEST_EPOCH_MS)
+        self.grid = Grid.of(self._epoch_ms, self.span_ms, self.shape.ends)
+        self._blocks: dict[Version, dict[int, Int64s]] = {}  # of history
 
     # -- what ticks brought --------------------------------------------------------------------------------------
 
@@ -114,14 +125,22 @@ class LabelBook:
         start = arrival.pane_ms // self.span_ms * self.span_ms
         if not isinstance(task, ForeseenBinary) or start + self.span_ms + self._settling_ms <= now_ms:
             return  # of another task, or its windows are final
-        held = self._cohorts.setdefault((arrival.model, arrival.version), {})
         own = self.shape.vector_of(Cells(task.cells, arrival.cells[np.newaxis]))
-        held[start] = held[start] + own if start in held else own
+        if not self._is_lost(start, start + self.span_ms):
+            held = self._cohorts.setdefault((arrival.model, arrival.version), {})
+            held[start] = held[start] + own if start in held else own
         if own[0]:
             # Of a pane it is not known when in it: usually when the tick was.
             at_ms = min(max(now_ms - self._tick_ms, arrival.pane_ms), arrival.pane_ms + self._plan.pane_ms - 1)
             density, bucket = self._density.setdefault(arrival.model, {}), at_ms // self.bucket_ms * self.bucket_ms
             density[bucket] = density.get(bucket, 0) + int(own[0])
+
+    def leave_out_lost(self) -> None:
+        """Forget the cohorts of which something was lost; what is history was final before."""
+        for own, held in list(self._cohorts.items()):
+            self._cohorts[own] = {s: v for s, v in held.items() if not self._is_lost(s, s + self.span_ms)}
+            if not self._cohorts[own]:
+                del self._cohorts[own]
 
     def _settle(self, now_ms: int) -> None:
         """Cohorts whose windows are final become history, each at its own time, whenever that is looked at."""
@@ -131,9 +150,17 @@ class LabelBook:
             self._age(start + self.span_ms + self._settling_ms)
             vector = self._cohorts[own].pop(start)
             self._newer[own] = self._newer.get(own, np.zeros_like(vector)) + vector
+            blocks, at = self._blocks.setdefault(own, {}), start // self.grid.block_ms * self.grid.block_ms
+            coarse = self.grid.vector(int(vector[0]), int(vector[1]), self.shape.matrix(vector), self.shape.ends)
+            blocks[at] = blocks[at] + coarse if at in blocks else coarse
             if not self._cohorts[own]:
                 del self._cohorts[own]
         self._age(now_ms)
+        oldest = now_ms - self._settling_ms - EPOCHS * self._epoch_ms
+        for own, blocks in list(self._blocks.items()):
+            self._blocks[own] = {start: vector for start, vector in blocks.items() if start >= oldest}
+            if not self._blocks[own]:
+                del self._blocks[own]
         for model, held in list(self._density.items()):
             self._density[model] = {at: n for at, n in held.items() if n and at + self._settling_ms > now_ms}
             if not self._density[model]:
@@ -141,7 +168,7 @@ class LabelBook:
 
     def _age(self, now_ms: int) -> None:
         """An epoch after another: what became history in the one before the last is forgotten."""
-        epoch = now_ms // max(self._horizon_ms, SHORTEST_EPOCH_MS)
+        epoch = now_ms // self._epoch_ms
         if epoch > self._epoch:
             self._older = self._newer if epoch == self._epoch + 1 else {}
             self._newer, self._epoch = {}, epoch
@@ -195,7 +222,7 @@ class LabelBook:
         eventual, after = curve.eventual, curve.settled_after_ms()
         known = not math.isnan(eventual)
         waiting = _waiting(self.shape.ends, ages, weight * (1.0 - here))
-        completed, unlabelled = self._estimates(plan, keys, cells, waiting)
+        completed, unlabelled = self._estimates(plan, keys, cells, waiting, now_ms)
         return [
             Outlook(
                 expected_coverage=expected[i] if known else None,
@@ -227,7 +254,7 @@ class LabelBook:
         return np.maximum(ages, 0), weight
 
     def _estimates(
-        self, plan: ModelPlan, keys: Sequence[WindowKey], cells: Cells, waiting: Float64s
+        self, plan: ModelPlan, keys: Sequence[WindowKey], cells: Cells, waiting: Float64s, now_ms: int
     ) -> tuple[list[dict[str, Estimate]], list[dict[str, Estimate]]]:
         """The metrics that windows are expected to end with, by what came later before and by their scores; empty where
         nothing is known."""
@@ -239,12 +266,22 @@ class LabelBook:
                 continue
             rows = np.array([i for i, key in enumerate(keys) if key.series.version == version])
             own = Cells(cells.layout, cells.array[rows])
-            completed_here = _by_window(_complete(self.shape, history, own, waiting[rows]))
+            shared = self._shared((plan.name, version), [keys[i] for i in rows], now_ms)
+            completed_here = _by_window(_complete(self.shape, history, own, waiting[rows], shared))
             scores = np.maximum(self.shape.scores(history), 0)
             by_score = _by_window(_by_score(scores, own)) if int(scores.sum()) >= LEAST_SCORED else [{} for _ in rows]
             for i, of_labels, of_scores in zip(rows.tolist(), completed_here, by_score, strict=True):
                 completed[i], unlabelled[i] = of_labels, of_scores
         return completed, unlabelled
+
+    def _shared(self, own: Version, keys: Sequence[WindowKey], now_ms: int) -> list[Shared]:
+        """The luck that rows share, of each window of one version."""
+        over_ms = now_ms - self._settling_ms - self.grid.block_ms
+        blocks = {at: vector for at, vector in self._blocks.get(own, {}).items() if at <= over_ms}
+        past = Past(self.grid, blocks) if blocks else None
+        spans = {(key.start_ms, key.end_ms) for key in keys}
+        found = {span: ALONE if past is None else past.shared(*span, now_ms) for span in spans}
+        return [found[key.start_ms, key.end_ms] for key in keys]
 
 
 def bounds_of(cells: Cells) -> list[dict[str, tuple[float, float]]]:
@@ -293,7 +330,9 @@ def _waiting(ends: Int64s, ages_ms: Int64s, weight: Float64s) -> Float64s:
     return shares
 
 
-def _complete(shape: Shape, history: Int64s, cells: Cells, waiting: Float64s) -> dict[str, Estimates]:
+def _complete(
+    shape: Shape, history: Int64s, cells: Cells, waiting: Float64s, shared: Sequence[Shared]
+) -> dict[str, Estimates]:
     """Completed by what matured rows of the same predicted class turned out to be."""
     tp, fp, fn, tn = np.moveaxis(np.maximum(shape.matrix(history), 0), -1, 0)
     came = np.array([[fp, tp], [tn, fn]]).transpose(0, 2, 1)  # called or not, delay, negative or positive
@@ -302,7 +341,7 @@ def _complete(shape: Shape, history: Int64s, cells: Cells, waiting: Float64s) ->
     tp, fp, fn, tn = (cells.count(name) for name in MATRIX)
     labelled = np.stack([np.column_stack([fp, tp]), np.column_stack([tn, fn])], axis=1)
     left = np.column_stack(_open(cells))[:, :, np.newaxis] * waiting[:, np.newaxis, :]
-    return Completion(came, never).complete(labelled, left, np.array([1, 0]))
+    return Completion(came, never).complete(labelled, left, np.array([1, 0]), shared)
 
 
 def _by_score(scores: Int64s, cells: Cells) -> dict[str, Estimates]:

@@ -15,6 +15,7 @@ import numpy as np
 from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ledger.records import pack, unpack
+from monitor.sketches.cells import CellLayout
 from monitor.windows.engine import TickEngine
 from monitor.windows.outlook import LabelBook
 from monitor.windows.shelf import Shelf
@@ -70,18 +71,21 @@ class SavedShelf(msgspec.Struct, frozen=True, array_like=True):
     views: tuple[SavedView, ...]
 
 
+SavedParts = tuple[tuple[str, str, tuple[tuple[int, bytes], ...]], ...]
+"""Packed vectors by model and version, and by start."""
 SavedHistory = tuple[tuple[str, str, bytes], ...]
 """Packed vectors by model and version."""
 
 
 class SavedBook(msgspec.Struct, frozen=True):
-    """`LabelBook`: vectors of each version, by cohort and of history, how many came when, and in which epoch that stands."""
+    """`LabelBook`: vectors of each version, by cohort, of history and by block of it, how many came when, and the epoch."""
 
-    cohorts: tuple[tuple[str, str, tuple[tuple[int, bytes], ...]], ...]
+    cohorts: SavedParts
     older: SavedHistory
     newer: SavedHistory
     epoch: int
     density: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] | msgspec.UnsetType = msgspec.UNSET  # once left out
+    blocks: SavedParts | msgspec.UnsetType = msgspec.UNSET  # once left out
 
 
 class SavedEngine(msgspec.Struct, frozen=True):
@@ -187,14 +191,18 @@ def _name(series: SeriesKey) -> SeriesName:
 
 def _save_book(book: LabelBook) -> SavedBook:
     return SavedBook(
-        tuple(
-            (*own, tuple((start, pack(held[start])) for start in sorted(held)))
-            for own, held in ((own, book._cohorts[own]) for own in sorted(book._cohorts))
-        ),
+        _save_parts(book._cohorts),
         _save_history(book._older),
         _save_history(book._newer),
         book._epoch,
         tuple((model, tuple(sorted(held.items()))) for model, held in sorted(book._density.items())),
+        _save_parts(book._blocks),
+    )
+
+
+def _save_parts(parts: Mapping[tuple[str, str], Mapping[int, Int64s]]) -> SavedParts:
+    return tuple(
+        (*own, tuple((start, pack(held[start])) for start in sorted(held))) for own, held in sorted(parts.items())
     )
 
 
@@ -207,17 +215,20 @@ def _restore_book(book: LabelBook, saved: SavedBook) -> None:
     if not isinstance(saved.density, msgspec.UnsetType):
         book._density = {model: dict(held) for model, held in saved.density}
     for model, version, cohorts in saved.cohorts:
-        book._cohorts[model, version] = {start: _vector(book, cells) for start, cells in cohorts}
+        book._cohorts[model, version] = {start: _vector(cells, book.shape.size) for start, cells in cohorts}
+    for model, version, blocks in () if isinstance(saved.blocks, msgspec.UnsetType) else saved.blocks:
+        book._blocks[model, version] = {start: _vector(cells, book.grid.size) for start, cells in blocks}
     book._older, book._newer = (
-        {(model, version): _vector(book, cells) for model, version, cells in history}
+        {(model, version): _vector(cells, book.shape.size) for model, version, cells in history}
         for history in (saved.older, saved.newer)
     )
+    book.leave_out_lost()  # who saved it may have known nothing of that
 
 
-def _vector(book: LabelBook, cells: bytes) -> Int64s:
+def _vector(cells: bytes, size: int) -> Int64s:
     found = unpack(cells)
-    if len(found) != book.shape.size:
-        raise ValueError(f"a cohort has {len(found)} cells, here it has {book.shape.size}")
+    if len(found) != size:
+        raise ValueError(f"a cohort has {len(found)} cells, here it has {size}")
     return found
 
 
@@ -284,13 +295,22 @@ def _save_store(model: str, store: WindowStore) -> SavedStore:
 def _restore_store(engine: TickEngine, saved: SavedStore) -> None:
     store = engine._store(saved.model)[1]
     keys = [_key(span) for span in saved.windows]
-    cells, revisions = unpack(saved.cells), unpack(saved.revisions).tolist()
+    cells, revisions = _widened(unpack(saved.cells), len(keys), store.layout), unpack(saved.revisions).tolist()
     if len(cells) != len(keys) * store.layout.size or len(revisions) != len(keys):
         raise ValueError(
             f"the windows of model {saved.model!r} have {len(cells)} cells, {store.layout.size} are one row"
         )
     _put(store, keys, cells.reshape(len(keys), store.layout.size), revisions)
     _remember(engine, keys)
+
+
+def _widened(cells: Int64s, rows: int, layout: CellLayout) -> Int64s:
+    """The cells of rows that were saved when the vector ended with an earlier slice: nothing was counted in the later
+    ones."""
+    width = len(cells) // max(rows, 1)
+    if len(cells) != width * rows or width not in {layout.slice(name).stop for name in layout.names}:
+        return cells
+    return np.pad(cells.reshape(rows, width), ((0, 0), (0, layout.size - width))).ravel()
 
 
 def _put(store: WindowStore, keys: Sequence[WindowKey], cells: Int64s, revisions: Iterable[int]) -> None:

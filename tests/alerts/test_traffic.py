@@ -87,6 +87,33 @@ def test_a_limit_that_is_gone_ends_its_alert_and_a_window_that_was_not_counted_i
     assert [line(event) for events in told for event in events] == ["13 firing volume-low"], "hour 3, not hour 2"
 
 
+def counted(*seen: int, lost: dict[int, tuple[Kind, int, int]] | None = None) -> list[str]:
+    """Windows with so many predictions, one an hour; `lost`: what was lost, by the hour in which it became known."""
+    w, told = watch(), list[str]()
+    for hour, number in enumerate(seen):
+        for tick in range(3 * hour, 3 * hour + 3):
+            if tick == 3 * hour and lost is not None and hour in lost:
+                w._losses.add(*lost[hour])
+            told += [line(e) for e in w.close(tick, [series("m")], [view(hour, number)])]
+    return told
+
+
+def test_a_window_that_lost_records_is_not_counted_and_those_beside_it_are() -> None:
+    plenty, few = 50, 3
+    assert counted(plenty, plenty, few, plenty, plenty) == ["10 firing volume-low", "13 resolved volume-low"]
+    of_the_second = (Kind.INPUT, 2 * HOUR_MS + 1, 2 * HOUR_MS + 2)
+    assert counted(plenty, plenty, few, plenty, plenty, lost={2: of_the_second}) == []
+    for beside in ((Kind.INPUT, 1 * HOUR_MS, 2 * HOUR_MS), (Kind.INPUT, 3 * HOUR_MS, 4 * HOUR_MS)):
+        assert counted(plenty, plenty, few, plenty, plenty, lost={2: beside})[0] == "10 firing volume-low"
+    of_labels = (Kind.PERFORMANCE, 2 * HOUR_MS, 3 * HOUR_MS)
+    assert counted(plenty, plenty, few, plenty, plenty, lost={2: of_labels})[0] == "10 firing volume-low"
+
+
+def test_what_fires_stands_over_windows_that_lost_records_until_a_whole_one_has_enough() -> None:
+    lost = {3: (Kind.INPUT, 3 * HOUR_MS, 5 * HOUR_MS)}
+    assert counted(50, 50, 3, 50, 50, 3, 50, 50, lost=lost) == ["10 firing volume-low", "22 resolved volume-low"]
+
+
 def test_models_without_a_limit_are_not_even_remembered() -> None:
     w = watch(None)
     for tick in range(50):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.alerts.watching import SEASONS, Alarm, Cohorts, Series, seasons_of, watched
+from monitor.alerts.watched import watched
+from monitor.alerts.watching import SEASONS, Alarm, Cohorts, Series, seasons_of
 from monitor.config import loads
 from monitor.config.budget import Budget
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Detector
 from monitor.events import Int64s
 from monitor.plan import ModelPlan, compile_plan
+from monitor.windows.losses import IsLost
 from monitor.windows.view import Kind
 from tests.drift.profiles import small
 
@@ -48,11 +50,10 @@ def test_what_is_watched_of_a_model() -> None:
     assert [part.area for part in watched(plan(), Kind.PERFORMANCE)] == [Area.PERFORMANCE]
 
 
-def test_of_other_tasks_than_binary_the_performance_is_not_watched() -> None:
+def test_of_other_tasks_the_same_inputs_are_watched() -> None:
     text = CONFIG.replace("{name: arrival-delay}", "{name: arrival-delay, task: regression}")
     text = text.replace("score: $.score", "prediction: $.prediction")
     model = compile_plan(loads(text), {"arrival-delay": small()}).models["arrival-delay"]
-    assert watched(model, Kind.PERFORMANCE) == ()
     assert [part.name for part in watched(model, Kind.INPUT)] == [part.name for part in watched(plan(), Kind.INPUT)]
 
 
@@ -77,6 +78,18 @@ def pane(seen: int, right: int, wrong: int) -> Int64s:
     return np.array([seen, right + wrong, right, 0, wrong, 0])
 
 
+def inputs(missing: float) -> Int64s:
+    """A hundred predictions like those of the reference, this share of the hours missing."""
+    cells = plan().input_cells.zeros()
+    for name, profile in small().features.items():
+        cells.histogram(f"bins:{name}")[0] = profile.reference // 4
+        if name == "hour":
+            cells.histogram(f"bins:{name}")[0, profile.binning.missing] += int(missing * 100)
+    cells.count("seen")[:] = 100
+    found: Int64s = cells.array[0]
+    return found
+
+
 def told(found: dict[int, Int64s]) -> dict[int, list[int]]:
     return {pane_ms: cells.tolist() for pane_ms, cells in found.items()}
 
@@ -98,6 +111,41 @@ def test_what_comes_for_a_cohort_later_joins_the_next_one() -> None:
     assert cohorts.release(2 * HOUR_MS) == {}
     cohorts.take(HOUR_MS, pane(10, 9, 0))
     assert told(cohorts.release(3 * HOUR_MS)) == {0: [0, 2, 0, 0, 2, 0], HOUR_MS: [10, 9, 9, 0, 0, 0]}
+
+
+def touches(*spans: tuple[int, int]) -> IsLost:
+    """What was lost: spans of event time."""
+    return lambda start_ms, end_ms: any(start < end_ms and start_ms < end for start, end in spans)
+
+
+def test_a_cohort_that_lost_something_is_left_out_and_so_is_what_came_late_for_one() -> None:
+    cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
+    for hour in range(3):
+        cohorts.take(hour * HOUR_MS, pane(10, 10, 0))
+    assert list(cohorts.release(HOUR_MS)) == [0]
+    cohorts.take(0, pane(0, 0, 5))  # late, and waits
+    cohorts.leave_out_lost(touches((HOUR_MS // 2, HOUR_MS + 1)))
+    assert told(cohorts.release(9 * HOUR_MS)) == {2 * HOUR_MS: pane(10, 10, 0).tolist()}
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_what_a_beat_that_lost_records_brought_is_no_evidence_and_teaches_nothing(kind: Kind) -> None:
+    """In learning and after it half of the beats are bad, and just these lost records."""
+    usual, bad = (pane(100, 90, 10), pane(100, 40, 60)) if kind is Kind.PERFORMANCE else (inputs(0.0), inputs(0.6))
+    found: dict[bool, list[Alarm]] = {}
+    limits = []
+    for lost in (True, False):
+        series = Series(plan(), kind, budget(season="none"), horizon_ms=36 * HOUR_MS, pane_ms=HOUR_MS)
+        alarms = found.setdefault(lost, [])
+        for beat in range(240):
+            broken = beat in (30, 31, 32, 180, 181, 182, 183)
+            series.add(beat, beat * HOUR_MS, bad if broken else usual)
+            is_lost = touches(*([(beat * HOUR_MS + 7, beat * HOUR_MS + 9)] if broken and lost else []))
+            alarms += [alarm] if (alarm := series.close(is_lost=is_lost)) is not None else []
+        limits.append([null.limit.tolist() for channel in detector_of(series).channels for null in channel.nulls])
+    assert found[True] == []
+    assert found[False], "without the loss it is evidence"
+    assert limits[0] != limits[1], "and it was learned"
 
 
 def test_a_cohort_whose_labels_do_not_come_is_looked_at_when_the_horizon_is_over() -> None:

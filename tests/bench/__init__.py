@@ -11,5 +11,6 @@ How it is measured
 The pieces: `generate` makes the records, `b1` only reads and parses them (the yardstick), `river_loop` does the work
 one event at a time, `daemon` is `driftline run --until-end`, `pending_memory` measures the join alone, `old_ledger`
 a start on a ledger of 90 days, `latency` the way from a label to an alert, `soak` half an hour with
-faults, `run` puts it together.
+faults, `tick` one decision of the budget over many features, `peers` a window beside Evidently and NannyML where they are
+installed, `run` puts it together.
 """

@@ -219,6 +219,16 @@ def memory(rows: int) -> dict[str, float]:
     return _last_json(done.stdout)
 
 
+def beside(peers: Sequence[str]) -> dict[str, Any]:
+    """A tick of the budget over a hundred features; and 10,000 rows by us and by peers, given as NAME=PYTHON."""
+    options = [f"--{peer}" for peer in peers]
+    found = {}
+    for name, more in (("tick", []), ("peers", options)):
+        command = _pinned([sys.executable, "-m", f"tests.bench.{name}", *more], CONTENDER_CORE)
+        found[name] = _last_json(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return found
+
+
 def results(bench: Bench, by_name: dict[str, Contender], at: dict[int, dict[str, float]]) -> dict[str, Any]:
     """The numbers of `build/bench.json`: ratios first, what they come from after them."""
     clean = bench.clean
@@ -269,6 +279,12 @@ def table(bench: Bench, by_name: dict[str, Contender], found: dict[str, Any], at
             f"pending, {rows // 1_000_000:>2} M rows: {cost['bytes_per_pending']:.1f} bytes each, "
             f"insert {cost['insert_ns']:.0f} ns, take {cost['take_ns']:.0f} ns"
         )
+    tick, peers = found["tick"], found["peers"]
+    lines.append(f"tick of {tick['features']} features: {tick['step_ms']:.1f} ms, aim 5")
+    for name in ("driftline", "evidently", "nannyml"):
+        said = peers[name]
+        told = f"absent: {said['absent']}" if "absent" in said else f"{said['ms']:.1f} ms"
+        lines.append(f"{peers['rows']} rows of {peers['features']} features, {name}: {told}")
     ratios = ("daemon_vs_b1", "daemon_vs_river_loop", "bad_input_cost")
     lines += [f"{name} = {found[name]:.2f}" for name in ratios if found.get(name) is not None]
     return "\n".join(lines)
@@ -318,6 +334,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--contenders", default="b1,river,daemon")
     parser.add_argument("--skip-memory", action="store_true")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help="see tests.bench.peers")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     arguments = parser.parse_args(argv)
     if shutil.which("taskset") is None:
@@ -333,7 +350,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         by_name = contenders(bench, arguments.contenders.split(","))
         compare(bench, by_name, arguments.rounds)
         at = {} if arguments.skip_memory else {rows: memory(rows) for rows in MEMORY_ROWS}
-        found = results(bench, by_name, at)
+        found = results(bench, by_name, at) | beside(arguments.peer)
         found["setting"]["broker"] = address or "one KRaft node on core 0"
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")

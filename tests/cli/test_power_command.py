@@ -55,10 +55,77 @@ def test_the_table_says_what_is_never_told(config: Path) -> None:
     assert "nothing is told" in shown.out
 
 
+def for_task(path: Path, model: str) -> Path:
+    text = TEXT.replace("{name: delays}", f"{{name: delays, {model}}}").replace(
+        "score: $.score", "prediction: $.answer"
+    )
+    path.write_text(text)
+    return path
+
+
+def test_of_classes_the_drop_of_accuracy_is_told(tmp_path: Path) -> None:
+    config = for_task(tmp_path / "classes.yaml", "task: multiclass, classes: [cat, dog, owl]")
+    shown = driftline("power", "-c", str(config), *QUICK, "--drop", "0.002", "--drop", "0.1", "-o", "json")
+    assert (shown.code, shown.err) == (0, "")
+    told = orjson.loads(shown.out)
+    assert 0.095 < told["error_rate"] < 0.105 < told["limit"] < 0.14
+    small, large = told["drops"]
+    assert (small["drop"], small["missed"]) == (0.002, 1.0)
+    assert large["missed"] == 0.0
+
+
+def test_of_numbers_the_growth_of_errors_is_told(tmp_path: Path) -> None:
+    config = for_task(tmp_path / "numbers.yaml", "task: regression, largest: 1000")
+    asked = ("power", "-c", str(config), "--per-day", "20000", "--runs", "12", "--within", "10d")
+    growths = ("--growth", "0.002", "--growth", "0.1", "--growth", "0.5")
+    shown = driftline(*asked, *growths, "-o", "json")
+    assert (shown.code, shown.err) == (0, "")
+    told = orjson.loads(shown.out)
+    assert told["rank"] == pytest.approx(0.5, abs=0.01)
+    assert told["rank"] < told["limit"] < 0.56
+    small, middle, large = told["growths"]
+    assert small == {"growth": 0.002, "missed": 1.0, "median_ms": None, "nine_of_ten_ms": None}
+    assert large["median_ms"] == 3_600_000
+    assert large["median_ms"] < middle["median_ms"]
+    table = driftline(*asked, "--growth", "0.5")
+    assert (table.code, table.err) == (0, "")
+    assert "errors grow by" in table.out
+    assert "50.0%" in table.out
+    assert "The mean rank of errors by size is 0.5" in table.out
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "sentence"),
+    [
+        ("task: regression", QUICK, "--accuracy is not for 'delays', a regression model; say --growth"),
+        (
+            "task: regression",
+            ("--per-day", "9", "--drop", "0.1"),
+            "--drop is not for 'delays', a regression model; say --growth",
+        ),
+        (
+            "task: multiclass, classes: [a, b]",
+            (*QUICK, "--positives", "0.1"),
+            "--positives is not for 'delays', a multiclass model; say --accuracy and --drop",
+        ),
+        (
+            "task: multiclass, classes: [a, b]",
+            ("--per-day", "9"),
+            "--accuracy is needed for 'delays', a multiclass model: the share that is right now",
+        ),
+    ],
+)
+def test_options_of_another_task_are_refused(tmp_path: Path, model: str, more: tuple[str, ...], sentence: str) -> None:
+    shown = driftline("power", "-c", str(for_task(tmp_path / "own.yaml", model)), *more)
+    assert shown.code == 2
+    assert sentence in shown.err
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
         (("--drop", "0.95"), "--drop 0.95 leaves nothing of --accuracy 0.9"),
+        (("--growth", "0.1"), "--growth is not for 'delays', a binary model; say --accuracy and --drop"),
         (("--model", "other"), "--model 'other' is not listed; listed are: delays"),
         (("--within", "soon"), "Invalid value for --within"),
         (("--set", "models=[{name: a}, {name: b}]"), "the configuration lists 2 models: say which with --model"),

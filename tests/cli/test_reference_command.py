@@ -34,6 +34,17 @@ def test_the_shipped_profile_of_the_flights_comes_out_to_the_digest(tmp_path: Pa
     assert built.out == ""
 
 
+def test_pairs_of_the_configuration_are_in_the_profile(tmp_path: Path) -> None:
+    made = tmp_path / "r.json"
+    pairs = ("--set", "drift.pairs=[[hour, origin]]")
+    where = ("-c", DEMO / "flights.yaml", "--file", FLIGHTS / "predictions.jsonl.gz")
+    built = driftline("reference", "build", *where, *pairs, "--from", "2013-01-01", "--to", "2013-01-02", "-o", made)
+    assert built.code == 0, built.err
+    reference = loads(made.read_bytes())
+    assert list(reference.pairs) == [("hour", "origin")]
+    assert sum(reference.pairs["hour", "origin"]) == reference.rows
+
+
 def test_topic_and_file_give_the_same_counts(deployment: Deployment, tmp_path: Path) -> None:
     one, two = tmp_path / "topic.json", tmp_path / "file.json"
     span = ("--from", "2013-01-01", "--to", "2013-01-02")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from monitor.drift.binning import bin_numbers
 from monitor.drift.edetector import Channel, Detector
-from monitor.drift.functionals import numeric, single_rate
+from monitor.drift.functionals import confusion, faults, numeric, single_rate
 from monitor.drift.nulls import null_of
 from monitor.events import Float64s, Int64s
 from tests.drift.streams import Draw, Oracle, alarms, cusum_run_lengths, delays, known, one, rates
@@ -56,6 +57,61 @@ def test_a_change_of_a_rate_is_seen_within_twice_the_oracle(what: str, rows: int
     found = delays(one(ERRORS, known(before), 1000.0), rates(random, rows, before), rates(random, rows, after), lanes)
     oracle = Oracle(rows, before, after).delay(1000.0)
     assert found.mean() - 3 * found.std() / lanes**0.5 <= 2.0 * oracle, what
+
+
+CELLS = (0.02 * 0.8, 0.98 * 0.03, 0.02 * 0.2, 0.98 * 0.97)
+"""tp, fp, fn, tn of a model with a prevalence of 2 %, a recall of 0.8 and 3 % of false alarms."""
+
+
+FLIPPED = tuple(0.9 * CELLS[own] + 0.1 * CELLS[other] for own, other in ((0, 1), (1, 0), (2, 3), (3, 2)))
+"""Where of a slice with a tenth of the rows all labels are the other ones."""
+
+
+@pytest.mark.parametrize(
+    ("what", "after", "rows", "rates"),
+    [
+        ("recall from 0.8 to 0.5", (0.01, CELLS[1], 0.01, CELLS[3]), 20, (0.2, 0.5)),
+        ("labels flipped in a slice", FLIPPED, 1000, (CELLS[1] + CELLS[2], FLIPPED[1] + FLIPPED[2])),
+    ],
+)
+def test_a_change_of_a_part_of_the_confusion_matrix_is_seen_within_twice_the_oracle(
+    what: str, after: tuple[float, ...], rows: int, rates: tuple[float, float]
+) -> None:
+    """A thousand rows a tick, all four questions asked, the matrix known; the oracle looks at the one rate that changes,
+    on the `rows` that it is about."""
+    random, lanes = np.random.default_rng(28), 60
+    null = null_of(confusion(), np.rint(np.array(CELLS) * 1e9).astype(np.int64))
+    detector = Detector((Channel("confusion", confusion(), null, 1.0),), 1000.0)
+    before, changed = (partial(_multinomial, random, 1000, np.array(own)) for own in (CELLS, after))
+    found = delays(detector, before, changed, lanes)
+    oracle = Oracle(rows, *rates).delay(1000.0)
+    assert found.mean() - 3 * found.std() / lanes**0.5 <= 2.0 * oracle, what
+
+
+def _multinomial(random: np.random.Generator, rows: int, shares: Float64s, tick: int, lanes: int) -> Int64s:
+    found: Int64s = random.multinomial(rows, shares / shares.sum(), lanes)
+    return found
+
+
+def test_values_that_begin_to_be_missing_are_seen_at_once() -> None:
+    """None of 10,000 reference rows was missing; 2 % of 500 rows are. An oracle sees the first one."""
+    random, asked = np.random.default_rng(29), faults(bin_numbers(np.arange(100.0)))
+    reference = np.zeros(asked.bins, np.int64)
+    reference[5] = 10_000
+    detector = Detector((Channel("missing", asked, null_of(asked, reference, asked=4200), 1.0),), 100 * 1000.0)
+
+    def draw(rate: float) -> Draw:
+        def counts(tick: int, lanes: int) -> Int64s:
+            found = np.zeros((lanes, asked.bins), np.int64)
+            found[:, -1] = random.binomial(500, rate, lanes)
+            found[:, 5] = 500 - found[:, -1]
+            return found
+
+        return counts
+
+    assert asked.values[0, -1] > 0
+    found = delays(detector, draw(0.0), draw(0.02), 100)
+    assert found.mean() <= 2.0
 
 
 def test_a_slow_ramp_is_seen_before_it_is_over() -> None:

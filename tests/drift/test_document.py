@@ -64,8 +64,8 @@ def test_layout_and_order_of_the_document_do_not_matter() -> None:
 
 
 def test_a_newer_format_version_is_refused_with_advice() -> None:
-    text = GOLDEN.read_text().replace('"version":1', '"version":2')
-    with pytest.raises(ReferenceProfileError, match=r"has format version 2, this driftline reads up to 1. Upgrade"):
+    text = GOLDEN.read_text().replace('"version":1', '"version":3')
+    with pytest.raises(ReferenceProfileError, match=r"has format version 3, this driftline reads up to 2. Upgrade"):
         loads(text)
 
 
@@ -95,7 +95,7 @@ def put(*path: str | int, value: object) -> Callable[[Any], object]:
         (put("rows", value=401), r"\$.features.\$score.counts: add up to 400, the reference has 401 rows"),
         (put("model", value=None), r"\$.model: must be text, is null"),
         (put("provisional", value=0), r"\$.provisional: must be true or false, is 0"),
-        (put("surprise", value=0), r"\$.surprise: is not a field of format version 1"),
+        (put("surprise", value=0), r"\$.surprise: is not a field of this format version"),
         (lambda d: d.pop("labels"), r"\$.labels: is missing"),
         (put("labels", "positives", value=391), r"\$.labels: 391 positives of 390"),
         (put("origin", "kind", value="dream"), r"\$.origin.kind: is 'dream', must be 'topic', 'file' or 'first_rows'"),

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.drift.binning import bin_categories, bin_numbers
-from monitor.drift.edetector import EFFECTS, MOST_ROWS, Cause, Channel, Detector, State, e_bh
+from monitor.drift.edetector import EFFECTS, Cause, Channel, Detector, State, e_bh
 from monitor.drift.functionals import ONE, categorical, confusion, faults, numeric, single_rate
 from monitor.drift.logs import exp_of_negative, log_one_plus_exp, log_weighted_sum
 from monitor.drift.nulls import Null, dispersion_of, null_of
+from monitor.drift.tables import MOST_ROWS
 from monitor.events import Float64s, Int64s
 
 
@@ -161,16 +162,65 @@ def test_an_enormous_tick_is_an_alarm_and_not_an_overflow() -> None:
     assert np.isfinite(seen.evidence).all()
 
 
+def three_channels() -> Detector:
+    """Two seasons; the second channel has no question that can be broken, the third has other bins."""
+    functionals, seasons = confusion(), [np.array([50, 30, 20, 900]), np.array([90, 10, 10, 90])]
+    first, second = (null_of(functionals, own) for own in seasons)
+    dumb = null_of(functionals, np.zeros(4, np.int64))
+    binning = bin_numbers(np.arange(64.0))
+    held = np.bincount(binning.codes(np.arange(64.0)), minlength=binning.bins)
+    asked = numeric(binning, held)
+    null = null_of(asked, held)
+    return Detector(
+        (
+            Channel("p", functionals, first, 0.5, (second,)),
+            Channel("dumb", functionals, dumb, 0.2, (dumb,)),
+            Channel("x", asked, null, 0.3, (null,)),
+        ),
+        1e300,
+    )
+
+
 @settings(max_examples=30)
-@given(st.lists(st.integers(0, 10**6), min_size=4, max_size=4))
-def test_sums_in_doubles_are_those_of_integers(counts: list[int]) -> None:
-    functionals = confusion()
-    detector = Detector((Channel("p", functionals, null_of(functionals, np.array([50, 30, 20, 900])), 1.0),), 1e300)
-    table = detector._tables[0]
-    own = np.array([counts])
-    fast, slow = table.sums(own, int(own.sum())), table.sums(own, 1 << 62)
-    assert own.sum() <= table.exact
-    assert all((a == b).all() for a, b in zip(fast, slow, strict=True))
+@given(st.integers(0, 2**32), st.integers(1, 3), st.sampled_from([0, 1, 2, 3]), st.booleans())
+def test_sums_in_doubles_are_those_of_integers_one_cell_after_another(
+    seed: int, lanes: int, seasons: int, without_first: bool
+) -> None:
+    """`seasons`: which of the two have rows, as bits."""
+    detector, random = three_channels(), np.random.default_rng(seed)
+    counts: list[Int64s | None] = []
+    for channel in detector.channels:
+        own = random.integers(0, 10**4, (lanes, 2, channel.functionals.bins)) * (random.random((lanes, 1, 1)) < 0.7)
+        own[:, 0] *= seasons & 1
+        own[:, 1] *= seasons >> 1
+        counts.append(own.reshape(lanes, -1))
+    if without_first:
+        counts[0] = None
+    sums, cell = detector._tables.of(counts, lanes), 0
+    for channel, given_ in zip(detector.channels, counts, strict=True):
+        own = np.zeros((lanes, channel.table.shape[0]), np.int64) if given_ is None else given_
+        values, active = channel.functionals.values, channel.functionals.active
+        for i, place in enumerate(channel.owner.tolist()):
+            asked = np.tile(active[place], 2).astype(np.int64)
+            limits = np.concatenate([np.full(len(asked) // 2, round(n.limit[place] * 2**30)) for n in channel.nulls])
+            expected = {
+                "gained": own @ channel.table[:, i],
+                "hits": (own @ (asked * np.tile(values[place], 2))) >> 14,
+                "rows": own @ asked,
+                "limits": (own @ (asked * limits)) >> 14,
+                "busy": own.sum(axis=1) > 0,
+            }
+            for name, column in expected.items():
+                assert getattr(sums, name)[:, cell].tolist() == column.tolist(), (channel.name, name)
+            cell += 1
+    assert cell == sums.gained.shape[1]
+    whole = np.concatenate([np.zeros((lanes, 8), np.int64) if own is None else own for own in counts], axis=1)
+    ends = np.cumsum([channel.table.shape[0] for channel in detector.channels])
+    total = np.stack([part.sum(axis=1) for part in np.split(whole, ends[:-1], axis=1)], axis=1)
+    fast = detector._tables.products(whole, total)
+    assert (total.max(axis=0) <= detector._tables.exact).all()
+    detector._tables.exact = np.zeros(3)
+    assert detector._tables.products(whole, total).tolist() == fast.tolist()
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -187,6 +187,23 @@ DENSE = msgspec.structs.replace(
         },
     ),
 )
+IN_BLOCKS = msgspec.structs.replace(
+    BOOKED,
+    evaluator=msgspec.structs.replace(
+        BOOKED.evaluator,
+        engines={
+            "performance": msgspec.structs.replace(
+                _BOOKED,
+                book=msgspec.structs.replace(
+                    _BOOKED.book,
+                    density=(),
+                    blocks=(("m", "1", ((1_704_106_800_000, pack([40, 300, 9, 2, 1, 250])),)),),
+                ),
+            ),
+            "input": ENGINE,
+        },
+    ),
+)
 LOST = msgspec.structs.replace(
     LATER,
     evaluator=msgspec.structs.replace(
@@ -249,6 +266,7 @@ SAVED: dict[str, bytes] = {
     "body-generation": encode_body(LATER),
     "body-estimates": encode_body(BOOKED),
     "body-estimates-density": encode_body(DENSE),
+    "body-estimates-blocks": encode_body(IN_BLOCKS),
     "evals-schedule": seal(SCHEDULED_MANIFEST),
     "body-schedule": SCHEDULED_BODY,
     "evals-hold": seal(HELD_MANIFEST),

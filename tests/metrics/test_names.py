@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import get_args
 
 from monitor.config import metric_names, tasks
-from monitor.config.types import Distance, ModelTemplate
+from monitor.config.drift import Distance
+from monitor.config.types import ModelTemplate
 from monitor.drift import statistics
 from monitor.metrics.binary import BINARY
 from monitor.metrics.multiclass import MOST_CLASSES, OTHER, PER_CLASS, Multiclass

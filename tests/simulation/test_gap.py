@@ -218,6 +218,31 @@ def test_no_rule_judges_a_partial_window_and_what_was_published_of_it_is_told_an
     assert partial & {key for key in told_before if key is not None}, "some had been told as whole"
 
 
+def counting(namespace: str) -> Config:
+    """A limit of `quality.volume` that one partition's predictions alone fall short of."""
+    document = orjson.loads(saving(namespace, 3, rows=5).document())
+    document["rules"] = []
+    document["models"][0]["quality"] = {"window": "50s", "volume": {"at_least": 12}}
+    return loads(orjson.dumps(document).decode())
+
+
+def volume_low(log: FragileWorld) -> list[int]:
+    """Starts of the windows that were told to have too few predictions."""
+    events = [orjson.loads(stored.record.value or b"")["data"] for stored in log.records("gone.alerts")]
+    found = [data for data in events if data.get("condition") == "volume-low" and data["state"] == "firing"]
+    return [data["facts"]["start_ms"] for data in found]
+
+
+def test_no_partial_window_is_said_to_have_too_few_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = after_a_gap({"predictions": 20}, counting("gone"))
+    inputs = [window for window in told(log, "gone").values() if window["kind"] == "input"]
+    partial = {window["start_ms"] for window in inputs if window.get("partial")}
+    assert any(window["seen"] < 12 for window in inputs if window["start_ms"] in partial)
+    assert not partial & set(volume_low(log))
+    monkeypatch.setattr("monitor.evaluator.Evaluator._lose", lambda *_: None)  # as if gaps marked nothing
+    assert partial & set(volume_low(after_a_gap({"predictions": 20}, counting("gone"))))
+
+
 @pytest.mark.parametrize("deaths", [(1, 4, 9, 14), (2, 2, 3, 3, 5, 8)])
 def test_whoever_takes_over_after_a_gap_marks_and_judges_alike(deaths: tuple[int, ...]) -> None:
     calm, hurt = (

@@ -6,7 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import msgspec
 import numpy as np
@@ -21,10 +21,11 @@ from monitor.metrics.foreseen import ForeseenBinary
 from monitor.plan import Plan, plan_of
 from monitor.sketches.cells import Cells
 from monitor.windows.arrivals import Arrival
+from monitor.windows.losses import Losses
 from monitor.windows.measure import Revision
 from monitor.windows.outlook import SHORTEST_EPOCH_MS, LabelBook
 from monitor.windows.saved import _save_book
-from monitor.windows.view import Outlook, SeriesKey, WindowKey
+from monitor.windows.view import Kind, Outlook, SeriesKey, WindowKey
 
 CONFIG = """
 streams:
@@ -90,6 +91,37 @@ def book_of(rows: Sequence[Row], now_ms: int, look_at: Iterable[int] = ()) -> La
             book.take(tick, [Arrival("m", "1", pane, cells) for pane, cells in ticks.get(tick, {}).items()])
     book.take(now_ms // MINUTE - 1, ())
     return book
+
+
+def test_cohorts_that_lost_something_are_no_sample_of_how_labels_come_before_and_after_it_is_known() -> None:
+    """Labels come within an hour; of two hours they were lost."""
+    rng = random.Random(5)
+    lost = (START + 3 * HOUR, START + 5 * HOUR)
+    rows = [
+        Row(at, None if lost[0] <= at < lost[1] else at + rng.randint(MINUTE, HOUR), 0.7, True)
+        for at in range(START, START + 9 * HOUR, MINUTE)
+    ]
+    now = START + 9 * HOUR + 10 * MINUTE
+    biased = book_of(rows, now).curve("m", now)
+    assert biased.around(np.array([4 * HOUR]))[0] < 0.9
+    losses, ticks = Losses(), contributions(tuple(rows))
+    book = LabelBook(PLAN, partial(losses.touch, Kind.PERFORMANCE))
+    for tick in sorted(ticks):
+        if tick * MINUTE == START + 4 * HOUR:
+            losses.add(Kind.PERFORMANCE, *lost)
+            book.leave_out_lost()
+        book.take(tick, [Arrival("m", "1", pane, cells) for pane, cells in ticks[tick].items()])
+    book.take(now // MINUTE - 1, ())
+    kept = book_of([row for row in rows if not touched(book, row, lost)], now)
+    assert book.curve("m", now).around(np.arange(1, 9) * HOUR).tolist() == pytest.approx(
+        kept.curve("m", now).around(np.arange(1, 9) * HOUR).tolist()
+    )
+    assert book.curve("m", now).around(np.array([4 * HOUR]))[0] == pytest.approx(1.0)
+
+
+def touched(book: LabelBook, row: Row, lost: tuple[int, int]) -> bool:
+    start = row.at_ms // book.span_ms * book.span_ms
+    return start < lost[1] and lost[0] < start + book.span_ms
 
 
 def window(start_ms: int, rows: Iterable[Row], now_ms: int) -> tuple[WindowKey, Cells]:
