@@ -19,7 +19,8 @@ from monitor.alerts.state import AlertKey, AlertState, Entry, Phase, warmed
 from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
 from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
-from monitor.config.types import Config, Rule
+from monitor.config.rules import Rule
+from monitor.config.types import Config
 from monitor.events import Int64s
 from monitor.plan import ModelPlan, Plan
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView

@@ -42,7 +42,7 @@ from monitor.config.budget import Budget
 from monitor.config.durations import format_duration
 from monitor.config.metric_names import DECLARED
 from monitor.config.quality_rules import PREFIX as QUALITY
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause
 from monitor.events import Headers
@@ -175,7 +175,6 @@ def budget_event(
     """The event of an alarm of the false-alarm budget that begins an alert, or of the end of that alert."""
     print_ = budget_fingerprint(namespace, kind, series)
     told = [_cause(cause, area, budget.every_ms) for cause, area in largest(alarm, MOST_CAUSES)]
-    broken = kind is Kind.PERFORMANCE or alarm.areas[0] is Area.QUALITY
     data = BudgetAlert(
         fingerprint=print_,
         episode=event_id(print_, fired_ms, Change.FIRING),
@@ -183,7 +182,7 @@ def budget_event(
         latest=True,
         reason=reason,
         summary=_budget_summary(series, kind, alarm, standing, told, budget),
-        severity="page" if broken else "ticket",
+        severity="page" if alarm.pages else "ticket",
         labels=dict(labels),
         rule=f"budget-{kind}",
         kind=kind,

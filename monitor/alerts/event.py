@@ -250,12 +250,15 @@ class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category
     fired_ms: Annotated[Ms, Meta(description="End of the tick of the first alarm.")]
     resolved_ms: Annotated[Ms | None, Meta(description="Tick at which it was resolved; null while it fires.")]
     alarms: Annotated[int, Meta(description="Alarms of the episode so far; each starts the detector again.")]
-    log_evidence: Annotated[float, Meta(description="Natural logarithm of the evidence at the first alarm.")]
+    log_evidence: Annotated[float, Meta(description="Natural logarithm of the evidence at that alarm.")]
     false_pages: Annotated[float, Meta(description="The budget: expected false alarms in each period, at most.")]
     per_ms: Annotated[Ms, Meta(description="The period of the budget.")]
     every_ms: Annotated[Ms, Meta(description="A beat: how often it is decided.")]
     causes: Annotated[
-        list[BudgetCause], Meta(description="At the first alarm: what is listed, then the largest; ten at most.")
+        list[BudgetCause],
+        Meta(
+            description="At the first alarm, or the first one that is a page: what is listed, then the largest; ten at most."
+        ),
     ]
     config: Annotated[str, Meta(description="Digest of the configuration that the counts were made under.")]
     explanation: Annotated[

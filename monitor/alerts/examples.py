@@ -16,7 +16,7 @@ from monitor.alerts.state import AlertState
 from monitor.alerts.watching import Alarm
 from monitor.config.budget import Budget
 from monitor.config.quality_rules import QualityRule
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause
 from monitor.events import Int64s

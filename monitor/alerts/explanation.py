@@ -21,7 +21,7 @@ from monitor.alerts.explained import Bin, Explanation, Slice, Split
 from monitor.alerts.rules import ALL, Test, kind_of, measure
 from monitor.alerts.standstill import is_mature
 from monitor.config.metric_names import DISTANCES
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.drift.checked import CheckedCategorical, CheckedNumeric, of_base
 from monitor.events import Int64s
 from monitor.plan import ModelPlan

@@ -18,7 +18,8 @@ from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import BY_TICKS
 from monitor.config.quality_rules import about, all_rules
-from monitor.config.types import Config, Rule
+from monitor.config.rules import Rule
+from monitor.config.types import Config
 from monitor.plan import Plan
 from monitor.windows.view import Kind, SeriesKey, WindowView
 

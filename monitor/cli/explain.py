@@ -140,7 +140,7 @@ def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) 
 
 def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
     """The configurations that held, the newest first, with their numbers; the given one where none is kept."""
-    from monitor.config import loads
+    from monitor.config import recorded
     from monitor.daemon.begun import documents
     from monitor.daemon.generations import history
 
@@ -152,7 +152,7 @@ def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
         text = texts.get(record.document.encode())
         if text is not None and record.document not in tried:
             tried.add(record.document)
-            held = loads(text.decode(), require_references=False)
+            held = recorded(text)
             yield record.number, held.model_copy(update={"kafka": config.kafka})
     if not tried:
         yield None, config

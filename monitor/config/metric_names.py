@@ -77,6 +77,9 @@ DECLARED: dict[str, tuple[float, float]] = dict.fromkeys(("wrong_type", "out_of_
 INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0), **DECLARED}
 """Metrics of one watched feature, as `NAME:FEATURE`, with their ranges. They need no labels."""
 
+DRIFT_OF_LABELS = frozenset({"prevalence"})
+"""Performance metrics that say nothing of how right a model is: what they show is drift."""
+
 VOLUME = "volume"
 """The number of predictions in the window. Needs no labels."""
 
@@ -110,6 +113,11 @@ def subject(metric: str) -> str | None:
 def needs_reference(metric: str) -> bool:
     """Whether the metric compares with the model's reference."""
     return metric.partition(":")[0] in DISTANCES and ":" in metric
+
+
+def is_drift(metric: str) -> bool:
+    """Whether all it can show is drift: neither loss, realised or estimated, nor broken data."""
+    return needs_reference(metric) or metric in DRIFT_OF_LABELS
 
 
 def needs_declaration(metric: str) -> bool:
