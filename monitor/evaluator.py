@@ -16,6 +16,7 @@ from functools import cache, partial
 from msgspec import UNSET
 
 from monitor.alerts import cloudevents
+from monitor.alerts.advice import AdviceWatch
 from monitor.alerts.book import RuleBook, WindowLookup
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
@@ -100,7 +101,7 @@ class Evaluator:
         if plan.has_labels:
             self.engines[Kind.PERFORMANCE] = TickEngine(plan, self.schedule, self.losses, Kind.PERFORMANCE)
         self.alerts = AlertState()
-        self.labels = self._hold_of(book)
+        self.labels, self._advice = self._hold_of(book), self._advice_of(book)
         self._take(budget or BudgetWatch("", plan, None, lambda _: {}))
         self.published = 0
         self.standing: dict[str, AlertEvent] = {}
@@ -206,6 +207,11 @@ class Evaluator:
     def _hold_of(self, book: RuleBook) -> LabelHold:
         return LabelHold(book.namespace, self._plan, book.label_feed if self._plan.has_labels else None, book.labels_of)
 
+    def _advice_of(self, book: RuleBook) -> AdviceWatch:
+        advice = AdviceWatch(book.namespace)
+        advice.use(book.advisories, book.labels_of, book.maintained, 0)
+        return advice
+
     def _take(self, budget: BudgetWatch) -> None:
         self._budget = budget
         for kind, engine in self.engines.items():
@@ -217,7 +223,7 @@ class Evaluator:
         """The rules, the budget and the windows of an evaluator that has decided nothing yet."""
         self.schedule.begin_with(windows)
         self._book, self._watch.labels = book, book.common_labels
-        self.labels = self._hold_of(book)
+        self.labels, self._advice = self._hold_of(book), self._advice_of(book)
         self._take(budget)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
         self._traffic.maintained = book.maintained
@@ -254,7 +260,8 @@ class Evaluator:
             self._budget.adopt_labels(budget)
         traffic = self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)
         self._traffic.maintained = book.maintained
-        events = [*step.events, *traffic, *ended]
+        advice = self._advice.use(book.advisories, book.labels_of, book.maintained, tick_ms)
+        events = [*step.events, *traffic, *ended, *advice]
         output = TickOutput(Kind.INPUT, tick_ms, (), (), events, step.decisions)
         self._chain(Kind.INPUT, output)
         return output
@@ -274,7 +281,9 @@ class Evaluator:
         watched = [one for one in closed.arrivals if not worked_on(one.model, one.pane_ms, one.pane_ms + pane_ms)]
         told = self._budget.step(kind, closed.tick, watched, outage_of) if happened else []
         told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
-        events = [*slow, *step.events, *traffic, *told]
+        touched = closed.active.union(view.key.series for view in judged)
+        advice = self._advice.step(kind, tick_ms, touched, lookup, outage_of)
+        events = [*slow, *step.events, *traffic, *told, *advice]
         gone = [view.key for view in closed.vanished]
         basis = Basis(judged, closed.active, lookup, outage_of)
         output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone, basis)

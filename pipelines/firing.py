@@ -116,13 +116,17 @@ class _Budget(msgspec.Struct, tag_field="category", tag="budget"):
     causes: list[_Cause]
 
 
+class _Advisory(msgspec.Struct, tag_field="category", tag="advisory"):
+    """Advice: nothing follows from it."""
+
+
 _AREAS: Final = {"performance": Kind.PERFORMANCE, "predictions": Kind.DRIFT, "features": Kind.DRIFT}
 """What a cause of a budget's alarm is about; anything else is quality of data."""
 
 
 class _Event(msgspec.Struct):
     dataschema: str
-    data: _Rule | _Operational | _Budget
+    data: _Rule | _Operational | _Budget | _Advisory
 
 
 _decoder: Final = msgspec.json.Decoder(_Event)
@@ -144,6 +148,8 @@ def firing(events: Iterable[bytes]) -> tuple[tuple[Firing, ...], tuple[Unreadabl
             unreadable.append(Unreadable(number, f"its dataschema is {event.dataschema!r}, known is {SCHEMA!r}"))
             continue
         data = event.data
+        if isinstance(data, _Advisory):
+            continue
         # Of two events at one tick the one that resolves is the later: an episode fires before it ends.
         rank = (data.fired_ms, data.tick_ms, data.state == "resolved")
         if data.latest and (data.fingerprint not in newest or newest[data.fingerprint][0] <= rank):

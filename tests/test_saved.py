@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from monitor.alerts.advice import AdviceWatch, Fed, Seen
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch, Open
 from monitor.alerts.label_hold import Flow, LabelHold
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.saved import SavedFeed, SavedModel, SavedWatch
+from monitor.alerts.saved_advice import SavedFed, SavedSeen
 from monitor.alerts.saved_budget import (
     SavedBudget,
     SavedCause,
@@ -84,6 +86,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         SavedHold,
         {"_namespace", "_plan", "_config", "labels_of", "_ends", "_span_ms", "_late_ms", "_look_ms", "_most_ms"},
     ),
+    "advice": (AdviceWatch("saved"), None, {"_namespace", "_asked", "_labels_of", "_maintained"}),
     "traffic": (
         TrafficWatch("saved", Schedule(CONFIG.windows), Losses(), 1),
         None,
@@ -91,7 +94,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
     ),
 }  # fmt: skip
 RENAMED: dict[str, dict[str, str | None]] = {
-    "evaluator": {"watch": "_watch", "traffic": "_traffic", "chains": "_chains", "budget": "_budget"},
+    "evaluator": {"watch": "_watch", "traffic": "_traffic", "chains": "_chains", "budget": "_budget", "advice": "_advice"},
     "book": {name: f"_{name}" for name in ("cohorts", "older", "newer", "density", "epoch")},
     "budget": {"series": "_series", "open": "_open"},
     "watched": {"model": None, "version": None, "beat": "_beat", "counts": "_counts", "learned": "_learned",
@@ -108,7 +111,7 @@ RENAMED: dict[str, dict[str, str | None]] = {
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_attribute_is_saved_or_follows_from_the_rest(name: str) -> None:
     value, saved, follows = KNOWN[name]
-    fields = saved.__struct_fields__ if saved else ("_models",)
+    fields = saved.__struct_fields__ if saved else {"advice": ("_fed",), "traffic": ("_models",)}[name]
     renamed = RENAMED.get(name, {})
     kept = {renamed.get(field, field) for field in fields} - {None}
     assert set(vars(value)) == kept | follows
@@ -133,6 +136,8 @@ def test_every_attribute_is_saved_or_follows_from_the_rest(name: str) -> None:
         (State, SavedEvidence, set()),
         (Standstills, SavedHold, set()),
         (Flow, SavedFlow, set()),
+        (Fed, SavedFed, {"advisor"}),  # its values
+        (Seen, SavedSeen, set()),
     ],
 )
 def test_every_field_of_a_value_is_saved(value: type, saved: type, follows: set[str]) -> None:

@@ -20,6 +20,7 @@ from monitor.alerts.event import (
     ABOUT_DATA,
     TYPES,
     About,
+    AdvisoryAlert,
     AlertEvent,
     Amends,
     BudgetAlert,
@@ -111,7 +112,7 @@ def rule_event(
         amends=None if citation is None else Amends(event=citation.event, value=citation.value, broken=citation.broken),
     )
     subject = (series.model, series.version, series.segment, key.rule)
-    return _event(namespace, id_, change, subject, tick_ms, data)
+    return enveloped(namespace, id_, change, subject, tick_ms, data)
 
 
 def operational_event(
@@ -154,7 +155,7 @@ def operational_event(
         facts=dict(facts),
     )
     change = Change(standing)
-    return _event(namespace, event_id(print_, at_ms, change), change, (condition, scope), at_ms, data)
+    return enveloped(namespace, event_id(print_, at_ms, change), change, (condition, scope), at_ms, data)
 
 
 def budget_event(
@@ -203,7 +204,7 @@ def budget_event(
     )
     change = Change(standing)
     subject = (series.model, series.version, series.segment, data.rule)
-    return _event(namespace, event_id(print_, tick_ms, change), change, subject, tick_ms, data)
+    return enveloped(namespace, event_id(print_, tick_ms, change), change, subject, tick_ms, data)
 
 
 def _cause(cause: Cause, area: Area, every_ms: int) -> BudgetCause:
@@ -264,16 +265,21 @@ def evidence_of(test: Test, view: WindowView) -> Evidence:
         counts=dict(view.counts) if performance else {},
         feature=feature if feature is not None and violations else UNSET,
         violations=violations or UNSET,
-        window=CitedWindow(
-            name=view.key.window,
-            kind=view.kind,
-            start_ms=view.key.start_ms,
-            end_ms=view.key.end_ms,
-            revision=view.revision,
-            final=view.final,
-        ),
+        window=cited(view),
         config=view.config_digest,
         reference=view.reference_digest,
+    )
+
+
+def cited(view: WindowView) -> CitedWindow:
+    """A window as an event names it."""
+    return CitedWindow(
+        name=view.key.window,
+        kind=view.kind,
+        start_ms=view.key.start_ms,
+        end_ms=view.key.end_ms,
+        revision=view.revision,
+        final=view.final,
     )
 
 
@@ -325,14 +331,15 @@ def comparable(value: bytes) -> bytes:
     return canonical_bytes({n: f for n, f in document.items() if n not in _PER_NAMESPACE} | {"data": kept})
 
 
-def _event(
+def enveloped(
     namespace: str,
     id_: str,
     change: Change,
     subject: tuple[str, ...],
     at_ms: int,
-    data: RuleAlert | OperationalAlert | BudgetAlert,
+    data: RuleAlert | OperationalAlert | BudgetAlert | AdvisoryAlert,
 ) -> AlertEvent:
+    """The CloudEvent that carries an alert."""
     return AlertEvent(
         id=id_,
         source=f"driftline/{quote(namespace, safe='')}",

@@ -57,7 +57,8 @@ class Reason(StrEnum):
     RULE_GONE = "rule_gone"  # the rule was removed, or no longer watches this series
     VERSION_REPLACED = "version_replaced"  # another version has a whole window without a prediction of this one
     EVIDENCE = "evidence"  # the evidence of a change reached the false-alarm budget
-    QUIET = "quiet"  # no further alarm of the budget for as long as it says
+    QUIET = "quiet"  # no further alarm of the budget, or change that an advisory saw, for as long as it says
+    CHANGED = "changed"  # the detector of an advisory says that something changed
     HELD = "held"  # labels stand still or are slow: nothing is decided, what is open stays open
     DECIDED = "decided"  # an operational decision was recorded
 
@@ -270,6 +271,36 @@ class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category
     ] = msgspec.UNSET
 
 
+class AdvisoryAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category", tag="advisory"):
+    """`data` of an event about a change that a drift detector of river saw: advice. Same life cycle, never amended."""
+
+    fingerprint: Annotated[Hash, Meta(description="Names the alert over all its episodes; the record's key.")]
+    episode: Annotated[Hash, Meta(description="Names this episode: `id` of the event that fired it.")]
+    state: Annotated[Standing, Meta(description="Whether the episode goes on after this event.")]
+    latest: Annotated[bool, Meta(description="Always true here.")]
+    reason: Reason
+    summary: Annotated[str, Meta(description="One sentence for people. Not for parsing.")]
+    severity: Annotated[Literal["info", "ticket"], Meta(description="Advice is no page.")]
+    labels: Labels
+    rule: Annotated[str, Meta(description="The advisory's name.")]
+    model: str
+    version: str
+    segment: Annotated[str, Meta(description="`all`, or `dimension=value`.")]
+    tick_ms: Annotated[Ms, Meta(description="End of the event-time tick at which this was decided.")]
+    fired_ms: Annotated[Ms, Meta(description="Tick at which the first change of the episode was seen.")]
+    resolved_ms: Annotated[Ms | None, Meta(description="Tick at which it was resolved; null while it fires.")]
+    changes: Annotated[int, Meta(description="Changes of the episode so far; the detector begins again after each.")]
+    detector: Annotated[str, Meta(description="As river names it.")]
+    metric: str
+    value: Annotated[float, Meta(description="The value at which the first change was seen.")]
+    rows: Annotated[int, Meta(description="How many rows that value rests on.")]
+    values: Annotated[int, Meta(description="Values that the detector was fed before it, since it began.")]
+    mean: Annotated[float | None, Meta(description="Their mean; null where there were none.")]
+    window: Annotated[CitedWindow, Meta(description="The window of that value, as it was then.")]
+    config: Annotated[str, Meta(description="Digest of the configuration that the window was computed under.")]
+    reference: Annotated[str | None, Meta(description="Digest of the model's reference; null without one.")]
+
+
 class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A CloudEvent 1.0 in structured JSON: one change of one alert."""
 
@@ -284,7 +315,8 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     time: Annotated[str, Meta(description="Event time of the tick, RFC 3339. Not when the record was written.")]
     partitionkey: Annotated[Hash, Meta(description="The fingerprint, which is the record's key.")]
     data: Annotated[
-        RuleAlert | OperationalAlert | BudgetAlert, Meta(description="The alert; `category` says which of them.")
+        RuleAlert | OperationalAlert | BudgetAlert | AdvisoryAlert,
+        Meta(description="The alert; `category` says which of them."),
     ]
     specversion: Literal["1.0"] = "1.0"
     datacontenttype: Literal["application/json"] = "application/json"

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from monitor.alerts.event import BudgetAlert, Evidence, OperationalAlert, RuleAlert
+from monitor.alerts.event import AdvisoryAlert, BudgetAlert, Evidence, OperationalAlert, RuleAlert
 from monitor.alerts.explained import Explanation
 from monitor.alerts.explanation import DRAWN
 from monitor.alerts.rules import Test
@@ -57,7 +57,7 @@ _RATIOS: Final[Mapping[str, tuple[str, str]]] = {
 """Proportions: what is counted, among what. Their interval is Wilson's."""
 
 
-def lines(data: RuleAlert | BudgetAlert | OperationalAlert) -> list[Line]:
+def lines(data: RuleAlert | BudgetAlert | OperationalAlert | AdvisoryAlert) -> list[Line]:
     """Of an alert's data, in the order in which they are to be read."""
     match data:
         case RuleAlert(evidence=Evidence() as evidence):
@@ -66,7 +66,7 @@ def lines(data: RuleAlert | BudgetAlert | OperationalAlert) -> list[Line]:
             found = [*_budget(data)]
         case _:
             return []
-    if not isinstance(data, OperationalAlert) and isinstance(data.explanation, Explanation):
+    if isinstance(data.explanation, Explanation):
         found += _explanation(data.explanation)
     return found
 

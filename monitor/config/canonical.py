@@ -52,8 +52,9 @@ def everything(config: Config) -> dict[str, Any]:
         del data["estimates"]  # came later: documents that do not ask for it stay what they were
     if not config.explanations:
         del data["explanations"]
-    if not config.maintenance:
-        del data["maintenance"]
+    for later in ("maintenance", "advisories"):
+        if not data[later]:
+            del data[later]
     return data
 
 

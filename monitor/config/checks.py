@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import PydanticCustomError
 
 from monitor.config import estimate_checks, metric_names, task_checks, tasks
+from monitor.config.advisory_checks import advisories
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid, pane_ms
@@ -50,6 +51,7 @@ def cross_field(config: Config, *, recorded: bool = False) -> list[Problem]:
         *ends_of_rules(config),
         *(() if recorded else pages_on_drift(config)),
         *stretches_of_maintenance(config),
+        *advisories(config, _asked),
         *_budget(config),
         *_state(config),
     ]

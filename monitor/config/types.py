@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints, ValidationInfo, model_validator
 
 from monitor.config import canonical, checks
+from monitor.config.advisories import Advisory
 from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word, problem
 from monitor.config.budget import Budget
 from monitor.config.durations import PositiveDuration
@@ -222,6 +223,10 @@ class Config(Section):
     rules: tuple[Rule, ...] = Field((), description="What must not hold.")
     budget: Budget | None = Field(
         None, description="Watch every model against its own beginning, within a budget of false alarms. Left out: not."
+    )
+    advisories: tuple[Advisory, ...] = Field(
+        (),
+        description="Drift detectors of river, fed one value for each window of a metric. Advice, which wakes nobody.",
     )
     explanations: Flag = Field(
         False,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config import Config, load, loads, recorded
+from monitor.config import Config, load, loads
 from monitor.config.kafka import OWNED
 from tests.config.examples import FULL, MINIMAL, only_problem, problems, with_lines
 
@@ -343,45 +343,3 @@ def test_a_maintenance_of_a_model_that_is_not_there_is_refused() -> None:
     text = 'maintenance: [{model: frod, from: "2026-11-26T10:00Z", until: "2026-11-26T12:00Z"}]\n'
     said = only_problem(MINIMAL + text)
     assert "'frod' is not a configured model; allowed (models): fraud; did you mean 'fraud'?" in said
-
-
-DRIFT_PAGES = """\
-namespace: n
-streams:
-  predictions:
-    topic: scores
-    fields: {id: $.id, at: $.at, model: {const: m}, version: $.v, score: $.score}
-    features: {hour: numeric}
-  labels: {topic: truth, fields: {id: $.id, at: $.at, label: $.label}}
-models: [{name: m, reference: m.reference.json}]
-windows: [1d]
-rules: [{name: r, metric: METRIC, op: ">", threshold: 0.5, window: 1d, severity: SEVERITY}]
-"""
-
-
-@pytest.mark.parametrize("metric", ["psi:hour", "ks:$score", "prevalence"])
-def test_drift_alone_is_no_page(metric: str) -> None:
-    text = DRIFT_PAGES.replace("METRIC", f'"{metric}"')
-    said = only_problem(text.replace("SEVERITY", "page"))
-    assert f"rules[0].severity: {metric!r} shows drift, and drift alone is no page" in said
-    assert said.endswith(
-        "write severity: ticket, and for the page a rule on what is lost (accuracy, or before there are labels "
-        "unlabelled:accuracy)"
-    )
-    for severity in ("ticket", "info"):
-        loaded = loads(text.replace("SEVERITY", severity), require_references=False)
-        assert loaded.rules[0].severity == severity
-
-
-@pytest.mark.parametrize("metric", ["missing:hour", "fpr", "volume", "log_loss", "coverage"])
-def test_loss_and_broken_data_may_page(metric: str) -> None:
-    text = DRIFT_PAGES.replace("METRIC", f'"{metric}"').replace("SEVERITY", "page")
-    assert loads(text, require_references=False).rules[0].severity == "page"
-
-
-def test_what_was_in_force_under_an_earlier_version_is_read_back_as_it_was() -> None:
-    text = DRIFT_PAGES.replace("METRIC", '"psi:hour"')
-    document = loads(text.replace("SEVERITY", "ticket"), require_references=False).document()
-    earlier = recorded(document.replace('"severity":"ticket"', '"severity":"page"').encode())
-    assert earlier.rules[0].severity == "page"
-    assert earlier.document() == document.replace('"severity":"ticket"', '"severity":"page"')

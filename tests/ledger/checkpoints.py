@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from monitor.alerts.saved import SavedFeed, SavedModel, SavedWatch
+from monitor.alerts.saved_advice import SavedFed, SavedSeen
 from monitor.alerts.saved_budget import (
     SavedBudget,
     SavedCause,
@@ -25,6 +26,7 @@ from monitor.alerts.saved_budget import (
 )
 from monitor.alerts.saved_hold import SavedFlow, SavedHold
 from monitor.ledger.checkpoints import (
+    ADVISED_FORMAT,
     HELD_FORMAT,
     LEARNED_FORMAT,
     SCHEDULE_FORMAT,
@@ -221,6 +223,22 @@ HELD = msgspec.structs.replace(
     ),
 )
 HELD_BODY = encode_body(HELD)
+_SEEN = SavedSeen(
+    ("1d", "input", 1_704_067_200_000, 1_704_153_600_000, 3, False),
+    value=0.31, rows=700, values=12, mean=0.0525, config="sha256:c0", reference=None,
+    fired_ms=1_704_153_660_000, last_ms=1_704_240_060_000, changes=2,
+)  # fmt: skip
+ADVISED = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        advice=(
+            SavedFed("hour-adwin", "m", "1", "all", (0.1, 1 / 3, -2.5), 1_704_153_600_000, _SEEN),
+            SavedFed("hour-adwin", "m", "2", "hue=red", (), 1_704_153_600_000, None),
+        ),
+    ),
+)
+ADVISED_BODY = encode_body(ADVISED)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -232,6 +250,7 @@ LEDGER_MANIFEST = describe(_manifest("ledger/3", PARTITION, ()), b"", [])
 _OF_EVALS = _manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 0)))
 EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
 BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
+ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=ADVISED_FORMAT), ADVISED_BODY, [b"a part"])
 HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
@@ -254,12 +273,14 @@ SAVED: dict[str, bytes] = {
     "evals-hold": seal(HELD_MANIFEST),
     "body-hold": HELD_BODY,
     "body-losses": encode_body(LOST),
+    "evals-advice": seal(ADVISED_MANIFEST),
+    "body-advice": ADVISED_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
-    """The bytes of formats 1, with what was learned 2, and with what is held or a schedule of windows 3, by name."""
+    """The bytes of formats 1, with what was learned 2, with what is held or a schedule of windows 3, with advice 4."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

@@ -19,6 +19,8 @@ from monitor.ledger.checkpoints import (
 )
 from monitor.saved import read_evaluation
 from tests.ledger.checkpoints import (
+    ADVISED,
+    ADVISED_MANIFEST,
     BODY,
     BOOKED,
     BUDGETED,
@@ -46,6 +48,7 @@ MANIFESTS = {
     "evals-switch": SWITCH_MANIFEST,
     "evals-schedule": SCHEDULED_MANIFEST,
     "evals-hold": HELD_MANIFEST,
+    "evals-advice": ADVISED_MANIFEST,
 }
 
 
@@ -73,6 +76,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-schedule"]) == SCHEDULED
     assert read_evaluation(golden()["body-hold"]) == HELD
     assert read_evaluation(golden()["body-losses"]) == LOST
+    assert read_evaluation(golden()["body-advice"]) == ADVISED
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:

@@ -179,6 +179,10 @@ def test_broken_data_that_a_budget_lists_beside_a_louder_drift_are_not_trained_o
         assert (found.kind, unreadable) == (kind, ())
 
 
+def test_nothing_follows_from_advice() -> None:
+    assert firing([encode(example_events()["advisory"])]) == ((), ())
+
+
 def test_a_line_that_is_no_alert_is_named() -> None:
     found, unreadable = firing([b"", b"{}", b'{"dataschema":"urn:x","data":1}'])
     assert found == ()
