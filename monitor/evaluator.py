@@ -21,6 +21,7 @@ from monitor.alerts.book import RuleBook, WindowLookup
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, Standing
+from monitor.alerts.grouping import GroupBook
 from monitor.alerts.label_hold import LabelHold
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.standstill import Outage
@@ -102,6 +103,7 @@ class Evaluator:
             self.engines[Kind.PERFORMANCE] = TickEngine(plan, self.schedule, self.losses, Kind.PERFORMANCE)
         self.alerts = AlertState()
         self.labels, self._advice = self._hold_of(book), self._advice_of(book)
+        self._groups = GroupBook.of(self._plan, book.grouping)
         self._take(budget or BudgetWatch("", plan, None, lambda _: {}))
         self.published = 0
         self.standing: dict[str, AlertEvent] = {}
@@ -224,6 +226,7 @@ class Evaluator:
         self.schedule.begin_with(windows)
         self._book, self._watch.labels = book, book.common_labels
         self.labels, self._advice = self._hold_of(book), self._advice_of(book)
+        self._groups = GroupBook.of(self._plan, book.grouping)
         self._take(budget)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
         self._traffic.maintained = book.maintained
@@ -261,7 +264,9 @@ class Evaluator:
         traffic = self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)
         self._traffic.maintained = book.maintained
         advice = self._advice.use(book.advisories, book.labels_of, book.maintained, tick_ms)
-        events = [*step.events, *traffic, *ended, *advice]
+        events = self._groups.end(tick_ms, [*step.events, *traffic, *ended, *advice])
+        if book.grouping != self._groups.grouping:
+            self._groups = GroupBook.of(self._plan, book.grouping)
         output = TickOutput(Kind.INPUT, tick_ms, (), (), events, step.decisions)
         self._chain(Kind.INPUT, output)
         return output
@@ -283,7 +288,7 @@ class Evaluator:
         told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
         touched = closed.active.union(view.key.series for view in judged)
         advice = self._advice.step(kind, tick_ms, touched, lookup, outage_of)
-        events = [*slow, *step.events, *traffic, *told, *advice]
+        events = self._groups.step(kind, tick_ms, [*slow, *step.events, *traffic, *told, *advice])
         gone = [view.key for view in closed.vanished]
         basis = Basis(judged, closed.active, lookup, outage_of)
         output = TickOutput(kind, tick_ms, closed.revised, closed.payloads, events, step.decisions, gone, basis)

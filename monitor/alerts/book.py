@@ -17,6 +17,7 @@ from monitor.alerts.rules import applies, can_be_held, kind_of, mature
 from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.state import AlertKey, AlertState, Entry, Phase, warmed
 from monitor.config.advisories import Advisory
+from monitor.config.grouping import Grouping
 from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
 from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
@@ -85,11 +86,12 @@ class RuleBook:
         plan_of: Callable[[str], ModelPlan] | None = None,
         maintenance: Sequence[Maintenance] = (),
         advisories: Sequence[Advisory] = (),
+        grouping: Grouping | None = None,
     ) -> None:
         """A name may be that of several rules as long as no two of them watch the same model. `limits`: what must come of
         a model; `listed`: the models that are expected; `label_feed`: when verdicts wait for labels;
         `plan_of`: of the models whose alerts are explained, None where none are; `maintenance`: what is not judged;
-        `advisories`: the detectors beside the rules."""
+        `advisories`: the detectors beside the rules; `grouping`: which alerts have one cause, None where none are grouped."""
         self.namespace = namespace
         self._rules = tuple(sorted(rules, key=lambda rule: rule.name))
         self.common_labels = labels
@@ -97,6 +99,7 @@ class RuleBook:
         self.limits, self.listed, self.label_feed = limits, listed, label_feed
         self.explains, self._plan_of = plan_of is not None, plan_of
         self._maintenance, self.advisories = tuple(maintenance), tuple(advisories)
+        self.grouping = grouping
         # Memos of pure functions, bounded by the series that exist.
         self._watching: dict[tuple[SeriesKey, Kind], tuple[Rule, ...]] = {}
         self._merged: dict[tuple[str, str], Mapping[str, str]] = {}
@@ -125,6 +128,7 @@ class RuleBook:
             explained,
             config.maintenance,
             config.advisories,
+            config.grouping,
         )
 
     def only(self, rule: Rule) -> RuleBook:

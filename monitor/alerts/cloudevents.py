@@ -321,13 +321,16 @@ def records(event: AlertEvent, alerts: str, alerts_state: str, headers: Headers 
 
 def comparable(value: bytes) -> bytes:
     """The event without what names the deployment, to compare runs under different namespaces: `id`, `source`,
-    `partitionkey`, `data.fingerprint`, `data.episode` and `data.amends.event` are left out. Deduplicate by `id`
-    first."""
+    `partitionkey`, `data.fingerprint`, `data.episode`, `data.amends.event`, `data.group.id` and the episodes of its members
+    are left out. Deduplicate by `id` first."""
     document: dict[str, Any] = msgspec.json.decode(value)
     data: dict[str, Any] = document["data"]
     kept = {name: field for name, field in data.items() if name not in _PER_NAMESPACE_DATA}
     if kept.get("amends"):
         kept["amends"] = {name: field for name, field in kept["amends"].items() if name != "event"}
+    if group := kept.get("group"):
+        members = [{name: field for name, field in one.items() if name != "episode"} for one in group["members"]]
+        kept["group"] = {name: field for name, field in group.items() if name != "id"} | {"members": members}
     return canonical_bytes({n: f for n, f in document.items() if n not in _PER_NAMESPACE} | {"data": kept})
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from monitor.alerts.explained import Explanation
+from monitor.alerts.grouped import AlertGroup
 from monitor.alerts.rules import Op
 from monitor.windows.view import Kind, Undefined
 
@@ -80,6 +81,13 @@ Only = msgspec.UnsetType
 """Beside the type of a field that only some events have: the others keep the bytes they had before there was such a field."""
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Ms = int
+InGroup = Annotated[
+    AlertGroup | Only,
+    Meta(
+        description="Alerts that most likely have one cause with it, with `grouping`; absent without, and in `amended` events "
+        "about an episode that is over."
+    ),
+]
 Labels = Annotated[
     dict[str, str], Meta(description="From the configuration: the rule's over the model's over the global ones.")
 ]
@@ -175,6 +183,7 @@ class RuleAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category",
         Explanation | Only,
         Meta(description="Why it fired, with `explanations`; absent where nothing can be said, and in other events."),
     ] = msgspec.UNSET
+    group: InGroup = msgspec.UNSET
 
 
 class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category", tag="operational"):
@@ -201,6 +210,7 @@ class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="cat
         Meta(description="`data_quality`: too little data comes; blocks retraining. Absent in other alerts."),
     ] = msgspec.UNSET
     facts: Annotated[dict[str, int | str], Meta(description="What the decision was based on.")]
+    group: InGroup = msgspec.UNSET
 
 
 BUDGET_RULES: Final = ("budget-performance", "budget-input")
@@ -269,6 +279,7 @@ class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category
             "before it. Absent where nothing can be said."
         ),
     ] = msgspec.UNSET
+    group: InGroup = msgspec.UNSET
 
 
 class AdvisoryAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category", tag="advisory"):
@@ -299,6 +310,7 @@ class AdvisoryAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="catego
     window: Annotated[CitedWindow, Meta(description="The window of that value, as it was then.")]
     config: Annotated[str, Meta(description="Digest of the configuration that the window was computed under.")]
     reference: Annotated[str | None, Meta(description="Digest of the model's reference; null without one.")]
+    group: InGroup = msgspec.UNSET
 
 
 class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,11 +12,13 @@ from monitor.alerts.advice import AdviceWatch
 from monitor.alerts.book import RuleBook
 from monitor.alerts.cloudevents import budget_event, operational_event
 from monitor.alerts.event import AlertEvent, Reason, Standing
+from monitor.alerts.grouping import GroupBook
 from monitor.alerts.operational import FEED_SCOPE, STALLED
 from monitor.alerts.state import AlertState
 from monitor.alerts.watching import Alarm
 from monitor.config.advisories import Advisory
 from monitor.config.budget import Budget
+from monitor.config.grouping import Grouping
 from monitor.config.quality_rules import QualityRule
 from monitor.config.rules import Rule
 from monitor.drift.budget import Area
@@ -27,11 +29,13 @@ from monitor.windows.view import Estimate, Kind, SeriesKey, WindowKey, WindowVie
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
+_LONGEST_MS = 30 * _DAY_MS
 
 
 def example_events() -> dict[str, AlertEvent]:
-    """`firing`, `resolved` and `amended` of one alert, an `operational` one, one about `data_quality`, one of the
-    `budget`, and one of an `advisory`."""
+    """`firing`, `resolved` and `amended` of one alert, an `operational` one, one about `data_quality`, one of the `budget`,
+    one of an `advisory`, and one with its
+    group."""
     rule = Rule.model_validate(
         {"name": "low-recall", "metric": "recall", "op": "<", "threshold": 0.4, "window": "1d", "severity": "page"}
     )
@@ -82,6 +86,7 @@ def example_events() -> dict[str, AlertEvent]:
         "data_quality": _data_quality(bad, labels),
         "budget": _budget(bad, labels),
         "advisory": _advisory(bad, labels),
+        "grouped": _grouped([_data_quality(bad, labels), firing], bad),
     }
 
 
@@ -138,6 +143,15 @@ def _budget(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:
         labels=labels,
         config=like.config_digest,
     )
+
+
+def _grouped(events: Sequence[AlertEvent], like: WindowView) -> AlertEvent:
+    """Labels tell what the kilometres cost."""
+    broken, lost = events
+    book = GroupBook(_LONGEST_MS, Grouping.model_validate({}), Kind.PERFORMANCE)
+    book.step(Kind.INPUT, like.tick_ms, [broken])
+    (told,) = book.step(Kind.PERFORMANCE, like.tick_ms, [lost])
+    return told
 
 
 def _advisory(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:

@@ -57,7 +57,9 @@ class Change:
 
 Step = tuple[str, ...]
 
-_JUDGES = frozenset({"rules", "labels", "budget", "label_feed", "explanations", "maintenance", "advisories"})
+_JUDGES = frozenset(
+    {"rules", "labels", "budget", "label_feed", "explanations", "maintenance", "advisories", "grouping"}
+)
 """Sections that only judge or describe numbers."""
 
 
@@ -144,7 +146,7 @@ def _item(path: Step) -> Step:
         path[:2]
         if path[:2] == ("streams", "labels")
         else path[:1]
-        if path[0] in ("kafka", "unlisted_models", "budget", "label_feed")
+        if path[0] in ("kafka", "unlisted_models", "budget", "label_feed", "grouping")
         else ()
     )
 

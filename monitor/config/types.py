@@ -13,6 +13,7 @@ from monitor.config.advisories import Advisory
 from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word, problem
 from monitor.config.budget import Budget
 from monitor.config.durations import PositiveDuration
+from monitor.config.grouping import Grouping
 from monitor.config.kafka import Kafka
 from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
@@ -231,6 +232,11 @@ class Config(Section):
     explanations: Flag = Field(
         False,
         description="true: alerts of rules say which segments became worse, or only more frequent, and which bins moved.",
+    )
+    grouping: Grouping | None = Field(
+        None,
+        description="Alerts say which of them most likely have one cause. Left out: not.",
+        examples=[{"within": "1d"}],
     )
     maintenance: tuple[Maintenance, ...] = Field(
         (),

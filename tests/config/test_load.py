@@ -119,7 +119,7 @@ http: {port: 99999}
         (
             "c.yaml:12:10: horizon: is not a key of the top level; allowed: namespace, kafka, streams, time, models, "
             "unlisted_models, windows, drift, estimates, rules, budget, advisories, explanations, "
-            "maintenance, label_feed, labels, state, "
+            "grouping, maintenance, label_feed, labels, state, "
             "dead_letters, http, series_budget; 'horizon' belongs under time"
         ),
         "c.yaml:14:30: models[0].threshold: 25 is out of range; allowed: 0 to 1",

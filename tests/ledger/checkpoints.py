@@ -24,9 +24,11 @@ from monitor.alerts.saved_budget import (
     SavedReference,
     SavedSeries,
 )
+from monitor.alerts.saved_grouping import SavedGroup, SavedGroups, SavedMember
 from monitor.alerts.saved_hold import SavedFlow, SavedHold
 from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
+    GROUPED_FORMAT,
     HELD_FORMAT,
     LEARNED_FORMAT,
     SCHEDULE_FORMAT,
@@ -239,6 +241,31 @@ ADVISED = msgspec.structs.replace(
     ),
 )
 ADVISED_BODY = encode_body(ADVISED)
+_MEMBER = SavedMember(
+    "input", told_ms=1_704_114_000_000, rank=0, features=("hue",), episode="0" * 31 + "1", rule="missing-hue", model="m",
+    version="1", segment="all", severity="page", feature="hue", fired_ms=1_704_114_000_000,
+)  # fmt: skip
+GROUPED = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        groups=SavedGroups(
+            1_704_110_400_000,
+            (
+                SavedGroup(
+                    "0" * 31 + "1",
+                    "m/1/all/missing-hue",
+                    "input",
+                    1_704_110_400_000,
+                    1_704_114_000_000,
+                    (_MEMBER, msgspec.structs.replace(_MEMBER, kind="performance", rank=3, features=(), feature=None)),
+                    ("0" * 31 + "1",),
+                ),
+            ),
+        ),
+    ),
+)
+GROUPED_BODY = encode_body(GROUPED)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -251,6 +278,7 @@ _OF_EVALS = _manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 
 EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
 BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
 ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=ADVISED_FORMAT), ADVISED_BODY, [b"a part"])
+GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=GROUPED_FORMAT), GROUPED_BODY, [b"a part"])
 HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
@@ -275,12 +303,14 @@ SAVED: dict[str, bytes] = {
     "body-losses": encode_body(LOST),
     "evals-advice": seal(ADVISED_MANIFEST),
     "body-advice": ADVISED_BODY,
+    "evals-groups": seal(GROUPED_MANIFEST),
+    "body-groups": GROUPED_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
-    """The bytes of formats 1, with what was learned 2, with what is held or a schedule of windows 3, with advice 4."""
+    """The bytes of formats 1, with what was learned 2, what is held or a schedule of windows 3, advice 4, groups 5."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

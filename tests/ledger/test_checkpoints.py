@@ -28,6 +28,8 @@ from tests.ledger.checkpoints import (
     DENSE,
     EVALS_MANIFEST,
     EVALUATION,
+    GROUPED,
+    GROUPED_MANIFEST,
     HELD,
     HELD_MANIFEST,
     LATER,
@@ -49,6 +51,7 @@ MANIFESTS = {
     "evals-schedule": SCHEDULED_MANIFEST,
     "evals-hold": HELD_MANIFEST,
     "evals-advice": ADVISED_MANIFEST,
+    "evals-groups": GROUPED_MANIFEST,
 }
 
 
@@ -77,6 +80,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-hold"]) == HELD
     assert read_evaluation(golden()["body-losses"]) == LOST
     assert read_evaluation(golden()["body-advice"]) == ADVISED
+    assert read_evaluation(golden()["body-groups"]) == GROUPED
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:
