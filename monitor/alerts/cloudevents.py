@@ -96,7 +96,7 @@ def rule_event(
         state=Standing.FIRING if episode.resolved_ms is None else Standing.RESOLVED,
         latest=latest,
         reason=decision.reason,
-        summary=_summary(change, decision.reason, key, evidence),
+        summary=_summary(change, decision.reason, key, evidence) + _cleared(change, rule, evidence),
         about=ABOUT_DATA if key.rule.startswith(QUALITY) or (evidence and evidence.violations) else UNSET,
         severity=rule.severity,
         labels=dict(labels),
@@ -371,6 +371,13 @@ def _summary(change: Change, reason: Reason, key: AlertKey, evidence: Evidence |
         f"{whose}: {evidence.metric} {said} {verdict} {evidence.threshold:g} in window {evidence.window.name} "
         f"from {rfc3339(evidence.window.start_ms)} on {evidence.rows} rows{share}"
     )
+
+
+def _cleared(change: Change, rule: Rule, evidence: Evidence | None) -> str:
+    """That an alert ended where the rule clears, which is not where it begins to break."""
+    if change is not Change.RESOLVED or rule.clear is None or evidence is None:
+        return ""
+    return f"; it clears at {rule.clear:g}"
 
 
 def _rounded(value: float | None) -> float | None:

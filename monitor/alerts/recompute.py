@@ -131,7 +131,11 @@ def _budget(data: BudgetAlert) -> Iterator[Line]:
     # What decides apart has its share of the budget, so its level is at least this one.
     beyond = data.log_evidence >= level - _DIGITS
     yield Line(
-        "an alarm", "log_evidence >= ln(per / (every x false_pages))", {**inputs, "level": rounded(level)}, beyond, True
+        "an alarm",
+        "log_evidence >= ln(per / (every x false_pages))",
+        {"log_evidence": data.log_evidence, **inputs},
+        beyond,
+        True,
     )
 
 

@@ -218,23 +218,9 @@ def _print(
     replayed: bool,
     generation: int | None,
 ) -> None:
-    from monitor.cli import show
-
     click.echo(event.data.summary)
-    made = show.table(None, "number", "formula", "of", "gives", "published", "", right=("gives", "published"))
-    for line in numbers:
-        inputs = ", ".join(f"{name} {_number(value)}" for name, value in line.inputs.items())
-        verdict = "" if line.agrees else "DIFFERS"
-        made.add_row(
-            show.plain(line.name),
-            line.formula,
-            show.plain(inputs),
-            _number(line.result),
-            _number(line.published),
-            verdict,
-        )
     if numbers:
-        show.console().print(made)
+        _print_numbers(numbers)
     if not replayed:
         return
     if again is None:
@@ -247,6 +233,28 @@ def _print(
     else:
         under = "" if generation is None else f" under generation {generation} of the configuration"
         click.echo(f"a run over the source topics{under} tells the same alert, field by field")
+
+
+def _print_numbers(numbers: list[Line]) -> None:
+    """Each number with what it is made of; formulas stand below, and inputs once for all that are made of the same."""
+    from monitor.cli import show
+
+    formulas = {formula: str(place) for place, formula in enumerate(dict.fromkeys(line.formula for line in numbers), 1)}
+    made = show.table(None, "number", "gives", "by", "of", right=("gives", "by"))
+    before = ""
+    for line in numbers:
+        inputs = ", ".join(f"{name} {_number(value)}" for name, value in line.inputs.items())
+        verdict = "" if line.agrees else f" DIFFERS: published {_number(line.published)}"
+        made.add_row(
+            show.plain(line.name),
+            f"{_number(line.result)}{verdict}",
+            formulas[line.formula],
+            "as above" if inputs == before else show.plain(inputs),
+        )
+        before = inputs
+    show.console().print(made)
+    for formula, place in formulas.items():
+        click.echo(f"{place:>2}  {formula}")
 
 
 def _number(value: float | bool | None) -> str:
