@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from monitor.alerts.event import AdvisoryAlert, BudgetAlert, Evidence, OperationalAlert, RuleAlert
-from monitor.alerts.explained import Explanation
+from monitor.alerts.explained import Explanation, Means
 from monitor.alerts.explanation import DRAWN
 from monitor.alerts.rules import Test
 from monitor.metrics import intervals
@@ -142,6 +142,9 @@ def _budget(data: BudgetAlert) -> Iterator[Line]:
 def _explanation(why: Explanation) -> Iterator[Line]:
     if not why.rows or not why.before_rows:
         return
+    if isinstance(why.means, Means):
+        yield from _means(why, why.means)
+        return
     rise = why.errors / why.rows - why.before_errors / why.before_rows
     inputs = {name: getattr(why, name) for name in ("errors", "rows", "before_errors", "before_rows")}
     for split in why.splits:
@@ -165,3 +168,24 @@ def _explanation(why: Explanation) -> Iterator[Line]:
         yield Line(f"{part.segment}: z", "(errors / rows - expected) / standard error", drawn, z, part.z)
         excess = part.errors - part.rows * expected
         yield Line(f"{part.segment}: excess", "errors - rows x expected", drawn, excess, part.excess)
+
+
+def _means(why: Explanation, means: Means) -> Iterator[Line]:
+    inputs = {"mean": means.mean, "before_mean": means.before_mean}
+    for split in why.splits:
+        rise = means.mean - means.before_mean
+        yield Line(
+            f"rise along {split.feature}", "mean - before_mean = mix + within", inputs, rise, split.mix + split.within
+        )
+    for part in means.slices:
+        own = {"before_mean": part.before_mean, "before_rows": part.before_rows, "g": means.before_mean}
+        was = (part.before_mean or 0.0) * part.before_rows
+        expected = (was + DRAWN * means.before_mean) / (part.before_rows + DRAWN)
+        formula = f"(before_rows before_mean + {DRAWN} g) / (before_rows + {DRAWN})"
+        yield Line(f"{part.segment}: expected", formula, own, expected, part.expected)
+        made: dict[str, Number] = {"rows": part.rows, "mean": part.mean, "expected": part.expected}
+        z = abs(part.mean - part.expected) / part.deviation
+        made_z = {**made, "deviation": part.deviation}
+        yield Line(f"{part.segment}: z", "|mean - expected| / deviation", made_z, z, part.z)
+        excess = part.rows * (part.mean - part.expected)
+        yield Line(f"{part.segment}: excess", "rows (mean - expected)", made, excess, part.excess)
