@@ -15,6 +15,7 @@ from monitor.cli.common import config_options, embedded_option, load_config, out
 if TYPE_CHECKING:
     from monitor.alerts.event import AlertEvent
     from monitor.alerts.recompute import Line
+    from monitor.cli.explain_features import Feature
     from monitor.config.types import Config
     from monitor.daemon.worker import Worker
     from monitor.evaluator import TickOutput
@@ -30,6 +31,11 @@ _DIFFERS = 3
 @config_options
 @embedded_option
 @click.option("--no-replay", is_flag=True, help="Only the arithmetic: do not read the topics again.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A registry: its permutation importance of the version stands beside the features.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @output_option
 def command(
@@ -38,6 +44,7 @@ def command(
     overrides: tuple[str, ...],
     embedded: Path | None,
     no_replay: bool,
+    store: Path | None,
     quiet: bool,
     output: str,
 ) -> None:
@@ -51,13 +58,19 @@ def command(
     The rules are those under which it was decided: every configuration that held in the namespace is tried, the newest first
     (`driftline config history`).
 
+    With --store the features of the alert are told in the order of their expected harm, then of their importance to the
+    model: the parameter `permutation_importance` of the version in the registry, by feature (`driftline registry add --param
+    'permutation_importance={"hour": 0.12}'`).
+
     JSON: {"event", "replayed": true | false | null, "differs": [field], "numbers": [{"name", "formula", "inputs", "result",
-    "published", "agrees"}], "generation": number | null}; replayed is null with --no-replay, and false when no run told the
-    alert; generation is that of the configuration it was told under, null where none is kept.
+    "published", "agrees"}], "generation": number | null, "features": [{"feature", "harm", "share", "importance"}] | null};
+    replayed is null with --no-replay, and false when no run told the alert; generation is that of the configuration it was
+    told under, null where none is kept; features is null without --store, their importance where the registry has none.
 
     \b
     Examples:
       driftline explain 3d604b7b -c driftline.yaml
+      driftline explain 3d604b7b -c driftline.yaml --store registry
       driftline explain 3d604b7b -c driftline.yaml --no-replay -o json | jq '.numbers[] | select(.agrees | not)'
     """
     from monitor.alerts.recompute import lines
@@ -74,7 +87,7 @@ def command(
         under, again = (None, None) if no_replay else _told_again(log, config, event, quiet=quiet)
     finally:
         log.close()
-    numbers = lines(event.data)
+    numbers, features = lines(event.data), None if store is None else _features(store, event)
     differs = _differing(event, again) if again is not None else []
     if output == "json":
         import msgspec
@@ -82,9 +95,12 @@ def command(
         told = [_document(line) for line in numbers]
         replayed = None if no_replay else again is not None
         document = {"event": msgspec.to_builtins(event), "replayed": replayed, "differs": differs, "numbers": told}
-        print_json({**document, "generation": under})
+        told_features = None if features is None else [_fields(one) for one in features]
+        print_json({**document, "generation": under, "features": told_features})
     else:
         _print(event, numbers, again, differs, replayed=not no_replay, generation=under)
+        if features is not None:
+            _print_features(features)
     if differs or (again is None and not no_replay) or not all(line.agrees for line in numbers):
         sys.exit(_DIFFERS)
 
@@ -233,6 +249,39 @@ def _print(
     else:
         under = "" if generation is None else f" under generation {generation} of the configuration"
         click.echo(f"a run over the source topics{under} tells the same alert, field by field")
+
+
+def _features(store: Path, event: AlertEvent) -> list[Feature]:
+    """The features of the alert, with what the registry says of them."""
+    from monitor.alerts.event import OperationalAlert
+    from monitor.cli.explain_features import features_of, importance_of
+
+    data = event.data
+    known = None if isinstance(data, OperationalAlert) else importance_of(store, data.model, data.version)
+    return features_of(event, known)
+
+
+def _fields(one: Feature) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(one)
+
+
+def _print_features(features: list[Feature]) -> None:
+    from monitor.cli import show
+
+    if all(one.importance is None for one in features):
+        click.echo("the registry has no permutation_importance of this version")
+    if not features:
+        return
+    made = show.table(
+        None, "feature", "expected harm", "of the evidence", "importance", right=("expected harm", "importance")
+    )
+    for one in features:
+        made.add_row(
+            show.plain(one.feature), *("" if v is None else _number(v) for v in (one.harm, one.share, one.importance))
+        )
+    show.console().print(made)
 
 
 def _print_numbers(numbers: list[Line]) -> None:
