@@ -90,13 +90,8 @@ def command(
     numbers, features = lines(event.data), None if store is None else _features(store, event)
     differs = _differing(event, again) if again is not None else []
     if output == "json":
-        import msgspec
-
-        told = [_document(line) for line in numbers]
-        replayed = None if no_replay else again is not None
-        document = {"event": msgspec.to_builtins(event), "replayed": replayed, "differs": differs, "numbers": told}
-        told_features = None if features is None else [_fields(one) for one in features]
-        print_json({**document, "generation": under, "features": told_features})
+        told = {"replayed": None if no_replay else again is not None, "differs": differs, "generation": under}
+        print_json({**_document(event, numbers, features), **told})
     else:
         _print(event, numbers, again, differs, replayed=not no_replay, generation=under)
         if features is not None:
@@ -219,10 +214,15 @@ def _differing(event: AlertEvent, again: AlertEvent) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def _document(line: Line) -> dict[str, Any]:
+def _document(event: AlertEvent, numbers: list[Line], features: list[Feature] | None) -> dict[str, Any]:
+    """The event, its numbers and its features, as they go into JSON."""
     from dataclasses import asdict
 
-    return {**asdict(line), "agrees": line.agrees}
+    import msgspec
+
+    told = [{**asdict(line), "agrees": line.agrees} for line in numbers]
+    known = None if features is None else [asdict(one) for one in features]
+    return {"event": msgspec.to_builtins(event), "numbers": told, "features": known}
 
 
 def _print(
@@ -259,12 +259,6 @@ def _features(store: Path, event: AlertEvent) -> list[Feature]:
     data = event.data
     known = None if isinstance(data, OperationalAlert) else importance_of(store, data.model, data.version)
     return features_of(event, known)
-
-
-def _fields(one: Feature) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(one)
 
 
 def _print_features(features: list[Feature]) -> None:
