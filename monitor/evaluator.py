@@ -16,10 +16,12 @@ from functools import cache, partial
 from msgspec import UNSET
 
 from monitor.alerts import cloudevents
+from monitor.alerts.advice import AdviceWatch
 from monitor.alerts.book import RuleBook, WindowLookup
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, Standing
+from monitor.alerts.grouping import GroupBook
 from monitor.alerts.label_hold import LabelHold
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.standstill import Outage
@@ -102,7 +104,8 @@ class Evaluator:
         if plan.has_labels:
             self.engines[Kind.PERFORMANCE] = TickEngine(plan, self.schedule, self.losses, Kind.PERFORMANCE)
         self.alerts = AlertState()
-        self.labels = self._hold_of(book)
+        self.labels, self._advice = self._hold_of(book), self._advice_of(book)
+        self._groups = GroupBook.of(self._plan, book.grouping)
         self._take(budget or BudgetWatch("", plan, None, lambda _: {}))
         self.published = 0
         self.standing: dict[str, AlertEvent] = {}
@@ -208,6 +211,11 @@ class Evaluator:
     def _hold_of(self, book: RuleBook) -> LabelHold:
         return LabelHold(book.namespace, self._plan, book.label_feed if self._plan.has_labels else None, book.labels_of)
 
+    def _advice_of(self, book: RuleBook) -> AdviceWatch:
+        advice = AdviceWatch(book.namespace)
+        advice.use(book.advisories, book.labels_of, book.maintained, 0)
+        return advice
+
     def _take(self, budget: BudgetWatch) -> None:
         self._budget = budget
         for kind, engine in self.engines.items():
@@ -219,7 +227,8 @@ class Evaluator:
         """The rules, the budget and the windows of an evaluator that has decided nothing yet."""
         self.schedule.begin_with(windows)
         self._book, self._watch.labels = book, book.common_labels
-        self.labels = self._hold_of(book)
+        self.labels, self._advice = self._hold_of(book), self._advice_of(book)
+        self._groups = GroupBook.of(self._plan, book.grouping)
         self._take(budget)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
         self._traffic.maintained = book.maintained
@@ -256,7 +265,10 @@ class Evaluator:
             self._budget.adopt_labels(budget)
         traffic = self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)
         self._traffic.maintained = book.maintained
-        events = [*step.events, *traffic, *ended]
+        advice = self._advice.use(book.advisories, book.labels_of, book.maintained, tick_ms)
+        events = self._groups.end(tick_ms, [*step.events, *traffic, *ended, *advice])
+        if book.grouping != self._groups.grouping:
+            self._groups = GroupBook.of(self._plan, book.grouping)
         output = TickOutput(Kind.INPUT, tick_ms, (), (), events, step.decisions)
         self._chain(Kind.INPUT, output)
         return output
@@ -277,7 +289,9 @@ class Evaluator:
         is_lost = self.engines[kind].is_lost
         told = self._budget.step(kind, closed.tick, watched, outage_of, is_lost) if happened else []
         told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
-        events = [*slow, *step.events, *traffic, *told]
+        touched = closed.active.union(view.key.series for view in judged)
+        advice = self._advice.step(kind, tick_ms, touched, lookup, outage_of)
+        events = self._groups.step(kind, tick_ms, [*slow, *step.events, *traffic, *told, *advice])
         gone = [view.key for view in closed.vanished]
         basis = Basis(judged, closed.active, lookup, outage_of)
         output = TickOutput(

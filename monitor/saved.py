@@ -16,12 +16,22 @@ from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.saved import SavedModel, SavedWatch, restore_traffic, restore_watch, save_traffic, save_watch
+from monitor.alerts.saved_advice import SavedFed, restore_advice, save_advice
 from monitor.alerts.saved_budget import SavedBudget, restore_budget, save_budget
+from monitor.alerts.saved_grouping import SavedGroups, restore_groups, save_groups
 from monitor.alerts.saved_hold import SavedHold, restore_hold, save_hold
 from monitor.alerts.state import AlertState
 from monitor.config.windows import Window
 from monitor.evaluator import Evaluator, PartitionClock
-from monitor.ledger.checkpoints import FORMAT, HELD_FORMAT, LEARNED_FORMAT, SCHEDULE_FORMAT, Fold
+from monitor.ledger.checkpoints import (
+    ADVISED_FORMAT,
+    FORMAT,
+    GROUPED_FORMAT,
+    HELD_FORMAT,
+    LEARNED_FORMAT,
+    SCHEDULE_FORMAT,
+    Fold,
+)
 from monitor.ledger.records import Generation
 from monitor.windows import losses, schedule
 from monitor.windows import saved as windows
@@ -59,6 +69,8 @@ class SavedEvaluator(msgspec.Struct, frozen=True):
         msgspec.UNSET
     )  # left out while it is that of the rules in force
     losses: SavedLosses | msgspec.UnsetType = msgspec.UNSET  # left out where nothing was lost
+    advice: tuple[SavedFed, ...] | msgspec.UnsetType = msgspec.UNSET  # left out where no detector was fed
+    groups: SavedGroups | msgspec.UnsetType = msgspec.UNSET  # left out where alerts have none
 
 
 class SavedEvaluation(msgspec.Struct, frozen=True):
@@ -85,6 +97,10 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
 
 def format_of(saved: SavedEvaluator) -> int:
     """The oldest format of checkpoints that knows everything in it."""
+    if saved.groups is not msgspec.UNSET:
+        return GROUPED_FORMAT
+    if saved.advice is not msgspec.UNSET:
+        return ADVISED_FORMAT
     if saved.schedule is not msgspec.UNSET or saved.losses is not msgspec.UNSET:
         return SCHEDULE_FORMAT
     if saved.labels is not msgspec.UNSET:
@@ -109,6 +125,8 @@ def save(evaluator: Evaluator) -> SavedEvaluator:
         labels=save_hold(evaluator.labels),
         schedule=schedule.save(evaluator.schedule) if evaluator.schedule.has_changed else msgspec.UNSET,
         losses=losses.save(evaluator.losses) or msgspec.UNSET,
+        advice=save_advice(evaluator._advice) or msgspec.UNSET,
+        groups=save_groups(evaluator._groups),
     )
 
 
@@ -139,6 +157,8 @@ def restore(
     restore_traffic(evaluator._traffic, saved.traffic)
     restore_budget(evaluator._budget, saved.budget)
     restore_hold(evaluator.labels, saved.labels)
+    restore_advice(evaluator._advice, () if isinstance(saved.advice, msgspec.UnsetType) else saved.advice)
+    restore_groups(evaluator._groups, saved.groups)
     events = [cloudevents.parse(raw) for raw in saved.standing]
     evaluator.standing = {event.data.fingerprint: event for event in events}
 

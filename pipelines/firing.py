@@ -98,6 +98,7 @@ class _Operational(msgspec.Struct, tag_field="category", tag="operational"):
 
 class _Cause(msgspec.Struct):
     area: str
+    listed: bool = False
 
 
 class _Budget(msgspec.Struct, tag_field="category", tag="budget"):
@@ -115,13 +116,17 @@ class _Budget(msgspec.Struct, tag_field="category", tag="budget"):
     causes: list[_Cause]
 
 
+class _Advisory(msgspec.Struct, tag_field="category", tag="advisory"):
+    """Advice: nothing follows from it."""
+
+
 _AREAS: Final = {"performance": Kind.PERFORMANCE, "predictions": Kind.DRIFT, "features": Kind.DRIFT}
-"""What the leading cause of a budget's alarm is about; anything else is quality of data."""
+"""What a cause of a budget's alarm is about; anything else is quality of data."""
 
 
 class _Event(msgspec.Struct):
     dataschema: str
-    data: _Rule | _Operational | _Budget
+    data: _Rule | _Operational | _Budget | _Advisory
 
 
 _decoder: Final = msgspec.json.Decoder(_Event)
@@ -143,6 +148,8 @@ def firing(events: Iterable[bytes]) -> tuple[tuple[Firing, ...], tuple[Unreadabl
             unreadable.append(Unreadable(number, f"its dataschema is {event.dataschema!r}, known is {SCHEMA!r}"))
             continue
         data = event.data
+        if isinstance(data, _Advisory):
+            continue
         # Of two events at one tick the one that resolves is the later: an episode fires before it ends.
         rank = (data.fired_ms, data.tick_ms, data.state == "resolved")
         if data.latest and (data.fingerprint not in newest or newest[data.fingerprint][0] <= rank):
@@ -173,7 +180,7 @@ def _firing(data: _Rule | _Operational | _Budget) -> Firing:
             metric=None,
         )
     if isinstance(data, _Budget):
-        metric, kind = None, _AREAS.get(data.causes[0].area if data.causes else "", Kind.DATA_QUALITY)
+        metric, kind = None, _kind_of_causes(data.causes)
     else:
         metric = None if data.evidence is None else data.evidence.metric
         kind = Kind.DATA_QUALITY if data.about == Kind.DATA_QUALITY else kind_of(metric)
@@ -186,6 +193,12 @@ def _firing(data: _Rule | _Operational | _Budget) -> Firing:
         name=data.rule,
         metric=metric,
     )
+
+
+def _kind_of_causes(causes: list[_Cause]) -> Kind:
+    """What a budget's alarm is about: its leading cause, but broken data wherever they are listed beside it."""
+    told = [_AREAS.get(cause.area, Kind.DATA_QUALITY) for cause in causes if cause.listed or cause is causes[0]]
+    return Kind.DATA_QUALITY if not told or Kind.DATA_QUALITY in told else told[0]
 
 
 def kind_of(metric: str | None) -> Kind:

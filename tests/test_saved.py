@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from monitor.alerts.advice import AdviceWatch, Fed, Seen
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch, Open
+from monitor.alerts.grouping import Group, GroupBook, Joined
 from monitor.alerts.label_hold import Flow, LabelHold
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.saved import SavedFeed, SavedModel, SavedWatch
+from monitor.alerts.saved_advice import SavedFed, SavedSeen
 from monitor.alerts.saved_budget import (
     SavedBudget,
     SavedCause,
@@ -22,6 +25,7 @@ from monitor.alerts.saved_budget import (
     SavedReference,
     SavedSeries,
 )
+from monitor.alerts.saved_grouping import SavedGroup, SavedGroups, SavedMember
 from monitor.alerts.saved_hold import SavedFlow, SavedHold
 from monitor.alerts.standstill import Standstills
 from monitor.alerts.state import AlertState
@@ -89,6 +93,8 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         SavedHold,
         {"_namespace", "_plan", "_config", "labels_of", "_ends", "_span_ms", "_late_ms", "_look_ms", "_most_ms"},
     ),
+    "advice": (AdviceWatch("saved"), None, {"_namespace", "_asked", "_labels_of", "_maintained"}),
+    "groups": (GroupBook(0, None, Kind.INPUT), SavedGroups, {"grouping", "_slowest", "_reach_ms", "firing"}),  # in each group
     "traffic": (
         TrafficWatch("saved", Schedule(CONFIG.windows), Losses(), 1),
         None,
@@ -96,7 +102,8 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
     ),
 }  # fmt: skip
 RENAMED: dict[str, dict[str, str | None]] = {
-    "evaluator": {"watch": "_watch", "traffic": "_traffic", "chains": "_chains", "budget": "_budget"},
+    "evaluator": {"watch": "_watch", "traffic": "_traffic", "chains": "_chains", "budget": "_budget",
+                  "advice": "_advice", "groups": "_groups"},
     "book": {name: f"_{name}" for name in ("cohorts", "older", "newer", "density", "epoch", "blocks")},
     "budget": {"series": "_series", "open": "_open"},
     "watched": {"model": None, "version": None, "beat": "_beat", "counts": "_counts", "learned": "_learned",
@@ -113,7 +120,7 @@ RENAMED: dict[str, dict[str, str | None]] = {
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_attribute_is_saved_or_follows_from_the_rest(name: str) -> None:
     value, saved, follows = KNOWN[name]
-    fields = saved.__struct_fields__ if saved else ("_models",)
+    fields = saved.__struct_fields__ if saved else {"advice": ("_fed",), "traffic": ("_models",)}[name]
     renamed = RENAMED.get(name, {})
     kept = {renamed.get(field, field) for field in fields} - {None}
     assert set(vars(value)) == kept | follows
@@ -138,6 +145,10 @@ def test_every_attribute_is_saved_or_follows_from_the_rest(name: str) -> None:
         (State, SavedEvidence, set()),
         (Standstills, SavedHold, set()),
         (Flow, SavedFlow, set()),
+        (Fed, SavedFed, {"advisor"}),  # its values
+        (Seen, SavedSeen, set()),
+        (Group, SavedGroup, set()),
+        (Joined, SavedMember, {"member"}),
     ],
 )
 def test_every_field_of_a_value_is_saved(value: type, saved: type, follows: set[str]) -> None:

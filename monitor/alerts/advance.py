@@ -10,7 +10,7 @@ from monitor.alerts.decision import Action, Decision, amend
 from monitor.alerts.event import AlertEvent, Change
 from monitor.alerts.rules import Test, has_no_estimate
 from monitor.alerts.state import AlertKey, Citation, Entry, Episode, Phase
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.windows.view import WindowKey, WindowView
 
 

@@ -16,10 +16,13 @@ from monitor.alerts.replaced import end, is_replaced
 from monitor.alerts.rules import applies, can_be_held, kind_of, mature
 from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.state import AlertKey, AlertState, Entry, Phase, warmed
+from monitor.config.advisories import Advisory
+from monitor.config.grouping import Grouping
 from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
 from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
-from monitor.config.types import Config, Rule
+from monitor.config.rules import Rule
+from monitor.config.types import Config
 from monitor.events import Int64s
 from monitor.plan import ModelPlan, Plan
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
@@ -82,17 +85,21 @@ class RuleBook:
         label_feed: LabelFeed | None = None,
         plan_of: Callable[[str], ModelPlan] | None = None,
         maintenance: Sequence[Maintenance] = (),
+        advisories: Sequence[Advisory] = (),
+        grouping: Grouping | None = None,
     ) -> None:
         """A name may be that of several rules as long as no two of them watch the same model. `limits`: what must come of
         a model; `listed`: the models that are expected; `label_feed`: when verdicts wait for labels;
-        `plan_of`: of the models whose alerts are explained, None where none are; `maintenance`: what is not judged."""
+        `plan_of`: of the models whose alerts are explained, None where none are; `maintenance`: what is not judged;
+        `advisories`: the detectors beside the rules; `grouping`: which alerts have one cause, None where none are grouped."""
         self.namespace = namespace
         self._rules = tuple(sorted(rules, key=lambda rule: rule.name))
         self.common_labels = labels
         self._model_labels = model_labels
         self.limits, self.listed, self.label_feed = limits, listed, label_feed
         self.explains, self._plan_of = plan_of is not None, plan_of
-        self._maintenance = tuple(maintenance)
+        self._maintenance, self.advisories = tuple(maintenance), tuple(advisories)
+        self.grouping = grouping
         # Memos of pure functions, bounded by the series that exist.
         self._watching: dict[tuple[SeriesKey, Kind], tuple[Rule, ...]] = {}
         self._merged: dict[tuple[str, str], Mapping[str, str]] = {}
@@ -120,6 +127,8 @@ class RuleBook:
             label_feed,
             explained,
             config.maintenance,
+            config.advisories,
+            config.grouping,
         )
 
     def only(self, rule: Rule) -> RuleBook:

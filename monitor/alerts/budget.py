@@ -1,7 +1,8 @@
 """The false-alarm budget at work: every version of every model watched, its alarms as alerts.
 
 An alarm of a detector begins an alert, or goes on with one that fires: the detector starts again after each, and what has
-changed for good is found again. The alert resolves when `budget.quiet` of event time went by without another one.
+changed for good is found again. Where drift fires as a ticket and then data breaks, the alert is told again, as a page. It
+resolves when `budget.quiet` of event time went by without another one.
 State is a fold of the closed ticks of each kind, in order; nothing depends on how the kinds, the partitions or the looks
 interleave.
 """
@@ -133,7 +134,11 @@ class BudgetWatch:
                 self._open[kind][own] = Open(alarm, end_ms, end_ms)
                 told.append(self._event(kind, own, self._open[kind][own], Reason.EVIDENCE, end_ms, Standing.FIRING))
             elif alarm is not None and was is not None:
-                self._open[kind][own] = replace(was, last_ms=end_ms, alarms=was.alarms + 1)
+                worse = alarm.pages and not was.alarm.pages
+                again = replace(was, last_ms=end_ms, alarms=was.alarms + 1, alarm=alarm if worse else was.alarm)
+                self._open[kind][own] = again
+                if worse:
+                    told.append(self._event(kind, own, again, Reason.EVIDENCE, end_ms, Standing.FIRING))
             elif was is not None and end_ms - was.last_ms >= max(self.budget.quiet_ms, self.budget.every_ms):
                 del self._open[kind][own]
                 told.append(self._event(kind, own, was, Reason.QUIET, end_ms, Standing.RESOLVED))

@@ -20,6 +20,7 @@ from monitor.alerts.event import (
     ABOUT_DATA,
     TYPES,
     About,
+    AdvisoryAlert,
     AlertEvent,
     Amends,
     BudgetAlert,
@@ -42,7 +43,7 @@ from monitor.config.budget import Budget
 from monitor.config.durations import format_duration
 from monitor.config.metric_names import DECLARED
 from monitor.config.quality_rules import PREFIX as QUALITY
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause
 from monitor.events import Headers
@@ -95,7 +96,7 @@ def rule_event(
         state=Standing.FIRING if episode.resolved_ms is None else Standing.RESOLVED,
         latest=latest,
         reason=decision.reason,
-        summary=_summary(change, decision.reason, key, evidence),
+        summary=_summary(change, decision.reason, key, evidence) + _cleared(change, rule, evidence),
         about=ABOUT_DATA if key.rule.startswith(QUALITY) or (evidence and evidence.violations) else UNSET,
         severity=rule.severity,
         labels=dict(labels),
@@ -111,7 +112,7 @@ def rule_event(
         amends=None if citation is None else Amends(event=citation.event, value=citation.value, broken=citation.broken),
     )
     subject = (series.model, series.version, series.segment, key.rule)
-    return _event(namespace, id_, change, subject, tick_ms, data)
+    return enveloped(namespace, id_, change, subject, tick_ms, data)
 
 
 def operational_event(
@@ -154,7 +155,7 @@ def operational_event(
         facts=dict(facts),
     )
     change = Change(standing)
-    return _event(namespace, event_id(print_, at_ms, change), change, (condition, scope), at_ms, data)
+    return enveloped(namespace, event_id(print_, at_ms, change), change, (condition, scope), at_ms, data)
 
 
 def budget_event(
@@ -175,7 +176,6 @@ def budget_event(
     """The event of an alarm of the false-alarm budget that begins an alert, or of the end of that alert."""
     print_ = budget_fingerprint(namespace, kind, series)
     told = [_cause(cause, area, budget.every_ms) for cause, area in largest(alarm, MOST_CAUSES)]
-    broken = kind is Kind.PERFORMANCE or alarm.areas[0] is Area.QUALITY
     data = BudgetAlert(
         fingerprint=print_,
         episode=event_id(print_, fired_ms, Change.FIRING),
@@ -183,7 +183,7 @@ def budget_event(
         latest=True,
         reason=reason,
         summary=_budget_summary(series, kind, alarm, standing, told, budget),
-        severity="page" if broken else "ticket",
+        severity="page" if alarm.pages else "ticket",
         labels=dict(labels),
         rule=f"budget-{kind}",
         kind=kind,
@@ -204,7 +204,7 @@ def budget_event(
     )
     change = Change(standing)
     subject = (series.model, series.version, series.segment, data.rule)
-    return _event(namespace, event_id(print_, tick_ms, change), change, subject, tick_ms, data)
+    return enveloped(namespace, event_id(print_, tick_ms, change), change, subject, tick_ms, data)
 
 
 def _cause(cause: Cause, area: Area, every_ms: int) -> BudgetCause:
@@ -265,16 +265,21 @@ def evidence_of(test: Test, view: WindowView) -> Evidence:
         counts=dict(view.counts) if performance else {},
         feature=feature if feature is not None and violations else UNSET,
         violations=violations or UNSET,
-        window=CitedWindow(
-            name=view.key.window,
-            kind=view.kind,
-            start_ms=view.key.start_ms,
-            end_ms=view.key.end_ms,
-            revision=view.revision,
-            final=view.final,
-        ),
+        window=cited(view),
         config=view.config_digest,
         reference=view.reference_digest,
+    )
+
+
+def cited(view: WindowView) -> CitedWindow:
+    """A window as an event names it."""
+    return CitedWindow(
+        name=view.key.window,
+        kind=view.kind,
+        start_ms=view.key.start_ms,
+        end_ms=view.key.end_ms,
+        revision=view.revision,
+        final=view.final,
     )
 
 
@@ -316,24 +321,28 @@ def records(event: AlertEvent, alerts: str, alerts_state: str, headers: Headers 
 
 def comparable(value: bytes) -> bytes:
     """The event without what names the deployment, to compare runs under different namespaces: `id`, `source`,
-    `partitionkey`, `data.fingerprint`, `data.episode` and `data.amends.event` are left out. Deduplicate by `id`
-    first."""
+    `partitionkey`, `data.fingerprint`, `data.episode`, `data.amends.event`, `data.group.id` and the episodes of its members
+    are left out. Deduplicate by `id` first."""
     document: dict[str, Any] = msgspec.json.decode(value)
     data: dict[str, Any] = document["data"]
     kept = {name: field for name, field in data.items() if name not in _PER_NAMESPACE_DATA}
     if kept.get("amends"):
         kept["amends"] = {name: field for name, field in kept["amends"].items() if name != "event"}
+    if group := kept.get("group"):
+        members = [{name: field for name, field in one.items() if name != "episode"} for one in group["members"]]
+        kept["group"] = {name: field for name, field in group.items() if name != "id"} | {"members": members}
     return canonical_bytes({n: f for n, f in document.items() if n not in _PER_NAMESPACE} | {"data": kept})
 
 
-def _event(
+def enveloped(
     namespace: str,
     id_: str,
     change: Change,
     subject: tuple[str, ...],
     at_ms: int,
-    data: RuleAlert | OperationalAlert | BudgetAlert,
+    data: RuleAlert | OperationalAlert | BudgetAlert | AdvisoryAlert,
 ) -> AlertEvent:
+    """The CloudEvent that carries an alert."""
     return AlertEvent(
         id=id_,
         source=f"driftline/{quote(namespace, safe='')}",
@@ -362,6 +371,13 @@ def _summary(change: Change, reason: Reason, key: AlertKey, evidence: Evidence |
         f"{whose}: {evidence.metric} {said} {verdict} {evidence.threshold:g} in window {evidence.window.name} "
         f"from {rfc3339(evidence.window.start_ms)} on {evidence.rows} rows{share}"
     )
+
+
+def _cleared(change: Change, rule: Rule, evidence: Evidence | None) -> str:
+    """That an alert ended where the rule clears, which is not where it begins to break."""
+    if change is not Change.RESOLVED or rule.clear is None or evidence is None:
+        return ""
+    return f"; it clears at {rule.clear:g}"
 
 
 def _rounded(value: float | None) -> float | None:

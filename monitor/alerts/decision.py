@@ -9,7 +9,7 @@ from enum import StrEnum
 from monitor.alerts.event import Reason
 from monitor.alerts.rules import Test, enough, measure
 from monitor.alerts.state import AlertKey, Citation, Entry, Phase
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.windows.canonical import rounded
 from monitor.windows.view import WindowView
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from monitor.alerts.explained import Explanation
+from monitor.alerts.grouped import AlertGroup
 from monitor.alerts.rules import Op
 from monitor.windows.view import Kind, Undefined
 
@@ -57,7 +58,8 @@ class Reason(StrEnum):
     RULE_GONE = "rule_gone"  # the rule was removed, or no longer watches this series
     VERSION_REPLACED = "version_replaced"  # another version has a whole window without a prediction of this one
     EVIDENCE = "evidence"  # the evidence of a change reached the false-alarm budget
-    QUIET = "quiet"  # no further alarm of the budget for as long as it says
+    QUIET = "quiet"  # no further alarm of the budget, or change that an advisory saw, for as long as it says
+    CHANGED = "changed"  # the detector of an advisory says that something changed
     HELD = "held"  # labels stand still or are slow: nothing is decided, what is open stays open
     DECIDED = "decided"  # an operational decision was recorded
 
@@ -79,6 +81,13 @@ Only = msgspec.UnsetType
 """Beside the type of a field that only some events have: the others keep the bytes they had before there was such a field."""
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Ms = int
+InGroup = Annotated[
+    AlertGroup | Only,
+    Meta(
+        description="Alerts that most likely have one cause with it, with `grouping`; absent without, and in `amended` events "
+        "about an episode that is over."
+    ),
+]
 Labels = Annotated[
     dict[str, str], Meta(description="From the configuration: the rule's over the model's over the global ones.")
 ]
@@ -174,6 +183,7 @@ class RuleAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category",
         Explanation | Only,
         Meta(description="Why it fired, with `explanations`; absent where nothing can be said, and in other events."),
     ] = msgspec.UNSET
+    group: InGroup = msgspec.UNSET
 
 
 class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category", tag="operational"):
@@ -200,6 +210,7 @@ class OperationalAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="cat
         Meta(description="`data_quality`: too little data comes; blocks retraining. Absent in other alerts."),
     ] = msgspec.UNSET
     facts: Annotated[dict[str, int | str], Meta(description="What the decision was based on.")]
+    group: InGroup = msgspec.UNSET
 
 
 BUDGET_RULES: Final = ("budget-performance", "budget-input")
@@ -253,12 +264,15 @@ class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category
     fired_ms: Annotated[Ms, Meta(description="End of the tick of the first alarm.")]
     resolved_ms: Annotated[Ms | None, Meta(description="Tick at which it was resolved; null while it fires.")]
     alarms: Annotated[int, Meta(description="Alarms of the episode so far; each starts the detector again.")]
-    log_evidence: Annotated[float, Meta(description="Natural logarithm of the evidence at the first alarm.")]
+    log_evidence: Annotated[float, Meta(description="Natural logarithm of the evidence at that alarm.")]
     false_pages: Annotated[float, Meta(description="The budget: expected false alarms in each period, at most.")]
     per_ms: Annotated[Ms, Meta(description="The period of the budget.")]
     every_ms: Annotated[Ms, Meta(description="A beat: how often it is decided.")]
     causes: Annotated[
-        list[BudgetCause], Meta(description="At the first alarm: what is listed, then the largest; ten at most.")
+        list[BudgetCause],
+        Meta(
+            description="At the first alarm, or the first one that is a page: what is listed, then the largest; ten at most."
+        ),
     ]
     config: Annotated[str, Meta(description="Digest of the configuration that the counts were made under.")]
     explanation: Annotated[
@@ -268,6 +282,38 @@ class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category
             "before it. Absent where nothing can be said."
         ),
     ] = msgspec.UNSET
+    group: InGroup = msgspec.UNSET
+
+
+class AdvisoryAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category", tag="advisory"):
+    """`data` of an event about a change that a drift detector of river saw: advice. Same life cycle, never amended."""
+
+    fingerprint: Annotated[Hash, Meta(description="Names the alert over all its episodes; the record's key.")]
+    episode: Annotated[Hash, Meta(description="Names this episode: `id` of the event that fired it.")]
+    state: Annotated[Standing, Meta(description="Whether the episode goes on after this event.")]
+    latest: Annotated[bool, Meta(description="Always true here.")]
+    reason: Reason
+    summary: Annotated[str, Meta(description="One sentence for people. Not for parsing.")]
+    severity: Annotated[Literal["info", "ticket"], Meta(description="Advice is no page.")]
+    labels: Labels
+    rule: Annotated[str, Meta(description="The advisory's name.")]
+    model: str
+    version: str
+    segment: Annotated[str, Meta(description="`all`, or `dimension=value`.")]
+    tick_ms: Annotated[Ms, Meta(description="End of the event-time tick at which this was decided.")]
+    fired_ms: Annotated[Ms, Meta(description="Tick at which the first change of the episode was seen.")]
+    resolved_ms: Annotated[Ms | None, Meta(description="Tick at which it was resolved; null while it fires.")]
+    changes: Annotated[int, Meta(description="Changes of the episode so far; the detector begins again after each.")]
+    detector: Annotated[str, Meta(description="As river names it.")]
+    metric: str
+    value: Annotated[float, Meta(description="The value at which the first change was seen.")]
+    rows: Annotated[int, Meta(description="How many rows that value rests on.")]
+    values: Annotated[int, Meta(description="Values that the detector was fed before it, since it began.")]
+    mean: Annotated[float | None, Meta(description="Their mean; null where there were none.")]
+    window: Annotated[CitedWindow, Meta(description="The window of that value, as it was then.")]
+    config: Annotated[str, Meta(description="Digest of the configuration that the window was computed under.")]
+    reference: Annotated[str | None, Meta(description="Digest of the model's reference; null without one.")]
+    group: InGroup = msgspec.UNSET
 
 
 class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,7 +330,8 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     time: Annotated[str, Meta(description="Event time of the tick, RFC 3339. Not when the record was written.")]
     partitionkey: Annotated[Hash, Meta(description="The fingerprint, which is the record's key.")]
     data: Annotated[
-        RuleAlert | OperationalAlert | BudgetAlert, Meta(description="The alert; `category` says which of them.")
+        RuleAlert | OperationalAlert | BudgetAlert | AdvisoryAlert,
+        Meta(description="The alert; `category` says which of them."),
     ]
     specversion: Literal["1.0"] = "1.0"
     datacontenttype: Literal["application/json"] = "application/json"

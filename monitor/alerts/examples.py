@@ -8,15 +8,19 @@ from dataclasses import dataclass, replace
 
 from msgspec import structs
 
+from monitor.alerts.advice import AdviceWatch
 from monitor.alerts.book import RuleBook
 from monitor.alerts.cloudevents import budget_event, operational_event
 from monitor.alerts.event import AlertEvent, Reason, Standing
+from monitor.alerts.grouping import GroupBook
 from monitor.alerts.operational import FEED_SCOPE, STALLED
 from monitor.alerts.state import AlertState
 from monitor.alerts.watching import Alarm
+from monitor.config.advisories import Advisory
 from monitor.config.budget import Budget
+from monitor.config.grouping import Grouping
 from monitor.config.quality_rules import QualityRule
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause
 from monitor.events import Int64s
@@ -25,11 +29,13 @@ from monitor.windows.view import Estimate, Kind, SeriesKey, WindowKey, WindowVie
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
+_LONGEST_MS = 30 * _DAY_MS
 
 
 def example_events() -> dict[str, AlertEvent]:
-    """`firing`, `resolved` and `amended` of one alert, an `operational` one, one about `data_quality`, and one of the
-    `budget`."""
+    """`firing`, `resolved` and `amended` of one alert, an `operational` one, one about `data_quality`, one of the `budget`,
+    one of an `advisory`, and one with its
+    group."""
     rule = Rule.model_validate(
         {"name": "low-recall", "metric": "recall", "op": "<", "threshold": 0.4, "window": "1d", "severity": "page"}
     )
@@ -79,6 +85,8 @@ def example_events() -> dict[str, AlertEvent]:
         "operational": operational,
         "data_quality": _data_quality(bad, labels),
         "budget": _budget(bad, labels),
+        "advisory": _advisory(bad, labels),
+        "grouped": _grouped([_data_quality(bad, labels), firing], bad),
     }
 
 
@@ -137,6 +145,39 @@ def _budget(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:
     )
 
 
+def _grouped(events: Sequence[AlertEvent], like: WindowView) -> AlertEvent:
+    """Labels tell what the kilometres cost."""
+    broken, lost = events
+    book = GroupBook(_LONGEST_MS, Grouping.model_validate({}), Kind.PERFORMANCE)
+    book.step(Kind.INPUT, like.tick_ms, [broken])
+    (told,) = book.step(Kind.PERFORMANCE, like.tick_ms, [lost])
+    return told
+
+
+def _advisory(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:
+    """Eight days of a recall about 0.63, and then the bad one."""
+    advisory = Advisory.model_validate(
+        {
+            "name": "recall-page-hinkley",
+            "detector": "PageHinkley",
+            "options": {"min_instances": 5, "threshold": 0.2},
+            "metric": "recall",
+            "window": "1d",
+        }
+    )
+    watch = AdviceWatch("driftline")
+    watch.use([advisory], lambda _: labels, lambda *_: False, 0)
+    told: list[AlertEvent] = []
+    for ago in range(8, -1, -1):
+        key = structs.replace(
+            like.key, start_ms=like.key.start_ms - ago * _DAY_MS, end_ms=like.key.end_ms - ago * _DAY_MS
+        )
+        value = 0.63 + 0.01 * (ago % 2)
+        view = replace(like, key=key, metrics={"recall": Estimate(value, None, None, 120)}) if ago else like
+        told += watch.step(Kind.PERFORMANCE, like.tick_ms - ago * _DAY_MS, [key.series], _Newest(view))
+    return told[0]
+
+
 @dataclass(frozen=True, slots=True)
 class _Newest:
     """A lookup that holds one window."""
@@ -156,7 +197,7 @@ class _Newest:
         return ()
 
     def held(self, series: SeriesKey, window: str, kind: Kind) -> Mapping[int, WindowView]:
-        return {}
+        return {self.view.key.start_ms: self.view}
 
     def segments(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
         return ()

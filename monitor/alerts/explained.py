@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -11,7 +11,8 @@ Ms = int
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
-    """The rise of the error rate split along one feature (Kitagawa, 1955; Oaxaca, 1973): `mix` + `within` is the rise."""
+    """The rise of the error rate, or of a mean, split along one feature (Kitagawa, 1955; Oaxaca, 1973): `mix` + `within` is the
+    rise."""
 
     feature: Annotated[str, Meta(description="A dimension of the configured segments.")]
     mix: Annotated[float, Meta(description="Part of the rise because harder values became more frequent.")]
@@ -48,6 +49,33 @@ class Bin(msgspec.Struct, frozen=True, kw_only=True):
     reference: Annotated[float, Meta(description="Share of the reference's rows.")]
 
 
+class MeanSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment of a regression model that became worse than it was, by more than chance."""
+
+    segment: Annotated[str, Meta(description="`dimension=value`.")]
+    rows: Annotated[int, Meta(description="Labelled rows of the judged window.")]
+    mean: Annotated[float, Meta(description="Their mean, of what `metric` says.")]
+    before_rows: Annotated[int, Meta(description="Labelled rows of what it is compared with.")]
+    before_mean: Annotated[float | None, Meta(description="Their mean; null where there are none.")]
+    expected: Annotated[
+        float, Meta(description="Mean that was to be expected: that of before, drawn to the model's with 20 rows.")
+    ]
+    deviation: Annotated[float, Meta(description="Standard error of mean - expected.")]
+    z: Annotated[float, Meta(description="How far the mean is on the worse side of it, in standard errors.")]
+    excess: Annotated[float, Meta(description="rows x (mean - expected).")]
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """Of regression models, which have no errors to count: what changed in the mean."""
+
+    metric: Annotated[
+        Literal["bias", "mae"], Meta(description="`bias` of rules on it, else `mae`. Splits are in its unit too.")
+    ]
+    mean: Annotated[float, Meta(description="Of the judged window.")]
+    before_mean: Annotated[float, Meta(description="Of the windows before.")]
+    slices: Annotated[list[MeanSlice], Meta(description="Segments with z >= 3, the worst first; five at most.")]
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Of a rule on labelled windows, how errors changed against windows before; of a rule on a distance, which bins moved."""
 
@@ -65,3 +93,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     ]
     slices: Annotated[list[Slice], Meta(description="Segments with z >= 3, the worst first; five at most.")]
     bins: Annotated[list[Bin], Meta(description="The bins that moved most; three at most. Of rules on distances only.")]
+    means: Annotated[
+        Means | msgspec.UnsetType,
+        Meta(description="Of regression models, whose `errors` are 0 and `slices` are here; absent of others."),
+    ] = msgspec.UNSET

@@ -5,23 +5,24 @@ A window is compared with those of its own series before it that could be judged
 are of integer counts, so who decides again says the same. Sources: Kitagawa (1955) and Oaxaca (1973) for the split; the
 search is for worsening, not for high error, and small segments are drawn to the model's own rate.
 
-Not done: slices of two features and features without segments, for which rows are needed and windows have none; regression,
-which has no error to count.
+Not done: slices of two features and features without segments, for which rows are needed and windows have none.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
+import msgspec
 import numpy as np
 
-from monitor.alerts.explained import Bin, Explanation, Slice, Split
+from monitor.alerts.explained import Bin, Explanation, MeanSlice, Slice, Split
+from monitor.alerts.explained_means import Both, has_means, lot_of, means_of, metric_of, slice_of, split_of, worse_of
 from monitor.alerts.rules import ALL, Test, kind_of, measure
 from monitor.alerts.standstill import is_mature
 from monitor.config.metric_names import DISTANCES
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.drift.checked import CheckedCategorical, CheckedNumeric, of_base
 from monitor.events import Int64s
 from monitor.plan import ModelPlan
@@ -58,12 +59,15 @@ def explain(
     if kind_of(rule.metric) is Kind.INPUT:
         bins = _bins(rule.metric, windows.cells(view.key, view.kind), plan)
         return _explanation((), (0, 0), (0, 0), bins=bins) if bins else None
-    if errors_of(view) is None or view.key.series.segment != ALL:
+    counted, means = errors_of(view) is not None, has_means(rule, view)
+    if not (counted or means) or view.key.series.segment != ALL:
         return None
     test, key = Test.of(rule), view.key
     held = sorted(windows.held(key.series, key.window, view.kind).items())
     earlier = (one for _, one in held if one.key.end_ms <= key.start_ms)
     before = [one for one in earlier if mature(one) and test.broken_by(measure(one, rule.metric)) is False]
+    if means:
+        return _compared_means(rule, view, before, windows)
     return _compared(key.series, key.window, [view], before, windows)
 
 
@@ -84,16 +88,45 @@ def _compared(
     current, past = _sum(now), _sum(before)
     if not current[0] or not past[0]:
         return None
-    ends = tuple({view.key.start_ms for view in side} for side in (now, before))
     segments: dict[str, dict[str, tuple[Errors, Errors]]] = {}
-    for own in windows.segments(series, Kind.PERFORMANCE):
-        held = windows.held(own, window, Kind.PERFORMANCE)
-        both = (_sum(held[start] for start in starts if start in held) for starts in ends)
-        dimension, _, _ = own.segment.partition("=")
-        segments.setdefault(dimension, {})[own.segment] = next(both), next(both)
+    for dimension, name, own_now, own_before in _segments(series, window, now, before, windows):
+        segments.setdefault(dimension, {})[name] = _sum(own_now), _sum(own_before)
     splits = [_split(name, list(parts.values())) for name, parts in sorted(segments.items())]
     slices = [one for parts in segments.values() for name, both in parts.items() if (one := _slice(name, both, past))]
     return _explanation(before, current, past, splits=splits, slices=slices)
+
+
+def _compared_means(rule: Rule, view: WindowView, before: Sequence[WindowView], windows: Windows) -> Explanation | None:
+    """The mean error of a regression model, or its bias, against that of the windows before, by segment."""
+    metric, worse, series = metric_of(rule), worse_of(rule), view.key.series
+    current, past = lot_of([view], metric), lot_of(before, metric)
+    if not current.rows or not past.rows:
+        return None
+    parts: dict[str, list[Both]] = {}
+    found: list[MeanSlice] = []
+    for dimension, name, own_now, own_before in _segments(series, view.key.window, [view], before, windows):
+        both = lot_of(own_now, metric), lot_of(own_before, metric)
+        parts.setdefault(dimension, []).append(both)
+        one = slice_of(name, both, past, worse=worse, drawn=DRAWN)
+        found += [one] if one is not None and one.z >= LEAST_Z else []
+    slices = sorted(found, key=lambda one: (-one.z, one.segment))[:MOST_SLICES]
+    splits = sorted(
+        (split_of(name, each) for name, each in parts.items()), key=lambda one: (-worse * one.harm, one.feature)
+    )
+    said = _explanation(before, (current.rows, 0), (past.rows, 0))
+    return msgspec.structs.replace(said, splits=splits, means=means_of(metric, current, past, slices))
+
+
+def _segments(
+    series: SeriesKey, window: str, now: Sequence[WindowView], before: Sequence[WindowView], windows: Windows
+) -> Iterator[tuple[str, str, list[WindowView], list[WindowView]]]:
+    """Of each segment its dimension, its name, and its windows at the same times."""
+    ends = tuple({view.key.start_ms for view in side} for side in (now, before))
+    for own in windows.segments(series, Kind.PERFORMANCE):
+        held = windows.held(own, window, Kind.PERFORMANCE)
+        both = [[held[start] for start in sorted(starts) if start in held] for starts in ends]
+        dimension, _, _ = own.segment.partition("=")
+        yield dimension, own.segment, both[0], both[1]
 
 
 def errors_of(view: WindowView) -> Errors | None:

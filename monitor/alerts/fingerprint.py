@@ -23,6 +23,11 @@ def budget_fingerprint(namespace: str, kind: str, series: SeriesKey) -> str:
     return _hash("budget", namespace, kind, series.model, series.version, series.segment)
 
 
+def advisory_fingerprint(namespace: str, advisory: str, series: SeriesKey) -> str:
+    """Names an alert of an advisory over all its episodes: one detector on one series."""
+    return _hash("advisory", namespace, advisory, series.model, series.version, series.segment)
+
+
 def operational_fingerprint(namespace: str, condition: str, scope: str) -> str:
     """Names an alert about the daemon itself, over all its episodes: a condition of one thing (a partition, a
     topic)."""

@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 
-from monitor.alerts.event import BudgetAlert, Evidence, OperationalAlert, RuleAlert
-from monitor.alerts.explained import Explanation
+from monitor.alerts.event import AdvisoryAlert, BudgetAlert, Evidence, OperationalAlert, RuleAlert
+from monitor.alerts.explained import Explanation, Means
 from monitor.alerts.explanation import DRAWN
 from monitor.alerts.rules import Test
 from monitor.metrics import intervals
@@ -57,7 +57,7 @@ _RATIOS: Final[Mapping[str, tuple[str, str]]] = {
 """Proportions: what is counted, among what. Their interval is Wilson's."""
 
 
-def lines(data: RuleAlert | BudgetAlert | OperationalAlert) -> list[Line]:
+def lines(data: RuleAlert | BudgetAlert | OperationalAlert | AdvisoryAlert) -> list[Line]:
     """Of an alert's data, in the order in which they are to be read."""
     match data:
         case RuleAlert(evidence=Evidence() as evidence):
@@ -66,7 +66,7 @@ def lines(data: RuleAlert | BudgetAlert | OperationalAlert) -> list[Line]:
             found = [*_budget(data)]
         case _:
             return []
-    if not isinstance(data, OperationalAlert) and isinstance(data.explanation, Explanation):
+    if isinstance(data.explanation, Explanation):
         found += _explanation(data.explanation)
     return found
 
@@ -131,12 +131,19 @@ def _budget(data: BudgetAlert) -> Iterator[Line]:
     # What decides apart has its share of the budget, so its level is at least this one.
     beyond = data.log_evidence >= level - _DIGITS
     yield Line(
-        "an alarm", "log_evidence >= ln(per / (every x false_pages))", {**inputs, "level": rounded(level)}, beyond, True
+        "an alarm",
+        "log_evidence >= ln(per / (every x false_pages))",
+        {"log_evidence": data.log_evidence, **inputs},
+        beyond,
+        True,
     )
 
 
 def _explanation(why: Explanation) -> Iterator[Line]:
     if not why.rows or not why.before_rows:
+        return
+    if isinstance(why.means, Means):
+        yield from _means(why, why.means)
         return
     rise = why.errors / why.rows - why.before_errors / why.before_rows
     inputs = {name: getattr(why, name) for name in ("errors", "rows", "before_errors", "before_rows")}
@@ -161,3 +168,24 @@ def _explanation(why: Explanation) -> Iterator[Line]:
         yield Line(f"{part.segment}: z", "(errors / rows - expected) / standard error", drawn, z, part.z)
         excess = part.errors - part.rows * expected
         yield Line(f"{part.segment}: excess", "errors - rows x expected", drawn, excess, part.excess)
+
+
+def _means(why: Explanation, means: Means) -> Iterator[Line]:
+    inputs = {"mean": means.mean, "before_mean": means.before_mean}
+    for split in why.splits:
+        rise = means.mean - means.before_mean
+        yield Line(
+            f"rise along {split.feature}", "mean - before_mean = mix + within", inputs, rise, split.mix + split.within
+        )
+    for part in means.slices:
+        own = {"before_mean": part.before_mean, "before_rows": part.before_rows, "g": means.before_mean}
+        was = (part.before_mean or 0.0) * part.before_rows
+        expected = (was + DRAWN * means.before_mean) / (part.before_rows + DRAWN)
+        formula = f"(before_rows before_mean + {DRAWN} g) / (before_rows + {DRAWN})"
+        yield Line(f"{part.segment}: expected", formula, own, expected, part.expected)
+        made: dict[str, Number] = {"rows": part.rows, "mean": part.mean, "expected": part.expected}
+        z = abs(part.mean - part.expected) / part.deviation
+        made_z = {**made, "deviation": part.deviation}
+        yield Line(f"{part.segment}: z", "|mean - expected| / deviation", made_z, z, part.z)
+        excess = part.rows * (part.mean - part.expected)
+        yield Line(f"{part.segment}: excess", "rows (mean - expected)", made, excess, part.excess)

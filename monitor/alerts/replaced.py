@@ -13,7 +13,7 @@ from typing import Protocol
 from monitor.alerts.decision import Action, Decision
 from monitor.alerts.event import Reason
 from monitor.alerts.state import Entry, Phase
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.config.metric_names import VOLUME, estimate_of, needs_coverage, needs_labels
 from monitor.config.quality_rules import about
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.windows.canonical import rounded
 from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowView
 

@@ -8,13 +8,22 @@ from typing import Any, Final
 import msgspec
 
 from monitor.alerts.cloudevents import encode
-from monitor.alerts.event import DATA_SCHEMA, AlertEvent, BudgetAlert, Evidence, OperationalAlert, RuleAlert
+from monitor.alerts.event import (
+    DATA_SCHEMA,
+    AdvisoryAlert,
+    AlertEvent,
+    BudgetAlert,
+    Evidence,
+    OperationalAlert,
+    RuleAlert,
+)
 from monitor.alerts.examples import example_events
+from monitor.alerts.explained import Explanation
 from monitor.windows.schema import DIALECT, GROWTH, described
 
 _OF_SOME: Final = {
     kind.__name__: {field.name for field in msgspec.structs.fields(kind) if field.default is msgspec.UNSET}
-    for kind in (RuleAlert, OperationalAlert, BudgetAlert, Evidence)
+    for kind in (RuleAlert, OperationalAlert, BudgetAlert, AdvisoryAlert, Evidence, Explanation)
 }
 """The fields of each type that are absent where they do not apply."""
 

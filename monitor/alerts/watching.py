@@ -49,6 +49,12 @@ class Alarm:
     causes: tuple[Cause, ...]
     areas: tuple[Area, ...]  # of the causes
 
+    @property
+    def pages(self) -> bool:
+        """Whether it is of loss or of broken data, by its leading cause or by a listed one. Drift alone wakes nobody."""
+        listed = {area for cause, area in zip(self.causes, self.areas, strict=True) if cause.listed}
+        return bool({Area.PERFORMANCE, Area.QUALITY} & {self.areas[0], *listed})
+
 
 @dataclass(slots=True)
 class Cohorts:

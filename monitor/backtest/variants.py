@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from monitor.alerts.book import RuleBook, WindowLookup
-from monitor.alerts.event import AlertEvent, BudgetAlert, OperationalAlert, RuleAlert
+from monitor.alerts.event import AdvisoryAlert, AlertEvent, BudgetAlert, OperationalAlert, RuleAlert
 from monitor.alerts.rules import Test, can_be_held, kind_of, mature, measure
 from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import BY_TICKS
 from monitor.config.quality_rules import about, all_rules
-from monitor.config.types import Config, Rule
+from monitor.config.rules import Rule
+from monitor.config.types import Config
 from monitor.plan import Plan
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
@@ -115,8 +116,8 @@ class Sweep:
         self._told += events
 
     def told(self, name: str) -> list[AlertEvent]:
-        """The events under one of the settings. Alerts about traffic and those of the budget, which rules do not decide, are
-        in all of them."""
+        """The events under one of the settings. Alerts about traffic, those of the budget and advice, which rules do not
+        decide, are in all of them."""
         found = [event for event in self._told if _beside_rules(event.data)]
         for rule, alone in self._settings[name]:
             found += alone.events if alone is not None else [e for e in self._told if _of(rule, e)]
@@ -127,5 +128,6 @@ def _of(rule: Rule, event: AlertEvent) -> bool:
     return isinstance(event.data, RuleAlert) and event.data.rule == rule.name and about(rule, event.data.model)
 
 
-def _beside_rules(data: RuleAlert | OperationalAlert | BudgetAlert) -> bool:
-    return isinstance(data, BudgetAlert) or (isinstance(data, OperationalAlert) and data.condition in BY_TICKS)
+def _beside_rules(data: RuleAlert | OperationalAlert | BudgetAlert | AdvisoryAlert) -> bool:
+    told = isinstance(data, (BudgetAlert, AdvisoryAlert))
+    return told or (isinstance(data, OperationalAlert) and data.condition in BY_TICKS)

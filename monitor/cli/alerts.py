@@ -196,7 +196,7 @@ _LETTERS = 8
 
 
 def _table(events: list[AlertEvent]) -> None:
-    from monitor.alerts.event import BudgetAlert, OperationalAlert
+    from monitor.alerts.event import AdvisoryAlert, BudgetAlert, OperationalAlert, RuleAlert
     from monitor.cli import show
 
     columns = (
@@ -223,8 +223,11 @@ def _table(events: list[AlertEvent]) -> None:
                 id_, data.state, data.severity, data.condition, "", "", show.plain(data.scope), "", "", "", *when
             )
             continue
-        evidence = None if isinstance(data, BudgetAlert) else data.evidence
+        evidence = data.evidence if isinstance(data, RuleAlert) else None
         numbers = ("", "", "")
+        if isinstance(data, AdvisoryAlert):
+            before = "" if data.mean is None else f"was {show.number(data.mean)}"
+            numbers = (f"{data.metric} {show.number(data.value)}", before, f"{data.rows:,}")
         if isinstance(data, BudgetAlert):
             first = data.causes[0]
             what = show.plain(f"{first.channel}, {first.question} {first.mean:.4g}")

@@ -89,6 +89,7 @@ def command(
 def _summary(config: Config, plan: Plan) -> dict[str, Any]:
     """What will be watched, as it goes into JSON."""
     from monitor.cli.check_quality import traffic
+    from monitor.cli.check_watch import watching
     from monitor.config.quality_rules import all_rules
     from monitor.telemetry import estimate_series
 
@@ -119,6 +120,7 @@ def _summary(config: Config, plan: Plan) -> dict[str, Any]:
         "windows": [window.name for window in config.windows],
         "rules": [_rule(rule) for rule in all_rules(config)],
         "traffic": traffic(config),
+        **watching(config),
         "series": {"total": total, "budget": config.series_budget, "families": series},
         "warnings": warnings,
     }
@@ -174,6 +176,7 @@ def _rule(rule: Any) -> dict[str, Any]:
 def _print(summary: dict[str, Any]) -> None:
     from monitor.cli import show
     from monitor.cli.check_quality import traffic_text
+    from monitor.cli.check_watch import lines
 
     topics = summary["topics"]
     labels = topics["labels"] or "none: inputs alone are watched"
@@ -206,6 +209,8 @@ def _print(summary: dict[str, Any]) -> None:
     click.echo(f"rules              {len(summary['rules'])}")
     for limit in summary["traffic"]:
         click.echo(f"traffic            {show.plain(traffic_text(limit))}")
+    for name, said in lines(summary):
+        click.echo(f"{name:<18} {show.plain(said)}")
     click.echo(f"Prometheus series  about {series['total']:,} of {series['budget']:,} (two versions, six partitions)")
     click.echo(f"digest             {summary['digest']}")
 

@@ -79,13 +79,13 @@ def _generations(log: Log, topic: str) -> Iterator[dict[str, Any]]:
 def _changes(
     record: GenerationRecord, before: GenerationRecord | None, texts: Mapping[bytes, bytes]
 ) -> list[str] | None:
-    from monitor.config import loads
+    from monitor.config import recorded
     from monitor.config.diff import diff
 
     if before is None or before.number != record.number - 1:
         return [] if record.number == 1 else None
     pair = [texts.get(each.document.encode()) for each in (before, record)]
-    then, now = (loads(text.decode(), require_references=False) if text is not None else None for text in pair)
+    then, now = (recorded(text) if text is not None else None for text in pair)
     if then is None or now is None:
         return None
     return [f"{change.path}: {change.what}" for change in diff(then, now)]

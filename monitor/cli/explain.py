@@ -15,6 +15,7 @@ from monitor.cli.common import config_options, embedded_option, load_config, out
 if TYPE_CHECKING:
     from monitor.alerts.event import AlertEvent
     from monitor.alerts.recompute import Line
+    from monitor.cli.explain_features import Feature
     from monitor.config.types import Config
     from monitor.daemon.worker import Worker
     from monitor.evaluator import TickOutput
@@ -30,6 +31,11 @@ _DIFFERS = 3
 @config_options
 @embedded_option
 @click.option("--no-replay", is_flag=True, help="Only the arithmetic: do not read the topics again.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A registry: its permutation importance of the version stands beside the features.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @output_option
 def command(
@@ -38,6 +44,7 @@ def command(
     overrides: tuple[str, ...],
     embedded: Path | None,
     no_replay: bool,
+    store: Path | None,
     quiet: bool,
     output: str,
 ) -> None:
@@ -51,13 +58,19 @@ def command(
     The rules are those under which it was decided: every configuration that held in the namespace is tried, the newest first
     (`driftline config history`).
 
+    With --store the features of the alert are told in the order of their expected harm, then of their importance to the
+    model: the parameter `permutation_importance` of the version in the registry, by feature (`driftline registry add --param
+    'permutation_importance={"hour": 0.12}'`).
+
     JSON: {"event", "replayed": true | false | null, "differs": [field], "numbers": [{"name", "formula", "inputs", "result",
-    "published", "agrees"}], "generation": number | null}; replayed is null with --no-replay, and false when no run told the
-    alert; generation is that of the configuration it was told under, null where none is kept.
+    "published", "agrees"}], "generation": number | null, "features": [{"feature", "harm", "share", "importance"}] | null};
+    replayed is null with --no-replay, and false when no run told the alert; generation is that of the configuration it was
+    told under, null where none is kept; features is null without --store, their importance where the registry has none.
 
     \b
     Examples:
       driftline explain 3d604b7b -c driftline.yaml
+      driftline explain 3d604b7b -c driftline.yaml --store registry
       driftline explain 3d604b7b -c driftline.yaml --no-replay -o json | jq '.numbers[] | select(.agrees | not)'
     """
     from monitor.alerts.recompute import lines
@@ -74,17 +87,15 @@ def command(
         under, again = (None, None) if no_replay else _told_again(log, config, event, quiet=quiet)
     finally:
         log.close()
-    numbers = lines(event.data)
+    numbers, features = lines(event.data), None if store is None else _features(store, event)
     differs = _differing(event, again) if again is not None else []
     if output == "json":
-        import msgspec
-
-        told = [_document(line) for line in numbers]
-        replayed = None if no_replay else again is not None
-        document = {"event": msgspec.to_builtins(event), "replayed": replayed, "differs": differs, "numbers": told}
-        print_json({**document, "generation": under})
+        told = {"replayed": None if no_replay else again is not None, "differs": differs, "generation": under}
+        print_json({**_document(event, numbers, features), **told})
     else:
         _print(event, numbers, again, differs, replayed=not no_replay, generation=under)
+        if features is not None:
+            _print_features(features)
     if differs or (again is None and not no_replay) or not all(line.agrees for line in numbers):
         sys.exit(_DIFFERS)
 
@@ -140,7 +151,7 @@ def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) 
 
 def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
     """The configurations that held, the newest first, with their numbers; the given one where none is kept."""
-    from monitor.config import loads
+    from monitor.config import recorded
     from monitor.daemon.begun import documents
     from monitor.daemon.generations import history
 
@@ -152,7 +163,7 @@ def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
         text = texts.get(record.document.encode())
         if text is not None and record.document not in tried:
             tried.add(record.document)
-            held = loads(text.decode(), require_references=False)
+            held = recorded(text)
             yield record.number, held.model_copy(update={"kafka": config.kafka})
     if not tried:
         yield None, config
@@ -203,10 +214,15 @@ def _differing(event: AlertEvent, again: AlertEvent) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def _document(line: Line) -> dict[str, Any]:
+def _document(event: AlertEvent, numbers: list[Line], features: list[Feature] | None) -> dict[str, Any]:
+    """The event, its numbers and its features, as they go into JSON."""
     from dataclasses import asdict
 
-    return {**asdict(line), "agrees": line.agrees}
+    import msgspec
+
+    told = [{**asdict(line), "agrees": line.agrees} for line in numbers]
+    known = None if features is None else [asdict(one) for one in features]
+    return {"event": msgspec.to_builtins(event), "numbers": told, "features": known}
 
 
 def _print(
@@ -218,23 +234,9 @@ def _print(
     replayed: bool,
     generation: int | None,
 ) -> None:
-    from monitor.cli import show
-
     click.echo(event.data.summary)
-    made = show.table(None, "number", "formula", "of", "gives", "published", "", right=("gives", "published"))
-    for line in numbers:
-        inputs = ", ".join(f"{name} {_number(value)}" for name, value in line.inputs.items())
-        verdict = "" if line.agrees else "DIFFERS"
-        made.add_row(
-            show.plain(line.name),
-            line.formula,
-            show.plain(inputs),
-            _number(line.result),
-            _number(line.published),
-            verdict,
-        )
     if numbers:
-        show.console().print(made)
+        _print_numbers(numbers)
     if not replayed:
         return
     if again is None:
@@ -247,6 +249,55 @@ def _print(
     else:
         under = "" if generation is None else f" under generation {generation} of the configuration"
         click.echo(f"a run over the source topics{under} tells the same alert, field by field")
+
+
+def _features(store: Path, event: AlertEvent) -> list[Feature]:
+    """The features of the alert, with what the registry says of them."""
+    from monitor.alerts.event import OperationalAlert
+    from monitor.cli.explain_features import features_of, importance_of
+
+    data = event.data
+    known = None if isinstance(data, OperationalAlert) else importance_of(store, data.model, data.version)
+    return features_of(event, known)
+
+
+def _print_features(features: list[Feature]) -> None:
+    from monitor.cli import show
+
+    if all(one.importance is None for one in features):
+        click.echo("the registry has no permutation_importance of this version")
+    if not features:
+        return
+    made = show.table(
+        None, "feature", "expected harm", "of the evidence", "importance", right=("expected harm", "importance")
+    )
+    for one in features:
+        made.add_row(
+            show.plain(one.feature), *("" if v is None else _number(v) for v in (one.harm, one.share, one.importance))
+        )
+    show.console().print(made)
+
+
+def _print_numbers(numbers: list[Line]) -> None:
+    """Each number with what it is made of; formulas stand below, and inputs once for all that are made of the same."""
+    from monitor.cli import show
+
+    formulas = {formula: str(place) for place, formula in enumerate(dict.fromkeys(line.formula for line in numbers), 1)}
+    made = show.table(None, "number", "gives", "by", "of", right=("gives", "by"))
+    before = ""
+    for line in numbers:
+        inputs = ", ".join(f"{name} {_number(value)}" for name, value in line.inputs.items())
+        verdict = "" if line.agrees else f" DIFFERS: published {_number(line.published)}"
+        made.add_row(
+            show.plain(line.name),
+            f"{_number(line.result)}{verdict}",
+            formulas[line.formula],
+            "as above" if inputs == before else show.plain(inputs),
+        )
+        before = inputs
+    show.console().print(made)
+    for formula, place in formulas.items():
+        click.echo(f"{place:>2}  {formula}")
 
 
 def _number(value: float | bool | None) -> str:

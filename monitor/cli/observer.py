@@ -9,7 +9,7 @@ from typing import Literal
 
 from monitor.adapters.exposition import Exposer
 from monitor.adapters.http import Snapshot
-from monitor.alerts.event import AlertEvent, BudgetAlert, Change, OperationalAlert, RuleAlert, Standing
+from monitor.alerts.event import AdvisoryAlert, AlertEvent, BudgetAlert, Change, OperationalAlert, RuleAlert, Standing
 from monitor.config.types import Config
 from monitor.daemon.generations import Known
 from monitor.daemon.recovery import rows_to_read_again
@@ -282,6 +282,21 @@ def active(event: AlertEvent) -> ActiveAlert:
             threshold=first.limit,
             value=first.mean,
             rows=first.rows,
+            labels=data.labels,
+        )
+    if isinstance(data, AdvisoryAlert):
+        return ActiveAlert(
+            rule=data.rule,
+            series=SeriesKey(data.model, data.version, data.segment),
+            window=data.window.name,
+            state=state,
+            severity=data.severity,
+            since_ms=data.fired_ms,
+            metric=data.metric,
+            op="",
+            threshold=0.0,
+            value=data.value,
+            rows=data.rows,
             labels=data.labels,
         )
     rule = data.rule if isinstance(data, RuleAlert) else data.condition

@@ -54,8 +54,9 @@ def everything(config: Config) -> dict[str, Any]:
         del data["drift"]["pairs"]
     if not config.explanations:
         del data["explanations"]
-    if not config.maintenance:
-        del data["maintenance"]
+    for later in ("maintenance", "advisories"):
+        if not data[later]:
+            del data[later]
     return data
 
 

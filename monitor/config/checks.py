@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING
 from pydantic_core import PydanticCustomError
 
 from monitor.config import estimate_checks, metric_names, pair_checks, task_checks, tasks
+from monitor.config.advisory_checks import advisories
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid, pane_ms
 from monitor.config.problems import Path, Problem, path_text
 from monitor.config.quality import declared_metrics, limits_of
 from monitor.config.quality_checks import check_quality
-from monitor.config.rule_checks import ends_of_rules, stretches_of_maintenance, subjects
+from monitor.config.rule_checks import ends_of_rules, pages_on_drift, stretches_of_maintenance, subjects
 from monitor.config.suggest import hint, listing
 from monitor.config.windows import Window
 
 if TYPE_CHECKING:
-    from monitor.config.types import Config, ModelTemplate, Rule
+    from monitor.config.rules import Rule
+    from monitor.config.types import Config, ModelTemplate
 
 _LABELS: Path = ("streams", "labels")
 _EVERY_NAME: Path = ("models", "*", "name")
@@ -35,8 +37,9 @@ def as_error(found: Sequence[Problem]) -> PydanticCustomError:
     return PydanticCustomError("cross_field", "{text}", {"text": text, "problems": list(found)})
 
 
-def cross_field(config: Config) -> list[Problem]:
-    """Every mistake between fields, section by section."""
+def cross_field(config: Config, *, recorded: bool = False) -> list[Problem]:
+    """Every mistake between fields, section by section. `recorded`: it was in force, so what an earlier version allowed and
+    this one does not is let be: what was decided under it must be decided again the same."""
     return [
         *_kafka(config),
         *estimate_checks.estimates(config),
@@ -47,7 +50,9 @@ def cross_field(config: Config) -> list[Problem]:
         *_windows(config),
         *_rules(config),
         *ends_of_rules(config),
+        *(() if recorded else pages_on_drift(config)),
         *stretches_of_maintenance(config),
+        *advisories(config, _asked),
         *_budget(config),
         *_state(config),
     ]
@@ -225,27 +230,34 @@ def _rules(config: Config) -> Iterator[Problem]:
             yield _twice(("rules", index, "name"), "rule", rule.name, ("rules", names[rule.name], "name"))
         names.setdefault(rule.name, index)
         at: Path = ("rules", index)
-        windows = [window.name for window in config.windows]
-        if rule.window not in windows:
-            yield Problem(
-                (*at, "window"),
-                f"{rule.window!r} is not a configured window; allowed (windows): "
-                f"{listing(windows)}{_same_span(config, rule.window) or hint(rule.window, windows)}",
-                (("windows",),),
-                rule.window,
-            )
-        models = [model.name for model in config.models]
-        if rule.model is not None and config.model(rule.model) is None:
-            yield Problem(
-                (*at, "model"),
-                f"{rule.model!r} is not a configured model; allowed (models): "
-                f"{listing(models)}{hint(rule.model, models)}",
-                (_EVERY_NAME, ("unlisted_models",)),
-                rule.model,
-            )
-        else:
-            yield from _rule_segments(rule, subjects(config, rule), at)
-        yield from _metric(config, rule, at)
+        yield from _asked(config, rule, at)
+        performance = tasks.performance(subjects(config, rule))
+        if metric_names.is_known(rule.metric, list(config.streams.predictions.features), performance):
+            yield from _threshold(rule, at, metric_names.value_range(rule.metric, performance))
+
+
+def _asked(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
+    """What a rule asks: of which window, model and segments, and which metric."""
+    windows = [window.name for window in config.windows]
+    if rule.window not in windows:
+        yield Problem(
+            (*at, "window"),
+            f"{rule.window!r} is not a configured window; allowed (windows): "
+            f"{listing(windows)}{_same_span(config, rule.window) or hint(rule.window, windows)}",
+            (("windows",),),
+            rule.window,
+        )
+    models = [model.name for model in config.models]
+    if rule.model is not None and config.model(rule.model) is None:
+        yield Problem(
+            (*at, "model"),
+            f"{rule.model!r} is not a configured model; allowed (models): {listing(models)}{hint(rule.model, models)}",
+            (_EVERY_NAME, ("unlisted_models",)),
+            rule.model,
+        )
+    else:
+        yield from _rule_segments(rule, subjects(config, rule), at)
+    yield from _metric(config, rule, at)
 
 
 def _same_span(config: Config, name: str) -> str:
@@ -315,7 +327,6 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
         yield Problem(
             (*at, "min_coverage"), f"{metric!r} needs no labels, so coverage says nothing about it; leave this out"
         )
-    yield from _threshold(rule, at, metric_names.value_range(metric, performance))
 
 
 def _declares(model: ModelTemplate, metric: str) -> bool:

@@ -57,6 +57,11 @@ class Change:
 
 Step = tuple[str, ...]
 
+_JUDGES = frozenset(
+    {"rules", "labels", "budget", "label_feed", "explanations", "maintenance", "advisories", "grouping"}
+)
+"""Sections that only judge or describe numbers."""
+
 
 def diff(old: Config, new: Config) -> list[Change]:
     """Every difference, in the order of their paths. Empty iff the two mean and do the same.
@@ -81,9 +86,7 @@ def effect_of(path: Step) -> Effect:
     """When a change at this path counts: what only judges or describes numbers waits for a tick, what rows are added up
     to for a pane, what is bound at the start for a restart; what rows mean stays what it is in a namespace."""
     of_model = path[2:] if path[0] == "models" else path[1:] if path[0] == "unlisted_models" else ()
-    if path[0] in ("rules", "labels", "budget", "label_feed", "explanations", "maintenance") or of_model[:1] == (
-        "labels",
-    ):
+    if path[0] in _JUDGES or of_model[:1] == ("labels",):
         return Effect.TICK
     if of_model[:1] == ("quality",) and (of_model[1:2] != ("features",) or of_model[-1] == "at_most"):
         return Effect.TICK
@@ -109,6 +112,7 @@ def _flat(config: Config) -> dict[Step, Any]:
     data = canonical.everything(config)
     data["models"] = {model["name"]: model for model in data["models"]}
     data["rules"] = {rule["name"]: rule for rule in data["rules"]}
+    data["advisories"] = {one["name"]: one for one in data.get("advisories", ())}
     data["windows"] = {window.name: window.name for window in config.windows}
     for name, digest in config.reference_digests.items():
         section = data["unlisted_models"] if name == "*" else data["models"][name]
@@ -136,13 +140,13 @@ def _item(path: Step) -> Step:
     for at in range(1, len(path) - 2):
         if path[0] in ("models", "unlisted_models") and path[at : at + 2] == ("quality", "features"):
             return path[: at + 3]
-    if path[0] in ("models", "rules", "windows"):
+    if path[0] in ("models", "rules", "windows", "advisories"):
         return path[:2]
     return (
         path[:2]
         if path[:2] == ("streams", "labels")
         else path[:1]
-        if path[0] in ("kafka", "unlisted_models", "budget", "label_feed")
+        if path[0] in ("kafka", "unlisted_models", "budget", "label_feed", "grouping")
         else ()
     )
 

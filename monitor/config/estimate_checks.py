@@ -9,7 +9,8 @@ from monitor.config import metric_names, tasks
 from monitor.config.problems import Path, Problem
 
 if TYPE_CHECKING:
-    from monitor.config.types import Config, Rule
+    from monitor.config.rules import Rule
+    from monitor.config.types import Config
 
 _LABELS: Path = ("streams", "labels")
 

@@ -69,6 +69,12 @@ def loads(
     return _build([(name, text)], overrides, environ or {}, _Found(), require_references)
 
 
+def recorded(document: bytes) -> Config:
+    """The config of a document that a namespace keeps: it was in force, so what it holds against rules that came later is let
+    be. Its references are not looked for. Raises ConfigError for what this version cannot read."""
+    return _build([("the recorded configuration", document.decode())], (), {}, _Found(), False, recorded=True)
+
+
 @dataclass(slots=True)
 class _Found:
     """Problems with their places, to be told in the order of the files."""
@@ -91,6 +97,8 @@ def _build(
     environ: Mapping[str, str],
     found: _Found,
     require_references: bool,
+    *,
+    recorded: bool = False,
 ) -> Config:
     mistakes: list[Mistake] = []
     root = _layers(texts, overrides, environ, mistakes)
@@ -98,7 +106,7 @@ def _build(
     for mistake in mistakes:
         found.say(mistake.at, mistake.sentence)
     told = {mistake.at for mistake in mistakes}
-    config, problems = validate(plain(root))
+    config, problems = validate(plain(root), recorded=recorded)
     for problem in problems:
         node = _node(root, problem.path)
         if node is None or node.at not in told:

@@ -83,6 +83,9 @@ DECLARED: dict[str, tuple[float, float]] = dict.fromkeys(("wrong_type", "out_of_
 INPUT: dict[str, tuple[float, float]] = {**DISTANCES, "missing": (0.0, 1.0), **DECLARED, DEPENDENCE: (0.0, 1.0)}
 """Metrics of one watched feature (or pair), as `NAME:FEATURE`, with their ranges. They need no labels."""
 
+DRIFT_OF_LABELS = frozenset({"prevalence"})
+"""Performance metrics that say nothing of how right a model is: what they show is drift."""
+
 VOLUME = "volume"
 """The number of predictions in the window. Needs no labels."""
 
@@ -122,6 +125,11 @@ def pair_of(metric: str) -> str | None:
 def needs_reference(metric: str) -> bool:
     """Whether the metric compares with the model's reference."""
     return metric.partition(":")[0] in (*DISTANCES, DEPENDENCE) and ":" in metric
+
+
+def is_drift(metric: str) -> bool:
+    """Whether all it can show is drift: neither loss, realised or estimated, nor broken data."""
+    return needs_reference(metric) or metric in DRIFT_OF_LABELS
 
 
 def needs_declaration(metric: str) -> bool:

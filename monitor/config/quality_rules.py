@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from monitor.config.base import Name
 from monitor.config.durations import UNITS_MS
 from monitor.config.quality import Quality, limits_of
-from monitor.config.types import ModelTemplate, Rule
+from monitor.config.rules import Rule
+from monitor.config.types import ModelTemplate
 from monitor.config.windows import Window
 
 if TYPE_CHECKING:

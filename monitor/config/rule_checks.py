@@ -1,4 +1,4 @@
-"""Checks of what a rule says about its own end, and of when rules are not asked."""
+"""Checks of what a rule says about its own end, of whom it wakes, and of when rules are not asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from monitor.config.problems import Problem
 from monitor.config.suggest import hint, listing
 
 if TYPE_CHECKING:
-    from monitor.config.types import Config, ModelTemplate, Rule
+    from monitor.config.rules import Rule
+    from monitor.config.types import Config, ModelTemplate
 
 
 def subjects(config: Config, rule: Rule) -> list[ModelTemplate]:
@@ -65,3 +66,24 @@ def ends_of_rules(config: Config) -> Iterator[Problem]:
                 f"began would end while it holds; write a value {side} {rule.threshold:g}, or leave it out",
                 (("rules", index, "threshold"),),
             )
+
+
+def pages_on_drift(config: Config) -> Iterator[Problem]:
+    """Rules that would wake somebody although nothing was lost, and nothing is broken."""
+    for index, rule in enumerate(config.rules):
+        if rule.severity != "page" or not metric_names.is_drift(rule.metric):
+            continue
+        loss = "accuracy" if "accuracy" in tasks.performance(subjects(config, rule)) else "mae"
+        told = f"a rule on what is lost ({loss}"
+        if config.streams.labels is None:
+            told = "a rule on missing values or volume"
+        elif loss == "accuracy":
+            told += ", or before there are labels unlabelled:accuracy)"
+        else:
+            told += ")"
+        yield Problem(
+            ("rules", index, "severity"),
+            f"{rule.metric!r} shows drift, and drift alone is no page: a page needs loss, realised or estimated, or broken data; "
+            f"write severity: ticket, and for the page {told}",
+            (("rules", index, "metric"),),
+        )

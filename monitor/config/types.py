@@ -6,28 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints, ValidationInfo, model_validator
 
 from monitor.config import canonical, checks
-from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word, Written, problem
+from monitor.config.advisories import Advisory
+from monitor.config.base import TOPIC_PATTERN, Count, Flag, Labels, Name, Number, Ratio, Section, Word, problem
 from monitor.config.budget import Budget
 from monitor.config.drift import Drift
-from monitor.config.durations import Duration, PositiveDuration
+from monitor.config.durations import PositiveDuration
+from monitor.config.grouping import Grouping
 from monitor.config.kafka import Kafka
 from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
-from monitor.config.metric_names import needs_coverage
 from monitor.config.quality import Quality
+from monitor.config.rules import Rule
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.tasks import LARGEST_LARGEST, MOST_CLASSES, SMALLEST_LARGEST, ClassName
 from monitor.config.times import Time
 from monitor.config.windows import Window, WindowField
+
+RECORDED: Mapping[str, bool] = {"recorded": True}
+"""Context of the validation of a configuration that was in force already, maybe under an earlier version."""
 
 
 class ModelTemplate(Section):
@@ -77,72 +76,6 @@ class Model(ModelTemplate):
     """A listed model."""
 
     name: Name = Field(description="As the predictions say it.", examples=["fraud"])
-
-
-Segments = str | tuple[str, ...]
-
-
-def _read_segments(value: Any) -> Segments:
-    if value in ("all", "each"):
-        return str(value)
-    if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
-        for item in value:
-            if not item.partition("=")[0] or not item.partition("=")[2]:
-                raise problem(f"{item!r} is not a segment; allowed: FEATURE=value, as in origin=EWR")
-        return tuple(value)
-    raise problem(f"{value!r} does not say which segments; allowed: all, each, or a list such as [origin=EWR]")
-
-
-_SEGMENTS_SCHEMA = {
-    "anyOf": [{"enum": ["all", "each"]}, {"type": "array", "items": {"type": "string", "pattern": "^[^=]+=.+$"}}]
-}
-
-
-class Rule(Section):
-    """What must not hold: `metric op threshold`, on enough rows, for long enough."""
-
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = Field(
-        description="Names the alert.", examples=["low-recall"]
-    )
-    metric: Name = Field(description="What is compared.", examples=["recall", "psi:hour", "volume"])
-    op: Literal["<", "<=", ">", ">="] = Field(
-        description="Quote it: a bare > means something else in YAML.", examples=["<"]
-    )
-    threshold: Number = Field(description="In the unit of the metric.", examples=[0.4])
-    window: Name = Field(description="One of `windows`, written the same way.", examples=["1d", "24h/1h"])
-    model: Name | None = Field(None, description="Default: every model.")
-    segments: Annotated[Segments, BeforeValidator(_read_segments), Written(_SEGMENTS_SCHEMA)] = Field(
-        "all",
-        description="all = the model as a whole; each = every segment apart; or a list of segments.",
-        examples=["all", "each", ["origin=EWR"]],
-    )
-    min_rows: Count = Field(100, ge=0, description="Fewer rows than this decide nothing.")
-    min_coverage: Ratio = Field(
-        default_factory=lambda data: 0.8 if needs_coverage(data["metric"]) else 0.0,
-        description="Less than this share labelled decides nothing. Default: 0.8, or 0 for metrics without labels and for "
-        "estimates.",
-    )
-    for_ms: Duration = Field(
-        0, alias="for", description="How long it must hold, in event time, before the alert fires."
-    )
-    clear: Number | None = Field(
-        None,
-        description="Where it stops: what fires resolves when `metric op clear` holds no more. On the good side of `threshold`, "
-        "so that a value about the threshold does not come and go. Default: the threshold.",
-        examples=[0.45],
-    )
-    cooldown_ms: Duration | None = Field(
-        None,
-        alias="cooldown",
-        description="How long after it resolved it does not fire again, in event time. Default: not at all.",
-        examples=["6h"],
-    )
-    severity: Literal["page", "ticket", "info"] = Field("ticket", description="Who is disturbed.")
-    labels: Labels = Field(
-        default_factory=dict,
-        description="Goes into the rule's alerts; overrides the model's.",
-        examples=[{"owner": "me"}],
-    )
 
 
 class State(Section):
@@ -274,9 +207,18 @@ class Config(Section):
     budget: Budget | None = Field(
         None, description="Watch every model against its own beginning, within a budget of false alarms. Left out: not."
     )
+    advisories: tuple[Advisory, ...] = Field(
+        (),
+        description="Drift detectors of river, fed one value for each window of a metric. Advice, which wakes nobody.",
+    )
     explanations: Flag = Field(
         False,
         description="true: alerts of rules say which segments became worse, or only more frequent, and which bins moved.",
+    )
+    grouping: Grouping | None = Field(
+        None,
+        description="Alerts say which of them most likely have one cause. Left out: not.",
+        examples=[{"within": "1d"}],
     )
     maintenance: tuple[Maintenance, ...] = Field(
         (),
@@ -300,13 +242,13 @@ class Config(Section):
     _references: Mapping[str, ReferenceFile] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
-    def _resolve_and_check(self) -> Config:
+    def _resolve_and_check(self, info: ValidationInfo) -> Config:
         every = tuple(self.streams.predictions.features)
         # Frozen for everybody else: this is still the making of the value.
         self.__dict__["models"] = tuple(_with_features(model, every) for model in self.models)
         if self.unlisted_models is not None:
             self.__dict__["unlisted_models"] = _with_features(self.unlisted_models, every)
-        if found := checks.cross_field(self):
+        if found := checks.cross_field(self, recorded=info.context is RECORDED):
             raise checks.as_error(found)
         return self
 

@@ -17,7 +17,7 @@ from monitor.config.explain import problems_of
 from monitor.config.problems import Path, Problem
 from monitor.config.streams import FeatureName
 from monitor.config.suggest import nearest
-from monitor.config.types import Config
+from monitor.config.types import RECORDED, Config
 from monitor.config.walk import field_at
 
 _FEATURES: Path = ("streams", "predictions", "features")
@@ -26,10 +26,10 @@ _ROUNDS = 8
 """Cutting a value can make its section incomplete, and so on upwards: as deep as the config is."""
 
 
-def validate(data: Mapping[str, Any]) -> tuple[Config | None, list[Problem]]:
-    """The config if it is sound, else None; and every problem, those of single values first."""
+def validate(data: Mapping[str, Any], *, recorded: bool = False) -> tuple[Config | None, list[Problem]]:
+    """The config if it is sound, else None; and every problem, those of single values first. `recorded`: it was in force."""
     try:
-        return Config.model_validate(data), []
+        return Config.model_validate(data, context=RECORDED if recorded else None), []
     except ValidationError as e:
         first = problems_of(e)
         between = [detail["type"] == "cross_field" for detail in e.errors(include_url=False)]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from monitor.config import Config, loads
+from monitor.config import Config, recorded
 from monitor.config.canonical import digest_bytes
 from monitor.config.diff import diff
 from monitor.config.panes import grid_ms
@@ -90,7 +90,7 @@ def _windows_of(log: Log, topic: str) -> list[tuple[Window, ...]]:
     found = []
     for text in documents(log, topic).values():
         try:
-            found.append(loads(text.decode(), require_references=False).windows)
+            found.append(recorded(text).windows)
         except ConfigError:  # of a version whose configurations this one does not read
             continue
     return found
@@ -153,6 +153,6 @@ def what_differs(log: Log, config: Config) -> str:
     known = [text for text in known if text != own]
     if not known:
         return "streams, time, models, windows or a reference"
-    then, now = (loads(text, require_references=False) for text in (known[-1], own))
+    then, now = (recorded(text.encode()) for text in (known[-1], own))
     found = [f"{change.path} ({change.what})" for change in diff(then, now) if change.gives_meaning]
     return ", ".join(found) if found else "a reference"

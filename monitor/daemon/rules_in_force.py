@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
-from monitor.config import Config, loads
+from monitor.config import Config, recorded
 from monitor.config.canonical import digest_bytes
 from monitor.config.windows import Window
 from monitor.daemon.begun import documents
@@ -96,5 +96,5 @@ class RulesInForce:
                 f"topic {topic!r}",
                 "Choose another `namespace`.",
             )
-        config = loads(document.decode(), require_references=False)
+        config = recorded(document)
         return RuleBook.of(config, self._plan), BudgetWatch.of(config, self._plan), config.windows

@@ -31,7 +31,11 @@ without it."""
 SCHEDULE_FORMAT = HELD_FORMAT = 3
 """Of one whose body says since when its windows hold, which are partial, or how labels come as verdicts wait for them: versions
 that read up to 2 would begin windows anywhere, take all for whole, and would not wait."""
-NEWEST = 3
+ADVISED_FORMAT = 4
+"""Of one whose body has what detectors of advisories were fed: versions that read up to 3 would begin them again."""
+GROUPED_FORMAT = 5
+"""Of one whose body has groups of alerts: versions that read up to 4 would begin them again."""
+NEWEST = 5
 """What this code reads up to."""
 PART_BYTES = 512 * 1024
 """Of a body, compressed, in one record: half of what a broker takes unless it is told otherwise."""

@@ -28,7 +28,8 @@ from monitor.telemetry.families import (
 
 if TYPE_CHECKING:
     from monitor.config import Config
-    from monitor.config.types import ModelTemplate, Rule
+    from monitor.config.rules import Rule
+    from monitor.config.types import ModelTemplate
 
 
 def segments_of(model: ModelTemplate) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from monitor.windows.schema import window_schema
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "alerts.md"
 SUBSCRIBER = ROOT / "docs" / "examples" / "subscriber.py"
+GROUPS = ROOT / "docs" / "examples" / "groups.py"
 SECTION = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -36,7 +37,9 @@ def section(name: str) -> str:
     what, _, argument = name.partition(" ")
     match what:
         case "subscriber":
-            return f"```python\n{subscriber()}```\n"
+            return f"```python\n{shown(SUBSCRIBER)}```\n"
+        case "groups":
+            return f"```python\n{shown(GROUPS)}```\n"
         case "example":
             return f"```json\n{_json(json.loads(encode(example_events()[argument])))}```\n"
         case "fields":
@@ -47,8 +50,13 @@ def section(name: str) -> str:
 
 
 def subscriber() -> str:
-    """The example without the line that talks to the linter."""
-    return "".join(line for line in SUBSCRIBER.read_text().splitlines(keepends=True) if not line.startswith("# ruff"))
+    """The example of a subscriber."""
+    return shown(SUBSCRIBER)
+
+
+def shown(path: Path) -> str:
+    """An example without the line that talks to the linter."""
+    return "".join(line for line in path.read_text().splitlines(keepends=True) if not line.startswith("# ruff"))
 
 
 def table(definition: str, schema: dict[str, Any] | None = None) -> Iterator[str]:

@@ -14,7 +14,7 @@ from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, RuleAlert
 from monitor.alerts.state import AlertState
 from monitor.config.maintenance import Maintenance
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.events import Int64s
 from monitor.plan import ModelPlan
 from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView

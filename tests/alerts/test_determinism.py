@@ -14,7 +14,7 @@ from monitor.alerts.book import RuleBook
 from monitor.alerts.cloudevents import encode, records
 from monitor.alerts.event import AlertEvent, Change, RuleAlert
 from monitor.alerts.state import AlertState, Phase
-from monitor.config.types import Rule
+from monitor.config.rules import Rule
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 from tests.alerts.story import DELAYS, TICK_MS, Windows, rule, window
 from tests.examples import examples

@@ -265,6 +265,9 @@ def test_an_alert_with_a_clear_resolves_only_beyond_it() -> None:
     story.tick("04:00", window("03:00", 0.5))
     story.tick("05:00", window("04:00", 0.45))  # below clear begins nothing
     assert story.told == ["01:00 firing sustained 00:00=0.3", "04:00 resolved recovered 03:00=0.5"]
+    fired, resolved = (event.data.summary for event in story.events)
+    assert "clears" not in fired
+    assert resolved.endswith("; it clears at 0.5")
 
 
 def test_an_alert_does_not_fire_again_while_it_cools_down_and_does_afterwards_if_it_still_breaks() -> None:

@@ -80,6 +80,7 @@ def test_the_numbers_of_the_budget_agree_and_of_the_daemon_there_are_none() -> N
     told = lines(budget)
     assert [line.agrees for line in told] == [True] * 3
     assert told[0].name == "confusion, missed positives: lower"
+    assert told[2].inputs["log_evidence"] == budget.log_evidence
     operational = example_events()["operational"].data
     assert isinstance(operational, OperationalAlert)
     assert lines(operational) == []

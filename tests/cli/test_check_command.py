@@ -131,3 +131,45 @@ def test_rules_of_quality_and_traffic_are_shown(tmp_path: Path) -> None:
     assert told == [
         {"model": "arrival-delay", "window": "day", "at_least": 300, "silence_s": 43_200.0, "severity": "page"}
     ]
+
+
+def test_what_watches_beside_the_rules_has_a_line_each_where_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "flights.reference.json").write_bytes((DEMO.parent / "flights.reference.json").read_bytes())
+    (tmp_path / "more.yaml").write_text(
+        """
+budget: {false_pages: 2, per: 30d, every: 1d, learn: 90d, season: none}
+label_feed: {slow_after: 30h}
+estimates: true
+explanations: true
+grouping: {within: 12h}
+maintenance:
+  - {model: arrival-delay, from: "2013-01-05T10:00Z", until: "2013-01-05T12:00Z"}
+  - {from: "2013-01-06T10:00Z", until: "2013-01-06T12:00Z"}
+advisories:
+  - {name: hour-ph, detector: PageHinkley, options: {threshold: 0.15}, metric: "psi:hour", window: day, severity: ticket}
+"""
+    )
+    plain = driftline("check", "-c", DEMO)
+    names = ("budget", "label_feed", "estimates", "explanations", "grouping", "maintenance", "advisory")
+    assert not [line for line in plain.out.splitlines() if line.startswith(names)]
+    files = ("-c", DEMO, "-c", tmp_path / "more.yaml")
+    checked = driftline("check", *files)
+    assert checked.code == 0, checked.err
+    told = {line[:19].strip(): line[19:] for line in checked.out.splitlines()}
+    assert told["budget"] == ("at most 2 false alarms in 30d and model version, decided every 1d after 90d of learning")
+    assert told["label_feed"] == (
+        "slow below 50 % of the usual labels at an age of 30h; verdicts are held for 7d at most"
+    )
+    assert told["estimates"] == "by scores and by late labels, in every performance window"
+    assert told["explanations"].startswith("of alerts of rules")
+    assert told["grouping"] == "by model and feature, within 12h"
+    assert told["advisory"] == "hour-ph: PageHinkley, threshold 0.15 over psi:hour in each day (ticket)"
+    assert "arrival-delay: from 2013-01-05T10:00Z until 2013-01-05T12:00Z" in checked.out
+    assert "every model: from 2013-01-06T10:00Z until 2013-01-06T12:00Z" in checked.out
+    config = driftline("check", *files, "-o", "json").json["config"]
+    assert config["budget"] == {
+        "false_pages": 2, "per_s": 2_592_000.0, "every_s": 86_400.0, "learn_s": 7_776_000.0, "season": "none"
+    }  # fmt: skip
+    assert (config["label_feed"]["slow_after_s"], config["grouping"]) == (108_000.0, {"within_s": 43_200.0})
+    assert [one["detector"] for one in config["advisories"]] == ["PageHinkley"]
+    assert len(config["maintenance"]) == 2

@@ -33,7 +33,10 @@ def test_the_table_says_formula_inputs_and_result(deployment: Deployment, alert:
     shown = driftline("explain", alert, *deployment.where, "-q")
     assert (shown.code, shown.err) == (0, "")
     assert "(tp + tn) / (tp + fp + fn + tn)" in shown.out
-    assert "Wilson's 95 % interval" in shown.out
+    assert shown.out.count("Wilson's 95 % interval") == 1, "what several numbers are made by is said once"
+    (upper,) = (line.split() for line in shown.out.splitlines() if line.strip().startswith("upper"))
+    assert upper[-2:] == ["as", "above"]
+    assert max(map(len, shown.out.splitlines()[1:])) <= 120
     assert (
         "a run over the source topics under generation 1 of the configuration tells the same alert, field by field"
         in shown.out

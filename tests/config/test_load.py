@@ -118,7 +118,8 @@ http: {port: 99999}
         ),
         (
             "c.yaml:12:10: horizon: is not a key of the top level; allowed: namespace, kafka, streams, time, models, "
-            "unlisted_models, windows, drift, estimates, rules, budget, explanations, maintenance, label_feed, labels, state, "
+            "unlisted_models, windows, drift, estimates, rules, budget, advisories, explanations, "
+            "grouping, maintenance, label_feed, labels, state, "
             "dead_letters, http, series_budget; 'horizon' belongs under time"
         ),
         "c.yaml:14:30: models[0].threshold: 25 is out of range; allowed: 0 to 1",

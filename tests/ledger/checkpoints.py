@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from monitor.alerts.saved import SavedFeed, SavedModel, SavedWatch
+from monitor.alerts.saved_advice import SavedFed, SavedSeen
 from monitor.alerts.saved_budget import (
     SavedBudget,
     SavedCause,
@@ -23,8 +24,11 @@ from monitor.alerts.saved_budget import (
     SavedReference,
     SavedSeries,
 )
+from monitor.alerts.saved_grouping import SavedGroup, SavedGroups, SavedMember
 from monitor.alerts.saved_hold import SavedFlow, SavedHold
 from monitor.ledger.checkpoints import (
+    ADVISED_FORMAT,
+    GROUPED_FORMAT,
     HELD_FORMAT,
     LEARNED_FORMAT,
     SCHEDULE_FORMAT,
@@ -238,6 +242,47 @@ HELD = msgspec.structs.replace(
     ),
 )
 HELD_BODY = encode_body(HELD)
+_SEEN = SavedSeen(
+    ("1d", "input", 1_704_067_200_000, 1_704_153_600_000, 3, False),
+    value=0.31, rows=700, values=12, mean=0.0525, config="sha256:c0", reference=None,
+    fired_ms=1_704_153_660_000, last_ms=1_704_240_060_000, changes=2,
+)  # fmt: skip
+ADVISED = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        advice=(
+            SavedFed("hour-adwin", "m", "1", "all", (0.1, 1 / 3, -2.5), 1_704_153_600_000, _SEEN),
+            SavedFed("hour-adwin", "m", "2", "hue=red", (), 1_704_153_600_000, None),
+        ),
+    ),
+)
+ADVISED_BODY = encode_body(ADVISED)
+_MEMBER = SavedMember(
+    "input", told_ms=1_704_114_000_000, rank=0, features=("hue",), episode="0" * 31 + "1", rule="missing-hue", model="m",
+    version="1", segment="all", severity="page", feature="hue", fired_ms=1_704_114_000_000,
+)  # fmt: skip
+GROUPED = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        groups=SavedGroups(
+            1_704_110_400_000,
+            (
+                SavedGroup(
+                    "0" * 31 + "1",
+                    "m/1/all/missing-hue",
+                    "input",
+                    1_704_110_400_000,
+                    1_704_114_000_000,
+                    (_MEMBER, msgspec.structs.replace(_MEMBER, kind="performance", rank=3, features=(), feature=None)),
+                    ("0" * 31 + "1",),
+                ),
+            ),
+        ),
+    ),
+)
+GROUPED_BODY = encode_body(GROUPED)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -249,6 +294,8 @@ LEDGER_MANIFEST = describe(_manifest("ledger/3", PARTITION, ()), b"", [])
 _OF_EVALS = _manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 0)))
 EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
 BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
+ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=ADVISED_FORMAT), ADVISED_BODY, [b"a part"])
+GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=GROUPED_FORMAT), GROUPED_BODY, [b"a part"])
 HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
@@ -272,12 +319,16 @@ SAVED: dict[str, bytes] = {
     "evals-hold": seal(HELD_MANIFEST),
     "body-hold": HELD_BODY,
     "body-losses": encode_body(LOST),
+    "evals-advice": seal(ADVISED_MANIFEST),
+    "body-advice": ADVISED_BODY,
+    "evals-groups": seal(GROUPED_MANIFEST),
+    "body-groups": GROUPED_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
-    """The bytes of formats 1, with what was learned 2, and with what is held or a schedule of windows 3, by name."""
+    """The bytes of formats 1, with what was learned 2, what is held or a schedule of windows 3, advice 4, groups 5."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

@@ -19,6 +19,8 @@ from monitor.ledger.checkpoints import (
 )
 from monitor.saved import read_evaluation
 from tests.ledger.checkpoints import (
+    ADVISED,
+    ADVISED_MANIFEST,
     BODY,
     BOOKED,
     BUDGETED,
@@ -26,6 +28,8 @@ from tests.ledger.checkpoints import (
     DENSE,
     EVALS_MANIFEST,
     EVALUATION,
+    GROUPED,
+    GROUPED_MANIFEST,
     HELD,
     HELD_MANIFEST,
     LATER,
@@ -46,6 +50,8 @@ MANIFESTS = {
     "evals-switch": SWITCH_MANIFEST,
     "evals-schedule": SCHEDULED_MANIFEST,
     "evals-hold": HELD_MANIFEST,
+    "evals-advice": ADVISED_MANIFEST,
+    "evals-groups": GROUPED_MANIFEST,
 }
 
 
@@ -73,6 +79,8 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-schedule"]) == SCHEDULED
     assert read_evaluation(golden()["body-hold"]) == HELD
     assert read_evaluation(golden()["body-losses"]) == LOST
+    assert read_evaluation(golden()["body-advice"]) == ADVISED
+    assert read_evaluation(golden()["body-groups"]) == GROUPED
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -167,6 +168,19 @@ def test_an_alarm_of_the_budget_is_about_what_its_leading_cause_is_about() -> No
     for area, kind in (("features", Kind.DRIFT), ("predictions", Kind.DRIFT), ("quality", Kind.DATA_QUALITY)):
         (found,), _ = firing([event.replace(b'"area":"performance"', b'"area":"%s"' % area.encode())])
         assert found.kind is kind
+
+
+def test_broken_data_that_a_budget_lists_beside_a_louder_drift_are_not_trained_on() -> None:
+    event = json.loads(encode(example_events()["budget"]))
+    first = event["data"]["causes"][0] | {"area": "features", "listed": True}
+    for listed, kind in ((False, Kind.DRIFT), (True, Kind.DATA_QUALITY)):
+        event["data"]["causes"] = [first, first | {"area": "quality", "listed": listed}]
+        (found,), unreadable = firing([json.dumps(event).encode()])
+        assert (found.kind, unreadable) == (kind, ())
+
+
+def test_nothing_follows_from_advice() -> None:
+    assert firing([encode(example_events()["advisory"])]) == ((), ())
 
 
 def test_a_line_that_is_no_alert_is_named() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from monitor.alerts import cloudevents
-from monitor.alerts.event import AlertEvent, BudgetAlert, OperationalAlert, RuleAlert
+from monitor.alerts.event import AdvisoryAlert, AlertEvent, BudgetAlert, OperationalAlert, RuleAlert
 from monitor.alerts.traffic import BY_TICKS
 from monitor.config.types import Config
 from monitor.daemon.replay.published import Published, compare
@@ -152,6 +152,8 @@ def _order(tick_ms: int, closed_ms: int) -> int:
 def _closed(event: AlertEvent, live: LiveRun) -> int:
     if isinstance(event.data, BudgetAlert):
         return live.closed_ms[event.data.kind]
+    if isinstance(event.data, AdvisoryAlert):
+        return live.closed_ms[event.data.window.kind]
     evidence = event.data.evidence if isinstance(event.data, RuleAlert) else None
     return live.closed_ms[evidence.window.kind] if evidence is not None else min(live.closed_ms.values())
 
