@@ -198,7 +198,7 @@ class ApiServer:
         self._until(lambda: self._established(self.path_of(crd)), f"{crd['metadata']['name']} was not established")
 
     def _established(self, path: str) -> bool:
-        conditions = self.ask("GET", path).body.get("status", {}).get("conditions", [])
+        conditions = self.ask("GET", path).body.get("status", {}).get("conditions") or []
         return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
     # ------------------------------------------------------------------------------------------------- inside

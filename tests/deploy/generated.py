@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.deploy.dashboard import dashboard
+
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "driftline.rules.yml"
 
@@ -31,7 +33,10 @@ def prometheus_rule() -> str:
     return _RULE_HEAD + "".join(f"  {line}" if line.strip() else line for line in groups.splitlines(keepends=True))
 
 
-FILES = {ROOT / "deploy/kubernetes/components/monitoring/prometheusrule.yaml": prometheus_rule}
+FILES = {
+    ROOT / "deploy/kubernetes/components/monitoring/prometheusrule.yaml": prometheus_rule,
+    ROOT / "deploy/grafana/driftline.json": dashboard,
+}
 
 if __name__ == "__main__":
     for path, make in FILES.items():

@@ -37,8 +37,7 @@ set -eu
 mount --make-rprivate /
 mount --bind -o ro "$1" /mnt
 mount -t tmpfs -o size=64m tmpfs /tmp
-mkdir /tmp/disk
-mount -t tmpfs -o "size=$2" tmpfs /tmp/disk
+mount -t tmpfs -o "size=$2" tmpfs /srv
 mount -o remount,bind,ro /
 ! touch /written 2>/dev/null
 shift 2
@@ -152,9 +151,9 @@ def test_on_a_full_disk_predictions_wait_it_stops_when_told_and_with_room_it_goe
     flights: Deployment, fresh_topics: FreshTopics
 ) -> None:
     flights.produce_all()
-    spill = ("state.directory=/tmp/disk", "state.memory_rows=2000")
+    spill = ("state.directory=/srv", "state.memory_rows=2000")
     full = pod(flights, fresh_topics, "full", *spill, disk="64k")
-    said = "cannot be put aside in '/tmp/disk' (state.directory): no space left on device"
+    said = "cannot be put aside in '/srv' (state.directory): no space left on device"
     eventually(lambda: said in full.said, 60, "the disk is full", full)
     assert full.probe("/livez")[0] == 200, "it waits, and that is no reason to kill it"
     full.send(signal.SIGTERM)
