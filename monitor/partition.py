@@ -302,11 +302,13 @@ class Partition:
         return GroupName(group.model, group.version, group.segments)
 
     def conservation(self) -> Conservation:
-        """Records read against records accounted for (P2), as of the last commit."""
+        """Records read against records accounted for (P2). Those that were read and wait to be joined, at the next commit at
+        the latest, have no outcome yet and are in neither."""
+        waiting = self._waiting_rows
         return Conservation(
-            self._read[0],
+            self._read[0] - waiting[0],
             self.join.prediction_outcomes.total(),
-            self._read[1],
+            self._read[1] - waiting[1],
             self.join.label_outcomes.total(),
         )
 

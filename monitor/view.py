@@ -212,12 +212,13 @@ class Evaluator:
 class Health:
     """What readiness rests on. `joined`: the group counts this process (with any number of partitions, none included).
     `loops_ms`: when each loop last came round, wall clock. `fatal`: why the process is about to end. `unanswered`: why the
-    log counts as gone, None while it answers."""
+    log counts as gone, None while it answers. `stuck`: a sentence for each partition that has more to read and does not."""
 
     joined: bool = False
     loops_ms: Mapping[str, int] = field(default_factory=dict)
     fatal: str | None = None
     unanswered: str | None = None
+    stuck: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

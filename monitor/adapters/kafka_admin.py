@@ -21,6 +21,7 @@ _LOOK_SECS = 0.1
 _PATIENCE_SECS = 2.0
 """How long a client goes on when all brokers refuse and none has answered yet, or none since a question that waited its
 whole timeout. Otherwise the whole timeout is waited: brokers restart."""
+_NO_LEADERS = {"_NOENT"}  # what librdkafka itself says of offsets when its metadata named no leader of any partition
 _REPLICAS = 3  # of a topic that we make, where there are as many brokers
 
 
@@ -180,7 +181,7 @@ class KafkaAdmin:
                 error: KafkaError = e.args[0]
                 if error.name() in UNREACHABLE:
                     raise self._unreachable(f"asking for the offsets of topic {topic!r}", topic) from e
-                if error.name() not in MOVING:
+                if error.name() not in MOVING | _NO_LEADERS:
                     raise log_error(f"asking for the offsets of topic {topic!r}", error, topic=topic) from e
                 why = f"{error.str()} ({error.name()})"
             if time.monotonic() > deadline:

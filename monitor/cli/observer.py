@@ -18,7 +18,7 @@ from monitor.evaluator import TickOutput
 from monitor.ingest.clocks import FOREVER, NEVER, ClockState
 from monitor.plan import Plan
 from monitor.ports import WallClock
-from monitor.readiness import readiness
+from monitor.readiness import Places, readiness, standing, stuck
 from monitor.telemetry import Configuration, TaskState
 from monitor.view import (
     ActiveAlert,
@@ -57,6 +57,7 @@ class Observer:
         self._published = 0
         self._tick_ms: int | None = None
         self._due_ms = 0
+        self._places: Places = {}
         self.heartbeat_ms = clock.monotonic_ms()
         self.view = base
         self._rendered: tuple[View | None, Snapshot] = (None, Snapshot())
@@ -126,21 +127,27 @@ class Observer:
             own = base_view(worker.config, self._base.build.release, self._base.at_ms)
             self._base = dataclasses.replace(self._base, rules=own.rules, thresholds=own.thresholds)
         wall = self._clock.now_ms()
+        partitions = tuple(self._partition(worker, p) for p in sorted(worker.tasks))
+        self._places = standing(self._places, partitions, now, answers=worker.contact.lost is None)
         self.view = dataclasses.replace(
             self._base,
             at_ms=wall,
             models=tuple(_model(self._plan, m) for m in self._base.models),
             windows=self._windows(worker),
             alerts=tuple(active(event) for _, event in sorted(self._firing.items())),
-            partitions=tuple(self._partition(worker, p) for p in sorted(worker.tasks)),
+            partitions=partitions,
             rebuild=worker.recovery.current,
             evaluator=Evaluator(worker.judge is not None, self._tick_ms),
             counters=self._counters(worker),
-            health=Health(joined=worker.joined, loops_ms={"worker": wall}, unanswered=worker.contact.lost),
+            health=self._health(worker, now, wall),
             configuration=_configuration(worker, self._base.configuration.succeeded_ms),
         )
 
     # -- parts of the read model -------------------------------------------------------------------------------
+
+    def _health(self, worker: Worker, now: int, wall: int) -> Health:
+        lost = worker.contact.lost
+        return Health(worker.joined, {"worker": wall}, unanswered=lost, stuck=stuck(self._places, now))
 
     def _windows(self, worker: Worker) -> tuple[WindowView, ...]:
         """The windows to look at; of a kind that was taken out of the configuration none but those that still change."""

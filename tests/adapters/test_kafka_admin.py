@@ -65,13 +65,14 @@ class Offsets(Answers):
 
 
 MOVING = KafkaError(KafkaError.OFFSET_NOT_AVAILABLE)
+NO_LEADERS = KafkaError(KafkaError._NOENT)
 
 
 def test_offsets_are_asked_for_again_while_leaders_move() -> None:
-    assert Offsets(MOVING, [3, -1001], [3, 5]).end_offsets("t") == [3, 5]
+    assert Offsets(MOVING, NO_LEADERS, [3, -1001], [3, 5]).end_offsets("t") == [3, 5]
 
 
-@pytest.mark.parametrize("look", [MOVING, [3, -1001]])
+@pytest.mark.parametrize("look", [MOVING, NO_LEADERS, [3, -1001]])
 def test_a_partition_that_stays_without_a_leader_gives_no_answer_and_no_false_offset(
     look: list[int] | KafkaError,
 ) -> None:

@@ -9,6 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.deploy.apiserver import apiserver
+
+__all__ = ["apiserver"]
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

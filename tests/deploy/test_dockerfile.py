@@ -48,3 +48,44 @@ def test_the_final_stage_is_not_root_installs_nothing_and_gets_its_signals() -> 
 def test_what_is_copied_exists_and_is_let_through(name: str) -> None:
     assert (ROOT / name).exists()
     assert f"!{name}" in (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
+
+
+def mistakes(lines: list[tuple[str, str]]) -> list[str]:
+    """What a linter would say: what is fetched past the lock, is not repeatable, or stays in the image as a secret."""
+    found = []
+    for word, rest in lines:
+        if word == "ADD":
+            found.append("ADD fetches and unpacks: COPY says what comes in")
+        if word == "RUN" and re.search(r"\b(curl|wget|apt-get|git)\b", rest):
+            found.append(f"fetched past the lock: {rest}")
+        if word == "RUN" and "pip install" in rest and "--no-cache-dir" not in rest:
+            found.append(f"leaves a cache in its layer: {rest}")
+        if word in ("ARG", "ENV") and re.search(r"(?i)token|password|secret", rest):
+            found.append(f"a secret would stay in the image: {rest}")
+        if word == "FROM" and rest.endswith(":latest"):
+            found.append(f"not a certain image: {rest}")
+        if word in ("CMD", "ENTRYPOINT") and not rest.startswith("["):
+            found.append(f"a shell in between: {rest}")
+        if word == "COPY" and rest.split()[0] == ".":
+            found.append("copies everything, whatever lies there")
+    return found
+
+
+def test_a_linter_has_nothing_to_say() -> None:
+    assert mistakes(LINES) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("ADD", "x.tar.gz /x"),
+        ("RUN", "curl -O x"),
+        ("RUN", "pip install x"),
+        ("ARG", "TOKEN"),
+        ("FROM", "python:latest"),
+        ("CMD", "driftline run"),
+        ("COPY", ". /src"),
+    ],
+)
+def test_the_linter_finds(line: tuple[str, str]) -> None:
+    assert len(mistakes([line])) == 1

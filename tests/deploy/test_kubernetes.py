@@ -116,7 +116,7 @@ def test_kustomize_builds_it() -> None:
     built = subprocess.run([kubectl, "kustomize", str(BASE)], capture_output=True, text=True, timeout=60, check=False)
     assert built.returncode == 0, built.stderr
     objects = {document["kind"]: document for document in yaml.safe_load_all(built.stdout)}
-    assert set(objects) == {"ConfigMap", "Deployment", "Service", "ServiceAccount"}
+    assert set(objects) == {"ConfigMap", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"}
     deployment = objects["Deployment"]["spec"]
     labels = deployment["template"]["metadata"]["labels"]
     assert deployment["selector"]["matchLabels"].items() <= labels.items()

@@ -18,26 +18,36 @@ CASES = sorted((Path(__file__).parent / "rules").glob("*.test.yml"))
 NAMES = re.compile(r"\bdriftline_[a-z0-9_]+\b(?!\s*=)")
 
 
-def rules() -> list[dict[str, Any]]:
+RECORDED = re.compile(r"\bdriftline:[a-z0-9_:]+")
+
+
+def everything() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
+def rules() -> list[dict[str, Any]]:
+    return [rule for rule in everything() if "alert" in rule]
+
+
 ALERTS = [rule["alert"] for rule in rules()]
+RECORDS = [rule["record"] for rule in everything() if "record" in rule]
 
 
 def unknown_names(expression: str) -> list[str]:
-    """Names in an expression that are neither families nor labels of the catalogue."""
+    """Names in an expression that are neither families nor labels of the catalogue, and recorded ones that no rule records."""
     labels = {"driftline_namespace"}
-    return [name for name in NAMES.findall(expression) if name not in labels and not known(name)]
+    families = [name for name in NAMES.findall(expression) if name not in labels and not known(name)]
+    return families + [name for name in RECORDED.findall(expression) if name not in RECORDS]
 
 
 def test_the_check_of_names_finds_an_unknown_family() -> None:
     assert unknown_names("rate(driftline_no_such_total[5m]) > 0") == ["driftline_no_such_total"]
     assert unknown_names("max by (driftline_namespace) (driftline_partitions) > 0") == []
     assert unknown_names("driftline_commit_duration_seconds > 1") == ["driftline_commit_duration_seconds"]
+    assert unknown_names("driftline:no_such:sum > 0") == ["driftline:no_such:sum"]
 
 
-@pytest.mark.parametrize("rule", rules(), ids=ALERTS)
+@pytest.mark.parametrize("rule", everything(), ids=[*RECORDS, *ALERTS])
 def test_no_rule_names_an_unknown_family(rule: dict[str, Any]) -> None:
     assert unknown_names(rule["expr"]) == []
 
@@ -55,6 +65,17 @@ def test_every_alert_says_what_it_is_how_bad_and_what_to_do(rule: dict[str, Any]
     grouped = re.search(r"by \(([^)]*)\)", rule["expr"])
     by = grouped.group(1) if grouped else ""
     assert rule.get("labels", {}).get("severity") in ("page", "ticket") or "severity" in by
+
+
+def test_what_is_recorded_is_named_by_level_metric_and_operation_and_tested() -> None:
+    expected = {
+        re.split(r"[{ ]", sample["expr"])[0]
+        for path in CASES
+        for case in yaml.safe_load(path.read_text())["tests"]
+        for sample in case.get("promql_expr_test", [])
+    }
+    assert set(RECORDS) == expected
+    assert all(re.fullmatch(r"driftline:[a-z_]+:[a-z0-9]+", name) for name in RECORDS)
 
 
 def test_every_runbook_belongs_to_an_alert() -> None:
@@ -81,7 +102,8 @@ def test_the_alerts_of_one_model_differ_by_labels_that_the_family_has() -> None:
 
 
 def test_promtool_accepts_rules_and_configuration(promtool: Run) -> None:
-    for arguments in (("check", "rules", str(RULES)), ("check", "config", str(RULES.parent / "prometheus.yml"))):
+    folder = RULES.parent
+    for arguments in (("check", "rules", str(RULES)), ("check", "config", str(folder / "prometheus.yml"))):
         checked = promtool(*arguments)
         assert checked.returncode == 0, checked.stdout + checked.stderr
 

@@ -104,6 +104,7 @@ def read(of: Config, predictions: list[bytes], labels: list[bytes], steps: list[
             feed = partition.feed_labels if stream else partition.feed_predictions
             feed(batch("py"[stream], done[stream], part))
             done[stream] += len(part)
+            assert partition.conservation().holds, "also while what was read waits for its commit"
         commit(ended=False)
     commit(ended=True)
     assert partition.conservation().holds

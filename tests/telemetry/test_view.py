@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from monitor.readiness import Check, readiness
+from monitor.readiness import STUCK_AFTER_MS, Check, readiness, standing, stuck
 from monitor.telemetry import Configuration, TaskState
-from monitor.view import Durations, Headroom, Health, Newest, decode, encode
+from monitor.view import Durations, Headroom, Health, Newest, PartitionStatus, decode, encode
 from monitor.windows.view import SeriesKey, WindowView
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, partition, performance_window, sample_view
 
@@ -114,6 +115,39 @@ def test_who_owns_nothing_because_the_log_is_gone_is_not_ready() -> None:
     gone = readiness(replace(sample_view(partitions=0), health=Health(True, unanswered="no broker answers")))
     assert failing(gone) == ["log"]
     assert "no broker answers" in [check.detail for check in gone]
+
+
+def test_a_partition_that_has_more_to_read_and_does_not_is_told_and_takes_readiness_away() -> None:
+    #  minutes   0    5      5+    then a record is read
+    behind = replace(partition(3), labels=None, predictions=replace(partition(3).predictions, position=40, end=90))
+    found = standing({}, [behind], 0, answers=True)
+    assert stuck(found, STUCK_AFTER_MS) == ()
+    found = standing(found, [behind], STUCK_AFTER_MS + 1_000, answers=True)
+    said = "predictions of partition 3 stand at offset 40 for 301 s with more to read"
+    assert stuck(found, STUCK_AFTER_MS + 1_000) == (said,)
+    checks = readiness(replace(sample_view(), health=Health(True, stuck=(said,))))
+    assert failing(checks) == ["progress"]
+    assert said in [check.detail for check in checks]
+    read = replace(behind, predictions=replace(behind.predictions, position=41))
+    assert stuck(standing(found, [read], STUCK_AFTER_MS + 2_000, answers=True), STUCK_AFTER_MS + 2_000) == ()
+
+
+@pytest.mark.parametrize(
+    ("excuse", "answers"),
+    [
+        (lambda p: p, False),
+        (lambda p: replace(p, state=TaskState.FULL), True),
+        (lambda p: replace(p, predictions=replace(p.predictions, end=40)), True),
+        (lambda p: replace(p, predictions=replace(p.predictions, end=None)), True),
+    ],
+    ids=["the log does not answer", "it is full", "it is at the end", "the end is not known"],
+)
+def test_standing_still_has_excuses(excuse: Callable[[PartitionStatus], PartitionStatus], answers: bool) -> None:
+    behind = replace(partition(3), labels=None, predictions=replace(partition(3).predictions, position=40, end=90))
+    found = standing({}, [behind], 0, answers=True)
+    later = STUCK_AFTER_MS * 2
+    assert stuck(standing(found, [excuse(behind)], later, answers=answers), later) == ()
+    assert len(stuck(standing(found, [behind], later, answers=True), later)) == 1
 
 
 def test_a_configuration_that_is_not_used_is_told_and_keeps_nobody_from_being_ready() -> None:
