@@ -24,8 +24,7 @@ from pipelines.journal import (
 from pipelines.log import append, read_log
 from pipelines.policy import Policy
 from pipelines.ports import Store
-from pipelines.runs import FORMAT as ADMISSION_FORMAT
-from pipelines.runs import Admission, RunSummary, admissions_log, decode_admission, encode_admission
+from pipelines.runs import Admission, RunSummary, admissions_log, decode_admission, encode_admission, format_of
 from pipelines.states import State, cancellable
 from pipelines.trigger import Plan
 
@@ -101,7 +100,7 @@ class Book:
             assert plan.run is not None
             assert plan.mode is not None
             entry = Admission(
-                ADMISSION_FORMAT,
+                format_of(policy),
                 len(known) + 1,
                 codec.digest_of(known[-1][1]) if known else None,
                 plan.run,

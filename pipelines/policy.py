@@ -11,6 +11,8 @@ from msgspec import UNSET, UnsetType
 from pipelines.codec import canonical_bytes, digest_of
 from pipelines.firing import Kind
 from pipelines.gate import GateSpec
+from pipelines.intake import Intake
+from pipelines.losses import BINARY
 from pipelines.quality import Check
 
 HOUR_MS: Final = 3_600_000
@@ -23,6 +25,14 @@ class Promotion(StrEnum):
     OBSERVE = "observe"  # it is registered; nobody is asked
     APPROVE = "approve"  # a person decides
     AUTO = "auto"  # it is promoted
+
+
+class Labels(StrEnum):
+    """Of which predictions the truth becomes known."""
+
+    COMPLETE = "complete"  # of all of them, whatever was decided
+    CENSORED = "censored"  # only where the champion decided one way: what it blocked has no label
+    REVIEWED = "reviewed"  # so too, but of a share drawn by lot it becomes known whatever was decided
 
 
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,6 +70,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checks: dict[str, Check] | UnsetType = (
         UNSET  # by column: what a run is rejected for; absent, a policy keeps its digest
     )
+    reviewed: str | UnsetType = UNSET  # column that is true where the lot fell: only these rows are judged by
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -118,9 +129,20 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alias: str = "champion"
     run_ms: int = DAY_MS  # from request to registration
     tries_max: int = 3
+    labels: Labels | UnsetType = UNSET
+    intake: Intake | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        if self.labels is Labels.CENSORED and self.promote is Promotion.AUTO:
+            raise ValueError(
+                "labels: censored forbids promote: auto: the champion decided which labels there are, so they speak for it; "
+                "write approve, or review a share by lot (labels: reviewed)"
+            )
+        if (self.labels is Labels.REVIEWED) is not (self.data.reviewed is not UNSET):
+            raise ValueError("labels: reviewed and data.reviewed, the column that says so, need each other")
+        if self.intake is not UNSET and self.intake.surprise is not UNSET and self.gate.loss.name not in BINARY:
+            raise ValueError(f"surprise is for a label of 0 or 1, not for the loss {self.gate.loss.name}")
         if odd := [name for name in self.gate.segments if name in (self.data.label, self.data.at)]:
             raise ValueError(f"{odd[0]!r} is label or time and cannot be a segment")
         if self.promote is Promotion.APPROVE and self.approvals < 1:
@@ -130,6 +152,13 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def digest(self) -> str:
         """Names this policy in run ids: an upgrade must not give the incidents of yesterday another run."""
         return digest_of(canonical_bytes(self.document()))
+
+    @property
+    def is_of_format_1(self) -> bool:
+        """Whether it says nothing that the first version of the format does not know."""
+        document = self.document()
+        sections = (document, document["data"], document["gate"])
+        return not any(name in section for section, names in zip(sections, _SINCE_2, strict=True) for name in names)
 
     def document(self) -> dict[str, Any]:
         """JSON-able. Fields that older versions did not have are in it only where they say something."""
@@ -142,3 +171,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _ADDED: Final = (("trigger", "after_ms", 0), ("probation", "every_ms", HOUR_MS))
 """Section, field and default of what was added after the first version of the format."""
+_SINCE_2: Final = (
+    ("labels", "intake"),
+    ("reviewed",),
+    ("worth", "anchor", "calibration_max", "flips_ratio_max", "size_bytes_max", "scoring_ms", "explain_rows"),
+)
+"""Of the policy, of its data, of its gate."""

@@ -8,13 +8,17 @@ alias for a run at most once, ever, and only from where the run believes it to s
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
 
+from pipelines.explanation import Explanation
 from pipelines.firing import Firing
 from pipelines.gate import Paired
+from pipelines.intake import Groups
+from pipelines.losses import Floats
 from pipelines.policy import Policy
 
 Alive = Callable[[], None]
@@ -184,13 +188,61 @@ class Trainer(Protocol):
         """Raises StepFailed. An attempt shares nothing with another one."""
 
 
+class Anchors(Protocol):
+    """Where the fixed rows are that every challenger must pass."""
+
+    def anchor(self, policy: Policy) -> Dataset:
+        """The anchor set, all in `test`. Raises NotFound where there is none, or not the one that the policy names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Columns of the rows that hold scores already; None: the model scores them."""
+
+    champion: str | None = None
+    challenger: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Rows with their scores: labels, scores (None where nobody was asked for them), and who they belong to."""
+
+    labels: Floats
+    scores: Floats | None
+    groups: Groups = field(default_factory=dict)
+
+
 class Evaluator(Protocol):
     """Scores champion and challenger on the same rows."""
 
     def losses(
-        self, policy: Policy, dataset: Dataset, challenger: Artifact, champion: Serving | None, alive: Alive
+        self,
+        policy: Policy,
+        dataset: Dataset,
+        challenger: Artifact,
+        champion: Serving | None,
+        alive: Alive,
+        known: Known | None = None,
     ) -> Paired:
-        """Losses on the held-out rows, in order. Without a champion its place has the base rate of the training rows."""
+        """Losses on the held-out rows, in order. Without a champion its place has the base rate of the training rows.
+        `known`: None is the champion's column of the policy."""
+
+    def scored(
+        self, policy: Policy, rows: str, model: Serving | None, alive: Alive, known: str | None = None
+    ) -> Scored:
+        """The labels of the rows of a blob, and what a model makes of them; no scores without a model and a known column. They
+        belong to guarded segments and to sources of labels."""
+
+    def explained(
+        self,
+        policy: Policy,
+        dataset: Dataset,
+        paired: Paired,
+        challenger: Artifact,
+        champion: Serving | None,
+        alive: Alive,
+    ) -> Explanation:
+        """What the two look at, and where they differ, on the held-out rows."""
 
 
 class Models(Protocol):
@@ -242,6 +294,9 @@ class Ports(Protocol):
 
     @property
     def evaluator(self) -> Evaluator: ...  # noqa: D102
+
+    @property
+    def anchors(self) -> Anchors: ...  # noqa: D102
 
     @property
     def models(self) -> Models: ...  # noqa: D102

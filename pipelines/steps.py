@@ -8,11 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from pipelines import codec
 from pipelines.firing import Kind, concerning
-from pipelines.gate import GateReport, Outcome, judge
-from pipelines.gate_page import page
+from pipelines.gate import NotTested, Outcome
 from pipelines.journal import Reason, RunView
+from pipelines.judging import judged, kept, taken_in
 from pipelines.policy import Policy, Promotion
 from pipelines.ports import Alive, Artifact, Dataset, Draft, Move, Ports
 from pipelines.probation import watch
@@ -66,6 +65,10 @@ SEEN: Final = "seen_ms"
 """When it was found out that predictions name the new version: the acknowledgement of its promotion."""
 
 
+UNTESTED: Final = "not_tested"
+"""What was not looked at before training; the gate's report lists it."""
+
+
 def request(task: Task) -> Next:
     """Take the run up, unless what it was begun for is over."""
     causes = {(cause.fingerprint, cause.episode) for cause in task.admission.causes}
@@ -86,13 +89,17 @@ def collect(task: Task) -> Next:
 
 
 def validate(task: Task) -> Next:
-    """Look at the rows before anything is spent on them, and at the alerts once more."""
+    """Look at the rows before anything is spent on them, at where their labels come from, and at the alerts once more."""
     findings = [f"{finding.check}: {finding.detail}" for finding in task.ports.data.validate(task.policy, task.dataset)]
     about = concerning(task.ports.alerts.firing(), task.admission.model)
     findings += [f"alert {alert.name} ({alert.episode}) fires" for alert in about if alert.kind is Kind.DATA_QUALITY]
     if findings:
         return Next(State.REJECTED, Reason.DATA_QUALITY, "; ".join(findings))
-    return Next(State.TRAINING, Reason.DONE)
+    champion = task.ports.models.serving(task.policy)
+    odd, skipped = taken_in(task.ports, task.policy, task.dataset, champion, task.alive)
+    if odd:
+        return Next(State.REJECTED, Reason.DATA_QUALITY, "; ".join(f"{each.check}: {each.detail}" for each in odd))
+    return Next(State.TRAINING, Reason.DONE, facts={UNTESTED: msgspec.to_builtins(skipped)} if skipped else {})
 
 
 def train(task: Task) -> Next:
@@ -132,25 +139,17 @@ def evaluate(task: Task) -> Next:
 
 def _gate(task: Task) -> Mapping[str, Any]:
     champion = task.ports.models.serving(task.policy)
-    paired = task.ports.evaluator.losses(task.policy, task.dataset, task.artifact, champion, task.alive)
-    report = judge(paired, task.policy.gate, task.admission.alpha)
+    more = msgspec.convert(task.view.facts.get(UNTESTED, ()), tuple[NotTested, ...])
+    report = judged(
+        task.ports, task.policy, task.dataset, task.artifact, champion, task.alive, task.admission.alpha, more=more
+    )
     against = f"{task.admission.model}@{champion.version}" if champion else "the base rate"
     facts = {
         "champion": champion.version if champion else None,
-        "gate": _kept(task.ports, report, f"run {task.admission.run[:12]} of {task.admission.model} against {against}"),
+        "gate": kept(task.ports, report, f"run {task.admission.run[:12]} of {task.admission.model} against {against}"),
     }
     task.note(facts)
     return facts
-
-
-def _kept(ports: Ports, report: GateReport, title: str) -> dict[str, Any]:
-    return {
-        "outcome": str(report.outcome),
-        "reasons": [str(reason) for reason in report.reasons],
-        "detail": report.detail,
-        "report": ports.store.put_blob([codec.encode(report)]).digest,
-        "page": ports.store.put_blob([page(report, title).encode()]).digest,
-    }
 
 
 def propose(task: Task) -> Next:

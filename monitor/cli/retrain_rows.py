@@ -256,9 +256,16 @@ def _checked(topics: Topics, policy: Policy) -> Topics:
         need("the checked column", name, columns | segments | set(_COLUMNS.values()))
     for name in policy.gate.segments:
         need("the segment", name, columns | segments | {"version"})
+    for what, column in (("the reviewed column", policy.data.reviewed), ("the source of labels", _source(policy))):
+        if column:
+            need(what, column, columns | segments)
     need("the label column", policy.data.label, {"label"})
     need("the time column", policy.data.at, {"at_ms"})
     return topics
+
+
+def _source(policy: Policy) -> str | None:
+    return policy.intake.source if policy.intake else None
 
 
 def _names(schema: Schema) -> dict[str, str]:

@@ -152,8 +152,8 @@ class _Waiting:
 def _opened(
     ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Path
 ) -> tuple[Wired, list[Policy]]:
-    policies, rows = load(file)
-    return wired(ctx, Places(store, alerts, rows, Path.cwd(), work, embedded)), policies
+    policies, files = load(file)
+    return wired(ctx, Places(store, alerts, files.rows, Path.cwd(), work, embedded, files.anchors)), policies
 
 
 def _of(policies: list[Policy], model: str) -> Policy:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipelines.codec import digest_of
+from pipelines.explanation import Explanation
 from pipelines.firing import Firing, Kind
 from pipelines.gate import Paired
 from pipelines.local_models import LocalModels
 from pipelines.policy import Data, Policy
-from pipelines.ports import Alive, Artifact, Dataset, Draft, Finding, ModelFile, Moving, Serving
+from pipelines.ports import Alive, Artifact, Dataset, Draft, Finding, Known, ModelFile, Moving, Scored, Serving
 
 BORN_MS = 1_760_000_000_000
 
@@ -173,8 +174,39 @@ class Fakes:
         blob = self.store.put_blob([f"model {run} {attempt} {self.trained}".encode()])
         return Artifact({"model.json": ModelFile(blob.digest, blob.size_bytes)}, {}, {})
 
+    @property
+    def anchors(self) -> Fakes:
+        return self
+
+    def anchor(self, policy: Policy) -> Dataset:
+        return Dataset(digest_of(b"anchor"), digest_of(b""), digest_of(b"anchor"), 0, 100, 0)
+
+    def scored(
+        self, policy: Policy, rows: str, model: Serving | None, alive: Alive, known: str | None = None
+    ) -> Scored:
+        source = policy.intake.source if policy.intake else None
+        groups = {} if source is None else {source: np.tile(["a", "a", "b", "b"], 25)}
+        return Scored(np.tile([0.0, 1.0], 50), None if model is None else np.tile([0.05, 0.95], 50), groups)
+
+    def explained(
+        self,
+        policy: Policy,
+        dataset: Dataset,
+        paired: Paired,
+        challenger: Artifact,
+        champion: Serving | None,
+        alive: Alive,
+    ) -> Explanation:
+        return Explanation(0, (), 0, (), dataset.test)
+
     def losses(
-        self, policy: Policy, dataset: Dataset, challenger: Artifact, champion: Serving | None, alive: Alive
+        self,
+        policy: Policy,
+        dataset: Dataset,
+        challenger: Artifact,
+        champion: Serving | None,
+        alive: Alive,
+        known: Known | None = None,
     ) -> Paired:
         alive()
         live = dataset.digest == digest_of(b"live")

@@ -15,14 +15,17 @@ import pytest
 from pipelines import codec
 from pipelines.book import Book
 from pipelines.errors import FormatError, Refused, StepFailed, StoreError
+from pipelines.gate import Anchor, GateSpec
+from pipelines.intake import Intake, Surprise
 from pipelines.journal import FORMAT, Claimed, Moved, Reason, Record, RunView, Tried, Verdict, decode_record, fold
 from pipelines.orchestrator import Orchestrator
-from pipelines.policy import DAY_MS, HOUR_MS
+from pipelines.policy import DAY_MS, HOUR_MS, Data, Labels, Policy
 from pipelines.ports import Alive
 from pipelines.states import SUCCESSORS, State, cancellable, legal, terminal
 from tests.pipelines.memory import Fakes, MemoryStore, alert, fakes, policy
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pipelines-v1.json"
+GOLDEN_2 = GOLDEN.with_name("pipelines-v2.json")
 ENDS = {"settled", "rejected", "rolled_back", "failed", "timed_out", "cancelled", "superseded", "skipped"}
 
 
@@ -93,7 +96,17 @@ def test_a_try_that_failed_gives_the_lease_back_and_is_counted() -> None:
     assert apply(view, moved(view, State.COLLECTING))[1] is Verdict.NOT_OWNER
 
 
-def tell() -> MemoryStore:
+PLAIN = policy()
+ASKING = policy(
+    data=Data("label", ("x",), reviewed="lot"),
+    gate=GateSpec(worth=0.01, anchor=Anchor("sha256:" + "a" * 64, 0.01), size_bytes_max=10**6, explain_rows=0),
+    labels=Labels.REVIEWED,
+    intake=Intake("source", 0.9, Surprise(ratio_max=0.5)),
+)
+"""What only format 2 can say."""
+
+
+def tell(asked: Policy = PLAIN) -> MemoryStore:
     """A run that settles, after a step that failed and one that took long, and one that is cancelled."""
     ports: Fakes = fakes(fires=[alert()])
 
@@ -105,7 +118,7 @@ def tell() -> MemoryStore:
 
     ports.on_train = slowly
     book = Book(ports.store)
-    orchestrator = Orchestrator(ports, [policy()], "w1")
+    orchestrator = Orchestrator(ports, [asked], "w1")
     orchestrator.round()
     ports.clock.ms += HOUR_MS
     orchestrator.round()
@@ -137,7 +150,17 @@ def test_journals_are_what_they_were_when_the_format_was_published() -> None:
         store.create_entry(log, int(number), body.encode())
     summaries = Book(store).summaries("fraud")
     assert [summary.state for summary in summaries] == [State.SETTLED, State.CANCELLED]
-    assert dict(entries(tell())) == kept
+    assert all(admission.policy == policy() for admission in Book(store).admissions("fraud"))
+
+
+def test_journals_are_what_they_were_when_format_2_was_published() -> None:
+    kept = json.loads(GOLDEN_2.read_text())
+    assert dict(entries(tell(ASKING))) == kept
+
+
+def test_an_admission_has_the_lowest_format_that_can_say_what_it_says() -> None:
+    formats = [Book(tell(each)).admissions("fraud")[0].format for each in (policy(), ASKING)]
+    assert formats == [1, 2]
 
 
 def test_a_newer_format_is_refused_with_advice_and_foreign_bytes_by_name() -> None:
@@ -179,4 +202,4 @@ def test_nobody_enters_what_may_not_stand_there() -> None:
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps(entries(tell()), indent=1) + "\n")
+    GOLDEN_2.write_text(json.dumps(entries(tell(ASKING)), indent=1) + "\n")
