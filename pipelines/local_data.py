@@ -12,7 +12,7 @@ from pipelines.errors import NotFound
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
 from pipelines.quality import Checks
-from pipelines.rows import VERSION, findings, keep, labelled, need_columns, predicted_by, split
+from pipelines.rows import VERSION, comparable, findings, keep, labelled, need_columns, predicted_by, split
 from pipelines.tables import Row, read_rows
 
 
@@ -64,6 +64,13 @@ class FileData:
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""
         rows = predicted_by(self._labelled(policy, until_ms), names, since_ms, policy)
+        return keep(self._store, [], rows, until_ms, policy) if rows else None
+
+    def compared(
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    ) -> Dataset | None:
+        """See Data."""
+        rows = comparable(self._labelled(policy, until_ms), served, other, since_ms, policy)
         return keep(self._store, [], rows, until_ms, policy) if rows else None
 
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:

@@ -177,6 +177,14 @@ class Data(Protocol):
         Predictions call the version one of `names`. Rows that do not say who predicted count from the promotion on.
         """
 
+    def compared(
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    ) -> Dataset | None:
+        """Labelled rows that two versions can be compared on, all in `test`, in the order in which their labels became known;
+        None when there are none. They were predicted from `since_ms` on by a version that is called one of `served`. Where
+        whoever serves scores both (`shadow.scored_by`) they are those that one of `other` predicted too, with the scores of
+        both as columns SERVED_SCORE and OTHER_SCORE."""
+
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         """Whether predictions name the version now, with or without labels: that it serves. None where nobody can say."""
 
@@ -186,6 +194,10 @@ class Trainer(Protocol):
 
     def train(self, policy: Policy, run: str, attempt: int, dataset: Dataset, alive: Alive) -> Artifact:
         """Raises StepFailed. An attempt shares nothing with another one."""
+
+
+SERVED_SCORE = "score.served"
+OTHER_SCORE = "score.other"
 
 
 class Anchors(Protocol):

@@ -60,6 +60,7 @@ class RunSummary:
     ended_ms: int | None
     promoted: bool = False
     reason: Reason | None = None
+    promoted_ms: int | None = None
 
     @property
     def active(self) -> bool:

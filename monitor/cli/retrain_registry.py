@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipelines.policy import Policy
     from registry.aliases import Aliases
     from registry.catalog import Catalog
+    from registry.moves import Move as Move_
     from registry.moves import Promote, Rollback
 
 PROBE_ROWS: Final = 32
@@ -141,7 +142,8 @@ class RegistryModels:
         from registry.moves import Promote, Rollback
 
         kind = Rollback if back else Promote
-        return any(isinstance(s.move, kind) and s.move.cause == run for s in self.aliases.history(policy.model))
+        moves = (step.move for step in self.aliases.history(policy.model))
+        return any(_by_run(move, kind, run, policy.alias) for move in moves)
 
     def _move(
         self, policy: Policy, run: str, version: int, replaces: int | None, by: str, at_ms: int,
@@ -158,7 +160,7 @@ class RegistryModels:
         for _ in range(RACES_MAX):
             bodies = chained.read_log(self.catalog.store, moves_log(policy.model))
             done, state = list(steps(policy.model, bodies)), MovesState()
-            if any(isinstance(step.move, kind) and step.move.cause == run for step in done):
+            if any(_by_run(step.move, kind, run, policy.alias) for step in done):
                 return Moving(Move.ALREADY)
             state = done[-1].state if done else state
             move = kind(
@@ -175,3 +177,7 @@ class RegistryModels:
             if chained.append(self.catalog.store, moves_log(policy.model), bodies, body):
                 return Moving(Move.MOVED)
         return Moving(Move.REFUSED, "too many races for the next move were lost")
+
+
+def _by_run(move: Move_, kind: type[Promote | Rollback], run: str, alias: str) -> bool:
+    return isinstance(move, kind) and move.cause == run and move.alias == alias

@@ -115,6 +115,8 @@ class Fakes:
     findings: tuple[Finding, ...] = ()
     better: float = 0.1  # how much lower the challenger's loss is on the held-out rows
     live: float | None = 0.1  # the same on the rows after a promotion; None: no labels
+    shade: float | None = 0.1  # the same on the rows in the shadow
+    compared_with: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     sighted: bool | None = None  # whether predictions name a promoted version
     asked_for: Collection[str] = ()
     trained: int = 0
@@ -163,6 +165,15 @@ class Fakes:
             return None
         return Dataset(digest_of(b"live"), digest_of(b""), digest_of(b"live"), 0, 3000, until_ms)
 
+    def compared(
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    ) -> Dataset | None:
+        self.watches += 1
+        self.compared_with = (tuple(served), tuple(other))
+        if self.shade is None:
+            return None
+        return Dataset(digest_of(b"shade"), digest_of(b""), digest_of(b"shade"), 0, 3000, until_ms)
+
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         self.asked_for = names
         return self.sighted
@@ -209,8 +220,8 @@ class Fakes:
         known: Known | None = None,
     ) -> Paired:
         alive()
-        live = dataset.digest == digest_of(b"live")
-        shift = self.live if live else self.better
+        shifts = {digest_of(b"live"): self.live, digest_of(b"shade"): self.shade}
+        shift = shifts.get(dataset.digest) or (0.0 if dataset.digest in shifts else self.better)
         assert shift is not None
         base = np.tile([0.3, 0.5], dataset.test_rows // 2)
         return Paired(base, np.clip(base - shift, 0, 1))
