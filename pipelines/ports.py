@@ -62,6 +62,9 @@ class Store(Protocol):
     def put_blob(self, chunks: Iterable[bytes], expected: str | None = None) -> Put:
         """Keep bytes, durably."""
 
+    def blob_size(self, digest: str) -> int | None:
+        """Bytes of a blob, None when it is not there."""
+
     def blob(self, digest: str) -> Iterator[bytes]:
         """The bytes in chunks, verified at the last one at the latest."""
 
@@ -143,6 +146,27 @@ class Moving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def conflict(alias: str, at: int | None, expected: int | None) -> Moving:
         """The alias points at another version than the one that was to be replaced."""
         return Moving(Move.CONFLICT, f"{alias} points at {at}, not at {expected}")
+
+
+class Registered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A version as it was registered. `names`: as of Serving."""
+
+    model: str
+    number: int
+    names: tuple[str, ...]
+    run: str | None
+    dataset: str | None  # digest of what it was trained on
+    by: str
+    at_ms: int
+
+
+class AliasMove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that was done to an alias, in words: `champion moved to 3`."""
+
+    at_ms: int
+    actor: str
+    said: str
+    reason: str
 
 
 class Clock(Protocol):
@@ -265,6 +289,15 @@ class Models(Protocol):
 
     def version(self, policy: Policy, number: int) -> Serving:
         """One version."""
+
+    def models(self) -> list[str]:
+        """Every model with a version, sorted."""
+
+    def registered(self, model: str) -> tuple[Registered, ...]:
+        """The versions of a model, in order; empty where there is none."""
+
+    def moved(self, model: str) -> tuple[AliasMove, ...]:
+        """What was done to its aliases and counted, in order."""
 
     def register(self, draft: Draft, by: str, at_ms: int) -> int:
         """The version of the run: a new one the first time, the same one ever after."""

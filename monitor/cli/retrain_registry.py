@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipelines.ports import Draft, ModelFile, Move, Moving, Serving
+from pipelines.ports import AliasMove, Draft, ModelFile, Move, Moving, Registered, Serving
 
 if TYPE_CHECKING:
     from pipelines.policy import Policy
@@ -44,6 +44,36 @@ class RegistryModels:
         version = self.catalog.version(policy.model, number)
         files = {f.path: ModelFile(f.digest, f.size_bytes) for f in self.catalog.manifest(version).files}
         return Serving.of(policy.model, number, files, version.digest)
+
+    def models(self) -> list[str]:
+        """See Models."""
+        return self.catalog.models()
+
+    def registered(self, model: str) -> tuple[Registered, ...]:
+        """See Models."""
+        found = []
+        for version in self.catalog.versions(model) if model in self.catalog.models() else ():
+            manifest, entry = self.catalog.manifest(version), version.entry
+            names = Serving.of(model, version.number, {}, version.digest).names
+            found.append(
+                Registered(
+                    model,
+                    version.number,
+                    names,
+                    manifest.run,
+                    manifest.dataset,
+                    entry.registered_by,
+                    entry.at_ms,
+                )
+            )
+        return tuple(found)
+
+    def moved(self, model: str) -> tuple[AliasMove, ...]:
+        """See Models."""
+        from registry.fold import Verdict
+
+        moves = (step.move for step in self.aliases.history(model) if step.verdict is Verdict.ACCEPTED)
+        return tuple(AliasMove(move.at_ms, move.actor, _said(move), move.reason) for move in moves)
 
     def register(self, draft: Draft, by: str, at_ms: int) -> int:
         """See Models. Formats are inspected by the registry; a model that it refuses fails the run."""
@@ -177,6 +207,25 @@ class RegistryModels:
             if chained.append(self.catalog.store, moves_log(policy.model), bodies, body):
                 return Moving(Move.MOVED)
         return Moving(Move.REFUSED, "too many races for the next move were lost")
+
+
+def _said(move: Move_) -> str:
+    from registry.moves import Approve, Freeze, Promote, Protect, Retire, Rollback, Unfreeze
+
+    match move:
+        case Promote() | Rollback():
+            back = "back " if isinstance(move, Rollback) else ""
+            return f"{move.alias} moved {back}to {move.version}"
+        case Approve():
+            return f"{move.version} approved for {move.alias}"
+        case Protect():
+            return f"{move.alias} needs {move.approvals} approvals"
+        case Retire():
+            return f"{move.version} retired"
+        case Freeze():
+            return f"{move.alias} frozen"
+        case Unfreeze():
+            return f"{move.alias} unfrozen"
 
 
 def _by_run(move: Move_, kind: type[Promote | Rollback], run: str, alias: str) -> bool:

@@ -74,6 +74,9 @@ class MemoryStore:
         self.blobs[digest_of(body)] = body
         return Blob(digest_of(body), len(body))
 
+    def blob_size(self, digest: str) -> int | None:
+        return len(self.blobs[digest]) if digest in self.blobs else None
+
     def blob(self, digest: str) -> Iterator[bytes]:
         yield self.blobs[digest]
 

@@ -53,6 +53,7 @@ def test_documents_and_blobs_are_what_was_put(store: Store) -> None:
     assert store.document("receipts/x") == b"1"
     put = store.put_blob([b"ab", b"", b"c"])
     assert (put.digest, put.size_bytes) == (digest_of(b"abc"), 3)
+    assert (store.blob_size(put.digest), store.blob_size(digest_of(b"abcd"))) == (3, None)
     assert store.put_blob([b"abc"]).digest == put.digest
     assert b"".join(store.blob(put.digest)) == b"abc"
 
