@@ -7,6 +7,7 @@ import sys
 import click
 
 from pipelines.cli import command as retrain
+from pipelines.cli.lineage import COMMANDS
 from pipelines.cli.train import command as train
 from pipelines.errors import PipelineError
 from pipelines.exits import FAILED, code_of
@@ -19,6 +20,8 @@ def cli() -> None:
 
 cli.add_command(retrain)
 cli.add_command(train)
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ from typing import Any, Final
 from pipelines import codec
 from pipelines.errors import NotFound, Refused, StoreError
 from pipelines.journal import (
-    FORMAT,
     Approved,
     Cancel,
     Declined,
@@ -20,12 +19,12 @@ from pipelines.journal import (
     decode_record,
     fold,
     journal_log,
+    record_format,
 )
 from pipelines.log import append, read_log
 from pipelines.policy import Policy
 from pipelines.ports import Store
-from pipelines.runs import FORMAT as ADMISSION_FORMAT
-from pipelines.runs import Admission, RunSummary, admissions_log, decode_admission, encode_admission
+from pipelines.runs import Admission, RunSummary, admissions_log, decode_admission, encode_admission, format_of
 from pipelines.states import State, cancellable
 from pipelines.trigger import Plan
 
@@ -101,7 +100,7 @@ class Book:
             assert plan.run is not None
             assert plan.mode is not None
             entry = Admission(
-                ADMISSION_FORMAT,
+                format_of(policy),
                 len(known) + 1,
                 codec.digest_of(known[-1][1]) if known else None,
                 plan.run,
@@ -168,7 +167,7 @@ class Book:
     def _act(self, run: str, actor: str, now_ms: int, make: Callable[[RunView, dict[str, Any]], Record]) -> RunView:
         for _ in range(RACES_MAX):
             journal = self.journal(run)
-            head = {"format": FORMAT, "previous": journal.view.chain, "actor": actor, "at_ms": now_ms}
+            head = {"format": record_format(), "previous": journal.view.chain, "actor": actor, "at_ms": now_ms}
             entered = self.enter(run, journal, make(journal.view, head))
             if entered is not None:
                 return entered.view
@@ -196,8 +195,9 @@ class Book:
 
     def _summary(self, admission: Admission) -> RunSummary:
         view = self._view(admission.run)
-        promoted = any(state is State.PROBATION for state, _ in view.entered)
-        return RunSummary(admission, view.state, view.since_ms if view.ended else None, promoted, view.reason)
+        promoted_ms = next((at_ms for state, at_ms in view.entered if state is State.PROBATION), None)
+        ended_ms = view.since_ms if view.ended else None
+        return RunSummary(admission, view.state, ended_ms, promoted_ms is not None, view.reason, promoted_ms)
 
 
 def records(run: str, bodies: list[bytes]) -> Iterator[tuple[Record, RunView]]:

@@ -92,6 +92,11 @@ class DirectoryStore:
             self._link(path, body)
         return KeptBlob(digest, len(body))
 
+    def blob_size(self, digest: str) -> int | None:
+        """See Store."""
+        path = self._blob(digest)
+        return path.stat().st_size if path.exists() else None
+
     def blob(self, digest: str) -> Iterator[bytes]:
         """See Store."""
         path = self._blob(digest)

@@ -9,6 +9,7 @@
     ├── Refused                  a rule of the life cycle does not allow it (exit 3)
     ├── StepFailed               a step did not do its work; `again` says whether another try may help
     ├── Fenced                   another worker took the run over: whoever gets this has nothing more to do with it
+    ├── Halted                   retraining was stopped while a step was at work: the run is given back
     ├── CancelAsked              somebody asked for the run to end while a step was at work
     └── NotInstalled             an optional library is needed
 
@@ -70,6 +71,14 @@ class Fenced(PipelineError):
             f"run {run}", f"was taken over from {owner!r}", "Nothing is to be done: the other one goes on."
         )
         self.run, self.owner = run, owner
+
+
+class Halted(PipelineError):
+    """Retraining of the model was stopped."""
+
+    def __init__(self, run: str, why: str) -> None:
+        super().__init__(f"run {run}", f"stands still: {why}", "`driftline retrain start` lets it go on.")
+        self.run = run
 
 
 class CancelAsked(PipelineError):

@@ -14,6 +14,9 @@ Four outcomes. `inconclusive` is what too few rows give, and no rows at all: emp
 judged; nothing is concluded from it. A segment with too few rows is not tested, says so in the report, and holds the gate when
 such segments hold more than `untested_ratio_max` of the rows.
 
+Beside the average loss there may be guards (`pipelines.guards`): a fixed anchor set, calibration, decisions that flip, budgets of
+size and time. Each must hold as well. What was not tested is listed with the reason: silence is never a yes.
+
 Not done here: correcting for champions that decided which labels exist, and spending alpha over several challengers
 (`pipelines.trigger` does: it hands in the alpha).
 """
@@ -21,6 +24,7 @@ Not done here: correcting for champions that decided which labels exist, and spe
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,11 +32,14 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
-from pipelines.losses import Floats, LossSpec
+from pipelines.explanation import Explanation
+from pipelines.losses import BINARY, Floats, LossSpec
 from pipelines.sequential import average_bounds, constant_mean_bounds
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1: without guards, what was not tested and an explanation."""
 SOURCE: Final = (
     "Howard, Ramdas, McAuliffe & Sekhon 2021 (empirical Bernstein, gamma-exponential mixture); "
     "Choe & Ramdas 2023 (paired losses)"
@@ -67,6 +74,21 @@ class Reason(StrEnum):
     OUT_OF_BOUNDS = "out_of_bounds"
     NO_SEGMENT = "no_segment"  # a guarded dimension is not in the rows
     MANY_SEGMENTS = "many_segments"
+    FUTILE = "futile"  # sure that it is better by less than what is worth a change
+    ANCHOR = "anchor"  # a guard: see pipelines.guards
+    CALIBRATION = "calibration"
+    FLIPS = "flips"
+    SIZE = "size"
+    SCORING = "scoring"
+
+
+class Untested(StrEnum):
+    """Why something was not tested."""
+
+    FEW_ROWS = "few_rows"
+    NOT_ASKED = "not_asked"  # the policy does not say anything of it
+    NOT_HERE = "not_here"  # what it needs is not there: scores, a champion, the other half of a pair
+    CENSORED = "censored"  # the champion's decisions kept these labels away
 
 
 CHAMPION: Final = "the champion"
@@ -81,8 +103,24 @@ class Goal(StrEnum):
     NOT_WORSE = "not_worse"
 
 
+class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rows that never change and that people have looked at, which every challenger must pass. `digest`: `sha256:` of their file,
+    so that nobody changes them without changing the policy."""
+
+    digest: str
+    margin: float = 0.0  # by how much the mean loss on them may be higher, on the whole and in each guarded segment
+    loss_max: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if re.fullmatch(r"sha256:[0-9a-f]{64}", self.digest) is None:
+            raise ValueError(f"digest ({self.digest[:80]!r}) must be `sha256:` and what `sha256sum FILE` prints")
+        if self.margin < 0:
+            raise ValueError(f"margin ({self.margin}) must be at least 0")
+
+
 class GateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked. Margins are in the unit of the loss."""
+    """What is asked. Margins are in the unit of the loss. What is unset is not asked, and old policies keep their digest."""
 
     loss: LossSpec = LossSpec()
     goal: Goal = Goal.BETTER
@@ -93,6 +131,13 @@ class GateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segment_margin: float = 0.02
     segment_rows_min: int = 200
     untested_ratio_max: float = 0.1
+    worth: float | UnsetType = UNSET  # improvements that are surely smaller are no reason to go on: futility
+    anchor: Anchor | UnsetType = UNSET
+    calibration_max: float | UnsetType = UNSET  # root mean square error of the challenger's probabilities
+    flips_ratio_max: float | UnsetType = UNSET  # share of the rows that are decided the other way
+    size_bytes_max: int | UnsetType = UNSET  # of all files of the model
+    scoring_ms: int | UnsetType = UNSET  # for 1,000 rows, loading the model included
+    explain_rows: int | UnsetType = UNSET  # held-out rows for the importance of features
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -106,18 +151,40 @@ class GateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"segment_margin ({self.segment_margin}) must be above 0 and below {self.loss.most}")
         if self.rows_min < 1 or self.segment_rows_min < 1:
             raise ValueError("rows_min and segment_rows_min must be at least 1")
+        self._need_sense()
+
+    def _need_sense(self) -> None:
+        if self.worth is not UNSET and (self.goal is not Goal.BETTER or not self.margin < self.worth <= self.loss.most):
+            raise ValueError(
+                f"worth ({self.worth}) must be above margin ({self.margin}), at most {self.loss.most}; goal: better"
+            )
+        for name, limit in (("calibration_max", self.calibration_max), ("flips_ratio_max", self.flips_ratio_max)):
+            if limit is not UNSET and self.loss.name not in BINARY:
+                raise ValueError(f"{name} is for a label of 0 or 1, not for the loss {self.loss.name}")
+            if limit is not UNSET and not 0 <= limit < 1:
+                raise ValueError(f"{name} ({limit}) must be at least 0 and below 1")
+        for name, most in (("size_bytes_max", self.size_bytes_max), ("scoring", self.scoring_ms)):
+            if most is not UNSET and most < 1:
+                raise ValueError(f"{name} ({most}) must be above 0")
+        if self.explain_rows is not UNSET and self.explain_rows < 0:
+            raise ValueError(f"explain_rows ({self.explain_rows}) must be at least 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
     """Losses of champion and challenger on the same rows, in the order in which the labels became known.
 
-    `segments`: for each guarded dimension the value of each row. Equal rows in both, or it is an error.
+    `segments`: for each guarded dimension the value of each row. Equal rows in both, or it is an error. What only guards look
+    at is None where nobody knows it: labels, the scores of both, and the challenger's ms for 1,000 rows.
     """
 
     champion: Floats
     challenger: Floats
     segments: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    labels: Floats | None = None
+    champion_scores: Floats | None = None
+    challenger_scores: Floats | None = None
+    scoring_ms: float | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,6 +209,24 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     comparison: Comparison
 
 
+class Guard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing beside the average loss that must hold: what was found, and how much of it is allowed."""
+
+    name: Reason
+    outcome: Outcome
+    found: float | None
+    most: float
+    detail: str
+
+
+class NotTested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something of which the gate says nothing, and why."""
+
+    what: str
+    why: Untested
+    detail: str = ""
+
+
 class GateReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a gate was asked, saw and says. `alpha` is what this challenger was given of the spec's."""
 
@@ -155,6 +240,9 @@ class GateReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segments: tuple[Segment, ...]
     detail: str
     source: str = SOURCE
+    guards: tuple[Guard, ...] | UnsetType = UNSET
+    not_tested: tuple[NotTested, ...] | UnsetType = UNSET
+    explanation: Explanation | UnsetType = UNSET
 
 
 def judge(paired: Paired, spec: GateSpec, alpha: float | None = None, rival: str = CHAMPION) -> GateReport:
@@ -179,7 +267,7 @@ def judge(paired: Paired, spec: GateSpec, alpha: float | None = None, rival: str
 
 
 _EMPTY: Final = Comparison(0, None, None, None, None, None)
-_FAILS: Final = frozenset({Reason.WORSE, Reason.SEGMENT_WORSE})
+_FAILS: Final = frozenset({Reason.WORSE, Reason.FUTILE, Reason.SEGMENT_WORSE})
 _OPEN: Final = frozenset({Reason.FEW_ROWS, Reason.UNDECIDED, Reason.SEGMENT_UNDECIDED, Reason.UNTESTED})
 
 
@@ -253,6 +341,8 @@ def _overall_reasons(overall: Comparison, spec: GateSpec) -> Iterator[Reason]:
     asked = spec.margin if spec.goal is Goal.BETTER else -spec.margin
     if overall.upper <= asked:
         yield Reason.WORSE
+    elif spec.worth is not UNSET and overall.upper < spec.worth:
+        yield Reason.FUTILE
     elif overall.rows < spec.rows_min:
         yield Reason.FEW_ROWS
     elif overall.lower > asked:

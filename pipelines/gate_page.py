@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from pipelines.gate import CHAMPION, Comparison, GateReport, Goal, Outcome
+from msgspec import UNSET
+
+from pipelines.explanation import Explanation
+from pipelines.gate import CHAMPION, Comparison, GateReport, Goal, Outcome, Untested
 
 _WORDS = {None: "not tested", Outcome.PASS: "not worse", Outcome.FAIL: "worse", Outcome.INCONCLUSIVE: "undecided"}
+
+_WHY_NOT: Final = {
+    Untested.FEW_ROWS: "too few rows",
+    Untested.NOT_ASKED: "the policy does not ask for it",
+    Untested.NOT_HERE: "what it needs is not there",
+    Untested.CENSORED: "the champion decided which labels there are",
+}
 
 
 def page(report: GateReport, title: str, rival: str = CHAMPION) -> str:
@@ -33,7 +44,8 @@ def _lines(report: GateReport, title: str, rival: str) -> Iterator[str]:
         yield _row(segment.name, segment.comparison, _WORDS.get(segment.outcome, "error"))
     yield ""
     yield f"Difference: {rival}'s loss minus the challenger's; above 0 the challenger is better."
-    if untested := [plain(segment.name) for segment in report.segments if segment.outcome is None]:
+    untested = [plain(segment.name) for segment in report.segments if segment.outcome is None]
+    if untested and report.not_tested is UNSET:  # of format 1
         yield f"Not tested, for want of {spec.segment_rows_min:,} rows: {', '.join(untested)}."
     if (second := report.second_opinion) is not None:
         yield ""
@@ -43,6 +55,69 @@ def _lines(report: GateReport, title: str, rival: str) -> Iterator[str]:
         )
     yield ""
     yield f"Bounds: {report.source}."
+    yield from _guards(report)
+    yield from _not_tested(report)
+    if report.explanation is not UNSET:
+        yield from _explained(report.explanation, rival)
+
+
+def _guards(report: GateReport) -> Iterator[str]:
+    if not report.guards:
+        return
+    yield ""
+    yield "## What must hold besides"
+    yield ""
+    yield "| guard | says | found | at most | |"
+    yield "| --- | --- | ---: | ---: | --- |"
+    for guard in report.guards:
+        found = "-" if guard.found is None else f"{guard.found:,.9g}"
+        yield f"| {guard.name} | {guard.outcome} | {found} | {guard.most:,.9g} | {plain(guard.detail)} |"
+
+
+def _not_tested(report: GateReport) -> Iterator[str]:
+    if report.not_tested is UNSET:
+        return
+    yield ""
+    yield "## Not tested"
+    yield ""
+    for each in report.not_tested:
+        yield f"- {plain(each.what)}: {_WHY_NOT[each.why]}{f' ({plain(each.detail)})' if each.detail else ''}"
+    if not report.not_tested:
+        yield "Nothing: all that can be asked was asked."
+
+
+def _explained(explanation: Explanation, rival: str) -> Iterator[str]:
+    yield ""
+    yield "## What they look at"
+    yield ""
+    if explanation.importance:
+        yield (
+            f"By how much the loss rises when a feature's values are dealt out anew, on {explanation.rows:,} held-out rows. "
+            "It tells what a model leans on, not what causes anything."
+        )
+        yield ""
+        yield f"| feature | {rival.removeprefix('the ')} | challenger |"
+        yield "| --- | ---: | ---: |"
+        for each in explanation.importance:
+            old = "-" if each.champion is None else f"{each.champion:+.4g}"
+            yield f"| {plain(each.feature)} | {old} | {each.challenger:+.4g} |"
+        if explanation.left_out:
+            yield ""
+            yield f"{explanation.left_out:,} more features were not looked at."
+    else:
+        yield "Nobody asked for the importance of features."
+    yield ""
+    yield "## Where they differ most"
+    yield ""
+    if not explanation.differing:
+        yield "Nowhere, or the scores of one are not known."
+        return
+    yield f"Lines of the held-out rows, {explanation.held_out}."
+    yield ""
+    yield f"| line | label | {rival.removeprefix('the ')} | challenger |"
+    yield "| ---: | ---: | ---: | ---: |"
+    for row in explanation.differing:
+        yield f"| {row.line:,} | {row.label:g} | {row.champion:.4g} | {row.challenger:.4g} |"
 
 
 def _row(name: str, found: Comparison, says: str) -> str:

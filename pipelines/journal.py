@@ -20,7 +20,8 @@ import msgspec
 from pipelines.codec import decode, digest_of
 from pipelines.states import WAITING, State, cancellable, legal, terminal
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1: without shadowing. A record has the lowest format that can say what it says: older code goes on with what it understands."""
 
 
 class Reason(StrEnum):
@@ -51,6 +52,18 @@ class Reason(StrEnum):
     STEP_TIMED_OUT = "step_timed_out"
     RUN_TIMED_OUT = "run_timed_out"
     ASKED = "asked"  # somebody cancelled
+    SHADOW = "shadow"  # it passed the gate, and is compared on what comes in
+    SHADOW_PASSED = "shadow_passed"
+    SHADOW_FAILED = "shadow_failed"
+    SHADOW_UNDECIDED = "shadow_undecided"
+
+
+_SINCE_2: Final = frozenset({Reason.SHADOW, Reason.SHADOW_PASSED, Reason.SHADOW_FAILED, Reason.SHADOW_UNDECIDED})
+
+
+def record_format(reason: Reason | None = None) -> int:
+    """The format of a record, which moves a run for a reason if any."""
+    return FORMAT if reason in _SINCE_2 else 1
 
 
 class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):

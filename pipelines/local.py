@@ -7,15 +7,15 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.directory import DirectoryStore
 from pipelines.errors import ConfigError
 from pipelines.local_alerts import FileAlerts
-from pipelines.local_data import FileData
+from pipelines.local_data import FileAnchors, FileData
 from pipelines.local_models import LocalModels, known_models
-from pipelines.ports import Alerts, Clock, Data, Evaluator, Models, Store, Trainer
+from pipelines.ports import Alerts, Anchors, Clock, Data, Evaluator, Models, Store, Trainer
 from pipelines.quality import Checks
 from pipelines.subprocesses import Subprocesses
 
@@ -44,6 +44,7 @@ class Wired:
     data: Data
     trainer: Trainer
     evaluator: Evaluator
+    anchors: Anchors
     models: Models
     announce: Callable[[], Sequence[str]] = nothing
 
@@ -54,8 +55,8 @@ Location = Path | str
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where things are. `store`: a directory, or an address of an object store, which the registry alone can open.
-    `rows`: the file of each model. Where `alerts` or `rows` name a configuration of the
-    monitor, its topics are meant: those of its broker, or of the embedded log in `embedded`."""
+    `rows`: the file of each model; `anchors`: that of its anchor set. Where `alerts` or `rows` name a configuration of
+    the monitor, its topics are meant: those of its broker, or of the embedded log in `embedded`."""
 
     store: Location
     alerts: Path | None
@@ -63,6 +64,7 @@ class Places:
     project: Path
     work: Path
     embedded: Path | None = None
+    anchors: Mapping[str, Path] = field(default_factory=dict)
 
 
 def wire(places: Places) -> Wired:
@@ -82,7 +84,8 @@ def over(store: Store, places: Places, models: Models, declared: Callable[[str],
     """The local ports over a store and a registry that somebody else brought. `declared`: see FileData."""
     steps = Subprocesses(store, places.work, places.project)
     data = FileData(store, places.rows, declared)
-    return Wired(store, SystemClock(), FileAlerts(places.alerts), data, steps, steps, models)
+    anchors = FileAnchors(store, places.anchors)
+    return Wired(store, SystemClock(), FileAlerts(places.alerts), data, steps, steps, anchors, models)
 
 
 def owner() -> str:

@@ -5,12 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from msgspec import UNSET
+
+from pipelines.codec import digest_of
 from pipelines.errors import NotFound
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
 from pipelines.quality import Checks
-from pipelines.rows import VERSION, findings, keep, labelled, need_columns, predicted_by, split
+from pipelines.rows import VERSION, comparable, findings, keep, labelled, need_columns, predicted_by, split
 from pipelines.tables import Row, read_rows
+
+
+class FileAnchors:
+    """`pipelines.ports.Anchors` over a file per model: JSON lines or Parquet, held to the digest that the policy names."""
+
+    def __init__(self, store: Store, paths: Mapping[str, Path]) -> None:
+        self._store, self._paths = store, paths
+
+    def anchor(self, policy: Policy) -> Dataset:
+        """See Anchors."""
+        asked, path = policy.gate.anchor, self._paths.get(policy.model)
+        assert asked is not UNSET
+        what = f"the anchor set of {policy.model}"
+        if path is None:
+            raise NotFound(what, "has no file", "Name it beside `rows`: `anchor: anchors.jsonl`.")
+        if not path.is_file():
+            raise NotFound(what, f"is not there: {str(path)!r}", "Restore it, or name another.")
+        if (found := digest_of(path.read_bytes())) != asked.digest:
+            why = f"in {str(path)!r} is {found}, and the policy names {asked.digest}"
+            raise NotFound(what, why, "Restore the file, or let the policy name the new one.")
+        rows = read_rows(path)
+        need_columns(rows, policy, repr(str(path)), anchor=True)
+        return keep(self._store, [], rows, 0, policy)
 
 
 class FileData:
@@ -38,6 +64,13 @@ class FileData:
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""
         rows = predicted_by(self._labelled(policy, until_ms), names, since_ms, policy)
+        return keep(self._store, [], rows, until_ms, policy) if rows else None
+
+    def compared(
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    ) -> Dataset | None:
+        """See Data."""
+        rows = comparable(self._labelled(policy, until_ms), served, other, since_ms, policy)
         return keep(self._store, [], rows, until_ms, policy) if rows else None
 
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:

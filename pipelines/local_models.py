@@ -19,7 +19,7 @@ from pipelines import codec
 from pipelines.errors import NotFound, StoreError
 from pipelines.log import append, read_log
 from pipelines.policy import Policy
-from pipelines.ports import Draft, Move, Moving, Serving, Store
+from pipelines.ports import AliasMove, Draft, Move, Moving, Registered, Serving, Store
 
 FORMAT: Final = 1
 RACES_MAX: Final = 10_000
@@ -74,6 +74,27 @@ class LocalModels:
     def moves(self, model: str) -> list[LocalMove]:
         """All moves, in order."""
         return [self._decode(LocalMove, raw) for raw in read_log(self._store, _moves(model))]
+
+    def models(self) -> list[str]:
+        """See Models."""
+        return sorted(_with_versions(self._store, "retraining"))
+
+    def registered(self, model: str) -> tuple[Registered, ...]:
+        """See Models."""
+        return tuple(
+            Registered(
+                model, each.number, Serving.of(model, each.number, {}).names, each.draft.run, each.draft.dataset,
+                each.registered_by, each.at_ms,
+            )
+            for each in self.versions(model)
+        )  # fmt: skip
+
+    def moved(self, model: str) -> tuple[AliasMove, ...]:
+        """See Models."""
+        return tuple(
+            AliasMove(m.at_ms, m.actor, f"{m.alias} moved {'back ' if m.back else ''}to {m.version}", f"run {m.run}")
+            for m in self.moves(model)
+        )
 
     def register(self, draft: Draft, by: str, at_ms: int) -> int:
         """See Models."""

@@ -25,6 +25,8 @@ class Loss(StrEnum):
     SQUARED = "squared"
 
 
+BINARY: Final = frozenset({Loss.BRIER, Loss.LOG_LOSS, Loss.ZERO_ONE})
+"""For a label of 0 or 1 and a score that is its probability."""
 _BOUNDS: Final = {Loss.BRIER: 1.0, Loss.ZERO_ONE: 1.0, Loss.LOG_LOSS: 4.0}
 """A log loss of 4 is a score of 0.018 for what happened."""
 

@@ -6,7 +6,7 @@ beside it, changes nothing about what happens, only about who does it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,8 @@ from pipelines.firing import Firing
 from pipelines.policy import Policy
 from pipelines.ports import Ports
 from pipelines.runs import RunSummary
-from pipelines.trigger import Asked, Plan, Why, plan
+from pipelines.switch import Switch
+from pipelines.trigger import Asked, Held, Plan, Why, plan
 from pipelines.worker import LEASE_MS, Happening, Worker
 
 _PLENTY: Final = 2**62
@@ -31,12 +32,24 @@ class Round:
 
 
 class Orchestrator:
-    """Retrains the models of some policies. `owner` names this process in leases and admissions."""
+    """Retrains the models of some policies. `owner` names this process in leases and admissions; `halted`: another switch beside
+    the one in the store, such as a file, which stops every model and says why."""
 
-    def __init__(self, ports: Ports, policies: Sequence[Policy], owner: str, lease_ms: int = LEASE_MS) -> None:
-        self._ports, self._policies, self._owner = ports, tuple(policies), owner
-        self._book = Book(ports.store)
-        self._worker = Worker(ports, self._book, owner, lease_ms)
+    def __init__(
+        self,
+        ports: Ports,
+        policies: Sequence[Policy],
+        owner: str,
+        lease_ms: int = LEASE_MS,
+        halted: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._ports, self._policies, self._owner, self._halted = ports, tuple(policies), owner, halted
+        self._book, self._switch = Book(ports.store), Switch(ports.store)
+        self._worker = Worker(ports, self._book, owner, lease_ms, self.stopped)
+
+    def stopped(self, model: str) -> str | None:
+        """Why retraining of a model stands still, None where it does not."""
+        return self._halted() or self._switch.stopped(model)
 
     def plan(self, policy: Policy, asked: Asked | None = None) -> Plan:
         """What would happen now. Changes nothing."""
@@ -72,7 +85,8 @@ class Orchestrator:
         now_ms = self._ports.clock.now_ms()
         serving = self._ports.models.serving(policy)
         names = None if serving is None else frozenset(serving.names)
-        found = plan(policy, alerts, runs, _PLENTY, now_ms, names, asked)
+        held = Held(self.stopped(policy.model), self._switch.reset_ms(policy.model))
+        found = plan(policy, alerts, runs, _PLENTY, now_ms, names, asked, held)
         if not found.begins:
             return found  # rows are counted only when everything else says go: counting may mean reading them all
-        return plan(policy, alerts, runs, self._ports.data.mature(policy, now_ms), now_ms, names, asked)
+        return plan(policy, alerts, runs, self._ports.data.mature(policy, now_ms), now_ms, names, asked, held)

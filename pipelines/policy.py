@@ -11,6 +11,8 @@ from msgspec import UNSET, UnsetType
 from pipelines.codec import canonical_bytes, digest_of
 from pipelines.firing import Kind
 from pipelines.gate import GateSpec
+from pipelines.intake import Intake
+from pipelines.losses import BINARY
 from pipelines.quality import Check
 
 HOUR_MS: Final = 3_600_000
@@ -23,6 +25,14 @@ class Promotion(StrEnum):
     OBSERVE = "observe"  # it is registered; nobody is asked
     APPROVE = "approve"  # a person decides
     AUTO = "auto"  # it is promoted
+
+
+class Labels(StrEnum):
+    """Of which predictions the truth becomes known."""
+
+    COMPLETE = "complete"  # of all of them, whatever was decided
+    CENSORED = "censored"  # only where the champion decided one way: what it blocked has no label
+    REVIEWED = "reviewed"  # so too, but of a share drawn by lot it becomes known whatever was decided
 
 
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,6 +70,8 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checks: dict[str, Check] | UnsetType = (
         UNSET  # by column: what a run is rejected for; absent, a policy keeps its digest
     )
+    id: str | UnsetType = UNSET  # column that is the same where two versions predicted the same
+    reviewed: str | UnsetType = UNSET  # column that is true where the lot fell: only these rows are judged by
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -103,6 +115,49 @@ class Probation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows_min: int = 200
 
 
+class ScoredBy(StrEnum):
+    """Who scores the version that does not serve."""
+
+    DRIFTLINE = "driftline"  # the pipelines, on the rows that came in
+    SERVING = "serving"  # whoever serves: its predictions are in the topic, under their own version and the same id
+
+
+class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a challenger that passed is compared with the champion on what comes in, before anybody is asked. It goes on after
+    `least_ms` when it is what the gate asks for, and ends as soon as it surely is not, when it cannot show it any more by
+    `most_ms`, and then."""
+
+    scored_by: ScoredBy = ScoredBy.DRIFTLINE
+    least_ms: int = 7 * DAY_MS  # a week: what differs between its days is in it
+    most_ms: int = 28 * DAY_MS
+    every_ms: int = HOUR_MS
+    rows_min: int = 500
+    alias: str = "challenger"  # moved to the challenger where serving scores: whoever serves follows it
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if not 0 <= self.least_ms <= self.most_ms:
+            raise ValueError("least must not be above most")
+        if self.rows_min < 1 or self.every_ms < 0:
+            raise ValueError("rows_min must be at least 1, and every at least 0")
+
+
+class Brakes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What keeps a loop that works from going round and round."""
+
+    tenure_ms: int = 0  # how long a promoted version serves before alerts may replace it
+    rollbacks_in_row: int = (
+        2  # after so many, without one that settled in between, no run begins until a person resets it
+    )
+    rollbacks_in_window: int = 3  # the same, whatever settled in between
+    window_ms: int = 30 * DAY_MS
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if min(self.tenure_ms, self.rollbacks_in_row, self.rollbacks_in_window) < 0 or self.window_ms <= 0:
+            raise ValueError("tenure, rollbacks_in_row and rollbacks_in_window must not be below 0")
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that is decided for one model."""
 
@@ -118,18 +173,52 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alias: str = "champion"
     run_ms: int = DAY_MS  # from request to registration
     tries_max: int = 3
+    labels: Labels | UnsetType = UNSET
+    intake: Intake | UnsetType = UNSET
+    shadow: Shadow | UnsetType = UNSET
+    brakes: Brakes | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        if self.labels is Labels.CENSORED and self.promote is Promotion.AUTO:
+            raise ValueError(
+                "labels: censored forbids promote: auto: the champion decided which labels there are, so they speak for it; "
+                "write approve, or review a share by lot (labels: reviewed)"
+            )
+        if (self.labels is Labels.REVIEWED) is not (self.data.reviewed is not UNSET):
+            raise ValueError("labels: reviewed and data.reviewed, the column that says so, need each other")
+        if self.intake is not UNSET and self.intake.surprise is not UNSET and self.gate.loss.name not in BINARY:
+            raise ValueError(f"surprise is for a label of 0 or 1, not for the loss {self.gate.loss.name}")
+        if self.shadow is not UNSET:
+            self._need_shadow(self.shadow)
         if odd := [name for name in self.gate.segments if name in (self.data.label, self.data.at)]:
             raise ValueError(f"{odd[0]!r} is label or time and cannot be a segment")
         if self.promote is Promotion.APPROVE and self.approvals < 1:
             raise ValueError("promote: approve needs at least one approval")
 
+    def _need_shadow(self, shadow: Shadow) -> None:
+        if shadow.most_ms > self.data.window_ms:
+            raise ValueError(
+                "shadow.most must not be above data.window: rows that have left the window cannot be compared"
+            )
+        if shadow.scored_by is ScoredBy.SERVING and (not self.data.id or self.data.score is None):
+            raise ValueError(
+                "shadow.scored_by: serving needs data.id and data.score, which pair predictions by both versions"
+            )
+        if shadow.alias == self.alias:
+            raise ValueError(f"shadow.alias must be another name than {self.alias!r}, which serves")
+
     @property
     def digest(self) -> str:
         """Names this policy in run ids: an upgrade must not give the incidents of yesterday another run."""
         return digest_of(canonical_bytes(self.document()))
+
+    @property
+    def is_of_format_1(self) -> bool:
+        """Whether it says nothing that the first version of the format does not know."""
+        document = self.document()
+        sections = (document, document["data"], document["gate"])
+        return not any(name in section for section, names in zip(sections, _SINCE_2, strict=True) for name in names)
 
     def document(self) -> dict[str, Any]:
         """JSON-able. Fields that older versions did not have are in it only where they say something."""
@@ -142,3 +231,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _ADDED: Final = (("trigger", "after_ms", 0), ("probation", "every_ms", HOUR_MS))
 """Section, field and default of what was added after the first version of the format."""
+_SINCE_2: Final = (
+    ("labels", "intake", "shadow", "brakes"),
+    ("reviewed", "id"),
+    ("worth", "anchor", "calibration_max", "flips_ratio_max", "size_bytes_max", "scoring_ms", "explain_rows"),
+)
+"""Of the policy, of its data, of its gate."""

@@ -8,13 +8,17 @@ alias for a run at most once, ever, and only from where the run believes it to s
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
 
+from pipelines.explanation import Explanation
 from pipelines.firing import Firing
 from pipelines.gate import Paired
+from pipelines.intake import Groups
+from pipelines.losses import Floats
 from pipelines.policy import Policy
 
 Alive = Callable[[], None]
@@ -57,6 +61,9 @@ class Store(Protocol):
 
     def put_blob(self, chunks: Iterable[bytes], expected: str | None = None) -> Put:
         """Keep bytes, durably."""
+
+    def blob_size(self, digest: str) -> int | None:
+        """Bytes of a blob, None when it is not there."""
 
     def blob(self, digest: str) -> Iterator[bytes]:
         """The bytes in chunks, verified at the last one at the latest."""
@@ -141,6 +148,27 @@ class Moving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Moving(Move.CONFLICT, f"{alias} points at {at}, not at {expected}")
 
 
+class Registered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A version as it was registered. `names`: as of Serving."""
+
+    model: str
+    number: int
+    names: tuple[str, ...]
+    run: str | None
+    dataset: str | None  # digest of what it was trained on
+    by: str
+    at_ms: int
+
+
+class AliasMove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that was done to an alias, in words: `champion moved to 3`."""
+
+    at_ms: int
+    actor: str
+    said: str
+    reason: str
+
+
 class Clock(Protocol):
     """Time is handed in."""
 
@@ -173,6 +201,14 @@ class Data(Protocol):
         Predictions call the version one of `names`. Rows that do not say who predicted count from the promotion on.
         """
 
+    def compared(
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    ) -> Dataset | None:
+        """Labelled rows that two versions can be compared on, all in `test`, in the order in which their labels became known;
+        None when there are none. They were predicted from `since_ms` on by a version that is called one of `served`. Where
+        whoever serves scores both (`shadow.scored_by`) they are those that one of `other` predicted too, with the scores of
+        both as columns SERVED_SCORE and OTHER_SCORE."""
+
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         """Whether predictions name the version now, with or without labels: that it serves. None where nobody can say."""
 
@@ -184,13 +220,65 @@ class Trainer(Protocol):
         """Raises StepFailed. An attempt shares nothing with another one."""
 
 
+SERVED_SCORE = "score.served"
+OTHER_SCORE = "score.other"
+
+
+class Anchors(Protocol):
+    """Where the fixed rows are that every challenger must pass."""
+
+    def anchor(self, policy: Policy) -> Dataset:
+        """The anchor set, all in `test`. Raises NotFound where there is none, or not the one that the policy names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Columns of the rows that hold scores already; None: the model scores them."""
+
+    champion: str | None = None
+    challenger: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Rows with their scores: labels, scores (None where nobody was asked for them), and who they belong to."""
+
+    labels: Floats
+    scores: Floats | None
+    groups: Groups = field(default_factory=dict)
+
+
 class Evaluator(Protocol):
     """Scores champion and challenger on the same rows."""
 
     def losses(
-        self, policy: Policy, dataset: Dataset, challenger: Artifact, champion: Serving | None, alive: Alive
+        self,
+        policy: Policy,
+        dataset: Dataset,
+        challenger: Artifact,
+        champion: Serving | None,
+        alive: Alive,
+        known: Known | None = None,
     ) -> Paired:
-        """Losses on the held-out rows, in order. Without a champion its place has the base rate of the training rows."""
+        """Losses on the held-out rows, in order. Without a champion its place has the base rate of the training rows.
+        `known`: None is the champion's column of the policy."""
+
+    def scored(
+        self, policy: Policy, rows: str, model: Serving | None, alive: Alive, known: str | None = None
+    ) -> Scored:
+        """The labels of the rows of a blob, and what a model makes of them; no scores without a model and a known column. They
+        belong to guarded segments and to sources of labels."""
+
+    def explained(
+        self,
+        policy: Policy,
+        dataset: Dataset,
+        paired: Paired,
+        challenger: Artifact,
+        champion: Serving | None,
+        alive: Alive,
+    ) -> Explanation:
+        """What the two look at, and where they differ, on the held-out rows."""
 
 
 class Models(Protocol):
@@ -201,6 +289,15 @@ class Models(Protocol):
 
     def version(self, policy: Policy, number: int) -> Serving:
         """One version."""
+
+    def models(self) -> list[str]:
+        """Every model with a version, sorted."""
+
+    def registered(self, model: str) -> tuple[Registered, ...]:
+        """The versions of a model, in order; empty where there is none."""
+
+    def moved(self, model: str) -> tuple[AliasMove, ...]:
+        """What was done to its aliases and counted, in order."""
 
     def register(self, draft: Draft, by: str, at_ms: int) -> int:
         """The version of the run: a new one the first time, the same one ever after."""
@@ -242,6 +339,9 @@ class Ports(Protocol):
 
     @property
     def evaluator(self) -> Evaluator: ...  # noqa: D102
+
+    @property
+    def anchors(self) -> Anchors: ...  # noqa: D102
 
     @property
     def models(self) -> Models: ...  # noqa: D102

@@ -20,6 +20,7 @@ from pipelines.journal import Moved, Noted, decode_record
 from pipelines.ports import Artifact, Dataset
 from pipelines.rows import FORMAT as ROWS_FORMAT
 from pipelines.rows import KIND
+from pipelines.switch import LOG as SWITCH
 
 _SILENT: Final = frozenset({"runs", "alias"})  # admissions and moves name no blob
 
@@ -36,6 +37,8 @@ class Reference(NamedTuple):
 def of_entry(log: str, body: bytes, where: str) -> list[Reference] | None:
     """What an entry needs. Raises FormatError."""
     parts = log.split("/")
+    if log == SWITCH:
+        return []
     if len(parts) == 2 and parts[0] == "runs":
         record = decode_record(body, where)
         return list(_facts(record.facts, where)) if isinstance(record, Noted | Moved) else []
@@ -81,9 +84,10 @@ def _facts(facts: dict[str, Any], where: str) -> Iterator[Reference]:
             yield Reference("rows to judge by", dataset.test)
         if "artifact" in facts:
             yield from _files(msgspec.convert(facts["artifact"], Artifact))
-        if "gate" in facts:
-            yield Reference("gate report", facts["gate"]["report"])
-            yield Reference("gate page", facts["gate"]["page"])
+        for name in ("gate", "shadow"):
+            if name in facts:
+                yield Reference(f"{name} report", facts[name]["report"])
+                yield Reference(f"{name} page", facts[name]["page"])
     except (msgspec.ValidationError, KeyError, TypeError) as error:
         _unread(where, f"has facts that cannot be read: {error}")
 

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from pipelines.codec import canonical_bytes
 from pipelines.errors import NotFound
-from pipelines.policy import Policy
-from pipelines.ports import Dataset, Finding, Store
+from pipelines.policy import Policy, ScoredBy
+from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Dataset, Finding, Store
 from pipelines.quality import Checks, failing
 from pipelines.suggest import hint, listing
 from pipelines.tables import Row, numbers, parse_rows, write_rows
@@ -26,14 +27,19 @@ KIND: Final = "driftline-rows"
 FORMAT: Final = 1
 
 
-def need_columns(rows: Iterable[Row], policy: Policy, where: str) -> None:
-    """Raises NotFound for columns that the policy names and no row has. Without rows there is nothing to say."""
+def need_columns(rows: Iterable[Row], policy: Policy, where: str, *, anchor: bool = False) -> None:
+    """Raises NotFound for columns that the policy names and no row has. Without rows there is nothing to say. `anchor`: only
+    those that a model is judged by."""
     known = sorted(set[str]().union(*rows))
     data = policy.data
     named = [
-        ("label", data.label), ("at", data.at), *(("features", name) for name in data.features),
-        *([("score", data.score)] if data.score else []), *(("checks", name) for name in data.checks or {}),
-        *(("gate.segments", name) for name in policy.gate.segments),
+        ("label", data.label), *(("features", name) for name in data.features),
+        *([("score", data.score)] if data.score else []), *(("gate.segments", name) for name in policy.gate.segments),
+    ]  # fmt: skip
+    named += [] if anchor else [
+        ("at", data.at), *(("checks", name) for name in data.checks or {}),
+        *([("data.reviewed", data.reviewed)] if data.reviewed else []), *([("data.id", data.id)] if data.id else []),
+        *([("intake.source", policy.intake.source)] if policy.intake and policy.intake.source else []),
     ]  # fmt: skip
     odd = [(key, name) for key, name in named if name not in known] if known else []
     if odd:
@@ -58,7 +64,43 @@ def labelled(rows: Iterable[Row], policy: Policy, until_ms: int) -> list[Row]:
 
 def predicted_by(rows: Iterable[Row], names: Collection[str], since_ms: int, policy: Policy) -> list[Row]:
     """Rows that a version predicted. Rows that do not say their version are taken for its own from `since_ms` on."""
-    return [row for row in rows if (row[VERSION] in names if VERSION in row else row[policy.data.at] >= since_ms)]
+    found = [row for row in rows if (row[VERSION] in names if VERSION in row else row[policy.data.at] >= since_ms)]
+    return _as_labels_came(judgeable(found, policy), policy)
+
+
+def comparable(
+    rows: Iterable[Row], served: Collection[str], other: Collection[str], since_ms: int, policy: Policy
+) -> list[Row]:
+    """See Data.compared. Of two rows of one version with the same id the first counts."""
+    at = policy.data.at
+    later = [row for row in rows if row[at] >= since_ms]
+    shadow = policy.shadow
+    if shadow is UNSET or shadow.scored_by is ScoredBy.DRIFTLINE:
+        found = [row for row in later if VERSION not in row or row[VERSION] in served]
+        return _as_labels_came(judgeable(found, policy), policy)
+    key, score = str(policy.data.id), str(policy.data.score)
+    theirs: dict[object, Row] = {}
+    for row in later:
+        if row.get(VERSION) in other and row.get(key) is not None:
+            theirs.setdefault(row[key], row)
+    pairs: dict[object, Row] = {}
+    for row in later:
+        if row.get(VERSION) in served and row.get(key) in theirs:
+            scores = {SERVED_SCORE: row.get(score), OTHER_SCORE: theirs[row[key]].get(score)}
+            pairs.setdefault(row[key], {**row, **scores})
+    return _as_labels_came(judgeable(list(pairs.values()), policy), policy)
+
+
+def _as_labels_came(rows: list[Row], policy: Policy) -> list[Row]:
+    """In the order in which a look at them could first have seen them: each look extends the one before."""
+    at = policy.data.at
+    return sorted(rows, key=lambda row: (int(row.get(KNOWN) or row[at]), row[at], canonical_bytes(row)))
+
+
+def judgeable(rows: list[Row], policy: Policy) -> list[Row]:
+    """The rows that a model may be judged by: all, or those that were reviewed by lot."""
+    column = policy.data.reviewed
+    return rows if column is UNSET else [row for row in rows if str(row.get(column)).lower() in ("true", "1", "1.0")]
 
 
 def split(rows: list[Row], policy: Policy) -> tuple[list[Row], list[Row]]:
@@ -68,7 +110,8 @@ def split(rows: list[Row], policy: Policy) -> tuple[list[Row], list[Row]]:
     at = policy.data.at
     start: Any = rows[min(len(rows) - 1, int(len(rows) * (1 - policy.data.test_ratio)))][at]
     before = start - policy.data.gap_ms
-    return [row for row in rows if row[at] < start and row[at] <= before], [row for row in rows if row[at] >= start]
+    newer = [row for row in rows if row[at] >= start]
+    return [row for row in rows if row[at] < start and row[at] <= before], judgeable(newer, policy)
 
 
 def keep(

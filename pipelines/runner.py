@@ -6,6 +6,7 @@
     out/model/...     of training: the files
     out/result.json   of training: what the code says of itself, free
     out/scores.json   of scoring: one number a row, in order
+    out/timing.json   written here: how long the function took
 
 A command of any language reads and writes the same files. Exit code 0 is done, 75 is "try again", all others are failed.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Any, Final
 from pipelines.tables import Row, parse_rows
 
 FORMAT: Final = 1
+TIMING: Final = "out/timing.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,9 @@ def run(job: Job, function: Callable[[Job], Any], directory: Path) -> None:
     """Call the function and write what it gives."""
     out = directory / "out"
     (out / "model").mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
     result = function(job)
+    (directory / TIMING).write_text(json.dumps({"ms": (time.monotonic() - begun) * 1000}))
     if job.step == "train":
         (out / "result.json").write_text(json.dumps(dict(result or {})))
     else:

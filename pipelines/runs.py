@@ -20,7 +20,9 @@ from pipelines.journal import Reason
 from pipelines.policy import Policy
 from pipelines.states import State, terminal
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1: policies without intake, labels, guards of the gate, ... An admission has the lowest format that can say what it says: older
+code goes on with what it understands."""
 RUN_HEX_DIGITS: Final = 32
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -58,6 +60,7 @@ class RunSummary:
     ended_ms: int | None
     promoted: bool = False
     reason: Reason | None = None
+    promoted_ms: int | None = None
 
     @property
     def active(self) -> bool:
@@ -96,6 +99,11 @@ def encode_admission(admission: Admission) -> bytes:
     """The bytes of an entry."""
     document = msgspec.to_builtins(admission, str_keys=True)
     return canonical_bytes({**document, "policy": admission.policy.document()})
+
+
+def format_of(policy: Policy) -> int:
+    """The format of an admission under a policy."""
+    return 1 if policy.is_of_format_1 else FORMAT
 
 
 def decode_admission(raw: bytes, where: str) -> Admission:

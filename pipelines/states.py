@@ -1,7 +1,9 @@
 """The life of a run: its states, and which may follow which.
 
-    requested -> collecting -> validating -> training -> evaluating -> registered -> awaiting_approval -> promoting
-              -> probation -> settled
+    requested -> collecting -> validating -> training -> evaluating -> registered -> shadowing -> awaiting_approval
+              -> promoting -> probation -> settled
+
+`shadowing` is where a policy asks for it, `awaiting_approval` where a person has to agree.
 
 A run ends in settled, or in rejected (a check or a person said no), rolled_back, failed, timed_out, cancelled, superseded (the
 champion it was compared with is gone) or skipped (by the time it was taken up there was nothing to do). What is promoted
@@ -24,6 +26,7 @@ class State(StrEnum):
     TRAINING = "training"
     EVALUATING = "evaluating"
     REGISTERED = "registered"
+    SHADOWING = "shadowing"
     AWAITING_APPROVAL = "awaiting_approval"
     PROMOTING = "promoting"
     PROBATION = "probation"
@@ -48,7 +51,8 @@ SUCCESSORS: Final[Mapping[State, frozenset[State]]] = {
     S.VALIDATING: _BEFORE | {S.TRAINING, S.REJECTED},
     S.TRAINING: _BEFORE | {S.EVALUATING},
     S.EVALUATING: _BEFORE | {S.REGISTERED, S.REJECTED},
-    S.REGISTERED: _BEFORE | {S.AWAITING_APPROVAL, S.PROMOTING, S.SETTLED},
+    S.REGISTERED: _BEFORE | {S.SHADOWING, S.AWAITING_APPROVAL, S.PROMOTING, S.SETTLED},
+    S.SHADOWING: _BEFORE | {S.AWAITING_APPROVAL, S.PROMOTING, S.REJECTED, S.SUPERSEDED},
     S.AWAITING_APPROVAL: _BEFORE | {S.PROMOTING, S.REJECTED, S.SUPERSEDED},
     S.PROMOTING: _FAULTS | {S.PROBATION, S.REJECTED, S.SUPERSEDED},
     S.PROBATION: _FAULTS | {S.SETTLED, S.ROLLED_BACK, S.SUPERSEDED},
@@ -63,7 +67,7 @@ SUCCESSORS: Final[Mapping[State, frozenset[State]]] = {
 }
 """Every state with those that may come directly after it."""
 
-WAITING: Final = frozenset({S.AWAITING_APPROVAL, S.PROBATION})
+WAITING: Final = frozenset({S.SHADOWING, S.AWAITING_APPROVAL, S.PROBATION})
 """States in which a run waits for people or time: no worker holds it."""
 
 

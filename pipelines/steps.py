@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
-from pipelines import codec
+from pipelines.errors import StepFailed
 from pipelines.firing import Kind, concerning
-from pipelines.gate import GateReport, Outcome, judge
-from pipelines.gate_page import page
+from pipelines.gate import NotTested, Outcome, Paired
 from pipelines.journal import Reason, RunView
-from pipelines.policy import Policy, Promotion
-from pipelines.ports import Alive, Artifact, Dataset, Draft, Move, Ports
+from pipelines.judging import judged, kept, taken_in
+from pipelines.policy import Policy, Promotion, ScoredBy
+from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Alive, Artifact, Dataset, Draft, Known, Move, Ports, Serving
 from pipelines.probation import watch
 from pipelines.runs import Admission, Mode
+from pipelines.shadow import shadow_watch
 from pipelines.states import State
 
 
@@ -66,6 +68,12 @@ SEEN: Final = "seen_ms"
 """When it was found out that predictions name the new version: the acknowledgement of its promotion."""
 
 
+SHADOW: Final = "shadow"
+"""What was found in the shadow: a report, as of the gate."""
+UNTESTED: Final = "not_tested"
+"""What was not looked at before training; the gate's report lists it."""
+
+
 def request(task: Task) -> Next:
     """Take the run up, unless what it was begun for is over."""
     causes = {(cause.fingerprint, cause.episode) for cause in task.admission.causes}
@@ -86,13 +94,17 @@ def collect(task: Task) -> Next:
 
 
 def validate(task: Task) -> Next:
-    """Look at the rows before anything is spent on them, and at the alerts once more."""
+    """Look at the rows before anything is spent on them, at where their labels come from, and at the alerts once more."""
     findings = [f"{finding.check}: {finding.detail}" for finding in task.ports.data.validate(task.policy, task.dataset)]
     about = concerning(task.ports.alerts.firing(), task.admission.model)
     findings += [f"alert {alert.name} ({alert.episode}) fires" for alert in about if alert.kind is Kind.DATA_QUALITY]
     if findings:
         return Next(State.REJECTED, Reason.DATA_QUALITY, "; ".join(findings))
-    return Next(State.TRAINING, Reason.DONE)
+    champion = task.ports.models.serving(task.policy)
+    odd, skipped = taken_in(task.ports, task.policy, task.dataset, champion, task.alive)
+    if odd:
+        return Next(State.REJECTED, Reason.DATA_QUALITY, "; ".join(f"{each.check}: {each.detail}" for each in odd))
+    return Next(State.TRAINING, Reason.DONE, facts={UNTESTED: msgspec.to_builtins(skipped)} if skipped else {})
 
 
 def train(task: Task) -> Next:
@@ -132,31 +144,71 @@ def evaluate(task: Task) -> Next:
 
 def _gate(task: Task) -> Mapping[str, Any]:
     champion = task.ports.models.serving(task.policy)
-    paired = task.ports.evaluator.losses(task.policy, task.dataset, task.artifact, champion, task.alive)
-    report = judge(paired, task.policy.gate, task.admission.alpha)
+    more = msgspec.convert(task.view.facts.get(UNTESTED, ()), tuple[NotTested, ...])
+    report = judged(
+        task.ports, task.policy, task.dataset, task.artifact, champion, task.alive, task.admission.alpha, more=more
+    )
     against = f"{task.admission.model}@{champion.version}" if champion else "the base rate"
     facts = {
         "champion": champion.version if champion else None,
-        "gate": _kept(task.ports, report, f"run {task.admission.run[:12]} of {task.admission.model} against {against}"),
+        "gate": kept(task.ports, report, f"run {task.admission.run[:12]} of {task.admission.model} against {against}"),
     }
     task.note(facts)
     return facts
-
-
-def _kept(ports: Ports, report: GateReport, title: str) -> dict[str, Any]:
-    return {
-        "outcome": str(report.outcome),
-        "reasons": [str(reason) for reason in report.reasons],
-        "detail": report.detail,
-        "report": ports.store.put_blob([codec.encode(report)]).digest,
-        "page": ports.store.put_blob([page(report, title).encode()]).digest,
-    }
 
 
 def propose(task: Task) -> Next:
     """Ask, promote, or leave it at that. The first version of a model is never promoted without a person."""
     if task.admission.mode is Mode.CANDIDATE:
         return Next(State.SETTLED, Reason.CANDIDATE_ONLY, "registered; nothing is promoted")
+    if task.policy.shadow is not UNSET and task.view.facts["champion"] is not None:
+        return Next(State.SHADOWING, Reason.SHADOW, _point(task))
+    return _onward(task)
+
+
+def _point(task: Task) -> str:
+    """Let whoever serves know which version to score beside the champion. Where the alias cannot be moved a person is told."""
+    shadow, version = task.policy.shadow, task.view.facts["version"]
+    assert shadow is not UNSET
+    if shadow.scored_by is ScoredBy.DRIFTLINE:
+        return f"version {version} is scored on what comes in"
+    other = msgspec.structs.replace(task.policy, alias=shadow.alias, shadow=UNSET)
+    at = task.ports.models.serving(other)
+    if at is not None and at.version == version:
+        return f"{shadow.alias} points at version {version}"
+    done = task.ports.models.promote(
+        other, task.admission.run, version, at.version if at else None, {}, task.owner, task.now_ms
+    )
+    if done.move in (Move.MOVED, Move.ALREADY):
+        return f"{shadow.alias} points at version {version}"
+    return f"{shadow.alias} could not be moved: {done.detail}; serve version {version} beside the champion by hand"
+
+
+def shadow(task: Task) -> Next | None:
+    """Compare the challenger with the champion on what comes in, before anybody is asked."""
+    facts, policy, asked = task.view.facts, task.policy, task.policy.shadow
+    assert asked is not UNSET
+    champion = task.ports.models.serving(policy)
+    if champion is None or champion.version != facts["champion"]:
+        return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, "it was compared with a champion that is gone")
+    mine = task.ports.models.version(policy, facts["version"])
+    rows = task.ports.data.compared(policy, champion.names, mine.names, task.view.since_ms, task.now_ms)
+    paired = None
+    if rows is not None:
+        known = Known(SERVED_SCORE, OTHER_SCORE) if asked.scored_by is ScoredBy.SERVING else Known(policy.data.score)
+        paired = task.ports.evaluator.losses(policy, rows, task.artifact, champion, task.alive, known)
+    reason, report, detail = shadow_watch(policy, asked, paired, task.admission.alpha, task.view.since_ms, task.now_ms)
+    if reason is None:
+        return None
+    title = f"shadow of version {facts['version']} of {task.admission.model} beside version {champion.version}"
+    kept_as = {SHADOW: kept(task.ports, report, title)} if report is not None else {}
+    if reason is not Reason.SHADOW_PASSED:
+        return Next(State.REJECTED, reason, detail, kept_as)
+    onward = _onward(task)
+    return Next(onward.to, reason, "; ".join(part for part in (detail, onward.detail) if part), kept_as)
+
+
+def _onward(task: Task) -> Next:
     if task.policy.promote is Promotion.AUTO and task.view.facts["champion"] is not None:
         return Next(State.PROMOTING, Reason.AUTOMATIC)
     return Next(State.AWAITING_APPROVAL, Reason.APPROVAL_NEEDED, f"{_needed(task.policy)} to approve")
@@ -212,13 +264,9 @@ def probation(task: Task) -> Next | None:
         if task.now_ms < task.view.since_ms + policy.probation.least_ms:
             return None
         return Next(State.SETTLED, Reason.NOTHING_REPLACED, "the first version: there is nothing to compare it with")
-    rows = task.ports.data.watched(policy, serving.names, task.view.since_ms, task.now_ms)
-    paired = None
-    if rows is not None:
-        before = task.ports.models.version(policy, facts["champion"])
-        paired = task.ports.evaluator.losses(policy, rows, task.artifact, before, task.alive)
+    paired, trouble = _reversed(task, serving)
     reason, report = watch(policy, paired, task.view.since_ms, task.now_ms)
-    detail = report.detail if report else f"no prediction of version {facts['version']} has its label yet"
+    detail = report.detail if report else trouble
     if seen is False:
         detail += "; no prediction names it: does whoever serves follow the alias?"
     if reason is None:
@@ -227,6 +275,28 @@ def probation(task: Task) -> Next | None:
         task.note({"probation": str(reason), "probation_detail": detail})
         return _back(task)
     return Next(State.SETTLED if reason is Reason.NOT_WORSE else State.TIMED_OUT, reason, detail)
+
+
+def _reversed(task: Task, serving: Serving) -> tuple[Paired | None, str]:
+    """The reverse shadow: the version that was replaced, on the rows that its successor serves; or why there is none."""
+    policy, version = task.policy, task.view.facts["version"]
+    before = task.ports.models.version(policy, task.view.facts["champion"])
+    by_serving = policy.shadow is not UNSET and policy.shadow.scored_by is ScoredBy.SERVING
+    if by_serving:
+        rows = task.ports.data.compared(policy, serving.names, before.names, task.view.since_ms, task.now_ms)
+        known = Known(champion=OTHER_SCORE, challenger=SERVED_SCORE)
+    else:
+        rows = task.ports.data.watched(policy, serving.names, task.view.since_ms, task.now_ms)
+        known = Known(challenger=policy.data.score)  # what it served; the one before is asked again
+    if rows is None:
+        both = f" and of version {before.version}" if by_serving else ""
+        return None, f"no prediction of version {version}{both} has its label yet"
+    try:
+        return task.ports.evaluator.losses(policy, rows, task.artifact, before, task.alive, known), ""
+    except StepFailed as error:
+        if error.again or policy.data.score is None:
+            raise
+        return None, f"version {before.version} cannot be scored again: {error}"
 
 
 def _back(task: Task) -> Next:
@@ -248,6 +318,7 @@ STEPS: Final[Mapping[State, Callable[[Task], Next | None]]] = {
     State.TRAINING: train,
     State.EVALUATING: evaluate,
     State.REGISTERED: propose,
+    State.SHADOWING: shadow,
     State.AWAITING_APPROVAL: approve,
     State.PROMOTING: promote,
     State.PROBATION: probation,

@@ -5,6 +5,7 @@ what is asked is what fires at this moment. Every answer has a reason; logs, tab
 
     data quality fires      never: training on broken data is how a bad day becomes a bad model
     labels are stalled      not now: those that are missing are not missing at random
+    stopped, or the breaker  nothing: a person said so, or promoted versions were rolled back one after the other
     drift alone             a candidate is trained, judged and registered; nothing is promoted
     labelled performance    the whole cycle
 
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from pipelines.breaker import tenure_until, tripped
 from pipelines.firing import Firing, Kind, concerning
 from pipelines.policy import Policy, Promotion
 from pipelines.runs import Mode, RunSummary, run_id
@@ -47,6 +49,9 @@ class Why(StrEnum):
     COOLDOWN = "cooldown"
     BUDGET = "budget"
     FEW_LABELS = "few_labels"
+    STOPPED = "stopped"  # a person threw the switch
+    BREAKER = "breaker"  # too many rollbacks: a person has to look and reset it
+    TENURE = "tenure"  # the version that serves was promoted too recently
     UNREADABLE = "unreadable"  # alerts or rows cannot be read: nothing is concluded from what is not known
 
 
@@ -60,6 +65,14 @@ class Asked:
     key: str
     by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What people did to a model's retraining: why it is stopped, and when its breaker was last reset."""
+
+    stopped: str | None = None
+    reset_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +102,13 @@ def plan(
     now_ms: int,
     serving: frozenset[str] | None = None,
     asked: Asked | None = None,
+    held: Held = Held(),
 ) -> Plan:
     """The decision. `labels`: mature labelled rows at hand; `serving`: what predictions call the champion, None before the
     first promotion."""
     model = policy.model
+    if (still := _standing_still(policy, runs, now_ms, held)) is not None:
+        return still
     about = list(dict.fromkeys(concerning(alerts, model)))
     for kind, why in ((Kind.DATA_QUALITY, Why.DATA_QUALITY), (Kind.LABELS, Why.LABELS_STALLED)):
         if blocking := [alert for alert in about if alert.kind is kind]:
@@ -116,10 +132,8 @@ def plan(
         return said(Why.ALREADY_RUN, f"run {run} was for this")
     if active := [summary for summary in runs if summary.active]:
         return said(Why.RUN_ACTIVE, f"run {active[0].admission.run} is {active[0].state}; one at a time")
-    if asked is None and (begins_ms := causes[0].fired_ms + policy.trigger.after_ms) > now_ms:
-        return said(Why.EARLY, f"{causes[0].name} has not fired for long enough", begins_ms)
-    if asked is None and (until := _cooldown_until(policy, runs, mode)) > now_ms:
-        return said(Why.COOLDOWN, "the last run ended too recently", until)
+    if asked is None and (soon := _too_soon(policy, causes[0], runs, mode, now_ms)) is not None:
+        return said(*soon)
     if (free := _budget_free(policy, runs, now_ms)) > now_ms:
         return said(Why.BUDGET, f"{policy.trigger.budget_runs} runs in the budget's window, all used", free)
     if labels < policy.trigger.labels_min:
@@ -127,6 +141,16 @@ def plan(
             Why.FEW_LABELS, f"{labels:,} mature labelled rows, at least {policy.trigger.labels_min:,} are needed"
         )
     return said(begins, _named(causes) if asked is None else asked.reason)
+
+
+def _standing_still(policy: Policy, runs: Sequence[RunSummary], now_ms: int, held: Held) -> Plan | None:
+    """What nobody but a person ends."""
+    if held.stopped is not None:
+        return Plan(policy.model, Why.STOPPED, f"{held.stopped}; `driftline retrain start` lets it go on")
+    if (rolled_back := tripped(policy, runs, now_ms, held.reset_ms)) is not None:
+        detail = f"{rolled_back}; look why, then `driftline retrain reset {policy.model}`"
+        return Plan(policy.model, Why.BREAKER, detail)
+    return None
 
 
 def challenger_alpha(policy: Policy, runs: Sequence[RunSummary]) -> float:
@@ -161,6 +185,19 @@ def _causes(
     if not new:
         return Plan(model, Why.ALREADY_RUN, f"{_named(current)}: each of these incidents has had its run")
     return tuple(sorted(new, key=lambda a: (a.kind is not Kind.PERFORMANCE, a.fired_ms, a.fingerprint)))
+
+
+def _too_soon(
+    policy: Policy, cause: Firing, runs: Sequence[RunSummary], mode: Mode, now_ms: int
+) -> tuple[Why, str, int] | None:
+    """Why an alert has to wait, and until when."""
+    if (begins_ms := cause.fired_ms + policy.trigger.after_ms) > now_ms:
+        return Why.EARLY, f"{cause.name} has not fired for long enough", begins_ms
+    if mode is Mode.FULL and (until := tenure_until(policy, runs)) > now_ms:
+        return Why.TENURE, "the version that serves was promoted too recently to be replaced", until
+    if (until := _cooldown_until(policy, runs, mode)) > now_ms:
+        return Why.COOLDOWN, "the last run ended too recently", until
+    return None
 
 
 def _cooldown_until(policy: Policy, runs: Sequence[RunSummary], mode: Mode) -> int:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pipelines.book import Book, Journal
-from pipelines.errors import CancelAsked, ConfigError, Fenced, FormatError, NotFound, NotInstalled, StepFailed
-from pipelines.journal import FORMAT, Claimed, Moved, Noted, Reason, Record, Renewed, RunView, Tried
+from pipelines.errors import CancelAsked, ConfigError, Fenced, FormatError, Halted, NotFound, NotInstalled, StepFailed
+from pipelines.journal import Claimed, Moved, Noted, Reason, Record, Renewed, RunView, Tried, record_format
 from pipelines.ports import Ports
 from pipelines.runs import Admission
 from pipelines.states import WAITING, State, cancellable
@@ -50,9 +50,18 @@ class _WantsToNote(Exception):
 class Worker:
     """Advances runs. `owner` is drawn anew by every process: a name that comes back would be mistaken for the one that left."""
 
-    def __init__(self, ports: Ports, book: Book, owner: str, lease_ms: int = LEASE_MS) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        book: Book,
+        owner: str,
+        lease_ms: int = LEASE_MS,
+        stopped: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
+        """`stopped`: whether a model's retraining is stopped, in a sentence."""
         self._ports, self._book, self._owner, self._lease_ms = ports, book, owner, lease_ms
-        self._looked: dict[str, int] = {}  # when this process last looked at a run on probation
+        self._stopped = stopped
+        self._looked: dict[str, int] = {}  # when this process last looked at a run that is watched
 
     def advance(self, admission: Admission) -> list[Happening]:
         """Take a run as far as it goes now."""
@@ -62,6 +71,8 @@ class Worker:
             return []
         if view.lease is not None and view.lease.owner != self._owner and now_ms < view.lease.until_ms:
             return []
+        if self._stopped(admission.model) and view.state is not State.PROBATION:
+            return []  # what is promoted may still turn out worse, and go back
         if view.state in WAITING and not self._due(admission, view):
             return []  # looked at without a claim: a run that waits for a week must not fill its journal
         happened: list[Happening] = []
@@ -71,6 +82,8 @@ class Worker:
             self._work(held, happened)
         except Fenced:
             pass  # somebody else goes on
+        except Halted:
+            held.give_back()
         except (KeyboardInterrupt, SystemExit):
             held.give_back()
             raise
@@ -87,16 +100,16 @@ class Worker:
 
         if view.cancel is not None or "probation" in view.facts:
             return True
-        if view.state is State.PROBATION and not self._time_to_look(admission):
+        if (every_ms := _every_ms(admission, view.state)) and not self._time_to_look(admission, every_ms):
             return False
         try:
             return STEPS[view.state](Task(self._ports, admission, view, self._owner, alive, note)) is not None
         except (_WantsToNote, ConfigError, FormatError, NotFound, NotInstalled, StepFailed):
             return True
 
-    def _time_to_look(self, admission: Admission) -> bool:
+    def _time_to_look(self, admission: Admission, every_ms: int) -> bool:
         now_ms = self._ports.clock.now_ms()
-        due_ms = self._looked.get(admission.run, 0) + admission.policy.probation.every_ms
+        due_ms = self._looked.get(admission.run, 0) + every_ms
         if admission.run in self._looked and now_ms < due_ms:
             return False
         self._looked[admission.run] = now_ms
@@ -105,15 +118,19 @@ class Worker:
     def _claim(self, admission: Admission, journal: Journal) -> _Held | None:
         now_ms = self._ports.clock.now_ms()
         until_ms = now_ms + self._lease_ms
-        claim = Claimed(format=FORMAT, previous=journal.view.chain, actor=self._owner, at_ms=now_ms, until_ms=until_ms)
+        claim = Claimed(
+            format=record_format(), previous=journal.view.chain, actor=self._owner, at_ms=now_ms, until_ms=until_ms
+        )
         entered = self._book.enter(admission.run, journal, claim)
         if entered is None:
             return None
-        return _Held(self._book, self._ports, admission, entered, self._owner, self._lease_ms)
+        return _Held(self._book, self._ports, admission, entered, self._owner, self._lease_ms, self._stopped)
 
     def _work(self, held: _Held, happened: list[Happening]) -> None:
         while not held.view.ended and held.holds:
             before = held.view.state
+            if before is not State.PROBATION and (why := self._stopped(held.admission.model)) is not None:
+                raise Halted(held.admission.run, why)
             following = self._step(held)
             if following is None:
                 return
@@ -146,13 +163,27 @@ class Worker:
             return None
 
 
+def _every_ms(admission: Admission, state: State) -> int:
+    """Between two looks at a run that stands there; 0 where there is nothing to score."""
+    if state is State.PROBATION:
+        return admission.policy.probation.every_ms
+    return admission.policy.shadow.every_ms if state is State.SHADOWING and admission.policy.shadow else 0
+
+
 class _Held:
     """A run that this worker has claimed."""
 
     def __init__(
-        self, book: Book, ports: Ports, admission: Admission, journal: Journal, owner: str, lease_ms: int
+        self,
+        book: Book,
+        ports: Ports,
+        admission: Admission,
+        journal: Journal,
+        owner: str,
+        lease_ms: int,
+        stopped: Callable[[str], str | None],
     ) -> None:
-        self.admission = admission
+        self.admission, self._stopped = admission, stopped
         self._book, self._ports, self._journal = book, ports, journal
         self._owner, self._lease_ms, self._fence = owner, lease_ms, journal.view.length
 
@@ -170,7 +201,11 @@ class _Held:
         """Enter the next state."""
         self._enter(
             lambda head: Moved(
-                **head, to=following.to, reason=following.reason, detail=following.detail, facts=dict(following.facts)
+                **{**head, "format": record_format(following.reason)},
+                to=following.to,
+                reason=following.reason,
+                detail=following.detail,
+                facts=dict(following.facts),
             )
         )
 
@@ -190,7 +225,9 @@ class _Held:
                 self._enter(lambda head: Renewed(**head, until_ms=head["at_ms"]))
 
     def alive(self) -> None:
-        """Renew the lease when half of it is over. Raises Fenced, CancelAsked."""
+        """Renew the lease when half of it is over. Raises Fenced, CancelAsked, Halted."""
+        if self.view.state is not State.PROBATION and (why := self._stopped(self.admission.model)) is not None:
+            raise Halted(self.admission.run, why)
         if self._book.store.last(f"runs/{self.admission.run}") > self.view.length:
             self._reread()
         if self.view.cancel is not None:
@@ -203,7 +240,7 @@ class _Held:
     def _enter(self, make: Callable[[dict[str, Any]], Record]) -> None:
         while True:
             head = {
-                "format": FORMAT,
+                "format": record_format(),
                 "previous": self.view.chain,
                 "actor": self._owner,
                 "at_ms": max(self._ports.clock.now_ms(), self.view.at_ms),

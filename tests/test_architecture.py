@@ -28,6 +28,7 @@ SHELL = (
     "pipelines/__main__.py",
     "pipelines/cli/",
     "pipelines/directory.py",
+    "pipelines/filesteps.py",
     "pipelines/local",
     "pipelines/runner.py",
     "pipelines/subprocesses.py",

@@ -34,6 +34,8 @@ _ALL = {
     "dataset": ("monitor.cli.dataset", "Keep versions of the rows that models are trained on."),
     "registry": ("monitor.cli.registry", "Keep model versions and the aliases that say which is served."),
     "retrain": ("monitor.cli.retrain", "Retrain a model when its alerts fire, prove it, promote it."),
+    "lineage": ("monitor.cli.lineage", "Tell what an alert, a version or a dataset came from, and led to."),
+    "history": ("monitor.cli.history", "Tell what happened to a model, in order."),
     "train": ("monitor.cli.train", "Train a model on this machine, as a run would."),
     "top": ("monitor.cli.top", "Watch a running daemon."),
     "config": ("monitor.cli.config", "Show the resolved configuration or its schema."),
@@ -46,6 +48,8 @@ _NEEDS = {
     "dataset": ("pipelines", "registry"),
     "registry": ("registry",),
     "retrain": ("pipelines", "registry"),
+    "lineage": ("pipelines", "registry"),
+    "history": ("pipelines", "registry"),
     "train": ("pipelines", "registry"),
 }
 

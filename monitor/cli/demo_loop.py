@@ -92,9 +92,9 @@ class Loop:
         from registry.directory import DirectoryStore
         from registry.reader import ModelReader
 
-        policies, rows = load(folder / "retrain.yaml")
+        policies, files = load(folder / "retrain.yaml")
         store = folder / "registry"
-        places = Places(store, folder / "demo.yaml", rows, folder, folder / "work", folder)
+        places = Places(store, folder / "demo.yaml", files.rows, folder, folder / "work", folder)
         ports = replace(wire(places), clock=clock)
         self._announce = ports.announce
         self._states = topic_of(load_config((folder / "demo.yaml",), ()), folder).tail()

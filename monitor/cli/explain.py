@@ -21,9 +21,17 @@ if TYPE_CHECKING:
     from monitor.evaluator import TickOutput
     from monitor.plan import Plan
     from monitor.ports import Log
+    from registry.location import Location
 
 _HINT = "Has `driftline run` been started with this configuration's `namespace`?"
 _DIFFERS = 3
+
+
+def _location(text: str) -> Location:
+    """Where a registry is. The monitor alone has none: it is asked for when somebody names one."""
+    from registry.cli.common import written_location
+
+    return written_location(text)
 
 
 @click.command("explain")
@@ -33,7 +41,8 @@ _DIFFERS = 3
 @click.option("--no-replay", is_flag=True, help="Only the arithmetic: do not read the topics again.")
 @click.option(
     "--store",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="LOCATION",
+    type=_location,
     help="A registry: its permutation importance of the version stands beside the features.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -44,7 +53,7 @@ def command(
     overrides: tuple[str, ...],
     embedded: Path | None,
     no_replay: bool,
-    store: Path | None,
+    store: Location | None,
     quiet: bool,
     output: str,
 ) -> None:
@@ -251,7 +260,7 @@ def _print(
         click.echo(f"a run over the source topics{under} tells the same alert, field by field")
 
 
-def _features(store: Path, event: AlertEvent) -> list[Feature]:
+def _features(store: Location, event: AlertEvent) -> list[Feature]:
     """The features of the alert, with what the registry says of them."""
     from monitor.alerts.event import OperationalAlert
     from monitor.cli.explain_features import features_of, importance_of

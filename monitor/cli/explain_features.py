@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from monitor.alerts.event import AlertEvent
+    from registry.location import Location
 
 PARAMETER: Final = "permutation_importance"
 """What the parameter of a version is called."""
@@ -62,7 +62,7 @@ def _most_harmful(one: Feature) -> tuple[float, float, str]:
     return -(one.harm or 0.0), -(one.importance or 0.0), one.feature
 
 
-def importance_of(store: Path, model: str, version: str) -> dict[str, float] | None:
+def importance_of(store: Location, model: str, version: str) -> dict[str, float] | None:
     """What the registry says of a version, by whichever of its names the predictions call it; None where it does not know the
     version, or its importance. Raises RegistryError."""
     from monitor.cli.registry_seen import names_of

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipelines.ports import Draft, ModelFile, Move, Moving, Serving
+from pipelines.ports import AliasMove, Draft, ModelFile, Move, Moving, Registered, Serving
 
 if TYPE_CHECKING:
     from pipelines.policy import Policy
     from registry.aliases import Aliases
     from registry.catalog import Catalog
+    from registry.moves import Move as Move_
     from registry.moves import Promote, Rollback
 
 PROBE_ROWS: Final = 32
@@ -43,6 +44,36 @@ class RegistryModels:
         version = self.catalog.version(policy.model, number)
         files = {f.path: ModelFile(f.digest, f.size_bytes) for f in self.catalog.manifest(version).files}
         return Serving.of(policy.model, number, files, version.digest)
+
+    def models(self) -> list[str]:
+        """See Models."""
+        return self.catalog.models()
+
+    def registered(self, model: str) -> tuple[Registered, ...]:
+        """See Models."""
+        found = []
+        for version in self.catalog.versions(model) if model in self.catalog.models() else ():
+            manifest, entry = self.catalog.manifest(version), version.entry
+            names = Serving.of(model, version.number, {}, version.digest).names
+            found.append(
+                Registered(
+                    model,
+                    version.number,
+                    names,
+                    manifest.run,
+                    manifest.dataset,
+                    entry.registered_by,
+                    entry.at_ms,
+                )
+            )
+        return tuple(found)
+
+    def moved(self, model: str) -> tuple[AliasMove, ...]:
+        """See Models."""
+        from registry.fold import Verdict
+
+        moves = (step.move for step in self.aliases.history(model) if step.verdict is Verdict.ACCEPTED)
+        return tuple(AliasMove(move.at_ms, move.actor, _said(move), move.reason) for move in moves)
 
     def register(self, draft: Draft, by: str, at_ms: int) -> int:
         """See Models. Formats are inspected by the registry; a model that it refuses fails the run."""
@@ -141,7 +172,8 @@ class RegistryModels:
         from registry.moves import Promote, Rollback
 
         kind = Rollback if back else Promote
-        return any(isinstance(s.move, kind) and s.move.cause == run for s in self.aliases.history(policy.model))
+        moves = (step.move for step in self.aliases.history(policy.model))
+        return any(_by_run(move, kind, run, policy.alias) for move in moves)
 
     def _move(
         self, policy: Policy, run: str, version: int, replaces: int | None, by: str, at_ms: int,
@@ -158,7 +190,7 @@ class RegistryModels:
         for _ in range(RACES_MAX):
             bodies = chained.read_log(self.catalog.store, moves_log(policy.model))
             done, state = list(steps(policy.model, bodies)), MovesState()
-            if any(isinstance(step.move, kind) and step.move.cause == run for step in done):
+            if any(_by_run(step.move, kind, run, policy.alias) for step in done):
                 return Moving(Move.ALREADY)
             state = done[-1].state if done else state
             move = kind(
@@ -175,3 +207,26 @@ class RegistryModels:
             if chained.append(self.catalog.store, moves_log(policy.model), bodies, body):
                 return Moving(Move.MOVED)
         return Moving(Move.REFUSED, "too many races for the next move were lost")
+
+
+def _said(move: Move_) -> str:
+    from registry.moves import Approve, Freeze, Promote, Protect, Retire, Rollback, Unfreeze
+
+    match move:
+        case Promote() | Rollback():
+            back = "back " if isinstance(move, Rollback) else ""
+            return f"{move.alias} moved {back}to {move.version}"
+        case Approve():
+            return f"{move.version} approved for {move.alias}"
+        case Protect():
+            return f"{move.alias} needs {move.approvals} approvals"
+        case Retire():
+            return f"{move.version} retired"
+        case Freeze():
+            return f"{move.alias} frozen"
+        case Unfreeze():
+            return f"{move.alias} unfrozen"
+
+
+def _by_run(move: Move_, kind: type[Promote | Rollback], run: str, alias: str) -> bool:
+    return isinstance(move, kind) and move.cause == run and move.alias == alias

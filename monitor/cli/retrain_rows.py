@@ -39,6 +39,8 @@ _COLUMNS: Final = {
     "at_ms": "at_ms", "label_at_ms": r.KNOWN, "version": r.VERSION, "score": "score", "prediction": "prediction",
     "label": "label",
 }  # fmt: skip
+_ID_HASH: Final = "id_hash"
+"""In rows only where a policy pairs predictions by it."""
 _FEATURE: Final = "feature."
 _SEGMENT: Final = "segment."
 
@@ -106,6 +108,14 @@ class TopicData:
         found = r.predicted_by(found, names, since_ms, policy)
         return r.keep(self._store, [], found, until_ms, policy) if found else None
 
+    def compared(
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    ) -> Dataset | None:
+        """See Data. What is looked at again and again is no version to be kept."""
+        _, found = self._version(policy, until_ms, lambda: None, keep=False)
+        rows = r.comparable(found, served, other, since_ms, policy)
+        return r.keep(self._store, [], rows, until_ms, policy) if rows else None
+
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         """See Data. Windows tell, as they are published: labels are not waited for, and topics not read."""
         from monitor.cli.common import load_config
@@ -133,7 +143,7 @@ class TopicData:
             except BadDataset:
                 return None, []
         digest = self._shelf.add(manifest)[0] if keep else None
-        names = _names(manifest.schema)
+        names = _names(manifest.schema) | ({_ID_HASH: _ID_HASH} if policy.data.id else {})
         found = (row for table in self._shelf.tables(manifest) for row in _rows(table, names))
         return digest, r.labelled(found, policy, until_ms)
 
@@ -184,6 +194,12 @@ class EitherData:
     def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
         """See Data."""
         return self._of(policy).watched(policy, names, since_ms, until_ms)
+
+    def compared(
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    ) -> Dataset | None:
+        """See Data."""
+        return self._of(policy).compared(policy, served, other, since_ms, until_ms)
 
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         """See Data."""
@@ -256,9 +272,18 @@ def _checked(topics: Topics, policy: Policy) -> Topics:
         need("the checked column", name, columns | segments | set(_COLUMNS.values()))
     for name in policy.gate.segments:
         need("the segment", name, columns | segments | {"version"})
+    for what, column in (("the reviewed column", policy.data.reviewed), ("the source of labels", _source(policy))):
+        if column:
+            need(what, column, columns | segments)
+    if policy.data.id:
+        need("the column of ids", policy.data.id, {_ID_HASH})
     need("the label column", policy.data.label, {"label"})
     need("the time column", policy.data.at, {"at_ms"})
     return topics
+
+
+def _source(policy: Policy) -> str | None:
+    return policy.intake.source if policy.intake else None
 
 
 def _names(schema: Schema) -> dict[str, str]:
@@ -282,7 +307,7 @@ def _rows(table: Table, names: Mapping[str, str]) -> Iterator[Row]:
 
 
 def _values(column: Column) -> list[Any]:
-    from pipelines.dataset.table import Floats, Ints, Texts
+    from pipelines.dataset.table import Floats, Hashes, Ints, Texts
 
     match column:
         case Ints():
@@ -291,4 +316,6 @@ def _values(column: Column) -> list[Any]:
             return [None if math.isnan(value) else value for value in column.values.tolist()]
         case Texts():
             return column.texts()
+        case Hashes():
+            return [f"{high:016x}{low:016x}" for high, low in column.values.tolist()]
     raise AssertionError(f"a column of {type(column).__name__} is no part of a row")

@@ -1,4 +1,4 @@
-"""`driftline retrain approve | cancel`."""
+"""`driftline retrain approve | cancel | stop | start | reset`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import click
 from pipelines.book import Book
 from pipelines.cli.common import SHORT, actor_option, note, opened, reason_option, store_option
 from pipelines.local import Location
+from pipelines.switch import Switch, Turn
 
 
 @click.command("approve")
@@ -55,4 +56,74 @@ def cancel(ctx: click.Context, run: str, reason: str, actor: str, store: Locatio
     note(f"run {admission.run[:SHORT]} of {admission.model} ends as soon as a worker looks at it")
 
 
-COMMANDS = (approve, cancel)
+def _model_or_all(model: str | None, everything: bool) -> str | None:
+    if (model is None) is not everything:
+        raise click.UsageError("name one model, or --all")
+    return model
+
+
+_all = click.option("--all", "everything", is_flag=True, help="Every model, those to come too.")
+
+
+@click.command("stop")
+@click.argument("model", required=False)
+@_all
+@reason_option
+@actor_option
+@store_option
+@click.pass_context
+def stop(ctx: click.Context, model: str | None, everything: bool, reason: str, actor: str, store: Location) -> None:
+    """Stop retraining: no run begins or goes on, nothing is promoted. Steps at work are given back within seconds.
+
+    What was promoted is still watched, and rolled back when it is worse; `driftline registry freeze` stops that too. Another
+    switch is a file: `driftline retrain run --stop-file FILE`.
+
+    \b
+    Examples:
+      driftline retrain stop flights --reason "label vendor changed" --store ./store
+      driftline retrain stop --all --reason "incident 4711" --store ./store
+    """
+    ports = opened(ctx, store)
+    Switch(ports.store).turn(Turn.STOP, _model_or_all(model, everything), actor, reason, ports.clock.now_ms())
+    note(f"{model or 'all models'}: stopped; `driftline retrain start` lets it go on")
+
+
+@click.command("start")
+@click.argument("model", required=False)
+@_all
+@reason_option
+@actor_option
+@store_option
+@click.pass_context
+def start(ctx: click.Context, model: str | None, everything: bool, reason: str, actor: str, store: Location) -> None:
+    """Let retraining go on that was stopped. The newest word counts: a start of one model holds after a stop of all.
+
+    \b
+    Examples:
+      driftline retrain start flights --reason "labels are right again" --store ./store
+      driftline retrain start --all --reason "incident 4711 is over" --store ./store
+    """
+    ports = opened(ctx, store)
+    Switch(ports.store).turn(Turn.START, _model_or_all(model, everything), actor, reason, ports.clock.now_ms())
+    note(f"{model or 'all models'}: goes on")
+
+
+@click.command("reset")
+@click.argument("model")
+@reason_option
+@actor_option
+@store_option
+@click.pass_context
+def reset(ctx: click.Context, model: str, reason: str, actor: str, store: Location) -> None:
+    """Put the breaker of a model in again, after promoted versions were rolled back one after the other.
+
+    \b
+    Examples:
+      driftline retrain reset flights --reason "labels of the new airline were missing" --store ./store
+    """
+    ports = opened(ctx, store)
+    Switch(ports.store).turn(Turn.RESET, model, actor, reason, ports.clock.now_ms())
+    note(f"{model}: rollbacks until now do not count any more")
+
+
+COMMANDS = (approve, cancel, stop, start, reset)

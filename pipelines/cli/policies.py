@@ -3,6 +3,7 @@
     models:
       flights:
         rows: joined.jsonl          # relative to this file
+        anchor: anchors.jsonl       # where `gate: {anchor: {digest: ...}}` names an anchor set
         data:
           {label: delayed, features: [distance, hour, origin], gap: 2d, checks: {distance: {min: 0, max: 6000}}}
         trigger: {cooldown: 24h, budget_runs: 3, budget_window: 7d}
@@ -14,20 +15,31 @@ docs/retraining.md has them all.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
+from msgspec import UNSET
 
 from pipelines.cli.mistakes import Lines, Mistake, in_ms, mistakes
 from pipelines.errors import PolicyError
 from pipelines.policy import Policy
 
-_ROWS = "rows"
+_ROWS, _ANCHOR = "rows", "anchor"
+_FILES = frozenset({_ROWS, _ANCHOR})
 
 
-def load(path: Path) -> tuple[list[Policy], dict[str, Path]]:
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the rows of each model are, and its anchor set."""
+
+    rows: dict[str, Path] = field(default_factory=dict)
+    anchors: dict[str, Path] = field(default_factory=dict)
+
+
+def load(path: Path) -> tuple[list[Policy], Files]:
     """The policies of a file, and where the rows of each model are. Raises PolicyError with every mistake and its line."""
     try:
         text = path.read_text()
@@ -37,34 +49,39 @@ def load(path: Path) -> tuple[list[Policy], dict[str, Path]]:
     models = document.get("models") if isinstance(document, dict) else None
     if not isinstance(models, dict) or not models or set(document) != {"models"}:
         raise PolicyError(str(path), "has no `models:`, or more than that", "Name each model with its policy.")
-    policies, rows, wrong = [], {}, list(lines.twice)
+    policies, files, wrong = [], Files(), list(lines.twice)
     for name, said in models.items():
         model, written = str(name), said or {}
         found = list(_wrong(model, written))
         wrong += found
         if not found:
-            if _ROWS in written:
-                rows[model] = path.parent / str(written[_ROWS])
+            for key, paths in ((_ROWS, files.rows), (_ANCHOR, files.anchors)):
+                if key in written:
+                    paths[model] = path.parent / str(written[key])
             policies.append(_policy(model, written))
     if wrong:
         said = sorted((lines.of(at), ".".join(at).removeprefix("models."), why) for at, why in wrong)
         problems = tuple(f"line {line}, {at}: {why}" for line, at, why in said)
         why = "has a mistake:" if len(problems) == 1 else f"has {len(problems)} mistakes:"
         raise PolicyError(str(path), why, "docs/retraining.md has every key.", problems)
-    return policies, rows
+    return policies, files
 
 
 def _wrong(model: str, written: Any) -> list[Mistake]:
     at = ("models", model)
-    found = list(mistakes(Policy, written, at, frozenset({_ROWS})))
+    found = list(mistakes(Policy, written, at, _FILES))
     if not found:
         try:
-            _policy(model, written)
+            asked = _policy(model, written).gate.anchor is not UNSET
+            if asked and _ANCHOR not in written:
+                found.append(((*at, "gate", "anchor"), f"names a digest, and {model}.anchor no file"))
+            if not asked and _ANCHOR in written:
+                found.append(((*at, _ANCHOR), "has a file, and gate.anchor no digest of it; `sha256sum` prints one"))
         except msgspec.ValidationError as error:
             found.append((at, str(error)))
     return found
 
 
 def _policy(model: str, written: dict[str, Any]) -> Policy:
-    given = in_ms(Policy, {key: value for key, value in written.items() if key != _ROWS})
+    given = in_ms(Policy, {key: value for key, value in written.items() if key not in _FILES})
     return msgspec.convert({**given, "model": model}, Policy)

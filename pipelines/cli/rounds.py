@@ -83,13 +83,19 @@ def plan(
     help="One round, then end; 3 when a run was rejected or rolled back in it, 1 when one failed or could not be read.",
 )
 @click.option("--every", default=30.0, show_default=True, metavar="SECONDS", help="Between two rounds.")
+@click.option(
+    "--stop-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="While it is there no run begins or goes on, as after `driftline retrain stop --all`.",
+)
 @click.option("--model", metavar="NAME", help="Ask for a run of this model, whatever fires. Needs --reason.")
 @click.option("--reason", callback=worded, help="Why you ask. Needs --model.")
 @output_option
 @click.pass_context
 def run(
     ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Location, actor: str,
-    once: bool, every: float, model: str | None, reason: str | None, output: str,
+    once: bool, every: float, stop_file: Path | None, model: str | None, reason: str | None, output: str,
 ) -> None:  # fmt: skip
     """Begin what should begin, and advance what is under way, until it is stopped.
 
@@ -108,7 +114,8 @@ def run(
         raise click.UsageError("--model asks for a run by hand: say why with --reason")
     ports, policies = _opened(ctx, file, alerts, embedded, work, store)
     us = owner()
-    orchestrator, waiting = Orchestrator(ports, policies, us), _Waiting(ports, us)
+    orchestrator = Orchestrator(ports, policies, us, halted=lambda: _stops(stop_file))
+    waiting = _Waiting(ports, us)
     with ending():
         if model is not None and reason is not None:
             ask = Asked(f"{actor}: {reason}: {ports.clock.now_ms()}", actor, reason)
@@ -132,6 +139,10 @@ def run(
             time.sleep(every)
 
 
+def _stops(file: Path | None) -> str | None:
+    return f"file {str(file)!r} is there" if file is not None and file.exists() else None
+
+
 class _Waiting:
     """Runs that did not move because somebody else holds them, or a step is tried again later; each is said once."""
 
@@ -152,8 +163,8 @@ class _Waiting:
 def _opened(
     ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Location
 ) -> tuple[Wired, list[Policy]]:
-    policies, rows = load(file)
-    return wired(ctx, Places(store, alerts, rows, Path.cwd(), work, embedded)), policies
+    policies, files = load(file)
+    return wired(ctx, Places(store, alerts, files.rows, Path.cwd(), work, embedded, files.anchors)), policies
 
 
 def _of(policies: list[Policy], model: str) -> Policy:

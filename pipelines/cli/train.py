@@ -17,8 +17,9 @@ from pipelines.cli.policies import load
 from pipelines.codec import encode
 from pipelines.errors import ConfigError, StepFailed
 from pipelines.exits import REFUSED
-from pipelines.gate import BASE_RATE, Outcome, judge
+from pipelines.gate import BASE_RATE, Outcome
 from pipelines.gate_page import page
+from pipelines.judging import judged
 from pipelines.local import Places, SystemClock, Wired, wire
 
 
@@ -69,7 +70,7 @@ def command(
       driftline train --local -c retrain.yaml --model flights --rows january.jsonl --out ./model
       driftline train --local -c retrain.yaml --rows january.parquet -o json
     """
-    policies, paths = load(file)
+    policies, files = load(file)
     chosen = [policy for policy in policies if model in (None, policy.model)]
     if len(chosen) != 1:
         known = ", ".join(policy.model for policy in policies)
@@ -78,9 +79,9 @@ def command(
         raise ConfigError(f"directory {str(out)!r}", "is not empty", "Name another with --out.")
     policy = chosen[0]
     with _scratch() as scratch:
-        sources = {policy.model: rows} if rows else paths
+        sources = {policy.model: rows} if rows else files.rows
         wiring: Callable[[Places], Wired] = ctx.obj or wire
-        ports = wiring(Places(scratch / "store", None, sources, Path.cwd(), scratch / "work", embedded))
+        ports = wiring(Places(scratch / "store", None, sources, Path.cwd(), scratch / "work", embedded, files.anchors))
 
         def alive() -> None:
             """Nobody can take this over."""
@@ -92,7 +93,7 @@ def command(
         for finding in findings:
             note(f"{finding.check}: {finding.detail}; a run would be rejected for this")
         artifact = ports.trainer.train(policy, "local", 1, dataset, alive)
-        report = judge(ports.evaluator.losses(policy, dataset, artifact, None, alive), policy.gate, rival=BASE_RATE)
+        report = judged(ports, policy, dataset, artifact, None, alive, rival=BASE_RATE)
         for path, kept in artifact.files.items():
             target = out / path
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.retrain import wire
+from pipelines.cli.policies import load
 from pipelines.dataset.shelf import Shelf
+from pipelines.local import Places
+from pipelines.tables import parse_rows
 from registry.catalog import Catalog
 from registry.directory import DirectoryStore
 from tests.cli.conftest import Deployment
@@ -111,6 +115,51 @@ def test_training_on_this_machine_takes_the_same_rows(bench: Bench) -> None:
     rows = outcome.json["rows"]
     assert rows["train_rows"] + rows["test_rows"] == sum(w["counts"]["labelled"] for w in windows)
     assert (model / "model.onnx").is_file()
+
+
+def test_lineage_goes_from_a_version_to_the_topics_and_from_a_dataset_to_its_versions(bench: Bench) -> None:
+    assert bench.asked().code == 0
+    [version] = Shelf(DirectoryStore(bench.store)).versions()
+    here = ("--store", bench.store)
+    back = driftline("lineage", "arrival-delay@1", *here, "-o", "json").json
+    assert [(step["depth"], step["why"], step["what"]) for step in back["came_from"]] == [
+        (1, "made by", "run"), (2, "took", "rows"), (3, "taken from", "dataset"),
+    ]  # fmt: skip
+    dataset = back["came_from"][-1]
+    assert dataset["id"] == version.digest
+    assert dataset["said"].startswith(
+        f"{version.manifest.rows:,} rows of {version.manifest.source.predictions.name}, offsets 0: ["
+    )
+    forth = driftline("lineage", version.digest[:20], *here, "-o", "json").json
+    assert [step["id"] for step in forth["led_to"]][-1] == "arrival-delay@1"
+    firing = driftline("alerts", "list", *bench.deployment.where, "--firing", "-o", "json").lines[0]["data"]["episode"]
+    where = ("--alerts", bench.deployment.config, "--embedded", bench.deployment.log)
+    told = driftline("lineage", firing, *where, *here)
+    assert (told.code, told.out.startswith(f"alert {firing}")) == (0, True)
+    shown = driftline("history", "arrival-delay", *here, "-o", "json").lines
+    said = [line["what"].removeprefix(f"run {back['came_from'][0]['id'][:12]} ") for line in shown]
+    assert said[0] == "begins"
+    assert sorted(said[1:]) == ["arrival-delay@1 registered", "is awaiting_approval", "is registered"]
+
+
+def test_predictions_of_two_versions_are_paired_by_the_hash_of_their_id(bench: Bench) -> None:
+    shadow = "\n    shadow: {scored_by: serving, most: 20d}\n"
+    text = bench.policy.read_text().replace("features:", "id: id_hash, score: score, features:") + shadow
+    bench.policy.write_text(text)
+    (asked,), files = load(bench.policy)
+    here, log = bench.directory, bench.deployment.log
+    places = Places(bench.store, bench.deployment.config, files.rows, here, here / "work", log)
+    data = wire(places).data
+    names = {
+        w["version"] for w in driftline("windows", *bench.deployment.where, "--final", "-o", "json").json["windows"]
+    }
+    found = data.compared(asked, names, names, 0, 2**50)
+    assert found is not None
+    assert found.test_rows == data.mature(asked, 2**50) > 100
+    rows = parse_rows(b"".join(DirectoryStore(bench.store).blob(found.test)), "the rows")
+    assert all(row["score.served"] == row["score.other"] == row["score"] for row in rows), "each with itself"
+    assert len({row["id_hash"] for row in rows}) == len(rows)
+    assert data.compared(asked, names, {"another"}, 0, 2**50) is None
 
 
 def test_whether_predictions_name_a_version_is_read_from_the_windows(bench: Bench) -> None:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipelines.codec import digest_of
+from pipelines.explanation import Explanation
 from pipelines.firing import Firing, Kind
 from pipelines.gate import Paired
 from pipelines.local_models import LocalModels
 from pipelines.policy import Data, Policy
-from pipelines.ports import Alive, Artifact, Dataset, Draft, Finding, ModelFile, Moving, Serving
+from pipelines.ports import Alive, Artifact, Dataset, Draft, Finding, Known, ModelFile, Moving, Scored, Serving
 
 BORN_MS = 1_760_000_000_000
 
@@ -73,6 +74,9 @@ class MemoryStore:
         self.blobs[digest_of(body)] = body
         return Blob(digest_of(body), len(body))
 
+    def blob_size(self, digest: str) -> int | None:
+        return len(self.blobs[digest]) if digest in self.blobs else None
+
     def blob(self, digest: str) -> Iterator[bytes]:
         yield self.blobs[digest]
 
@@ -114,6 +118,8 @@ class Fakes:
     findings: tuple[Finding, ...] = ()
     better: float = 0.1  # how much lower the challenger's loss is on the held-out rows
     live: float | None = 0.1  # the same on the rows after a promotion; None: no labels
+    shade: float | None = 0.1  # the same on the rows in the shadow
+    compared_with: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     sighted: bool | None = None  # whether predictions name a promoted version
     asked_for: Collection[str] = ()
     trained: int = 0
@@ -162,6 +168,15 @@ class Fakes:
             return None
         return Dataset(digest_of(b"live"), digest_of(b""), digest_of(b"live"), 0, 3000, until_ms)
 
+    def compared(
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    ) -> Dataset | None:
+        self.watches += 1
+        self.compared_with = (tuple(served), tuple(other))
+        if self.shade is None:
+            return None
+        return Dataset(digest_of(b"shade"), digest_of(b""), digest_of(b"shade"), 0, 3000, until_ms)
+
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         self.asked_for = names
         return self.sighted
@@ -173,12 +188,43 @@ class Fakes:
         blob = self.store.put_blob([f"model {run} {attempt} {self.trained}".encode()])
         return Artifact({"model.json": ModelFile(blob.digest, blob.size_bytes)}, {}, {})
 
+    @property
+    def anchors(self) -> Fakes:
+        return self
+
+    def anchor(self, policy: Policy) -> Dataset:
+        return Dataset(digest_of(b"anchor"), digest_of(b""), digest_of(b"anchor"), 0, 100, 0)
+
+    def scored(
+        self, policy: Policy, rows: str, model: Serving | None, alive: Alive, known: str | None = None
+    ) -> Scored:
+        source = policy.intake.source if policy.intake else None
+        groups = {} if source is None else {source: np.tile(["a", "a", "b", "b"], 25)}
+        return Scored(np.tile([0.0, 1.0], 50), None if model is None else np.tile([0.05, 0.95], 50), groups)
+
+    def explained(
+        self,
+        policy: Policy,
+        dataset: Dataset,
+        paired: Paired,
+        challenger: Artifact,
+        champion: Serving | None,
+        alive: Alive,
+    ) -> Explanation:
+        return Explanation(0, (), 0, (), dataset.test)
+
     def losses(
-        self, policy: Policy, dataset: Dataset, challenger: Artifact, champion: Serving | None, alive: Alive
+        self,
+        policy: Policy,
+        dataset: Dataset,
+        challenger: Artifact,
+        champion: Serving | None,
+        alive: Alive,
+        known: Known | None = None,
     ) -> Paired:
         alive()
-        live = dataset.digest == digest_of(b"live")
-        shift = self.live if live else self.better
+        shifts = {digest_of(b"live"): self.live, digest_of(b"shade"): self.shade}
+        shift = shifts.get(dataset.digest) or (0.0 if dataset.digest in shifts else self.better)
         assert shift is not None
         base = np.tile([0.3, 0.5], dataset.test_rows // 2)
         return Paired(base, np.clip(base - shift, 0, 1))

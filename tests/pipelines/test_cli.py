@@ -111,6 +111,32 @@ def test_what_ends_badly_has_its_exit_code(desk: Desk) -> None:
     assert (failed.code, "training -> failed (step_failed)" in failed.out) == (1, True)
 
 
+def test_a_person_stops_all_and_starts_one(desk: Desk) -> None:
+    def why() -> object:
+        return desk.round("plan", "-o", "json").json["why"]
+
+    assert why() == "performance"
+    (desk.directory / "store").mkdir()
+    assert desk("stop", "--all", "--reason", "incident 4711", "--actor", "ada").code == 0
+    planned = desk.round("plan", "-o", "json").json
+    assert (planned["begins"], planned["why"]) == (False, "stopped")
+    assert planned["detail"].startswith("ada stopped all models: incident 4711")
+    ran = desk.round("run", "--once")
+    assert (ran.code, "begins nothing (stopped)" in ran.err, desk("list", "-o", "json").lines) == (0, True, [])
+    assert desk("start", "flights", "--reason", "over").code == 0
+    assert why() == "performance"
+    assert desk("reset", "flights", "--reason", "looked").code == 0
+    for wrong in (("stop", "flights", "--all"), ("start",)):
+        assert desk(*wrong, "--reason", "x").code == 2
+
+
+def test_a_file_stops_all_while_it_is_there(desk: Desk) -> None:
+    file = desk.directory / "STOP"
+    file.touch()
+    ran = desk.round("run", "--once", "--stop-file", file)
+    assert f"begins nothing (stopped): file '{file}' is there" in ran.err
+
+
 def test_a_run_that_waits_can_be_cancelled(desk: Desk) -> None:
     desk.round("run", "--once")
     (run,) = desk("list", "--active", "-o", "json").lines

@@ -15,14 +15,18 @@ import pytest
 from pipelines import codec
 from pipelines.book import Book
 from pipelines.errors import FormatError, Refused, StepFailed, StoreError
+from pipelines.gate import Anchor, GateSpec
+from pipelines.intake import Intake, Surprise
 from pipelines.journal import FORMAT, Claimed, Moved, Reason, Record, RunView, Tried, Verdict, decode_record, fold
 from pipelines.orchestrator import Orchestrator
-from pipelines.policy import DAY_MS, HOUR_MS
+from pipelines.policy import DAY_MS, HOUR_MS, Brakes, Data, Labels, Policy, Shadow
 from pipelines.ports import Alive
 from pipelines.states import SUCCESSORS, State, cancellable, legal, terminal
+from pipelines.switch import Switch, Turn
 from tests.pipelines.memory import Fakes, MemoryStore, alert, fakes, policy
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pipelines-v1.json"
+GOLDEN_2 = GOLDEN.with_name("pipelines-v2.json")
 ENDS = {"settled", "rejected", "rolled_back", "failed", "timed_out", "cancelled", "superseded", "skipped"}
 
 
@@ -42,7 +46,7 @@ def test_the_way_of_a_run_is_the_one_that_is_drawn() -> None:
     assert all(legal(before, after) for before, after in pairwise(way))
     assert not legal(State.TRAINING, State.REGISTERED), "nothing is registered without a gate"
     assert not legal(State.REGISTERED, State.PROBATION), "nothing serves without a promotion"
-    assert [state for state in State if cancellable(state)] == way[:7]
+    assert [state for state in State if cancellable(state)] == way[:8]
 
 
 def apply(view: RunView, record: Any) -> tuple[RunView, Verdict]:
@@ -93,7 +97,19 @@ def test_a_try_that_failed_gives_the_lease_back_and_is_counted() -> None:
     assert apply(view, moved(view, State.COLLECTING))[1] is Verdict.NOT_OWNER
 
 
-def tell() -> MemoryStore:
+PLAIN = policy()
+ASKING = policy(
+    data=Data("label", ("x",), reviewed="lot"),
+    gate=GateSpec(worth=0.01, anchor=Anchor("sha256:" + "a" * 64, 0.01), size_bytes_max=10**6, explain_rows=0),
+    labels=Labels.REVIEWED,
+    intake=Intake("source", 0.9, Surprise(ratio_max=0.5)),
+    shadow=Shadow(least_ms=DAY_MS),
+    brakes=Brakes(tenure_ms=HOUR_MS, rollbacks_in_row=3),
+)
+"""What only format 2 can say."""
+
+
+def tell(asked: Policy = PLAIN) -> MemoryStore:
     """A run that settles, after a step that failed and one that took long, and one that is cancelled."""
     ports: Fakes = fakes(fires=[alert()])
 
@@ -105,7 +121,11 @@ def tell() -> MemoryStore:
 
     ports.on_train = slowly
     book = Book(ports.store)
-    orchestrator = Orchestrator(ports, [policy()], "w1")
+    if asked.shadow:
+        switch = Switch(ports.store)
+        for turn, model in ((Turn.STOP, None), (Turn.START, "fraud"), (Turn.RESET, "fraud")):
+            switch.turn(turn, model, "ada", "to try it", ports.clock.ms)
+    orchestrator = Orchestrator(ports, [asked], "w1")
     orchestrator.round()
     ports.clock.ms += HOUR_MS
     orchestrator.round()
@@ -118,6 +138,9 @@ def tell() -> MemoryStore:
     ports.fires = [alert(episode="f" * 32)]
     ports.clock.ms += 2 * DAY_MS
     orchestrator.round()
+    if asked.shadow:
+        ports.clock.ms += 2 * DAY_MS
+        orchestrator.round()
     (admission,) = book.active()
     book.cancel(admission.run, "ada", "holiday", ports.clock.ms)
     book.approve(admission, "eve", "no", ports.clock.ms, decline=True)
@@ -137,13 +160,23 @@ def test_journals_are_what_they_were_when_the_format_was_published() -> None:
         store.create_entry(log, int(number), body.encode())
     summaries = Book(store).summaries("fraud")
     assert [summary.state for summary in summaries] == [State.SETTLED, State.CANCELLED]
-    assert dict(entries(tell())) == kept
+    assert all(admission.policy == policy() for admission in Book(store).admissions("fraud"))
+
+
+def test_journals_are_what_they_were_when_format_2_was_published() -> None:
+    kept = json.loads(GOLDEN_2.read_text())
+    assert dict(entries(tell(ASKING))) == kept
+
+
+def test_an_admission_has_the_lowest_format_that_can_say_what_it_says() -> None:
+    formats = [Book(tell(each)).admissions("fraud")[0].format for each in (policy(), ASKING)]
+    assert formats == [1, 2]
 
 
 def test_a_newer_format_is_refused_with_advice_and_foreign_bytes_by_name() -> None:
     raw = codec.encode(Claimed(**head(RunView()), until_ms=1))
-    with pytest.raises(FormatError, match=r"has format 2, this version of Driftline reads up to 1\. Run the version"):
-        decode_record(raw.replace(b'"format":1', b'"format":2'), "entry 1")
+    with pytest.raises(FormatError, match=r"has format 3, this version of Driftline reads up to 2\. Run the version"):
+        decode_record(raw.replace(b'"format":2', b'"format":3'), "entry 1")
     for wrong in (b"{", b"[]", b'{"format":true}', raw.replace(b'"until_ms"', b'"untilms"')):
         with pytest.raises(FormatError, match="entry 1"):
             decode_record(wrong, "entry 1")
@@ -179,4 +212,4 @@ def test_nobody_enters_what_may_not_stand_there() -> None:
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps(entries(tell()), indent=1) + "\n")
+    GOLDEN_2.write_text(json.dumps(entries(tell(ASKING)), indent=1) + "\n")

@@ -58,6 +58,8 @@ def default(field: Any, duration: bool) -> str:
     if field.required:
         return "required"
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    if value is msgspec.UNSET:
+        return "none"
     if duration:
         unit = next(unit for unit, ms in reversed(UNITS.items()) if value % ms == 0 and (value or unit == "s"))
         return f"`{value // UNITS[unit]}{unit}`"
@@ -74,12 +76,14 @@ def written() -> list[tuple[str, ...]]:
 
 def test_every_key_of_a_policy_is_in_the_guide_with_its_type_and_default() -> None:
     there = written()
-    own = ("`rows`", "text", "none")  # read by the command line, no part of what is decided
-    assert [row[:3] for row in there] == [own, *((f"`{path}`", kind, said) for path, kind, said in leaves(Policy))]
+    own = [
+        (f"`{key}`", "text", "none") for key in ("rows", "anchor")
+    ]  # read by the command line, no part of what is decided
+    assert [row[:3] for row in there] == [*own, *((f"`{path}`", kind, said) for path, kind, said in leaves(Policy))]
     assert all(len(row) == 4 and row[3] for row in there)
 
 
 def test_the_defaults_of_durations_can_be_written() -> None:
-    said = [row[2].strip("`") for row in written() if row[1] == "duration"]
-    assert len(said) == 11
+    said = [row[2].strip("`") for row in written() if row[1] == "duration" and row[2] != "none"]
+    assert len(said) == 16
     assert None not in map(duration_ms, said)

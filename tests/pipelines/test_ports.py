@@ -53,6 +53,7 @@ def test_documents_and_blobs_are_what_was_put(store: Store) -> None:
     assert store.document("receipts/x") == b"1"
     put = store.put_blob([b"ab", b"", b"c"])
     assert (put.digest, put.size_bytes) == (digest_of(b"abc"), 3)
+    assert (store.blob_size(put.digest), store.blob_size(digest_of(b"abcd"))) == (3, None)
     assert store.put_blob([b"abc"]).digest == put.digest
     assert b"".join(store.blob(put.digest)) == b"abc"
 
@@ -154,6 +155,16 @@ def test_a_run_has_one_version_and_moves_the_alias_once_each_way(kept: tuple[Sto
     after = models.serving(POLICY)
     assert after is not None
     assert after.version == 1
+
+
+def test_a_run_may_move_one_alias_after_another(kept: tuple[Store, Models]) -> None:
+    models, beside = kept[1], policy(alias="challenger")
+    assert [register(kept, "a", 1), register(kept, "b", 2)] == [1, 2]
+    assert models.promote(POLICY, "a", 1, None, {}, "w1", 6).move is Move.MOVED
+    assert models.promote(beside, "b", 2, None, {}, "w1", 7).move is Move.MOVED
+    assert models.promote(POLICY, "b", 2, 1, {}, "w1", 8).move is Move.MOVED
+    assert models.promote(beside, "b", 2, 2, {}, "w1", 9).move is Move.ALREADY
+    assert [serving.version for each in (POLICY, beside) if (serving := models.serving(each))] == [2, 2]
 
 
 def test_what_a_rule_of_the_registry_forbids_is_refused_with_its_reason(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pipelines.local_data import FileData
 from pipelines.local_models import LocalModels
 from pipelines.log import append
 from pipelines.ports import Artifact, Draft, ModelFile
+from pipelines.switch import Switch, Turn
 from registry.directory import DirectoryStore as RegistryStore
 from registry.fsck import Fault, Found, fsck
 from registry.gc import plan, reachable, references, roots
@@ -112,6 +113,17 @@ def test_a_record_of_a_newer_format_is_unreadable_and_not_whole(tmp_path: Path) 
     append(store, "runs/ab", [], encode(record))
     (found,) = damage(tmp_path)
     assert (found.what, found.fault) == ("entry 1 of 'runs/ab'", Fault.UNREADABLE)
+
+
+def test_the_switch_needs_nothing_and_the_report_of_a_shadow_is_missed(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    Switch(store).turn(Turn.STOP, None, "ada", "to look", 1)
+    assert list(fsck(RegistryStore(tmp_path), others=PipelineThings())) == []
+    facts = {"shadow": {"report": digest_of(b"report"), "page": digest_of(b"page")}}
+    record = Noted(format=1, previous=None, actor="w1", at_ms=1, fence=1, facts=facts)
+    append(store, "runs/ab", [], encode(record))
+    found = damage(tmp_path)
+    assert [each.what for each in found] == [f"shadow {part} of entry 1 of 'runs/ab'" for part in ("report", "page")]
 
 
 @pytest.mark.parametrize("name", ["runs/a/b", "retraining/fraud/other", "elsewhere/1"])

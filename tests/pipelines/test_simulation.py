@@ -7,13 +7,14 @@ from itertools import pairwise
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from pipelines.book import Book
 from pipelines.errors import Refused
 from pipelines.gate import GateSpec
 from pipelines.local_models import LocalModels, LocalMove
 from pipelines.orchestrator import Orchestrator
-from pipelines.policy import DAY_MS, Promotion, Trigger
+from pipelines.policy import DAY_MS, Brakes, Promotion, Shadow, Trigger
 from pipelines.ports import Draft, Move, Moving
 from pipelines.states import State, terminal
 from pipelines.worker import LEASE_MS
@@ -38,6 +39,8 @@ class Story:
                 run_ms=1000 * DAY_MS,
                 approval_ms=1000 * DAY_MS,
                 tries_max=1000,
+                brakes=Brakes(rollbacks_in_row=0, rollbacks_in_window=0),
+                shadow=Shadow(least_ms=DAY_MS, most_ms=9 * DAY_MS) if model == "churn" else UNSET,
             )
             for model in MODELS
         ]
@@ -61,6 +64,7 @@ class Story:
         # Some gates say no, some promoted versions turn out worse.
         self.ports.better = luck.choice([0.1, 0.1, 0.1, 0.0])
         self.ports.live = luck.choice([0.1, -0.2, -0.2, None])
+        self.ports.shade = luck.choice([0.1, 0.1, -0.2, None])
 
     def people(self) -> None:
         book = Book(self.store)

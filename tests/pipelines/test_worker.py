@@ -18,7 +18,8 @@ from pipelines.policy import DAY_MS, HOUR_MS, Policy, Promotion, Trigger
 from pipelines.ports import Alive, Dataset, Finding
 from pipelines.states import State
 from pipelines.steps import SEEN
-from pipelines.trigger import Asked, Why
+from pipelines.switch import Switch, Turn
+from pipelines.trigger import Asked, Plan, Why
 from pipelines.worker import LEASE_MS
 from tests.pipelines.memory import BORN_MS, Fakes, alert, fakes, policy
 
@@ -50,6 +51,12 @@ class Story:
     def later(self, ms: int) -> list[tuple[State, Reason]]:
         self.ports.clock.ms += ms
         return self.round()
+
+    def plan(self) -> Plan:
+        return Orchestrator(self.ports, [self.policy], "w1").plan(self.policy)
+
+    def switch(self, turn: str, model: str | None = "fraud") -> None:
+        Switch(self.ports.store).turn(Turn(turn), model, "ada", "to look", self.ports.clock.ms)
 
     @property
     def journal(self) -> Journal:

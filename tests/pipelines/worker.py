@@ -15,7 +15,7 @@ from pipelines.book import Book
 from pipelines.directory import DirectoryStore
 from pipelines.errors import Refused
 from pipelines.orchestrator import Orchestrator
-from pipelines.policy import Policy, Probation, Promotion, Trigger
+from pipelines.policy import Brakes, Policy, Probation, Promotion, Trigger
 from pipelines.ports import Alive, Artifact, Dataset
 from pipelines.states import State
 from tests.pipelines.memory import Fakes, alert, policy
@@ -26,6 +26,7 @@ POLICY: Policy = policy(
     promote=Promotion.AUTO,
     trigger=Trigger(versions="any", cooldown_ms=0, budget_runs=100_000),
     probation=Probation(least_ms=50_000),
+    brakes=Brakes(rollbacks_in_row=0, rollbacks_in_window=0),
     run_ms=2**50,
     tries_max=10**6,
 )
