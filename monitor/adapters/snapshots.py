@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,9 @@ KEPT = 2
 class SnapshotFile:
     """One that is whole. Satisfies `monitor.ports.KeptSnapshot`."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises SnapshotError when it is not what was written."""
-        self.where = str(path)
+    def __init__(self, path: Path, where: str | None = None) -> None:
+        """Raises SnapshotError when it is not what was written. `where`: what it is called, when it is a copy."""
+        self.where = str(path) if where is None else where
         try:
             with path.open("rb") as file:
                 self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -90,7 +90,9 @@ class SnapshotDirectory:
         unfinished = folder / f"{name}.{os.getpid()}.unfinished"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            size = _write(unfinished, header, columns)
+            with unfinished.open("wb") as file:
+                size = write_file(file, header, columns)
+                os.fsync(file.fileno())
             unfinished.rename(path)
             for old in sorted(folder.glob("*.snapshot"))[:-KEPT]:
                 old.unlink(missing_ok=True)
@@ -101,18 +103,17 @@ class SnapshotDirectory:
         return size
 
 
-def _write(path: Path, header: bytes, columns: Iterable[NDArray[Any]]) -> int:
+def write_file(file: IO[bytes], header: bytes, columns: Iterable[NDArray[Any]]) -> int:
+    """Write all of a snapshot; gives its size."""
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    with path.open("wb") as file:
-        for piece in (_MAGIC, len(header).to_bytes(8, "little"), header):
-            digest.update(piece)
-            file.write(piece)
-        for column in columns:
-            if column.size:
-                data = np.ascontiguousarray(column).data.cast("B")
-                digest.update(data)
-                file.write(data)
-        file.write(digest.digest())
-        file.flush()
-        os.fsync(file.fileno())
-        return file.tell()
+    for piece in (_MAGIC, len(header).to_bytes(8, "little"), header):
+        digest.update(piece)
+        file.write(piece)
+    for column in columns:
+        if column.size:
+            data = np.ascontiguousarray(column).data.cast("B")
+            digest.update(data)
+            file.write(data)
+    file.write(digest.digest())
+    file.flush()
+    return file.tell()

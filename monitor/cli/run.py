@@ -138,17 +138,22 @@ def _snapshots(config: Config, log: Log) -> SnapshotStore | None:
         from monitor.adapters.snapshot_topic import SnapshotTopic
 
         return SnapshotTopic(log, config.namespace)
+    from monitor.adapters.snapshot_objects import SnapshotObjects, is_address
     from monitor.adapters.snapshots import SnapshotDirectory
 
-    directory = SnapshotDirectory(Path(config.state.snapshots), config.namespace)
-    if problem := directory.problem():
+    kept: SnapshotDirectory | SnapshotObjects
+    if is_address(config.state.snapshots):
+        kept = SnapshotObjects(config.state.snapshots, config.namespace)
+    else:
+        kept = SnapshotDirectory(Path(config.state.snapshots), config.namespace)
+    if problem := kept.problem():
         # No reason not to start: no number depends on a snapshot. But a start without one reads the sources again.
         logging.getLogger("driftline.snapshots").warning(
-            "no snapshot can be written (state.snapshots): %s. Make it a directory that this process may write to; until "
+            "no snapshot can be written (state.snapshots): %s. Make it a place that this process may write to; until "
             "then each start reads its predictions again",
             problem,
         )
-    return directory
+    return kept
 
 
 class Signals:

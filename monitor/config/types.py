@@ -98,8 +98,9 @@ class State(Section):
     )
     snapshots: Word | None = Field(
         None,
-        description="Where snapshots of the join go, which shorten a start: a folder, best one that every process reaches, or "
-        "`topic`: the compacted topic NAMESPACE.snapshots. Default: none are made.",
+        description="Where snapshots of the join go, which shorten a start: a folder, best one that every process reaches; an "
+        "address of an object store, such as s3://BUCKET/PREFIX; or `topic`: the compacted topic NAMESPACE.snapshots. "
+        "Default: none are made.",
         examples=["/mnt/shared/driftline"],
     )
     snapshot_records: Count = Field(

@@ -17,4 +17,7 @@ def test_snapshots_that_cannot_be_written_are_said_at_the_start_and_stop_nothing
     settings = ("--set", f"state.snapshots={tmp_path}/kept", "--until-end", "--no-http", "-q")
     ran = driftline("run", "-c", deployment.config, "--embedded", log, *settings)
     assert ran.code == 0
-    assert f"no snapshot can be written (state.snapshots): {tmp_path}/kept/small: Not a directory. Make it" in ran.err
+    assert (
+        f"no snapshot can be written (state.snapshots): {tmp_path}/kept/small: Not a directory. Make it a place"
+        in ran.err
+    )
