@@ -94,6 +94,7 @@ class RuleBook:
         `advisories`: the detectors beside the rules; `grouping`: which alerts have one cause, None where none are grouped."""
         self.namespace = namespace
         self._rules = tuple(sorted(rules, key=lambda rule: rule.name))
+        self._kinds = frozenset(kind_of(rule.metric) for rule in self._rules)
         self.common_labels = labels
         self._model_labels = model_labels
         self.limits, self.listed, self.label_feed = limits, listed, label_feed
@@ -154,6 +155,8 @@ class RuleBook:
         `active_series` are the series that had rows of this kind in the tick. Ticks in which nothing of all that
         happened need not be stepped. `outage_of`: what is known of a model's label feed at this tick.
         """
+        if kind not in self._kinds:
+            return Step(state, [], [])
         revised = {view.key: view for view in changed}
         assert all(view.kind is kind for view in changed), "a tick is closed for one kind at a time"
         active = frozenset(active_series)

@@ -21,7 +21,7 @@ from monitor.config.quality_rules import about, all_rules
 from monitor.config.rules import Rule
 from monitor.config.types import Config
 from monitor.plan import Plan
-from monitor.windows.view import Kind, SeriesKey, WindowView
+from monitor.windows.view import Estimate, Kind, SeriesKey, WindowView
 
 
 @dataclass(slots=True)
@@ -100,12 +100,14 @@ class Sweep:
         for alike in self._alike.values():
             if alike.kind is not kind:
                 continue
-            views: list[WindowView] | None = None
+            values: list[Estimate] | None = None
             for own in alike.rules:
                 if not own.state.entries:
                     # Nothing is open and nothing was said: only a window that breaks the rule can change that.
-                    views = alike.windows(tick_ms, touched, lookup, outage_of) if views is None else views
-                    if not any(own.test.broken_by(measure(view, own.test.metric)) for view in views):
+                    if values is None:  # all of them ask for the same metric
+                        views = alike.windows(tick_ms, touched, lookup, outage_of)
+                        values = [measure(view, own.test.metric) for view in views]
+                    if not any(map(own.test.broken_by, values)):
                         continue
                 step = own.book.step(own.state, tick_ms, tick_size_ms, kind, changed, active, lookup, outage_of)
                 own.state = step.state

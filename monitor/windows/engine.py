@@ -269,12 +269,12 @@ class TickEngine:
         store = self._store(model)[1]
         end_ms = (tick + 1) * self._plan.join.tick_ms
         stack.cells.append(store.read(keys))
-        done = []
+        done, own, final_before_ms = list[WindowKey](), store.revisions, self._final_before_ms
         for key in keys:
-            number = store.revisions[key] = store.revisions.get(key, 0) + 1
-            final = key.end_ms <= self._final_before_ms
+            number = own[key] = own.get(key, 0) + 1
+            final = key.end_ms <= final_before_ms
             partial = self._losses.touch(self.kind, key.start_ms, key.end_ms)
-            stack.revisions.append(Revision(key, number, final, end_ms, partial=partial))
+            stack.revisions.append(Revision(key, number, final, end_ms, None, partial))
             if final:
                 done.append(key)
         store.drop(done)

@@ -40,7 +40,8 @@ class Losses:
 
     def touch(self, kind: Kind, start_ms: int, end_ms: int) -> bool:
         """Whether something of [start_ms, end_ms) was lost."""
-        return any(start < end_ms and start_ms < end for start, end in self.spans.get(kind, ()))
+        spans = self.spans.get(kind)  # asked of every revision, and hardly ever is there one
+        return spans is not None and any(start < end_ms and start_ms < end for start, end in spans)
 
 
 SavedLosses = dict[str, tuple[Lost, ...]]
