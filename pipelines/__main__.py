@@ -8,6 +8,7 @@ import click
 
 from pipelines.cli import command as retrain
 from pipelines.cli.lineage import COMMANDS
+from pipelines.cli.past import command as backtest_policy
 from pipelines.cli.train import command as train
 from pipelines.errors import PipelineError
 from pipelines.exits import FAILED, code_of
@@ -20,7 +21,7 @@ def cli() -> None:
 
 cli.add_command(retrain)
 cli.add_command(train)
-for command in COMMANDS:
+for command in (*COMMANDS, backtest_policy):
     cli.add_command(command)
 
 

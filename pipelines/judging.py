@@ -50,7 +50,12 @@ def judged(
     )
     if report.outcome is Outcome.ERROR:
         return report
-    explanation = ports.evaluator.explained(policy, dataset, paired, challenger, champion, alive)
+    try:
+        explanation = ports.evaluator.explained(policy, dataset, paired, challenger, champion, alive)
+    except StepFailed as error:  # it is for people, and decides nothing: the verdict stands without it
+        left_out = NotTested("what they look at", Untested.NOT_HERE, str(error))
+        assert report.not_tested is not UNSET
+        return msgspec.structs.replace(report, not_tested=(*report.not_tested, left_out))
     return msgspec.structs.replace(report, explanation=explanation)
 
 

@@ -12,7 +12,7 @@ from pipelines.errors import NotFound
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
 from pipelines.quality import Checks
-from pipelines.rows import VERSION, comparable, findings, keep, labelled, need_columns, predicted_by, split
+from pipelines.rows import VERSION, comparable, findings, keep, labelled, need_columns, of_span, predicted_by, split
 from pipelines.tables import Row, read_rows
 
 
@@ -72,6 +72,13 @@ class FileData:
         """See Data."""
         rows = comparable(self._labelled(policy, until_ms), served, other, since_ms, policy)
         return keep(self._store, [], rows, until_ms, policy) if rows else None
+
+    def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
+        """See Data."""
+        path = self._path(policy)
+        rows = read_rows(path)
+        need_columns(rows, policy, repr(str(path)))
+        return keep(self._store, [], of_span(rows, policy, from_ms, until_ms), until_ms, policy)
 
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         """See Data."""

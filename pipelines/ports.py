@@ -209,6 +209,9 @@ class Data(Protocol):
         whoever serves scores both (`shadow.scored_by`) they are those that one of `other` predicted too, with the scores of
         both as columns SERVED_SCORE and OTHER_SCORE."""
 
+    def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
+        """All labelled rows of [from_ms, until_ms), all in `test`, whenever their labels became known: for backtests."""
+
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         """Whether predictions name the version now, with or without labels: that it serves. None where nobody can say."""
 

@@ -62,6 +62,17 @@ def labelled(rows: Iterable[Row], policy: Policy, until_ms: int) -> list[Row]:
     return sorted(inside, key=lambda row: (row[at], canonical_bytes(row)))
 
 
+def of_span(rows: Iterable[Row], policy: Policy, from_ms: int, until_ms: int) -> list[Row]:
+    """See Data.past."""
+    at, label = policy.data.at, policy.data.label
+    found = [
+        row
+        for row in rows
+        if isinstance(row.get(at), int) and from_ms <= row[at] < until_ms and isinstance(row.get(label), int | float)
+    ]
+    return sorted(found, key=lambda row: (row[at], canonical_bytes(row)))
+
+
 def predicted_by(rows: Iterable[Row], names: Collection[str], since_ms: int, policy: Policy) -> list[Row]:
     """Rows that a version predicted. Rows that do not say their version are taken for its own from `since_ms` on."""
     found = [row for row in rows if (row[VERSION] in names if VERSION in row else row[policy.data.at] >= since_ms)]

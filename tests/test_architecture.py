@@ -30,6 +30,7 @@ SHELL = (
     "pipelines/directory.py",
     "pipelines/filesteps.py",
     "pipelines/local",
+    "pipelines/past.py",
     "pipelines/runner.py",
     "pipelines/subprocesses.py",
     "pipelines/tables.py",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import UnsetType
+from msgspec import UnsetType, structs
 
 from monitor.errors import LogError, MonitorError
 from pipelines import rows as r
@@ -39,6 +39,8 @@ _COLUMNS: Final = {
     "at_ms": "at_ms", "label_at_ms": r.KNOWN, "version": r.VERSION, "score": "score", "prediction": "prediction",
     "label": "label",
 }  # fmt: skip
+_FAR_MS: Final = 2**52
+"""Later than any label."""
 _ID_HASH: Final = "id_hash"
 """In rows only where a policy pairs predictions by it."""
 _FEATURE: Final = "feature."
@@ -115,6 +117,12 @@ class TopicData:
         _, found = self._version(policy, until_ms, lambda: None, keep=False)
         rows = r.comparable(found, served, other, since_ms, policy)
         return r.keep(self._store, [], rows, until_ms, policy) if rows else None
+
+    def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
+        """See Data."""
+        whole = structs.replace(policy, data=structs.replace(policy.data, window_ms=_FAR_MS // 2))
+        _, found = self._version(whole, _FAR_MS, lambda: None, keep=False)
+        return r.keep(self._store, [], r.of_span(found, policy, from_ms, until_ms), until_ms, policy)
 
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         """See Data. Windows tell, as they are published: labels are not waited for, and topics not read."""
@@ -200,6 +208,10 @@ class EitherData:
     ) -> Dataset | None:
         """See Data."""
         return self._of(policy).compared(policy, served, other, since_ms, until_ms)
+
+    def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
+        """See Data."""
+        return self._of(policy).past(policy, from_ms, until_ms)
 
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         """See Data."""

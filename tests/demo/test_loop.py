@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,6 +37,31 @@ def test_a_change_of_the_world_pages_and_ends_with_a_better_model_in_service(cha
     assert ("1", "resolved", "version_replaced") in told
     assert {event["data"]["rule"] for event in changed.events} == {"accuracy-low"}
     assert told[-1][1] == "resolved"
+
+
+def test_a_backtest_of_the_policy_promotes_what_the_loop_promoted_and_when(changed: Played) -> None:
+    """The loop's own history, from its first version on: the same stream, alerts and labels give the same promotions."""
+    (_, first_ms), *later = changed.promotions
+    begin = datetime.fromtimestamp(first_ms / 1000, UTC).isoformat()
+    where = (
+        "-c",
+        changed.folder / "retrain.yaml",
+        "--alerts",
+        changed.folder / "demo.yaml",
+        "--embedded",
+        changed.folder,
+    )
+    asked = ("--from", begin, "--every", "6h", "--false-promotions-max", 0, "-o", "json")
+    done = driftline("backtest-policy", *where, *asked)
+    assert done.code == 0, done.err
+    policy, never, weekly, always = done.lines
+    assert [told["name"] for told in done.lines] == ["policy", "never", "weekly", "always"]
+    assert [(each["version"], each["at_ms"]) for each in policy["promotions"]] == later
+    assert (policy["false_promotions"], policy["rolled_back"], policy["ends"]) == (0, 0, {"settled": 1})
+    assert policy["loss"] < never["loss"] - 0.05
+    assert never["promotions"] == []
+    assert policy["trainings"] < weekly["trainings"] < always["trainings"]
+    assert always["false_promotions"] > 0, "who promotes without a gate promotes what is no better"
 
 
 def test_predictions_are_of_the_formula_then_of_version_1_then_of_version_2(changed: Played) -> None:

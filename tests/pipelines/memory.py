@@ -177,6 +177,9 @@ class Fakes:
             return None
         return Dataset(digest_of(b"shade"), digest_of(b""), digest_of(b"shade"), 0, 3000, until_ms)
 
+    def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
+        return self.collect(policy, until_ms, lambda: None)
+
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         self.asked_for = names
         return self.sighted

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.cli.policies import load
 from pipelines.codec import digest_of
-from pipelines.errors import NotFound, PolicyError
+from pipelines.errors import NotFound, PolicyError, StepFailed
 from pipelines.explanation import Explanation
 from pipelines.gate import Anchor, GateReport, GateSpec, Outcome, Reason
 from pipelines.intake import Intake
@@ -93,6 +93,20 @@ def test_against_the_base_rate_there_is_one_column_and_nobody_to_differ_from(ben
     assert isinstance(report.explanation, Explanation)
     assert {each.champion for each in report.explanation.importance} == {None}
     assert (report.explanation.rows, report.explanation.differing) == (50, ())
+
+
+def test_a_verdict_stands_without_its_explanation_and_says_that_it_has_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Explanation:
+        raise StepFailed("the step", "ended with code 1", "Look.")
+
+    monkeypatch.setattr(bench.steps, "explained", broken)
+    report = bench.judge(ASKED)
+    assert (report.outcome, report.explanation) == (Outcome.PASS, msgspec.UNSET)
+    assert isinstance(report.not_tested, tuple)
+    left_out = report.not_tested[-1]
+    assert (left_out.what, left_out.detail) == ("what they look at", "the step ended with code 1. Look.")
 
 
 def test_an_anchor_set_is_scored_like_the_held_out_rows_and_rejects_who_forgot_it(bench: Bench) -> None:
