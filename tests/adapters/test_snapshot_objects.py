@@ -30,6 +30,7 @@ def make() -> SnapshotObjects:
 
 
 def test_what_was_written_is_read_by_whoever_asks_and_the_newest_two_are_kept(s3: S3) -> None:
+    size = 0
     for sequence in range(4):
         size = make().write(3, f"{sequence:02d}-a", b"header %d" % sequence, COLUMNS.values())
     make().write(30, "00-b", b"of another partition", COLUMNS.values())
