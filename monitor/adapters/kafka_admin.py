@@ -11,7 +11,8 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType, TopicDescription
 
 from monitor.adapters.kafka_settings import MOVING, UNREACHABLE, Errors, Settings, connect, log_error, plainly
-from monitor.errors import LogError, LogUnreachable
+from monitor.adapters.kafka_tls import certificate_trouble
+from monitor.errors import ConfigError, LogError, LogUnreachable
 from monitor.ports import TopicInfo, TopicSpec, cleanup_policy
 
 T = TypeVar("T")
@@ -35,6 +36,10 @@ class KafkaAdmin:
         self._answered = False
         self._all_down = False
         self._why = ""
+        self._refused = ""
+        self._ever = False
+        self._user = str(settings.get("sasl.username", ""))
+        self._ca_path = settings.get("ssl.ca.location")
 
     def cluster_id(self) -> str:
         """The id that the cluster was formatted with."""
@@ -199,11 +204,12 @@ class KafkaAdmin:
             error: KafkaError = e.args[0]
             if error.name() in UNREACHABLE:
                 raise self._unreachable(doing, topic) from e
-            self._answered = True
+            self._answered = self._ever = True
             raise log_error(doing, error, topic=topic) from e
         except TimeoutError as e:
             raise self._unreachable(doing, topic) from e
-        self._answered = True
+        self._answered = self._ever = True
+        self._refused = ""
         return answer
 
     def _wait(self, future: Future[T]) -> T:
@@ -215,7 +221,7 @@ class KafkaAdmin:
                 return future.result(_LOOK_SECS)
             except TimeoutError:
                 waited = time.monotonic() - began
-                hopeless = self._all_down and not self._answered and waited > _PATIENCE_SECS
+                hopeless = (self._all_down or self._refused) and not self._answered and waited > _PATIENCE_SECS
                 if hopeless or waited > self._timeout_secs + 5:
                     raise
 
@@ -224,9 +230,22 @@ class KafkaAdmin:
             self._all_down = True
         else:
             self._why = plainly(error)
+            if error.name() == "_AUTHENTICATION":
+                self._refused = self._why
 
-    def _unreachable(self, doing: str, topic: str | None) -> LogUnreachable:
+    def _unreachable(self, doing: str, topic: str | None) -> LogUnreachable | ConfigError:
+        """A login that is refused at a start is a mistake of the configuration; of a client that was let in before, a secret
+        that is being changed: it waits, as for brokers that are gone."""
+        if self._refused and not self._ever:
+            said = f"the Kafka brokers of {self._bootstrap} refuse the login of {self._user!r} ({self._refused})"
+            what = "sasl.username, sasl.password (or the file of sasl.password_file) and sasl.mechanism"
+            return ConfigError([f"kafka.properties: {said}. Correct {what}, or make that user."])
         why = f" ({self._why})" if self._why else ""
+        if "certificate verify failed" in self._why:
+            trouble = certificate_trouble(self._bootstrap, self._ca_path) or "it could not be verified"
+            said = f"the certificate that the Kafka brokers of {self._bootstrap} show is not accepted: {trouble}"
+            hint = "Renew it, or correct ssl.ca.location or the address."
+            return LogUnreachable(f"{doing}: {said}. {hint}", topic=topic)
         if not self._answered:
             return LogUnreachable(
                 f"no Kafka broker answers at {self._bootstrap}{why}. Is one running there, and is this its address "

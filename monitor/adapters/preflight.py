@@ -18,6 +18,7 @@ from monitor.config.types import Config
 from monitor.ports import Log, TopicInfo
 
 _READ: Final = ("READ", "DESCRIBE")
+_SEND: Final = ("WRITE", "DESCRIBE")
 _WRITE: Final = ("READ", "WRITE", "DESCRIBE")
 
 
@@ -243,9 +244,9 @@ def _rights(log: KnowsRights, config: Config, sources: list[str]) -> Iterator[Fi
     wanted: list[tuple[str, tuple[str, ...]]] = [(name, _READ) for name in sources]
     internal = [topics.ledger, topics.evals, topics.windows, topics.alerts, topics.alerts_state, topics.configs]
     internal.append(topics.checkpoints)
-    if config.dead_letters.enabled:
-        internal += [topic_of(name) for name in sources]
     wanted += [(topics.tasks, _READ), *((name, _WRITE) for name in internal)]
+    if config.dead_letters.enabled:  # who reads them is somebody with `driftline dlq`, not the daemon
+        wanted += [(topic_of(name), _SEND) for name in sources]
     to_make, refused = [], False
     for name, needed in wanted:
         allowed = log.rights(name)

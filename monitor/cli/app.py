@@ -30,6 +30,7 @@ _ALL = {
     "replay": ("monitor.cli.replay", "Run topics again, or prove that a run was what its topics say."),
     "backtest": ("monitor.cli.backtest", "Tell what would have been told, and compare it."),
     "power": ("monitor.cli.power", "Tell how soon a drop would be seen, with your traffic and budget."),
+    "size": ("monitor.cli.size", "Tell what a configuration needs at a rate: memory, ledger, series, recovery."),
     "reference": ("monitor.cli.reference", "Build, show or compare a reference profile."),
     "dataset": ("monitor.cli.dataset", "Keep versions of the rows that models are trained on."),
     "registry": ("monitor.cli.registry", "Keep model versions and the aliases that say which is served."),

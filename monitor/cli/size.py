@@ -1,0 +1,144 @@
+"""The command `driftline size`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from monitor.cli.common import config_options, load_config, output_option
+
+_SHARE = click.FloatRange(0.0, 1.0)
+PROCESS_BYTES = 200 << 20
+"""A process without rows: the interpreter, its libraries, the client's buffers and some thousand windows."""
+
+
+@click.command("size")
+@config_options
+@click.option(
+    "--rate", required=True, type=click.FloatRange(min=0, min_open=True), metavar="N", help="Predictions a second."
+)
+@click.option("--labelled", default=0.95, show_default=True, type=_SHARE, help="Share of them whose label comes.")
+@click.option("--delay", default="1h", show_default=True, help="How long a label takes, on the average.")
+@click.option("--versions", default=2, show_default=True, type=click.IntRange(1, 1000), help="Versions at a time.")
+@click.option("--partitions", default=6, show_default=True, type=click.IntRange(1, 10_000), help="Of each topic.")
+@click.option(
+    "--processes", default=1, show_default=True, type=click.IntRange(1, 10_000), help="Workers that share them."
+)
+@click.option(
+    "--records-per-second",
+    type=click.FloatRange(min=1),
+    help="How fast a rebuild reads, as `driftline top` or the log tell. Default: the 100,000 assumed before one was measured.",
+)
+@output_option
+def command(
+    files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    rate: float,
+    labelled: float,
+    delay: str,
+    versions: int,
+    partitions: int,
+    processes: int,
+    records_per_second: float | None,
+    output: str,
+) -> None:
+    """Tell what a configuration needs at a rate: memory, ledger, Prometheus series, and how long a recovery takes.
+
+    Nothing is connected to. The engine is tried on rows that are made up as stated, and what it holds and writes is scaled
+    to the rate. Numbers are those of a steady state, which is reached after horizon + lateness. The ledger is told before
+    the client compresses it, and is kept until it is trimmed. Not in it: files of rows beyond `state.memory_rows`, and the
+    topics of windows and alerts.
+
+    JSON: {"held_rows", "bytes_per_row", "join_bytes", "process_bytes", "ledger_bytes_per_day", "commits_per_second",
+    "bytes_per_commit", "series", "series_budget", "recovery_rows", "recovery_seconds", "warnings"}; rows and bytes of the
+    join are of the whole deployment, those of a process of the one that owns most, recovery is of one partition.
+
+    \b
+    Examples:
+      driftline size -c driftline.yaml --rate 2000
+      driftline size -c driftline.yaml --rate 50 --delay 2d --labelled 0.6 --partitions 12 --processes 3
+      driftline size -c driftline.yaml --rate 2000 --set time.horizon=7d -o json | jq .process_bytes
+    """
+    from monitor.cli.show import note, print_json
+    from monitor.config.durations import parse_duration
+    from monitor.daemon.trial import Traffic
+
+    config = load_config(files, overrides)
+    try:
+        delay_ms = parse_duration(delay)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--delay") from error
+    if processes > partitions:
+        raise click.UsageError(
+            f"--processes {processes} is more than --partitions {partitions}: the others would stand by"
+        )
+    traffic = Traffic(rate, labelled, delay_ms, versions, partitions)
+    document = sized(config, traffic, processes, records_per_second)
+    if output == "json":
+        print_json(document)
+    else:
+        _print(document)
+    for sentence in document["warnings"]:
+        note(sentence)
+
+
+def sized(config: Any, traffic: Any, processes: int, records_per_second: float | None) -> dict[str, Any]:
+    """What it needs, as it goes into JSON."""
+    from monitor.daemon.recovery import ASSUMED_ROWS_PER_SECOND
+    from monitor.daemon.trial import need
+    from monitor.plan import plan_of
+    from monitor.telemetry import estimate_series
+
+    needed = need(config, plan_of(config), traffic)
+    owned = -(-traffic.partitions // processes)
+    series = sum(estimate_series(config, versions=traffic.versions, partitions=owned).values())
+    of_process = needed.held_rows * owned
+    warnings = []
+    if of_process > config.state.max_rows:
+        warnings.append(
+            f"a process would hold {of_process:,.0f} predictions, state.max_rows is {config.state.max_rows:,}: there they wait "
+            "in the topic; raise it, add processes or shorten time.horizon"
+        )
+    if series > config.series_budget:
+        warnings.append(f"{series:,} series are more than series_budget ({config.series_budget:,}): some are left out")
+    return {
+        "held_rows": round(needed.held_rows * traffic.partitions),
+        "bytes_per_row": round(needed.join_bytes / max(needed.held_rows, 1.0), 1),
+        "join_bytes": round(needed.join_bytes * traffic.partitions),
+        "process_bytes": round(needed.join_bytes * owned) + PROCESS_BYTES,
+        "ledger_bytes_per_day": round(needed.ledger_bytes_per_day * traffic.partitions),
+        "commits_per_second": round(needed.commits_per_second * traffic.partitions, 3),
+        "bytes_per_commit": round(needed.bytes_per_commit),
+        "series": series,
+        "series_budget": config.series_budget,
+        "recovery_rows": round(needed.recovery_rows),
+        "recovery_seconds": round(needed.recovery_rows / (records_per_second or ASSUMED_ROWS_PER_SECOND), 1),
+        "warnings": warnings,
+    }
+
+
+def _print(document: dict[str, Any]) -> None:
+    def size(number: float) -> str:
+        unit = next((u for u in ("kB", "MB", "GB", "TB") if number < 1000 ** (2 + "kMGT".index(u[0]))), "TB")
+        return f"{number / 1000 ** (1 + 'kMGT'.index(unit[0])):,.1f} {unit}"
+
+    lines = [
+        ("predictions held", f"{document['held_rows']:,}", f"{document['bytes_per_row']:g} bytes each in the join"),
+        ("memory of the join", size(document["join_bytes"]), "of all processes together"),
+        ("memory of a process", size(document["process_bytes"]), "of the one that owns most partitions"),
+        (
+            "ledger a day",
+            size(document["ledger_bytes_per_day"]),
+            f"{document['commits_per_second']:g} commits a second of {document['bytes_per_commit']:,} bytes, uncompressed",
+        ),
+        ("Prometheus series", f"{document['series']:,}", f"series_budget is {document['series_budget']:,}"),
+        (
+            "recovery",
+            f"{document['recovery_seconds']:g} s",
+            f"{document['recovery_rows']:,} records of a partition are read again",
+        ),
+    ]
+    for name, number, more in lines:
+        click.echo(f"{name:<22}{number:>16}   {more}")

@@ -1,0 +1,67 @@
+"""`driftline size`: what it says. That it is right is measured in tests/simulation/test_sizing.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.driving import driftline
+
+CONFIG = Path(__file__).parents[2] / "monitor" / "demo" / "demo.yaml"
+
+
+def test_every_number_is_told_to_people_and_as_json() -> None:
+    shown = driftline("size", "-c", CONFIG, "--rate", 10)
+    assert shown.code == 0
+    for name in ("predictions held", "memory of the join", "memory of a process", "ledger a day", "recovery"):
+        assert name in shown.out
+    found = driftline("size", "-c", CONFIG, "--rate", 10, "-o", "json").json
+    assert found["held_rows"] == pytest.approx(10 * 72 * 3600, rel=0.05)  # horizon + lateness are 36 h each
+    assert found["process_bytes"] > found["join_bytes"] > 64 * found["held_rows"]
+    assert found["recovery_seconds"] == pytest.approx(found["recovery_rows"] / 100_000, abs=0.1)
+    assert found["warnings"] == []
+
+
+def test_twice_the_rate_is_twice_the_rows_and_less_than_twice_the_ledger() -> None:
+    one, two = (driftline("size", "-c", CONFIG, "--rate", rate, "-o", "json").json for rate in (200, 400))
+    assert two["held_rows"] == pytest.approx(2 * one["held_rows"], rel=0.01)
+    assert one["ledger_bytes_per_day"] < two["ledger_bytes_per_day"] < 2 * one["ledger_bytes_per_day"]
+
+
+def test_processes_share_the_memory_and_a_recovery_goes_by_the_rate_given() -> None:
+    arguments = ("size", "-c", CONFIG, "--rate", 10, "--partitions", 6, "-o", "json", "--processes")
+    alone, three = (driftline(*arguments, n, "--records-per-second", 1_000).json for n in (1, 3))
+    assert alone["process_bytes"] - three["process_bytes"] == pytest.approx(alone["join_bytes"] * 2 / 3, rel=0.01)
+    assert alone["recovery_seconds"] == pytest.approx(alone["recovery_rows"] / 1_000, abs=0.1)
+
+
+def test_what_does_not_fit_is_said_with_both_numbers() -> None:
+    shown = driftline("size", "-c", CONFIG, "--rate", 1_000, "--set", "state.max_rows=1000000")
+    assert shown.code == 0
+    assert "state.max_rows is 1,000,000: there they wait in the topic; raise it, add processes" in shown.err
+
+
+def test_predictions_without_labels_have_a_size_too(tmp_path: Path) -> None:
+    path = tmp_path / "driftline.yaml"
+    path.write_text(
+        "streams:\n  predictions:\n    topic: p\n    fields: {id: $.id, at: $.at, score: $.score, model: $.m, version: $.v}\n"
+        "    features: {x: numeric}\n"
+        "models: [{name: m}]\nwindows: [1h]\n"
+    )
+    found = driftline("size", "-c", path, "--rate", 5, "-o", "json")
+    assert found.code == 0, found.err
+    assert found.json["ledger_bytes_per_day"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--processes", "7"), "--processes 7 is more than --partitions 6: the others would stand by"),
+        (("--delay", "soon"), "--delay"),
+    ],
+)
+def test_what_cannot_be_is_a_usage_error(arguments: tuple[str, ...], said: str) -> None:
+    shown = driftline("size", "-c", CONFIG, "--rate", 10, *arguments)
+    assert shown.code == 2
+    assert said in shown.err
