@@ -14,7 +14,11 @@ from monitor.adapters.snapshot_objects import ObjectsRefused, SnapshotObjects
 from monitor.ledger.snapshots import SnapshotError
 from tests.registry.s3 import S3, Fault
 
-COLUMNS: dict[str, NDArray[Any]] = {"first": np.arange(7, dtype=np.int64), "second": np.zeros((0,), np.uint8), "third": np.eye(3)}
+COLUMNS: dict[str, NDArray[Any]] = {
+    "first": np.arange(7, dtype=np.int64),
+    "second": np.zeros((0,), np.uint8),
+    "third": np.eye(3),
+}
 
 
 @pytest.fixture

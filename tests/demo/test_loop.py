@@ -99,8 +99,7 @@ def test_what_it_leaves_is_proved_by_replays(changed: Played) -> None:
         assert "driftline: identical: " in proved.err
 
 
-def test_without_an_incident_nothing_fires_and_nothing_but_the_first_model_is_trained(tmp_path: Path) -> None:
-    quiet = played(tmp_path, INCIDENTS["none"])
+def test_without_an_incident_nothing_fires_and_nothing_but_the_first_model_is_trained(quiet: Played) -> None:
     assert quiet.events == []
     [first] = quiet.runs
     assert quiet.states(first) == [*PROMOTED, State.SETTLED]

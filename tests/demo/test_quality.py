@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -74,6 +73,5 @@ def test_an_incident_touches_its_own_days_only() -> None:
     assert touched["features"] == {"hour": 5.25, "distance": round(1400 * KM_PER_MILE, 1)}
 
 
-def test_what_is_declared_of_the_flights_holds_without_an_incident(tmp_path: Path) -> None:
-    quiet = played(tmp_path, INCIDENTS["none"])
+def test_what_is_declared_of_the_flights_holds_without_an_incident(quiet: Played) -> None:
     assert quiet.events == []

@@ -53,7 +53,7 @@ def test_labels_that_stop_are_one_label_alert_and_no_page(tmp_path: Path) -> Non
     assert resolved["resolved_ms"] > incident.end_ms - DAY_MS
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_change_confined_to_an_airport_is_one_page_that_names_it_and_since_when(tmp_path: Path, seed: int) -> None:
     incident, events = told(tmp_path, "slice", seed)
     assert isinstance(incident, OneAirport)
