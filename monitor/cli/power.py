@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -23,20 +24,40 @@ REFERENCES = 4
 """Beginnings that are drawn: what is learned differs from one to the next."""
 DROPS = (0.01, 0.02, 0.05, 0.1)
 GROWTHS = (0.02, 0.05, 0.1, 0.25)
-_RATE = click.FloatRange(0.0, 1.0, min_open=True, max_open=True)
+LEAST_CHANGE = 1e-4
+"""Smaller ones are never told in anybody's lifetime, and would be printed as none."""
+ROWS_A_DAY_MAX = 1e11
+"""More than any stream has; beyond it drawn counts would no longer be exact."""
+
+
+class _Between(click.FloatRange):
+    """A range that NaN is outside of: it compares with nothing, so a plain range lets it in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See click.ParamType."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
+
+
+_RATE = _Between(0.0, 1.0, min_open=True, max_open=True)
+_DROP = _Between(LEAST_CHANGE, 1.0, max_open=True)
 
 
 @click.command("power")
 @config_options
 @click.option("--model", help="Which model; may be left out when the configuration lists one.")
-@click.option("--per-day", required=True, type=click.FloatRange(min=1), metavar="N", help="Labelled predictions a day.")
+@click.option(
+    "--per-day", required=True, type=_Between(1.0, ROWS_A_DAY_MAX), metavar="N", help="Labelled predictions a day."
+)
 @click.option("--accuracy", type=_RATE, metavar="SHARE", help="Share that is right now; not for regression models.")
 @click.option("--positives", type=_RATE, help="Share of labels that are positive, of a binary model. Default: 0.5.")
 @click.option(
     "--drop",
     "drops",
     multiple=True,
-    type=_RATE,
+    type=_DROP,
     metavar="SHARE",
     help="By how much accuracy falls; repeatable. Default: 0.01, 0.02, 0.05 and 0.1.",
 )
@@ -44,7 +65,7 @@ _RATE = click.FloatRange(0.0, 1.0, min_open=True, max_open=True)
     "--growth",
     "growths",
     multiple=True,
-    type=click.FloatRange(min=0.0, min_open=True, max=100.0),
+    type=_Between(LEAST_CHANGE, 100.0),
     metavar="SHARE",
     help="Of a regression model: by which share errors grow; repeatable. Default: 0.02, 0.05, 0.1 and 0.25.",
 )
@@ -52,7 +73,7 @@ _RATE = click.FloatRange(0.0, 1.0, min_open=True, max_open=True)
     "--bursts",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(min=1),
+    type=_Between(1.0, 1e6),
     help="Rows come alike in groups of so many.",
 )
 @click.option("--within", default="90d", show_default=True, help="How far is looked ahead.")
@@ -84,9 +105,9 @@ def command(
     Classes of multiclass models are drawn as equally frequent; errors of regression models as normal, and they grow by
     --growth.
 
-    JSON: {"model", "beat_ms", "rows_per_beat", "patience_beats", "error_rate", "limit", "dispersion", "drops": [{"drop",
-    "missed", "median_ms", "nine_of_ten_ms"}]}; a time is null where fewer futures than that had their alarm. Of regression
-    models "rank" (mean rank of the size of errors), "limit" of it, and "growths": [{"growth", ...}].
+    JSON: {"model", "beat_ms", "rows_per_beat", "patience_beats", "season", "error_rate", "limit", "dispersion", "drops":
+    [{"drop", "missed", "median_ms", "nine_of_ten_ms"}]}; a time is null where fewer futures than that had their alarm. Of
+    regression models "rank" (mean rank of the size of errors), "limit" of it, and "growths": [{"growth", ...}].
 
     \b
     Examples:
@@ -208,6 +229,7 @@ def prospects(
         "beat_ms": budget.every_ms,
         "rows_per_beat": traffic.rows,
         "patience_beats": budget.patience,
+        "season": budget.season,
         "rank" if regression else "error_rate": mean["reference"],
         "limit": mean["limit"],
         "dispersion": mean["dispersion"],
@@ -247,7 +269,10 @@ def _print(document: dict[str, Any]) -> None:
         if regression
         else f"Errors are {document['error_rate']:.2%}; up to {document['limit']:.2%}"
     )
+    season = (
+        "" if document["season"] == "none" else ", or where the time of day makes no difference set budget.season: none"
+    )
     click.echo(
         f"{what} (materiality and the margin of what was learned) nothing is told. To see less, lower "
-        "budget.materiality.performance, or learn for longer."
+        f"budget.materiality.performance, learn for longer{season}."
     )

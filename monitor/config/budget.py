@@ -54,7 +54,7 @@ class Budget(Section):
     @model_validator(mode="after")
     def _can_be_kept(self) -> Budget:
         per, every, learn = (format_duration(ms) for ms in (self.per_ms, self.every_ms, self.learn_ms))
-        if self.per_ms < self.every_ms * self.false_pages:
+        if self.per_ms <= self.every_ms * self.false_pages:
             raise problem(
                 f"{self.false_pages:g} false pages in {per} would be one at every decision (every {every}); "
                 "accept fewer, or decide more often"

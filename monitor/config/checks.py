@@ -19,7 +19,13 @@ from monitor.config.panes import off_grid, pane_ms
 from monitor.config.problems import Path, Problem, path_text
 from monitor.config.quality import declared_metrics, limits_of
 from monitor.config.quality_checks import check_quality
-from monitor.config.rule_checks import ends_of_rules, pages_on_drift, stretches_of_maintenance, subjects
+from monitor.config.rule_checks import (
+    ends_of_rules,
+    names_of_their_own,
+    pages_on_drift,
+    stretches_of_maintenance,
+    subjects,
+)
 from monitor.config.suggest import hint, listing
 from monitor.config.windows import Window
 
@@ -50,7 +56,7 @@ def cross_field(config: Config, *, recorded: bool = False) -> list[Problem]:
         *_windows(config),
         *_rules(config),
         *ends_of_rules(config),
-        *(() if recorded else pages_on_drift(config)),
+        *(() if recorded else (*pages_on_drift(config), *names_of_their_own(config))),
         *stretches_of_maintenance(config),
         *advisories(config, _asked),
         *_budget(config),

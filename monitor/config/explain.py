@@ -171,6 +171,10 @@ def allowed_range(info: FieldInfo) -> str:
     low = next((b.ge for b in bounds if isinstance(b, Ge)), next((b.gt for b in bounds if isinstance(b, Gt)), None))
     high = next((b.le for b in bounds if isinstance(b, Le)), next((b.lt for b in bounds if isinstance(b, Lt)), None))
     if low is not None and high is not None:
+        if any(isinstance(b, Gt) for b in bounds) or any(isinstance(b, Lt) for b in bounds):
+            least = "more than" if any(isinstance(b, Gt) for b in bounds) else "from"
+            most = "less than" if any(isinstance(b, Lt) for b in bounds) else "up to"
+            return f"{least} {_number(low)} and {most} {_number(high)}"
         return f"{_number(low)} to {_number(high)}"
     if low is not None and not any(isinstance(b, Ge) for b in bounds):
         return f"more than {_number(low)}"

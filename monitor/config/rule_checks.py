@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from monitor.config import metric_names, tasks
+from monitor.config.alert_names import BUILT_IN
 from monitor.config.problems import Problem
 from monitor.config.suggest import hint, listing
 
@@ -66,6 +67,16 @@ def ends_of_rules(config: Config) -> Iterator[Problem]:
                 f"began would end while it holds; write a value {side} {rule.threshold:g}, or leave it out",
                 (("rules", index, "threshold"),),
             )
+
+
+def names_of_their_own(config: Config) -> Iterator[Problem]:
+    """Rules and advisories that are called like an alert of the daemon itself."""
+    named = {"rules": [rule.name for rule in config.rules], "advisories": [one.name for one in config.advisories]}
+    for section, names in named.items():
+        for index, name in enumerate(names):
+            if name in BUILT_IN:
+                sentence = f"{name!r} is the name of an alert that the daemon gives by itself; choose another one"
+                yield Problem((section, index, "name"), sentence, (), name)
 
 
 def pages_on_drift(config: Config) -> Iterator[Problem]:

@@ -208,6 +208,9 @@ class Reference:
                 sentences.append(f"{name}: the reference has no number, so no shift can be measured.")
                 continue
             smallest = ks_noise(rows, window_rows)
+            if smallest >= 1.0:
+                sentences.append(f"{name}: {rows:,} reference rows cannot resolve any shift; build it from more.")
+                continue
             sentences.append(
                 f"{name}: {rows:,} reference rows cannot resolve KS shifts below {smallest:.3f} "
                 f"in a window of {window_rows:,} rows (95 %)."

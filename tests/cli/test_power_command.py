@@ -137,6 +137,15 @@ def test_what_cannot_be_asked_is_said(config: Path, more: tuple[str, ...], sente
     assert sentence in shown.err
 
 
+@pytest.mark.parametrize("option", ["--per-day", "--accuracy", "--positives", "--drop", "--bursts"])
+@pytest.mark.parametrize("value", ["nan", "inf", "1e300"])
+def test_numbers_that_are_none_are_refused(config: Path, option: str, value: str) -> None:
+    shown = driftline("power", "-c", str(config), *QUICK, option, value)
+    assert (shown.code, shown.out) == (2, "")
+    assert f"'{option}'" in shown.err
+    assert "Traceback" not in shown.err
+
+
 def test_without_a_budget_there_is_nothing_to_tell(tmp_path: Path) -> None:
     path = tmp_path / "plain.yaml"
     path.write_text(TEXT.replace("budget: {learn: 5d}\n", ""))

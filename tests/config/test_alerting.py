@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.alerts import event, operational
 from monitor.config import loads, recorded
+from monitor.config.alert_names import BUILT_IN
 from tests.config.examples import only_problem
 
 DRIFT_PAGES = """\
@@ -96,3 +98,20 @@ def test_advice_has_a_name_of_its_own_and_a_window_that_does_not_slide() -> None
         "windows: [1d]", "windows: [1d, 24h/1h]"
     )
     assert "'24h/1h' slides, so its values overlap" in only_problem(sliding)
+
+
+def test_the_names_that_the_daemon_gives_are_those_that_no_rule_may_have() -> None:
+    assert {*operational.NAMES, *event.BUDGET_RULES} == BUILT_IN
+
+
+@pytest.mark.parametrize("name", ["budget-performance", "label-feed-slow"])
+def test_no_rule_is_called_like_an_alert_of_the_daemon(name: str) -> None:
+    text = DRIFT_PAGES.replace("METRIC", "volume").replace("SEVERITY", "ticket").replace("name: r,", f"name: {name},")
+    assert f"rules[0].name: {name!r} is the name of an alert that the daemon gives by itself" in only_problem(text)
+    assert recorded(text.encode()).rules[0].name == name, "what was in force is read back"
+
+
+def test_open_ends_of_ranges_are_said_to_be() -> None:
+    text = DRIFT_PAGES.replace("METRIC", "volume").replace("SEVERITY", "ticket")
+    said = only_problem(f"{text}label_feed: {{slow_below: 0}}\n")
+    assert "label_feed.slow_below: 0 is out of range; allowed: more than 0 and less than 1" in said
