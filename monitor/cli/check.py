@@ -106,6 +106,9 @@ def _summary(config: Config, plan: Plan) -> dict[str, Any]:
         if model.reference is None and model.features:
             name = getattr(model, "name", "(unlisted)")
             warnings.append(f"model {name!r} has no reference: PSI and KS stay undefined (`driftline reference build`)")
+    for name, compiled in plan.models.items():
+        if compiled.reference is not None and compiled.reference.model != name:
+            warnings.append(f"the reference of model {name!r} was built of model {compiled.reference.model!r}")
     return {
         "digest": config.digest,
         "namespace": config.namespace,

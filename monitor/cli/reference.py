@@ -225,6 +225,7 @@ def _say(config: Config, model: str, rows: Rows, reference: Reference, output: P
 
 def _table(reference: Reference) -> None:
     from monitor.cli import show
+    from monitor.drift.pairs import pair_name
 
     prevalence = "" if reference.prevalence is None else f", prevalence {show.share(reference.prevalence)}"
     provisional = ", PROVISIONAL" if reference.provisional else ""
@@ -242,6 +243,8 @@ def _table(reference: Reference) -> None:
             show.plain(_range(profile)),
         )
     show.console().print(made)
+    if reference.pairs:
+        click.echo(f"pairs: {show.plain(', '.join(pair_name(pair) for pair in reference.pairs))}")
     click.echo(reference.digest)
 
 

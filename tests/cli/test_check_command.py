@@ -28,6 +28,15 @@ def test_a_reference_is_counted_in_rows() -> None:
     assert "has no reference" not in checked.err
 
 
+def test_a_reference_of_another_model_is_said(tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text((DEMO.parent / "flights.reference.json").read_text().replace("arrival-delay", "departure-delay"))
+    models = f"[{{name: arrival-delay, threshold: 0.25, reference: {other}}}]"
+    checked = driftline("check", "-c", DEMO, "--set", f"models={models}")
+    assert checked.code == 0, checked.err
+    assert "the reference of model 'arrival-delay' was built of model 'departure-delay'" in checked.err
+
+
 def test_json_has_a_stable_shape(deployment: Deployment) -> None:
     checked = driftline("check", "-c", deployment.config, "-o", "json").json
     assert set(checked) == {"ok", "problems", "config", "findings"}

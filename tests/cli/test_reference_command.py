@@ -43,6 +43,7 @@ def test_pairs_of_the_configuration_are_in_the_profile(tmp_path: Path) -> None:
     reference = loads(made.read_bytes())
     assert list(reference.pairs) == [("hour", "origin")]
     assert sum(reference.pairs["hour", "origin"]) == reference.rows
+    assert "pairs: hour~origin" in driftline("reference", "show", made).out.splitlines()
 
 
 def test_topic_and_file_give_the_same_counts(deployment: Deployment, tmp_path: Path) -> None:
