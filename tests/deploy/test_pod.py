@@ -1,4 +1,4 @@
-"""The daemon as the pod of deploy/kubernetes runs it, on a real broker: a root that cannot be written, a small /tmp, no
+"""The daemon as the pod of deploy/kubernetes runs it, on a real broker: a root that cannot be written, little scratch space, no
 capabilities; told to stop while it is busy, idle beside another, and on a disk that is full.
 
 A mount namespace of its own stands in for the container; making one takes root.
@@ -31,12 +31,13 @@ GRACE_SECS = yaml.safe_load((KUBERNETES / "base" / "deployment.yaml").read_text(
 ]
 SLOWLY = ("state.max_batch_rows=499", "state.commit_interval=20ms")
 
-# The configuration is mounted read-only, scratch space is limited, everything else is read-only.
+# The configuration is mounted read-only, scratch space is limited, everything else is read-only. The scratch space is not /tmp,
+# where this checkout itself may lie.
 ENTER = """
 set -eu
 mount --make-rprivate /
 mount --bind -o ro "$1" /mnt
-mount -t tmpfs -o size=64m tmpfs /tmp
+mount -t tmpfs -o size=64m tmpfs /var/tmp
 mount -t tmpfs -o "size=$2" tmpfs /srv
 mount -o remount,bind,ro /
 ! touch /written 2>/dev/null
@@ -65,7 +66,12 @@ class Pod(Process):
             *(["--until-end"] if until_end else []),
         ]
         enter = ["unshare", "--mount", "sh", "-c", ENTER, "enter", str(deployment.folder), disk]
-        environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONUNBUFFERED": "1",
+            "MALLOC_ARENA_MAX": "2",
+            "TMPDIR": "/var/tmp",
+        }
         with self.log_path.open("wb") as out:
             self._process = subprocess.Popen(
                 [*enter, *worker],
