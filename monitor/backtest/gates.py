@@ -52,13 +52,14 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
         return _OPS[self.op](value, self.limit)
 
 
-class Broken(msgspec.Struct, frozen=True, kw_only=True):
+class Broken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A gate that failed: by which value, and for a metric by which window. No value: there is none, and that is the
-    failure."""
+    failure; `judged` is False where no window had one to judge by."""
 
     gate: str
     value: float | None
     where: str
+    judged: bool = True
 
 
 def gate_of(text: str) -> Gate:
@@ -85,8 +86,8 @@ def judge(
 ) -> list[Broken]:
     """The gates that fail. A count that does not exist (`missed` without incidents) is an error, one without a value does
     not fail; but an incident that was missed has no end to its delay, so an upper limit of `delay_hours` fails. A metric
-    fails by the worst final window of the segment `all` in which it has a value. Raises GateError for a name that no
-    window has."""
+    fails by the worst final window of the segment `all` in which it has a value, and when it has one in none. Raises
+    GateError for a name that no window has."""
     found, final = [], [w for w in windows if w["segment"] == "all"]
     for gate in gates:
         if gate.name in COUNTED:
@@ -116,6 +117,10 @@ def _worst(gate: Gate, windows: list[Mapping[str, Any]]) -> Broken | None:
             + f". There are the counts {', '.join(COUNTED)}, and of these windows: {', '.join(names) or 'none at all'}"
         )
     values = [(_value(w, gate.name), w) for w in chosen]
+    if all(value is None for value, _ in values):
+        # A gate that nothing could be held to is not passed: labels that are read from a wrong field would keep it green.
+        many = "the one window" if len(values) == 1 else f"all {len(values)} windows"
+        return Broken(gate=gate.text, value=None, where=many, judged=False)
     failing = [(value, w) for value, w in values if value is not None and gate.holds(value)]
     if not failing:
         return None

@@ -95,7 +95,7 @@ def command(
     """
     from monitor.cli import backtest_run
     from monitor.cli.logs import set_up
-    from monitor.cli.report.write import refuse_what_cannot_be_written
+    from monitor.cli.report.write import refuse_what_cannot_be_written, refuse_what_is_read
 
     set_up("text", "WARNING")
     _refuse_what_does_not_go_together(directory, page, resume=resume, show_values=show_values)
@@ -112,6 +112,7 @@ def command(
         show_values,
     )
     if page is not None:
+        refuse_what_is_read([path for path in (*files, *others, known, directory) if path is not None], page)
         refuse_what_cannot_be_written(page)
     source = _source(config, recording, embedded)
     try:
@@ -154,6 +155,8 @@ def _refuse_what_does_not_go_together(
 def _source(config: Config, recording: Path | None, embedded: Path | None) -> Log:
     from monitor.cli.scan import open_existing
 
+    if recording is not None and embedded is not None:
+        raise click.UsageError("--recording and --embedded both say what is run again: give one of them")
     if recording is None:
         return open_existing(config, embedded, read_only=True)
     from monitor.adapters.recording import RecordedLog

@@ -32,6 +32,9 @@ def say(report: Mapping[str, Any], output: str, directory: Path | None, written:
     if "sweep" in report:
         out.print(_sweep(report["sweep"]))
     for gate in report["gates"]["failed"]:
+        if not gate.get("judged", True):
+            note(f"gate: {gate['gate']} cannot be judged, which fails: there is no value in {gate['where']}")
+            continue
         value = "without an end" if gate["value"] is None else number(float(gate["value"]))
         note(f"gate: {gate['gate']} holds: {value} in {gate['where']}")
     _files(directory, written)

@@ -109,7 +109,7 @@ def _head(at: At) -> str:
         else NOTHING
     )
     failed = at["gates"]["failed"].value
-    verdict = '<p class="warn">A gate holds: this backtest fails.</p>\n' if failed else ""
+    verdict = '<p class="warn">A gate holds, or could not be judged: this backtest fails.</p>\n' if failed else ""
     return f"<h1>Backtest of {first['namespace'].show()}</h1>\n<p>Event time {span}.</p>\n{verdict}"
 
 

@@ -115,7 +115,12 @@ def gates(document: At) -> str:
         for gate in document["gates"]["failed"]
     ]
     said = ", ".join(f"<code>{gate.show()}</code>" for gate in asked)
-    failed = table("Gates that hold, so that this backtest fails", ("gate", "value", "where"), held, ("value",))
+    failed = table(
+        "Gates that hold, or could not be judged, so that this backtest fails",
+        ("gate", "value", "where"),
+        held,
+        ("value",),
+    )
     return f"<p>Asked: {said}.</p>\n{failed if held else '<p>None of them holds.</p>'}"
 
 

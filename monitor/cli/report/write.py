@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,16 @@ def places(path: Path, second: bool) -> list[Path]:
     return [path, *others, *([path.with_suffix(".second.openmetrics")] if second else [])]
 
 
+def refuse_what_is_read(inputs: Iterable[Path], path: Path) -> None:
+    """Raise UsageError where a file of the report would take the place of something that the same command reads or fills."""
+    taken = {each.resolve() for each in inputs}
+    for place in places(path, second=True):
+        if place.resolve() in taken:
+            raise click.UsageError(
+                f"--report {str(path)!r} would write {str(place)!r}, which this command is given as well; name another one"
+            )
+
+
 def refuse_what_cannot_be_written(path: Path) -> None:
     """Raise MonitorError unless files can be made where the report goes; its folder is made."""
     try:
@@ -63,6 +73,8 @@ def write(path: Path, report: Mapping[str, Any], runs: Sequence[Told], *, values
     from monitor.cli.report import page
 
     files = places(path, len(runs) > 1)
+    for of_another_run in set(places(path, second=True)) - set(files):
+        of_another_run.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     document = orjson.dumps(_document(report, runs, values=values), option=orjson.OPT_INDENT_2) + b"\n"
     _put(files[1], document)

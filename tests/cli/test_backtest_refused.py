@@ -1,0 +1,53 @@
+"""`driftline backtest`: what it refuses, and what it does not let pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import CONFIG, Deployment
+from tests.cli.driving import driftline
+
+
+def test_a_gate_that_nothing_can_be_held_to_is_not_passed(deployment: Deployment, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(CONFIG.replace("label: $.label", "label: $.lable"))
+    done = driftline("backtest", "-c", wrong, "--embedded", deployment.log, "-q", "--fail-on", "recall < 0.1")
+    assert done.code == 3
+    assert "gate: recall < 0.1 cannot be judged, which fails: there is no value in all 2 windows" in done.err
+    shown = driftline(
+        "backtest", "-c", wrong, "--embedded", deployment.log, "-q", "--fail-on", "recall < 0.1", "-o", "json"
+    )
+    assert shown.json["gates"]["failed"] == [
+        {"gate": "recall < 0.1", "value": None, "where": "all 2 windows", "judged": False}
+    ]
+
+
+def test_a_report_takes_the_place_of_nothing_that_is_read(deployment: Deployment, tmp_path: Path) -> None:
+    known = tmp_path / "known.json"
+    known.write_text('{"incidents": []}')
+    out = tmp_path / "r.html"
+    for more in (("--incidents", known, "--report", tmp_path / "known.html"), ("--to", out, "--report", out)):
+        done = driftline("backtest", *deployment.where, "-q", *more)
+        assert (done.code, done.out) == (2, "")
+        assert "which this command is given as well" in done.err
+    assert known.read_text() == '{"incidents": []}'
+    assert not out.exists()
+
+
+def test_one_source_is_run_again(deployment: Deployment, tmp_path: Path) -> None:
+    done = driftline("backtest", *deployment.where, "--recording", tmp_path, "-q")
+    assert (done.code, done.out) == (2, "")
+    assert "--recording and --embedded both say what is run again" in done.err
+
+
+@pytest.mark.parametrize("place", ["file/r.html", "/proc/r.html"])
+def test_a_report_that_cannot_be_written_is_refused_before_the_run(
+    deployment: Deployment, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    done = driftline("backtest", *deployment.where, "--report", tmp_path / place, "--to", tmp_path / "out", "-q")
+    assert (done.code, done.out) == (1, "")
+    assert f"{str(tmp_path / place)!r}: no file can be written into" in done.err
+    assert not (tmp_path / "out").exists()
