@@ -95,10 +95,11 @@ def command(
     """
     from monitor.cli import backtest_run
     from monitor.cli.logs import set_up
-    from monitor.cli.report.write import refuse_what_cannot_be_written, refuse_what_is_read
+    from monitor.cli.report.write import refuse_what_cannot_be_written
 
     set_up("text", "WARNING")
-    _refuse_what_does_not_go_together(directory, page, resume=resume, show_values=show_values)
+    inputs = [path for path in (*files, *others, known, directory) if path is not None]
+    _refuse_what_does_not_go_together(directory, page, inputs, resume=resume, show_values=show_values)
     config = _config(files, overrides)
     other = load_config(others or files, other_overrides) if others or other_overrides else None
     wanted = backtest_run.Wanted(starts, ends, resume, output, quiet, kept=directory is not None, what="backtest")
@@ -112,7 +113,6 @@ def command(
         show_values,
     )
     if page is not None:
-        refuse_what_is_read([path for path in (*files, *others, known, directory) if path is not None], page)
         refuse_what_cannot_be_written(page)
     source = _source(config, recording, embedded)
     try:
@@ -140,16 +140,16 @@ def _config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
 
 
 def _refuse_what_does_not_go_together(
-    directory: Path | None, page: Path | None, *, resume: bool, show_values: bool
+    directory: Path | None, page: Path | None, inputs: list[Path], *, resume: bool, show_values: bool
 ) -> None:
-    from monitor.cli.report.write import places
+    from monitor.cli.report.write import refuse_what_is_read
 
     if resume and directory is None:
         raise click.UsageError("--resume needs --to DIR: nothing else is kept")
     if show_values and page is None:
         raise click.UsageError("--show-values says what the report shows: give --report FILE.html")
     if page is not None:
-        places(page, second=False)
+        refuse_what_is_read(inputs, page)
 
 
 def _source(config: Config, recording: Path | None, embedded: Path | None) -> Log:
