@@ -260,7 +260,13 @@ class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category
     version: str
     segment: Annotated[str, Meta(description="Always `all` here.")]
     tick_ms: Annotated[Ms, Meta(description="End of the event-time tick at which this was decided.")]
-    since_ms: Annotated[Ms, Meta(description="Most likely beginning of the leading change, to the beat.")]
+    since_ms: Annotated[
+        Ms,
+        Meta(
+            description="Most likely beginning of the leading change, to the beat; of performance by when labels decided the "
+            "rows, so later than the change itself by as long as they take."
+        ),
+    ]
     fired_ms: Annotated[Ms, Meta(description="End of the tick of the first alarm.")]
     resolved_ms: Annotated[Ms | None, Meta(description="Tick at which it was resolved; null while it fires.")]
     alarms: Annotated[int, Meta(description="Alarms of the episode so far; each starts the detector again.")]
