@@ -30,7 +30,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.kafka.jars import BrokerUnavailable, broker_jars, missing_commands
 
-START_SECS = 60.0  # 2 s on an idle machine; the rest is for two cores shared by everybody
+START_SECS = 180.0  # 2 s on an idle machine; the rest is for two cores shared by everybody
 STOP_SECS = 20.0
 ANSWER_SECS = 30.0
 PORT_TRIES = 5
