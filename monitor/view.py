@@ -194,7 +194,6 @@ class Counters:
     commits: Mapping[str, int] = field(default_factory=dict)  # by result
     commit_durations: Durations = Durations()
     ledger_rejected: int = 0
-    conservation_failures: int = 0
     windows_published: int = 0
     windows_unplaced: int = 0
     alerts_emitted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by rule, change

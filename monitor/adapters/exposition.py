@@ -164,16 +164,15 @@ class Exposer:
         yield self._one("join_state_limit_rows", view.state_limit_rows)
         differences = {
             "predictions": sum(
-                p.conservation.predictions_read - p.conservation.predictions_accounted for p in view.partitions
+                abs(p.conservation.predictions_read - p.conservation.predictions_accounted) for p in view.partitions
             ),
-            "labels": sum(p.conservation.labels_read - p.conservation.labels_accounted for p in view.partitions),
+            "labels": sum(abs(p.conservation.labels_read - p.conservation.labels_accounted) for p in view.partitions),
         }
         for stream, _ in zip(("predictions", "labels"), view.topics, strict=False):
             outcomes = view.outcomes("predictions" if stream == "predictions" else "labels")
             for outcome in OUTCOMES[stream]:
                 yield self._one("join_outcomes", outcomes.get(outcome, 0), stream, outcome)
             yield self._one("conservation_difference_records", differences[stream], stream)
-        yield self._one("conservation_failures_total", view.counters.conservation_failures)
 
     def _stream(self, view: View) -> Iterable[Sample]:
         counters = view.counters

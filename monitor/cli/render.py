@@ -74,10 +74,10 @@ def _head(view: View) -> Iterable[str]:
             f"about {opening.left_ms / 1_000:,.1f} s left"
         )
     firing = sum(alert.state == "firing" for alert in view.alerts)
-    broken = view.counters.conservation_failures
+    broken = [partition.conservation.sentence() for partition in view.partitions if not partition.conservation.holds]
     yield (
         f"{'ready' if not failed else 'NOT READY (' + '; '.join(failed) + ')'}, {firing} firing"
-        + (f", CONSERVATION FAILED {broken} times" if broken else "")
+        + (f", RECORDS LOST OR COUNTED TWICE: {'; '.join(broken)}" if broken else "")
     )
 
 

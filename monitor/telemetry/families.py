@@ -285,9 +285,9 @@ _JOIN = _group(
     _gauge(
         "conservation_difference_records",
         ("stream",),
-        "Records read minus records accounted for. Anything but 0 is a defect.",
+        "Records read without an account, or accounted for without being read, over the owned partitions. Anything but 0 is a "
+        "defect, and ends the process at its next commit.",
     ),
-    _counter("conservation_failures_total", (), "Commits whose conservation identity did not hold."),
 )
 _STREAM = _group(
     "stream",

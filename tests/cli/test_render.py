@@ -11,7 +11,7 @@ from msgspec import structs
 from rich.console import Console
 
 from monitor.cli.render import status_table, windows_table
-from monitor.view import ActiveAlert, Counters, Evaluator, Health, Rebuild
+from monitor.view import ActiveAlert, Evaluator, Health, Rebuild
 from monitor.windows.view import SeriesKey
 from tests.telemetry.samples import input_window, performance_window, sample_view
 
@@ -108,10 +108,13 @@ def test_a_process_that_stands_by_with_nothing_says_so_in_words() -> None:
 
 
 def test_what_is_wrong_is_said_aloud() -> None:
-    view = replace(sample_view(), health=Health(), counters=Counters(conservation_failures=2))
+    view = sample_view()
+    (first, *rest) = view.partitions
+    lost = replace(first, conservation=replace(first.conservation, labels_accounted=first.conservation.labels_read - 2))
+    view = replace(view, health=Health(), partitions=(lost, *rest))
     text = " ".join(drawn(status_table(view)).split())
     assert "NOT READY (group: the group does not count this process)" in text
-    assert "CONSERVATION FAILED 2 times" in text
+    assert f"RECORDS LOST OR COUNTED TWICE: {lost.conservation.sentence()}" in text
 
 
 def test_a_label_feed_that_stalled_is_marked_in_its_partition() -> None:
