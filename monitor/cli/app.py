@@ -40,6 +40,7 @@ _ALL = {
     "history": ("monitor.cli.history", "Tell what happened to a model, in order."),
     "train": ("monitor.cli.train", "Train a model on this machine, as a run would."),
     "top": ("monitor.cli.top", "Watch a running daemon."),
+    "doctor": ("monitor.cli.doctor", "Look at all that may be wrong, and bundle it for who helps."),
     "config": ("monitor.cli.config", "Show the resolved configuration or its schema."),
     "completion": ("monitor.cli.completion", "Print the shell completion script."),
     "version": ("monitor.cli.version", "Print the version."),

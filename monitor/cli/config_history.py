@@ -42,7 +42,7 @@ def history(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path 
     log = open_existing(config, embedded)
     try:
         need_topic(log, topic, _HINT)
-        found = list(_generations(log, topic))
+        found = list(generations(log, topic))
     finally:
         log.close()
     if output == "json":
@@ -53,7 +53,8 @@ def history(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path 
         _table(found)
 
 
-def _generations(log: Log, topic: str) -> Iterator[dict[str, Any]]:
+def generations(log: Log, topic: str) -> Iterator[dict[str, Any]]:
+    """Each generation that is recorded, oldest first, in the form that `history` documents."""
     import orjson
     from msgspec import UNSET
 
