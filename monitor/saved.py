@@ -17,7 +17,7 @@ from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.saved import SavedModel, SavedWatch, restore_traffic, restore_watch, save_traffic, save_watch
 from monitor.alerts.saved_advice import SavedFed, restore_advice, save_advice
-from monitor.alerts.saved_budget import SavedBudget, restore_budget, save_budget
+from monitor.alerts.saved_budget import SavedBudget, has_begins, restore_budget, save_budget
 from monitor.alerts.saved_grouping import SavedGroups, restore_groups, save_groups
 from monitor.alerts.saved_hold import SavedHold, restore_hold, save_hold
 from monitor.alerts.state import AlertState
@@ -25,6 +25,7 @@ from monitor.config.windows import Window
 from monitor.evaluator import Evaluator, PartitionClock
 from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
+    BEGUN_FORMAT,
     FORMAT,
     GROUPED_FORMAT,
     HELD_FORMAT,
@@ -97,6 +98,8 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
 
 def format_of(saved: SavedEvaluator) -> int:
     """The oldest format of checkpoints that knows everything in it."""
+    if not isinstance(saved.budget, msgspec.UnsetType) and has_begins(saved.budget):
+        return BEGUN_FORMAT
     if saved.groups is not msgspec.UNSET:
         return GROUPED_FORMAT
     if saved.advice is not msgspec.UNSET:

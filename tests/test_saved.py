@@ -107,7 +107,7 @@ RENAMED: dict[str, dict[str, str | None]] = {
     "book": {name: f"_{name}" for name in ("cohorts", "older", "newer", "density", "epoch", "blocks")},
     "budget": {"series": "_series", "open": "_open"},
     "watched": {"model": None, "version": None, "beat": "_beat", "counts": "_counts", "learned": "_learned",
-                "cohorts": "_cohorts", "reference": "_reference", "state": "_state", "blind": "_blind"},
+                "cohorts": "_cohorts", "reference": "_reference", "state": "_state", "blind": "_blind", "begins": "_begins"},
     "hold": {"standing": "standstills", "over": None},
     "engine": {"final_before_ms": "_final_before_ms", "waiting": "_waiting", "stores": "_stores", "shelves": "_shelves",
                "versions": "_versions", "names": None},
@@ -137,7 +137,7 @@ def test_every_attribute_is_saved_or_follows_from_the_rest(name: str) -> None:
         (WindowView, SavedView, {"key", "kind", "config_digest", "reference_digest", "outlook", "partial"}),
         (AlertState, AlertState, set()),
         (Open, SavedOpen, {"alarm"}),
-        (Alarm, SavedOpen, {"areas"}),  # beside each cause
+        (Alarm, SavedOpen, {"areas", "begins"}),  # beside each cause
         (Cause, SavedCause, set()),
         (Cohorts, SavedCohorts, {"horizon_ms", "pane_ms"}),
         (Learned, SavedReference, set()),

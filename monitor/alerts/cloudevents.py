@@ -175,7 +175,7 @@ def budget_event(
 ) -> AlertEvent:
     """The event of an alarm of the false-alarm budget that begins an alert, or of the end of that alert."""
     print_ = budget_fingerprint(namespace, kind, series)
-    told = [_cause(cause, area, budget.every_ms) for cause, area in largest(alarm, MOST_CAUSES)]
+    told = [_cause(*one) for one in largest(alarm, MOST_CAUSES)]
     data = BudgetAlert(
         fingerprint=print_,
         episode=event_id(print_, fired_ms, Change.FIRING),
@@ -207,7 +207,7 @@ def budget_event(
     return enveloped(namespace, event_id(print_, tick_ms, change), change, subject, tick_ms, data)
 
 
-def _cause(cause: Cause, area: Area, every_ms: int) -> BudgetCause:
+def _cause(cause: Cause, area: Area, since_ms: int) -> BudgetCause:
     effective = max(int(cause.rows / cause.dispersion), 1)
     hits = np.array([round(cause.mean * effective)], np.int64)
     lower, upper = intervals.wilson(hits, np.array([effective], np.int64))
@@ -218,7 +218,7 @@ def _cause(cause: Cause, area: Area, every_ms: int) -> BudgetCause:
         share=rounded(cause.share),
         log_evidence=rounded(cause.log_evidence),
         listed=cause.listed,
-        since_ms=cause.since * every_ms,
+        since_ms=since_ms,
         mean=rounded(cause.mean),
         lower=rounded(float(lower[0])),
         upper=rounded(float(upper[0])),

@@ -229,7 +229,7 @@ class BudgetCause(msgspec.Struct, frozen=True, kw_only=True):
     share: Annotated[float, Meta(description="Its part of the evidence, from 0 to 1.")]
     log_evidence: Annotated[float, Meta(description="Natural logarithm of its e-value.")]
     listed: Annotated[bool, Meta(description="Among the changed ones at a false discovery rate of 0.1 (e-BH).")]
-    since_ms: Annotated[Ms, Meta(description="Most likely beginning of the change, to the beat.")]
+    since_ms: Annotated[Ms, Meta(description="Most likely beginning of the change, as in the alert.")]
     mean: Annotated[float, Meta(description="Mean of what was asked since then: a rate, or a rank from 0 to 1.")]
     lower: Annotated[float, Meta(description="Lower end of its 95 % interval, on rows / dispersion.")]
     upper: Annotated[float, Meta(description="Upper end of its 95 % interval, on rows / dispersion.")]
@@ -263,8 +263,8 @@ class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category
     since_ms: Annotated[
         Ms,
         Meta(
-            description="Most likely beginning of the leading change, to the beat; of performance by when labels decided the "
-            "rows, so later than the change itself by as long as they take."
+            description="Most likely beginning of the leading change, to the beat; of performance to the pane of event time of "
+            "the predictions, however late their labels came."
         ),
     ]
     fired_ms: Annotated[Ms, Meta(description="End of the tick of the first alarm.")]

@@ -133,7 +133,7 @@ def _budget(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:
         "driftline",
         like.key.series,
         Kind.PERFORMANCE,
-        Alarm(7.9, cause.since * _HOUR_MS, (cause,), (Area.PERFORMANCE,)),
+        Alarm(7.9, cause.since * _HOUR_MS, (cause,), (Area.PERFORMANCE,), (cause.since * _HOUR_MS,)),
         Reason.EVIDENCE,
         Standing.FIRING,
         fired_ms=like.tick_ms,

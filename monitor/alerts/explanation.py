@@ -73,12 +73,22 @@ def explain(
 
 def explain_since(series: SeriesKey, since_ms: int, window: str, windows: Windows) -> Explanation | None:
     """What changed since then, out of the windows of this name that hardly wait for labels any more and lost nothing; None
-    where nothing can be said. For alarms, which are not about a window."""
+    where nothing can be said. For alarms, which are not about a window. Of sliding windows those that do not overlap are taken,
+    the newest first: no row counts twice."""
     held = sorted(windows.held(series, window, Kind.PERFORMANCE).items())
-    mature = [v for _, v in held if not v.partial and (v.final or is_mature(v.seen, v.labelled))]
+    mature = _apart([v for _, v in held if not v.partial and (v.final or is_mature(v.seen, v.labelled))])
     now = [view for view in mature if view.key.end_ms > since_ms]
     before = [view for view in mature if view.key.end_ms <= since_ms]
     return _compared(series, window, now, before, windows)
+
+
+def _apart(views: Sequence[WindowView]) -> list[WindowView]:
+    """Of windows, oldest first, those that do not overlap a newer one that is taken."""
+    taken: list[WindowView] = []
+    for view in reversed(views):
+        if not taken or view.key.end_ms <= taken[-1].key.start_ms:
+            taken.append(view)
+    return taken[::-1]
 
 
 def _compared(

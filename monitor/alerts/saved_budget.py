@@ -72,10 +72,11 @@ class SavedSeries(msgspec.Struct, frozen=True):
     reference: SavedReference | None
     state: SavedEvidence | None
     blind: bool
+    begins: tuple[tuple[int, int], ...] | msgspec.UnsetType = msgspec.UNSET  # left out where there are none
 
 
 class SavedCause(msgspec.Struct, frozen=True):
-    """`Cause`, with its area."""
+    """`Cause`, with its area, and when it began where that is not the beginning of its beat."""
 
     channel: str
     functional: str
@@ -89,6 +90,7 @@ class SavedCause(msgspec.Struct, frozen=True):
     dispersion: float
     listed: bool
     area: str
+    begin_ms: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class SavedOpen(msgspec.Struct, frozen=True):
@@ -120,7 +122,10 @@ def save_budget(watch: BudgetWatch) -> SavedBudget | msgspec.UnsetType:
         return msgspec.UNSET
     return SavedBudget(
         {str(kind): tuple(_save_series(*one) for one in sorted(watch._series[kind].items())) for kind in Kind},
-        {str(kind): tuple(_save_open(*one) for one in sorted(watch._open[kind].items())) for kind in Kind},
+        {
+            str(kind): tuple(_save_open(*one, watch.budget.every_ms) for one in sorted(watch._open[kind].items()))
+            for kind in Kind
+        },
     )
 
 
@@ -138,7 +143,15 @@ def restore_budget(watch: BudgetWatch, saved: SavedBudget | msgspec.UnsetType) -
             if series is None:
                 raise ValueError(f"it watches model {one.model!r}, of which there is nothing to watch")
             _restore_series(series, one)
-        watch._open[kind] = {(one.model, one.version): _read_open(one) for one in saved.open[str(kind)]}
+        every_ms = watch.budget.every_ms
+        watch._open[kind] = {(one.model, one.version): _read_open(one, every_ms) for one in saved.open[str(kind)]}
+
+
+def has_begins(saved: SavedBudget) -> bool:
+    """Whether it says where in event time began what is bet on, or what fires."""
+    series = (one.begins for own in saved.series.values() for one in own)
+    causes = (cause.begin_ms for own in saved.open.values() for one in own for cause in one.causes)
+    return any(begun is not msgspec.UNSET for begun in (*series, *causes))
 
 
 # -- one version --------------------------------------------------------------------------------------------------
@@ -155,6 +168,7 @@ def _save_series(own: tuple[str, str], series: Series) -> SavedSeries:
         reference=None if series._reference is None else _save_reference(series._reference),
         state=None if series._state is None else _save_state(series._state),
         blind=series._blind,
+        begins=tuple(sorted(series._begins.items())) or msgspec.UNSET,
     )
 
 
@@ -164,6 +178,7 @@ def _restore_series(series: Series, saved: SavedSeries) -> None:
     series._beat, series._blind = saved.beat, saved.blind
     series._counts = _read_vectors(saved.counts)
     series._learned = [(beat, season, unpack(cells)) for beat, season, cells in saved.learned]
+    series._begins = {} if isinstance(saved.begins, msgspec.UnsetType) else dict(saved.begins)
     if series._cohorts is not None and saved.cohorts is not None:
         series._cohorts.waiting = _read_vectors(saved.cohorts.waiting)
         series._cohorts.released = set(saved.cohorts.released)
@@ -231,20 +246,28 @@ def _read_doubles(raw: bytes) -> Float64s:
 # -- what fires ---------------------------------------------------------------------------------------------------
 
 
-def _save_open(own: tuple[str, str], was: Open) -> SavedOpen:
-    causes = tuple(
-        SavedCause(**{name: getattr(cause, name) for name in _OF_CAUSES}, area=str(area))
-        for cause, area in zip(was.alarm.causes, was.alarm.areas, strict=True)
-    )
+def _save_open(own: tuple[str, str], was: Open, every_ms: int) -> SavedOpen:
     alarm = was.alarm
+    causes = tuple(
+        SavedCause(
+            **{name: getattr(cause, name) for name in _OF_CAUSES},
+            area=str(area),
+            begin_ms=msgspec.UNSET if begin_ms == cause.since * every_ms else begin_ms,
+        )
+        for cause, area, begin_ms in zip(alarm.causes, alarm.areas, alarm.begins, strict=True)
+    )
     return SavedOpen(*own, alarm.log_evidence, alarm.began_ms, causes, was.fired_ms, was.last_ms, was.alarms)
 
 
-_OF_CAUSES = tuple(name for name in SavedCause.__struct_fields__ if name != "area")
+_OF_CAUSES = tuple(name for name in SavedCause.__struct_fields__ if name not in ("area", "begin_ms"))
 
 
-def _read_open(saved: SavedOpen) -> Open:
+def _read_open(saved: SavedOpen, every_ms: int) -> Open:
     causes = tuple(Cause(**{name: getattr(cause, name) for name in _OF_CAUSES}) for cause in saved.causes)
     areas = tuple(Area(cause.area) for cause in saved.causes)
-    alarm = Alarm(saved.log_evidence, saved.began_ms, causes, areas)
+    begins = tuple(
+        cause.since * every_ms if isinstance(cause.begin_ms, msgspec.UnsetType) else cause.begin_ms
+        for cause in saved.causes
+    )
+    alarm = Alarm(saved.log_evidence, saved.began_ms, causes, areas, begins)
     return Open(alarm, saved.fired_ms, saved.last_ms, saved.alarms)

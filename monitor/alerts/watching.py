@@ -6,7 +6,8 @@ dispersion and the limits of the parts of the day come. After it every beat is a
 
 Pairs wait for their cohort: the labels of a pane of event time are held until it is over and nine tenths of its
 predictions have theirs, or the horizon is over, so that labels which come early because they are good (or bad) neither
-raise an alarm nor hide one. What comes later joins the next cohort. What is taken back later (corrections) is not taken
+raise an alarm nor hide one. When a change began is told by the panes that a beat brought, not by the beat: labels may be days
+late. What comes later joins the next cohort. What is taken back later (corrections) is not taken
 out of a detector. A cohort whose labels an outage of the feed kept away is left out: what came of them came early, which is
 no sample. Nor are cohorts and beats of which records were lost (`windows.losses`): what is left of them is not looked at, in
 learning or after it.
@@ -18,7 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import accumulate
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -42,18 +44,35 @@ SEASONS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An alarm of one version and kind. `began_ms` is when the leading change began; causes are sorted by share."""
+    """An alarm of one version and kind. `began_ms` is when the leading change began, in the event time of predictions; causes are
+    sorted by share."""
 
     log_evidence: float
     began_ms: int
     causes: tuple[Cause, ...]
     areas: tuple[Area, ...]  # of the causes
+    begins: tuple[int, ...]  # when each of them began, unit ms
 
     @property
     def pages(self) -> bool:
         """Whether it is of loss or of broken data, by its leading cause or by a listed one. Drift alone wakes nobody."""
         listed = {area for cause, area in zip(self.causes, self.areas, strict=True) if cause.listed}
         return bool({Area.PERFORMANCE, Area.QUALITY} & {self.areas[0], *listed})
+
+
+class Release(NamedTuple):
+    """What may be looked at now, by pane: cohorts, and what came late for earlier ones."""
+
+    cohorts: dict[int, Int64s]
+    late: dict[int, Int64s]
+
+    @property
+    def begin_ms(self) -> int:
+        """Where in event time the cohorts begin: at the pane with which a tenth of their labelled rows is reached. Before it
+        lie small ones, if any, that waited for their last labels for longer than the others."""
+        labelled = {pane: max(int(cells[1]), 0) for pane, cells in sorted(self.cohorts.items())}
+        reached = accumulate(labelled.values())
+        return next(pane for pane, rows in zip(labelled, reached, strict=True) if 10 * rows >= sum(labelled.values()))
 
 
 @dataclass(slots=True)
@@ -81,17 +100,16 @@ class Cohorts:
             for pane in [pane for pane in held if is_lost(pane, pane + self.pane_ms)]:
                 del held[pane]
 
-    def release(self, now_ms: int, outage: Outage = NO_OUTAGE) -> dict[int, Int64s]:
-        """What may be looked at now, by pane: cohorts that are mature, or whose horizon is over, and what came late for
-        others. While verdicts are held only mature ones are; those that the outage spoilt never are."""
+    def release(self, now_ms: int, outage: Outage = NO_OUTAGE) -> Release | None:
+        """Cohorts that are mature, or whose horizon is over, and what came late for others; None where there is no such cohort.
+        While verdicts are held only mature ones are; those that the outage spoilt never are."""
         self._leave_out(now_ms, outage)
         ready = [pane for pane, cells in self.waiting.items() if self._is_ready(pane, cells, now_ms, outage.holding)]
         if not ready:
-            return {}
-        found, self.tail = self.tail, {}
-        found |= {pane: self.waiting.pop(pane) for pane in ready}
+            return None
+        late, self.tail = self.tail, {}
         self.released = {pane for pane in self.released if pane + 3 * self.horizon_ms >= now_ms} | set(ready)
-        return found
+        return Release({pane: self.waiting.pop(pane) for pane in ready}, late)
 
     def _is_ready(self, pane_ms: int, cells: Int64s, now_ms: int, holding: bool) -> bool:
         over_ms = pane_ms + self.pane_ms
@@ -136,6 +154,8 @@ class Series:
         self._detector: Detector | None = None
         self._channels: list[Watched] = []
         self._state: State | None = None
+        self._begins: dict[int, int] = {}
+        """Of performance, for each beat that bets go back to: where in event time what it brought begins, unit ms."""
         self._blind = False
 
     @property
@@ -171,11 +191,14 @@ class Series:
         """The open beat is over; `outage`: of the label feed, as it is known then; `is_lost`: of what records were lost."""
         beat, self._beat = self._beat, None
         assert beat is not None
-        every_ms = self._budget.every_ms
+        every_ms, begin_ms = self._budget.every_ms, None
         if self._cohorts is not None:
             self._cohorts.leave_out_lost(is_lost)
-            for pane_ms, cells in self._cohorts.release((beat + 1) * every_ms, outage).items():
-                self._put(pane_ms, cells)
+            release = self._cohorts.release((beat + 1) * every_ms, outage)
+            if release is not None:
+                begin_ms = release.begin_ms
+                for pane_ms, cells in (*release.late.items(), *release.cohorts.items()):
+                    self._put(pane_ms, cells)
         elif is_lost(beat * every_ms, (beat + 1) * every_ms):
             self._counts = {}  # some of it came before the loss was known
         # Where more was taken back than came there is nothing to bet on.
@@ -184,11 +207,11 @@ class Series:
         if not counts or self._blind:
             return None
         if self._state is not None:
-            return self._decide(self._state, beat, counts)
+            return self._decide(self._state, beat, begin_ms, counts)
         if self._has_learned(beat):
             learned, self._learned = self._learn(), []
             self._blind = not learned.nulls
-            return None if self._blind else self._decide(self.go_by(learned), beat, counts)
+            return None if self._blind else self._decide(self.go_by(learned), beat, begin_ms, counts)
         self._learned += [(beat, season, cells) for season, cells in counts.items()]
         return None
 
@@ -199,25 +222,27 @@ class Series:
             return False
         return len({learned for learned, _, _ in self._learned}) >= LEAST_BEATS
 
-    def _decide(self, state: State, beat: int, counts: dict[int, Int64s]) -> Alarm | None:
+    def _decide(self, state: State, beat: int, begin_ms: int | None, counts: dict[int, Int64s]) -> Alarm | None:
+        """Bet on what a beat brought; `begin_ms`: where in event time that begins, None where it is the beat's own time."""
         detector = self._detector
         assert detector is not None, "a state belongs to a detector"
         whole = np.zeros((seasons_of(self._budget), len(next(iter(counts.values())))), np.int64)
         for season, cells in counts.items():
             whole[season] = cells
         own = [part.read(whole).reshape(1, -1) for part in self._channels]
+        if begin_ms is not None:
+            self._begins[beat] = begin_ms
         self._state, verdict, seen = detector.step(state, beat, own)
-        if not verdict.alarm[0]:
-            return None
-        causes = tuple(detector.explain(seen))
+        alarm = self._alarm(float(verdict.log_score[0]), detector.explain(seen)) if verdict.alarm[0] else None
+        if self._begins:  # at most one for each bet
+            bet_on = set(np.unique(self._state.since).tolist())
+            self._begins = {own: at_ms for own, at_ms in self._begins.items() if own in bet_on}
+        return alarm
+
+    def _alarm(self, log_score: float, causes: Sequence[Cause]) -> Alarm:
         area = {part.name: part.area for part in self._channels}
-        every_ms = self._budget.every_ms
-        return Alarm(
-            float(verdict.log_score[0]),
-            causes[0].since * every_ms,
-            causes,
-            tuple(area[cause.channel] for cause in causes),
-        )
+        begins = tuple(self._begins.get(cause.since, cause.since * self._budget.every_ms) for cause in causes)
+        return Alarm(log_score, begins[0], tuple(causes), tuple(area[cause.channel] for cause in causes), begins)
 
     def _learn(self) -> Learned:
         """The reference is whole: margins, dispersion and limits for each part of the day, of what has rows enough."""
@@ -274,7 +299,7 @@ def season_of(pane_ms: int, budget: BudgetConfig) -> int:
     return pane_ms % DAY_MS * seasons_of(budget) // DAY_MS
 
 
-def largest(alarm: Alarm, most: int) -> Sequence[tuple[Cause, Area]]:
-    """The causes to be told with their areas: those that are listed, then the largest, at most so many."""
-    both = zip(alarm.causes, alarm.areas, strict=True)
-    return sorted(both, key=lambda pair: not pair[0].listed)[:most]
+def largest(alarm: Alarm, most: int) -> Sequence[tuple[Cause, Area, int]]:
+    """The causes to be told with their areas and when they began: those that are listed, then the largest, at most so many."""
+    told = zip(alarm.causes, alarm.areas, alarm.begins, strict=True)
+    return sorted(told, key=lambda one: not one[0].listed)[:most]

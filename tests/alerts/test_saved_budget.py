@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.cloudevents import encode
-from monitor.alerts.saved_budget import SavedBudget, restore_budget, save_budget
+from monitor.alerts.saved_budget import SavedBudget, has_begins, restore_budget, save_budget
 from monitor.config import loads
 from monitor.events import Int64s
 from monitor.ledger.checkpoints import encode_body
@@ -101,6 +101,41 @@ def test_the_story_has_alerts_that_fire_when_it_is_saved() -> None:
     saved = save_budget(one)
     assert isinstance(saved, SavedBudget)
     assert saved.open["input"][0].causes[0].channel == "missing:hue"
+
+
+def test_what_was_saved_before_beginnings_were_is_read_and_says_the_beat() -> None:
+    one = watch()
+    told: list[bytes] = []
+    for beat in range(LEARN + 12):  # an alarm begins all bets anew: after it come usual beats
+        told += feed(one, Kind.PERFORMANCE, 1_000 + beat, "1", 2, 0 if beat < LEARN + 5 or told else 30)
+    assert len(told) == 1
+    saved = save_budget(one)
+    assert isinstance(saved, SavedBudget)
+    (series,), (fires,) = saved.series["performance"], saved.open["performance"]
+    (cause,) = fires.causes
+    assert has_begins(saved)
+    assert isinstance(series.begins, tuple)
+    assert fires.began_ms == cause.begin_ms == cause.since * 30_000 - 2 * one._plan.pane_ms
+    before = msgspec.structs.replace(
+        saved,
+        series={**saved.series, "performance": (msgspec.structs.replace(series, begins=msgspec.UNSET),)},
+        open={
+            **saved.open,
+            "performance": (
+                msgspec.structs.replace(
+                    fires,
+                    began_ms=cause.since * 30_000,
+                    causes=(msgspec.structs.replace(cause, begin_ms=msgspec.UNSET),),
+                ),
+            ),
+        },
+    )
+    assert not has_begins(before)
+    other = watch()
+    restore_budget(other, msgspec.msgpack.decode(encode_body(before), type=SavedBudget))
+    (again,) = other._open[Kind.PERFORMANCE].values()
+    assert again.alarm.begins == (again.alarm.began_ms,) == (cause.since * 30_000,)
+    assert save_budget(other) == before
 
 
 def test_a_budget_of_something_else_is_refused() -> None:

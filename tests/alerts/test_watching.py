@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.alerts.watched import watched
-from monitor.alerts.watching import SEASONS, Alarm, Cohorts, Series, seasons_of
+from monitor.alerts.watching import SEASONS, Alarm, Cohorts, Release, Series, seasons_of
 from monitor.config import loads
 from monitor.config.budget import Budget
 from monitor.drift.budget import Area
@@ -90,27 +90,44 @@ def inputs(missing: float) -> Int64s:
     return found
 
 
-def told(found: dict[int, Int64s]) -> dict[int, list[int]]:
-    return {pane_ms: cells.tolist() for pane_ms, cells in found.items()}
+def told(found: Release | None) -> dict[int, list[int]]:
+    assert found is not None
+    assert not found.late.keys() & found.cohorts.keys()
+    return {pane_ms: cells.tolist() for pane_ms, cells in (found.late | found.cohorts).items()}
 
 
 def test_a_cohort_is_looked_at_when_it_is_over_and_nine_tenths_of_it_are_labelled() -> None:
     cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
     cohorts.take(0, pane(20, 17, 0))  # 17 of 20, all right: they came early because they are
-    assert cohorts.release(5 * HOUR_MS) == {}
+    assert cohorts.release(5 * HOUR_MS) is None
     cohorts.take(0, pane(0, 0, 1))
-    assert cohorts.release(HOUR_MS - 1) == {}
+    assert cohorts.release(HOUR_MS - 1) is None
     assert told(cohorts.release(HOUR_MS)) == {0: [20, 18, 17, 0, 1, 0]}
 
 
 def test_what_comes_for_a_cohort_later_joins_the_next_one() -> None:
     cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
     cohorts.take(0, pane(20, 17, 1))
-    assert list(cohorts.release(HOUR_MS)) == [0]
+    assert list(told(cohorts.release(HOUR_MS))) == [0]
     cohorts.take(0, pane(0, 0, 2))  # slow labels only: alone they say nothing about the model
-    assert cohorts.release(2 * HOUR_MS) == {}
+    assert cohorts.release(2 * HOUR_MS) is None
     cohorts.take(HOUR_MS, pane(10, 9, 0))
     assert told(cohorts.release(3 * HOUR_MS)) == {0: [0, 2, 0, 0, 2, 0], HOUR_MS: [10, 9, 9, 0, 0, 0]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "begin"),
+    [
+        ({5: 20, 6: 20}, 5),
+        ({1: 2, 5: 9, 6: 9, 7: 9}, 5),  # a small cohort that waited for its horizon
+        ({1: 3, 5: 9, 6: 9, 7: 9}, 1),
+        (dict.fromkeys(range(24), 10), 2),  # labels come once a day
+        ({5: 0, 6: 0}, 5),
+    ],
+)
+def test_what_is_released_begins_with_the_cohorts_not_with_stragglers(rows: dict[int, int], begin: int) -> None:
+    released = Release({hour * HOUR_MS: pane(n, n, 0) for hour, n in rows.items()}, {0: pane(0, 500, 0)})
+    assert released.begin_ms == begin * HOUR_MS
 
 
 def touches(*spans: tuple[int, int]) -> IsLost:
@@ -122,7 +139,7 @@ def test_a_cohort_that_lost_something_is_left_out_and_so_is_what_came_late_for_o
     cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
     for hour in range(3):
         cohorts.take(hour * HOUR_MS, pane(10, 10, 0))
-    assert list(cohorts.release(HOUR_MS)) == [0]
+    assert list(told(cohorts.release(HOUR_MS))) == [0]
     cohorts.take(0, pane(0, 0, 5))  # late, and waits
     cohorts.leave_out_lost(touches((HOUR_MS // 2, HOUR_MS + 1)))
     assert told(cohorts.release(9 * HOUR_MS)) == {2 * HOUR_MS: pane(10, 10, 0).tolist()}
@@ -151,11 +168,11 @@ def test_what_a_beat_that_lost_records_brought_is_no_evidence_and_teaches_nothin
 def test_a_cohort_whose_labels_do_not_come_is_looked_at_when_the_horizon_is_over() -> None:
     cohorts = Cohorts(horizon_ms=10 * HOUR_MS, pane_ms=HOUR_MS)
     cohorts.take(0, pane(20, 5, 0))
-    assert cohorts.release(11 * HOUR_MS - 1) == {}
+    assert cohorts.release(11 * HOUR_MS - 1) is None
     assert told(cohorts.release(11 * HOUR_MS)) == {0: pane(20, 5, 0).tolist()}
     assert not cohorts.waiting
     cohorts.take(50 * HOUR_MS, pane(1, 1, 0))
-    assert list(cohorts.release(51 * HOUR_MS)) == [50 * HOUR_MS]
+    assert list(told(cohorts.release(51 * HOUR_MS))) == [50 * HOUR_MS]
     assert cohorts.released == {50 * HOUR_MS}  # what is long over is forgotten
 
 
@@ -188,6 +205,30 @@ def test_a_version_is_compared_with_its_own_beginning_and_the_alarm_says_since_w
     assert alarm.causes[0].functional in ("errors", "missed positives")
     assert alarm.areas == (Area.PERFORMANCE,)
     assert len(alarms) > 1  # it starts again and finds again what has changed for good
+
+
+@pytest.mark.parametrize(("days_late", "together"), [(0, 1), (3, 1), (3, 6)])
+def test_a_change_began_when_it_was_predicted_however_late_its_labels_come(days_late: int, together: int) -> None:
+    """Labels come `days_late`, each hour those of an hour, or every six those of six."""
+    random = np.random.default_rng(51)
+    series = Series(plan(), Kind.PERFORMANCE, budget(), horizon_ms=5 * DAY_MS, pane_ms=HOUR_MS)
+    alarms: list[Alarm] = []
+    wrong: dict[int, int] = {}
+    for beat in range(530 + 24 * days_late + together):
+        wrong[beat] = int(random.binomial(100, 0.1 if beat < 500 else 0.25))
+        series.add(beat, beat * HOUR_MS, pane(100, 0, 0))
+        known = beat - 24 * days_late
+        for hour in range(max(0, known - together + 1), known + 1):
+            if beat % together == 0:
+                series.add(beat, hour * HOUR_MS, pane(0, 100 - wrong[hour], wrong[hour]))
+        if (alarm := series.close()) is not None:
+            alarms.append(alarm)
+        bets = 0 if series.detector is None else sum(channel.cells for channel in series.detector.channels)
+        assert len(series._begins) <= bets
+    first = alarms[0]
+    assert first.begins == (first.began_ms,)
+    assert abs(first.began_ms - 500 * HOUR_MS) <= max(3, together) * HOUR_MS
+    assert first.causes[0].since >= 500 + 24 * days_late - 3, "the beat knows when labels came, not what they are about"
 
 
 def test_bad_nights_are_no_news_where_nights_were_always_bad_and_a_bad_day_is() -> None:

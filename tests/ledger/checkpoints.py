@@ -1,4 +1,4 @@
-"""Checkpoints with every field set; and how they look in formats 1 to 3, kept for good.
+"""Checkpoints with every field set; and how they look in formats 1 to 6, kept for good.
 
 `python -m tests.ledger.checkpoints` adds the lines that are not in the file. A line that is there is never written again:
 under a trimmed ledger nothing else tells what was counted.
@@ -28,6 +28,7 @@ from monitor.alerts.saved_grouping import SavedGroup, SavedGroups, SavedMember
 from monitor.alerts.saved_hold import SavedFlow, SavedHold
 from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
+    BEGUN_FORMAT,
     GROUPED_FORMAT,
     HELD_FORMAT,
     LEARNED_FORMAT,
@@ -283,6 +284,20 @@ GROUPED = msgspec.structs.replace(
     ),
 )
 GROUPED_BODY = encode_body(GROUPED)
+_BEGUN_CAUSE = msgspec.structs.replace(
+    _OPEN.causes[0], channel="confusion", area="performance", begin_ms=1_703_851_200_000
+)
+BEGUN = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        budget=SavedBudget(
+            {"performance": (msgspec.structs.replace(_SERIES, begins=((472_223, 1_703_851_200_000),)),), "input": ()},
+            {"performance": (msgspec.structs.replace(_OPEN, causes=(_BEGUN_CAUSE,)),), "input": ()},
+        ),
+    ),
+)
+BEGUN_BODY = encode_body(BEGUN)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -296,6 +311,7 @@ EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
 BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
 ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=ADVISED_FORMAT), ADVISED_BODY, [b"a part"])
 GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=GROUPED_FORMAT), GROUPED_BODY, [b"a part"])
+BEGUN_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=BEGUN_FORMAT), BEGUN_BODY, [b"a part"])
 HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
@@ -323,12 +339,14 @@ SAVED: dict[str, bytes] = {
     "body-advice": ADVISED_BODY,
     "evals-groups": seal(GROUPED_MANIFEST),
     "body-groups": GROUPED_BODY,
+    "evals-begun": seal(BEGUN_MANIFEST),
+    "body-begun": BEGUN_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
-    """The bytes of formats 1, with what was learned 2, what is held or a schedule of windows 3, advice 4, groups 5."""
+    """The bytes of each format: 1, with what was learned 2, what is held or a schedule 3, advice 4, groups 5, beginnings 6."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

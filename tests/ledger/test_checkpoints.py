@@ -21,6 +21,8 @@ from monitor.saved import read_evaluation
 from tests.ledger.checkpoints import (
     ADVISED,
     ADVISED_MANIFEST,
+    BEGUN,
+    BEGUN_MANIFEST,
     BODY,
     BOOKED,
     BUDGETED,
@@ -52,6 +54,7 @@ MANIFESTS = {
     "evals-hold": HELD_MANIFEST,
     "evals-advice": ADVISED_MANIFEST,
     "evals-groups": GROUPED_MANIFEST,
+    "evals-begun": BEGUN_MANIFEST,
 }
 
 
@@ -81,6 +84,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-losses"]) == LOST
     assert read_evaluation(golden()["body-advice"]) == ADVISED
     assert read_evaluation(golden()["body-groups"]) == GROUPED
+    assert read_evaluation(golden()["body-begun"]) == BEGUN
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:
