@@ -76,7 +76,7 @@ class FileSteps:
         function, command = _what(policy.train.function, policy.train.command, "pipelines.trainer:train")
         name = f"train-{run[:12]}-{attempt}"
         with self._job(policy, name, "train", rows) as job:
-            self._executor.execute(Work(name, policy, job, function, command), alive)
+            self._executor.execute(Work(f"train-{run[:12]}", policy, job, function, command), alive)
             files = {path: self._keep(job / "out/model" / path) for path in _files(job / "out/model")}
             said = _result(job / "out/result.json")
         return Artifact(files, _environment(), said)
