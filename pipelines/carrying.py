@@ -79,6 +79,8 @@ def _list(store: Store, directory: Path, folder: str) -> bytes:
 
 def _files(folder: Path) -> Iterator[tuple[Path, int]]:
     total = 0
+    if folder.is_symlink():  # whoever follows it leaves the job, and has credentials that the step has not
+        raise StepFailed(str(folder), "is no directory of the step's own", "Write the files themselves.")
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise StepFailed(str(path), "is no regular file", "Write the files themselves.")

@@ -12,6 +12,7 @@ from pipelines.filesteps import Executor, Work
 from pipelines.job_cluster import LightkubeCluster
 from pipelines.job_spec import KubernetesJobs
 from pipelines.jobs import Jobs
+from pipelines.policy import Policy
 from pipelines.ports import Alive, Store
 from pipelines.subprocesses import Processes
 
@@ -28,15 +29,29 @@ class Executors:
     def __init__(self, store: Store, address: str, project: Path, chosen: Mapping[str, Execution]) -> None:
         self._store, self._address, self._chosen = store, address, chosen
         self._processes = Processes(project)
-        self._made: dict[KubernetesJobs, Executor] = {}
+        self._made: dict[KubernetesJobs, Jobs] = {}
 
-    def execute(self, work: Work, alive: Alive) -> None:
+    def execute(self, work: Work, alive: Alive) -> float | None:
         """See Executor."""
-        chosen = self._chosen.get(work.policy.model, Execution())
+        return self._of(work.policy).execute(work, alive)
+
+    def clear(self, policy: Policy) -> None:
+        """See Executor."""
+        self._of(policy).clear(policy)
+
+    def jobs(self, model: str) -> Jobs | None:
+        """The executor of a model whose steps are Jobs."""
+        chosen = self._chosen.get(model, Execution())
+        return None if chosen.kubernetes is UNSET else self._jobs(chosen.kubernetes)
+
+    def _of(self, policy: Policy) -> Executor:
+        chosen = self._chosen.get(policy.model, Execution())
         if chosen.kubernetes is UNSET:
-            self._processes.execute(work, alive)
-            return
-        if (made := self._made.get(chosen.kubernetes)) is None:
-            cluster = LightkubeCluster(chosen.kubernetes.namespace)
-            made = self._made[chosen.kubernetes] = Jobs(cluster, self._store, self._address, chosen.kubernetes)
-        made.execute(work, alive)
+            return self._processes
+        return self._jobs(chosen.kubernetes)
+
+    def _jobs(self, place: KubernetesJobs) -> Jobs:
+        if (made := self._made.get(place)) is None:
+            cluster = LightkubeCluster(place.namespace)
+            made = self._made[place] = Jobs(cluster, self._store, self._address, place)
+        return made

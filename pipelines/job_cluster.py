@@ -49,6 +49,12 @@ class LightkubeCluster:
         """See Cluster."""
         return self._ask(lambda: _plain(self._client.get(self._job, name)), _MISSING, "get")
 
+    def jobs(self, label: str, value: str) -> Sequence[dict[str, Any]]:
+        """See Cluster."""
+        return self._ask(
+            lambda: [_plain(job) for job in self._client.list(self._job, labels={label: value})], None, "list"
+        ) or ()  # fmt: skip
+
     def pods(self, name: str) -> Sequence[dict[str, Any]]:
         """See Cluster."""
         return self._ask(

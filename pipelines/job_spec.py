@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pipelines.codec import PREFIX, canonical_bytes, digest_of
 from pipelines.policy import Policy
 
 MINUTE_MS: Final = 60_000
@@ -30,10 +31,16 @@ ROOT: Final = "/job"
 STORE: Final = "/store"
 SCRATCH: Final = "scratch"
 TEMPORARY: Final = f"{ROOT}/tmp"  # noqa: S108  # a volume of the pod's own
+OWN: Final = "own"
+CARRIER_TEMPORARY: Final = "/own"
+"""Where a carrier begins and keeps what is temporary: nothing of it was written by the step, or is a link that the step made."""
 GRACE_SECS: Final = 5
 """Between SIGTERM and SIGKILL: what a step that is stopped has done so far is worth nothing."""
 USER: Final = 65532
 LABEL: Final = "driftline/work"
+GROUP_LABEL: Final = "driftline/group"
+"""Of all Jobs of one model that keep their results in one store: what is looked for when none of them may be at work any more."""
+_GROUP_HEX_DIGITS: Final = 16
 _IN, _STEP, _OUT = "in", "step", "out"
 _IMAGE: Final = re.compile(r"\S+")
 _QUANTITY: Final = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
@@ -90,11 +97,18 @@ def limit_secs(policy: Policy, place: KubernetesJobs) -> int:
     return -(-(policy.train.timeout_ms + place.starting_ms) // 1000)
 
 
+def group_of(model: str, place: KubernetesJobs, store: str) -> str:
+    """See GROUP_LABEL. A store on a claim is known by the claim: each worker may have mounted it somewhere else."""
+    at = [store] if place.claim is None else [place.claim, place.claim_path]
+    return digest_of(canonical_bytes([model, *at])).removeprefix(PREFIX)[:_GROUP_HEX_DIGITS]
+
+
 def job_of(errand: Errand, policy: Policy, place: KubernetesJobs, store: str) -> dict[str, Any]:
     """The Job. `store`: an address of an object store; a directory where the place has a claim, which is mounted then."""
     labels = {
         "app.kubernetes.io/managed-by": "driftline",
         "app.kubernetes.io/component": "retrain-job",
+        GROUP_LABEL: group_of(policy.model, place, store),
         LABEL: errand.name,
     }
     pod = {
@@ -112,7 +126,11 @@ def job_of(errand: Errand, policy: Policy, place: KubernetesJobs, store: str) ->
             _step(errand, policy, place),
         ],
         "containers": [_carrier(_OUT, errand.name, place, store)],
-        "volumes": [{"name": SCRATCH, "emptyDir": {"sizeLimit": place.disk}}, *_claim(place)],
+        "volumes": [
+            {"name": SCRATCH, "emptyDir": {"sizeLimit": place.disk}},
+            {"name": OWN, "emptyDir": {"sizeLimit": place.disk}},
+            *_claim(place),
+        ],
     }  # fmt: skip
     rules = [  # the first that fits counts: a pod that was put off its node is none that failed
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
@@ -156,13 +174,13 @@ def _step(errand: Errand, policy: Policy, place: KubernetesJobs) -> dict[str, An
 def _carrier(name: str, what: str, place: KubernetesJobs, store: str) -> dict[str, Any]:
     at = STORE if place.claim is not None else store
     command = ["driftline", "retrain", "carry", name, what, "--directory", ROOT, "--store", at]
-    mounts: list[dict[str, Any]] = []
+    mounts: list[dict[str, Any]] = [{"name": OWN, "mountPath": CARRIER_TEMPORARY}]
     if place.claim is not None:
         within = {} if place.claim_path is None else {"subPath": place.claim_path}
         mounts.append({"name": "store", "mountPath": STORE, **within})
     made = _container(
-        name, place.carrier or place.image, command, [{"name": "TMPDIR", "value": TEMPORARY}],
-        {"cpu": "250m", "memory": "512Mi"}, mounts,
+        name, place.carrier or place.image, command, [{"name": "TMPDIR", "value": CARRIER_TEMPORARY}],
+        {"cpu": "250m", "memory": "512Mi"}, mounts, CARRIER_TEMPORARY,
     )  # fmt: skip
     return made if place.secret is None else {**made, "envFrom": [{"secretRef": {"name": place.secret}}]}
 
@@ -174,9 +192,10 @@ def _container(
     variables: Sequence[Mapping[str, Any]],
     sizes: Mapping[str, str],
     mounts: Sequence[Mapping[str, Any]],
+    at: str = ROOT,
 ) -> dict[str, Any]:
     return {
-        "name": name, "image": image, "command": [*command], "workingDir": ROOT, "env": [*variables],
+        "name": name, "image": image, "command": [*command], "workingDir": at, "env": [*variables],
         "resources": {"requests": {**sizes}, "limits": {**sizes}}, "securityContext": dict(_LIMITED),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": SCRATCH, "mountPath": ROOT}, *mounts],
@@ -224,6 +243,12 @@ def ending(job: Mapping[str, Any], pods: Sequence[Mapping[str, Any]], place: Kub
     if newest is None:
         return Ending(End.LOST, f"failed ({failed.get('reason', 'no reason')}), and its pod is gone")
     return _of_pod(newest, place)
+
+
+def over(job: Mapping[str, Any]) -> bool:
+    """Whether a Job has ended, well or badly."""
+    said = _of(job, "status").get("conditions") or ()
+    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in said)
 
 
 def _of_pod(pod: Mapping[str, Any], place: KubernetesJobs) -> Ending:

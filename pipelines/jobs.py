@@ -1,8 +1,9 @@
 """The executor of a Kubernetes cluster: a step is a Job (`pipelines.job_spec`), its files travel by the store.
 
 The name of a Job follows from what it does, so whoever comes upon it (a worker that was restarted, one that took the run over)
-waits for the same Job. Nothing is watched, everything is asked anew every few seconds: there is no watch to lose. What the
-cluster says decides how long to wait; whether there is a result, the store.
+waits for the same Job. Nothing is watched, everything is asked anew every few seconds, which for the one Job that a worker
+waits for is two small questions: there is no watch to lose. What the cluster says decides how long to wait; whether there is a
+result, the store.
 
 Reaped before marked: a step that is cancelled or stopped, or that is to be tried again, is said to have ended when Job and
 pods are gone. A worker that ends, or was fenced, leaves its Job to whoever comes after it.
@@ -13,16 +14,32 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from pipelines.carrying import has_result, send, take
 from pipelines.codec import PREFIX, canonical_bytes, digest_of
 from pipelines.errors import CancelAsked, ConfigError, Halted, StepFailed
 from pipelines.filesteps import Work
-from pipelines.job_spec import LABEL, End, Ending, Errand, KubernetesJobs, ending, job_of, limit_secs
+from pipelines.job_spec import (
+    GROUP_LABEL,
+    LABEL,
+    End,
+    Ending,
+    Errand,
+    KubernetesJobs,
+    ending,
+    group_of,
+    job_of,
+    limit_secs,
+    over,
+)
+from pipelines.policy import Policy
 from pipelines.ports import Alive, Store
 
 POLL_SECS: Final = 2.0
+POLL_SECS_MOST: Final = 10.0
+"""Between two looks at a Job that has been under way for long: a twentieth of that time."""
 ALIVE_SECS: Final = 1.0
 REAP_SECS: Final = 40.0
 """For a Job and its pods to go; a lease is a minute."""
@@ -36,7 +53,7 @@ class Unreachable(Exception):
 
 
 class Cluster(Protocol):
-    """The five things asked of a cluster. Each raises Unreachable, and StepFailed where it says no."""
+    """What is asked of a cluster. Each raises Unreachable, and StepFailed where it says no."""
 
     def create(self, job: Mapping[str, Any]) -> bool:
         """Create a Job; False when there is one of its name."""
@@ -44,11 +61,25 @@ class Cluster(Protocol):
     def job(self, name: str) -> dict[str, Any] | None:
         """A Job as it stands."""
 
+    def jobs(self, label: str, value: str) -> Sequence[dict[str, Any]]:
+        """The Jobs with a label."""
+
     def pods(self, name: str) -> Sequence[dict[str, Any]]:
         """The pods of a Job."""
 
     def remove(self, name: str) -> None:
         """Let a Job go when its pods have gone. Removing one that is not there is no mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A Job as it stands. `made`: when, in the words of the cluster; `leaving`: it is being removed; `result`: in the store."""
+
+    name: str
+    made: str
+    ending: Ending
+    leaving: bool
+    result: bool
 
 
 class Jobs:
@@ -70,7 +101,7 @@ class Jobs:
         self._clock, self._sleep = clock, sleep
 
     def execute(self, work: Work, alive: Alive) -> None:
-        """See Executor."""
+        """See Executor. What a step took is not known: it waits for a node and an image, and somebody else may have begun it."""
         if work.policy.train.environment and self._place.variables is None:
             why = "names variables of this process, which a Job must not be shown"
             raise ConfigError("train.environment", why, "Keep them in a Secret: executor.kubernetes.variables.")
@@ -86,6 +117,28 @@ class Jobs:
             self._reap(errand.name)
             raise
         self._conclude(end, errand.name, work)
+
+    def clear(self, policy: Policy) -> None:
+        """See Executor."""
+        try:
+            found = self._cluster.jobs(GROUP_LABEL, group_of(policy.model, self._place, self._address))
+        except Unreachable as error:
+            raise StepFailed("the cluster", f"does not answer: {error}", "It is asked again.", again=True) from None
+        for job in found:
+            if job["metadata"].get("deletionTimestamp") is not None or not over(job):
+                self._reap(job["metadata"]["name"])
+
+    def seen(self, model: str) -> list[Seen]:
+        """The Jobs of a model as they stand, newest first. Raises Unreachable, StepFailed."""
+        found = self._cluster.jobs(GROUP_LABEL, group_of(model, self._place, self._address))
+        looked = []
+        for job in found:
+            name = job["metadata"]["name"]
+            leaving = job["metadata"].get("deletionTimestamp") is not None
+            end = ending(job, self._cluster.pods(name), self._place)
+            result = has_result(self._store, name) is True
+            looked.append(Seen(name, str(job["metadata"].get("creationTimestamp") or "-"), end, leaving, result))
+        return sorted(looked, key=lambda each: (each.made, each.name), reverse=True)
 
     # ------------------------------------------------------------------------------------------------------- within
 
@@ -104,7 +157,7 @@ class Jobs:
 
     def _followed(self, wanted: Mapping[str, Any], name: str, deadline: float, alive: Alive) -> Ending:
         """Create or attach, and wait until it is over."""
-        seen, last = False, ""
+        seen, last, begun = False, "", self._clock()
         while True:
             with contextlib.suppress(Unreachable):
                 job = self._cluster.job(name)
@@ -124,10 +177,10 @@ class Jobs:
                         deadline = max(deadline, self._clock() + SLACK_SECS)
             if self._clock() > deadline:
                 return Ending(End.TIMED_OUT, f"did not end in time ({last or 'the cluster said nothing of why'})")
-            self._pause(alive)
+            self._pause(alive, min(POLL_SECS_MOST, max(POLL_SECS, (self._clock() - begun) / 20)))
 
-    def _pause(self, alive: Alive) -> None:
-        until = self._clock() + POLL_SECS
+    def _pause(self, alive: Alive, secs: float) -> None:
+        until = self._clock() + secs
         while self._clock() < until:
             alive()
             self._sleep(ALIVE_SECS)

@@ -50,6 +50,17 @@ def test_the_first_result_counts_and_is_written_as_it_always_was(tmp_path: Path)
     assert has_result(store, "n") is None
 
 
+def test_a_step_that_makes_its_output_a_link_brings_nothing_from_where_it_leads(tmp_path: Path) -> None:
+    store = MemoryStore()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/credentials").write_text("of the carrier")
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job/out").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StepFailed, match="is no directory of the step's own"):
+        give(store, "n", tmp_path / "job")
+    assert (store.documents, store.blobs) == ({}, {})
+
+
 def test_a_result_keeps_nothing_from_being_collected(tmp_path: Path) -> None:
     store = MemoryStore()
     give(store, "n", out(tmp_path, a="ok"))

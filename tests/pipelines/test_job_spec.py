@@ -16,7 +16,8 @@ from pipelines.filesteps import FileSteps
 from pipelines.job_cluster import LightkubeCluster
 from pipelines.job_spec import KubernetesJobs
 from pipelines.jobs import Jobs
-from pipelines.ports import Dataset, Serving
+from pipelines.policy import Train
+from pipelines.ports import Artifact, Dataset, ModelFile, Serving
 from pipelines.subprocesses import Processes
 from pipelines.tables import write_rows
 from tests.deploy.apiserver import ApiServer, apiserver, kubeconfig
@@ -64,7 +65,7 @@ def test_the_users_code_has_no_token_no_store_and_no_rights(asked: Any) -> None:
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     mounts = {name: [mount["name"] for mount in each["volumeMounts"]] for name, each in containers.items()}
-    assert mounts == {"in": ["scratch", "store"], "step": ["scratch"], "out": ["scratch", "store"]}
+    assert mounts == {"in": ["scratch", "own", "store"], "step": ["scratch"], "out": ["scratch", "own", "store"]}
 
 
 @pytest.mark.slow
@@ -96,7 +97,7 @@ def test_the_rights_that_are_shipped_are_the_rights_that_it_uses(apiserver: ApiS
 
     with pytest.raises(CancelAsked):
         desk.train(cancelled, command=("true",))
-    assert len(admin.jobs()) == 1, "the first one"
+    assert len(admin.all_jobs()) == 1, "the first one"
     cluster.close()
 
 
@@ -120,6 +121,24 @@ def test_a_function_runs_as_it_does_on_one_machine(tmp_path: Path) -> None:
     scored = FileSteps(store, desk.work, executor).scored(chosen, rows, serving, awake).scores
     assert scored is not None
     assert scored.size == 300
+
+
+def test_what_scoring_took_is_not_what_a_node_took_to_be_found(tmp_path: Path) -> None:
+    store, cluster = DirectoryStore(tmp_path / "store"), MemoryCluster()
+    store.create_document("begun", b"{}")
+    (tmp_path / "pods").mkdir()
+    desk = Desk(store, Flaky(cluster), cluster, Node(cluster, tmp_path / "store", tmp_path / "pods"), tmp_path / "work")
+    rows = write_rows(flights(3))
+    digest, model = store.put_blob([rows]).digest, store.put_blob([b"m"])
+    command = ("sh", "-c", "echo [0.1,0.2,0.3] > out/scores.json")
+    chosen = policy(data=DATA, train=Train(command=("x",), score_command=command))
+    artifact = Artifact({"m": ModelFile(model.digest, model.size_bytes)}, {}, {})
+    dataset = Dataset(digest, digest, digest, 3, 3, 0)
+    desk.acts = [runs(desk)]
+    there = FileSteps(store, desk.work, desk.executor()).losses(chosen, dataset, artifact, None, awake)
+    assert there.scoring_ms is None, "the gate's report says that nobody took the time"
+    here = FileSteps(store, desk.work, Processes(tmp_path)).losses(chosen, dataset, artifact, None, awake)
+    assert here.scoring_ms is not None
 
 
 def test_the_policy_file_says_where_the_steps_of_a_model_run(tmp_path: Path) -> None:

@@ -50,21 +50,25 @@ class Desk:
     work: Path
     acts: list[Callable[[], object]] = field(default_factory=list)
     now: float = 0.0
+    place: KubernetesJobs = PLACE
 
     def sleep(self, secs: float) -> None:
         self.now += secs
         if isinstance(self.admin, ServerAdmin):
             self.admin.collect()
-        if self.acts and self.admin.jobs():
+        if self.acts and self.admin.all_jobs():
             self.acts.pop(0)()
 
     def train(self, alive: Alive | None = None, command: tuple[str, ...] = TRAIN, **more: Any) -> Artifact:
-        executor = Jobs(self.cluster, self.store, "/somewhere", PLACE, lambda: self.now, self.sleep)
+        executor = self.executor()
         rows = self.store.put_blob([ROWS]).digest
         dataset = Dataset("sha256:" + "1" * 64, rows, rows, 2, 0, 0)
         return FileSteps(self.store, self.work, executor).train(
             self.policy(command, **more), "r" * 32, next(numbers), dataset, alive or awake
         )
+
+    def executor(self) -> Jobs:
+        return Jobs(self.cluster, self.store, "/somewhere", self.place, lambda: self.now, self.sleep)
 
     def policy(self, command: tuple[str, ...] = TRAIN, **more: Any) -> Policy:
         return policy(train=Train(command=command, score_command=("x",), **more))
@@ -121,12 +125,12 @@ def test_a_step_is_a_job_and_its_result_comes_by_the_store(desk: Desk) -> None:
     artifact = desk.train()
     assert body(desk, artifact) == b"2"
     assert (desk.node.ran, desk.results()) == (1, 1)
-    assert len(desk.admin.jobs()) == 1, "it stays to be looked at until its time to live is over"
+    assert len(desk.admin.all_jobs()) == 1, "it stays to be looked at until its time to live is over"
 
 
 def test_a_worker_that_ends_leaves_its_job_to_the_next_one(desk: Desk) -> None:
     def ends() -> None:
-        if desk.admin.jobs():
+        if desk.admin.all_jobs():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -140,22 +144,22 @@ def test_a_worker_that_ends_leaves_its_job_to_the_next_one(desk: Desk) -> None:
 
 def test_a_worker_that_was_fenced_leaves_the_job_to_the_other_one(desk: Desk) -> None:
     def fenced() -> None:
-        if desk.admin.jobs():
+        if desk.admin.all_jobs():
             raise Fenced("r", "other")
 
     with pytest.raises(Fenced):
         desk.train(fenced)
-    assert len(desk.admin.jobs()) == 1
+    assert len(desk.admin.all_jobs()) == 1
 
 
 def test_who_creates_the_same_job_at_the_same_time_attaches_to_it(desk: Desk) -> None:
     with pytest.raises(KeyboardInterrupt):
         desk.train(lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert len(desk.admin.jobs()) == 1
+    assert len(desk.admin.all_jobs()) == 1
     desk.cluster.blind = 1  # this one looks before the other creates, and is told 409
     desk.acts = [runs(desk)]
     assert body(desk, desk.train()) == b"2"
-    assert len(desk.admin.jobs()) == 1
+    assert len(desk.admin.all_jobs()) == 1
     assert (desk.node.ran, desk.results()) == (1, 1)
 
 
@@ -213,7 +217,7 @@ def test_a_job_that_lost_its_pod_is_gone_before_another_try_is_asked_for(desk: D
     with pytest.raises(StepFailed, match="was put off its node: DeletionByTaintManager") as caught:
         desk.train()
     assert caught.value.again
-    assert desk.admin.jobs() == []
+    assert desk.admin.all_jobs() == []
     desk.acts = [runs(desk)]
     assert body(desk, desk.train()) == b"2"
     assert desk.results() == 1
@@ -231,13 +235,13 @@ def test_a_step_that_is_cancelled_has_no_job_and_no_pod(desk: Desk, asked: Excep
     with pytest.raises(type(asked)):
         desk.train(cancelled)
     assert begun == ["pod-1"]
-    assert desk.admin.jobs() == []
+    assert desk.admin.all_jobs() == []
     assert desk.results() == 0 if (desk.store.directory / "documents/steps").exists() else True
 
 
 def test_a_cluster_that_keeps_a_cancelled_job_is_not_believed_to_have_stopped_it(desk: Desk) -> None:
     def cancelled() -> None:
-        if desk.admin.jobs():
+        if desk.admin.all_jobs():
             desk.cluster.away = lambda: True
             raise CancelAsked("r")
 
@@ -253,9 +257,9 @@ def test_a_job_whose_time_to_live_is_over_has_its_result_still(desk: Desk) -> No
 
     desk.acts = [awake, awake, gone]
     first = desk.train()
-    assert desk.admin.jobs() == []
+    assert desk.admin.all_jobs() == []
     assert desk.train() == first, "a worker that comes later asks the store, not the cluster"
-    assert desk.admin.jobs() == []
+    assert desk.admin.all_jobs() == []
     assert (desk.node.ran, desk.results()) == (1, 1)
 
 
@@ -278,7 +282,7 @@ def test_what_the_step_says_decides_whether_it_is_tried_again(desk: Desk) -> Non
         with pytest.raises(StepFailed, match=f"ended with code {code}.*no such column") as caught:
             desk.train(command=command)
         assert caught.value.again is again
-        assert len(desk.admin.jobs()) == (0 if again else 1), "what failed for good can be looked at"
+        assert len(desk.admin.all_jobs()) == (0 if again else 1), "what failed for good can be looked at"
 
 
 def test_a_step_that_leaves_no_regular_file_is_refused_and_not_tried_again(desk: Desk) -> None:
@@ -304,7 +308,7 @@ def test_a_job_past_its_deadline_is_timed_out_and_gone(desk: Desk) -> None:
     with pytest.raises(StepFailed, match="took longer than it may") as caught:
         desk.train()
     assert caught.value.timed_out
-    assert desk.admin.jobs() == []
+    assert desk.admin.all_jobs() == []
 
 
 def test_a_cluster_without_controllers_is_not_waited_for_for_ever(tmp_path: Path) -> None:
