@@ -14,7 +14,7 @@ from pipelines.filesteps import FileSteps
 from pipelines.job_spec import LABEL, over
 from pipelines.local import Places, Wired, wire
 from pipelines.orchestrator import Orchestrator
-from pipelines.policy import DAY_MS
+from pipelines.policy import DAY_MS, Policy
 from pipelines.states import State
 from tests.pipelines.test_cli import Desk as Files
 from tests.pipelines.test_jobs import Desk, desk
@@ -51,7 +51,7 @@ class Always(list):  # type: ignore[type-arg]
         return self[0]
 
 
-def wired(desk: Desk, directory: Path) -> tuple[Wired, list[object]]:
+def wired(desk: Desk, directory: Path) -> tuple[Wired, list[Policy]]:
     (policy,), files = load(directory / "retrain.yaml")
     places = Places(
         desk.store.directory, directory / "alerts.jsonl", files.rows, directory, directory / "work", None, files.anchors
@@ -71,18 +71,18 @@ def test_an_alert_becomes_jobs_and_the_jobs_a_version_that_serves(desk: Desk, tm
 
     controller.before = ends
     with pytest.raises(KeyboardInterrupt):
-        Orchestrator(ports, policies, "w1").round()  # type: ignore[arg-type]
+        Orchestrator(ports, policies, "w1").round()
     (left,) = desk.admin.all_jobs()
     controller.before = lambda: None
     book = Book(ports.store)
     (run,) = book.active()
     assert book.journal(run.run).view.state is State.TRAINING
-    Orchestrator(ports, policies, "w2").round()  # type: ignore[arg-type]
+    Orchestrator(ports, policies, "w2").round()
     assert book.journal(run.run).view.state is State.AWAITING_APPROVAL
     book.approve(run, "eve", "fine", ports.clock.now_ms())
-    Orchestrator(ports, policies, "w2").round()  # type: ignore[arg-type]
+    Orchestrator(ports, policies, "w2").round()
     assert book.journal(run.run).view.state is State.PROBATION
-    serving = ports.models.serving(policies[0])  # type: ignore[arg-type]
+    serving = ports.models.serving(policies[0])
     assert serving is not None
     assert serving.version == 1
     names = [job["metadata"]["labels"][LABEL] for job in desk.admin.all_jobs()]
