@@ -50,6 +50,19 @@ def give(store: Store, name: str, directory: Path) -> bool:
     return store.create_document(_document(name), _list(store, directory, "out"))
 
 
+def keep(store: Store, directory: Path) -> str:
+    """Keep what is in `out/` without saying whose result it is; the digest of its list. Raises StepFailed, as `give`."""
+    return store.put_blob([_list(store, directory, "out")]).digest
+
+
+def settle(store: Store, name: str, digest: str) -> bool:
+    """Make what was kept the result of a name; False when it has one. Raises FormatError for what is no such list."""
+    body = b"".join(store.blob(digest))
+    for each in _read(body).files:
+        _parts(each.path, "out")
+    return store.create_document(_document(name), body)
+
+
 def has_result(store: Store, name: str) -> bool | None:
     """Whether a name has a result; None for one whose files were removed since."""
     if (body := store.document(_document(name))) is None:
@@ -94,14 +107,18 @@ def _files(folder: Path) -> Iterator[tuple[Path, int]]:
 
 def _lay_out(store: Store, body: bytes, directory: Path, folder: str) -> None:
     for each in _read(body).files:
-        parts = each.path.split("/")
-        if parts[0] != folder or len(parts) < 2 or {"", ".", ".."} & set(parts):
-            raise FormatError(f"path {each.path!r}", f"leads out of {folder!r}", "Somebody else wrote this list.")
-        target = directory / each.path
+        target = directory.joinpath(*_parts(each.path, folder))
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             for chunk in store.blob(PREFIX + each.hex):
                 file.write(chunk)
+
+
+def _parts(path: str, folder: str) -> list[str]:
+    parts = path.split("/")
+    if parts[0] != folder or len(parts) < 2 or {"", ".", ".."} & set(parts):
+        raise FormatError(f"path {path!r}", f"leads out of {folder!r}", "Somebody else wrote this list.")
+    return parts
 
 
 def _read(body: bytes) -> _Brought:

@@ -9,6 +9,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pipelines.filesteps import Executor, Work
+from pipelines.hook_spec import Webhook
+from pipelines.hooks import Hooks
 from pipelines.job_cluster import LightkubeCluster
 from pipelines.job_spec import KubernetesJobs
 from pipelines.jobs import Jobs
@@ -21,6 +23,12 @@ class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`executor` of a model. Where steps run decides nothing about a model, so this is no part of its policy or its digest."""
 
     kubernetes: KubernetesJobs | UnsetType = UNSET
+    webhook: Webhook | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if self.kubernetes is not UNSET and self.webhook is not UNSET:
+            raise ValueError("a step runs in one place: write kubernetes or webhook, not both")
 
 
 class Executors:
@@ -46,6 +54,8 @@ class Executors:
 
     def _of(self, policy: Policy) -> Executor:
         chosen = self._chosen.get(policy.model, Execution())
+        if chosen.webhook is not UNSET:
+            return Hooks(self._store, chosen.webhook)
         if chosen.kubernetes is UNSET:
             return self._processes
         return self._jobs(chosen.kubernetes)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import click
 
-from pipelines.cli import carrying, jobs, people, rounds, showing
+from pipelines.cli import carrying, handoffs, jobs, people, rounds, showing
 from pipelines.local import Places, Wired, wire
 
 Wiring = Callable[[Places], Wired]
@@ -52,6 +52,7 @@ def make(wiring: Wiring) -> click.Group:
         *showing.COMMANDS,
         *people.COMMANDS,
         *jobs.COMMANDS,
+        *handoffs.COMMANDS,
         *carrying.COMMANDS,
     ):
         group.add_command(command)

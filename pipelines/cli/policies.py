@@ -61,7 +61,7 @@ def load(path: Path) -> tuple[list[Policy], Files]:
                 if key in written:
                     paths[model] = path.parent / str(written[key])
             if _EXECUTOR in written:
-                files.executors[model] = msgspec.convert(in_ms(Execution, written[_EXECUTOR]), Execution)
+                files.executors[model] = _executor(written[_EXECUTOR], path.parent)
             policies.append(_policy(model, written))
     if wrong:
         said = sorted((lines.of(at), ".".join(at).removeprefix("models."), why) for at, why in wrong)
@@ -86,6 +86,16 @@ def _wrong(model: str, written: Any) -> list[Mistake]:
         except msgspec.ValidationError as error:
             found.append((at, str(error)))
     return found
+
+
+def _executor(written: dict[str, Any], beside: Path) -> Execution:
+    """Files that it names are relative to the file of policies."""
+    found = msgspec.convert(in_ms(Execution, written), Execution)
+    if (hook := found.webhook) is UNSET:
+        return found
+    ca_file = None if hook.ca_file is None else str(beside / hook.ca_file)
+    at = msgspec.structs.replace(hook, secret_file=str(beside / hook.secret_file), ca_file=ca_file)
+    return msgspec.structs.replace(found, webhook=at)
 
 
 def _policy(model: str, written: dict[str, Any]) -> Policy:

@@ -16,10 +16,11 @@ from pipelines.local import Places, Wired, wire
 from pipelines.orchestrator import Orchestrator
 from pipelines.policy import DAY_MS, Policy
 from pipelines.states import State
+from tests.deploy.apiserver import apiserver
 from tests.pipelines.test_cli import Desk as Files
 from tests.pipelines.test_jobs import Desk, desk
 
-__all__ = ["desk"]
+__all__ = ["apiserver", "desk"]
 
 
 class Cluster:

@@ -87,5 +87,5 @@ def test_every_key_of_a_policy_is_in_the_guide_with_its_type_and_default() -> No
 
 def test_the_defaults_of_durations_can_be_written() -> None:
     said = [row[2].strip("`") for row in written() if row[1] == "duration" and row[2] != "none"]
-    assert len(said) == 18
+    assert len(said) == 20
     assert None not in map(duration_ms, said)

@@ -13,12 +13,13 @@ from pipelines.journal import Reason
 from pipelines.policy import DAY_MS, HOUR_MS, Train
 from pipelines.ports import Alive
 from pipelines.states import State
+from tests.deploy.apiserver import apiserver
 from tests.pipelines.cluster import Flaky, MemoryCluster, Node, ended
 from tests.pipelines.memory import fakes, policy
 from tests.pipelines.test_jobs import PLACE, Desk, desk
 from tests.pipelines.test_worker import AUTO, Story
 
-__all__ = ["desk"]
+__all__ = ["apiserver", "desk"]
 
 
 def never(alive: Alive) -> None:
