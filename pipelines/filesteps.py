@@ -12,7 +12,6 @@ import json
 import platform
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +59,12 @@ class Work:
 class Executor(Protocol):
     """Runs a step somewhere."""
 
-    def execute(self, work: Work, alive: Alive) -> None:
-        """Until it is done. Raises StepFailed; `alive` is called every second or so, and what it raises ends the step."""
+    def execute(self, work: Work, alive: Alive) -> float | None:
+        """Until it is done; the ms that the step itself took, None where nobody knows. Raises StepFailed; `alive` is called
+        every second or so, and what it raises ends the step."""
+
+    def clear(self, policy: Policy) -> None:
+        """See `pipelines.ports.Trainer.clear`."""
 
 
 class FileSteps:
@@ -76,10 +79,14 @@ class FileSteps:
         function, command = _what(policy.train.function, policy.train.command, "pipelines.trainer:train")
         name = f"train-{run[:12]}-{attempt}"
         with self._job(policy, name, "train", rows) as job:
-            self._executor.execute(Work(name, policy, job, function, command), alive)
+            self._executor.execute(Work(f"train-{run[:12]}", policy, job, function, command), alive)
             files = {path: self._keep(job / "out/model" / path) for path in _files(job / "out/model")}
             said = _result(job / "out/result.json")
         return Artifact(files, _environment(), said)
+
+    def clear(self, policy: Policy) -> None:
+        """See Trainer."""
+        self._executor.clear(policy)
 
     def losses(
         self,
@@ -177,9 +184,7 @@ class FileSteps:
                 target = job / "in/model" / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(b"".join(self._store.blob(file.digest)))
-            begun = time.monotonic()
-            self._executor.execute(Work(name, policy, job, function, command), alive)
-            taken_ms = (time.monotonic() - begun) * 1000
+            taken_ms = self._executor.execute(Work(name, policy, job, function, command), alive)
             try:
                 found = json.loads((job / "out/scores.json").read_bytes())
                 scores = np.array([np.nan if value is None else float(value) for value in found], dtype=np.float64)
@@ -191,7 +196,7 @@ class FileSteps:
             raise StepFailed(
                 "scoring", f"gave {scores.size:,} scores for {len(rows):,} rows", "Give one for each, in order."
             )
-        return scores, taken_ms / max(1, len(rows)) * 1000
+        return scores, None if taken_ms is None else taken_ms / max(1, len(rows)) * 1000
 
     @contextlib.contextmanager
     def _job(self, policy: Policy, name: str, step: str, rows: bytes) -> Iterator[Path]:

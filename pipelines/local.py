@@ -12,12 +12,13 @@ from pathlib import Path
 
 from pipelines.directory import DirectoryStore
 from pipelines.errors import ConfigError
+from pipelines.executors import Execution, Executors
+from pipelines.filesteps import FileSteps
 from pipelines.local_alerts import FileAlerts
 from pipelines.local_data import FileAnchors, FileData
 from pipelines.local_models import LocalModels, known_models
 from pipelines.ports import Alerts, Anchors, Clock, Data, Evaluator, Models, Store, Trainer
 from pipelines.quality import Checks
-from pipelines.subprocesses import Subprocesses
 
 
 class SystemClock:
@@ -55,7 +56,8 @@ Location = Path | str
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where things are. `store`: a directory, or an address of an object store, which the registry alone can open.
-    `rows`: the file of each model; `anchors`: that of its anchor set. Where `alerts` or `rows` name a configuration of
+    `rows`: the file of each model; `anchors`: that of its anchor set; `executors`: where its
+    steps run, if not on this machine. Where `alerts` or `rows` name a configuration of
     the monitor, its topics are meant: those of its broker, or of the embedded log in `embedded`."""
 
     store: Location
@@ -65,6 +67,7 @@ class Places:
     work: Path
     embedded: Path | None = None
     anchors: Mapping[str, Path] = field(default_factory=dict)
+    executors: Mapping[str, Execution] = field(default_factory=dict)
 
 
 def wire(places: Places) -> Wired:
@@ -82,7 +85,8 @@ def wire(places: Places) -> Wired:
 
 def over(store: Store, places: Places, models: Models, declared: Callable[[str], Checks] = lambda _: {}) -> Wired:
     """The local ports over a store and a registry that somebody else brought. `declared`: see FileData."""
-    steps = Subprocesses(store, places.work, places.project)
+    executor = Executors(store, str(places.store), places.project, places.executors)
+    steps = FileSteps(store, places.work, executor)
     data = FileData(store, places.rows, declared)
     anchors = FileAnchors(store, places.anchors)
     return Wired(store, SystemClock(), FileAlerts(places.alerts), data, steps, steps, anchors, models)

@@ -168,16 +168,25 @@ class _Counting:
         self.trainings, self.rows = self.trainings + 1, self.rows + dataset.train_rows
         return made
 
+    def clear(self, policy: Policy) -> None:
+        """See Trainer."""
+        self._inner.clear(policy)
+
 
 class Inline:
     """`pipelines.filesteps.Executor` within this process: for the default trainer, which leaves nothing behind in it."""
 
-    def execute(self, work: Work, alive: Alive) -> None:
+    def execute(self, work: Work, alive: Alive) -> float:
         """See Executor."""
+        begun = time.monotonic()
         functions = {"pipelines.trainer:train": train, "pipelines.trainer:score": score}
         assert work.function is not None
         run(read_job(work.directory), functions[work.function], work.directory)
         alive()
+        return (time.monotonic() - begun) * 1000
+
+    def clear(self, policy: Policy) -> None:
+        """See Executor."""
 
 
 def awake() -> None:

@@ -222,6 +222,10 @@ class Trainer(Protocol):
     def train(self, policy: Policy, run: str, attempt: int, dataset: Dataset, alive: Alive) -> Artifact:
         """Raises StepFailed. An attempt shares nothing with another one."""
 
+    def clear(self, policy: Policy) -> None:
+        """No step of the model is at work any more, whoever began it: asked before a run is said to have ended in the middle of
+        a step. Raises StepFailed where that cannot be had now."""
+
 
 SERVED_SCORE = "score.served"
 OTHER_SCORE = "score.other"

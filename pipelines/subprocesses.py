@@ -18,6 +18,7 @@ from typing import Final
 
 from pipelines.errors import StepFailed
 from pipelines.filesteps import FileSteps, Work
+from pipelines.policy import Policy
 from pipelines.ports import Alive, Store
 
 TRY_AGAIN: Final = 75
@@ -35,8 +36,9 @@ class Processes:
     def __init__(self, project: Path) -> None:
         self._project = project
 
-    def execute(self, work: Work, alive: Alive) -> None:
+    def execute(self, work: Work, alive: Alive) -> float | None:
         """See Executor."""
+        begun = time.monotonic()
         policy, job, command = work.policy, work.directory, self._command(work)
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -71,6 +73,10 @@ class Processes:
             meant = ", which asks for another try" if code == TRY_AGAIN else ""
             why = f"ended with code {code}{meant}: {tail.splitlines()[-1] if tail else 'no output'}"
             raise StepFailed("the step", why, f"Its output is in {str(job)!r}.", again=code == TRY_AGAIN)
+        return (time.monotonic() - begun) * 1000
+
+    def clear(self, policy: Policy) -> None:
+        """See Executor. What outlives a worker that was killed is not known here, and has nobody to give its result to."""
 
     def _command(self, work: Work) -> list[str]:
         if work.function is not None:

@@ -27,6 +27,10 @@ from pipelines.steps import STEPS, Next, Task
 LEASE_MS: Final = 60_000
 RETRY_MS: Final = 30_000
 """Before the second try of a step; four times as long before each later one."""
+_RETRY_DOUBLINGS: Final = 5
+"""After which the time between two tries grows no more: half a day."""
+_AT_WORK: Final = frozenset({State.VALIDATING, State.TRAINING, State.EVALUATING, State.SHADOWING, State.PROBATION})
+"""States in which the user's code may run."""
 _TIMED: Final = frozenset({State.REQUESTED, State.COLLECTING, State.VALIDATING, State.TRAINING, State.EVALUATING})
 
 
@@ -144,9 +148,10 @@ class Worker:
     def _step(self, held: _Held) -> Next | None:
         view, admission, now_ms = held.view, held.admission, self._ports.clock.now_ms()
         if view.cancel is not None and cancellable(view.state):
-            return Next(State.CANCELLED, Reason.ASKED, f"{view.cancel.actor}: {view.cancel.reason}")
+            return self._over(held, Next(State.CANCELLED, Reason.ASKED, f"{view.cancel.actor}: {view.cancel.reason}"))
         if view.state in _TIMED and now_ms > admission.at_ms + admission.policy.run_ms:
-            return Next(State.TIMED_OUT, Reason.RUN_TIMED_OUT, f"it did not get beyond {view.state} in time")
+            why = f"it did not get beyond {view.state} in time"
+            return self._over(held, Next(State.TIMED_OUT, Reason.RUN_TIMED_OUT, why))
         task = Task(self._ports, admission, view, self._owner, held.alive, held.note)
         try:
             return STEPS[view.state](task)
@@ -156,11 +161,22 @@ class Worker:
             return Next(State.FAILED, Reason.STEP_FAILED, str(error))
         except StepFailed as error:
             if error.timed_out:
-                return Next(State.TIMED_OUT, Reason.STEP_TIMED_OUT, str(error))
+                return self._over(held, Next(State.TIMED_OUT, Reason.STEP_TIMED_OUT, str(error)))
             if not error.again or held.view.tries + 1 >= admission.policy.tries_max:
-                return Next(State.FAILED, Reason.STEP_FAILED, str(error))
+                return self._over(held, Next(State.FAILED, Reason.STEP_FAILED, str(error)))
             held.tried(str(error))
             return None
+
+    def _over(self, held: _Held, following: Next) -> Next | None:
+        """The end of a run in the middle of a step. A step may be at work although nobody here waits for it: its worker
+        ended, or could not stop it. Then the run ends when it is gone, and until then waits, however often that was tried."""
+        if held.view.state in _AT_WORK:
+            try:
+                self._ports.trainer.clear(held.admission.policy)
+            except (ConfigError, NotInstalled, StepFailed) as error:
+                held.tried(f"it is {following.to} when its step is gone: {error}")
+                return None
+        return following
 
 
 def _every_ms(admission: Admission, state: State) -> int:
@@ -215,7 +231,7 @@ class _Held:
 
     def tried(self, why: str) -> None:
         """Enter that a step did not work, and give the lease back."""
-        later_ms = self._ports.clock.now_ms() + RETRY_MS * 4**self.view.tries
+        later_ms = self._ports.clock.now_ms() + RETRY_MS * 4 ** min(self.view.tries, _RETRY_DOUBLINGS)
         self._enter(lambda head: Tried(**head, why=why, not_before_ms=later_ms))
 
     def give_back(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import click
 
-from pipelines.cli import people, rounds, showing
+from pipelines.cli import carrying, handoffs, jobs, people, rounds, showing
 from pipelines.local import Places, Wired, wire
 
 Wiring = Callable[[Places], Wired]
@@ -47,7 +47,14 @@ def make(wiring: Wiring) -> click.Group:
         """
         ctx.obj = wiring
 
-    for command in (*rounds.COMMANDS, *showing.COMMANDS, *people.COMMANDS):
+    for command in (
+        *rounds.COMMANDS,
+        *showing.COMMANDS,
+        *people.COMMANDS,
+        *jobs.COMMANDS,
+        *handoffs.COMMANDS,
+        *carrying.COMMANDS,
+    ):
         group.add_command(command)
     return group
 

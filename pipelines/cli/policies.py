@@ -25,18 +25,20 @@ from msgspec import UNSET
 
 from pipelines.cli.mistakes import Lines, Mistake, in_ms, mistakes
 from pipelines.errors import PolicyError
+from pipelines.executors import Execution
 from pipelines.policy import Policy
 
-_ROWS, _ANCHOR = "rows", "anchor"
-_FILES = frozenset({_ROWS, _ANCHOR})
+_ROWS, _ANCHOR, _EXECUTOR = "rows", "anchor", "executor"
+_BESIDE = frozenset({_ROWS, _ANCHOR, _EXECUTOR})
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where the rows of each model are, and its anchor set."""
+    """Where the rows of each model are, and its anchor set; where its steps run."""
 
     rows: dict[str, Path] = field(default_factory=dict)
     anchors: dict[str, Path] = field(default_factory=dict)
+    executors: dict[str, Execution] = field(default_factory=dict)
 
 
 def load(path: Path) -> tuple[list[Policy], Files]:
@@ -58,6 +60,8 @@ def load(path: Path) -> tuple[list[Policy], Files]:
             for key, paths in ((_ROWS, files.rows), (_ANCHOR, files.anchors)):
                 if key in written:
                     paths[model] = path.parent / str(written[key])
+            if _EXECUTOR in written:
+                files.executors[model] = _executor(written[_EXECUTOR], path.parent)
             policies.append(_policy(model, written))
     if wrong:
         said = sorted((lines.of(at), ".".join(at).removeprefix("models."), why) for at, why in wrong)
@@ -69,7 +73,9 @@ def load(path: Path) -> tuple[list[Policy], Files]:
 
 def _wrong(model: str, written: Any) -> list[Mistake]:
     at = ("models", model)
-    found = list(mistakes(Policy, written, at, _FILES))
+    found = list(mistakes(Policy, written, at, _BESIDE))
+    if isinstance(written, dict) and _EXECUTOR in written:
+        found += mistakes(Execution, written[_EXECUTOR], (*at, _EXECUTOR))
     if not found:
         try:
             asked = _policy(model, written).gate.anchor is not UNSET
@@ -82,6 +88,16 @@ def _wrong(model: str, written: Any) -> list[Mistake]:
     return found
 
 
+def _executor(written: dict[str, Any], beside: Path) -> Execution:
+    """Files that it names are relative to the file of policies."""
+    found = msgspec.convert(in_ms(Execution, written), Execution)
+    if (hook := found.webhook) is UNSET:
+        return found
+    ca_file = None if hook.ca_file is None else str(beside / hook.ca_file)
+    at = msgspec.structs.replace(hook, secret_file=str(beside / hook.secret_file), ca_file=ca_file)
+    return msgspec.structs.replace(found, webhook=at)
+
+
 def _policy(model: str, written: dict[str, Any]) -> Policy:
-    given = in_ms(Policy, {key: value for key, value in written.items() if key not in _FILES})
+    given = in_ms(Policy, {key: value for key, value in written.items() if key not in _BESIDE})
     return msgspec.convert({**given, "model": model}, Policy)

@@ -164,7 +164,9 @@ def _opened(
     ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Location
 ) -> tuple[Wired, list[Policy]]:
     policies, files = load(file)
-    return wired(ctx, Places(store, alerts, files.rows, Path.cwd(), work, embedded, files.anchors)), policies
+    return wired(
+        ctx, Places(store, alerts, files.rows, Path.cwd(), work, embedded, files.anchors, files.executors)
+    ), policies
 
 
 def _of(policies: list[Policy], model: str) -> Policy:

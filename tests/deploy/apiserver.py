@@ -284,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         with ApiServer() as server:
             config = Path(tempfile.mkdtemp(prefix="driftline-kubeconfig-")) / "config"
-            config.write_text(yaml.safe_dump(_kubeconfig(server)))
+            config.write_text(yaml.safe_dump(kubeconfig(server)))
             print(f"KUBECONFIG={config}\nCtrl-C stops it.", flush=True)
             while True:
                 time.sleep(1)
@@ -295,7 +295,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _kubeconfig(server: ApiServer) -> dict[str, Any]:
+def kubeconfig(server: ApiServer) -> dict[str, Any]:
+    """What kubectl and client libraries need to be the administrator."""
     cluster = {"server": server.url, "certificate-authority": str(server.ca_path)}
     return {
         "apiVersion": "v1", "kind": "Config", "current-context": "tests",

@@ -32,6 +32,9 @@ class InProcess:
         run(read_job(work.directory), getattr(importlib.import_module(module), name), work.directory)
         alive()
 
+    def clear(self, policy: Policy) -> None:
+        """Nothing of it outlives the call."""
+
 
 class Alerts:
     def __init__(self) -> None:

@@ -125,6 +125,7 @@ class Fakes:
     trained: int = 0
     watches: int = 0
     on_train: Callable[[Alive], None] = lambda alive: alive()
+    on_clear: Callable[[], None] = lambda: None
 
     @property
     def alerts(self) -> Fakes:
@@ -190,6 +191,9 @@ class Fakes:
         # Trained again it comes out differently: a run that is tried twice must still be one version.
         blob = self.store.put_blob([f"model {run} {attempt} {self.trained}".encode()])
         return Artifact({"model.json": ModelFile(blob.digest, blob.size_bytes)}, {}, {})
+
+    def clear(self, policy: Policy) -> None:
+        self.on_clear()
 
     @property
     def anchors(self) -> Fakes:

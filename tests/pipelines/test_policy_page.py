@@ -11,6 +11,7 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 from pipelines.cli.mistakes import UNITS, duration_ms, shown
+from pipelines.executors import Execution
 from pipelines.policy import Policy
 
 PAGE = Path(__file__).parents[2] / "docs/retraining.md"
@@ -79,11 +80,12 @@ def test_every_key_of_a_policy_is_in_the_guide_with_its_type_and_default() -> No
     own = [
         (f"`{key}`", "text", "none") for key in ("rows", "anchor")
     ]  # read by the command line, no part of what is decided
-    assert [row[:3] for row in there] == [*own, *((f"`{path}`", kind, said) for path, kind, said in leaves(Policy))]
+    keys = (*leaves(Execution, "executor."), *leaves(Policy))
+    assert [row[:3] for row in there] == [*own, *((f"`{path}`", kind, said) for path, kind, said in keys)]
     assert all(len(row) == 4 and row[3] for row in there)
 
 
 def test_the_defaults_of_durations_can_be_written() -> None:
     said = [row[2].strip("`") for row in written() if row[1] == "duration" and row[2] != "none"]
-    assert len(said) == 16
+    assert len(said) == 20
     assert None not in map(duration_ms, said)

@@ -1,0 +1,214 @@
+"""What is known of steps that were handed to an outside system: a log of each in the store, `handoffs/MODEL/NAME`.
+
+A hand-off is requested, accepted by who was told of it, and ends once: delivered, failed, or withdrawn. Entries are created as
+the next number after those that were read, so whoever would end it a second time is told that it has ended. What comes from
+outside counts only with a signature by the secret that the two share: anything else stands in the log and ends nothing.
+
+A hand-off that failed or was withdrawn can be requested anew, as its next attempt: what belongs to an attempt before counts
+no more. Digests are written without their prefix, as in `pipelines.carrying`, and for the same reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from pipelines.codec import decode, digest_of, encode
+from pipelines.errors import NotFound, Refused, StoreError
+from pipelines.hook_spec import genuine, signature
+from pipelines.log import append, read_log
+from pipelines.ports import Store
+
+FORMAT: Final = 1
+ROOT: Final = "handoffs"
+RACES_MAX: Final = 100
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
+    """What all records have."""
+
+    format: int = FORMAT
+    previous: str | None = None  # digest of the record before
+    attempt: int
+    at_ms: int
+
+
+class Requested(_Record, frozen=True, tag="requested"):
+    """A worker wants it done, by `until_ms`."""
+
+    until_ms: int
+    step: str  # the name of the work, without what makes it unique
+    brought: str  # hex digest of the list of what the step reads
+    function: str | None
+    command: tuple[str, ...]
+    environment: tuple[str, ...]  # names only
+
+
+class Accepted(_Record, frozen=True, tag="accepted"):
+    """Whoever was told of it said that it is taken care of."""
+
+    code: int
+
+
+class Delivered(_Record, frozen=True, tag="delivered"):
+    """It is done. `listing`: hex digest of the list of what the step wrote."""
+
+    actor: str
+    listing: str
+    signature: str = ""
+
+
+class Failed(_Record, frozen=True, tag="failed"):
+    """It was not done. `again`: another try may help."""
+
+    actor: str
+    why: str
+    again: bool
+    signature: str = ""
+
+
+class Withdrawn(_Record, frozen=True, tag="withdrawn"):
+    """A worker wants it no more."""
+
+    why: str
+
+
+Ending = Delivered | Failed | Withdrawn
+Record = Requested | Accepted | Delivered | Failed | Withdrawn
+
+
+def id_of(name: str, attempt: int) -> str:
+    """What the outside knows a hand-off by: of every message about one attempt."""
+    return f"{name}-{attempt}"
+
+
+def signed(record: Delivered | Failed, name: str, secrets: Sequence[bytes]) -> Delivered | Failed:
+    """The record with its signature, which holds for this attempt of this hand-off alone."""
+    said = signature(secrets, id_of(name, record.attempt), record.at_ms // 1000, _unsigned(record))
+    return msgspec.structs.replace(record, signature=said)
+
+
+def _unsigned(record: Delivered | Failed) -> bytes:
+    return encode(msgspec.structs.replace(record, signature="", previous=None))
+
+
+@dataclass(frozen=True, slots=True)
+class HandOff:
+    """What the records together say. `refused`: those from outside of the newest attempt whose signature is not right."""
+
+    model: str
+    name: str
+    bodies: tuple[bytes, ...] = ()
+    asked: Requested | None = None
+    accepted: Accepted | None = None
+    ending: Ending | None = None
+    refused: int = 0
+
+    @property
+    def id(self) -> str:
+        """See `id_of`. Of the newest attempt."""
+        return id_of(self.name, self.asked.attempt if self.asked else 0)
+
+    @property
+    def open(self) -> bool:
+        """Whether it was requested and has not ended."""
+        return self.asked is not None and self.ending is None
+
+
+class HandOffs:
+    """The hand-offs of a store. `secrets`: those to believe, asked for each time; none: signatures are not looked at, for
+    commands that only show."""
+
+    def __init__(self, store: Store, secrets: Callable[[], Sequence[bytes]] | None) -> None:
+        self._store, self._secrets = store, secrets
+
+    def read(self, model: str, name: str) -> HandOff:
+        """A hand-off as it stands. Raises FormatError, StoreError."""
+        log = f"{ROOT}/{model}/{name}"
+        found = HandOff(model, name)
+        for number, body in enumerate(read_log(self._store, log), 1):
+            record: Record = decode(Record, body, f"entry {number} of {log!r}", FORMAT)
+            if record.previous != (digest_of(found.bodies[-1]) if found.bodies else None):
+                raise StoreError(f"entry {number} of {log!r}", "does not continue the one before", "Run fsck.")
+            found = self._with(found, record, body)
+        return found
+
+    def all(self, model: str | None = None) -> Iterator[HandOff]:
+        """Every hand-off, or those of a model."""
+        for log in self._store.logs(ROOT if model is None else f"{ROOT}/{model}"):
+            _, of, name = log.split("/")
+            yield self.read(of, name)
+
+    def find(self, id_: str) -> HandOff:
+        """The one that the outside knows by an id. Raises NotFound."""
+        name, _, attempt = id_.rpartition("-")
+        for log in self._store.logs(ROOT):
+            if log.endswith(f"/{name}") and attempt.isdecimal():
+                return self.read(log.split("/")[1], name)
+        raise NotFound(f"hand-off {id_!r}", "is not in this store", "`driftline retrain handoffs` lists them.")
+
+    def enter(self, before: HandOff, record: Record) -> HandOff | None:
+        """Add a record after those that were read; None when somebody else was first."""
+        previous = digest_of(before.bodies[-1]) if before.bodies else None
+        record = msgspec.structs.replace(record, previous=previous)
+        body = encode(record)
+        if not append(self._store, f"{ROOT}/{before.model}/{before.name}", before.bodies, body):
+            return None
+        return self._with(before, record, body)
+
+    def end(self, before: HandOff, record: Ending) -> HandOff:
+        """End it, if it has not ended: whoever is first decides. Raises StoreError when it is lost too often."""
+        for _ in range(RACES_MAX):
+            if not before.open:
+                return before
+            if (entered := self.enter(before, record)) is not None:
+                return entered
+            before = self.read(before.model, before.name)
+        raise StoreError(f"hand-off {before.id!r}", "was lost to others too often", "Try again.")
+
+    def _with(self, found: HandOff, record: Record, body: bytes) -> HandOff:
+        bodies = (*found.bodies, body)
+        if isinstance(record, Requested):
+            return HandOff(found.model, found.name, bodies, record)
+        fits = found.open and found.asked is not None and record.attempt == found.asked.attempt
+        accepted, ending, refused = found.accepted, found.ending, found.refused
+        if fits and isinstance(record, Accepted):
+            accepted = accepted or record
+        elif fits and (isinstance(record, Withdrawn) or self._believed(found.name, record)):
+            ending = record  # type: ignore[assignment]  # what is no Accepted ends it
+        elif fits:
+            refused += 1
+        return HandOff(found.model, found.name, bodies, found.asked, accepted, ending, refused)
+
+    def _believed(self, name: str, record: Record) -> bool:
+        if self._secrets is None:
+            return True
+        assert isinstance(record, Delivered | Failed)
+        at = record.at_ms // 1000
+        return genuine(self._secrets(), id_of(name, record.attempt), at, _unsigned(record), record.signature)
+
+
+def deliver(handoffs: HandOffs, id_: str, record: Callable[[int], Delivered | Failed]) -> bool:
+    """End a hand-off from outside; False when the same was said before. `record`: of an attempt, signed. Raises NotFound,
+    Refused."""
+    found = handoffs.find(id_)
+    if found.id != id_ or found.asked is None:
+        raise Refused(f"hand-off {id_!r}", f"is over: {found.id!r} took its place", "Nothing is to be done for it.")
+    mine = record(found.asked.attempt)
+    after = handoffs.end(found, mine)
+    if after.ending is not None and _same(after.ending, mine):
+        return found.ending is None
+    said = "withdrawn" if isinstance(after.ending, Withdrawn) else "ended otherwise"
+    why = f"was {said}: {after.ending.why}" if isinstance(after.ending, Withdrawn | Failed) else f"was {said}"
+    raise Refused(f"hand-off {id_!r}", why, "One result counts, the first: this one is not used.")
+
+
+def _same(one: Ending, other: Ending) -> bool:
+    if isinstance(one, Delivered) and isinstance(other, Delivered):
+        return one.listing == other.listing
+    if isinstance(one, Failed) and isinstance(other, Failed):
+        return (one.why, one.again) == (other.why, other.again)
+    return False
