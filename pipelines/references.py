@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgspec
 
 from pipelines import codec, local_models
+from pipelines.dataset import redaction
 from pipelines.dataset.manifest import decode_manifest, decode_naming
 from pipelines.dataset.shelf import NAMES, VERSIONS
 from pipelines.dataset.shelf import where as place
@@ -50,12 +51,25 @@ def of_entry(log: str, body: bytes, where: str) -> list[Reference] | None:
 
 
 def of_document(name: str, body: bytes, where: str) -> list[Reference] | None:
-    """What a document needs: a dataset version its segments, a name its version. Raises DatasetError."""
+    """What a document needs: a dataset version its segments, a name its version, a redaction
+    the versions that it made. Raises DatasetError."""
     if name.startswith(f"{VERSIONS}/"):
         return [Reference(place(segment), segment.digest) for segment in decode_manifest(body, where).segments]
     if name.startswith(f"{NAMES}/"):
         return [_dataset_version(decode_naming(body, where).dataset)]
+    if name == redaction.KEY:
+        return []
+    if name.startswith(f"{redaction.REDACTIONS}/"):
+        held = redaction.decode(body, where).versions
+        return [_dataset_version(each.successor) for each in held if each.successor is not None]
     return None
+
+
+def removed_by(name: str, body: bytes, where: str) -> list[str]:
+    """The blobs that a redaction removed: those who name them do not miss them. Raises DatasetError."""
+    if not name.startswith(f"{redaction.REDACTIONS}/") or name == redaction.KEY:
+        return []
+    return [codec.PREFIX + digits for digits in redaction.decode(body, where).removed]
 
 
 def of_blob(body: bytes, where: str) -> list[Reference] | None:

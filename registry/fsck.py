@@ -1,8 +1,9 @@
 """Is the store whole? Every byte is read, every reference followed, every log folded; what is wrong is named.
 
 One flipped byte in any file, any file that was removed, an entry that continues another history, a move that the rule does
-not allow, a version whose files are not those of its manifest, a blob that a thing of another package needs (`registry.others`):
-each is a finding of its own. What merely lies around (blobs that nobody refers to, unfinished writes, foreign files) is a note.
+not allow, a version whose files are not those of its manifest, a blob that a thing of another package needs (`registry.others`)
+and that nobody removed on purpose: each is a finding of its own. What merely lies around (blobs that nobody refers to,
+unfinished writes, foreign files) is a note.
 """
 
 from __future__ import annotations
@@ -282,7 +283,12 @@ def _target(
 
 def _others(store: Store, read: _Read, others: Others) -> Iterator[Found]:
     ahead: deque[tuple[str, Reference]] = deque()
-    unknown = 0
+    unknown, removed = 0, list[Iterable[str]]()
+    for name, body in read.documents.items():
+        try:
+            removed.append(others.removed(name, body, f"document {name!r}"))
+        except RegistryError:
+            continue  # told as a document that cannot be read
     for what, ask in _foreign(read, others):
         try:
             named = ask()
@@ -294,7 +300,7 @@ def _others(store: Store, read: _Read, others: Others) -> Iterator[Found]:
     # The dataset of a version is kept by whoever made it, maybe elsewhere; if it is here, so are its rows.
     kept = {version: digest for version, digest in read.trained_on.items() if digest in read.blobs}
     ahead.extend((version, Reference("dataset", digest, opens=True)) for version, digest in kept.items())
-    yield from _followed(store, read, others, ahead)
+    yield from _followed(store, read, others, ahead, {digest for each in removed for digest in each})
     if unknown:
         why = "what they need is not known here; `driftline registry fsck` knows more than `python -m registry fsck`"
         yield Found(f"{unknown:,} entries and documents of other packages", Fault.UNFOLLOWED, why)
@@ -312,14 +318,16 @@ def _foreign(read: _Read, others: Others) -> Iterator[tuple[str, Callable[[], It
             yield what, partial(others.document, name, body, what)
 
 
-def _followed(store: Store, read: _Read, others: Others, ahead: deque[tuple[str, Reference]]) -> Iterator[Found]:
+def _followed(
+    store: Store, read: _Read, others: Others, ahead: deque[tuple[str, Reference]], removed: set[str]
+) -> Iterator[Found]:
     known, opened = set(store.documents()), set(read.damaged)
     while ahead:
         what, needed = ahead.popleft()
         where = f"{needed.part} of {what}"
         blob = read.blobs.get(needed.digest)
         if blob is None:
-            if needed.document not in known:
+            if needed.document not in known and needed.digest not in removed:
                 instead = "" if needed.document is None else f" and no document {needed.document!r}"
                 yield Found(where, Fault.MISSING, f"there is no blob {needed.digest}{instead}")
         elif needed.opens and blob.digest not in opened and blob.size_bytes <= ENTRY_BYTES_MAX:

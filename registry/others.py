@@ -36,6 +36,9 @@ class Others(Protocol):
     def blob(self, body: bytes, where: str) -> Iterable[Reference] | None:
         """What a blob refers to that a reference says it may."""
 
+    def removed(self, name: str, body: bytes, where: str) -> Iterable[str]:
+        """Digests of blobs that a document says were removed on purpose: nobody misses them."""
+
 
 class Nobody:
     """`Others` where nothing else is installed: knows nothing."""
@@ -48,3 +51,7 @@ class Nobody:
 
     def blob(self, body: bytes, where: str) -> None:
         """See Others."""
+
+    def removed(self, name: str, body: bytes, where: str) -> Iterable[str]:
+        """See Others."""
+        return ()

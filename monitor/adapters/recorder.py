@@ -99,7 +99,7 @@ class Recorder:
             hint = "--resume goes on with it" if unfinished else "Choose another directory"
             raise RecordingError(str(directory), "the directory is not empty", f"{hint}; nothing is ever overwritten.")
         directory.mkdir(parents=True, exist_ok=True)
-        _write(directory / PLAN, msgspec.json.format(msgspec.json.encode(plan)) + b"\n")
+        write_whole(directory / PLAN, msgspec.json.format(msgspec.json.encode(plan)) + b"\n")
         return cls(log, directory, plan, tell)
 
     @classmethod
@@ -134,7 +134,7 @@ class Recorder:
         raw = journal.read_bytes() if journal.exists() else b""
         whole = raw[: raw.rfind(b"\n") + 1]
         if whole != raw:
-            _write(journal, whole)  # without the line that was being written
+            write_whole(journal, whole)  # without the line that was being written
         for line in whole.splitlines():
             done = msgspec.json.decode(line, type=_Done)
             file = self._directory / done.segment.file
@@ -151,7 +151,7 @@ class Recorder:
         plan = self._plan
         digest = digest_of(plan.cluster_id, topics)
         manifest = Manifest(FORMAT, plan.cluster_id, plan.namespace, tuple(topics), digest)
-        _write(self._directory / MANIFEST, encode_manifest(manifest))
+        write_whole(self._directory / MANIFEST, encode_manifest(manifest))
         for name in (JOURNAL, PLAN):
             (self._directory / name).unlink(missing_ok=True)
         return manifest
@@ -189,7 +189,7 @@ class Recorder:
         rows, records, times = RowDigest(), 0, list[int]()
         with unfinished.open("wb") as out:
             write_head(out)
-            blocks = _Blocks(out)
+            blocks = Blocks(out)
             for batch in stream.up_to(stop):
                 blocks.add(batch)
                 rows.add(batch)
@@ -203,7 +203,7 @@ class Recorder:
             sha256 = f"sha256:{hashlib.file_digest(written, 'sha256').hexdigest()}"
         size = unfinished.stat().st_size
         unfinished.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
         earliest, latest = times or (-1, -1)
         segment = Segment(file, first, stop, records, earliest, latest, size, sha256, rows.text)
         with (self._directory / JOURNAL).open("ab") as journal:
@@ -258,7 +258,7 @@ class _Stream:
         self._reader.close()
 
 
-class _Blocks:
+class Blocks:
     """The blocks of a segment: where one ends depends on its records alone, not on how the log gave them."""
 
     def __init__(self, out: IO[bytes]) -> None:
@@ -311,17 +311,19 @@ def planned(log: Log, roles: Mapping[str, str], spans: Mapping[str, Sequence[tup
     return found
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its name, synced and renamed: it is there whole or as it was."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     with unfinished.open("wb") as out:
         out.write(data)
         out.flush()
         os.fsync(out.fileno())
     unfinished.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(directory: Path) -> None:
+def sync(directory: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -32,6 +32,11 @@ def findings(log: RecordedLog, tell: Callable[[int, int], None] = lambda *_: Non
                 yield from _of_segment(directory, topic.name, part.partition, segment)
                 done += segment.records
                 tell(done, total)
+    named = {s.file for topic in manifest.topics for part in topic.parts for s in part.segments}
+    held = (path for path in sorted((directory / "topics").rglob("*")) if path.is_file())
+    for path in held:
+        if str(path.relative_to(directory)) not in named:
+            yield f"{path}: the manifest does not name it; `driftline redact` removes what an interrupted redaction left"
     if digest_of(manifest.cluster_id, manifest.topics) != manifest.digest:
         yield f"{directory / MANIFEST}: the digest of the recording is not that of its topics"
 

@@ -16,6 +16,10 @@ nil], in their order, names that come twice included.
 The digest of a segment is BLAKE2b (256 bits) over its rows, each as MessagePack [offset, time, key, value, headers]; of a
 partition over the digests of its segments; of a recording over its topics, partitions and ranges. Compression is in none
 of them. Block by block a recording is read and written in bounded memory.
+
+Records that were taken out for an erasure request (`monitor.adapters.recording_redact`) are gaps of offsets, as compaction leaves
+them; the files that held them have successors `FIRST.N.seg`, N counting the redactions, which the manifest tells of
+(`redactions`, written only where there are some). Every digest is of what is there.
 """
 
 from __future__ import annotations
@@ -90,6 +94,19 @@ class Topic(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
 
 
+class Redaction(msgspec.Struct, frozen=True):
+    """Records that were taken out. `digests` are hashes of the ids, keyed with `key` (hexadecimal), so that who knows an id can
+    ask whether it was among them, and nobody can look them up; `was`: the digest of the recording before."""
+
+    at_ms: int
+    actor: str
+    reason: str
+    records: int
+    key: str
+    digests: tuple[str, ...]
+    was: str
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """The whole recording. `namespace` is set when decisions were recorded."""
 
@@ -98,6 +115,7 @@ class Manifest(msgspec.Struct, frozen=True):
     namespace: str | None
     topics: tuple[Topic, ...]
     digest: str
+    redactions: tuple[Redaction, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Body(msgspec.Struct, frozen=True, array_like=True):

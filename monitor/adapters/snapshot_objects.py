@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -98,6 +98,23 @@ class SnapshotObjects:
             for old in self._names(partition)[KEPT:]:
                 obstore.delete(self._store, f"{self._namespace}/{partition}/{old}")
         return size
+
+    def all(self) -> list[str]:
+        """Every object of the namespace. Raises SnapshotError."""
+        import obstore
+
+        with self._explained(self._where):
+            return [meta["path"] for batch in obstore.list(self._store, prefix=self._namespace) for meta in batch]
+
+    def clear(self) -> int:
+        """Remove every object of the namespace; gives how many. Raises SnapshotError."""
+        import obstore
+
+        found = self.all()
+        for path in found:
+            with self._explained(path), suppress(FileNotFoundError):
+                obstore.delete(self._store, path)
+        return len(found)
 
     def _names(self, partition: int) -> list[str]:
         import obstore

@@ -143,6 +143,25 @@ class SnapshotTopic:
             raise SnapshotError(where, f"it cannot be written: {error}") from error
         return size
 
+    def all(self) -> list[str]:
+        """Every one that is whole, and a word for each partition where parts of others lie. Raises LogError."""
+        info = self._log.topic(self.topic)
+        found: list[str] = []
+        for partition in range(0 if info is None else info.partitions):
+            self._look(partition)
+            found += [self._where(place) for place in self._places[partition]]
+            if self._unfinished[partition]:
+                found.append(f"{self.topic}[{partition}]: {len(self._unfinished[partition])} parts of none")
+        return found
+
+    def clear(self) -> int:
+        """Delete all records of the topic that are there now; gives how many snapshots there were. Raises LogError."""
+        count, info = len(self.all()), self._log.topic(self.topic)
+        for partition in range(0 if info is None else info.partitions):
+            self._log.delete_records(self.topic, partition, self._log.end_offsets(self.topic)[partition])
+        self._places.clear()
+        return count
+
     def _where(self, place: _Place) -> str:
         return f"{self.topic}[{place.partition}]/{place.name}"
 

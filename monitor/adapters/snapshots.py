@@ -102,6 +102,21 @@ class SnapshotDirectory:
             raise SnapshotError(str(path), f"it cannot be written: {error.strerror or error}") from error
         return size
 
+    def all(self) -> list[str]:
+        """Every file of the namespace, unfinished ones too."""
+        return [str(path) for path in sorted(self._folder.glob("*/*")) if path.is_file()]
+
+    def clear(self) -> int:
+        """Remove every file of the namespace; gives how many. A daemon that runs is not disturbed: it writes others. Raises
+        SnapshotError."""
+        found = self.all()
+        for path in found:
+            try:
+                Path(path).unlink(missing_ok=True)
+            except OSError as error:
+                raise SnapshotError(path, f"it cannot be removed: {error.strerror or error}") from error
+        return len(found)
+
 
 def write_file(file: IO[bytes], header: bytes, columns: Iterable[NDArray[Any]]) -> int:
     """Write all of a snapshot; gives its size."""

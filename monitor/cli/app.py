@@ -29,6 +29,7 @@ _ALL = {
     "record": ("monitor.cli.record", "Copy topics to files, verify or show such a recording."),
     "replay": ("monitor.cli.replay", "Run topics again, or prove that a run was what its topics say."),
     "backtest": ("monitor.cli.backtest", "Tell what would have been told, and compare it."),
+    "redact": ("monitor.cli.redact", "Take ids out of what is kept, for an erasure request, and prove it."),
     "power": ("monitor.cli.power", "Tell how soon a drop would be seen, with your traffic and budget."),
     "size": ("monitor.cli.size", "Tell what a configuration needs at a rate: memory, ledger, series, recovery."),
     "reference": ("monitor.cli.reference", "Build, show or compare a reference profile."),
@@ -48,6 +49,7 @@ _ALL = {
 
 
 _NEEDS = {
+    "redact": ("pipelines", "registry"),
     "dataset": ("pipelines", "registry"),
     "registry": ("registry",),
     "retrain": ("pipelines", "registry"),

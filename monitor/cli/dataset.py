@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from monitor.cli.dataset_make import Again
     from pipelines.dataset.diff import Difference
     from pipelines.dataset.manifest import Offsets, Selection
+    from pipelines.dataset.redaction import Erased
     from pipelines.dataset.shelf import Integrity, Shelf, Version
     from registry.location import Location
 
@@ -175,7 +176,7 @@ def verify(
     difference: Difference | None = None
     failure: Exception | None = None
     if files:
-        again, failure = _make_again(version, files, overrides, embedded)
+        again, failure = _make_again(version, shelf.erased(), files, overrides, embedded)
     if again is not None and not again.same and not stored.faults:
         from pipelines.dataset.diff import compare
 
@@ -310,7 +311,7 @@ def _check(shelf: Shelf, version: Version) -> Integrity:
 
 
 def _make_again(
-    version: Version, files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None
+    version: Version, erased: Erased, files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path | None
 ) -> tuple[Again | None, Exception | None]:
     """The rows that the topics give now, or why they give none."""
     from monitor.cli.dataset_make import make_again
@@ -321,7 +322,7 @@ def _make_again(
     try:
         log = open_existing(config, embedded)
         try:
-            return make_again(config, log, version.manifest), None
+            return make_again(config, log, version.manifest, erased), None
         finally:
             log.close()
     except ConfigError:

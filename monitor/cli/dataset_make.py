@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from msgspec import UNSET
 
 from monitor.cli.dataset_join import Joined, join, state_of
@@ -14,11 +15,13 @@ from monitor.cli.dataset_read import Span, Topics
 from monitor.cli.scan import ScanProgress
 from monitor.config import canonical
 from monitor.errors import MonitorError
+from monitor.events import Int64s
 from pipelines.dataset import manifest as m
 from pipelines.dataset.errors import BadDataset
+from pipelines.dataset.redaction import NOBODY, REDACTED, Erased
 from pipelines.dataset.row_digest import RowDigest
 from pipelines.dataset.selection import blocks, checked, wants
-from pipelines.dataset.table import Schema, Table
+from pipelines.dataset.table import Hashes, Schema, Table
 
 if TYPE_CHECKING:
     from monitor.config.types import Config
@@ -43,7 +46,7 @@ def make(
     parquet.require()
     topics = Topics(config, log, ids=selection.ids)
     spans = _everything(topics, checked(_known_models(topics, selection)))
-    made = _Making(shelf)
+    made = _Making(shelf, shelf.erased())
     for joined in joined_partitions(topics, spans, selection, "making the dataset", alive=alive):
         made.add(joined)
     if not made.rows or made.whole is None:
@@ -82,8 +85,8 @@ def labelled_rows(topics: Topics, selection: m.Selection) -> int:
 class _Making:
     """What is added up over the partitions."""
 
-    def __init__(self, shelf: Shelf | None) -> None:
-        self._shelf = shelf
+    def __init__(self, shelf: Shelf | None, erased: Erased) -> None:
+        self._shelf, self._erased = shelf, erased
         self.schema: Schema = ()
         self.whole: RowDigest | None = None
         self.segments: list[m.Segment] = []
@@ -103,7 +106,7 @@ class _Making:
         """The rows of the next partition."""
         if joined.source is None:
             return
-        table = joined.table
+        table, offsets, lost = without_erased(joined, self._erased)
         if self.whole is None:
             self.schema = table.schema
             self.whole = RowDigest(self.schema)
@@ -111,14 +114,27 @@ class _Making:
         self.sources.append(joined.source)
         self.rows += len(table)
         self.unlabelled += int((~table.known("label")).sum())
-        self.lost += joined.excluded[0]
-        self.unused += joined.excluded[1]
+        self.lost += joined.excluded[0] + lost[0]
+        self.unused += joined.excluded[1] + lost[1]
         self.wrong_type += joined.wrong_type
         for stream, count in joined.records.items():
             self.records[stream] += count
         if self._shelf is not None:
-            for block, places in blocks(joined.offsets):
+            for block, places in blocks(offsets):
                 self.segments.append(self._shelf.put_segment(table.take(places), joined.source.partition, block))
+
+
+def without_erased(joined: Joined, erased: Erased) -> tuple[Table, Int64s, tuple[Counter[str], Counter[str]]]:
+    """The rows whose ids were not erased, their offsets, and the predictions and labels that are left out for it."""
+    column = joined.table.columns["id_hash"]
+    assert isinstance(column, Hashes)
+    gone = erased.among(column.values)
+    if not gone.any():
+        return joined.table, joined.offsets, (Counter(), Counter())
+    labelled = int((joined.table.known("label") & gone).sum())
+    places = np.flatnonzero(~gone)
+    lost = Counter({REDACTED: int(gone.sum())}), Counter({REDACTED: labelled} if labelled else {})
+    return joined.table.take(places), joined.offsets[places], lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +152,9 @@ class Again:
         return self.rows_digest == self.manifest.rows_digest
 
 
-def make_again(config: Config, log: Log, manifest: m.Manifest) -> Again:
-    """Read the ranges of a version again. Raises Mismatch, and OffsetLost when retention took some of it."""
+def make_again(config: Config, log: Log, manifest: m.Manifest, erased: Erased = NOBODY) -> Again:
+    """Read the ranges of a version again, without the ids that were erased. Raises Mismatch, and OffsetLost when retention
+    took some of it."""
     differing = sorted(k for k, v in rules_of(config).items() if manifest.rules.get(k) != v)
     if differing or config.streams.predictions.topic != manifest.source.predictions.name:
         raise Mismatch(
@@ -153,11 +170,11 @@ def make_again(config: Config, log: Log, manifest: m.Manifest) -> Again:
         if labels is not None and topics.labels is not None:
             topics.need(topics.labels.name, one.partition, labels)
         spans.append((one.partition, _span(one.predictions), labels))
-    made, tables = _Making(None), []
+    made, tables = _Making(None, erased), []
     clocks = {one.partition: one.label_clock_ms for one in manifest.source.partitions}
     for joined in joined_partitions(topics, spans, manifest.selection, "reading the topics again", clocks):
         made.add(joined)
-        tables.append(joined.table)
+        tables.append(without_erased(joined, erased)[0])
     digest = made.whole.digest() if made.whole is not None else RowDigest(manifest.schema).digest()
     return Again(made.rows, digest, tables, manifest)
 

@@ -166,6 +166,8 @@ def _facts(version: Version) -> dict[str, str]:
         "cluster": manifest.source.cluster,
         "size": f"{size(manifest.size_bytes)} in {len(manifest.segments)} segments",
     }
+    if manifest.redacted:
+        facts["redacted"] = f"{manifest.redacted.rows:,} rows taken out; it was {manifest.redacted.of}"
     if labels is not None:
         facts["labels"] = f"{manifest.records['labels']:,} records of {labels.name}"
         facts["labels left out"] = _counted(manifest.excluded.labels) or "nothing"

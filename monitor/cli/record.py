@@ -174,6 +174,12 @@ def show(directory: Path, output: str) -> None:
         counts = (line["partitions"], line["records"], line["offsets"])
         table.add_row(line["name"], line["role"], *(f"{c:,}" for c in counts), f"{line['bytes'] / 1e6:.1f}", *times)
     showing.console().print(table)
+    for each in _document(manifest)["redactions"]:
+        when = showing.minute(each["at_ms"] // 60_000 * 60_000)
+        said = (
+            f"{each['records']:,} records of {each['ids']:,} ids taken out by {each['actor']}, {when}: {each['reason']}"
+        )
+        showing.console().print(showing.plain(said))
     showing.console().print(f"cluster {manifest.cluster_id}, namespace {manifest.namespace or '-'}, {manifest.digest}")
 
 
@@ -183,6 +189,16 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         "cluster_id": manifest.cluster_id,
         "namespace": manifest.namespace,
         "digest": manifest.digest,
+        "redactions": [
+            {
+                "at_ms": each.at_ms,
+                "actor": each.actor,
+                "reason": each.reason,
+                "ids": len(each.digests),
+                "records": each.records,
+            }
+            for each in manifest.redactions or ()
+        ],
         "topics": [_topic(topic) for topic in manifest.topics],
     }
 

@@ -32,6 +32,17 @@ class PipelineThings:
 
         return _told(lambda: of_blob(body, where))
 
+    def removed(self, name: str, body: bytes, where: str) -> list[str]:
+        """See Others."""
+        from pipelines.errors import PipelineError
+        from pipelines.references import removed_by
+        from registry.errors import FormatError
+
+        try:
+            return removed_by(name, body, where)
+        except PipelineError as error:
+            raise FormatError(error.what, error.why, error.remedy) from error
+
 
 def _told(named: Callable[[], list[Named] | None]) -> list[Reference] | None:
     from pipelines.errors import PipelineError

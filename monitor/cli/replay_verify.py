@@ -42,6 +42,7 @@ def run(log: Log, config: Config, without: bool, starts: tuple[str, ...], output
             report = _with_decisions(log, config, plan, decisions, starts, quiet=quiet)
     finally:
         decisions.close()
+    report["redacted_records"] = _redacted(log)
     _say(report, output)
     if not report["identical"]:
         sys.exit(GATE)
@@ -124,6 +125,16 @@ def _trimmed(done: Verified) -> dict[str, Any] | None:
     return {"ledger": done.begins, "evaluation": done.begin.evaluation.sequence + 1, "checkpoint": done.begin.where}
 
 
+def _redacted(log: Log) -> int:
+    """How many records were taken out of a recording for erasure requests."""
+    from msgspec import UNSET
+
+    from monitor.adapters.recording import RecordedLog
+
+    held = log.manifest.redactions if isinstance(log, RecordedLog) else UNSET
+    return 0 if held is UNSET else sum(each.records for each in held)
+
+
 def _published(found: Sequence[Published]) -> dict[str, Any]:
     return {each.topic: {"records": each.records, "whole": each.whole} for each in found}
 
@@ -151,6 +162,11 @@ def _say(report: dict[str, Any], output: str) -> None:
         note(f"{report['skipped_commits']:,} commits before the beginning were not made again")
     for sentence in sentences:
         note(f"different: {sentence}")
+    if report["redacted_records"]:
+        note(
+            f"{report['redacted_records']:,} records were taken out of this recording for erasure requests: what was decided "
+            "with them cannot be made again"
+        )
     if sentences and report.get("recorded_decisions"):
         told = ", ".join(f"{count} {name}" for name, count in report["recorded_decisions"].items())
         note(f"the live run decided while it ran ({told} in its commits and evaluations), which may be the reason")

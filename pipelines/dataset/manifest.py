@@ -17,6 +17,8 @@ from pipelines.dataset.table import Schema
 
 FORMAT: Final = 1
 """Version of the documents in this file. Newer code reads older ones; older code refuses newer ones."""
+REDACTED_FORMAT: Final = 2
+"""Of a manifest that lost rows: what was made before has the digest that it had."""
 BYTES_MAX: Final = 4 * 2**20
 """Documents are read whole. At about 230 bytes a segment that is 18,000 segments."""
 
@@ -106,6 +108,13 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, int]
 
 
+class Redacted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The version that this one replaces since rows were taken out of it for an erasure request, and how many in all."""
+
+    of: str
+    rows: int
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One dataset version. `rules` is the part of the configuration that decides what a row is."""
 
@@ -124,6 +133,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wrong_type: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """Rows whose value of a feature is null because it was no number, or no category. Written only where there are some:
     versions made before it was counted keep their digests."""
+    redacted: Redacted | msgspec.UnsetType = msgspec.UNSET
+    """Written only by a redaction."""
 
     @property
     def size_bytes(self) -> int:
@@ -152,17 +163,17 @@ def digest_of_manifest(manifest: Manifest) -> str:
 
 def decode_manifest(raw: bytes, where: str) -> Manifest:
     """Raises UnreadableDataset."""
-    found: Manifest = _decode(Manifest, raw, where)
+    found: Manifest = _decode(Manifest, raw, where, REDACTED_FORMAT)
     return found
 
 
 def decode_naming(raw: bytes, where: str) -> Naming:
     """Raises UnreadableDataset."""
-    found: Naming = _decode(Naming, raw, where)
+    found: Naming = _decode(Naming, raw, where, FORMAT)
     return found
 
 
-def _decode(kind: Any, raw: bytes, where: str) -> Any:
+def _decode(kind: Any, raw: bytes, where: str, newest: int) -> Any:
     foreign = "It was not written by Driftline, or it was changed since."
     try:
         document = json.loads(raw)
@@ -171,8 +182,8 @@ def _decode(kind: Any, raw: bytes, where: str) -> Any:
     version = document.get("format") if isinstance(document, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise UnreadableDataset(where, "cannot be read: it says no format version", foreign)
-    if version > FORMAT:
-        why = f"has format {version}, this version of Driftline reads up to {FORMAT}"
+    if version > newest:
+        why = f"has format {version}, this version of Driftline reads up to {newest}"
         raise UnreadableDataset(where, why, "Run the version of Driftline that wrote it, or a newer one.")
     try:
         return msgspec.convert(document, kind, strict=True)

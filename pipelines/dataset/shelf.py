@@ -2,6 +2,7 @@
 
     datasets/versions/<64 digits>     the manifest, under its own digest
     datasets/names/2013-01            a name given to it, with who and when
+    redactions/...                    versions that lost rows to an erasure request (`pipelines.dataset.redaction`)
     blobs                             the segments
 
     1. put the segments     by digest; what overlapping versions share is there already
@@ -32,6 +33,7 @@ from pipelines.dataset.manifest import (
     encode,
 )
 from pipelines.dataset.ports import Store
+from pipelines.dataset.redaction import Erased, erased, redactions, successors
 from pipelines.dataset.row_digest import RowDigest
 from pipelines.dataset.table import Table
 
@@ -50,6 +52,7 @@ class Version:
     digest: str
     manifest: Manifest
     names: tuple[tuple[str, Naming], ...] = ()
+    """Those of the versions that it replaces among them."""
 
     def __str__(self) -> str:
         return self.names[0][0] if self.names else self.digest
@@ -106,25 +109,38 @@ class Shelf:
         raw = self._store.document(f"{NAMES}/{checked_name(name)}")
         return None if raw is None else decode_naming(raw, f"name {name!r}")
 
+    def erased(self) -> Erased:
+        """The ids whose rows were taken out: no version may have them again."""
+        return erased(self._store)
+
     def names(self) -> dict[str, list[tuple[str, Naming]]]:
-        """The names of each version by its digest, oldest first."""
+        """The names of each version by its digest, oldest first; of one that lost rows, by its successor's."""
         found: dict[str, list[tuple[str, Naming]]] = {}
+        replaced = successors(redactions(self._store))
         for key in self._store.documents(NAMES):
             name = key.removeprefix(f"{NAMES}/")
             if (naming := self.naming(name)) is not None:
-                found.setdefault(naming.dataset, []).append((name, naming))
+                now = replaced.get(naming.dataset)
+                found.setdefault(naming.dataset if now is None else now.successor or "", []).append((name, naming))
         return {digest: sorted(each, key=lambda n: (n[1].created_ms, n[0])) for digest, each in found.items()}
 
     def versions(self) -> list[Version]:
-        """All of them, those with names first and in order of naming."""
-        names = self.names()
-        digests = [PREFIX + key.removeprefix(f"{VERSIONS}/") for key in self._store.documents(VERSIONS)]
+        """All of them, those with names first and in order of naming. One that lost rows is there as its successor."""
+        names, replaced = self.names(), successors(redactions(self._store))
+        held = (PREFIX + key.removeprefix(f"{VERSIONS}/") for key in self._store.documents(VERSIONS))
+        digests = [digest for digest in held if digest not in replaced]
         made = [Version(digest, self._manifest(digest), tuple(names.get(digest, ()))) for digest in digests]
         return sorted(made, key=lambda v: (not v.names, v.names[0][1].created_ms if v.names else 0, v.digest))
 
     def version(self, spec: str) -> Version:
-        """The version of a name, a digest, or the first digits of one. Raises UnknownDataset."""
+        """The version of a name, a digest, or the first digits of one; its successor where rows were taken out. Raises
+        UnknownDataset."""
         digest = self._digest_of(spec)
+        if (now := successors(redactions(self._store)).get(digest)) is not None:
+            if now.successor is None:
+                why = f"has no row left: all {now.rows:,} were taken out for erasure requests"
+                raise UnknownDataset(f"dataset {spec!r}", why, "`driftline dataset list` shows what there is.")
+            digest = now.successor
         return Version(digest, self._manifest(digest), tuple(self.names().get(digest, ())))
 
     def _digest_of(self, spec: str) -> str:

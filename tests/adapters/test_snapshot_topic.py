@@ -160,3 +160,18 @@ def test_the_records_that_are_written_now_are_those_that_were_written_then() -> 
         f"{(s.record.key or b'').decode()} {(s.record.value or b'').hex()}" for s in log.records("one.snapshots", 0)
     ]
     assert lines == GOLDEN.read_text().splitlines()
+
+
+def test_all_can_be_removed_and_the_next_is_written_as_before(log: Log) -> None:
+    store = make(log)
+    assert (store.all(), store.clear()) == ([], 0)
+    for name in ("01-a", "02-b"):
+        store.write(1, name, name.encode(), COLUMNS)
+    assert store.all() == ["one.snapshots[1]/01-a", "one.snapshots[1]/02-b"]
+    assert make(log).clear() == 2
+    assert log.begin_offsets("one.snapshots") == log.end_offsets("one.snapshots")
+    assert (store.clear(), store.paths(1)) == (0, [])
+    store.write(1, "03-c", b"03-c", COLUMNS)
+    again = make(log)
+    assert again.paths(1) == ["one.snapshots[1]/03-c"]
+    assert_whole(again, "one.snapshots[1]/03-c", b"03-c")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from monitor.cli.dataset_join import _FATES, _USES
+from pipelines.dataset.redaction import REDACTED
 from pipelines.dataset.selection import BLOCK_OFFSETS
 from tests.docs.test_docs import ROOT, blocks
 
@@ -39,8 +40,8 @@ def _names(heading: str) -> set[str]:
 
 
 def test_the_tables_name_every_reason() -> None:
-    assert _names("predictions") == {"rejected_…", *_FATES.values()}
-    assert _names("labels") == {"rejected_…", "after_cutoff", *_USES.values()}
+    assert _names("predictions") == {"rejected_…", REDACTED, *_FATES.values()}
+    assert _names("labels") == {"rejected_…", "after_cutoff", REDACTED, *_USES.values()}
 
 
 def test_the_block_is_that_of_the_code() -> None:

@@ -57,6 +57,9 @@ class Known:
     def blob(self, body: bytes, where: str) -> list[Reference]:
         return [Reference("segment", digest) for digest in json.loads(body)["segments"]]
 
+    def removed(self, name: str, body: bytes, where: str) -> list[str]:
+        return []
+
 
 def damage(store: Store) -> list[Found]:
     return [found for found in fsck(store, others=Known()) if found.damage]

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from monitor.adapters.needles import Needles
 from monitor.adapters.recorder import Plan, Recorder, planned
+from monitor.adapters.recording import RecordedLog
 from monitor.adapters.recording_format import FORMAT
+from monitor.adapters.recording_redact import Matcher, Who, redact
+from monitor.config import load
 from monitor.events import Headers
 from monitor.ports import OutRecord, TopicSpec
 from tests.adapters.memory import ManualClock, MemoryLog
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "recording-v1"
+REDACTED = GOLDEN.with_name("recording-v1-redacted")
+REDACTED_WHO = Who("ada", "request 7", 1_700_000_000_000, bytes(range(16)))
 FIRST = 65_530  # so that the sixth offset from here begins another segment
 
 HEADERS: list[Headers] = [
@@ -53,6 +59,32 @@ def a_plan(log: MemoryLog) -> Plan:
     return Plan(FORMAT, log.cluster_id(), "n", tuple(topics))
 
 
-if __name__ == "__main__":
+CONFIG = """
+streams:
+  predictions:
+    topic: some.topic
+    fields: {id: $.id, model: {const: m}, version: {const: "1"}, at: {from: $.at, unit: ms}, score: $.score}
+time: {horizon: 1h}
+models: [{name: m}]
+windows: [1h]
+"""
+
+
+def redacted_golden(folder: Path) -> RecordedLog:
+    """The same, and then without the records that hold the id `a`: one by its field, one by its bytes."""
     made = a_log()
-    Recorder.begin(made, GOLDEN, a_plan(made), lambda *_: None).run()
+    Recorder.begin(made, folder, a_plan(made), lambda *_: None).run()
+    path = folder.with_name(f"{folder.name}.yaml")
+    path.write_text(CONFIG)
+    config = load([path], [], environ={})
+    path.unlink()
+    redact(RecordedLog(folder), Matcher(config, Needles(["a"])), REDACTED_WHO, mentions=False)
+    return RecordedLog(folder)
+
+
+if __name__ == "__main__":
+    if not GOLDEN.exists():
+        made = a_log()
+        Recorder.begin(made, GOLDEN, a_plan(made), lambda *_: None).run()
+    if not REDACTED.exists():
+        redacted_golden(REDACTED)

@@ -27,7 +27,7 @@ def test_equal_documents_have_the_bytes_they_always_had() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format": 2}, "has format 2, this version of Driftline reads up to 1. Run the version"),
+        ({"format": 3}, "has format 3, this version of Driftline reads up to 2. Run the version"),
         ({"format": 0}, "says no format version"),
         ({"format": True}, "says no format version"),
         ({"colour": "red"}, "unknown field `colour`"),

@@ -1,0 +1,168 @@
+"""Taking the rows of some ids out of every version of a store.
+
+    1. put the segments that lose rows anew   by digest, beside the old ones
+    2. put the successors' manifests          by digest
+    3. put the redaction                      one document: from here on every version that lost rows is its successor
+    4. remove the blobs that held the rows    nothing names them any more but manifests that nobody is given
+
+Who is killed before step 3 has changed nothing that is read; what he put is found by `driftline registry gc`, or used when the
+same is asked again. Who is killed in step 4 is made up for by the next call: `finish` removes what redactions say was removed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from msgspec import UNSET, structs
+from numpy.typing import NDArray
+
+from pipelines.dataset import manifest as m
+from pipelines.dataset import redaction as r
+from pipelines.dataset.digest import PREFIX
+from pipelines.dataset.ports import Store
+from pipelines.dataset.row_digest import RowDigest
+from pipelines.dataset.shelf import Shelf, Version
+from pipelines.dataset.table import Hashes, Table
+
+Hashed = NDArray[np.uint64]
+
+
+class RemovingStore(Store, Protocol):
+    """A store from which blobs can be removed. `registry.store.Store` is one."""
+
+    def remove_blob(self, digest: str, before_ms: int) -> bool:
+        """Remove a blob unless it was put or renewed at or after `before_ms`; True when it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """A version with rows of the ids: how many, in which of its segments (places)."""
+
+    version: Version
+    rows: int
+    segments: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a redaction did. `spared`: blobs that somebody wrote again meanwhile, or whose store's clock is ahead; the same call
+    a little later removes them."""
+
+    document: str
+    versions: tuple[r.Replaced, ...]
+    removed: int
+    spared: int
+
+
+def affected(shelf: Shelf, hashes: Hashed) -> Iterator[Affected]:
+    """Every version with rows of the ids, each read whole. Raises what the store raises for damage."""
+    known = _wide(hashes)
+    rows_of: dict[str, int] = {}  # by segment: versions share them
+    for version in shelf.versions():
+        places = []
+        for place, segment in enumerate(version.manifest.segments):
+            if segment.digest not in rows_of:
+                table = shelf.table(version.manifest, segment)
+                rows_of[segment.digest] = int(_hit(table, known).sum())
+            if rows_of[segment.digest]:
+                places.append(place)
+        rows = sum(rows_of[version.manifest.segments[place].digest] for place in places)
+        if rows:
+            yield Affected(version, rows, tuple(places))
+
+
+def erase(
+    shelf: Shelf,
+    store: RemovingStore,
+    hashes: Hashed,
+    found: Sequence[Affected],
+    others: Sequence[str],
+    who: tuple[str, str, int],
+    drawn: bytes,
+) -> Done:
+    """Replace the versions that were found and remove the blobs that held rows of the ids: their segments, and `others`.
+    `who`: name, reason, time in ms; `drawn`: a key for a store that has none."""
+    actor, reason, at_ms = who
+    key = r.key_of(store, drawn)
+    known = _wide(hashes)
+    replaced, removed = [], dict.fromkeys(others)
+    for each in found:
+        successor = _successor(shelf, each, known)
+        digest = None if successor is None else shelf.add(successor)[0]
+        replaced.append(r.Replaced(each.version.digest, digest, each.rows))
+        removed |= dict.fromkeys(each.version.manifest.segments[place].digest for place in each.segments)
+    digits = tuple(sorted(digest.removeprefix(PREFIX) for digest in removed))
+    made = r.Redaction(r.FORMAT, actor, at_ms, reason, r.keyed(hashes, key), tuple(replaced), digits)
+    document = r.add(store, made)
+    gone, spared = _remove(store, digits, at_ms)
+    return Done(document, made.versions, gone, spared)
+
+
+def finish(shelf: Shelf, store: RemovingStore, at_ms: int) -> tuple[int, int]:
+    """Remove what redactions before say was removed and is there: (how many blobs, how many were spared). Blobs that a version
+    names stay: they were put again, and `affected` finds them."""
+    named = {segment.digest for version in shelf.versions() for segment in version.manifest.segments}
+    digits = {each for redaction in r.redactions(store) for each in redaction.removed if PREFIX + each not in named}
+    return _remove(store, sorted(digits), at_ms)
+
+
+def left_to_finish(shelf: Shelf, store: RemovingStore) -> int:
+    """How many blobs `finish` would remove."""
+    named = {segment.digest for version in shelf.versions() for segment in version.manifest.segments}
+    digests = {PREFIX + each for redaction in r.redactions(store) for each in redaction.removed}
+    return sum(store.blob_size(digest) is not None for digest in digests - named)
+
+
+def _remove(store: RemovingStore, digits: Sequence[str], at_ms: int) -> tuple[int, int]:
+    there = [PREFIX + each for each in digits if store.blob_size(PREFIX + each) is not None]
+    gone = sum(store.remove_blob(digest, at_ms) for digest in there)
+    return gone, len(there) - gone
+
+
+def _successor(shelf: Shelf, each: Affected, known: NDArray[np.void]) -> m.Manifest | None:
+    """The version without the rows; None when none is left."""
+    old = each.version.manifest
+    whole, segments, unlabelled, labelled_gone = RowDigest(old.schema), [], 0, 0
+    for place, segment in enumerate(old.segments):
+        table = shelf.table(old, segment)
+        if place in each.segments:
+            hit = _hit(table, known)
+            labelled_gone += int((table.known("label") & hit).sum()) if "label" in table.columns else 0
+            table = table.take(np.flatnonzero(~hit))
+            if not len(table):
+                continue
+            segments.append(shelf.put_segment(table, segment.partition, segment.block))
+        else:
+            segments.append(segment)
+        whole.add(table)
+        unlabelled += int((~table.known("label")).sum()) if "label" in table.columns else 0
+    if not segments:
+        return None
+    lost = Counter(old.excluded.predictions) + Counter({r.REDACTED: each.rows})
+    unused = Counter(old.excluded.labels) + Counter({r.REDACTED: labelled_gone})
+    before = 0 if old.redacted is UNSET else old.redacted.rows
+    return structs.replace(
+        old,
+        format=m.REDACTED_FORMAT,
+        segments=tuple(segments),
+        rows_digest=whole.digest(),
+        rows=whole.rows,
+        unlabelled_rows=unlabelled,
+        excluded=m.Counts(dict(lost), dict(unused)),
+        redacted=m.Redacted(each.version.digest, before + each.rows),
+    )
+
+
+def _wide(hashes: Hashed) -> NDArray[np.void]:
+    return np.ascontiguousarray(hashes).view("V16").reshape(-1)
+
+
+def _hit(table: Table, known: NDArray[np.void]) -> NDArray[np.bool_]:
+    column = table.columns["id_hash"]
+    assert isinstance(column, Hashes), "ids are hashes"
+    found: NDArray[np.bool_] = np.isin(_wide(column.values), known)
+    return found
