@@ -25,6 +25,7 @@ from monitor.config.windows import Window
 from monitor.evaluator import Evaluator, PartitionClock
 from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
+    CROSSED_FORMAT,
     FORMAT,
     GROUPED_FORMAT,
     HELD_FORMAT,
@@ -97,6 +98,8 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
 
 def format_of(saved: SavedEvaluator) -> int:
     """The oldest format of checkpoints that knows everything in it."""
+    if any(own.crossed is not msgspec.UNSET for own in saved.engines.values()):
+        return CROSSED_FORMAT
     if saved.groups is not msgspec.UNSET:
         return GROUPED_FORMAT
     if saved.advice is not msgspec.UNSET:

@@ -35,7 +35,9 @@ ADVISED_FORMAT = 4
 """Of one whose body has what detectors of advisories were fed: versions that read up to 3 would begin them again."""
 GROUPED_FORMAT = 5
 """Of one whose body has groups of alerts: versions that read up to 4 would begin them again."""
-NEWEST = 5
+CROSSED_FORMAT = 6
+"""Of one whose body has combinations of segments: versions that read up to 5 would count them from the middle of a window."""
+NEWEST = 6
 """What this code reads up to."""
 PART_BYTES = 512 * 1024
 """Of a body, compressed, in one record: half of what a broker takes unless it is told otherwise."""

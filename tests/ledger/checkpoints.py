@@ -1,4 +1,4 @@
-"""Checkpoints with every field set; and how they look in formats 1 to 3, kept for good.
+"""Checkpoints with every field set; and how they look in formats 1 to 6, kept for good.
 
 `python -m tests.ledger.checkpoints` adds the lines that are not in the file. A line that is there is never written again:
 under a trimmed ledger nothing else tells what was counted.
@@ -28,6 +28,7 @@ from monitor.alerts.saved_grouping import SavedGroup, SavedGroups, SavedMember
 from monitor.alerts.saved_hold import SavedFlow, SavedHold
 from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
+    CROSSED_FORMAT,
     GROUPED_FORMAT,
     HELD_FORMAT,
     LEARNED_FORMAT,
@@ -44,6 +45,7 @@ from monitor.ledger.fold import FoldState
 from monitor.ledger.records import Commit, EvalCommit, EvalPane, EvalSwitch, Generation, Genesis, pack
 from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator
 from monitor.windows.saved import SavedBook, SavedEngine, SavedPiece, SavedShelf, SavedStore, SavedView
+from monitor.windows.saved_crossed import SavedCrossed
 from tests.ledger.records import RECORDS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "checkpoints-v1.txt"
@@ -283,6 +285,17 @@ GROUPED = msgspec.structs.replace(
     ),
 )
 GROUPED_BODY = encode_body(GROUPED)
+_TOGETHER = SavedCrossed(
+    "m", "1", "all", "1d", 0, ((("hue", "red"), ("size", "l")), (("hue", "red"), ("size", "other"))), pack([7, 2, 1, 0])
+)  # fmt: skip
+CROSSED = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        engines={"performance": msgspec.structs.replace(ENGINE, crossed=(_TOGETHER,)), "input": ENGINE},
+    ),
+)
+CROSSED_BODY = encode_body(CROSSED)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -296,6 +309,7 @@ EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
 BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
 ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=ADVISED_FORMAT), ADVISED_BODY, [b"a part"])
 GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=GROUPED_FORMAT), GROUPED_BODY, [b"a part"])
+CROSSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=CROSSED_FORMAT), CROSSED_BODY, [b"a part"])
 HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
@@ -323,12 +337,14 @@ SAVED: dict[str, bytes] = {
     "body-advice": ADVISED_BODY,
     "evals-groups": seal(GROUPED_MANIFEST),
     "body-groups": GROUPED_BODY,
+    "evals-crossed": seal(CROSSED_MANIFEST),
+    "body-crossed": CROSSED_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
-    """The bytes of formats 1, with what was learned 2, what is held or a schedule of windows 3, advice 4, groups 5."""
+    """The bytes of formats 1, with what was learned 2, what is held or a schedule 3, advice 4, groups 5, combinations 6."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 
