@@ -9,7 +9,7 @@ clocks of all partitions have passed it, and is then evaluated once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 
@@ -34,6 +34,7 @@ from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.records import Commit, Gap, Unowned
 from monitor.plan import Plan
 from monitor.windows import payload
+from monitor.windows.crossed import Combination, Errors
 from monitor.windows.engine import ClosedTick, TickEngine
 from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
@@ -371,3 +372,7 @@ class _Lookup:
     def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
         engine = self.engines.get(kind)
         return engine.cells(key) if engine else None
+
+    def combinations(self, series: SeriesKey, window: str, starts: Iterable[int]) -> Mapping[Combination, Errors]:
+        engine = self.engines.get(Kind.PERFORMANCE)
+        return engine.crossed.total(series, window, starts) if engine else {}

@@ -26,6 +26,7 @@ from monitor.evaluator import Evaluator, PartitionClock
 from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
     BEGUN_FORMAT,
+    CROSSED_FORMAT,
     FORMAT,
     GROUPED_FORMAT,
     HELD_FORMAT,
@@ -98,6 +99,8 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
 
 def format_of(saved: SavedEvaluator) -> int:
     """The oldest format of checkpoints that knows everything in it."""
+    if any(own.crossed is not msgspec.UNSET for own in saved.engines.values()):
+        return CROSSED_FORMAT
     if not isinstance(saved.budget, msgspec.UnsetType) and has_begins(saved.budget):
         return BEGUN_FORMAT
     if saved.groups is not msgspec.UNSET:

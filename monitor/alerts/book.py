@@ -25,6 +25,7 @@ from monitor.config.rules import Rule
 from monitor.config.types import Config
 from monitor.events import Int64s
 from monitor.plan import ModelPlan, Plan
+from monitor.windows.crossed import Combination, Errors
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 _NOTHING: Final = Entry()
@@ -56,6 +57,9 @@ class WindowLookup(Protocol):
 
     def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
         """The sums of a window; None of one that is final or not there."""
+
+    def combinations(self, series: SeriesKey, window: str, starts: Iterable[int]) -> Mapping[Combination, Errors]:
+        """Labelled rows and errors of windows of labelled rows, by combination of segments; nothing where none are kept."""
 
 
 class Step(NamedTuple):

@@ -3,7 +3,7 @@ itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -24,6 +24,7 @@ from monitor.config.rules import Rule
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause
 from monitor.events import Int64s
+from monitor.windows.crossed import Combination, Errors
 from monitor.windows.schema import example_windows
 from monitor.windows.view import Estimate, Kind, SeriesKey, WindowKey, WindowView
 
@@ -204,3 +205,6 @@ class _Newest:
 
     def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
         return None
+
+    def combinations(self, series: SeriesKey, window: str, starts: Iterable[int]) -> Mapping[Combination, Errors]:
+        return {}

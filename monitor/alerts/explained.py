@@ -41,6 +41,36 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     excess: Annotated[float, Meta(description="Errors beyond what was to be expected.")]
 
 
+class CrossedSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of two segments at once that became worse than they were, by more than chance and than either segment says."""
+
+    segments: Annotated[list[str], Meta(description="`dimension=value`, of two dimensions.")]
+    rows: Annotated[int, Meta(description="Labelled rows of the judged window that are in both.")]
+    errors: Annotated[int, Meta(description="Those of them that were wrong.")]
+    before_rows: Annotated[int, Meta(description="Labelled rows of what it is compared with.")]
+    before_errors: Annotated[int, Meta(description="Those of them that were wrong.")]
+    expected: Annotated[
+        float,
+        Meta(description="Error rate that was to be expected: that of before, drawn to the model's with 20 rows."),
+    ]
+    z: Annotated[float, Meta(description="How far the error rate is above it, in standard errors.")]
+    excess: Annotated[float, Meta(description="Errors beyond what was to be expected.")]
+    share: Annotated[
+        float | None,
+        Meta(description="`excess` among all errors beyond the rate of before; null where there are no such."),
+    ]
+
+
+class Crossed(msgspec.Struct, frozen=True, kw_only=True):
+    """What slices of two segments say."""
+
+    searched: Annotated[int, Meta(description="Segments and pairs of segments that were looked at.")]
+    slices: Annotated[
+        list[CrossedSlice],
+        Meta(description="In the order of how much they say that those before do not; five at most."),
+    ]
+
+
 class Bin(msgspec.Struct, frozen=True, kw_only=True):
     """A bin of a feature whose share moved."""
 
@@ -96,4 +126,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     means: Annotated[
         Means | msgspec.UnsetType,
         Meta(description="Of regression models, whose `errors` are 0 and `slices` are here; absent of others."),
+    ] = msgspec.UNSET
+    crossed: Annotated[
+        Crossed | msgspec.UnsetType,
+        Meta(description="Slices of two segments; absent where fewer than two dimensions are counted together."),
     ] = msgspec.UNSET

@@ -5,19 +5,20 @@ A window is compared with those of its own series before it that could be judged
 are of integer counts, so who decides again says the same. Sources: Kitagawa (1955) and Oaxaca (1973) for the split; the
 search is for worsening, not for high error, and small segments are drawn to the model's own rate.
 
-Not done: slices of two features and features without segments, for which rows are needed and windows have none.
+Slices of two segments are another search (`explained_crossed`). Not done: features without segments, for which rows are needed
+and windows have none.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 import numpy as np
 
-from monitor.alerts.explained import Bin, Explanation, MeanSlice, Slice, Split
+from monitor.alerts.explained import Bin, Crossed, Explanation, MeanSlice, Slice, Split
+from monitor.alerts.explained_crossed import DRAWN, LEAST_Z, crossed_slices, expected_of
 from monitor.alerts.explained_means import Both, has_means, lot_of, means_of, metric_of, slice_of, split_of, worse_of
 from monitor.alerts.rules import ALL, Test, kind_of, measure
 from monitor.alerts.standstill import is_mature
@@ -27,16 +28,11 @@ from monitor.drift.checked import CheckedCategorical, CheckedNumeric, of_base
 from monitor.events import Int64s
 from monitor.plan import ModelPlan
 from monitor.windows.canonical import rounded
+from monitor.windows.crossed import Combination, Errors
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
-DRAWN: Final = 20
-"""Rows at the model's rate that every segment's past is mixed with: a segment of three rows has no rate of its own."""
-LEAST_Z: Final = 3.0
 MOST_SLICES: Final = 5
 MOST_BINS: Final = 3
-
-Errors = tuple[int, int]
-"""Labelled rows, and those that were wrong."""
 
 
 class Windows(Protocol):
@@ -50,6 +46,9 @@ class Windows(Protocol):
 
     def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
         """The sums of a window that is not final."""
+
+    def combinations(self, series: SeriesKey, window: str, starts: Iterable[int]) -> Mapping[Combination, Errors]:
+        """Labelled rows and errors of windows of labelled rows, by combination of segments; nothing where none are kept."""
 
 
 def explain(
@@ -103,7 +102,26 @@ def _compared(
         segments.setdefault(dimension, {})[name] = _sum(own_now), _sum(own_before)
     splits = [_split(name, list(parts.values())) for name, parts in sorted(segments.items())]
     slices = [one for parts in segments.values() for name, both in parts.items() if (one := _slice(name, both, past))]
-    return _explanation(before, current, past, splits=splits, slices=slices)
+    said = _explanation(before, current, past, splits=splits, slices=slices)
+    both = _crossed(series, window, (now, current), (before, past), windows)
+    return said if both is None else msgspec.structs.replace(said, crossed=both)
+
+
+def _crossed(
+    series: SeriesKey,
+    window: str,
+    now: tuple[Sequence[WindowView], Errors],
+    before: tuple[Sequence[WindowView], Errors],
+    windows: Windows,
+) -> Crossed | None:
+    """What slices of two segments say; None where the combinations that are kept are not all of the windows' rows: nothing was
+    kept when they began."""
+    current, past = (windows.combinations(series, window, [v.key.start_ms for v in side]) for side, _ in (now, before))
+    for side, (_, whole) in ((current, now), (past, before)):
+        if (sum(rows for rows, _ in side.values()), sum(errors for _, errors in side.values())) != whole:
+            return None
+    slices, searched = crossed_slices(current, past)
+    return Crossed(searched=searched, slices=slices)
 
 
 def _compared_means(rule: Rule, view: WindowView, before: Sequence[WindowView], windows: Windows) -> Explanation | None:
@@ -205,12 +223,8 @@ def _slice(segment: str, both: tuple[Errors, Errors], whole: Errors) -> Slice | 
     (rows, errors), (before_rows, before_errors) = both
     if not rows:
         return None
-    drawn = DRAWN * whole[1] / whole[0]
-    expected = (before_errors + drawn) / (before_rows + DRAWN)
-    pooled = (errors + before_errors + drawn) / (rows + before_rows + DRAWN)
-    deviation = math.sqrt(pooled * (1.0 - pooled) * (1.0 / rows + 1.0 / (before_rows + DRAWN)))
-    z = (errors / rows - expected) / deviation if deviation > 0 else 0.0
-    if z < LEAST_Z:
+    expected = expected_of((rows, errors), (before_rows, before_errors), whole)
+    if expected.z < LEAST_Z:
         return None
     return Slice(
         segment=segment,
@@ -218,9 +232,9 @@ def _slice(segment: str, both: tuple[Errors, Errors], whole: Errors) -> Slice | 
         errors=errors,
         before_rows=before_rows,
         before_errors=before_errors,
-        expected=rounded(expected),
-        z=rounded(z),
-        excess=rounded(errors - rows * expected),
+        expected=rounded(expected.rate),
+        z=rounded(expected.z),
+        excess=rounded(errors - rows * expected.rate),
     )
 
 

@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 
 from monitor.alerts.event import AdvisoryAlert, BudgetAlert, Evidence, OperationalAlert, RuleAlert
-from monitor.alerts.explained import Explanation, Means
-from monitor.alerts.explanation import DRAWN
+from monitor.alerts.explained import Crossed, CrossedSlice, Explanation, Means, Slice
+from monitor.alerts.explained_crossed import DRAWN
 from monitor.alerts.rules import Test
 from monitor.metrics import intervals
 from monitor.windows.canonical import rounded
@@ -150,24 +150,34 @@ def _explanation(why: Explanation) -> Iterator[Line]:
     for split in why.splits:
         formula = "errors / rows - before_errors / before_rows = mix + within"
         yield Line(f"rise along {split.feature}", formula, inputs, rise, split.mix + split.within)
-    rate = why.before_errors / why.before_rows
     for part in why.slices:
-        own = {name: getattr(part, name) for name in ("errors", "rows", "before_errors", "before_rows")}
-        expected = (part.before_errors + DRAWN * rate) / (part.before_rows + DRAWN)
-        pooled = (part.errors + part.before_errors + DRAWN * rate) / (part.rows + part.before_rows + DRAWN)
-        deviation = math.sqrt(pooled * (1 - pooled) * (1 / part.rows + 1 / (part.before_rows + DRAWN)))
-        drawn = {**own, "g": rounded(rate)}
+        yield from _slice(why, part, part.segment)
+    for two in why.crossed.slices if isinstance(why.crossed, Crossed) else ():
+        yield from _slice(why, two, " & ".join(two.segments))
+        beyond = why.errors - why.rows * why.before_errors / why.before_rows
+        of_all = {**inputs, "excess": two.excess}
         yield Line(
-            f"{part.segment}: expected",
-            f"(before_errors + {DRAWN} g) / (before_rows + {DRAWN})",
-            drawn,
-            expected,
-            part.expected,
+            f"{' & '.join(two.segments)}: share",
+            "excess / (errors - rows before_errors / before_rows), of the whole",
+            of_all,
+            two.excess / beyond if beyond > 0 else None,
+            two.share,
         )
-        z = (part.errors / part.rows - expected) / deviation
-        yield Line(f"{part.segment}: z", "(errors / rows - expected) / standard error", drawn, z, part.z)
-        excess = part.errors - part.rows * expected
-        yield Line(f"{part.segment}: excess", "errors - rows x expected", drawn, excess, part.excess)
+
+
+def _slice(why: Explanation, part: Slice | CrossedSlice, name: str) -> Iterator[Line]:
+    rate = why.before_errors / why.before_rows
+    own = {name: getattr(part, name) for name in ("errors", "rows", "before_errors", "before_rows")}
+    expected = (part.before_errors + DRAWN * rate) / (part.before_rows + DRAWN)
+    pooled = (part.errors + part.before_errors + DRAWN * rate) / (part.rows + part.before_rows + DRAWN)
+    deviation = math.sqrt(pooled * (1 - pooled) * (1 / part.rows + 1 / (part.before_rows + DRAWN)))
+    drawn = {**own, "g": rounded(rate)}
+    formula = f"(before_errors + {DRAWN} g) / (before_rows + {DRAWN})"
+    yield Line(f"{name}: expected", formula, drawn, expected, part.expected)
+    z = (part.errors / part.rows - expected) / deviation
+    yield Line(f"{name}: z", "(errors / rows - expected) / standard error", drawn, z, part.z)
+    excess = part.errors - part.rows * expected
+    yield Line(f"{name}: excess", "errors - rows x expected", drawn, excess, part.excess)
 
 
 def _means(why: Explanation, means: Means) -> Iterator[Line]:

@@ -37,7 +37,9 @@ GROUPED_FORMAT = 5
 """Of one whose body has groups of alerts: versions that read up to 4 would begin them again."""
 BEGUN_FORMAT = 6
 """Of one whose body says where in event time began what a budget bets on: versions that read up to 5 would tell other times."""
-NEWEST = 6
+CROSSED_FORMAT = 7
+"""Of one whose body has combinations of segments: versions that read up to 6 would count them from the middle of a window."""
+NEWEST = 7
 """What this code reads up to."""
 PART_BYTES = 512 * 1024
 """Of a body, compressed, in one record: half of what a broker takes unless it is told otherwise."""

@@ -24,6 +24,7 @@ from monitor.sketches.cells import CellLayout, Cells, checked
 from monitor.windows import measure, payload
 from monitor.windows.arrivals import Arrival, arrivals
 from monitor.windows.asked import Together
+from monitor.windows.crossed import Addition, Crossed
 from monitor.windows.losses import Losses
 from monitor.windows.measure import Revision
 from monitor.windows.outlook import LabelBook
@@ -82,6 +83,7 @@ class _Summed:
     over: set[WindowKey]
     active: frozenset[SeriesKey]
     arrivals: Sequence[Arrival]
+    crossed: Sequence[Addition]
 
 
 class TickEngine:
@@ -99,6 +101,7 @@ class TickEngine:
         """How many cells, from the first, of what a tick brought are handed out with it: 0 for all, None for nothing."""
         self.book = LabelBook(plan, self.is_lost) if plan.estimates and kind is Kind.PERFORMANCE else None
         """How labels come, where windows are to say what to expect."""
+        self.crossed = Crossed()
         self.closed = 0
         """Ticks that were closed and in which something happened."""
         self.to_mark: set[WindowKey] = set()
@@ -213,6 +216,7 @@ class TickEngine:
             by_model[model].append(piece)
         self._final_before_ms = (tick + 1) * self._plan.join.tick_ms - self._settling_ms()
         changed = {model: self._apply(model, pieces, tick) for model, pieces in by_model.items()}
+        crossed = [one for model, pieces in by_model.items() for one in self._crossed_by(model, pieces)]
         active = frozenset(key.series for keys in changed.values() for key in keys)
         arrived: list[Arrival] = []
         if self.arrival_cells is not None:
@@ -228,8 +232,13 @@ class TickEngine:
         for model, keys in revised.items():
             self._stack(stacks[model], model, keys, tick)
         return _Summed(
-            tick, {m: len(keys) for m, keys in revised.items()}, self._over.pop(tick, set()), active, arrived
+            tick, {m: len(keys) for m, keys in revised.items()}, self._over.pop(tick, set()), active, arrived, crossed
         )
+
+    def _crossed_by(self, model: str, pieces: Sequence[Piece]) -> list[Addition]:
+        """What is added to combinations of segments, before any window is forgotten for being final."""
+        plan, store = self._store(model)
+        return self.crossed.additions(plan, pieces, store.spans, store) if self.kind is Kind.PERFORMANCE else []
 
     def _whole_arrivals(self, by_model: Mapping[str, Sequence[Piece]]) -> Iterator[Arrival]:
         for model, pieces in sorted(by_model.items()):
@@ -334,10 +343,13 @@ class TickEngine:
             if view.final and not view.seen and not any(view.counts.values()):
                 shelf.remove(view.key.start_ms)
                 vanished.append(view)
-                continue
-            revised.append(view)
-            if value is not None:
-                told.append((view, value))
+            else:
+                revised.append(view)
+                if value is not None:
+                    told.append((view, value))
+        self.crossed.add(summed.crossed)
+        for series, window in {(view.key.series, view.key.window) for view, _ in measured}:
+            self.crossed.keep(series, window, self._shelves[series, window].views)
         over = summed.over.difference(view.key for view, _ in measured) if summed.over else ()
         ended = [was for key in sorted(over) if (was := self.get(key)) is not None]
         views, payloads = [view for view, _ in told], [value for _, value in told]

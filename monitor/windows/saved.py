@@ -18,6 +18,7 @@ from monitor.ledger.records import pack, unpack
 from monitor.sketches.cells import CellLayout
 from monitor.windows.engine import TickEngine
 from monitor.windows.outlook import LabelBook
+from monitor.windows.saved_crossed import SavedCrossed, restore_crossed, save_crossed
 from monitor.windows.shelf import Shelf
 from monitor.windows.store import Piece, WindowStore
 from monitor.windows.view import Estimate, SeriesKey, Undefined, WindowKey, WindowView
@@ -103,6 +104,7 @@ class SavedEngine(msgspec.Struct, frozen=True):
     book: SavedBook | msgspec.UnsetType = msgspec.UNSET  # left out where nothing is estimated
     newest_pane_ms: int | msgspec.UnsetType = msgspec.UNSET  # once left out
     to_mark: tuple[Span, ...] | msgspec.UnsetType = msgspec.UNSET  # left out where there is none
+    crossed: tuple[SavedCrossed, ...] | msgspec.UnsetType = msgspec.UNSET  # left out where no segments are crossed
 
 
 def save(engine: TickEngine) -> SavedEngine:
@@ -136,6 +138,7 @@ def save(engine: TickEngine) -> SavedEngine:
         book=msgspec.UNSET if engine.book is None else _save_book(engine.book),
         newest_pane_ms=engine.newest_pane_ms,
         to_mark=tuple(map(_span, sorted(engine.to_mark))) or msgspec.UNSET,
+        crossed=save_crossed(engine.crossed) or msgspec.UNSET,
     )
 
 
@@ -164,6 +167,8 @@ def restore(engine: TickEngine, saved: SavedEngine) -> None:
         heapq.heapify(finals)
         engine._shelves[key, shelf.window] = Shelf(views, finals)
     engine.newest_pane_ms = _newest_pane_ms(saved)
+    if not isinstance(saved.crossed, msgspec.UnsetType):
+        restore_crossed(engine.crossed, saved.crossed)
     if not isinstance(saved.to_mark, msgspec.UnsetType):
         engine.mark(map(_key, saved.to_mark))
 

@@ -125,14 +125,19 @@ class WindowStore:
         return keys, rows, unplaced
 
     def _keys(self, group: Group, pane_ms: int) -> list[WindowKey]:
-        spans = self._spans.get(pane_ms)
-        if spans is None:
-            spans = self._spans[pane_ms] = self._windows.spans(pane_ms)
+        spans = self.spans(pane_ms)
         return [
             WindowKey(series, name, start, end)
             for series in (SeriesKey(group.model, group.version, segment) for segment in group.series())
             for name, start, end in spans
         ]
+
+    def spans(self, pane_ms: int) -> list[tuple[str, int, int]]:
+        """(name, start, end) of every window that holds a pane."""
+        spans = self._spans.get(pane_ms)
+        if spans is None:
+            spans = self._spans[pane_ms] = self._windows.spans(pane_ms)
+        return spans
 
     def follow_schedule(self) -> None:
         """The schedule has changed: what was worked out of it is forgotten."""

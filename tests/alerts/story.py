@@ -17,6 +17,7 @@ from monitor.config.maintenance import Maintenance
 from monitor.config.rules import Rule
 from monitor.events import Int64s
 from monitor.plan import ModelPlan
+from monitor.windows.crossed import Combination, Errors
 from monitor.windows.view import Estimate, Kind, SeriesKey, Undefined, WindowKey, WindowView
 
 MINUTE_MS = 60_000
@@ -95,6 +96,7 @@ class Windows:
 
     views: dict[tuple[WindowKey, Kind], WindowView] = field(default_factory=dict)
     sums: dict[tuple[WindowKey, Kind], Int64s] = field(default_factory=dict)
+    together: dict[tuple[SeriesKey, str, int], Mapping[Combination, Errors]] = field(default_factory=dict)
 
     def put(self, view: WindowView, tick_ms: int) -> WindowView:
         known = self.views.get((view.key, view.kind))
@@ -125,6 +127,14 @@ class Windows:
 
     def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
         return self.sums.get((key, kind))
+
+    def combinations(self, series: SeriesKey, window: str, starts: Iterable[int]) -> Mapping[Combination, Errors]:
+        found: dict[Combination, Errors] = {}
+        for start in starts:
+            for combination, (rows, errors) in self.together.get((series, window, start), {}).items():
+                was = found.get(combination, (0, 0))
+                found[combination] = was[0] + rows, was[1] + errors
+        return found
 
 
 class Story:

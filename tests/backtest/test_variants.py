@@ -66,6 +66,9 @@ class Windows:
     def cells(self, key: WindowKey, kind: Kind) -> None:
         return None
 
+    def combinations(self, series: SeriesKey, window: str, starts: Any) -> dict[Any, Any]:
+        return {}
+
     def ticks(self) -> Any:
         for hour, view in enumerate(self.views):
             self.hour = hour

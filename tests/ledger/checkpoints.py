@@ -29,6 +29,7 @@ from monitor.alerts.saved_hold import SavedFlow, SavedHold
 from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
     BEGUN_FORMAT,
+    CROSSED_FORMAT,
     GROUPED_FORMAT,
     HELD_FORMAT,
     LEARNED_FORMAT,
@@ -45,6 +46,7 @@ from monitor.ledger.fold import FoldState
 from monitor.ledger.records import Commit, EvalCommit, EvalPane, EvalSwitch, Generation, Genesis, pack
 from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator
 from monitor.windows.saved import SavedBook, SavedEngine, SavedPiece, SavedShelf, SavedStore, SavedView
+from monitor.windows.saved_crossed import SavedCrossed
 from tests.ledger.records import RECORDS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "checkpoints-v1.txt"
@@ -298,6 +300,17 @@ BEGUN = msgspec.structs.replace(
     ),
 )
 BEGUN_BODY = encode_body(BEGUN)
+_TOGETHER = SavedCrossed(
+    "m", "1", "all", "1d", 0, ((("hue", "red"), ("size", "l")), (("hue", "red"), ("size", "other"))), pack([7, 2, 1, 0])
+)  # fmt: skip
+CROSSED = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator,
+        engines={"performance": msgspec.structs.replace(ENGINE, crossed=(_TOGETHER,)), "input": ENGINE},
+    ),
+)
+CROSSED_BODY = encode_body(CROSSED)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -312,6 +325,7 @@ BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_F
 ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=ADVISED_FORMAT), ADVISED_BODY, [b"a part"])
 GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=GROUPED_FORMAT), GROUPED_BODY, [b"a part"])
 BEGUN_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=BEGUN_FORMAT), BEGUN_BODY, [b"a part"])
+CROSSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=CROSSED_FORMAT), CROSSED_BODY, [b"a part"])
 HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
@@ -341,12 +355,15 @@ SAVED: dict[str, bytes] = {
     "body-groups": GROUPED_BODY,
     "evals-begun": seal(BEGUN_MANIFEST),
     "body-begun": BEGUN_BODY,
+    "evals-crossed": seal(CROSSED_MANIFEST),
+    "body-crossed": CROSSED_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
-    """The bytes of each format: 1, with what was learned 2, what is held or a schedule 3, advice 4, groups 5, beginnings 6."""
+    """The bytes of each format: 1, with what was learned 2, what is held or a schedule 3, advice 4, groups 5, beginnings 6,
+    combinations 7."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

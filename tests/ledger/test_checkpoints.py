@@ -27,6 +27,8 @@ from tests.ledger.checkpoints import (
     BOOKED,
     BUDGETED,
     BUDGETED_MANIFEST,
+    CROSSED,
+    CROSSED_MANIFEST,
     DENSE,
     EVALS_MANIFEST,
     EVALUATION,
@@ -55,6 +57,7 @@ MANIFESTS = {
     "evals-advice": ADVISED_MANIFEST,
     "evals-groups": GROUPED_MANIFEST,
     "evals-begun": BEGUN_MANIFEST,
+    "evals-crossed": CROSSED_MANIFEST,
 }
 
 
@@ -85,6 +88,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-advice"]) == ADVISED
     assert read_evaluation(golden()["body-groups"]) == GROUPED
     assert read_evaluation(golden()["body-begun"]) == BEGUN
+    assert read_evaluation(golden()["body-crossed"]) == CROSSED
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:
