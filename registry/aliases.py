@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from registry import chained, codec
-from registry.catalog import Catalog, Version
+from registry.catalog import Catalog, Sign, Version
 from registry.errors import Conflict, Damaged, NotFound
 from registry.fold import BROKEN, AliasState, MovesState, Verdict, fold
 from registry.moves import (
@@ -29,6 +29,7 @@ from registry.moves import (
     moves_log,
 )
 from registry.refusals import refusal
+from registry.signing import Entry, Kind
 
 RACES_MAX: Final = 10_000
 """Races lost in a row before giving up; each one means that somebody else got on."""
@@ -66,8 +67,9 @@ _Make = Callable[[MovesState, dict[str, Any]], Move]
 class Aliases:
     """The aliases of the models in a store."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog, self._store = catalog, catalog.store
+    def __init__(self, catalog: Catalog, sign: Sign | None = None) -> None:
+        """`sign`: what signs each move that is made here."""
+        self._catalog, self._store, self._sign = catalog, catalog.store, sign
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -175,6 +177,11 @@ class Aliases:
         target = self._catalog.version(model, version)
         return self._move(model, by, lambda _, head: Retire(**head, version=version, manifest=target.digest))
 
+    def signed(self, entry: Entry) -> None:
+        """Sign a move that was made, where there is something to sign with. Doing so again changes nothing."""
+        if self._sign is not None:
+            self._sign(self._store, entry)
+
     # ------------------------------------------------------------------------------------------------------ the loop
 
     def _move(self, model: str, by: By, make: _Make) -> Step:
@@ -191,6 +198,7 @@ class Aliases:
             if verdict is not Verdict.ACCEPTED:
                 raise refusal(model, state, move, verdict)
             if chained.append(self._store, log, bodies, body):
+                self.signed(Entry(model, Kind.MOVE, move.sequence, body))
                 return Step(move, verdict, after)
         raise Conflict(f"a move of model {model!r}", "races_lost", f"lost {RACES_MAX:,} races in a row", "Try again.")
 

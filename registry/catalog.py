@@ -36,11 +36,14 @@ from registry.manifest import (
 )
 from registry.names import checked_model
 from registry.probe import Probe, decode_probe
+from registry.signing import Entry, Kind
 from registry.store import CHUNK_BYTES, Store, read_blob
 
 RACES_MAX: Final = 10_000
 """Races for a number that are lost in a row before giving up."""
 
+Sign = Callable[[Store, Entry], object]
+"""Keeps a signature beside an entry of a store."""
 Progress = Callable[[int], None]
 """Told how many more bytes were copied."""
 
@@ -106,8 +109,9 @@ class Version:
 class Catalog:
     """The model versions in a store."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, sign: Sign | None = None) -> None:
+        """`sign`: what signs each entry that is added here."""
+        self.store, self._sign = store, sign
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -169,6 +173,10 @@ class Catalog:
                 found.append(error)
         return found
 
+    def _signed(self, version: Version, raw: bytes) -> None:
+        if self._sign is not None:
+            self._sign(self.store, Entry(version.model, Kind.VERSION, version.number, raw))
+
     def _read(self, model: str) -> list[tuple[Version, bytes]]:
         log = versions_log(model)
         return list(entries(model, chained.read_log(self.store, log)))
@@ -224,12 +232,16 @@ class Catalog:
                 raise Missing(f"blob {blob}", what)
         for _ in range(RACES_MAX):
             known = self._read(manifest.model)
-            for version, _ in known:
+            for version, raw in known:
                 if version.digest == digest or (manifest.run is not None and version.entry.run == manifest.run):
+                    if version.digest == digest:  # whoever registered it may have ended before he signed
+                        self._signed(version, raw)
                     return version, False
             previous = digest_of(known[-1][1]) if known else None
             entry = VersionEntry(FORMAT, len(known) + 1, previous, digest, manifest.run, registered_by, at_ms)
-            if chained.append(self.store, versions_log(manifest.model), [raw for _, raw in known], codec.encode(entry)):
+            raw_entry = codec.encode(entry)
+            if chained.append(self.store, versions_log(manifest.model), [raw for _, raw in known], raw_entry):
+                self._signed(Version(manifest.model, entry), raw_entry)
                 return Version(manifest.model, entry), True
         raise Damaged(f"log {versions_log(manifest.model)!r}", f"{RACES_MAX:,} races for its next number were lost")
 

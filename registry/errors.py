@@ -13,6 +13,8 @@
     │   └── Conflict             somebody else moved the alias meanwhile: decide again
     ├── TopicError               the `models` topic cannot be read or written
     │   └── TopicUnreachable     no broker answers (exit 69)
+    ├── SigningError             a key, or a trust policy, cannot be used (exit 2)
+    ├── Untrusted                nobody whom the trust policy believes has signed it (exit 3)
     ├── ProbeMismatch            a model does not give the outputs that its probe set says
     └── NotInstalled             an optional library is needed
 
@@ -115,6 +117,14 @@ class TopicError(RegistryError):
 
 class TopicUnreachable(TopicError):
     """No broker answers."""
+
+
+class SigningError(RegistryError):
+    """A key, or a trust policy, cannot be used."""
+
+
+class Untrusted(RegistryError):
+    """Nobody whom the trust policy believes has signed it."""
 
 
 class ProbeMismatch(RegistryError):

@@ -3,7 +3,8 @@
 A state document, from the `models` topic or from the store itself, is a hint. Before anything is served:
 
     1. it is newer than what is served, by its sequence
-    2. the log of the store says the same, and the version is not retired
+    2. the log of the store says the same, the version is not retired, and where there is a trust policy those who may
+       have signed the version and the move
     3. every file is fetched and has its digest, and its format is looked at again
     4. the loader makes a scorer of them, beside the one that is serving
     5. the scorer gives the outputs of the probe set
@@ -37,6 +38,7 @@ from registry.manifest import Manifest
 from registry.probe import Arrays, Probe, differences
 from registry.publication import ModelState, current_state, decode_state, model_state
 from registry.store import CHUNK_BYTES, Store
+from registry.trust import Trust, check
 
 
 class Scorer(Protocol):
@@ -92,12 +94,16 @@ class ModelReader:
     """Keeps one alias of one model served. `cache` is a directory for the files; several readers may share it."""
 
     def __init__(
-        self, store: Store, model: str, alias: str, loader: Loader, cache: Path, *, probe_required: bool = False
-    ) -> None:
+        self, store: Store, model: str, alias: str, loader: Loader, cache: Path, *, probe_required: bool = False,
+        trust: Callable[[], Trust] | None = None,
+    ) -> None:  # fmt: skip
+        """`trust`: whom to believe, asked for at each look, so that a policy can be changed while it serves. Without one
+        whoever may write to the store is believed."""
         self._catalog = Catalog(store)
         self._aliases = Aliases(self._catalog)
         self._store, self._loader, self._cache = store, loader, cache
         self._model, self._alias, self._probe_required = model, alias, probe_required
+        self._trust = trust
         self._sequence = 0
         self._serving: Serving | None = None
 
@@ -154,7 +160,7 @@ class ModelReader:
         self._sequence = serving.state.sequence
 
     def _agree(self, state: ModelState) -> None:
-        """The store must say what the document says. Raises Conflict, NotFound, Damaged."""
+        """The store must say what the document says. Raises Conflict, NotFound, Damaged, Untrusted."""
         moves = self._aliases.state(self._model)
         if moves.length < state.sequence:
             raise NotFound(f"move {state.sequence} of {self._model!r}", "is not in the store", "Is it the right store?")
@@ -165,6 +171,8 @@ class ModelReader:
             raise Conflict(f"version {self._model}@{state.version}", "retired", why, "Promote another version.")
         manifest = self._catalog.manifest(self._catalog.version(self._model, state.version))
         if at.changed_sequence == state.sequence and model_state(self._model, self._alias, moves, manifest) == state:
+            if self._trust is not None:
+                check(self._trust(), self._catalog, self._model, self._alias, moves)
             return
         if at.changed_sequence > state.sequence:
             why = f"has moved on: its sequence is {at.changed_sequence} in the store, {state.sequence} here"

@@ -25,14 +25,15 @@ def wire(places: Places) -> Wired:
     from pipelines.dataset.shelf import Shelf
     from registry.aliases import Aliases
     from registry.catalog import Catalog
-    from registry.cli.common import known_models
+    from registry.cli.common import known_models, signer_of_surroundings
     from registry.location import open_location
 
     store = known_models(open_location(places.store))
-    catalog = Catalog(store)
+    sign = signer_of_surroundings()
+    catalog = Catalog(store, sign)
     files = {model: path for model, path in places.rows.items() if not _is_config(path)}
     configs = {model: path for model, path in places.rows.items() if _is_config(path)}
-    aliases = Aliases(catalog)
+    aliases = Aliases(catalog, sign)
     declared = DeclaredChecks(places.alerts) if places.alerts is not None and _is_config(places.alerts) else _nothing
     wired = over(store, replace(places, rows=files), RegistryModels(catalog, aliases), declared)
     topics = TopicData(store, Shelf(store), configs, places.embedded)

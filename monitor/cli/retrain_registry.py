@@ -185,12 +185,15 @@ class RegistryModels:
         from registry.aliases import steps
         from registry.fold import MovesState, Verdict, fold
         from registry.moves import FORMAT, moves_log
+        from registry.signing import Entry, Kind
 
         manifest = self.catalog.version(policy.model, version).digest
         for _ in range(RACES_MAX):
             bodies = chained.read_log(self.catalog.store, moves_log(policy.model))
             done, state = list(steps(policy.model, bodies)), MovesState()
-            if any(_by_run(step.move, kind, run, policy.alias) for step in done):
+            if before := [step.move for step in done if _by_run(step.move, kind, run, policy.alias)]:
+                number = before[-1].sequence  # the process that made it may have ended before it signed
+                self.aliases.signed(Entry(policy.model, Kind.MOVE, number, bodies[number - 1]))
                 return Moving(Move.ALREADY)
             state = done[-1].state if done else state
             move = kind(
@@ -205,6 +208,7 @@ class RegistryModels:
             if verdict is not Verdict.ACCEPTED:
                 return Moving(Move.REFUSED, f"the registry says {verdict}")
             if chained.append(self.catalog.store, moves_log(policy.model), bodies, body):
+                self.aliases.signed(Entry(policy.model, Kind.MOVE, move.sequence, body))
                 return Moving(Move.MOVED)
         return Moving(Move.REFUSED, "too many races for the next move were lost")
 

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from registry.aliases import Aliases
-    from registry.catalog import Catalog, Version
+    from registry.catalog import Catalog, Sign, Version
+    from registry.signing import PrivateKey
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_KEY: Final = "DRIFTLINE_SIGNING_KEY"
+_PASSPHRASE: Final = "DRIFTLINE_SIGNING_PASSPHRASE_FILE"  # noqa: S105  # the name of a variable
 PIPE_COLUMNS: Final = 200
 """Width of tables that go into a file or a pipe, where nobody's window can be asked."""
 _SHORT: Final = 19  # sha256: and twelve digits
@@ -83,6 +86,57 @@ def _user() -> str:
         return f"uid-{os.getuid()}"
 
 
+def key_options(command: F) -> F:
+    """`--key FILE` and `--passphrase-file FILE`: what `signer` finds in the context of the command."""
+    command = click.option(
+        "--passphrase-file", envvar=_PASSPHRASE, show_envvar=True, metavar="FILE", expose_value=False, callback=_noted,
+        type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The passphrase of the key, where it has one.",
+    )(command)  # fmt: skip
+    return click.option(
+        "--key", envvar=_KEY, show_envvar=True, metavar="FILE", expose_value=False, callback=_noted,
+        type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Sign with this key; `registry keygen` makes one.",
+    )(command)  # fmt: skip
+
+
+def _noted(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    ctx.meta[f"driftline.{param.name}"] = value
+
+
+def signer() -> Sign | None:
+    """What signs for the command that runs, None where it was given no key. Raises SigningError, NotInstalled."""
+    ctx = click.get_current_context(silent=True)
+    said = {} if ctx is None else ctx.meta
+    key = said.get("driftline.key")
+    return None if key is None else signing_with(read_key(key, said.get("driftline.passphrase_file")))
+
+
+def signer_of_surroundings() -> Sign | None:
+    """What signs for a process that moves by itself: the key that DRIFTLINE_SIGNING_KEY names. Raises SigningError,
+    NotInstalled."""
+    key, passphrase = os.environ.get(_KEY), os.environ.get(_PASSPHRASE)
+    return signing_with(read_key(Path(key), Path(passphrase) if passphrase else None)) if key else None
+
+
+def read_key(path: Path, passphrase_file: Path | None) -> PrivateKey:
+    """Raises SigningError, NotInstalled."""
+    from registry.errors import SigningError
+    from registry.signing import PrivateKey
+
+    try:
+        passphrase = None if passphrase_file is None else passphrase_file.read_bytes().rstrip(b"\r\n")
+        return PrivateKey.of(path.read_bytes(), f"key {str(path)!r}", passphrase)
+    except OSError as error:
+        why = f"cannot be read: {error.strerror}"
+        raise SigningError(f"key {str(path)!r}", why, "--key or DRIFTLINE_SIGNING_KEY says where it is.") from None
+
+
+def signing_with(key: PrivateKey) -> Sign:
+    """What keeps a signature by a key beside an entry."""
+    from registry.trust import sign_in
+
+    return lambda store, entry: sign_in(store, entry, key.sign(entry))
+
+
 def open_store(location: Location, *, make: bool = False) -> OpenedStore:
     """The store; only `add` may make one. Raises NotFound."""
     from registry.errors import NotFound
@@ -99,8 +153,9 @@ def open_registry(location: Location) -> tuple[Catalog, Aliases]:
     from registry.aliases import Aliases
     from registry.catalog import Catalog
 
-    catalog = Catalog(known_models(open_store(location)))
-    return catalog, Aliases(catalog)
+    sign = signer()
+    catalog = Catalog(known_models(open_store(location)), sign)
+    return catalog, Aliases(catalog, sign)
 
 
 def known_models(store: OpenedStore) -> OpenedStore:

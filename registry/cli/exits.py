@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from registry.errors import BadName, BundleRefused, MoveRefused, RegistryError, TopicUnreachable
+from registry.errors import (
+    BadName,
+    BundleRefused,
+    MoveRefused,
+    RegistryError,
+    SigningError,
+    TopicUnreachable,
+    Untrusted,
+)
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -16,6 +24,6 @@ def code_of(error: RegistryError) -> int:
     """2 for a name that is none, 3 for what a rule refuses, 69 for a broker that does not answer, 1 for everything else."""
     if isinstance(error, TopicUnreachable):
         return UNREACHABLE
-    if isinstance(error, BadName):
+    if isinstance(error, BadName | SigningError):
         return USAGE
-    return REFUSED if isinstance(error, BundleRefused | MoveRefused) else FAILED
+    return REFUSED if isinstance(error, BundleRefused | MoveRefused | Untrusted) else FAILED

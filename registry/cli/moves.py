@@ -10,6 +10,7 @@ import click
 from registry.cli.common import (
     actor_option,
     iso_ms,
+    key_options,
     note,
     now_ms,
     numbered,
@@ -33,7 +34,7 @@ _alias_option = click.option("--alias", default="champion", show_default=True, h
 
 def _move_options(command: F) -> F:
     """What every move is asked: why, who, where."""
-    command = output_option(actor_option(store_option(command)))
+    command = output_option(key_options(actor_option(store_option(command))))
     return click.option("--reason", required=True, help="Why; it is kept in the history.")(command)
 
 

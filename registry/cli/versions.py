@@ -1,8 +1,7 @@
-"""`driftline registry add | list | show | card | verify`."""
+"""`driftline registry add | list | show | card`."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 from registry.cli.common import (
     Copying,
     actor_option,
-    faults,
+    key_options,
     known_models,
     note,
     now_ms,
@@ -20,22 +19,19 @@ from registry.cli.common import (
     open_store,
     output_option,
     pair,
-    parted,
     print_json,
     print_table,
     short,
+    signer,
     size,
     store_option,
     when,
 )
-from registry.cli.exits import FAILED
 
 if TYPE_CHECKING:
     from registry.aliases import Aliases
     from registry.catalog import Catalog, Version
-    from registry.errors import RegistryError
     from registry.location import Location
-    from registry.probe import Agreement
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -66,6 +62,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--licence", default="", help="For the card.")
 @store_option
 @actor_option
+@key_options
 @output_option
 def add(
     paths: tuple[Path, ...],
@@ -110,7 +107,7 @@ def add(
             gate_reports=tuple(path.read_bytes() for path in reports),
             card=Card(**{text: said[text] for text in texts}),
         )
-        catalog = Catalog(known_models(open_store(store, make=True)))
+        catalog = Catalog(known_models(open_store(store, make=True)), signer())
         with Copying("copying", bundle.size_bytes) as copying:
             version, new = catalog.add(draft, actor, now_ms(), copying)
     if said["dataset"] and not _has_dataset(catalog, said["dataset"]):
@@ -225,89 +222,6 @@ def card(spec: str, store: Location) -> None:
     click.echo(model_card(version, catalog.manifest(version)), nl=False)
 
 
-@click.command("verify")
-@click.argument("spec", metavar="NAME[@VERSION]")
-@click.option("--score", is_flag=True, help="Load the model as well and compare its outputs with the probe set (ONNX).")
-@store_option
-@output_option
-def verify(spec: str, score: bool, store: Location, output: str) -> None:
-    """Read every byte of a version, or of all versions of a model, and compare with the manifest. Exit code 1 when
-    something differs.
-
-    With --score the outputs of the probe set are computed again, and it is said whether they are the same to the bit, or within
-    the tolerance that the probe set states; what is further off is a fault, and so is having no probe set. A version that is not
-    exactly one ONNX model cannot be scored here, which is said and no fault.
-
-    \b
-    Examples:
-      driftline registry verify fraud
-      driftline registry verify fraud@champion --score
-    """
-    from registry.errors import RegistryError
-    from registry.onnx_models import unscorable
-
-    catalog, aliases = open_registry(store)
-    model, what = parted(spec)
-    chosen = catalog.versions(model) if what is None else [aliases.resolve(model, what)]
-    found: dict[Version, list[RegistryError]] = {}
-    behaviour: dict[Version, Agreement] = {}
-    unscored: dict[Version, str] = {}
-    for version in chosen:
-        found[version] = catalog.verify(version)
-        if score and not found[version]:
-            if (why := unscorable(catalog.manifest(version))) is not None:
-                unscored[version] = why
-                continue
-            try:
-                behaviour[version] = _score(catalog, version)
-            except RegistryError as error:
-                found[version] = [error]
-    if output == "json":
-        lines = [
-            {"version": v.number, "whole": not e, "faults": [str(each) for each in e], "behaviour": behaviour.get(v),
-             **({"not_scored": unscored[v]} if v in unscored else {})}
-            for v, e in found.items()
-        ]  # fmt: skip
-        print_json({"model": model, "versions": lines})
-    else:
-        rows = [(str(v), faults(len(e)), _compared(score, behaviour.get(v), unscored.get(v))) for v, e in found.items()]
-        print_table(("version", "verdict", "compared"), rows)
-        for fault in (each for errors in found.values() for each in errors):
-            note(str(fault))
-    if any(found.values()):
-        sys.exit(FAILED)
-
-
-def _compared(score: bool, behaviour: Agreement | None, unscored: str | None) -> str:
-    if not score:
-        return "bytes"
-    if unscored is not None:
-        return f"bytes; it cannot be scored here: it {unscored}"
-    words = {"bits": "bytes and behaviour, to the bit", "tolerance": "bytes and behaviour, within the stated tolerance"}
-    return "bytes and behaviour" if behaviour is None else words[behaviour]
-
-
-def _score(catalog: Catalog, version: Version) -> Agreement:
-    """How the loaded model does on its probe set. Raises RegistryError when it has none, or does otherwise."""
-    import tempfile
-
-    from registry.onnx_models import load_onnx
-    from registry.probe import agreement
-    from registry.reader import check_probe
-
-    manifest = catalog.manifest(version)
-    with tempfile.TemporaryDirectory() as scratch:
-        files = {file.path: Path(scratch, file.path) for file in manifest.files}
-        for file in manifest.files:
-            files[file.path].parent.mkdir(parents=True, exist_ok=True)
-            with files[file.path].open("xb") as out:
-                out.writelines(catalog.store.blob(file.digest))
-        scorer, probe = load_onnx(manifest, files), catalog.probe(manifest)
-        check_probe(str(version), probe, scorer, required=True)
-        assert probe is not None
-        return agreement(probe, scorer.score(probe.arrays))
-
-
 def _models(catalog: Catalog, aliases: Aliases, output: str) -> None:
     rows = [(name, catalog.versions(name), aliases.state(name)) for name in catalog.models()]
     if output == "json":
@@ -386,4 +300,4 @@ def _json_or_text(value: str) -> Any:
         return value
 
 
-COMMANDS = (add, list_, show, card, verify)
+COMMANDS = (add, list_, show, card)
