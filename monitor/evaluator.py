@@ -16,7 +16,7 @@ from functools import cache, partial
 from msgspec import UNSET
 
 from monitor.alerts import cloudevents
-from monitor.alerts.advice import AdviceWatch
+from monitor.alerts.advice import AdviceWatch, Begun
 from monitor.alerts.book import RuleBook, WindowLookup
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
@@ -27,6 +27,7 @@ from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.standstill import Outage
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch
+from monitor.alerts.watching import Look
 from monitor.config.windows import Window
 from monitor.events import Int64s
 from monitor.groups import Group
@@ -44,12 +45,15 @@ from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What the rules were given at a tick, as `RuleBook.step` takes it. `lookup` is right while the output is handed out."""
+    """What the rules were given at a tick, as `RuleBook.step` takes it, what the budget looked at (by model and version), and
+    what advisories held that begin to tell. `lookup` is right while the output is handed out."""
 
     changed: Sequence[WindowView]
     active: frozenset[SeriesKey]
     lookup: WindowLookup
     outage_of: Callable[[str], Outage]
+    looks: Sequence[tuple[tuple[str, str], Look]] = ()
+    begun: Sequence[Begun] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +298,8 @@ class Evaluator:
         advice = self._advice.step(kind, tick_ms, touched, lookup, outage_of)
         events = self._groups.step(kind, tick_ms, [*slow, *step.events, *traffic, *told, *advice])
         gone = [view.key for view in closed.vanished]
-        basis = Basis(judged, closed.active, lookup, outage_of)
+        looks = self._budget.looks if happened else ()
+        basis = Basis(judged, closed.active, lookup, outage_of, looks, self._advice.begun)
         output = TickOutput(
             kind, tick_ms, closed.told, closed.payloads, events, step.decisions, gone, basis, len(closed.revised)
         )

@@ -81,19 +81,23 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         SavedBook,
         {"_plan", "_tick_ms", "_horizon_ms", "_settling_ms", "shape", "span_ms", "bucket_ms", "_is_lost", "grid", "_epoch_ms"},
     ),
-    "budget": (BudgetWatch("saved", PLAN, None, lambda _: {}), SavedBudget, {"_namespace", "_plan", "budget", "_labels_of"}),
+    "budget": (
+        BudgetWatch("saved", PLAN, None, lambda _: {}),
+        SavedBudget,
+        {"_namespace", "_plan", "budget", "_labels_of", "looks"},  # looks: of one tick, for who looks on
+    ),
     "watched": (
         Series(PLAN.model("m"), Kind.INPUT, Budget(), horizon_ms=1, pane_ms=1),
         SavedSeries,
         # of the reference: what is asked about which channels
-        {"_budget", "_asked", "_weights", "_detector", "_channels"},
+        {"_budget", "_asked", "_weights", "_detector", "_channels", "look"},
     ),
     "hold": (
         LabelHold("saved", PLAN, LabelFeed(), lambda _: {}),
         SavedHold,
         {"_namespace", "_plan", "_config", "labels_of", "_ends", "_span_ms", "_late_ms", "_look_ms", "_most_ms"},
     ),
-    "advice": (AdviceWatch("saved"), None, {"_namespace", "_asked", "_labels_of", "_maintained"}),
+    "advice": (AdviceWatch("saved"), None, {"_namespace", "_asked", "_labels_of", "_maintained", "begun"}),
     "groups": (GroupBook(0, None, Kind.INPUT), SavedGroups, {"grouping", "_slowest", "_reach_ms", "firing"}),  # in each group
     "traffic": (
         TrafficWatch("saved", Schedule(CONFIG.windows), Losses(), 1),

@@ -63,6 +63,15 @@ class Fed:
     open: Seen | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A change that begins an alert: what the detector held before the value, for who works it out again."""
+
+    advisory: Advisory
+    series: SeriesKey
+    values: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class Asked:
     """An advisory, and what it asks of windows."""
@@ -89,6 +98,8 @@ class AdviceWatch:
         self._labels_of: LabelsOf = lambda _: {}
         self._maintained: Maintained = lambda *_: False
         self._fed: dict[str, dict[SeriesKey, Fed]] = {}
+        self.begun: list[Begun] = []
+        """Changes that began an alert in the last tick."""
 
     def use(
         self, advisories: Sequence[Advisory], labels_of: LabelsOf, maintained: Maintained, tick_ms: int
@@ -115,6 +126,7 @@ class AdviceWatch:
     ) -> list[AlertEvent]:
         """A tick of a kind closed, in which these series had rows or windows of theirs changed or ended. Events are in order
         of advisory and series."""
+        self.begun = []
         asked = [one for one in self._asked if one.kind is kind]
         told: list[AlertEvent] = []
         for one in asked:
@@ -163,7 +175,7 @@ class AdviceWatch:
         estimate = measure(view, advisory.metric)
         assert estimate.value is not None, "a mature window has a value"
         value = rounded(estimate.value)
-        before, mean = len(own.advisor.values), own.advisor.mean
+        before, mean = tuple(own.advisor.values), own.advisor.mean
         if not own.advisor.update(value):
             return []
         if own.open is not None:
@@ -173,13 +185,14 @@ class AdviceWatch:
             cited(view),
             value,
             estimate.rows,
-            before,
+            len(before),
             rounded(mean) if before else None,
             view.config_digest,
             view.reference_digest,
             tick_ms,
             tick_ms,
         )
+        self.begun.append(Begun(advisory, series, before))
         return [self._event(advisory, series, own.open, Reason.CHANGED, tick_ms, Standing.FIRING)]
 
     def _quiet(self, advisory: Advisory, tick_ms: int) -> list[AlertEvent]:

@@ -16,7 +16,7 @@ from monitor.alerts.cloudevents import budget_event
 from monitor.alerts.event import AlertEvent, Reason, Standing
 from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.watched import arrival_cells, observed, watched
-from monitor.alerts.watching import Alarm, Series
+from monitor.alerts.watching import Alarm, Look, Series
 from monitor.config.budget import Budget
 from monitor.config.types import Config
 from monitor.plan import Plan
@@ -50,6 +50,8 @@ class BudgetWatch:
         self._namespace, self._plan, self.budget, self._labels_of = namespace, plan, budget, labels_of
         self._series: dict[Kind, dict[tuple[str, str], Series]] = {kind: {} for kind in Kind}
         self._open: dict[Kind, dict[tuple[str, str], Open]] = {kind: {} for kind in Kind}
+        self.looks: list[tuple[tuple[str, str], Look]] = []
+        """What was looked at in the last tick, by model and version."""
 
     @classmethod
     def of(cls, config: Config, plan: Plan) -> BudgetWatch:
@@ -88,6 +90,7 @@ class BudgetWatch:
         which spans of event time records of this kind were lost. Events are in order of model and version."""
         if self.budget is None:
             return []
+        self.looks = []
         tick_ms = self._plan.join.tick_ms
         end_ms, beat = (tick + 1) * tick_ms, tick * tick_ms // self.budget.every_ms
         told = self._close_before(kind, beat, end_ms, outage_of, is_lost)
@@ -129,6 +132,8 @@ class BudgetWatch:
             open_beat = series.open_beat
             due = open_beat is not None and open_beat < beat
             alarm = series.close(outage_of(own[0]), is_lost) if due else None
+            if due and series.look is not None:
+                self.looks.append((own, series.look))
             was = self._open[kind].get(own)
             if alarm is not None and was is None:
                 self._open[kind][own] = Open(alarm, end_ms, end_ms)

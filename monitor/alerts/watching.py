@@ -17,7 +17,7 @@ Not done: a reference profile as the reference, weights by importance, segments.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -58,6 +58,14 @@ class Alarm:
         """Whether it is of loss or of broken data, by its leading cause or by a listed one. Drift alone wakes nobody."""
         listed = {area for cause, area in zip(self.causes, self.areas, strict=True) if cause.listed}
         return bool({Area.PERFORMANCE, Area.QUALITY} & {self.areas[0], *listed})
+
+
+class Look(NamedTuple):
+    """What was looked at when a beat closed, by part of the day; `learning`: it went into the reference."""
+
+    beat: int
+    counts: Mapping[int, Int64s]
+    learning: bool
 
 
 class Release(NamedTuple):
@@ -157,6 +165,19 @@ class Series:
         self._begins: dict[int, int] = {}
         """Of performance, for each beat that bets go back to: where in event time what it brought begins, unit ms."""
         self._blind = False
+        self.look: Look | None = None
+        """What the beat that was closed last brought, while it is worth something; for who works an alarm out again."""
+
+    @property
+    def asked_functionals(self) -> list[Functionals]:
+        """What is asked about everything that is watched, whether or not the reference has rows enough. It must be whole."""
+        assert self._reference is not None
+        return self._functionals(self._reference.cells)
+
+    @property
+    def channels(self) -> Sequence[Watched]:
+        """What the detector's channels are read from, in their order."""
+        return self._channels
 
     @property
     def detector(self) -> Detector | None:
@@ -204,11 +225,13 @@ class Series:
         # Where more was taken back than came there is nothing to bet on.
         counts = {season: np.maximum(cells, 0) for season, cells in sorted(self._counts.items())}
         self._counts = {}
+        self.look = None
         if not counts or self._blind:
             return None
+        self.look = Look(beat, counts, learning=self._state is None and not self._has_learned(beat))
         if self._state is not None:
             return self._decide(self._state, beat, begin_ms, counts)
-        if self._has_learned(beat):
+        if not self.look.learning:
             learned, self._learned = self._learn(), []
             self._blind = not learned.nulls
             return None if self._blind else self._decide(self.go_by(learned), beat, begin_ms, counts)
@@ -226,10 +249,7 @@ class Series:
         """Bet on what a beat brought; `begin_ms`: where in event time that begins, None where it is the beat's own time."""
         detector = self._detector
         assert detector is not None, "a state belongs to a detector"
-        whole = np.zeros((seasons_of(self._budget), len(next(iter(counts.values())))), np.int64)
-        for season, cells in counts.items():
-            whole[season] = cells
-        own = [part.read(whole).reshape(1, -1) for part in self._channels]
+        own = self.read(counts)
         if begin_ms is not None:
             self._begins[beat] = begin_ms
         self._state, verdict, seen = detector.step(state, beat, own)
@@ -238,6 +258,19 @@ class Series:
             bet_on = set(np.unique(self._state.since).tolist())
             self._begins = {own: at_ms for own, at_ms in self._begins.items() if own in bet_on}
         return alarm
+
+    def read(self, counts: Mapping[int, Int64s]) -> list[Int64s]:
+        """What the detector takes, by channel, of what a beat brought: a run of bins for each part of the day."""
+        whole = np.zeros((seasons_of(self._budget), len(next(iter(counts.values())))), np.int64)
+        for season, cells in counts.items():
+            whole[season] = cells
+        return [part.read(whole).reshape(1, -1) for part in self._channels]
+
+    def learn_again(self, looks: Sequence[Look]) -> State | None:
+        """Compare with what these brought from now on; None where nothing can be asked then."""
+        self._learned = [(look.beat, season, cells) for look in looks for season, cells in look.counts.items()]
+        learned, self._learned = self._learn(), []
+        return self.go_by(learned) if learned.nulls else None
 
     def _alarm(self, log_score: float, causes: Sequence[Cause]) -> Alarm:
         area = {part.name: part.area for part in self._channels}

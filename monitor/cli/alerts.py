@@ -11,7 +11,7 @@ import click
 from monitor.cli.common import config_options, embedded_option, interactive, load_config, output_option
 
 if TYPE_CHECKING:
-    from monitor.alerts.event import AlertEvent
+    from monitor.alerts.event import AlertEvent, Evidence
     from monitor.cli.scan import Found, Scan
     from monitor.ports import Log
 
@@ -47,6 +47,8 @@ def list_alerts(
     output: str,
 ) -> None:
     """Print the current state of every alert, firing ones first; with --all every event, oldest first.
+
+    The value is that of the newest event: of an alert that resolved the one it resolved at, and its limit says `not < 0.9`.
 
     JSON: the newest CloudEvent of each alert (with --all each event once) as a line, exactly as published.
 
@@ -191,6 +193,11 @@ def _visible(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def _limit(evidence: Evidence) -> str:
+    """How the value stands to the threshold: of an alert that resolved it is the value that no longer breaks the rule."""
+    return f"{'not ' if evidence.broken is False else ''}{evidence.op} {evidence.threshold:g}"
+
+
 _LETTERS = 8
 """Of an id, in a table: enough for `driftline explain`."""
 
@@ -234,7 +241,7 @@ def _table(events: list[AlertEvent]) -> None:
             numbers = (what, f"> {first.limit:.4g}", f"{first.rows:,}")
         elif evidence is not None:
             value = f"- ({evidence.undefined})" if evidence.value is None else show.number(evidence.value)
-            numbers = (f"{evidence.metric} {value}", f"{evidence.op} {evidence.threshold:g}", f"{evidence.rows:,}")
+            numbers = (f"{evidence.metric} {value}", _limit(evidence), f"{evidence.rows:,}")
         series = (show.plain(text) for text in (data.model, data.version, data.segment))
         made.add_row(id_, data.state, data.severity, data.rule, *series, *numbers, *when)
     show.console().print(made)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,18 @@ from monitor.cli.common import config_options, embedded_option, load_config, out
 if TYPE_CHECKING:
     from monitor.alerts.event import AlertEvent
     from monitor.alerts.recompute import Line
-    from monitor.cli.explain_features import Feature
+    from monitor.cli.explain_features import Feature, Known
+    from monitor.cli.explain_numbers import Kept
     from monitor.config.types import Config
     from monitor.daemon.worker import Worker
-    from monitor.evaluator import TickOutput
     from monitor.plan import Plan
     from monitor.ports import Log
     from registry.location import Location
 
 _HINT = "Has `driftline run` been started with this configuration's `namespace`?"
 _DIFFERS = 3
+_MOST_INPUTS = 12
+"""Inputs of one number in the table; `-o json` has all."""
 
 
 def _location(text: str) -> Location:
@@ -60,9 +63,10 @@ def command(
     """Work out every number of an alert again, from the topics: formula, inputs, result.
 
     ALERT is the `id` of an event, or the first letters of it. The engine runs over the source topics again, up to the alert,
-    and the event that it tells is compared with the published one, field by field; then the numbers that follow from others
-    are worked out one by one. Exit code 3 when something differs. Alerts about the daemon itself (a stalled feed) come from
-    recorded decisions and not from the topics; `driftline replay --verify` proves those.
+    and the event that it tells is compared with the published one, field by field; then its numbers are worked out one by one
+    of what that run was given (counts of windows and of the reference, beats of a budget, values of a detector); a count or a
+    time is counted again. Exit code 3 when something differs. Alerts about the daemon itself (a stalled feed) come from recorded
+    decisions and not from the topics; `driftline replay --verify` proves those.
 
     The rules are those under which it was decided: every configuration that held in the namespace is tried, the newest first
     (`driftline config history`).
@@ -72,9 +76,11 @@ def command(
     'permutation_importance={"hour": 0.12}'`).
 
     JSON: {"event", "replayed": true | false | null, "differs": [field], "numbers": [{"name", "formula", "inputs", "result",
-    "published", "agrees"}], "generation": number | null, "features": [{"feature", "harm", "share", "importance"}] | null};
-    replayed is null with --no-replay, and false when no run told the alert; generation is that of the configuration it was
-    told under, null where none is kept; features is null without --store, their importance where the registry has none.
+    "published", "path", "agrees"}], "generation": number | null, "features": [{"feature", "harm", "share", "importance"}] |
+    null}; replayed is null with --no-replay, and false when no run told the alert; path: where a number stands in the event's
+    data; inputs are empty of what is counted again, of which there is nothing with --no-replay; generation is that of the
+    configuration it was told under, null where none is kept; features is null without --store, their importance where the
+    registry has none.
 
     \b
     Examples:
@@ -82,10 +88,8 @@ def command(
       driftline explain 3d604b7b -c driftline.yaml --store registry
       driftline explain 3d604b7b -c driftline.yaml --no-replay -o json | jq '.numbers[] | select(.agrees | not)'
     """
-    from monitor.alerts.recompute import lines
     from monitor.cli.logs import set_up
     from monitor.cli.scan import open_existing
-    from monitor.cli.show import print_json
 
     set_up("text", "WARNING")
     config = load_config(files, overrides)
@@ -93,20 +97,31 @@ def command(
     try:
         event = _found(log, config, alert)
         no_replay = no_replay or _of_the_daemon(event)
-        under, again = (None, None) if no_replay else _told_again(log, config, event, quiet=quiet)
+        found = _Again() if no_replay else _told_again(log, config, event, quiet=quiet)
     finally:
         log.close()
-    numbers, features = lines(event.data), None if store is None else _features(store, event)
+    if _tell(event, found, store, output, replayed=not no_replay):
+        sys.exit(_DIFFERS)
+
+
+def _tell(event: AlertEvent, found: _Again, store: Location | None, output: str, *, replayed: bool) -> bool:
+    """Print it all; whether something differs."""
+    from monitor.cli.explain_features import known_of
+    from monitor.cli.explain_numbers import all_lines
+    from monitor.cli.show import print_json
+
+    under, again = found.generation, found.event
+    numbers = all_lines(event, found.kept, found.config, found.plan)
+    features = None if store is None else known_of(store, event)
     differs = _differing(event, again) if again is not None else []
     if output == "json":
-        told = {"replayed": None if no_replay else again is not None, "differs": differs, "generation": under}
-        print_json({**_document(event, numbers, features), **told})
+        told = {"replayed": again is not None if replayed else None, "differs": differs, "generation": under}
+        print_json({**_document(event, numbers, None if features is None else features.features), **told})
     else:
-        _print(event, numbers, again, differs, replayed=not no_replay, generation=under)
+        _print(event, numbers, again, differs, replayed=replayed, generation=under)
         if features is not None:
             _print_features(features)
-    if differs or (again is None and not no_replay) or not all(line.agrees for line in numbers):
-        sys.exit(_DIFFERS)
+    return bool(differs) or (again is None and replayed) or not all(line.agrees for line in numbers)
 
 
 def _found(log: Log, config: Config, alert: str) -> AlertEvent:
@@ -141,20 +156,34 @@ def _of_the_daemon(event: AlertEvent) -> bool:
     return isinstance(event.data, OperationalAlert) and event.data.condition not in (*BY_TICKS, LABELS_SLOW)
 
 
-def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) -> tuple[int | None, AlertEvent | None]:
-    """The event as a run over the topics tells it, and the generation of the configuration that it was told under: the first
-    under which it is the same, else the first under which it is told at all."""
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """What a run over the topics kept of an alert, and the configuration that it ran under with its generation."""
+
+    generation: int | None = None
+    kept: Kept | None = None
+    config: Config | None = None
+    plan: Plan | None = None
+
+    @property
+    def event(self) -> AlertEvent | None:
+        """As the run told it; None where it did not."""
+        return None if self.kept is None else self.kept.told
+
+
+def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) -> _Again:
+    """The event as a run over the topics tells it: the first that tells the same, else the first that tells it at all."""
     from monitor.daemon.begun import as_begun
     from monitor.plan import plan_of
 
     plan = as_begun(source, config, plan_of(config))
-    best: tuple[int | None, AlertEvent | None] = None, None
+    best = _Again()
     for number, held in _held(source, config):
-        again = _again(source, held, plan, event, quiet=quiet)
-        if again is not None and not _differing(event, again):
-            return number, again
-        if best[1] is None:
-            best = number, again
+        again = _Again(number, _again(source, held, plan, event, quiet=quiet), held, plan)
+        if again.event is not None and not _differing(event, again.event):
+            return again
+        if best.event is None:
+            best = again
     return best
 
 
@@ -178,41 +207,39 @@ def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
         yield None, config
 
 
-def _again(source: Log, config: Config, plan: Plan, event: AlertEvent, *, quiet: bool) -> AlertEvent | None:
-    """The same event, told by a run over the source topics; None when that run does not tell it."""
+def _again(source: Log, config: Config, plan: Plan, event: AlertEvent, *, quiet: bool) -> Kept:
+    """What a run over the source topics was given up to the event, and the event where it tells it."""
     from monitor.adapters import dead_letters
     from monitor.adapters.clock import SystemClock
     from monitor.adapters.embedded import EmbeddedLog
+    from monitor.cli.explain_numbers import Kept
     from monitor.cli.progress import RunProgress
     from monitor.cli.ranges import spans_of
     from monitor.cli.run import Signals
     from monitor.daemon.replay.rerun import rerun
     from monitor.daemon.sources import source_topics
 
-    told: dict[str, AlertEvent] = {}
+    kept = Kept(event)
     bar = None if quiet else RunProgress()
-
-    def observe(output: TickOutput) -> None:
-        told.update({one.id: one for one in output.events if one.id == event.id})
 
     def tell(worker: Worker) -> None:
         if bar is not None:
             bar.show(worker)
-        if told:
+        if kept.told is not None:
             worker.stop()
 
     spans = spans_of(source, source_topics(source, config).names, (), ())
     with tempfile.TemporaryDirectory(prefix="driftline-explain-") as folder:
         own = EmbeddedLog(Path(folder))
         try:
-            worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, observe, tell)
+            worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, kept.observe, tell)
             with Signals(worker):
                 worker.run()
             if bar is not None:
                 bar.close(worker)
         finally:
             own.close()
-    return told.get(event.id)
+    return kept
 
 
 def _differing(event: AlertEvent, again: AlertEvent) -> list[str]:
@@ -244,8 +271,11 @@ def _print(
     generation: int | None,
 ) -> None:
     click.echo(event.data.summary)
-    if numbers:
-        _print_numbers(numbers)
+    made = [line for line in numbers if line.inputs or not line.path]
+    if made:
+        _print_numbers(made)
+    if counted := [line for line in numbers if line not in made]:
+        _print_counted(counted)
     if not replayed:
         return
     if again is None:
@@ -260,21 +290,12 @@ def _print(
         click.echo(f"a run over the source topics{under} tells the same alert, field by field")
 
 
-def _features(store: Location, event: AlertEvent) -> list[Feature]:
-    """The features of the alert, with what the registry says of them."""
-    from monitor.alerts.event import OperationalAlert
-    from monitor.cli.explain_features import features_of, importance_of
-
-    data = event.data
-    known = None if isinstance(data, OperationalAlert) else importance_of(store, data.model, data.version)
-    return features_of(event, known)
-
-
-def _print_features(features: list[Feature]) -> None:
+def _print_features(known: Known) -> None:
     from monitor.cli import show
 
-    if all(one.importance is None for one in features):
-        click.echo("the registry has no permutation_importance of this version")
+    features = known.features
+    if known.lacking is not None:
+        click.echo(f"no permutation_importance: {known.lacking}")
     if not features:
         return
     made = show.table(
@@ -295,7 +316,7 @@ def _print_numbers(numbers: list[Line]) -> None:
     made = show.table(None, "number", "gives", "by", "of", right=("gives", "by"))
     before = ""
     for line in numbers:
-        inputs = ", ".join(f"{name} {_number(value)}" for name, value in line.inputs.items())
+        inputs = _inputs(line.inputs)
         verdict = "" if line.agrees else f" DIFFERS: published {_number(line.published)}"
         made.add_row(
             show.plain(line.name),
@@ -307,6 +328,27 @@ def _print_numbers(numbers: list[Line]) -> None:
     show.console().print(made)
     for formula, place in formulas.items():
         click.echo(f"{place:>2}  {formula}")
+
+
+def _inputs(inputs: Mapping[str, float | bool | None]) -> str:
+    """What a number is made of; of many the first and the last."""
+    told = [f"{name} {_number(value)}" for name, value in inputs.items()]
+    if len(told) <= _MOST_INPUTS:
+        return ", ".join(told)
+    half = _MOST_INPUTS // 2
+    return ", ".join([*told[:half], f".. {len(told) - 2 * half} more with -o json ..", *told[-half:]])
+
+
+def _print_counted(counted: list[Line]) -> None:
+    """Numbers that are no formula of others: those that a run over the topics counted, and those where it counted otherwise."""
+    from textwrap import fill
+
+    differing = [line for line in counted if not line.agrees]
+    click.echo(f"and counted again, {len(counted) - len(differing)} numbers:")
+    told = (f"{line.name} {_number(line.result)}" for line in counted if line.agrees)
+    click.echo(fill(", ".join(told), 118, initial_indent="  ", subsequent_indent="  ", break_long_words=False))
+    for line in differing:
+        click.echo(f"  DIFFERS: {line.name} {_number(line.result)}, published {_number(line.published)}")
 
 
 def _number(value: float | bool | None) -> str:

@@ -62,17 +62,52 @@ def _most_harmful(one: Feature) -> tuple[float, float, str]:
     return -(one.harm or 0.0), -(one.importance or 0.0), one.feature
 
 
-def importance_of(store: Location, model: str, version: str) -> dict[str, float] | None:
-    """What the registry says of a version, by whichever of its names the predictions call it; None where it does not know the
-    version, or its importance. Raises RegistryError."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The features of an alert, and why the registry has no importance for them: None where it has."""
+
+    features: list[Feature]
+    lacking: str | None
+
+
+def known_of(store: Location, event: AlertEvent) -> Known:
+    """The features of an alert, with what the registry says of them. Raises RegistryError."""
+    from monitor.alerts.event import OperationalAlert
+
+    data = event.data
+    if isinstance(data, OperationalAlert):
+        return Known([], f"{data.condition} is about no version of a model")
+    found = importance_of(store, data.model, data.version)
+    if isinstance(found, str):
+        return Known(features_of(event, None), found)
+    features = features_of(event, found)
+    others = ", ".join(sorted(found))
+    without = f"version {data.version!r} of {data.model!r} has one of {others} alone"
+    return Known(features, without if features and all(one.importance is None for one in features) else None)
+
+
+def importance_of(store: Location, model: str, version: str) -> dict[str, float] | str:
+    """What the registry says of a version, by whichever of its names the predictions call it; a sentence where it does not know
+    the version, or its importance. Raises RegistryError."""
     from monitor.cli.registry_seen import names_of
     from registry.cli.common import open_registry
 
     catalog, _ = open_registry(store)
-    if model not in catalog.models():
-        return None
-    called = next((one for one in catalog.versions(model) if version in names_of(one)), None)
-    return None if called is None else numbers(catalog.manifest(called).params.get(PARAMETER))
+    models = catalog.models()
+    if model not in models:
+        return f"the registry has no model {model!r}, which the alert is about; it has {', '.join(sorted(models)) or 'none'}"
+    versions = list(catalog.versions(model))
+    called = next((one for one in versions if version in names_of(one)), None)
+    if called is None:
+        there = ", ".join(map(str, versions)) or "none"
+        return f"the registry has no version of {model!r} that predictions call {version!r}; it has {there}"
+    found = catalog.manifest(called).params.get(PARAMETER)
+    if (known := numbers(found)) is None:
+        why = (
+            "has none among its params" if found is None else "has something else there than a number for each feature"
+        )
+        return f"{called} {why}; it is given by `driftline registry add --param '{PARAMETER}={{\"FEATURE\": 0.12}}'`"
+    return known
 
 
 def numbers(found: Any) -> dict[str, float] | None:

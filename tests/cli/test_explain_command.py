@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -24,9 +26,22 @@ def test_an_alert_is_told_again_from_the_topics_and_every_number_agrees(deployme
     assert shown.code == 0, shown.err
     told = shown.json
     assert (told["event"]["id"], told["replayed"], told["differs"]) == (alert, True, [])
-    names = [number["name"] for number in told["numbers"]]
+    names = [number["name"] for number in told["numbers"] if number["inputs"]]
     assert names == ["rows", "accuracy", "lower", "upper", "coverage", "broken"]
     assert all(number["agrees"] for number in told["numbers"])
+    assert {number["path"] for number in told["numbers"]} - {"evidence.broken"} == set(leaves(told["event"]["data"]))
+    arithmetic = driftline("explain", alert[:10], *deployment.where, "-q", "-o", "json", "--no-replay").json
+    assert [number["name"] for number in arithmetic["numbers"]] == names
+
+
+def leaves(found: Any, path: str = "") -> Iterator[str]:
+    """Where the numbers of a document stand."""
+    if isinstance(found, (dict, list)):
+        parts = found.items() if isinstance(found, dict) else enumerate(found)
+        for name, part in parts:
+            yield from leaves(part, f"{path}.{name}" if path else str(name))
+    elif isinstance(found, (int, float)) and not isinstance(found, bool):
+        yield path
 
 
 def test_the_table_says_formula_inputs_and_result(deployment: Deployment, alert: str) -> None:
@@ -37,6 +52,7 @@ def test_the_table_says_formula_inputs_and_result(deployment: Deployment, alert:
     (upper,) = (line.split() for line in shown.out.splitlines() if line.strip().startswith("upper"))
     assert upper[-2:] == ["as", "above"]
     assert max(map(len, shown.out.splitlines()[1:])) <= 120
+    assert "and counted again, " in shown.out
     assert (
         "a run over the source topics under generation 1 of the configuration tells the same alert, field by field"
         in shown.out

@@ -38,10 +38,28 @@ def test_a_version_is_found_by_whatever_the_predictions_call_it(store: Path, cal
 
 
 @pytest.mark.parametrize(
-    ("model", "version"), [("arrival-delay", "2"), ("arrival-delay", "3"), ("arrival-delay", "9"), ("x", "1")]
+    ("model", "version", "says"),
+    [
+        (
+            "arrival-delay",
+            "2",
+            "arrival-delay@2 has none among its params; it is given by `driftline registry add --param",
+        ),
+        ("arrival-delay", "3", "arrival-delay@3 has something else there than a number for each feature"),
+        (
+            "arrival-delay",
+            "9",
+            "the registry has no version of 'arrival-delay' that predictions call '9'; it has arrival-delay@1, arrival-delay@2",
+        ),
+        ("x", "1", "the registry has no model 'x', which the alert is about; it has arrival-delay"),
+    ],
 )
-def test_where_the_registry_does_not_say_there_is_none(store: Path, model: str, version: str) -> None:
-    assert importance_of(store, model, version) is None
+def test_where_the_registry_does_not_say_it_is_said_what_was_looked_for(
+    store: Path, model: str, version: str, says: str
+) -> None:
+    found = importance_of(store, model, version)
+    assert isinstance(found, str)
+    assert found.startswith(says)
 
 
 @pytest.mark.parametrize("found", [None, {}, [], 3, {"a": True}, {"a": None}, {"a": float("nan")}])
@@ -110,7 +128,10 @@ def test_the_command_says_what_it_has(deployment: Deployment, store: Path, tmp_p
     (tmp_path / "model.json").write_text("{}")
     other = tmp_path / "other"
     assert driftline("registry", "add", tmp_path / "model.json", "--name", "another", "--store", other).code == 0
-    assert "the registry has no permutation_importance of this version" in driftline(*asked, "--store", other).out
+    assert (
+        "no permutation_importance: the registry has no model 'arrival-delay', which the alert is about; it has another"
+        in driftline(*asked, "--store", other).out
+    )
     (tmp_path / "empty").mkdir()
     refused = driftline(*asked, "--store", tmp_path / "empty")
     assert refused.code == 1

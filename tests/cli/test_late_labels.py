@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.driving import driftline
+from tests.cli.test_explain_command import leaves
 
 HOUR_MS = 3_600_000
 START_MS = 1_699_920_000_000  # on a day
@@ -110,4 +111,10 @@ def test_explain_works_it_out_again(told: Told) -> None:
     shown = driftline("explain", told.event["id"], *told.where, "-q", "-o", "json")
     assert shown.code == 0, shown.out + shown.err
     assert (shown.json["replayed"], shown.json["differs"]) == (True, [])
-    assert all(number["agrees"] for number in shown.json["numbers"])
+    numbers = {number["name"]: number for number in shown.json["numbers"]}
+    assert all(number["agrees"] for number in numbers.values())
+    assert {number["path"] for number in numbers.values()} >= set(leaves(told.data)), "every number of it"
+    question = f"confusion, {told.data['causes'][0]['question']}"
+    made = ("rows", "mean", "dispersion", "reference", "limit", "log_evidence", "share", "listed", "lower", "upper")
+    assert all(numbers[f"{question}: {name}"]["inputs"] for name in made)
+    assert numbers["an alarm, with its share of the budget"]["result"] is True

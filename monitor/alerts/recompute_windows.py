@@ -1,0 +1,190 @@
+"""The value of a window that an alert is about, worked out again from the window's own cells as they were at its tick, by the
+definition of the metric; and what an advisory's detector says to the values that it held.
+
+Who explains an alert runs the engine over the topics again: the cells are what the run counted. Metrics of a confusion matrix
+are worked out of the counts in the alert itself (`recompute`).
+
+Not done: estimates while labels are missing, dependence of pairs, R2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from monitor.alerts.advice import Begun
+from monitor.alerts.event import AdvisoryAlert
+from monitor.alerts.recompute import Line, Number
+from monitor.config.detectors import make
+from monitor.config.metric_names import SCORE
+from monitor.drift.binning import NumericBinning
+from monitor.drift.checked import CheckedCategorical, CheckedNumeric, of_base
+from monitor.drift.distances import PSI_FLOOR
+from monitor.events import Int64s
+from monitor.plan import FeaturePlan, ModelPlan
+from monitor.sketches.cells import CellLayout
+from monitor.windows.view import Kind
+
+
+class Two(NamedTuple):
+    """Two samples: of each bin its share of the reference and of the window, and the rows of both."""
+
+    shares: Sequence[tuple[float, float]]
+    n: int
+    m: int
+
+
+def window_lines(
+    metric: str, published: float | None, path: str, plan: ModelPlan, kind: Kind, cells: Int64s
+) -> Iterator[Line]:
+    """The value of a metric from a window's cells; nothing of metrics that are not told here. `path`: where it stands."""
+    if kind is Kind.PERFORMANCE:
+        found = _loss(metric, plan.task.cells, cells) or _area(metric, plan.task.cells, cells)
+    else:
+        found = _of_feature(metric, plan, cells)
+    if found is not None:
+        formula, inputs, result = found
+        yield Line(metric, formula, inputs, result, published, path)
+
+
+def advisory_lines(data: AdvisoryAlert, begun: Begun) -> Iterator[Line]:
+    """What the detector held, and that it sees a change when the value comes."""
+    held = begun.values
+    each: dict[str, Number] = {f"value {place}": value for place, value in enumerate(held, 1)}
+    yield Line("values", "values that it was fed since it began", {}, len(held), data.values, "values")
+    mean = math.fsum(held) / len(held) if held else None
+    yield Line("mean", "sum of the values / values", each, mean, data.mean, "mean")
+    detector = make(begun.advisory.detector, begun.advisory.options)
+    for value in (*held, data.value):
+        detector.update(value)
+    options: dict[str, Number] = {
+        name: value for name, value in begun.advisory.options.items() if not isinstance(value, str)
+    }
+    formula = f"river's {data.detector} sees a change when the value follows these"
+    yield Line("a change", formula, {**options, "value": data.value}, bool(detector.drift_detected), True)
+
+
+_Found = tuple[str, Mapping[str, Number], float | None]
+
+
+def _loss(metric: str, layout: CellLayout, cells: Int64s) -> _Found | None:
+    """Log loss and Brier score: means of sums in units of 2**-30."""
+    if metric not in ("log_loss", "brier") or "scored" not in layout or metric not in layout:
+        return None
+    rows = int(cells[layout.index("scored")])
+    total = int(cells[layout.index(metric)]) / (1 << layout.part(metric).fraction_bits)
+    return "sum over rows with a score / rows", {"sum": total, "rows": rows}, total / rows if rows else None
+
+
+def _area(metric: str, layout: CellLayout, cells: Int64s) -> _Found | None:
+    """ROC AUC: the share of pairs of a positive and a negative in which the positive has the larger score."""
+    if metric != "roc_auc" or "positives" not in layout:
+        return None
+    positives, negatives = (cells[layout.slice(name)].tolist() for name in ("positives", "negatives"))
+    won = tied = below = 0
+    for own, other in zip(positives, negatives, strict=True):
+        won, tied, below = won + own * below, tied + own * other, below + other
+    n, m = sum(positives), sum(negatives)
+    inputs = {"pairs in order": won, "pairs in one of 1200 bins": tied, "positives": n, "negatives": m}
+    formula = "(pairs in order + pairs in one of 1200 bins / 2) / (positives x negatives)"
+    return formula, inputs, (won + tied / 2) / (n * m) if n * m else None
+
+
+def _of_feature(metric: str, plan: ModelPlan, cells: Int64s) -> _Found | None:
+    """Distances of a feature, or of the score, to the reference; how many values are missing."""
+    method, _, name = metric.partition(":")
+    watched = [*plan.features, *([plan.score] if plan.score is not None else [])]
+    feature = next((one for one in watched if one.name == name), None)
+    if feature is None:
+        return None
+    counts = _counts(feature, cells)
+    if method == "missing":
+        missing, seen = int(counts[feature.base.missing]), int(counts.sum())
+        return "missing / predictions", {"missing": missing, "predictions": seen}, missing / seen if seen else None
+    if method not in _DISTANCES or plan.reference is None or name not in plan.reference.features:
+        return None
+    reference = np.asarray(plan.reference.features[name].reference)
+    if method == "ks":
+        assert isinstance(feature.base, NumericBinning)
+        counts, reference = counts[: feature.base.ordered], reference[: feature.base.ordered]
+    label = "score " if name == SCORE else ""
+    inputs: dict[str, Number] = {}
+    for place, (then, now) in enumerate(zip(reference.tolist(), counts.tolist(), strict=True)):
+        if then or now:
+            bin_ = f"{label}{feature.base.label(place)}"
+            inputs |= {f"reference, {bin_}": then, f"now, {bin_}": now}
+    n, m = int(reference.sum()), int(counts.sum())
+    if not n or not m:
+        return None
+    shares = [(then / n, now / m) for then, now in zip(reference.tolist(), counts.tolist(), strict=True)]
+    formula, of = _DISTANCES[method]
+    return f"{formula}; p, q: shares of a bin in the reference and now", inputs, of(Two(shares, n, m))
+
+
+def _counts(feature: FeaturePlan, cells: Int64s) -> Int64s:
+    counts = cells[feature.start : feature.start + feature.binning.bins]
+    if isinstance(feature.binning, (CheckedNumeric, CheckedCategorical)):
+        counts = of_base(feature.binning, counts[np.newaxis]).reshape(-1)
+    return counts
+
+
+def _psi(two: Two) -> float:
+    floored = [(max(p, PSI_FLOOR), max(q, PSI_FLOOR)) for p, q in two.shares]
+    return math.fsum((q - p) * math.log(q / p) for p, q in floored)
+
+
+def _psi_corrected(two: Two) -> float:
+    return _psi(two) - (sum(p > 0 or q > 0 for p, q in two.shares) - 1) * (1 / two.n + 1 / two.m)
+
+
+def _ks(two: Two) -> float:
+    return max(abs(math.fsum(q - p for p, q in two.shares[: end + 1])) for end in range(len(two.shares)))
+
+
+def _js(two: Two) -> float:
+    middle = [(p + q) / 2 for p, q in two.shares]
+    halves = (
+        math.fsum(
+            both[side] * math.log2(both[side] / mean)
+            for both, mean in zip(two.shares, middle, strict=True)
+            if both[side]
+        )
+        for side in (0, 1)
+    )
+    return math.sqrt(max(sum(halves) / 2, 0.0))
+
+
+def _hellinger(two: Two) -> float:
+    return math.sqrt(math.fsum((math.sqrt(q) - math.sqrt(p)) ** 2 for p, q in two.shares) / 2)
+
+
+def _tvd(two: Two) -> float:
+    return math.fsum(abs(q - p) for p, q in two.shares) / 2
+
+
+def _linf(two: Two) -> float:
+    return max(abs(q - p) for p, q in two.shares)
+
+
+def _chi_square(two: Two) -> float:
+    n, m = two.n, two.m
+    used = [(p * n, q * m) for p, q in two.shares if p or q]
+    return math.fsum((k * math.sqrt(n / m) - r * math.sqrt(m / n)) ** 2 / (k + r) for r, k in used)
+
+
+_DISTANCES = {
+    "psi": (f"sum of (q - p) ln(q / p), shares below {PSI_FLOOR:g} as {PSI_FLOOR:g}", _psi),
+    "psi_corrected": ("PSI - (bins in use - 1) (1 / rows + 1 / reference's rows)", _psi_corrected),
+    "ks": ("largest |sum of q - p up to a bin's end|", _ks),
+    "js": ("root of half of sum p log2(p / mean) + sum q log2(q / mean), mean of p and q", _js),
+    "hellinger": ("root of half of the sum of (root q - root p)^2", _hellinger),
+    "tvd": ("half of the sum of |q - p|", _tvd),
+    "linf": ("largest |q - p|", _linf),
+    "chi_square": (
+        "sum of (k root(n / m) - r root(m / n))^2 / (k + r), k of m rows now, r of n in the reference",
+        _chi_square,
+    ),
+}
