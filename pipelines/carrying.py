@@ -18,6 +18,7 @@ from pipelines.errors import FormatError, StepFailed
 from pipelines.ports import Store
 
 FORMAT: Final = 1
+RESULTS: Final = "steps/"
 BYTES_MAX: Final = 8 * 2**30
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -78,7 +79,7 @@ def take(store: Store, name: str, directory: Path) -> None:
 
 
 def _document(name: str) -> str:
-    return f"steps/{name}"
+    return f"{RESULTS}{name}"
 
 
 def _list(store: Store, directory: Path, folder: str) -> bytes:

@@ -12,11 +12,15 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgspec
 
 from pipelines import codec, local_models
+from pipelines.carrying import RESULTS
 from pipelines.dataset import redaction
 from pipelines.dataset.manifest import decode_manifest, decode_naming
 from pipelines.dataset.shelf import NAMES, VERSIONS
 from pipelines.dataset.shelf import where as place
 from pipelines.errors import FormatError
+from pipelines.handoffs import FORMAT as HANDOFF_FORMAT
+from pipelines.handoffs import ROOT as HANDOFFS
+from pipelines.handoffs import Record
 from pipelines.journal import Moved, Noted, decode_record
 from pipelines.ports import Artifact, Dataset
 from pipelines.rows import FORMAT as ROWS_FORMAT
@@ -40,6 +44,9 @@ def of_entry(log: str, body: bytes, where: str) -> list[Reference] | None:
     parts = log.split("/")
     if log == SWITCH:
         return []
+    if parts[0] == HANDOFFS:  # digests without their prefix, on purpose: they keep nothing
+        codec.decode(Record, body, where, HANDOFF_FORMAT)
+        return []
     if len(parts) == 2 and parts[0] == "runs":
         record = decode_record(body, where)
         return list(_facts(record.facts, where)) if isinstance(record, Noted | Moved) else []
@@ -57,7 +64,7 @@ def of_document(name: str, body: bytes, where: str) -> list[Reference] | None:
         return [Reference(place(segment), segment.digest) for segment in decode_manifest(body, where).segments]
     if name.startswith(f"{NAMES}/"):
         return [_dataset_version(decode_naming(body, where).dataset)]
-    if name == redaction.KEY:
+    if name == redaction.KEY or name.startswith(RESULTS):  # of steps: what was of use is kept by what came of it
         return []
     if name.startswith(f"{redaction.REDACTIONS}/"):
         held = redaction.decode(body, where).versions

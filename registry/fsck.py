@@ -41,6 +41,8 @@ class Fault(StrEnum):
     UNFOLLOWED = "unfollowed"  # what it needs is not known here
 
 
+SIGNATURES = "signatures/"
+"""Documents beside the logs: `signatures/LOG/NUMBER/...` (`registry.trust`)."""
 NOTES = frozenset({Fault.UNREACHABLE, Fault.LEFTOVER, Fault.STRAY, Fault.UNFOLLOWED})
 """What lies around without being wrong."""
 
@@ -87,6 +89,7 @@ def fsck(
     yield from _blobs(store, read, progress)
     yield from _versions(store, read)
     yield from _moves(read)
+    yield from _signed(read)
     yield from _others(store, read, others or Nobody())
     for state in witnesses:
         yield from _witness(state, read)
@@ -146,6 +149,14 @@ def _receipt(log: str, number: int, last: int, body: bytes, read: _Read) -> Iter
     # The last receipt may be missing: its writer ended before it, and the next one makes up for it.
     if said is None and number < last and log.startswith("models/"):
         yield Found(f"document {name!r}", Fault.MISSING, f"entry {number} of {log!r} has no receipt")
+
+
+def _signed(read: _Read) -> Iterator[Found]:
+    """Whoever takes the end of a log away takes its receipts too, and may forget what was signed."""
+    for name in read.documents:
+        log, _, number = name.removeprefix(SIGNATURES).rpartition("/")[0].rpartition("/")
+        if name.startswith(SIGNATURES) and not (number.isdecimal() and int(number) in read.entries.get(log, {})):
+            yield Found(f"entry {number} of {log!r}", Fault.MISSING, f"there is a signature of it, {name!r}")
 
 
 def _promised(read: _Read) -> dict[str, list[int]]:
@@ -313,7 +324,7 @@ def _foreign(read: _Read, others: Others) -> Iterator[tuple[str, Callable[[], It
                 what = f"entry {number} of {log!r}"
                 yield what, partial(others.entry, log, body, what)
     for name, body in read.documents.items():
-        if not name.startswith("receipts/"):
+        if not name.startswith(("receipts/", SIGNATURES)):
             what = f"document {name!r}"
             yield what, partial(others.document, name, body, what)
 

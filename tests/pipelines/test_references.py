@@ -12,11 +12,13 @@ from pipelines import rows
 from pipelines.codec import digest_of, encode
 from pipelines.dataset.shelf import Shelf
 from pipelines.directory import DirectoryStore
+from pipelines.errors import FormatError
 from pipelines.journal import FORMAT, Noted
 from pipelines.local_data import FileData
 from pipelines.local_models import LocalModels
 from pipelines.log import append
 from pipelines.ports import Artifact, Draft, ModelFile
+from pipelines.references import of_document, of_entry
 from pipelines.switch import Switch, Turn
 from registry.directory import DirectoryStore as RegistryStore
 from registry.fsck import Fault, Found, fsck
@@ -24,7 +26,9 @@ from registry.gc import plan, reachable, references, roots
 from tests.cli.driving import driftline
 from tests.pipelines.dataset.golden import MANIFEST
 from tests.pipelines.memory import policy
+from tests.pipelines.test_carrying import GOLDEN as LISTING
 from tests.pipelines.test_cli import Desk
+from tests.pipelines.test_handoffs import GOLDEN as HANDED
 
 
 def damage(store: Path) -> list[Found]:
@@ -146,3 +150,11 @@ def test_the_rows_that_a_probation_looked_at_are_left_for_gc(tmp_path: Path) -> 
     left = {looked.digest, looked.train, looked.test}
     assert {each.what for each in found} == {f"blob {digest}" for digest in left}
     assert {blob.digest for blob in plan(store, 2**60).removable} == left
+
+
+def test_what_was_handed_on_and_what_came_back_is_known_and_keeps_nothing() -> None:
+    for body in HANDED:
+        assert of_entry("handoffs/flights/train-3f2a", body, "here") == []
+    assert of_document("steps/train-3f2a", LISTING, "here") == []
+    with pytest.raises(FormatError, match="has format 9"):
+        of_entry("handoffs/flights/train-3f2a", HANDED[0].replace(b'"format":1', b'"format":9'), "here")

@@ -16,6 +16,7 @@ from registry.aliases import Aliases
 from registry.catalog import Catalog, Sign
 from registry.digest import digest_of, hex_of
 from registry.errors import Damaged, FormatError, SigningError, Untrusted
+from registry.fsck import Fault, fsck
 from registry.reader import Outcome
 from registry.signing import PAYLOAD_TYPE, Entry, Envelope, Kind, PrivateKey, PublicKey, pae, statement
 from registry.trust import Trust, check, move_entry, sign_in, signatures_of, trust_of, version_entry
@@ -362,3 +363,16 @@ def test_from_the_command_line_a_stranger_is_refused_and_a_signature_mends_it(tm
     assert registry("history", "fraud", *where, "-o", "json").json["moves"][1:] == [], (
         "a key is read before anything moves"
     )
+
+
+def test_a_signature_of_what_is_not_there_tells_that_the_end_of_a_log_was_taken_away(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.promote(1, "eve")
+    assert list(fsck(story.store)) == [], "signatures are the registry's own"
+    gone = Entry("fraud", Kind.MOVE, 2, b"{}")
+    sign_in(story.store, gone, key("eve").sign(gone))
+    (found,) = fsck(story.store)
+    assert (found.what, found.fault) == ("entry 2 of 'models/fraud/moves'", Fault.MISSING)
+    assert "there is a signature of it, 'signatures/models/fraud/moves/2/" in found.detail
+    story.store.create_document("signatures/odd", b"{}")
+    assert len([each for each in fsck(story.store) if each.fault is Fault.MISSING]) == 2
