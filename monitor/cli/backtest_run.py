@@ -62,6 +62,8 @@ class Outcome:
     alerts: list[Episode]
     score: Score | None
     summary: dict[str, Any]
+    rejected: checks.Rejected
+    """What this process could not use, by topic and reason: not in the files, since an earlier one may have met the rest."""
 
     def windows(self) -> Iterator[dict[str, Any]]:
         """Its final windows."""
@@ -92,6 +94,9 @@ def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> No
         from monitor.cli import backtest_show
 
         backtest_show.say(report, wanted.output, directory, written)
+        checks.say_what_was_rejected(
+            [(run.config, run.rejected, run.summary.get("outcomes")) for run in (first, second) if run is not None]
+        )
     if broken:
         sys.exit(GATE)
 
@@ -155,7 +160,7 @@ def _outcome(
     kept = {name: result[name] for name in ("cluster_id", "config", "meaning", "topic_ids", "spans", "files")}
     if summed is not None:
         kept |= {"records": summed.records, "outcomes": summed.outcomes, "predicted_ms": summed.predicted_ms}
-    return Outcome(folder, config, plan, alerts, _score(alerts, asked, kept.get("predicted_ms")), kept)
+    return Outcome(folder, config, plan, alerts, _score(alerts, asked, kept.get("predicted_ms")), kept, rejected)
 
 
 def _keep_sweep(folder: Path, variants: Mapping[str, Config], told: Mapping[str, list[Episode]]) -> None:
@@ -204,7 +209,9 @@ def _counts(alerts: Sequence[Episode], scored: Score | None) -> dict[str, float 
 
 
 def _report(asked: Asked, first: Outcome, second: Outcome | None, told: Mapping[str, list[Episode]]) -> dict[str, Any]:
-    report: dict[str, Any] = {"format": FORMAT, "command": ["driftline", *sys.argv[1:]], FIRST: _of(first)}
+    # That it was interrupted is no part of what was asked: resumed, it leaves the bytes of one that was not.
+    typed = [word for word in sys.argv[1:] if word != "--resume"]
+    report: dict[str, Any] = {"format": FORMAT, "command": ["driftline", *typed], FIRST: _of(first)}
     if second is not None:
         compared = differences(first.alerts, second.alerts, first.windows(), second.windows())
         report |= {SECOND: _of(second), "differences": _plain(compared)}
@@ -273,7 +280,7 @@ def variants_of(
     files: tuple[Path, ...], overrides: tuple[str, ...], sweeps: Sequence[str], config: Config
 ) -> dict[str, Config]:
     """Every combination of the values of --sweep, by what is set. Raises UsageError for what is not about rules."""
-    axes = []
+    axes: dict[str, list[str]] = {}
     for text in sweeps:
         key, found, values = text.partition("=")
         if not found or not key.startswith("rules.") or not all(values.split(",")):
@@ -281,10 +288,14 @@ def variants_of(
                 f"--sweep {text!r}: write rules.NAME.FIELD=V1,V2, such as rules.low-recall.threshold=0.6,0.7. Only rules "
                 "can be swept: everything else changes what is counted, which --against compares."
             )
-        axes.append([f"{key}={value}" for value in values.split(",")])
+        if key in axes:
+            raise click.UsageError(
+                f"--sweep {text!r}: the values of {key} are given already; write all of them once, separated by commas"
+            )
+        axes[key] = list(dict.fromkeys(f"{key}={value}" for value in values.split(",")))
     if not axes:
         return {}
-    variants = {" ".join(chosen): _variant(files, overrides, chosen) for chosen in itertools.product(*axes)}
+    variants = {" ".join(chosen): _variant(files, overrides, chosen) for chosen in itertools.product(*axes.values())}
     for name, variant in variants.items():
         if variant.digest != config.digest:
             raise click.UsageError(f"--sweep {name!r} changes what is counted; compare it with --against")
