@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from monitor.backtest.differences import Differences, differences
+from monitor.backtest.differences import Differences, differences, of_version
 from monitor.backtest.episodes import Episode, episodes
 from monitor.backtest.incidents import Score, incidents_of, score
 from monitor.backtest.known import known_in
@@ -97,12 +97,16 @@ def backtest(
     labels: Rows | None = None,
     *,
     against: Settings | None = None,
+    versions: tuple[str, str] | None = None,
     incidents: Path | str | Sequence[Mapping[str, Any]] | None = None,
     sort: bool = True,
 ) -> Backtest:
-    """What would have been told over these rows; with `against` also by another configuration, and with `incidents` (a
+    """What would have been told over these rows; with `against` also by another configuration, with `versions` (old, new) of
+    two versions of the models, one of both; and with `incidents` (a
     file or its mappings: name, from, until, noticed, ...) how well. Raises as `windows`, and IncidentsError."""
     config, against = _config(config), None if against is None else _config(against)
+    if against is not None and versions is not None:
+        raise MonitorError("against and versions both say what is compared: give one of them")
     known = None
     if incidents is not None:
         known = incidents_of(*_incidents(incidents), known_in([config, *([against] if against is not None else [])]))
@@ -112,6 +116,9 @@ def backtest(
         if against is not None:
             with _run(against, predictions, labels, sort=sort) as other:
                 compared = differences(told, other.alerts(), run.windows(), other.windows())
+        if versions is not None:
+            one, two = (of_version(version, told, run.windows()) for version in versions)
+            compared = differences(one[0], two[0], one[1], two[1], versions=True)
         scored = None
         if known is not None:
             scored = score([a for a in told if a.severity != "info"], known, run.totals.predicted_ms)

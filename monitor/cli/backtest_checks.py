@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
+
+from monitor.config.suggest import hint, listing
 from monitor.errors import MonitorError
 
 if TYPE_CHECKING:
@@ -113,6 +116,27 @@ def outcomes_told(name: str, records: Mapping[str, int], outcomes: Mapping[str, 
         parts = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
         told.append(f"{records[stream]:,} {stream} read{f' ({parts})' if parts else ''}")
     return f"{name}{'; '.join(told)}"
+
+
+def refuse_versions(versions: tuple[str, str] | None, *, with_another: bool) -> None:
+    """Raise UsageError for --versions that compare nothing, or beside --against."""
+    if versions is None:
+        return
+    if with_another:
+        raise click.UsageError("--versions and --against both say what is compared: give one of them")
+    if versions[0] == versions[1]:
+        raise click.UsageError(f"--versions {versions[0]} {versions[1]}: that is one version; give two")
+
+
+def refuse_unknown_version(version: str, windows: Iterable[Mapping[str, Any]]) -> None:
+    """Raise NothingToTell where no final window is of a version."""
+    met = dict.fromkeys((str(window["model"]), str(window["version"])) for window in windows)
+    if version not in {known for _, known in met}:
+        names = [f"{model}/{known}" for model, known in met]
+        raise NothingToTell(
+            f"--versions: no final window is of version {version!r}{hint(version, [known for _, known in met])}; there are: "
+            f"{listing(names)}"
+        )
 
 
 def hint_at_against(files: Sequence[Path]) -> None:

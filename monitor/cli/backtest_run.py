@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.backtest.differences import differences
+from monitor.backtest.differences import differences, of_version
 from monitor.backtest.episodes import Episode, episodes
 from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge, refuse_unknown
 from monitor.backtest.incidents import Incident, IncidentsError, Score, incidents_of, score
@@ -50,6 +50,8 @@ class Asked:
     """Where the report goes, FILE.html."""
     values: bool = False
     """Whether the report may name bins by the values they hold."""
+    versions: tuple[str, str] | None = None
+    """Versions of the models that are compared."""
 
 
 @dataclass
@@ -72,6 +74,8 @@ class Outcome:
 
 def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> None:
     """Run, compare, say, and leave with 3 when a gate holds."""
+    if asked.page is not None:
+        files.refuse_what_cannot_be_written(asked.page)
     with tempfile.TemporaryDirectory(prefix="driftline-backtest-") as temporary:
         folder = directory or Path(temporary)
         for config in (asked.config, *([asked.other] if asked.other else [])):
@@ -215,11 +219,26 @@ def _report(asked: Asked, first: Outcome, second: Outcome | None, told: Mapping[
     if second is not None:
         compared = differences(first.alerts, second.alerts, first.windows(), second.windows())
         report |= {SECOND: _of(second), "differences": _plain(compared)}
+    if asked.versions is not None:
+        report |= _of_versions(asked, first, asked.versions)
     if asked.variants:
         read_ms = first.summary.get("predicted_ms")
         rows = [{"set": name, **_counts(told[name], _score(told[name], asked, read_ms))} for name in asked.variants]
         report["sweep"] = [{**row, "front": best} for row, best in zip(rows, front(rows), strict=True)]
     return report
+
+
+def _of_versions(asked: Asked, outcome: Outcome, versions: tuple[str, str]) -> dict[str, Any]:
+    """What was told of each version, and how the second differs from the first."""
+    both = []
+    for version in versions:
+        checks.refuse_unknown_version(version, outcome.windows())
+        both.append(of_version(version, outcome.alerts, outcome.windows()))
+    compared = differences(both[0][0], both[1][0], both[0][1], both[1][1], versions=True)
+    read_ms = outcome.summary.get("predicted_ms")
+    counts = [_counts(alerts, _score(alerts, asked, read_ms)) for alerts, _ in both]
+    named = [{"version": version, "counts": own} for version, own in zip(versions, counts, strict=True)]
+    return {"versions": named, "differences": _plain(compared)}
 
 
 def _of(outcome: Outcome) -> dict[str, Any]:

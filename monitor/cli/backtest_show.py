@@ -173,10 +173,14 @@ def _hours(ms: int | None) -> str:
 
 def _differences(out: Any, report: Mapping[str, Any]) -> None:
     found = report["differences"]
+    versions = report.get("versions")
+    for each in versions or ():
+        note(f"version {plain(each['version'])}: {_counted(each['counts'])}")
     told = [*found["only_first"], *found["only_second"], *(moved["second"] for moved in found["moved"])]
     common = _common(told)
     about = f", of {'/'.join(common)}" if common else ""
-    made = table(f"What the other configuration tells{plain(about)}", "change", "alert", "fired", "of", narrow=True)
+    who = f"version {versions[1]['version']}" if versions else "the other configuration"
+    made = table(f"What {plain(who)} tells{plain(about)}", "change", "alert", "fired", "of", narrow=True)
     for change, alerts in (("no more", found["only_first"]), ("new", found["only_second"])):
         for a in alerts:
             made.add_row(change, plain(a["rule"]), minute(a["fired_ms"]), plain(_series(a, common)))
@@ -185,7 +189,10 @@ def _differences(out: Any, report: Mapping[str, Any]) -> None:
         later_ms = other["fired_ms"] - one["fired_ms"]
         change = f"{_hours(abs(later_ms))} {'later' if later_ms > 0 else 'earlier'}"
         made.add_row(change, plain(other["rule"]), minute(other["fired_ms"]), plain(_series(other, common)))
-    out.print(made)
+    if told:
+        out.print(made)
+    else:
+        note(f"{who} tells the same alerts")
     metrics = ", ".join(f"{name} in {n}" for name, n in found["changed_metrics"].items()) or "none"
     note(
         f"{found['same']} {_noun('alerts', found['same'])} at the same time in both; {found['windows']} windows compared, "

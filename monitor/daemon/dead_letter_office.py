@@ -89,7 +89,8 @@ class DeadLetterOffice:
             self._since[place] = at_ms
             if self._settings.enabled:
                 _logger.error(
-                    "%s[%d]: a flood of bad records; dead letters are cut to one pointer per range until it ends", *place
+                    "%s[%d]: a flood of bad records; dead letters are cut to one pointer per range until it ends",
+                    *place,
                 )
             else:  # nobody wished for letters, or it is a replay: there is nothing that is cut
                 _logger.warning("%s[%d]: a flood of bad records", *place)

@@ -131,7 +131,9 @@ class Charts:
             "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
             "margin": {"l": 60, "r": 60, "t": 40, "b": 50},
         }
-        return self._place(data, layout, 380, "delay against false alarms of each setting")
+        found_nothing = [letters(place) for place, row in enumerate(rows) if row["delay_hours"].value is None]
+        under = f"<p>Not drawn, since no incident was found: {', '.join(found_nothing)}.</p>" if found_nothing else ""
+        return self._place(data, layout, 380, "delay against false alarms of each setting", under=under)
 
 
 _LAYOUT: Figure = {

@@ -60,7 +60,7 @@ def _sections(at: At, charts: Charts) -> list[tuple[str, str, str]]:
     found = [
         ("summary", "What would have been told", sections.summary([run for _, run, _ in runs])),
         ("gates", "Gates", sections.gates(at)),
-        ("differences", "What the second configuration changes", sections.differences(at)),
+        ("differences", f"What the second {_compared(at)} changes", sections.differences(at)),
         ("sweep", "With other values of the rules", sections.sweep(at, charts)),
     ]
     for name, run, which in runs:
@@ -94,6 +94,10 @@ def _of(part: str, run: At) -> Any:
     if part == "drift":
         return [own for own in run.value["series"] if own["kind"] == "input"]
     return [run.value[name] for name in ("records", "outcomes", "lost")] if part == "outcomes" else run.value[part]
+
+
+def _compared(at: At) -> str:
+    return "version" if "versions" in at.value else "configuration"
 
 
 def _title(at: At) -> str:

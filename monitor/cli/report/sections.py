@@ -171,14 +171,7 @@ def differences(document: At) -> str:
     if "differences" not in document.value:
         return ""
     found = document["differences"]
-    settings = [
-        [c["path"].show(), c["first"].show(), c["second"].show(), c["effect"].show()] for c in document["changes"]
-    ]
-    body = (
-        table("Settings", ("setting", "first", "second", "effect"), settings)
-        if settings
-        else "<p>No setting differs.</p>"
-    )
+    body = _versions(document["versions"]) if "versions" in document.value else _settings(document["changes"])
     changed = [["no more", a["fired_ms"].show("minute"), NOTHING, *_of(a)] for a in found["only_first"]]
     changed += [["new", NOTHING, a["fired_ms"].show("minute"), *_of(a)] for a in found["only_second"]]
     changed += [
@@ -187,16 +180,42 @@ def differences(document: At) -> str:
     ]
     columns = ("change", "fired in the first", "in the second", "rule", "model", "version", "segment")
     body += table("Alerts", columns, changed) if changed else "<p>No alert differs.</p>"
-    metrics = [[name.show(), count.show("count")] for name, count in found["changed_metrics"].items()]
+    sides = [found[side] for side in ("higher_metrics", "lower_metrics")]
+    metrics = [
+        [
+            name.show(),
+            count.show("count"),
+            *(side[name.value].show("count") if name.value in side.value else NOTHING for side in sides),
+        ]
+        for name, count in found["changed_metrics"].items()
+    ]
+    heads = ("metric", "windows", "higher in the second", "lower")
     body += (
         f"<p>{found['same'].show('count')} alerts fired at the same time in both; {found['windows'].show('count')} final "
         f"windows compared, {found['windows_changed'].show('count')} differ; "
         f"{found['windows_only_first'].show('count')} are in the first only, "
         f"{found['windows_only_second'].show('count')} in the second only.</p>"
     )
-    return body + (
-        table("Windows that differ, by metric", ("metric", "windows"), metrics, ("windows",)) if metrics else ""
-    )
+    return body + (table("Windows that differ, by metric", heads, metrics, heads[1:]) if metrics else "")
+
+
+def _settings(changes: At) -> str:
+    settings = [[change[part].show() for part in ("path", "first", "second", "effect")] for change in changes]
+    if not settings:
+        return "<p>No setting differs.</p>"
+    return table("Settings", ("setting", "first", "second", "effect"), settings)
+
+
+def _versions(versions: At) -> str:
+    """What was told of each of two versions."""
+    heads = [
+        f"{which} version, {each['version'].value}" for which, each in zip(("first", "second"), versions, strict=True)
+    ]
+    rows = [
+        [words(COUNTS.get(name, name.replace("_", " "))), *(_count(each["counts"], name) for each in versions)]
+        for name in versions.value[0]["counts"]
+    ]
+    return table("Versions", ("", *heads), rows, heads)
 
 
 def _of(alert: At) -> list[str]:
