@@ -9,9 +9,15 @@ from typing import Any
 import msgspec
 
 from monitor.backtest.episodes import Episode
+from monitor.config.suggest import hint, listing
+from monitor.errors import MonitorError
 
 _NOT_COMPARED = ("config", "reference")
 """Digests of a window that say how it was configured, not what it counted."""
+
+
+class VersionError(MonitorError):
+    """A version that answered none of the records."""
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,8 +101,20 @@ def differences(
 def of_version(
     version: str, alerts: Iterable[Episode], windows: Iterable[Mapping[str, Any]]
 ) -> tuple[list[Episode], list[Mapping[str, Any]]]:
-    """The alerts and windows of one version of the models. Alerts about traffic are of all versions, so of none."""
-    return [a for a in alerts if a.version == version], [w for w in windows if w["version"] == version]
+    """The alerts and windows of one version of the models. Alerts about traffic are of all versions, so of none. Raises
+    VersionError where there is no window of it."""
+    own, met = [], dict[tuple[str, str], None]()
+    for window in windows:
+        met[window["model"], window["version"]] = None
+        if window["version"] == version:
+            own.append(window)
+    if not own:
+        names = [f"{model}/{known}" for model, known in met]
+        raise VersionError(
+            f"no final window is of version {version!r}{hint(version, [known for _, known in met])}; there are: "
+            f"{listing(names)}"
+        )
+    return [alert for alert in alerts if alert.version == version], own
 
 
 def _series(alert: Episode, versions: bool) -> tuple[str, ...]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from monitor.config.suggest import hint, listing
 from monitor.errors import MonitorError
 
 if TYPE_CHECKING:
@@ -126,17 +125,6 @@ def refuse_versions(versions: tuple[str, str] | None, *, with_another: bool) -> 
         raise click.UsageError("--versions and --against both say what is compared: give one of them")
     if versions[0] == versions[1]:
         raise click.UsageError(f"--versions {versions[0]} {versions[1]}: that is one version; give two")
-
-
-def refuse_unknown_version(version: str, windows: Iterable[Mapping[str, Any]]) -> None:
-    """Raise NothingToTell where no final window is of a version."""
-    met = dict.fromkeys((str(window["model"]), str(window["version"])) for window in windows)
-    if version not in {known for _, known in met}:
-        names = [f"{model}/{known}" for model, known in met]
-        raise NothingToTell(
-            f"--versions: no final window is of version {version!r}{hint(version, [known for _, known in met])}; there are: "
-            f"{listing(names)}"
-        )
 
 
 def hint_at_against(files: Sequence[Path]) -> None:

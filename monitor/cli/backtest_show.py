@@ -38,9 +38,15 @@ def say(report: Mapping[str, Any], output: str, directory: Path | None, written:
         if not gate.get("judged", True):
             note(f"gate: {gate['gate']} cannot be judged, which fails: there is no value in {gate['where']}")
             continue
-        value = "without an end" if gate["value"] is None else number(float(gate["value"]))
-        note(f"gate: {gate['gate']} holds: {value} in {gate['where']}")
+        note(f"gate: {gate['gate']} holds: {_by(gate['value'])} in {gate['where']}")
     _files(directory, written)
+
+
+def _by(value: float | None) -> str:
+    """What a gate held by: a count or a metric."""
+    if value is None:
+        return "without an end"
+    return f"{value:,}" if isinstance(value, int) else number(value)
 
 
 def _files(directory: Path | None, written: Sequence[Path]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from monitor.backtest.differences import differences, of_version
+import pytest
+
+from monitor.backtest.differences import VersionError, differences, of_version
 from tests.backtest.made import HOUR, episode, window
 
 
@@ -45,3 +47,5 @@ def test_of_two_versions_neither_name_nor_order_of_versions_is_a_difference() ->
     assert (found.windows, found.windows_changed, found.windows_only_second) == (3, 2, 1)
     assert (found.changed_metrics, found.higher_metrics, found.lower_metrics) == ({"recall": 2}, {"recall": 1}, {})
     assert of_version("8", [*first, *second], [*ours, *theirs]) == (second, theirs)
+    with pytest.raises(VersionError, match="no final window is of version '9'; there are: m/7, m/8"):
+        of_version("9", [*first, *second], [*ours, *theirs])

@@ -17,6 +17,8 @@ SEVERITIES = {"page": "#b40426", "ticket": "#d98200", "info": "#7f7f7f"}
 PANELS_MAX = 6
 LINES_MAX = 25
 """Alerts whose beginning is drawn through all panels; more would hide what they are about, and have their bars."""
+WHOLE_MAX = 12
+"""Steps of an axis of counts, up to which each whole number has a tick."""
 LABELS_MAX = 6
 """Settings that are named at one point."""
 
@@ -125,8 +127,10 @@ class Charts:
             )
             for best in (False, True)
         ]
+        counts = [row["false_alarms"].value for row in rows]
+        whole = {"dtick": 1} if max(counts) - min(counts) <= WHOLE_MAX else {}  # there is no half of a false alarm
         layout = {
-            "xaxis": {"title": {"text": "false alarms"}, "automargin": True},
+            "xaxis": {"title": {"text": "false alarms"}, "automargin": True, **whole},
             "yaxis": {"title": {"text": "largest delay, hours (x: misses some)"}, "automargin": True},
             "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
             "margin": {"l": 60, "r": 60, "t": 40, "b": 50},

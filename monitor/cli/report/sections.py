@@ -33,7 +33,7 @@ def series_name(own: At) -> str:
 def summary(runs: Sequence[At]) -> str:
     """The counts of each configuration."""
     names = list(runs[0]["counts"].value)
-    heads = ["" if len(runs) == 1 else run.where.strip("/") for run in runs]
+    heads = ["number" if len(runs) == 1 else run.where.strip("/") for run in runs]
     rows = [
         [words(COUNTS.get(name, name.replace("_", " "))), *(_count(run["counts"], name) for run in runs)]
         for name in names
@@ -126,7 +126,11 @@ def gates(document: At) -> str:
     if not asked.value:
         return ""
     held = [
-        [gate["gate"].show(), gate["value"].show("number"), gate["where"].show()]
+        [
+            gate["gate"].show(),
+            gate["value"].show("count" if isinstance(gate["value"].value, int) else "number"),
+            gate["where"].show(),
+        ]
         for gate in document["gates"]["failed"]
     ]
     said = ", ".join(f"<code>{gate.show()}</code>" for gate in asked)
@@ -191,10 +195,9 @@ def differences(document: At) -> str:
     ]
     heads = ("metric", "windows", "higher in the second", "lower")
     body += (
-        f"<p>{found['same'].show('count')} alerts fired at the same time in both; {found['windows'].show('count')} final "
-        f"windows compared, {found['windows_changed'].show('count')} differ; "
-        f"{found['windows_only_first'].show('count')} are in the first only, "
-        f"{found['windows_only_second'].show('count')} in the second only.</p>"
+        f"<p>Alerts that fired at the same time in both: {found['same'].show('count')}. Final windows compared: "
+        f"{found['windows'].show('count')}, of which {found['windows_changed'].show('count')} differ; only in the first: "
+        f"{found['windows_only_first'].show('count')}, only in the second: {found['windows_only_second'].show('count')}.</p>"
     )
     return body + (table("Windows that differ, by metric", heads, metrics, heads[1:]) if metrics else "")
 
