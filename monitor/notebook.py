@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from monitor.backtest.differences import Differences, differences
+from monitor.backtest.differences import Differences, differences, of_version
 from monitor.backtest.episodes import Episode, episodes
 from monitor.backtest.incidents import Score, incidents_of, score
 from monitor.backtest.known import known_in
@@ -35,8 +35,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Backtest", "backtest", "drift", "windows"]
 
+Rows = Any
+"""A table: a `pyarrow.Table`, a list of mappings, or a frame that Arrow reads (`__arrow_c_stream__`)."""
 Settings = Config | Path | str | Mapping[str, Any]
 """A configuration: as it was loaded, the path of a file, or a mapping as it would stand in one."""
+
+Reasons = Mapping[str, Mapping[str, int]]
+"""How many records of each stream could not be used, by reason."""
 
 _FLUSH_MS = 60_000
 
@@ -45,28 +50,30 @@ _FLUSH_MS = 60_000
 class Backtest:
     """What would have been told. `windows` is the table of `windows`; of `alerts` each row is one alert from firing to its
     end. `incidents` scores the alerts against what is known, `differences` compares them with another configuration; None
-    where that was not asked for. `outcomes` says what became of every record."""
+    where that was not asked for. `outcomes` says what became of every record, and `rejected` why some could not be used, by
+    stream and reason."""
 
     windows: pa.Table
     alerts: pa.Table
     incidents: Score | None
     differences: Differences | None
     outcomes: Mapping[str, Mapping[str, int]]
+    rejected: Reasons
 
 
-def windows(config: Settings, predictions: pa.Table, labels: pa.Table | None = None, *, sort: bool = True) -> pa.Table:
+def windows(config: Settings, predictions: Rows, labels: Rows | None = None, *, sort: bool = True) -> pa.Table:
     """Every final window, a row for each of its metrics, in order of time.
 
     Columns: model, version, segment, window, kind, start, end, seen, labelled, coverage, metric, value, lower, upper, rows,
     bound, reason; `reason` says why there is no value. Rows are read in order of their time, unless `sort` is False: then
     in their own. Raises ConfigError for a configuration, TableError for a table that does not go with it, MonitorError when
-    not one record can be used.
+    not one prediction, or not one label, can be used.
     """
     with _run(config, predictions, labels, sort=sort) as run:
         return _windows_table(run.windows())
 
 
-def drift(config: Settings, predictions: pa.Table, *, sort: bool = True) -> pa.Table:
+def drift(config: Settings, predictions: Rows, *, sort: bool = True) -> pa.Table:
     """The distances of every feature to its reference, a row for each final window, feature and distance.
 
     Columns: model, version, segment, window, start, end, seen, feature, distance, value, lower, upper, bound, reason. Labels
@@ -86,16 +93,20 @@ def drift(config: Settings, predictions: pa.Table, *, sort: bool = True) -> pa.T
 
 def backtest(
     config: Settings,
-    predictions: pa.Table,
-    labels: pa.Table | None = None,
+    predictions: Rows,
+    labels: Rows | None = None,
     *,
     against: Settings | None = None,
+    versions: tuple[str, str] | None = None,
     incidents: Path | str | Sequence[Mapping[str, Any]] | None = None,
     sort: bool = True,
 ) -> Backtest:
-    """What would have been told over these rows; with `against` also by another configuration, and with `incidents` (a
+    """What would have been told over these rows; with `against` also by another configuration, with `versions` (old, new) of
+    two versions of the models, one of both; and with `incidents` (a
     file or its mappings: name, from, until, noticed, ...) how well. Raises as `windows`, and IncidentsError."""
     config, against = _config(config), None if against is None else _config(against)
+    if against is not None and versions is not None:
+        raise MonitorError("against and versions both say what is compared: give one of them")
     known = None
     if incidents is not None:
         known = incidents_of(*_incidents(incidents), known_in([config, *([against] if against is not None else [])]))
@@ -105,10 +116,14 @@ def backtest(
         if against is not None:
             with _run(against, predictions, labels, sort=sort) as other:
                 compared = differences(told, other.alerts(), run.windows(), other.windows())
+        if versions is not None:
+            one, two = (of_version(version, told, run.windows()) for version in versions)
+            compared = differences(one[0], two[0], one[1], two[1], versions=True)
         scored = None
         if known is not None:
             scored = score([a for a in told if a.severity != "info"], known, run.totals.predicted_ms)
-        return Backtest(_windows_table(run.windows()), _alerts_table(told), scored, compared, run.totals.outcomes)
+        tables = _windows_table(run.windows()), _alerts_table(told)
+        return Backtest(*tables, scored, compared, run.totals.outcomes, run.rejected)
 
 
 def _config(config: Settings) -> Config:
@@ -134,6 +149,7 @@ class _Run:
 
     folder: tempfile.TemporaryDirectory[str]
     totals: Totals
+    rejected: Reasons
 
     def __enter__(self) -> Self:
         return self
@@ -154,27 +170,42 @@ class _Run:
             yield from map(msgspec.json.decode, lines)
 
 
-def _run(config: Settings, predictions: pa.Table, labels: pa.Table | None, *, sort: bool) -> _Run:
+def _run(config: Settings, predictions: Rows, labels: Rows | None, *, sort: bool) -> _Run:
+    from monitor.adapters.arrow_log import table_of
+
     loaded = _config(config)
+    predictions = table_of(predictions, "predictions")
+    labels = None if labels is None else table_of(labels, "labels")
     if loaded.streams.labels is not None and labels is None:
         raise MonitorError("the configuration reads labels: give their table, or leave streams.labels out of it")
     folder = tempfile.TemporaryDirectory(prefix="driftline-notebook-")
     try:
-        totals = _replay(Path(folder.name), loaded, predictions, labels, sort=sort)
-        used = sum(count for name, count in totals.outcomes["predictions"].items() if name != "rejected")
-        if not used and predictions.num_rows:
-            raise MonitorError(
-                f"none of the {predictions.num_rows:,} predictions can be used: {_why(Path(folder.name))}. Look at "
-                "streams.predictions in the configuration: where fields are found, the unit of times, names of models"
-            )
+        totals, rejected = _replay(Path(folder.name), loaded, predictions, labels, sort=sort)
+        _refuse_what_cannot_be_used(totals, rejected)
     except BaseException:
         folder.cleanup()
         raise
-    return _Run(folder, totals)
+    return _Run(folder, totals, rejected)
 
 
-def _replay(folder: Path, config: Config, predictions: pa.Table, labels: pa.Table | None, *, sort: bool) -> Totals:
-    """Run the worker of production over the tables, and leave its windows and alerts in the folder."""
+def _refuse_what_cannot_be_used(totals: Totals, rejected: Reasons) -> None:
+    hints = {
+        "predictions": "where fields are found, the unit of times, names of models",
+        "labels": "where fields are found, the unit of times, the values that labels may have",
+    }
+    for name, read in totals.records.items():
+        if read and totals.outcomes[name]["rejected"] == read:
+            why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(rejected[name].items()))
+            raise MonitorError(
+                f"none of the {read:,} {name} can be used: {why}. Look at streams.{name} in the configuration: {hints[name]}"
+            )
+
+
+def _replay(
+    folder: Path, config: Config, predictions: pa.Table, labels: pa.Table | None, *, sort: bool
+) -> tuple[Totals, Reasons]:
+    """Run the worker of production over the tables, and leave its windows and alerts in the folder. Also returns why records
+    could not be used."""
     from monitor.adapters import dead_letters, replay_files
     from monitor.adapters.clock import SystemClock
     from monitor.adapters.embedded import EmbeddedLog
@@ -191,11 +222,16 @@ def _replay(folder: Path, config: Config, predictions: pa.Table, labels: pa.Tabl
         worker.run()
         if not worker.finished:
             raise MonitorError("the run was stopped before its end")
-        (folder / "rejected.json").write_bytes(msgspec.json.encode(worker.statistics.rejected))
+        streams = (("predictions", config.streams.predictions), ("labels", config.streams.labels))
+        rejected = {
+            name: {str(reason): count for reason, count in worker.statistics.rejected.get(stream.topic, {}).items()}
+            for name, stream in streams
+            if stream is not None
+        }
         document = digest_bytes(config.document().encode())
         spec = replay_files.Spec(replay_files.FORMAT, source.cluster_id(), document, config.digest, {}, spans)
         replay_files.finish(folder, own, config.topics(), spec)
-        return totals(own, config, plan, 1)
+        return totals(own, config, plan, 1), rejected
     finally:
         own.close()
         source.close()
@@ -223,12 +259,6 @@ def _send(
         finally:
             appender.close()
         yield stream.topic, ((0, log.end_offsets(stream.topic)[0]),)
-
-
-def _why(folder: Path) -> str:
-    found: dict[str, dict[str, int]] = msgspec.json.decode((folder / "rejected.json").read_bytes())
-    reasons = {reason: count for own in found.values() for reason, count in own.items()}
-    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items())) or "nothing says why"
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------

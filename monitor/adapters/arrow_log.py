@@ -7,7 +7,7 @@ production. `key` and `header:NAME` are read from columns `key` and `NAME`. Need
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,40 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 class TableError(MonitorError):
     """A table cannot be read as the records of a stream."""
+
+
+def table_of(given: object, name: str) -> pa.Table:
+    """What was given as a table: a table already, a list of rows (mappings), or whatever hands its rows to Arrow (record
+    batches and their readers, frames of polars, of DuckDB, and of pandas from 2.2 on).
+
+    A field that a row does not have is null in it. Raises TableError for anything else, and for rows that are no table.
+    """
+    import pyarrow as pa
+
+    if isinstance(given, pa.Table):
+        return given
+    try:
+        if isinstance(given, pa.RecordBatch):
+            return pa.Table.from_batches([given])
+        if hasattr(given, "__arrow_c_stream__"):
+            return pa.table(given)
+        if isinstance(given, (list, tuple)) and all(isinstance(row, Mapping) for row in given):
+            columns = dict.fromkeys(column for row in given for column in row)
+            return pa.table({column: [row.get(column) for row in given] for column in columns})
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise TableError(f"the {name} cannot be made a table: {error}") from error
+    raise TableError(
+        f"the {name} are {_named(given)}, which is no table: give a pyarrow.Table, a list of mappings, or a frame that Arrow "
+        "reads (polars; pandas by pyarrow.Table.from_pandas)"
+    )
+
+
+def _named(given: object) -> str:
+    """`a list whose row 2 is a tuple`, `a dict`: what it is, never what is in it."""
+    if isinstance(given, (list, tuple)):
+        row, strange = next((row, each) for row, each in enumerate(given) if not isinstance(each, Mapping))
+        return f"a {type(given).__name__} whose row {row} is of type {type(strange).__name__}"
+    return f"of type {type(given).__name__}"
 
 
 def records(table: pa.Table, stream: PredictionStream | LabelStream, name: str, *, sort: bool) -> Iterator[OutRecord]:

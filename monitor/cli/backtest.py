@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     help="Another configuration over the same records, to be compared with; repeat it to layer files.",
 )
 @click.option("--against-set", "other_overrides", multiple=True, metavar="KEY=VALUE", help="--set of the other one.")
+@click.option(
+    "--versions",
+    nargs=2,
+    metavar="OLD NEW",
+    help="Compare what is told of two versions of the models that answered these records.",
+)
 @click.option(
     "--incidents",
     "known",
@@ -68,6 +75,7 @@ def command(
     ends: tuple[str, ...],
     others: tuple[Path, ...],
     other_overrides: tuple[str, ...],
+    versions: tuple[str, str] | None,
     known: Path | None,
     sweeps: tuple[str, ...],
     gates: tuple[str, ...],
@@ -80,28 +88,29 @@ def command(
 ) -> None:
     """What would have been told, by the engine of production, over records that are there already.
 
-    Alerts with their times, the difference to another configuration (--against), to known incidents (--incidents:
-    delay, lead time, misses, false alarms) and to other values of rules (--sweep: records are read and joined once). Gates
-    (--fail-on) are counts (alerts, pages, tickets, amended, missed, false_alarms, delay_hours) or metrics of final
-    windows (recall@1d); one that holds ends the command with 3. Nothing is written but into --to and beside --report.
+    Alerts with their times, the difference to another configuration (--against) or between two versions of the models
+    (--versions), to known incidents (--incidents: delay, lead time, misses, false alarms) and to other values of rules
+    (--sweep: records are read and joined once). Gates (--fail-on) are counts (alerts, pages, tickets, amended, missed,
+    false_alarms, delay_hours) or metrics of final windows (recall@1d); one that holds ends the command with 3. Nothing is
+    written but into --to and beside --report.
 
     \b
     Examples:
       driftline backtest -c driftline.yaml
-      driftline backtest -c driftline.yaml --against stricter.yaml -o json
+      driftline backtest -c driftline.yaml --against stricter.yaml --report compared.html
       driftline backtest -c driftline.yaml --incidents incidents.yaml --fail-on 'missed > 0' --fail-on 'pages > 3'
       driftline backtest -c driftline.yaml --sweep rules.low-recall.threshold=0.6,0.65,0.7 --incidents incidents.yaml
-      driftline backtest -c driftline.yaml --report january.html
+      driftline backtest -c driftline.yaml --against-set models.fraud.reference=february.json
+      driftline backtest -c driftline.yaml --versions 7 8
     """
     from monitor.cli import backtest_run
     from monitor.cli.logs import set_up
-    from monitor.cli.report.write import refuse_what_cannot_be_written
 
     set_up("text", "WARNING")
     inputs = [path for path in (*files, *others, known, directory) if path is not None]
     _refuse_what_does_not_go_together(directory, page, inputs, resume=resume, show_values=show_values)
     config = _config(files, overrides)
-    other = load_config(others or files, other_overrides) if others or other_overrides else None
+    other = _other(files, others, other_overrides, versions)
     wanted = backtest_run.Wanted(starts, ends, resume, output, quiet, kept=directory is not None, what="backtest")
     asked = backtest_run.Asked(
         config,
@@ -111,14 +120,10 @@ def command(
         backtest_run.gates_of(gates, config, scored=known is not None),
         page,
         show_values,
+        versions,
     )
-    if page is not None:
-        refuse_what_cannot_be_written(page)
-    source = _source(config, recording, embedded)
-    try:
+    with closing(_source(config, recording, embedded)) as source:
         backtest_run.run(source, asked, directory, wanted)
-    finally:
-        source.close()
 
 
 def _config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
@@ -137,6 +142,16 @@ def _config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
         raise ConfigError(problems) from None
     hint_at_against(files)
     return config
+
+
+def _other(
+    files: tuple[Path, ...], others: tuple[Path, ...], overrides: tuple[str, ...], versions: tuple[str, str] | None
+) -> Config | None:
+    """The configuration to compare with, if one was asked for. Raises UsageError for --versions that do not go with it."""
+    from monitor.cli.backtest_checks import refuse_versions
+
+    refuse_versions(versions, with_another=bool(others or overrides))
+    return load_config(others or files, overrides) if others or overrides else None
 
 
 def _refuse_what_does_not_go_together(

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from monitor.errors import MonitorError
 
 if TYPE_CHECKING:
@@ -62,12 +64,48 @@ def refuse_what_cannot_be_used(totals: Totals, rejected: Rejected, topic: str) -
     read, unusable = totals.records["predictions"], totals.outcomes["predictions"]["rejected"]
     if not read or unusable < read:
         return
-    reasons = sorted(rejected.get(topic, {}).items(), key=lambda one: (-one[1], one[0]))
-    why = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:_REASONS])
+    why = _commonest(rejected.get(topic, {}))
     raise NothingToTell(
         f"none of the {read:,} predictions can be used: {why or 'a new backtest says why'}. Look at streams.predictions in "
         "the configuration: where fields are found, the unit of times, names of models."
     )
+
+
+def _commonest(reasons: Mapping[str, int]) -> str:
+    """`missing 12, malformed 1`: the commonest reasons and how often each was met."""
+    ranked = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
+    more = sum(count for _, count in ranked[_REASONS:])
+    return ", ".join(
+        [*(f"{reason} {count:,}" for reason, count in ranked[:_REASONS]), *([f"others {more:,}"] * (more > 0))]
+    )
+
+
+def why_rejected(
+    config: Config, rejected: Rejected, outcomes: Mapping[str, Mapping[str, int]] | None = None
+) -> list[str]:
+    """Why records of each topic could not be used, a line for each. `outcomes` also count what an earlier process met, whose
+    reasons are not known."""
+    found = []
+    for name, stream in (("predictions", config.streams.predictions), ("labels", config.streams.labels)):
+        if stream is None:
+            continue
+        reasons = rejected.get(stream.topic, {})
+        before = (outcomes or {}).get(name, {}).get("rejected", 0) - sum(reasons.values())
+        why = [
+            _commonest(reasons),
+            f"{before:,} before it was resumed, whose reasons are not kept" if before > 0 else "",
+        ]
+        if told := ", ".join(filter(None, why)):
+            found.append(f"rejected in {stream.topic}: {told}; streams.{name} says what is looked for where")
+    return found
+
+
+def say_what_was_rejected(runs: Sequence[tuple[Config, Rejected, Mapping[str, Mapping[str, int]] | None]]) -> None:
+    """Say why records could not be used, each topic once unless two configurations say something else of it."""
+    from monitor.cli.show import note
+
+    for line in dict.fromkeys(line for run in runs for line in why_rejected(*run)):
+        note(line)
 
 
 def outcomes_told(name: str, records: Mapping[str, int], outcomes: Mapping[str, Mapping[str, int]]) -> str:
@@ -77,6 +115,16 @@ def outcomes_told(name: str, records: Mapping[str, int], outcomes: Mapping[str, 
         parts = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
         told.append(f"{records[stream]:,} {stream} read{f' ({parts})' if parts else ''}")
     return f"{name}{'; '.join(told)}"
+
+
+def refuse_versions(versions: tuple[str, str] | None, *, with_another: bool) -> None:
+    """Raise UsageError for --versions that compare nothing, or beside --against."""
+    if versions is None:
+        return
+    if with_another:
+        raise click.UsageError("--versions and --against both say what is compared: give one of them")
+    if versions[0] == versions[1]:
+        raise click.UsageError(f"--versions {versions[0]} {versions[1]}: that is one version; give two")
 
 
 def hint_at_against(files: Sequence[Path]) -> None:

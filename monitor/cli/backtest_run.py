@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.backtest.differences import differences
+from monitor.backtest.differences import differences, of_version
 from monitor.backtest.episodes import Episode, episodes
 from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge, refuse_unknown
 from monitor.backtest.incidents import Incident, IncidentsError, Score, incidents_of, score
@@ -50,6 +50,8 @@ class Asked:
     """Where the report goes, FILE.html."""
     values: bool = False
     """Whether the report may name bins by the values they hold."""
+    versions: tuple[str, str] | None = None
+    """Versions of the models that are compared."""
 
 
 @dataclass
@@ -62,6 +64,8 @@ class Outcome:
     alerts: list[Episode]
     score: Score | None
     summary: dict[str, Any]
+    rejected: checks.Rejected
+    """What this process could not use, by topic and reason: not in the files, since an earlier one may have met the rest."""
 
     def windows(self) -> Iterator[dict[str, Any]]:
         """Its final windows."""
@@ -70,6 +74,8 @@ class Outcome:
 
 def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> None:
     """Run, compare, say, and leave with 3 when a gate holds."""
+    if asked.page is not None:
+        files.refuse_what_cannot_be_written(asked.page)
     with tempfile.TemporaryDirectory(prefix="driftline-backtest-") as temporary:
         folder = directory or Path(temporary)
         for config in (asked.config, *([asked.other] if asked.other else [])):
@@ -92,6 +98,9 @@ def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> No
         from monitor.cli import backtest_show
 
         backtest_show.say(report, wanted.output, directory, written)
+        checks.say_what_was_rejected(
+            [(run.config, run.rejected, run.summary.get("outcomes")) for run in (first, second) if run is not None]
+        )
     if broken:
         sys.exit(GATE)
 
@@ -155,7 +164,7 @@ def _outcome(
     kept = {name: result[name] for name in ("cluster_id", "config", "meaning", "topic_ids", "spans", "files")}
     if summed is not None:
         kept |= {"records": summed.records, "outcomes": summed.outcomes, "predicted_ms": summed.predicted_ms}
-    return Outcome(folder, config, plan, alerts, _score(alerts, asked, kept.get("predicted_ms")), kept)
+    return Outcome(folder, config, plan, alerts, _score(alerts, asked, kept.get("predicted_ms")), kept, rejected)
 
 
 def _keep_sweep(folder: Path, variants: Mapping[str, Config], told: Mapping[str, list[Episode]]) -> None:
@@ -204,15 +213,29 @@ def _counts(alerts: Sequence[Episode], scored: Score | None) -> dict[str, float 
 
 
 def _report(asked: Asked, first: Outcome, second: Outcome | None, told: Mapping[str, list[Episode]]) -> dict[str, Any]:
-    report: dict[str, Any] = {"format": FORMAT, "command": ["driftline", *sys.argv[1:]], FIRST: _of(first)}
+    # That it was interrupted is no part of what was asked: resumed, it leaves the bytes of one that was not.
+    typed = [word for word in sys.argv[1:] if word != "--resume"]
+    report: dict[str, Any] = {"format": FORMAT, "command": ["driftline", *typed], FIRST: _of(first)}
     if second is not None:
         compared = differences(first.alerts, second.alerts, first.windows(), second.windows())
         report |= {SECOND: _of(second), "differences": _plain(compared)}
+    if asked.versions is not None:
+        report |= _of_versions(asked, first, asked.versions)
     if asked.variants:
         read_ms = first.summary.get("predicted_ms")
         rows = [{"set": name, **_counts(told[name], _score(told[name], asked, read_ms))} for name in asked.variants]
         report["sweep"] = [{**row, "front": best} for row, best in zip(rows, front(rows), strict=True)]
     return report
+
+
+def _of_versions(asked: Asked, outcome: Outcome, versions: tuple[str, str]) -> dict[str, Any]:
+    """What was told of each version, and how the second differs from the first."""
+    both = [of_version(version, outcome.alerts, outcome.windows()) for version in versions]
+    compared = differences(both[0][0], both[1][0], both[0][1], both[1][1], versions=True)
+    read_ms = outcome.summary.get("predicted_ms")
+    counts = [_counts(alerts, _score(alerts, asked, read_ms)) for alerts, _ in both]
+    named = [{"version": version, "counts": own} for version, own in zip(versions, counts, strict=True)]
+    return {"versions": named, "differences": _plain(compared)}
 
 
 def _of(outcome: Outcome) -> dict[str, Any]:
@@ -273,7 +296,7 @@ def variants_of(
     files: tuple[Path, ...], overrides: tuple[str, ...], sweeps: Sequence[str], config: Config
 ) -> dict[str, Config]:
     """Every combination of the values of --sweep, by what is set. Raises UsageError for what is not about rules."""
-    axes = []
+    axes: dict[str, list[str]] = {}
     for text in sweeps:
         key, found, values = text.partition("=")
         if not found or not key.startswith("rules.") or not all(values.split(",")):
@@ -281,10 +304,14 @@ def variants_of(
                 f"--sweep {text!r}: write rules.NAME.FIELD=V1,V2, such as rules.low-recall.threshold=0.6,0.7. Only rules "
                 "can be swept: everything else changes what is counted, which --against compares."
             )
-        axes.append([f"{key}={value}" for value in values.split(",")])
+        if key in axes:
+            raise click.UsageError(
+                f"--sweep {text!r}: the values of {key} are given already; write all of them once, separated by commas"
+            )
+        axes[key] = list(dict.fromkeys(f"{key}={value}" for value in values.split(",")))
     if not axes:
         return {}
-    variants = {" ".join(chosen): _variant(files, overrides, chosen) for chosen in itertools.product(*axes)}
+    variants = {" ".join(chosen): _variant(files, overrides, chosen) for chosen in itertools.product(*axes.values())}
     for name, variant in variants.items():
         if variant.digest != config.digest:
             raise click.UsageError(f"--sweep {name!r} changes what is counted; compare it with --against")

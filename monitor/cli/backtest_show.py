@@ -9,6 +9,8 @@ from typing import Any
 from monitor.cli.show import console, minute, note, number, plain, print_json, table
 
 HOUR_MS = 3_600_000
+FOR_NOTHING_MAX = 10
+"""False alarms that are told one by one."""
 
 
 def say(report: Mapping[str, Any], output: str, directory: Path | None, written: Sequence[Path] = ()) -> None:
@@ -25,19 +27,26 @@ def say(report: Mapping[str, Any], output: str, directory: Path | None, written:
     if "incidents" in first:
         out.print(_incidents(first["incidents"]))
         _outside(first["incidents"], first.get("predicted_ms") or ())
-        for alert in first["incidents"]["false_alarms"]:
-            note(f"for nothing: {alert['rule']} on {_series(alert)}, fired {minute(alert['fired_ms'])}")
+        _for_nothing(first["incidents"]["false_alarms"])
     if "differences" in report:
         _differences(out, report)
     if "sweep" in report:
         out.print(_sweep(report["sweep"]))
+        if any(row.get("missed") and row["delay_hours"] is not None for row in report["sweep"]):
+            note("* of the incidents that were found; those that were missed have no end to their delay")
     for gate in report["gates"]["failed"]:
         if not gate.get("judged", True):
             note(f"gate: {gate['gate']} cannot be judged, which fails: there is no value in {gate['where']}")
             continue
-        value = "without an end" if gate["value"] is None else number(float(gate["value"]))
-        note(f"gate: {gate['gate']} holds: {value} in {gate['where']}")
+        note(f"gate: {gate['gate']} holds: {_by(gate['value'])} in {gate['where']}")
     _files(directory, written)
+
+
+def _by(value: float | None) -> str:
+    """What a gate held by: a count or a metric."""
+    if value is None:
+        return "without an end"
+    return f"{value:,}" if isinstance(value, int) else number(value)
 
 
 def _files(directory: Path | None, written: Sequence[Path]) -> None:
@@ -115,8 +124,14 @@ def _long(ms: int) -> str:
 
 
 def _counted(counts: Mapping[str, float | None]) -> str:
-    parts = [f"{value:g} {_noun(name, value)}" for name, value in counts.items() if value is not None]
-    return ", ".join(parts)
+    delay = counts.get("delay_hours")
+    parts = [
+        f"{value:,.0f} {_noun(name, value)}"
+        for name, value in counts.items()
+        if value is not None and name != "delay_hours"
+    ]
+    of = " of those found" if counts.get("missed") else ""
+    return ", ".join([*parts, *([f"largest delay{of} {delay:,.1f} h"] if delay is not None else [])])
 
 
 def _noun(name: str, count: float) -> str:
@@ -149,16 +164,29 @@ def _outside(incidents: Mapping[str, Any], read_ms: Sequence[int]) -> None:
         note(f"not scored, since predictions were read of event times {span} only: {names}")
 
 
+def _for_nothing(alerts: Sequence[Mapping[str, Any]]) -> None:
+    """Alerts that no incident explains; of many the first, since all stand in the table above."""
+    for alert in alerts[:FOR_NOTHING_MAX]:
+        note(f"for nothing: {alert['rule']} on {_series(alert)}, fired {minute(alert['fired_ms'])}")
+    more = len(alerts) - FOR_NOTHING_MAX
+    if more > 0:
+        note(f"for nothing: {more:,} more; -o json has all under first.incidents.false_alarms")
+
+
 def _hours(ms: int | None) -> str:
     return "" if ms is None else f"{ms / HOUR_MS:.1f} h"
 
 
 def _differences(out: Any, report: Mapping[str, Any]) -> None:
     found = report["differences"]
+    versions = report.get("versions")
+    for each in versions or ():
+        note(f"version {plain(each['version'])}: {_counted(each['counts'])}")
     told = [*found["only_first"], *found["only_second"], *(moved["second"] for moved in found["moved"])]
     common = _common(told)
     about = f", of {'/'.join(common)}" if common else ""
-    made = table(f"What the other configuration tells{plain(about)}", "change", "alert", "fired", "of", narrow=True)
+    who = f"version {versions[1]['version']}" if versions else "the other configuration"
+    made = table(f"What {plain(who)} tells{plain(about)}", "change", "alert", "fired", "of", narrow=True)
     for change, alerts in (("no more", found["only_first"]), ("new", found["only_second"])):
         for a in alerts:
             made.add_row(change, plain(a["rule"]), minute(a["fired_ms"]), plain(_series(a, common)))
@@ -167,7 +195,10 @@ def _differences(out: Any, report: Mapping[str, Any]) -> None:
         later_ms = other["fired_ms"] - one["fired_ms"]
         change = f"{_hours(abs(later_ms))} {'later' if later_ms > 0 else 'earlier'}"
         made.add_row(change, plain(other["rule"]), minute(other["fired_ms"]), plain(_series(other, common)))
-    out.print(made)
+    if told:
+        out.print(made)
+    else:
+        note(f"{who} tells the same alerts")
     metrics = ", ".join(f"{name} in {n}" for name, n in found["changed_metrics"].items()) or "none"
     note(
         f"{found['same']} {_noun('alerts', found['same'])} at the same time in both; {found['windows']} windows compared, "
@@ -179,13 +210,23 @@ def _differences(out: Any, report: Mapping[str, Any]) -> None:
 def _sweep(rows: Sequence[Mapping[str, Any]]) -> Any:
     """A row for each setting; what was set stands in the title, its values in the rows."""
     names = [name for name in rows[0] if name not in ("set", "front")]
-    heads = [name.replace("_", "\n") for name in names]
+    heads = ["largest\ndelay" if name == "delay_hours" else name.replace("_", "\n") for name in names]
     scored = any(row["front"] for row in rows)
     keys = [pair.partition("=")[0] for pair in rows[0]["set"].split(" ")]
     title = f"With other values of {plain(' and '.join(keys))}"
     made = table(title, "set", *heads, *(["trade-off"] if scored else []), right=tuple(heads), narrow=True)
     for row in rows:
-        cells = ["-" if row[name] is None else f"{row[name]:g}" for name in names]
+        cells = [_of_a_setting(row, name) for name in names]
         values = ", ".join(pair.partition("=")[2] for pair in row["set"].split(" "))
         made.add_row(plain(values), *cells, *(["best" if row["front"] else ""] if scored else []))
     return made
+
+
+def _of_a_setting(row: Mapping[str, Any], name: str) -> str:
+    """A count; a delay says when it is only that of the incidents that were found."""
+    value = row[name]
+    if value is None:
+        return "-"
+    if name != "delay_hours":
+        return f"{value:,.0f}"
+    return f"{value:,.1f} h" + (" *" if row.get("missed") else "")

@@ -1,7 +1,8 @@
 """Progress of a run to the end: a bar with an ETA for people, one line every ten seconds for everything else.
 
 Reading and evaluating take turns in one loop and cost differently, so their paces are kept apart: a run that has read
-everything and evaluates for as long again is half done, not nearly.
+everything and evaluates for as long again is half done, not nearly. Below the whole stand the partitions, each with the event
+time that it has come to, its rate and when it will have been read; of many those with most to read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from monitor.daemon.headway import Headway, headway, ticks_closed
+from monitor.cli.show import minute
+from monitor.daemon.headway import Headway, PartitionHeadway, headway, ticks_closed
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_S = 10.0
 _BAR_EVERY_S = 0.2
+PARTITIONS_MAX = 8
+"""Partitions that are told one by one: more would push the whole out of a small terminal."""
 
 
 @dataclass(slots=True)
@@ -49,6 +53,12 @@ class Pace:
         reading_s = self.reading_s * now.to_read / read if read else 0.0
         return reading_s + (self.evaluating_s * to_close / closed if closed else 0.0)
 
+    def rate(self, now: PartitionHeadway) -> float:
+        """Records of a partition that were read in a second, since it was first seen."""
+        began = next((own.read for own in self.first.partitions if own.partition == now.partition), 0)
+        spent_s = self.reading_s + self.evaluating_s
+        return (now.read - began) / spent_s if spent_s else 0.0
+
     def share(self, now: Headway) -> float | None:
         """How much of the work is done, by time; None as long as nothing is known about the rest."""
         left_s, spent_s = self.left_s(now), self.reading_s + self.evaluating_s
@@ -70,6 +80,7 @@ class RunProgress:
         self._closed = 0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._rows: dict[int, TaskID] = {}
 
     def show(self, worker: Worker) -> None:
         """Take note of the time, and refresh when it is due. Called once a loop, and at every tick."""
@@ -87,7 +98,8 @@ class RunProgress:
         if self._people:
             self._draw(self._pace, headway(worker))
         else:
-            print(line(self._pace, headway(worker)), file=sys.stderr)
+            at = headway(worker)
+            print("\n".join([line(self._pace, at), *partition_lines(self._pace, at)]), file=sys.stderr)
 
     def _draw(self, pace: Pace, at: Headway) -> None:
         if self._bar is None:
@@ -101,6 +113,18 @@ class RunProgress:
         assert self._task is not None
         what = f"{at.read:,} of {at.read + at.to_read:,} records" if at.to_read else f"{at.to_close:,} ticks to close"
         self._bar.update(self._task, description=what, completed=pace.share(at) or 0.0, eta=f"ETA {_eta(pace, at)}")
+        chosen = told_of(at)
+        for gone in self._rows.keys() - {own.partition for own in chosen}:
+            self._bar.remove_task(self._rows.pop(gone))
+        for own in chosen:
+            if own.partition not in self._rows:
+                self._rows[own.partition] = self._bar.add_task("", total=1.0, eta="")
+            total = own.read + own.to_read
+            told = f"partition {own.partition}{_come_to(own)}, {pace.rate(own):,.0f}/s"
+            eta = f"ETA {_reading_eta(pace, own)}"
+            self._bar.update(
+                self._rows[own.partition], description=told, completed=own.read / total if total else 1.0, eta=eta
+            )
 
     def close(self, worker: Worker) -> None:
         """Take the bar away and say what was done."""
@@ -121,6 +145,32 @@ def line(pace: Pace, at: Headway) -> str:
 def _eta(pace: Pace, at: Headway) -> str:
     left_s = pace.left_s(at)
     return "unknown" if left_s is None else f"{left_s:.0f} s"
+
+
+def told_of(at: Headway) -> list[PartitionHeadway]:
+    """The partitions that are told, in their order: all, or those with most to read."""
+    most = sorted(at.partitions, key=lambda own: (-own.to_read, own.partition))[:PARTITIONS_MAX]
+    return sorted(most, key=lambda own: own.partition)
+
+
+def partition_lines(pace: Pace, at: Headway) -> list[str]:
+    """A line for each partition, of many for those with most to read."""
+    found = [
+        f"driftline:   partition {own.partition}{_come_to(own)}: {own.read:,} of {own.read + own.to_read:,} records, "
+        f"{pace.rate(own):,.0f}/s, ETA {_reading_eta(pace, own)}"
+        for own in told_of(at)
+    ]
+    more = len(at.partitions) - len(found)
+    return [*found, *([f"driftline:   and {more:,} partitions with less to read"] if more else [])]
+
+
+def _come_to(own: PartitionHeadway) -> str:
+    return "" if own.at_ms is None else f" at {minute(own.at_ms - own.at_ms % 60_000)}"
+
+
+def _reading_eta(pace: Pace, own: PartitionHeadway) -> str:
+    rate = pace.rate(own)
+    return "unknown" if own.to_read and not rate else f"{own.to_read / (rate or 1.0):.0f} s"
 
 
 class StepProgress:

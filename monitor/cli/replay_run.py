@@ -57,9 +57,9 @@ def to_files(source: Log, config: Config, directory: Path | None, wanted: Wanted
     if directory is None:
         with tempfile.TemporaryDirectory(prefix="driftline-replay-") as temporary:
             summary = replayed(source, config, Path(temporary), replace(wanted, kept=False))
-            _say({name: value for name, value in summary.items() if name not in ("to", "files")}, wanted)
+            _say({name: value for name, value in summary.items() if name not in ("to", "files")}, config, wanted)
         return
-    _say(replayed(source, config, directory, wanted), wanted)
+    _say(replayed(source, config, directory, wanted), config, wanted)
 
 
 def replayed(
@@ -114,7 +114,7 @@ def to_topics(source: Log, target: Log, config: Config, namespace: str, wanted: 
     from monitor.cli.ranges import spans_of
 
     spans = spans_of(source, source_topics(source, config).names, wanted.starts, wanted.ends)
-    _say({**_run(source, target, own, spans, wanted), "to": namespace}, wanted)
+    _say({**_run(source, target, own, spans, wanted), "to": namespace}, own, wanted)
 
 
 def _spec(source: Log, config: Config, wanted: Wanted, begun: Spec | None = None) -> Spec:
@@ -229,7 +229,8 @@ def _run(
     }
 
 
-def _say(summary: Mapping[str, Any], wanted: Wanted) -> None:
+def _say(summary: Mapping[str, Any], config: Config, wanted: Wanted) -> None:
+    from monitor.cli.backtest_checks import why_rejected
     from monitor.cli.show import note, print_json
 
     if wanted.output == "json":
@@ -240,5 +241,7 @@ def _say(summary: Mapping[str, Any], wanted: Wanted) -> None:
         f"{sum(summary['records'].values()):,} records replayed: {summary['windows']:,} windows in "
         f"{summary['revisions']:,} revisions, {alerts}; {summary['seconds']:.1f} s"
     )
+    for line in why_rejected(config, summary["rejected"]):
+        note(line)
     for name, file in summary.get("files", {}).items():
         note(f"{summary['to']}/{name}: {file['lines']:,} lines, {file['sha256']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -82,10 +83,10 @@ def estimate(one: Estimate | None) -> str:
 
 
 def number(value: float) -> str:
-    """Three decimals, or four digits for what is large."""
-    if value.is_integer() and abs(value) >= 10:
-        return str(int(value))
-    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
+    """Three decimals; what is large, and whole numbers from 10 on, without: `0.842`, `12`, `1,235`. From 10^15 on four digits."""
+    if abs(value) >= 1e15 or not math.isfinite(value):
+        return f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 or (value.is_integer() and abs(value) >= 10) else f"{value:.3f}"
 
 
 def iso_ms(text: str) -> int:

@@ -87,9 +87,13 @@ class DeadLetterOffice:
         was = before is not None and before.flooding
         if state.flooding and not was:
             self._since[place] = at_ms
-            _logger.error(
-                "%s[%d]: a flood of bad records; dead letters are cut to one pointer per range until it ends", *place
-            )
+            if self._settings.enabled:
+                _logger.error(
+                    "%s[%d]: a flood of bad records; dead letters are cut to one pointer per range until it ends",
+                    *place,
+                )
+            else:  # nobody wished for letters, or it is a replay: there is nothing that is cut
+                _logger.warning("%s[%d]: a flood of bad records", *place)
         elif was and not state.flooding:
             _logger.info("%s[%d]: the flood of bad records is over", *place)
         self._floods[place] = state

@@ -5,8 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.ingest.clocks import FOREVER, NEVER
+
 if TYPE_CHECKING:
     from monitor.daemon.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionHeadway:
+    """Offsets of one partition, both streams together. `at_ms`: the largest event time of its predictions so far; None
+    before there is one and after the recorded end."""
+
+    partition: int
+    read: int
+    to_read: int
+    at_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +31,30 @@ class Headway:
     to_read: int
     closed: int
     to_close: int
+    partitions: tuple[PartitionHeadway, ...] = ()
 
 
 def headway(worker: Worker) -> Headway:
     """How far it is now."""
-    read = total = 0
-    for partition, task in worker.tasks.items():
+    partitions = []
+    for partition, task in sorted(worker.tasks.items()):
         genesis = task.writer.follower.state.genesis
         assert genesis is not None
         starts = (genesis.prediction_start, genesis.label_start)
+        read = to_read = 0
         for stream, ends in enumerate(worker.finish):
-            total += ends[partition] - starts[stream]
             read += task.engine.next_offsets[stream] - starts[stream]
+            to_read += ends[partition] - task.engine.next_offsets[stream]
+        at_ms = task.engine.clocks[0].maximum_ms
+        partitions.append(PartitionHeadway(partition, read, to_read, at_ms if NEVER < at_ms < FOREVER else None))
     engines = worker.judge.evaluator.engines.values() if worker.judge is not None else ()
-    return Headway(read, total - read, sum(e.closed for e in engines), sum(e.to_close for e in engines))
+    return Headway(
+        sum(own.read for own in partitions),
+        sum(own.to_read for own in partitions),
+        sum(e.closed for e in engines),
+        sum(e.to_close for e in engines),
+        tuple(partitions),
+    )
 
 
 def ticks_closed(worker: Worker) -> int:

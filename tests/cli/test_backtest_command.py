@@ -181,6 +181,25 @@ def test_predictions_of_which_none_can_be_used_are_an_error(deployment: Deployme
     assert not (tmp_path / "out" / "backtest.json").exists()
 
 
+def test_why_records_were_rejected_is_told_of_either_stream(deployment: Deployment) -> None:
+    done = driftline("backtest", *deployment.where, "-q")
+    assert "driftline: rejected in flights.predictions: malformed 1, " in done.err
+    assert "rejected in flights.labels" not in done.err
+    done = driftline("backtest", *deployment.where, "--set", "streams.labels.fields.label=$.lable", "-q")
+    labels = backtest(deployment)["first"]["records"]["labels"]
+    assert done.code == 0
+    assert f"rejected in flights.labels: missing {labels:,}; streams.labels says what is looked for where" in done.err
+    assert "dead letters" not in done.err, "a replay writes none"
+
+
+def test_reasons_that_an_interrupted_process_knew_are_told_as_unknown(deployment: Deployment, tmp_path: Path) -> None:
+    kept = ("backtest", *deployment.where, "--to", tmp_path / "out", "-q")
+    assert driftline(*kept).code == 0
+    done = driftline(*kept, "--resume")
+    assert done.code == 0
+    assert "rejected in flights.predictions: 3 before it was resumed, whose reasons are not kept;" in done.err
+
+
 def test_incidents_are_scored_and_gates_decide_the_exit_code(deployment: Deployment, tmp_path: Path) -> None:
     (tmp_path / "i.yaml").write_text(INCIDENTS)
     options = ("--incidents", tmp_path / "i.yaml", "--fail-on", "missed > 0", "--fail-on", "accuracy@day > 1")
@@ -360,6 +379,10 @@ def test_another_configuration_is_compared(deployment: Deployment, tmp_path: Pat
     [
         (("--sweep", "windows=1h,2h"), "Only rules can be swept"),
         (("--sweep", "rules.too-good.threshold"), "write rules.NAME.FIELD=V1,V2"),
+        (
+            ("--sweep", "rules.too-good.threshold=0.1,0.2", "--sweep", "rules.too-good.threshold=0.3"),
+            "'rules.too-good.threshold=0.3': the values of rules.too-good.threshold are given already; write all of them once",
+        ),
         (("--fail-on", "pages"), "write NAME OP NUMBER"),
         (("--fail-on", "missed > 0"), "needs --incidents"),
         (("--fail-on", "acuracy < 0.5"), "did you mean 'accuracy'?"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from monitor.adapters import dead_letters
-from monitor.cli.progress import Pace, line
-from monitor.daemon.headway import Headway, headway, ticks_closed
+from monitor.cli.progress import PARTITIONS_MAX, Pace, line, partition_lines
+from monitor.daemon.headway import Headway, PartitionHeadway, headway, ticks_closed
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.plan import plan_of
+from tests.oracle.join import Prediction
 from tests.simulation.test_long_evaluation import TICKS, history
-from tests.simulation.world import config
+from tests.simulation.world import config, topics
 
+START_MS = 1_700_000_000_000
 START = Headway(0, 1_000, 0, 0)
 
 
@@ -47,6 +49,26 @@ def test_where_another_worker_evaluates_only_reading_counts() -> None:
     assert line(pace(5, 0), Headway(500, 500, 0, 0)) == "driftline: 500 of 1,000 records read (50 %), ETA 5 s"
 
 
+def test_each_partition_is_told_with_its_event_time_rate_and_eta() -> None:
+    made = Pace(Headway(100, 900, 0, 0, (PartitionHeadway(0, 100, 400, None), PartitionHeadway(1, 0, 500, None))))
+    made.spent(4, evaluating=False)
+    made.spent(1, evaluating=True)
+    at = Headway(350, 650, 1, 9, (PartitionHeadway(0, 350, 150, 1_360_404_065_000), PartitionHeadway(1, 0, 500, None)))
+    assert partition_lines(made, at) == [
+        "driftline:   partition 0 at 2013-02-09 10:01: 350 of 500 records, 50/s, ETA 3 s",
+        "driftline:   partition 1: 0 of 500 records, 0/s, ETA unknown",
+    ]
+    done = Headway(500, 0, 1, 9, (PartitionHeadway(0, 500, 0, None), PartitionHeadway(1, 0, 0, None)))
+    assert [told.rpartition(" ETA ")[2] for told in partition_lines(made, done)] == ["0 s", "0 s"]
+
+
+def test_of_many_partitions_those_with_most_to_read_are_told() -> None:
+    at = Headway(0, 0, 0, 0, tuple(PartitionHeadway(p, 10, p, 0) for p in range(30)))
+    told = partition_lines(pace(1, 1), at)
+    assert [int(each.split()[2]) for each in told[:-1]] == list(range(30 - PARTITIONS_MAX, 30))
+    assert told[-1] == "driftline:   and 22 partitions with less to read"
+
+
 def test_the_estimate_of_a_slow_evaluation_holds_from_its_first_ticks_on() -> None:
     log, setting = history(), config("one")
     estimates: list[tuple[float, float]] = []  # at, what is left
@@ -76,3 +98,27 @@ def test_the_estimate_of_a_slow_evaluation_holds_from_its_first_ticks_on() -> No
     for at, left_s in estimates:
         assert left_s == pytest.approx(end - at, rel=0.25, abs=20)
     assert headway(worker).to_close == 0
+
+
+def test_headway_says_how_far_each_partition_is() -> None:
+    rows = [
+        Prediction(id=f"p{i}", model="m", version="1", at=START_MS + 10 * i, score=0.9, prediction=1.0)
+        for i in range(3_500)
+    ]
+    log, setting = topics([rows[::2], rows[1::2]], [[], []]), config("one")
+    seen: list[Headway] = []
+    worker = Worker(
+        log, setting, plan_of(setting), log.clock, dead_letters, WorkerOptions(until_end=True),
+        None, lambda w: seen.append(headway(w)) if w.tasks else None,
+    )  # fmt: skip
+    worker.run()
+    sizes = [sum(log.end_offsets(name)[p] for name in worker.sources.names) for p in range(len(worker.finish[0]))]
+    for at in seen:
+        assert [own.read + own.to_read for own in at.partitions] == sizes
+        assert (sum(own.read for own in at.partitions), sum(own.to_read for own in at.partitions)) == (
+            at.read,
+            at.to_read,
+        )
+    times = [own.at_ms for at in seen for own in at.partitions if own.partition == 1 and own.at_ms is not None]
+    assert times == sorted(times)
+    assert START_MS < times[0] < times[-1] <= START_MS + 35_000

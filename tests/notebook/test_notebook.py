@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from monitor.adapters.arrow_log import TableError
+from monitor.adapters.arrow_log import TableError, table_of
 from monitor.config import load
 from monitor.errors import ConfigError, MonitorError
 from monitor.notebook import backtest, drift, windows
@@ -162,6 +162,17 @@ def test_keys_headers_and_units_are_those_of_the_configuration() -> None:
             MonitorError,
             "predictions can be used: unknown_model",
         ),
+        (
+            lambda t: [*t.to_pylist()[:3], 7],
+            TableError,
+            "the predictions are a list whose row 3 is of type int, which is no table",
+        ),
+        (
+            pa.Table.to_pydict,
+            TableError,
+            "the predictions are of type dict, which is no table: give a pyarrow.Table",
+        ),
+        (lambda t: [{"id": 1}, {"id": t}], TableError, "the predictions cannot be made a table: "),
     ],
 )
 def test_what_does_not_go_together_is_told(
@@ -170,6 +181,34 @@ def test_what_does_not_go_together_is_told(
     with pytest.raises(error) as raised:
         windows(deployment.config, change(tables[0]), tables[1])
     assert sentence in str(raised.value)
+
+
+def test_rows_and_record_batches_are_tables_too(deployment: Deployment, tables: Tables) -> None:
+    wanted = windows(deployment.config, *tables)
+    assert windows(deployment.config, tables[0].to_pylist(), tables[1].to_pylist()).equals(wanted)
+    (batch,) = tables[0].combine_chunks().to_batches()
+    assert windows(deployment.config, batch, tables[1].to_reader()).equals(wanted)
+
+
+def test_a_field_that_some_rows_lack_is_a_column_all_the_same() -> None:
+    found = table_of([{"id": 1}, {"id": 2, "late": True}], "labels")
+    assert found.to_pydict() == {"id": [1, 2], "late": [None, True]}
+
+
+def test_why_labels_were_rejected_is_told_and_none_that_can_be_used_is_an_error(
+    deployment: Deployment, tables: Tables
+) -> None:
+    predictions, labels = tables
+    place, known = labels.column_names.index("label"), labels["label"].to_pylist()
+    some = labels.set_column(place, "label", pa.array([7, 7, *known[2:]]))
+    found = backtest(deployment.config, predictions, some)
+    assert found.rejected == {"predictions": {}, "labels": {"label_value": 2}}
+    assert found.outcomes["labels"]["rejected"] == 2
+    none = labels.set_column(place, "label", pa.array([7] * len(labels)))
+    with pytest.raises(
+        MonitorError, match=f"none of the {len(none):,} labels can be used: label_value {len(none):,}. Look at"
+    ):
+        windows(deployment.config, predictions, none)
 
 
 def test_what_is_missing_is_told(deployment: Deployment, tables: Tables) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from monitor.cli.report import page
-from monitor.cli.report.nodes import shown
+from monitor.cli.report.heat import heat_map
+from monitor.cli.report.nodes import At, shown
 from monitor.cli.report.write import without_secrets
 from tests.report.conftest import Report
 from tests.report.reading import Read, at, traces
@@ -27,7 +28,7 @@ def test_every_value_on_the_page_is_the_one_of_the_json(report: Report, read: Re
     for value in read.values:
         told = at(document, value.where)
         assert value.text == shown(told, value.form), value
-        assert value.form == "text" or json.loads(value.exact or "") == told, value
+        assert value.form in ("text", "words") or json.loads(value.exact or "") == told, value
 
 
 def test_no_table_says_a_number_that_has_no_place_in_the_json(read: Read) -> None:
@@ -62,16 +63,80 @@ def test_steps_and_cells_end_with_the_last_window(report: Report, read: Read) ->
     assert all(x == [*own["start_ms"], own["end_ms"][-1]] for x, own in drawn), "no window here overlaps the next"
 
 
-def test_each_row_of_a_heat_map_has_its_own_scale(read: Read) -> None:
+def test_one_colour_is_one_distance_in_every_heat_map(read: Read) -> None:
     maps = [figure for figure in read.figures if figure["data"][0]["type"] == "heatmap"]
+    rows = [row for figure in maps for row in figure["data"]]
+    assert len(rows) > 30
+    assert len({json.dumps([row["zmin"], row["zmax"], row["colorscale"]]) for row in rows}) == 1
+    for row in rows:
+        largest = max(value for value in row["z"][0] if value is not None)
+        metric = row["meta"]["z"][0].split("/metrics/")[1].removesuffix("/value")
+        assert row["name"] == f"{metric} \N{EN DASH} {shown(largest, 'number')}"
     for figure in maps:
-        for row in figure["data"]:
-            largest = max(value for value in row["z"][0] if value is not None)
-            assert (row["zmin"], row["zmax"]) == (0.0, largest)
-            metric = row["meta"]["z"][0].split("/metrics/")[1].removesuffix("/value")
-            assert row["name"] == f"{metric} \N{EN DASH} {shown(largest, 'number')}"
         assert figure["layout"]["yaxis"]["ticktext"] == [row["name"] for row in figure["data"]]
-    assert len({row["zmax"] for row in maps[0]["data"]}) > 2
+
+
+def test_what_has_a_unit_of_its_own_has_a_scale_of_its_own() -> None:
+    """The distances of one feature in its unit, and the number of rows, beside a share."""
+    values = {"wasserstein:distance": [3.0, 90.5], "volume": [812, 1_204], "missing:hour": [0.25, None]}
+    own = {
+        **dict.fromkeys(("model", "version", "segment", "window"), "x"),
+        "start_ms": [0, 10],
+        "end_ms": [10, 20],
+        "shown": list(values),
+        "metrics": {name: {"value": column} for name, column in values.items()},
+    }
+    data, layout, _ = heat_map(At(own))
+    by_name = {row["name"]: row for row in data}
+    missing, volume, metres = (
+        by_name[f"{name} \N{EN DASH} {told}"]
+        for name, told in (
+            ("missing:hour", "0.250"), ("volume", "1,204, own scale"), ("wasserstein:distance", "90.500, own scale")
+        )
+    )  # fmt: skip
+    assert (missing["zmin"], missing["zmax"]) == (0.0, 2.0)
+    assert (volume["zmax"], metres["zmax"]) == (1_204, 90.5)
+    assert layout["yaxis"]["ticktext"] == [row["name"] for row in data]
+
+
+def test_an_alert_of_one_configuration_stands_in_its_own_column(report: Report, read: Read) -> None:
+    found = report.json["differences"]
+    assert found["only_first"] != [] != found["only_second"]
+    section = report.html.split('<section id="differences">')[1].split("</section>")[0]
+    rows = re.findall("<tr><td>(no more|new|moved)</td><td>(.*?)</td><td>(.*?)</td>", section)
+    told = {
+        name: {("at=" in first, "at=" in second) for change, first, second in rows if change == name}
+        for name, _, _ in rows
+    }
+    assert told == {"no more": {(True, False)}, "new": {(False, True)}, "moved": {(True, True)}}
+    counts = [len(found[name]) for name in ("only_first", "only_second", "moved")]
+    assert [sum(change == name for change, _, _ in rows) for name in ("no more", "new", "moved")] == counts
+
+
+def test_a_delay_beside_a_missed_incident_is_said_to_be_that_of_the_others(report: Report) -> None:
+    document = copy.deepcopy(report.json)
+    document["first"]["counts"] |= {"missed": 1}
+    document["sweep"][0] |= {"missed": 1}
+    html = page.render(document, charts=False)
+    delays = re.findall(r"delay_hours&?[^>]*>([^<]*)</data>([^<]*)</td>", html)
+    assert [after for _, after in delays].count(" of those found") == 2
+    assert html.count("of those found") == 2
+    assert "of those found" not in report.html
+
+
+def test_names_of_columns_are_no_syntax_of_styles(report: Report) -> None:
+    document = copy.deepcopy(report.json)
+    own = document["first"]["series"][0]
+    hostile = "a'\";} body { display: none } \\</style>"
+    own["metrics"][hostile] = own["metrics"].pop(own["shown"][0])
+    own["shown"][0] = hostile
+    read = Read.of(page.render(document, charts=False))
+    styles = [value or "" for name, value in read.attributes if name == "style"]
+    headings = [style for style in styles if style.startswith("--c1:")]
+    assert len(headings) > 10
+    column = r"--c\d+:'(?:[A-Za-z0-9]|\\[0-9a-f]+ )*'"
+    assert all(re.fullmatch(f"{column}(?:;{column})*", style) for style in headings)
+    assert any("body\\20 \\7b \\20 display" in style for style in headings)
 
 
 def test_settings_on_one_point_are_named_once(read: Read) -> None:
@@ -183,7 +248,8 @@ def test_secrets_of_the_command_line_are_not_told() -> None:
 
 def test_without_plotly_the_tables_are_there_and_the_page_says_how_to_get_charts(report: Report) -> None:
     plain = Read.of(page.render(report.json, charts=False))
-    assert [(v.where, v.text) for v in plain.values] == [(v.where, v.text) for v in Read.of(report.html).values]
+    with_charts = Read.of(re.sub("<figure>.*?</figure>", "", report.html, flags=re.DOTALL))
+    assert [(v.where, v.text) for v in plain.values] == [(v.where, v.text) for v in with_charts.values]
     assert plain.scripts == []
     assert "script-src 'none'" in plain.policy
     html = page.render(report.json, charts=False)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitor.cli.report.nodes import NOTHING, At, words
-from monitor.cli.show import number
+from monitor.cli.report.heat import Figure, edges, heat_map
+from monitor.cli.report.nodes import At, words
 from monitor.config.metric_names import BINARY
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
@@ -17,10 +17,10 @@ SEVERITIES = {"page": "#b40426", "ticket": "#d98200", "info": "#7f7f7f"}
 PANELS_MAX = 6
 LINES_MAX = 25
 """Alerts whose beginning is drawn through all panels; more would hide what they are about, and have their bars."""
+WHOLE_MAX = 12
+"""Steps of an axis of counts, up to which each whole number has a tick."""
 LABELS_MAX = 6
 """Settings that are named at one point."""
-
-Figure = dict[str, Any]
 
 
 @dataclass
@@ -30,13 +30,18 @@ class Charts:
     on: bool
     figures: list[Figure] = field(default_factory=list)
 
-    def _place(self, data: list[Figure], layout: Figure, height: int, label: str) -> str:
-        """Where a figure goes. `label` is for who cannot see it."""
+    def _place(
+        self, data: list[Figure], layout: Figure, height: int, label: str, title: str = "", under: str = ""
+    ) -> str:
+        """Where a figure goes. `label` is for who cannot see it; `title` is text, and `under` HTML, outside of the drawing,
+        where both have the room that they need on any page."""
         if not self.on or not data:
             return ""
         name = f"chart-{len(self.figures)}"
         self.figures.append({"id": name, "data": data, "layout": {**_LAYOUT, **layout, "height": height}})
-        return f'<div class="chart" id="{name}" role="img" aria-label="{words(label)}" style="min-height:{height}px"></div>\n'
+        caption = f"<figcaption>{words(title)}</figcaption>" if title else ""
+        place = f'<div class="chart" id="{name}" role="img" aria-label="{words(label)}" style="min-height:{height}px"></div>'
+        return f"<figure>{caption}{place}{under}</figure>\n"
 
     def metrics(self, run: At, series: Sequence[At]) -> str:
         """Metrics with intervals, coverage, and alerts on the same axis."""
@@ -53,33 +58,21 @@ class Charts:
         rules = len({trace["y"][0] for trace in told})
         layout = {**_stacked([*panels, "alerts"], run, 0.2 + 0.2 * rules), "shapes": [*shapes, *_incidents(run)]}
         layout["legend"] = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
-        layout["title"] = {"text": words(f"{model} by {window}"), **_TITLE}
-        layout["margin"] = {**layout["margin"], "t": 66}
         height = int(120 * (len(panels) + 0.2 + 0.2 * rules)) + 90
-        return self._place(data + told, layout, height, f"metrics of {model} by {window}")
+        title = f"{model}, windows of {window}"
+        return self._place(data + told, layout, height, f"metrics of {model} by {window}", title, _shaded(run))
 
     def drift(self, run: At, series: Sequence[At]) -> str:
         """Distances of the features by time, a heat map for each series."""
         return "".join(self._heat(each) for each in series)
 
     def _heat(self, own: At) -> str:
-        names = own["shown"].value
-        rows = [own["metrics"][name]["value"] for name in reversed(names)]
-        if not rows:
+        if not own["shown"].value:
             return ""
-        title = f"{words(own['model'].value)}, {_name(own)}, {words(own['window'].value)}"
-        data = [
-            _row(own, name, row, place) for place, (name, row) in enumerate(zip(reversed(names), rows, strict=True))
-        ]
-        ticks = {"tickvals": list(range(len(data))), "ticktext": [row["name"] for row in data]}
-        layout = {
-            "title": {"text": title, **_TITLE},
-            "xaxis": {"type": "date", "hoverformat": "%Y-%m-%d %H:%M"},
-            "yaxis": {"automargin": True, "showgrid": False, "zeroline": False, **ticks},
-            "margin": {"l": 10, "r": 10, "t": 34, "b": 46},
-        }
+        data, layout, height = heat_map(own)
         label = f"distances of {own['model'].value} to its reference, {own['segment'].value}"
-        return self._place(data, layout, 96 + 22 * len(rows), label)
+        title = f"{own['model'].value} {own['version'].value}, {own['segment'].value}, windows of {own['window'].value}"
+        return self._place(data, layout, height, label, title)
 
     def distribution(self, own: At) -> str:
         """Shares of the reference and of this range in each bin."""
@@ -97,15 +90,14 @@ class Charts:
         ]
         name = f"{own['model'].value} {own['version'].value}: {own['feature'].value}"
         layout = {
-            "title": {"text": words(name), **_TITLE},
             "barmode": "group",
             "bargap": 0.15,
             "xaxis": {"type": "category", "tickfont": {"size": 10}, "automargin": True},
             "yaxis": {"tickformat": ".0%", "automargin": True},
             "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"},
-            "margin": {"l": 40, "r": 10, "t": 50, "b": 40},
+            "margin": {"l": 40, "r": 10, "t": 30, "b": 40},
         }
-        return self._place(data, layout, 260, f"distribution of {name}")
+        return self._place(data, layout, 240, f"distribution of {name}", name)
 
     def delay(self, own: At) -> str:
         """Share of the predictions that have their label, by the time since."""
@@ -135,16 +127,19 @@ class Charts:
             )
             for best in (False, True)
         ]
+        counts = [row["false_alarms"].value for row in rows]
+        whole = {"dtick": 1} if max(counts) - min(counts) <= WHOLE_MAX else {}  # there is no half of a false alarm
         layout = {
-            "xaxis": {"title": {"text": "false alarms"}, "automargin": True},
+            "xaxis": {"title": {"text": "false alarms"}, "automargin": True, **whole},
             "yaxis": {"title": {"text": "largest delay, hours (x: misses some)"}, "automargin": True},
             "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
             "margin": {"l": 60, "r": 60, "t": 40, "b": 50},
         }
-        return self._place(data, layout, 380, "delay against false alarms of each setting")
+        found_nothing = [letters(place) for place, row in enumerate(rows) if row["delay_hours"].value is None]
+        under = f"<p>Not drawn, since no incident was found: {', '.join(found_nothing)}.</p>" if found_nothing else ""
+        return self._place(data, layout, 380, "delay against false alarms of each setting", under=under)
 
 
-_TITLE: Figure = {"font": {"size": 13}, "x": 0, "xanchor": "left", "pad": {"l": 10}}
 _LAYOUT: Figure = {
     "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#222"},
     "paper_bgcolor": "#fff",
@@ -153,32 +148,6 @@ _LAYOUT: Figure = {
     "colorway": list(COLOURS),
     "autosize": True,
 }
-
-
-def _row(own: At, name: str, values: At, place: int) -> Figure:
-    """One feature of a heat map, the `place`-th from below, on a scale of its own: features, and kinds of distance, differ too
-    much for one."""
-    known = [value for value in values.value if value is not None]
-    low, high = min([0.0, *known]), max([0.0, *known])
-    return {
-        "type": "heatmap",
-        "x": _edges(own["start_ms"].value, own["end_ms"].value),
-        "y": [place - 0.5, place + 0.5],  # edges: of categories one trace would have to hold all
-        "name": f"{words(name)} {NOTHING} {number(high)}" if known else words(name),
-        "z": [values.value],
-        "zmin": low,
-        "zmax": high if high > low else low + 1.0,
-        "meta": {"x": own["start_ms"].where, "z": [values.where]},
-        "colorscale": "Cividis",
-        "showscale": False,
-        "hovertemplate": "%{x|%Y-%m-%d %H:%M}<br>%{z:.4f}<extra>%{fullData.name}</extra>",
-    }
-
-
-def _edges(starts: Sequence[int], ends: Sequence[int]) -> list[int]:
-    """Where cells begin, and where the last one ends: one step on, where windows overlap."""
-    overlap = len(starts) > 1 and ends[-2] > starts[-1]
-    return [*starts, 2 * starts[-1] - starts[-2] if overlap else ends[-1]]
 
 
 def _steps(values: Sequence[float | None]) -> list[float | None]:
@@ -241,7 +210,7 @@ def _trace(own: At, line: int, panel: int, values: At, *, legend: bool) -> Figur
         "legendgroup": _name(own),
         "showlegend": legend,
         # A value is that of a whole window, which begins where it is drawn: the last step goes on to its end.
-        "x": _edges(own["start_ms"].value, own["end_ms"].value),
+        "x": edges(own["start_ms"].value, own["end_ms"].value),
         "y": _steps(values.value),
         "meta": {"x": own["start_ms"].where, "y": values.where},
         "xaxis": "x",
@@ -249,7 +218,7 @@ def _trace(own: At, line: int, panel: int, values: At, *, legend: bool) -> Figur
         "line": {"color": COLOURS[line % len(COLOURS)], "width": 2 if whole else 1, "shape": "hv"},
         "marker": {"size": [*[4 if whole else 3] * len(values.value), 0]},
         "opacity": 1 if whole else 0.75,
-        "hovertemplate": "%{y:.4f}",
+        "hovertemplate": "%{y:.3f}" if values.where.rpartition("/")[2] != "coverage" else "%{y:.1%}",
     }
 
 
@@ -295,6 +264,8 @@ def _stacked(panels: Sequence[str], run: At, last: float) -> Figure:
             "zeroline": False,
             "anchor": "x",
         }
+        if name == "coverage":
+            layout[key]["tickformat"] = ".0%"
         low, high = BINARY.get(name, (-math.inf, math.inf))
         if math.isfinite(low + high):  # a share is never drawn on an axis to 2
             layout[key]["autorangeoptions"] = {"clipmin": low, "clipmax": high}
@@ -362,7 +333,18 @@ def _incidents(run: At) -> list[Figure]:
             "opacity": 0.2,
             "line": {"width": 0},
             "layer": "below",
-            "label": {"text": words(one["incident"]["name"].value), "textposition": "top left", "font": {"size": 10}},
+            "label": {"text": letters(place).lower(), "textposition": "top center", "font": {"size": 10}},
         }
-        for one in run["incidents"]["found"]
+        for place, one in enumerate(run["incidents"]["found"])
     ]
+
+
+def _shaded(run: At) -> str:
+    """Which incidents the shaded spans are: their names would lie over each other in the drawing."""
+    if not run.has("incidents"):
+        return ""
+    found = run["incidents"]["found"]
+    names = ", ".join(
+        f"<b>{letters(place).lower()}</b> {one['incident']['name'].show()}" for place, one in enumerate(found)
+    )
+    return f"<p>Shaded: {names}.</p>" if names else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Any
@@ -11,18 +12,23 @@ from monitor.cli.show import minute, number, share
 
 HOUR_MS = 3_600_000
 
+_HEADING = re.compile(r"--c(\d+):'")
+
 FORMS: dict[str, Callable[[Any], str]] = {
     "count": lambda value: f"{value:,}",
     "number": lambda value: number(float(value)),
-    "plain": lambda value: f"{value:,}" if isinstance(value, int) else f"{value:,.4g}",
+    "tenths": lambda value: f"{value:,.1f}",
     "share": share,
     "minute": minute,
     "hours": lambda ms: f"{ms / HOUR_MS:.1f} h",
     "text": lambda value: printable(str(value)),
+    "words": lambda value: printable(str(value).replace("_", " ")),
 }
 """How a value is written for people."""
 
 NOTHING = "\N{EN DASH}"
+CARDS_FROM = 5
+"""Columns from which on a row is written as words on a narrow page, each value behind the name of its column."""
 
 
 def printable(text: str) -> str:
@@ -66,7 +72,7 @@ class At:
 
     def show(self, form: str = "text") -> str:
         """As HTML: what people read, and for machines the value itself and its place."""
-        exact = "" if form == "text" else f' value="{escape(json.dumps(self.value))}"'
+        exact = "" if form in ("text", "words") else f' value="{escape(json.dumps(self.value))}"'
         return f'<data data-at="{escape(self.where)}" data-as="{form}"{exact}>{escape(shown(self.value, form))}</data>'
 
 
@@ -88,9 +94,33 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], r
         "<tr>" + "".join(f"{side}{cell}</td>" for side, cell in zip(sides, row, strict=True)) + "</tr>" for row in rows
     )
     title = f"<caption>{words(caption)}</caption>" if caption else ""
-    return f'<div class="wide"><table>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>\n'
+    wide = f' class="cards" style="{_headings(columns)}"' if len(columns) >= CARDS_FROM else ""
+    return (
+        f'<div class="wide"><table{wide}>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>\n'
+    )
 
 
-def folded(title: str, body: str, *, unfolded: bool = False) -> str:
-    """A part that can be folded; `title` is HTML."""
-    return f"<details{' open' if unfolded else ''}><summary>{title}</summary>\n{body}</details>\n"
+def _headings(columns: Sequence[str]) -> str:
+    """The names of columns as properties `--c1`, `--c2`, ... of a style, which `heading_rules` puts before the cells."""
+    return ";".join(f"--c{place}:{_quoted(column)}" for place, column in enumerate(columns, 1))
+
+
+def _quoted(text: str) -> str:
+    """A string of CSS within an attribute: whatever is no letter or digit by its number, so nothing of it is syntax."""
+    return "'" + "".join(c if c.isalnum() and c.isascii() else f"\\{ord(c):x} " for c in printable(text)) + "'"
+
+
+def heading_rules(columns: int) -> str:
+    """The rules of style that tell cells of so many columns which heading is theirs."""
+    return "".join(f".cards td:nth-child({place}) {{ --h: var(--c{place}); }}\n" for place in range(1, columns + 1))
+
+
+def most_columns(html: str) -> int:
+    """The columns of the widest table whose rows may be written as words."""
+    return max((int(place) for place in _HEADING.findall(html)), default=0)
+
+
+def folded(title: str, body: str, *, unfolded: bool = False, long: bool = False) -> str:
+    """A part that can be folded; `title` is HTML. What is `long` comes on paper only if somebody unfolded it."""
+    kind = ' class="long"' if long else ""
+    return f"<details{kind}{' open' if unfolded else ''}><summary>{title}</summary>\n{body}</details>\n"

@@ -6,13 +6,13 @@ import base64
 import hashlib
 import importlib.util
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
 from monitor.cli.report import sections
 from monitor.cli.report.charts import Charts
-from monitor.cli.report.nodes import NOTHING, At, words
+from monitor.cli.report.nodes import NOTHING, At, heading_rules, most_columns, words
 
 WITHOUT_CHARTS = "There are no charts: <code>pip install 'driftline[ui]'</code> brings plotly, which draws them."
 
@@ -30,7 +30,7 @@ def render(document: Mapping[str, Any], *, charts: bool) -> str:
     links = "".join(f'<li><a href="#{name}">{words(title)}</a></li>' for name, title, text in parts if text)
     note = "" if charts else f'<p class="warn">{WITHOUT_CHARTS} The tables have it all.</p>'
     scripts = _scripts(drawn) if drawn.figures else ("", "")
-    style = _file("page.css")
+    style = _file("page.css").replace("/* headings */", heading_rules(most_columns(body)))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -60,7 +60,7 @@ def _sections(at: At, charts: Charts) -> list[tuple[str, str, str]]:
     found = [
         ("summary", "What would have been told", sections.summary([run for _, run, _ in runs])),
         ("gates", "Gates", sections.gates(at)),
-        ("differences", "What the second configuration changes", sections.differences(at)),
+        ("differences", f"What the second {_compared(at)} changes", sections.differences(at)),
         ("sweep", "With other values of the rules", sections.sweep(at, charts)),
     ]
     for name, run, which in runs:
@@ -70,26 +70,34 @@ def _sections(at: At, charts: Charts) -> list[tuple[str, str, str]]:
             (f"{name}-incidents", f"Incidents{which}", sections.incidents(run)),
         ]
     for name, run, which in runs:
-        if name == "second" and _same(at["first"], run):
-            found.append(
-                (f"{name}-inputs", f"Inputs, labels and records{which}", "<p>As of the first: nothing differs.</p>\n")
-            )
-            continue
-        found += [
-            (f"{name}-drift", f"Inputs against the reference{which}", sections.windows(run, "input", charts)),
-            (f"{name}-distributions", f"Reference and current{which}", sections.distributions(run, charts)),
-            (f"{name}-delays", f"Label delay{which}", sections.delays(run, charts)),
-            (f"{name}-outcomes", f"What became of the records{which}", sections.outcomes(run)),
-        ]
+        for part, title, draw in _INPUTS:
+            if name == "second" and _of(part, run) and _of(part, at["first"]) == _of(part, run):
+                body = "<p>As of the first configuration: nothing differs.</p>\n"
+            else:
+                body = draw(run, charts)
+            found.append((f"{name}-{part}", f"{title}{which}", body))
     sources = "".join(sections.sources(name, at[name]) for name in names)
     return [*found, ("sources", "Where it comes from", _command(at) + sources)]
 
 
-def _same(first: At, second: At) -> bool:
-    """Whether nothing but performance, alerts and scores can differ."""
-    parts = ("distributions", "delays", "outcomes", "lost")
-    inputs = [[own for own in run.value["series"] if own["kind"] == "input"] for run in (first, second)]
-    return inputs[0] == inputs[1] and all(first.value[part] == second.value[part] for part in parts)
+_INPUTS: tuple[tuple[str, str, Callable[[At, Charts], str]], ...] = (
+    ("drift", "Inputs against the reference", lambda run, charts: sections.windows(run, "input", charts)),
+    ("distributions", "Reference and current", sections.distributions),
+    ("delays", "Label delay", sections.delays),
+    ("outcomes", "What became of the records", lambda run, _: sections.outcomes(run)),
+)
+"""What does not depend on rules, which mostly is the same in both configurations and then stands on the page once."""
+
+
+def _of(part: str, run: At) -> Any:
+    """What a section of `_INPUTS` shows."""
+    if part == "drift":
+        return [own for own in run.value["series"] if own["kind"] == "input"]
+    return [run.value[name] for name in ("records", "outcomes", "lost")] if part == "outcomes" else run.value[part]
+
+
+def _compared(at: At) -> str:
+    return "version" if "versions" in at.value else "configuration"
 
 
 def _title(at: At) -> str:

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from monitor.cli.report.charts import Charts, letters
+from monitor.cli.report.heat import LEGEND
 from monitor.cli.report.nodes import NOTHING, At, estimate, folded, table, words
 
 ROWS_MAX = 400
 """Windows of a series that the page has in its table; all are in the JSON."""
-SCALES = (
-    "<p>Each row of a chart has its own scale: dark is no distance to the reference, bright the largest of the row, which "
-    "stands beside its name.</p>\n"
-)
+COUNTS = {"delay_hours": "largest delay, hours"}
+"""Names of counts, where they are not their own words."""
 UNFOLDED_MAX = 32
 """Rows of a table that is not folded at first."""
 
@@ -34,9 +33,20 @@ def series_name(own: At) -> str:
 def summary(runs: Sequence[At]) -> str:
     """The counts of each configuration."""
     names = list(runs[0]["counts"].value)
-    heads = ["" if len(runs) == 1 else run.where.strip("/") for run in runs]
-    rows = [[words(name.replace("_", " ")), *(run["counts"][name].show("plain") for run in runs)] for name in names]
+    heads = ["number" if len(runs) == 1 else run.where.strip("/") for run in runs]
+    rows = [
+        [words(COUNTS.get(name, name.replace("_", " "))), *(_count(run["counts"], name) for run in runs)]
+        for name in names
+    ]
     return table("", ["", *heads], rows, heads)
+
+
+def _count(counts: At, name: str) -> str:
+    """One of the counts of a run or a setting. A delay beside an incident that was missed is that of the others."""
+    if name != "delay_hours":
+        return counts[name].show("count")
+    of = " of those found" if counts.value.get("missed") and counts.has(name) else ""
+    return f"{counts[name].show('tenths')}{of}"
 
 
 def alerts(run: At) -> str:
@@ -58,7 +68,7 @@ def alerts(run: At) -> str:
         [
             a["fired_ms"].show("minute"),
             a["resolved_ms"].show("minute") if a.has("resolved_ms") else "open at the end",
-            a["reason"].show(),
+            a["reason"].show("words"),
             f'<span class="{_severity(a)}">{a["severity"].show()}</span>',
             *(a[name].show() for name in ("rule", "model", "version", "segment")),
             *(a[name].show("number") for name in ("value", "threshold")),
@@ -81,20 +91,25 @@ def incidents(run: At) -> str:
     """Known incidents and which alert found them, and what was for nothing."""
     if not run.has("incidents"):
         return ""
-    columns = ("incident", "from", "until", "found by", "at", "delay", "lead")
+    columns = ("", "incident", "from", "until", "found by", "at", "delay", "lead")
     rows = []
-    for one in run["incidents"]["found"]:
+    for place, one in enumerate(run["incidents"]["found"]):
         incident = one["incident"]
-        row = [incident["name"].show(), incident["from_ms"].show("minute"), incident["until_ms"].show("minute")]
+        row = [
+            f"<b>{letters(place).lower()}</b>",
+            incident["name"].show(),
+            incident["from_ms"].show("minute"),
+            incident["until_ms"].show("minute"),
+        ]
         if one.has("by"):
             row += [one["by"]["rule"].show(), one["by"]["fired_ms"].show("minute")]
             row += [one["delay_ms"].show("hours"), one["lead_ms"].show("hours")]
         else:
-            row += ["<strong>missed</strong>", "", "", ""]
+            row += ["<strong>missed</strong>", NOTHING, NOTHING, NOTHING]
         rows.append(row)
     for incident in run["incidents"]["outside"]:
         times = [incident[name].show("minute") for name in ("from_ms", "until_ms")]
-        rows.append([incident["name"].show(), *times, "not in the range that was read", "", "", ""])
+        rows.append(["", incident["name"].show(), *times, "not in the range that was read", *[NOTHING] * 3])
     found = table("Known incidents", columns, rows, ("delay", "lead"))
     false = [
         [a["fired_ms"].show("minute"), *(a[name].show() for name in ("rule", "model", "version", "segment"))]
@@ -111,7 +126,11 @@ def gates(document: At) -> str:
     if not asked.value:
         return ""
     held = [
-        [gate["gate"].show(), gate["value"].show("number"), gate["where"].show()]
+        [
+            gate["gate"].show(),
+            gate["value"].show("count" if isinstance(gate["value"].value, int) else "number"),
+            gate["where"].show(),
+        ]
         for gate in document["gates"]["failed"]
     ]
     said = ", ".join(f"<code>{gate.show()}</code>" for gate in asked)
@@ -134,12 +153,12 @@ def sweep(document: At, charts: Charts) -> str:
         [
             f"<b>{letters(place)}</b>",
             row["set"].show(),
-            *(row[name].show("plain") for name in names),
+            *(_count(row, name) for name in names),
             "best" if row["front"].value else "",
         ]
         for place, row in enumerate(rows_of)
     ]
-    heads = [name.replace("_", " ") for name in names]
+    heads = [COUNTS.get(name, name.replace("_", " ")) for name in names]
     told = table("", ("", "set", *heads, "trade-off"), rows, heads)
     if not any(row["front"].value for row in rows_of):
         note = "<p>Delay and false alarms are only known against incidents (<code>--incidents</code>).</p>"
@@ -156,35 +175,50 @@ def differences(document: At) -> str:
     if "differences" not in document.value:
         return ""
     found = document["differences"]
-    settings = [
-        [c["path"].show(), c["first"].show(), c["second"].show(), c["effect"].show()] for c in document["changes"]
-    ]
-    body = (
-        table("Settings", ("setting", "first", "second", "effect"), settings)
-        if settings
-        else "<p>No setting differs.</p>"
-    )
-    changed = [
-        [words(change), a["fired_ms"].show("minute"), "", *_of(a)]
-        for change, alerts_ in (("no more", found["only_first"]), ("new", found["only_second"]))
-        for a in alerts_
-    ]
+    body = _versions(document["versions"]) if "versions" in document.value else _settings(document["changes"])
+    changed = [["no more", a["fired_ms"].show("minute"), NOTHING, *_of(a)] for a in found["only_first"]]
+    changed += [["new", NOTHING, a["fired_ms"].show("minute"), *_of(a)] for a in found["only_second"]]
     changed += [
         ["moved", m["first"]["fired_ms"].show("minute"), m["second"]["fired_ms"].show("minute"), *_of(m["second"])]
         for m in found["moved"]
     ]
-    columns = ("change", "fired", "in the second", "rule", "model", "version", "segment")
+    columns = ("change", "fired in the first", "in the second", "rule", "model", "version", "segment")
     body += table("Alerts", columns, changed) if changed else "<p>No alert differs.</p>"
-    metrics = [[name.show(), count.show("count")] for name, count in found["changed_metrics"].items()]
+    sides = [found[side] for side in ("higher_metrics", "lower_metrics")]
+    metrics = [
+        [
+            name.show(),
+            count.show("count"),
+            *(side[name.value].show("count") if name.value in side.value else NOTHING for side in sides),
+        ]
+        for name, count in found["changed_metrics"].items()
+    ]
+    heads = ("metric", "windows", "higher in the second", "lower")
     body += (
-        f"<p>{found['same'].show('count')} alerts fired at the same time in both; {found['windows'].show('count')} final "
-        f"windows compared, {found['windows_changed'].show('count')} differ; "
-        f"{found['windows_only_first'].show('count')} are in the first only, "
-        f"{found['windows_only_second'].show('count')} in the second only.</p>"
+        f"<p>Alerts that fired at the same time in both: {found['same'].show('count')}. Final windows compared: "
+        f"{found['windows'].show('count')}, of which {found['windows_changed'].show('count')} differ; only in the first: "
+        f"{found['windows_only_first'].show('count')}, only in the second: {found['windows_only_second'].show('count')}.</p>"
     )
-    return body + (
-        table("Windows that differ, by metric", ("metric", "windows"), metrics, ("windows",)) if metrics else ""
-    )
+    return body + (table("Windows that differ, by metric", heads, metrics, heads[1:]) if metrics else "")
+
+
+def _settings(changes: At) -> str:
+    settings = [[change[part].show() for part in ("path", "first", "second", "effect")] for change in changes]
+    if not settings:
+        return "<p>No setting differs.</p>"
+    return table("Settings", ("setting", "first", "second", "effect"), settings)
+
+
+def _versions(versions: At) -> str:
+    """What was told of each of two versions."""
+    heads = [
+        f"{which} version, {each['version'].value}" for which, each in zip(("first", "second"), versions, strict=True)
+    ]
+    rows = [
+        [words(COUNTS.get(name, name.replace("_", " "))), *(_count(each["counts"], name) for each in versions)]
+        for name in versions.value[0]["counts"]
+    ]
+    return table("Versions", ("", *heads), rows, heads)
 
 
 def _of(alert: At) -> list[str]:
@@ -198,13 +232,14 @@ def windows(run: At, kind: str, charts: Charts) -> str:
     """The metrics of performance windows, or the distances of input windows, by series."""
     own = [each for each in run["series"] if each["kind"].value == kind]
     draw = charts.metrics if kind == "performance" else charts.drift
-    body = SCALES if kind == "input" and charts.on and own else ""
+    body = LEGEND if kind == "input" and charts.on and own else ""
     for together in _groups(own):
         body += draw(run, together)
         for each in together:
             title = f"{series_name(each)}, {words('windows of')} {each['window'].show()}"
             short = len(each["start_ms"].value) <= UNFOLDED_MAX
-            body += folded(title, _windows(each, kind), unfolded=short and each["segment"].value == "all")
+            unfolded = short and each["segment"].value == "all"
+            body += folded(title, _windows(each, kind), unfolded=unfolded, long=not short)
     return body
 
 
@@ -249,7 +284,8 @@ def distributions(run: At, charts: Charts) -> str:
         ]
         columns = ("bin", "reference rows", "reference", "current rows", "current")
         title = f"{own['model'].show()} {own['version'].show()}: {own['feature'].show()}"
-        body += f'<div class="cell">{charts.distribution(own)}{folded(title, table("", columns, rows, columns[1:]))}</div>\n'
+        bins = folded(title, table("", columns, rows, columns[1:]), long=True)
+        body += f'<div class="cell">{charts.distribution(own)}{bins}</div>\n'
     return f'<div class="grid">{body}</div>' if body else ""
 
 
@@ -280,7 +316,7 @@ def delays(run: At, charts: Charts) -> str:
         title = f"{own['model'].show()} {own['version'].show()}"
         body += (
             f"{charts.delay(own)}<p>{title}: {own['labelled'].show('count')} of {own['seen'].show('count')} predictions got "
-            f"a label; {how}.</p>{folded('Label delays of ' + title, table('', columns, rows, columns))}"
+            f"a label; {how}.</p>{folded('Label delays of ' + title, table('', columns, rows, columns), long=True)}"
         )
     return body
 
