@@ -77,6 +77,25 @@ def test_first_says_when_the_topic_holds_fewer(deployment: Deployment, tmp_path:
     assert loads(made.read_bytes()).rows == len(deployment.predictions.read_text().splitlines())
 
 
+@pytest.mark.parametrize("rows", [1, 31])
+def test_too_few_rows_are_refused_with_the_number_needed(deployment: Deployment, tmp_path: Path, rows: int) -> None:
+    made = tmp_path / "few.json"
+    built = driftline("reference", "build", *deployment.where, "--first", rows, "-o", made)
+    assert built.code == 1
+    assert (
+        f"has {rows} row{'s' if rows > 1 else ''}, which is too few to compare anything with: at least 32 are needed"
+        in built.err
+    )
+    assert "to resolve KS shifts of 0.02 it takes 4,612 rows" in built.err
+    assert not made.exists()
+
+
+def test_few_rows_are_told_with_the_number_needed(deployment: Deployment, tmp_path: Path) -> None:
+    built = driftline("reference", "build", *deployment.where, "--first", 100, "-o", tmp_path / "few.json")
+    assert built.code == 0
+    assert "the reference has 100 rows, which is few: to resolve KS shifts of 0.02 it takes 4,612 rows" in built.err
+
+
 def test_duplicates_count_once_and_withdrawals_not_at_all(deployment: Deployment, tmp_path: Path) -> None:
     lines = deployment.predictions.read_text().splitlines()[:200]
     config = tmp_path / "c.yaml"
