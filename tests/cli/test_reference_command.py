@@ -171,6 +171,26 @@ def test_two_profiles_are_compared_whatever_their_bins(tmp_path: Path) -> None:
     assert same.out.startswith("the same profile: sha256:")
 
 
+def test_pairs_of_two_profiles_are_compared(tmp_path: Path) -> None:
+    pairs = ("--set", "drift.pairs=[[hour, origin], [origin, carrier]]")
+    where = ("-c", DEMO / "flights.yaml", "--file", FLIGHTS / "predictions.jsonl.gz")
+    early, late = tmp_path / "early.json", tmp_path / "late.json"
+    for made, begin, end, more in (
+        (early, "01", "10", pairs),
+        (late, "20", "29", ("--set", "drift.pairs=[[origin, hour]]")),
+    ):
+        built = driftline(
+            "reference", "build", *where, *more, "--from", f"2013-01-{begin}", "--to", f"2013-01-{end}", "-o", made
+        )
+        assert built.code == 0, built.err
+    shown = driftline("reference", "diff", early, late)
+    assert "pair hour~origin: go together otherwise by 0." in shown.out
+    assert "pair origin~carrier: only in the old profile" in shown.out
+    both, gone = driftline("reference", "diff", early, late, "-o", "json").json["pairs"]
+    assert (both["pair"], both["only"], gone["only"], gone["distance"]) == ("hour~origin", None, "old", None)
+    assert 0.0 <= both["distance"] < 0.1, "the timetable is the same in both weeks"
+
+
 def test_a_file_that_is_no_profile_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     shown = driftline("reference", "diff", DEMO / "flights.reference.json", tmp_path / "x.json")
