@@ -25,7 +25,7 @@ from monitor.backtest.episodes import Episode, episodes
 from monitor.backtest.incidents import Score, incidents_of, score
 from monitor.backtest.known import known_in
 from monitor.config import Config, load, loads
-from monitor.config.metric_names import DISTANCES
+from monitor.config.metric_names import DEPENDENCE, DISTANCES
 from monitor.errors import MonitorError
 
 if TYPE_CHECKING:
@@ -76,8 +76,9 @@ def windows(config: Settings, predictions: Rows, labels: Rows | None = None, *, 
 def drift(config: Settings, predictions: Rows, *, sort: bool = True) -> pa.Table:
     """The distances of every feature to its reference, a row for each final window, feature and distance.
 
-    Columns: model, version, segment, window, start, end, seen, feature, distance, value, lower, upper, bound, reason. Labels
-    are not needed. Raises as `windows`, and MonitorError for a configuration without references.
+    Columns: model, version, segment, window, start, end, seen, feature, distance, value, lower, upper, bound, reason. Of pairs
+    (`drift.pairs`) feature is `A~B` and distance `dependence`. Labels are not needed. Raises as `windows`, and MonitorError for a
+    configuration without references.
     """
     loaded = _config(config)
     if not loaded.references:
@@ -289,7 +290,7 @@ def _drift_table(found: Iterable[Mapping[str, Any]]) -> pa.Table:
         for window in found
         for metric, estimate in window["metrics"].items()
         for distance, _, feature in (metric.partition(":"),)
-        if distance in DISTANCES and feature
+        if distance in (*DISTANCES, DEPENDENCE) and feature
     )
     return _table(names, rows)
 

@@ -106,6 +106,12 @@ def _none(labels: Any) -> Any:
     return np.full(len(labels), "None", dtype=object)
 
 
+def importance(report: GateReport) -> dict[str, float]:
+    """What the challenger leans on, by feature: by how much its loss rises without it. Nothing where it was not looked for."""
+    why = report.explanation
+    return {} if why is UNSET else {each.feature: each.challenger for each in why.importance}
+
+
 def kept(ports: Ports, report: GateReport, title: str, rival: str = CHAMPION) -> dict[str, Any]:
     """The report and its page in the store, as a fact of the journal."""
     return {

@@ -13,7 +13,7 @@ from pipelines.errors import StepFailed
 from pipelines.firing import Kind, concerning
 from pipelines.gate import NotTested, Outcome, Paired
 from pipelines.journal import Reason, RunView
-from pipelines.judging import judged, kept, taken_in
+from pipelines.judging import importance, judged, kept, taken_in
 from pipelines.policy import Policy, Promotion, ScoredBy
 from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Alive, Artifact, Dataset, Draft, Known, Move, Ports, Serving
 from pipelines.probation import watch
@@ -70,6 +70,9 @@ SEEN: Final = "seen_ms"
 
 SHADOW: Final = "shadow"
 """What was found in the shadow: a report, as of the gate."""
+IMPORTANCE: Final = "permutation_importance"
+"""By how much the challenger's loss rises without each feature: a fact of the run, and a parameter of the version unless the
+policy says one of that name."""
 UNTESTED: Final = "not_tested"
 """What was not looked at before training; the gate's report lists it."""
 
@@ -134,7 +137,7 @@ def evaluate(task: Task) -> Next:
         task.admission.run,
         task.dataset.digest,
         task.artifact,
-        dict(task.policy.train.params),
+        {**({IMPORTANCE: facts[IMPORTANCE]} if IMPORTANCE in facts else {}), **task.policy.train.params},
         task.policy.train.code_revision,
         facts["gate"]["report"],
     )
@@ -149,10 +152,12 @@ def _gate(task: Task) -> Mapping[str, Any]:
         task.ports, task.policy, task.dataset, task.artifact, champion, task.alive, task.admission.alpha, more=more
     )
     against = f"{task.admission.model}@{champion.version}" if champion else "the base rate"
-    facts = {
+    facts: dict[str, Any] = {
         "champion": champion.version if champion else None,
         "gate": kept(task.ports, report, f"run {task.admission.run[:12]} of {task.admission.model} against {against}"),
     }
+    if leans := importance(report):
+        facts[IMPORTANCE] = leans
     task.note(facts)
     return facts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,18 +46,14 @@ def command(
       driftline check -c driftline.yaml --live
       driftline check -c base.yaml -c prod.yaml -o json | jq .config.series.total
     """
-    from monitor.cli.check_quality import broken_by_reference
     from monitor.cli.show import note, print_json
     from monitor.errors import ConfigError, MonitorError, ReferenceProfileError
-    from monitor.plan import plan_of
 
     if embedded is not None and not live:
         raise click.UsageError("--embedded DIR says where to look, so it goes with --live")
     try:
         config = load_config(files, overrides)
-        plan = plan_of(config)
-        if broken := broken_by_reference(config, plan):
-            raise ConfigError(broken)
+        plan = _planned(config, files, overrides)
         findings = _look(config, embedded) if live else None
     except MonitorError as error:
         problems = error.problems if isinstance(error, ConfigError) else [str(error)]
@@ -86,9 +83,27 @@ def command(
         sys.exit(FAILED)
 
 
+def _planned(config: Config, files: tuple[Path, ...], overrides: tuple[str, ...]) -> Plan:
+    """The plan of a configuration. Raises ConfigError for every reference that does not fit, or limit that one does not keep."""
+    from monitor.cli.check_quality import broken_by_reference
+    from monitor.cli.check_references import misfits
+    from monitor.config import located
+    from monitor.errors import ConfigError
+    from monitor.plan import plan_of
+
+    at = located(list(files), list(overrides), dict(os.environ))
+    if unfit := [at(place, sentence) for place, sentence in misfits(config)]:
+        raise ConfigError(unfit)
+    plan = plan_of(config)
+    if broken := [at(place, sentence) for place, sentence in broken_by_reference(config, plan)]:
+        raise ConfigError(broken)
+    return plan
+
+
 def _summary(config: Config, plan: Plan) -> dict[str, Any]:
     """What will be watched, as it goes into JSON."""
     from monitor.cli.check_quality import traffic
+    from monitor.cli.check_references import few_rows
     from monitor.cli.check_watch import watching
     from monitor.config.quality_rules import all_rules
     from monitor.telemetry import estimate_series
@@ -106,6 +121,7 @@ def _summary(config: Config, plan: Plan) -> dict[str, Any]:
         if model.reference is None and model.features:
             name = getattr(model, "name", "(unlisted)")
             warnings.append(f"model {name!r} has no reference: PSI and KS stay undefined (`driftline reference build`)")
+    warnings += few_rows(config, plan)
     for name, compiled in plan.models.items():
         if compiled.reference is not None and compiled.reference.model != name:
             warnings.append(f"the reference of model {name!r} was built of model {compiled.reference.model!r}")

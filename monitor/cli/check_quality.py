@@ -6,23 +6,26 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monitor.config.problems import Path as Place
     from monitor.config.quality import Quality
     from monitor.config.types import Config
     from monitor.drift.checked import Violation
     from monitor.plan import ModelPlan, Plan
 
 
-def broken_by_reference(config: Config, plan: Plan) -> list[str]:
-    """A sentence for each limit that the model's own reference does not keep: it would page from the first window on."""
-    models = [(f"models[{i}]", m.quality, plan.models[m.name]) for i, m in enumerate(config.models)]
+def broken_by_reference(config: Config, plan: Plan) -> list[tuple[Place, str]]:
+    """Each limit that the model's own reference does not keep, with its place: it would page from the first window on."""
+    models: list[tuple[Place, Quality | None, ModelPlan]] = [
+        (("models", i), m.quality, plan.models[m.name]) for i, m in enumerate(config.models)
+    ]
     if config.unlisted_models is not None and plan.template is not None:
-        models.append(("unlisted_models", config.unlisted_models.quality, plan.template))
+        models.append((("unlisted_models",), config.unlisted_models.quality, plan.template))
     return [
         sentence for at, quality, model in models if quality is not None for sentence in _broken(at, quality, model)
     ]
 
 
-def _broken(at: str, quality: Quality, model: ModelPlan) -> Iterator[str]:
+def _broken(at: Place, quality: Quality, model: ModelPlan) -> Iterator[tuple[Place, str]]:
     from monitor.config.quality import limits_of
     from monitor.drift.checked import CheckedCategorical, CheckedNumeric, in_reference
 
@@ -34,9 +37,12 @@ def _broken(at: str, quality: Quality, model: ModelPlan) -> Iterator[str]:
         for check, most in sorted(limits_of(quality.features[feature.name]).items()):
             if shares.get(check, 0.0) > most:
                 yield (
-                    f"{at}.quality.features.{feature.name}: at least {shares[check]:.2%} of the reference's own "
-                    f"{reference.rows:,} rows are {check.replace('_', ' ')}, and at most {most:.2%} are allowed; widen what is "
-                    "declared, raise the limit, or build the reference of better rows"
+                    (*at, "quality", "features", feature.name),
+                    (
+                        f"at least {shares[check]:.2%} of the reference's own {reference.rows:,} rows are "
+                        f"{check.replace('_', ' ')}, and at most {most:.2%} are allowed; widen what is "
+                        "declared, raise the limit, or build the reference of better rows"
+                    ),
                 )
 
 

@@ -166,7 +166,8 @@ def _model(config: Config, name: str | None) -> str:
 
 
 def _reference(config: Config, model: str, rows: Rows, origin: Any, provisional: bool) -> Reference:
-    from monitor.drift.reference import build_reference
+    from monitor.cli.check_references import FINEST
+    from monitor.drift.reference import LEAST_ROWS, build_reference, too_few
     from monitor.errors import ReferenceProfileError
 
     if not len(rows):
@@ -174,6 +175,11 @@ def _reference(config: Config, model: str, rows: Rows, origin: Any, provisional:
         raise ReferenceProfileError(
             f"no prediction of model {model!r} was found there: {rows.read:,} records read, {rows.rejected:,} rejected; "
             f"models in the range: {others}. Choose a range that has some."
+        )
+    if len(rows) < LEAST_ROWS:
+        raise ReferenceProfileError(
+            f"a reference of {model!r} out of these {rows.read:,} records {too_few(len(rows), FINEST)}. "
+            "Choose a longer range, or a larger --first."
         )
     known = config.model(model)
     assert known is not None, "looked up before"
@@ -199,7 +205,9 @@ def _write(output: Path, text: str) -> None:
 
 
 def _say(config: Config, model: str, rows: Rows, reference: Reference, output: Path) -> None:
+    from monitor.cli.check_references import FINEST
     from monitor.cli.show import note
+    from monitor.drift.reference import too_few
 
     left_out = {
         "rejected": rows.rejected,
@@ -211,6 +219,9 @@ def _say(config: Config, model: str, rows: Rows, reference: Reference, output: P
     note(f"{reference.rows:,} predictions of {model!r}" + (f"; left out: {without}" if without else ""))
     if reference.provisional:
         note("provisional: nobody said that these predictions were good. Build it again from a range you trust.")
+    finest = config.budget.materiality.features if config.budget is not None else 0.0
+    if sentence := too_few(reference.rows, finest or FINEST):
+        note(f"the reference {sentence}")
     for sentence in reference.limits():
         note(sentence)
     for name, count in rows.faults.items():

@@ -10,7 +10,7 @@ import click
 from monitor.cli.common import output_option
 
 if TYPE_CHECKING:
-    from monitor.drift.profile_diff import FeatureDiff
+    from monitor.drift.profile_diff import FeatureDiff, PairDiff
     from monitor.drift.reference import Reference
 
 
@@ -22,10 +22,11 @@ def command(old: Path, new: Path, output: str) -> None:
     """Tell how two profiles differ: features that came or went, rows, missing values, and how far distributions moved at least.
 
     Bins differ from one profile to the next, so a distance is a lower bound: of numbers the largest difference of the shares up
-    to some value (KS), of categories the largest change of the share of one that both name.
+    to some value (KS), of categories the largest change of the share of one that both name. Of pairs (drift.pairs) it is told how
+    far apart the ways are in which their features go together, as `dependence:A~B` of a window would be.
 
     JSON: {"old", "new": {"model", "rows", "digest"}, "features": [{"feature", "only", "types", "rows", "missing", "distance",
-    "moved"}]}; what does not apply is null.
+    "moved"}], "pairs": [{"pair", "only", "rows", "distance"}]}; what does not apply is null.
 
     \b
     Examples:
@@ -35,14 +36,15 @@ def command(old: Path, new: Path, output: str) -> None:
     from dataclasses import asdict
 
     from monitor.cli.show import print_json
-    from monitor.drift.profile_diff import diff
+    from monitor.drift.profile_diff import diff, diff_pairs
 
     before, after = _read(old), _read(new)
-    found = diff(before, after)
+    found, pairs = diff(before, after), diff_pairs(before, after)
     if output == "json":
-        print_json({"old": _said(before), "new": _said(after), "features": [asdict(one) for one in found]})
+        told = {"features": [asdict(one) for one in found], "pairs": [asdict(one) for one in pairs]}
+        print_json({"old": _said(before), "new": _said(after), **told})
     else:
-        _print(before, after, found)
+        _print(before, after, found, pairs)
 
 
 def _read(file: Path) -> Reference:
@@ -59,7 +61,7 @@ def _said(reference: Reference) -> dict[str, Any]:
     return {"model": reference.model, "rows": reference.rows, "digest": reference.digest}
 
 
-def _print(old: Reference, new: Reference, found: list[FeatureDiff]) -> None:
+def _print(old: Reference, new: Reference, found: list[FeatureDiff], pairs: list[PairDiff]) -> None:
     from monitor.cli import show
 
     if old.digest == new.digest:
@@ -83,4 +85,12 @@ def _print(old: Reference, new: Reference, found: list[FeatureDiff]) -> None:
         apart = "" if one.distance is None else f"{one.distance:.3f}"
         made.add_row(show.plain(one.feature), values, missing, apart, show.plain(one.moved or ""))
     show.console().print(made)
+    for pair in pairs:
+        if pair.only is not None:
+            told = f"only in the {pair.only} profile"
+        elif pair.distance is None:
+            told = "cannot be compared: its groups are of other categories, or no row has both values"
+        else:
+            told = f"go together otherwise by {pair.distance:.3f} (dependence)"
+        click.echo(f"pair {show.plain(pair.pair)}: {told}")
     click.echo(f"{old.digest} -> {new.digest}")

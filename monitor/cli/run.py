@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 @config_options
 @embedded_option
 @click.option(
-    "--until-end", is_flag=True, help="Read to the end of both topics as they are now, settle everything, exit."
+    "--until-end",
+    is_flag=True,
+    help="Read to the end of both topics as they are now, settle everything, exit. Listens on a free port unless http.port "
+    "is set.",
 )
 @click.option("--no-http", is_flag=True, help="Do not listen for Prometheus and probes.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -108,7 +111,7 @@ def run(
         worker = Worker(log, config, plan, clock, dead_letters, options, observer.on_tick, tell, *kept, reloads)
         observer.show_start()
         signals = closing.enter_context(Signals(worker))
-        closing.enter_context(_Listener(config, observer, http))
+        closing.enter_context(_Listener(config, observer, http, passing=until_end))
         worker.run()
     if bar is not None:
         bar.close(worker)
@@ -185,10 +188,11 @@ class Signals:
 
 
 class _Listener:
-    """The HTTP listener for as long as the worker runs."""
+    """The HTTP listener for as long as the worker runs. A run that is `passing` (to the end of a recording) listens on a free
+    port unless the configuration names one: the default may be that of a daemon beside it."""
 
-    def __init__(self, config: Config, observer: Observer, wanted: bool) -> None:
-        self._config, self._observer, self._wanted = config, observer, wanted
+    def __init__(self, config: Config, observer: Observer, wanted: bool, *, passing: bool) -> None:
+        self._config, self._observer, self._wanted, self._passing = config, observer, wanted, passing
 
     def __enter__(self) -> None:
         self._server = None
@@ -197,7 +201,8 @@ class _Listener:
         from monitor.adapters.http import HttpServer
 
         http, observer = self._config.http, self._observer
-        self._server = HttpServer(http.host, http.port, lambda: observer.snapshot, observer.heartbeat_age_ms)
+        port = 0 if self._passing and "port" not in http.model_fields_set else http.port
+        self._server = HttpServer(http.host, port, lambda: observer.snapshot, observer.heartbeat_age_ms)
         self._server.start()
         click.echo(f"driftline: metrics and probes on {self._server.url}", err=True)
 

@@ -13,7 +13,7 @@ a clock or a broker to be judged (`driftline check --live` does that elsewhere).
 from __future__ import annotations
 
 from monitor.config.kafka import Kafka
-from monitor.config.load import load, loads, recorded
+from monitor.config.load import load, loads, located, recorded
 from monitor.config.panes import pane_ms
 from monitor.config.rules import Rule
 from monitor.config.sources import FeatureSource, Source, TimeField
@@ -57,6 +57,7 @@ __all__ = [
     "Window",
     "load",
     "loads",
+    "located",
     "pane_ms",
     "recorded",
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from monitor.config.base import Number, Ratio, Section, problem
-from monitor.config.durations import Duration, PositiveDuration, format_duration
+from monitor.config.base import Number, Ratio, Section
+from monitor.config.durations import Duration, PositiveDuration
 
 LEAST_BEATS = 64
 """Fewer beats of learning cannot tell bursts from chance."""
@@ -50,27 +50,6 @@ class Budget(Section):
         86_400_000, alias="quiet", description="An alert resolves when no further alarm came for this long."
     )
     materiality: Materiality = Field(default_factory=lambda: Materiality.model_validate({}))
-
-    @model_validator(mode="after")
-    def _can_be_kept(self) -> Budget:
-        per, every, learn = (format_duration(ms) for ms in (self.per_ms, self.every_ms, self.learn_ms))
-        if self.per_ms <= self.every_ms * self.false_pages:
-            raise problem(
-                f"{self.false_pages:g} false pages in {per} would be one at every decision (every {every}); "
-                "accept fewer, or decide more often"
-            )
-        beats = self.learn_ms // self.every_ms
-        if not LEAST_BEATS <= beats <= MOST_BEATS:
-            raise problem(
-                f"learning for {learn} holds {beats} decisions of {every}; allowed: {LEAST_BEATS} to {MOST_BEATS:,}, "
-                "so that bursts can be told from chance; change learn or every"
-            )
-        if self.season == "day" and self.learn_ms < LEAST_DAYS_MS:
-            raise problem(
-                f"learning for {learn} sees each part of the day too seldom for season: day; learn for 4d at least, or "
-                "set season: none"
-            )
-        return self
 
     @property
     def patience(self) -> float:

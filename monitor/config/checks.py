@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from monitor.config import estimate_checks, metric_names, pair_checks, task_checks, tasks
 from monitor.config.advisory_checks import advisories
+from monitor.config.budget_checks import can_be_kept, makes_sense
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
 from monitor.config.panes import off_grid, pane_ms
@@ -56,9 +57,10 @@ def cross_field(config: Config, *, recorded: bool = False) -> list[Problem]:
         *_windows(config),
         *_rules(config),
         *ends_of_rules(config),
-        *(() if recorded else (*pages_on_drift(config), *names_of_their_own(config))),
+        *(() if recorded else (*pages_on_drift(config), *names_of_their_own(config), *makes_sense(config))),
         *stretches_of_maintenance(config),
         *advisories(config, _asked),
+        *can_be_kept(config),
         *_budget(config),
         *_state(config),
     ]

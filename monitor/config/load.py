@@ -6,7 +6,7 @@ Numbered as it happens: 1. read and parse each file; 2. merge the layers; 3. fil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from monitor.config.validate import validate
 from monitor.config.yaml_positions import Mistake, Node, Position, parse, plain
 from monitor.errors import ConfigError
 
+_Named = tuple[str, str | None, Place]
+"""A model, its reference file, and where that was written."""
 LARGEST_SECRET_BYTES = 64 << 10
 """Longest secret read from a file. A certificate chain is a few KiB."""
 
@@ -75,6 +77,16 @@ def recorded(document: bytes) -> Config:
     return _build([("the recorded configuration", document.decode())], (), {}, _Found(), False, recorded=True)
 
 
+def located(
+    paths: Sequence[Path], overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> Callable[[Place, str], str]:
+    """What puts `file:line:column: path: ` before a sentence, for mistakes of a config that is sound by itself: read again, as
+    `load` reads it."""
+    texts = [(str(path), path.read_bytes().decode("utf-8-sig")) for path in paths]
+    root = _layers(texts, overrides, environ or {}, [])
+    return lambda place, sentence: f"{_place(root, place)}: {path_text(place)}: {sentence}"
+
+
 @dataclass(slots=True)
 class _Found:
     """Problems with their places, to be told in the order of the files."""
@@ -112,10 +124,12 @@ def _build(
         if node is None or node.at not in told:
             found.say(_place(root, problem.path), f"{path_text(problem.path)}: {problem.sentence}".removeprefix(": "))
     if config is None or found.problems:
+        if not recorded:
+            _read_references(_written_references(root), root, found, require_references)
         raise found.error()
     if config.kafka is not None:
         config = config.model_copy(update={"kafka": config.kafka.with_secret_files(secret_files)})
-    references = _read_references(config, root, found, require_references)
+    references = _read_references(_named_references(config), root, found, require_references)
     if found.problems:
         raise found.error()
     return config.with_references(references)
@@ -200,15 +214,30 @@ def _secret(node: tree.Scalar, mistakes: list[Mistake]) -> str:
     return secret
 
 
-def _read_references(
-    config: Config, root: tree.Mapping, found: _Found, require_references: bool
-) -> dict[str, ReferenceFile]:
-    """Step 6. `*` stands for the template of unlisted models."""
-    named: list[tuple[str, str | None, Place]] = [
+def _named_references(config: Config) -> list[_Named]:
+    """The reference files of the models; `*` stands for the template of unlisted ones."""
+    named: list[_Named] = [
         (model.name, model.reference, ("models", index, "reference")) for index, model in enumerate(config.models)
     ]
     if config.unlisted_models is not None:
         named.append(("*", config.unlisted_models.reference, ("unlisted_models", "reference")))
+    return named
+
+
+def _written_references(root: tree.Mapping) -> Iterator[_Named]:
+    """Those of a configuration that has mistakes elsewhere: what is missing is told together with them."""
+    models = _node(root, ("models",))
+    count = len(models.items) if isinstance(models, tree.Sequence) else 0
+    for place in (*(("models", index, "reference") for index in range(count)), ("unlisted_models", "reference")):
+        node = _node(root, place)
+        if isinstance(node, tree.Scalar) and isinstance(node.value, str):
+            yield "", node.value, place
+
+
+def _read_references(
+    named: Iterable[_Named], root: tree.Mapping, found: _Found, require_references: bool
+) -> dict[str, ReferenceFile]:
+    """Step 6."""
     files: dict[str, ReferenceFile] = {}
     for name, reference, place in named:
         if reference is None:

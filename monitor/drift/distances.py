@@ -79,6 +79,12 @@ def ks_noise(reference_rows: int, current_rows: int, alpha: float = 0.05) -> flo
     return math.sqrt(math.log(2.0 / alpha) / 2.0 * (1.0 / reference_rows + 1.0 / current_rows))
 
 
+def ks_rows(shift: float, alpha: float = 0.05) -> int:
+    """How many reference rows it takes at least to tell a KS distance of this size from chance (`ks_noise`), in a window of any
+    number of rows."""
+    return math.ceil(math.log(2.0 / alpha) / 2.0 / shift**2)
+
+
 def ks_margin(reference_rows: int, current_rows: Int64s) -> Float64s:
     """How far a measured KS distance can lie from that of the two distributions, with probability at least 95 %.
 

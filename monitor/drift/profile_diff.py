@@ -3,6 +3,10 @@
 Each profile has bins of its own, so distances of windows cannot be taken between them. What both say exactly is used: of numbers
 the shares up to the ends of either's bins, between which the other's share is bounded; of categories the shares of those
 that both name. A distance is therefore a lower bound: "at least so far apart".
+
+A pair of features is compared by how its features go together, whatever became of each: the distance `dependence` of the new
+table to the old one. Groups of numbers are sevenths by rank in both; groups of categories must be of the same six in both, in any
+order, else nothing can be said.
 """
 
 from __future__ import annotations
@@ -12,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.drift.binning import CategoricalBinning, NumericBinning
+from monitor.drift.pairs import GROUPS, USABLE, Name, dependence, groups_of, pair_name
 from monitor.drift.reference import FeatureProfile, Reference
-from monitor.events import Float64s
+from monitor.events import Float64s, Int64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,69 @@ class FeatureDiff:
     missing: tuple[float, float] | None = None
     distance: float | None = None
     moved: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairDiff:
+    """One pair in both profiles, or in one of them. `distance`: of how its features go together, less what chance makes of it;
+    None where the groups are of other categories, or no row has both values."""
+
+    pair: str
+    only: str | None = None
+    rows: tuple[int, int] | None = None
+    distance: float | None = None
+
+
+def diff_pairs(old: Reference, new: Reference) -> list[PairDiff]:
+    """Every pair of either, those of the old one first. The order of its features is no difference."""
+    found = []
+    for pair in (*old.pairs, *(pair for pair in new.pairs if _either(old, pair) is None)):
+        one, other = _either(old, pair), _either(new, pair)
+        if one is None or other is None:
+            found.append(PairDiff(pair_name(pair), only="new" if one is None else "old"))
+        else:
+            found.append(_pair(pair, (old, one), (new, other)))
+    return found
+
+
+def _either(reference: Reference, pair: Name) -> Int64s | None:
+    """The table (8, 8) of a pair, its first feature the slow index; None where there is none."""
+    if pair in reference.pairs:
+        return np.array(reference.pairs[pair], np.int64).reshape(GROUPS, GROUPS)
+    turned = reference.pairs.get((pair[1], pair[0]))
+    return None if turned is None else np.array(turned, np.int64).reshape(GROUPS, GROUPS).T
+
+
+def _pair(pair: Name, old: tuple[Reference, Int64s], new: tuple[Reference, Int64s]) -> PairDiff:
+    rows = tuple(int(table[:USABLE, :USABLE].sum()) for _, table in (old, new))
+    both = PairDiff(pair_name(pair), rows=(rows[0], rows[1]))
+    orders = [_same_groups(old[0].features[name], new[0].features[name]) for name in pair]
+    if not all(rows) or orders[0] is None or orders[1] is None:
+        return both
+    matched = np.ascontiguousarray(new[1][np.ix_(orders[0], orders[1])])
+    value = dependence(old[1].ravel(), matched.reshape(1, -1)).at(0).value
+    return PairDiff(both.pair, rows=both.rows, distance=value)
+
+
+def _same_groups(old: FeatureProfile, new: FeatureProfile) -> list[int] | None:
+    """Which group of the new profile each of the old one's is; None where they are not of the same values."""
+    if old.type != new.type:
+        return None
+    if isinstance(old.binning, NumericBinning) or isinstance(new.binning, NumericBinning):
+        return list(range(GROUPS))
+    named = [_categories_of(profile) for profile in (old, new)]
+    if named[0].keys() != named[1].keys():
+        return None
+    order = {group: named[1][name] for name, group in named[0].items()}
+    return [order.get(group, group) for group in range(GROUPS)]
+
+
+def _categories_of(profile: FeatureProfile) -> dict[str, int]:
+    """The categories with a group of their own, and that group."""
+    binning = profile.binning
+    assert isinstance(binning, CategoricalBinning)
+    groups = groups_of(binning, profile.reference)
+    return {name: int(groups[code]) for code, name in enumerate(binning.categories) if groups[code] < USABLE - 1}
 
 
 def diff(old: Reference, new: Reference) -> list[FeatureDiff]:

@@ -22,7 +22,7 @@ from monitor.drift.binning import (
     bin_numbers,
     count_categories,
 )
-from monitor.drift.distances import ks_noise
+from monitor.drift.distances import ks_noise, ks_rows
 from monitor.drift.pairs import CELLS, Name, bins_of, groups_of, joint, pair_name
 from monitor.errors import ReferenceProfileError
 from monitor.events import Float64s, Int64s
@@ -33,6 +33,9 @@ VERSION: Final = 2
 """Of documents with pairs; a profile of a newer version is refused, not guessed at."""
 PLAIN_VERSION: Final = 1
 """Of documents without pairs, which are what they always were."""
+
+LEAST_ROWS: Final = 32
+"""Rows that a profile is built of at least: of fewer, each value alone is an atom, and nothing can be compared with it."""
 
 SCORE: Final = "$score"
 """The name under which a profile holds the model's scores, beside its features."""
@@ -216,6 +219,18 @@ class Reference:
                 f"in a window of {window_rows:,} rows (95 %)."
             )
         return sentences
+
+
+def too_few(rows: int, shift: float) -> str | None:
+    """What a reference of so many rows is too small for, said of it; None where it resolves KS shifts of that size."""
+    needed = ks_rows(shift)
+    if rows >= needed:
+        return None
+    wanted = f"to resolve KS shifts of {shift:g} it takes {needed:,} rows of a usable value"
+    if rows < LEAST_ROWS:
+        has = f"has {rows} row{'' if rows == 1 else 's'}, which is too few to compare anything with"
+        return f"{has}: at least {LEAST_ROWS} are needed, and {wanted}"
+    return f"has {rows:,} rows, which is few: {wanted} (build it from a longer range)"
 
 
 def histogram_name(feature: str) -> str:

@@ -64,6 +64,58 @@ def test_every_mistake_is_told_at_once_with_its_place(tmp_path: Path) -> None:
     assert len(document.json["problems"]) == 2
 
 
+def test_a_reference_that_is_not_there_is_told_beside_the_mistakes_in_the_file(tmp_path: Path) -> None:
+    text = CONFIG.replace("threshold: 0.25", "threshold: 0.25, reference: nowhere.json").replace(
+        "accuracy, op", "acuracy, op"
+    )
+    (tmp_path / "c.yaml").write_text(text)
+    checked = driftline("check", "-c", tmp_path / "c.yaml", "-o", "json")
+    assert checked.code == 78
+    told = "\n".join(checked.json["problems"])
+    assert "models[0].reference: the file" in told
+    assert "did you mean 'accuracy'?" in told
+
+
+def test_everything_that_references_lack_is_told_at_once_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "flights.reference.json").write_bytes((DEMO.parent / "flights.reference.json").read_bytes())
+    text = DEMO.read_text()
+    lines = text.splitlines()
+    at = next(i for i, line in enumerate(lines, 1) if "reference:" in line)
+    (tmp_path / "c.yaml").write_text(text)
+    more = (
+        "--set",
+        "streams.predictions.features.gate=categorical",
+        "--set",
+        "streams.predictions.features.hour=categorical",
+    )
+    checked = driftline(
+        "check", "-c", tmp_path / "c.yaml", *more, "--set", "drift.pairs=[[distance, origin]]", "-o", "json"
+    )
+    assert checked.code == 78
+    told = checked.json["problems"]
+    assert len(told) == 3
+    assert all(f"{tmp_path / 'c.yaml'}:{at}:" in one and ": models[0].reference: it " in one for one in told)
+    for sentence in (
+        "has no feature 'gate'",
+        "holds 'hour' as numeric, and the stream as categorical",
+        "how distance~origin go together",
+    ):
+        assert sentence in "\n".join(told)
+
+
+def test_a_reference_of_few_rows_is_said_with_the_number_needed(deployment: Deployment, tmp_path: Path) -> None:
+    made = tmp_path / "few.json"
+    assert driftline("reference", "build", *deployment.where, "--first", 100, "-o", made).code == 0
+    text = CONFIG.replace("threshold: 0.25", f"threshold: 0.25, reference: {made}")
+    (tmp_path / "c.yaml").write_text(text)
+    checked = driftline("check", "-c", tmp_path / "c.yaml")
+    assert checked.code == 0, checked.err
+    assert (
+        "the reference of model 'arrival-delay' has 100 rows, which is few: to resolve KS shifts of 0.02 it takes 4,612"
+        in (checked.err)
+    )
+
+
 def test_a_file_that_is_no_reference_is_a_bad_configuration(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("{}")
     (tmp_path / "c.yaml").write_text(CONFIG.replace("threshold: 0.25", "threshold: 0.25, reference: r.json"))
@@ -122,7 +174,8 @@ def test_a_limit_that_the_reference_itself_does_not_keep_is_a_mistake(tmp_path: 
     (tmp_path / "flights.reference.json").write_bytes((DEMO.parent / "flights.reference.json").read_bytes())
     checked = driftline("check", "-c", tmp_path / "c.yaml", "-o", "json")
     assert checked.code == 78
-    carrier, distance = sorted(checked.json["problems"])
+    carrier, distance = sorted(checked.json["problems"], key=lambda told: told.partition(": ")[2])
+    assert f"{tmp_path / 'c.yaml'}:32:" in carrier
     assert "models[0].quality.features.carrier: at least" in carrier
     assert "of the reference's own 6,998 rows are unexpected, and at most 1.00% are allowed" in carrier
     assert "models[0].quality.features.distance: at least" in distance

@@ -77,6 +77,25 @@ def test_first_says_when_the_topic_holds_fewer(deployment: Deployment, tmp_path:
     assert loads(made.read_bytes()).rows == len(deployment.predictions.read_text().splitlines())
 
 
+@pytest.mark.parametrize("rows", [1, 31])
+def test_too_few_rows_are_refused_with_the_number_needed(deployment: Deployment, tmp_path: Path, rows: int) -> None:
+    made = tmp_path / "few.json"
+    built = driftline("reference", "build", *deployment.where, "--first", rows, "-o", made)
+    assert built.code == 1
+    assert (
+        f"has {rows} row{'s' if rows > 1 else ''}, which is too few to compare anything with: at least 32 are needed"
+        in built.err
+    )
+    assert "to resolve KS shifts of 0.02 it takes 4,612 rows" in built.err
+    assert not made.exists()
+
+
+def test_few_rows_are_told_with_the_number_needed(deployment: Deployment, tmp_path: Path) -> None:
+    built = driftline("reference", "build", *deployment.where, "--first", 100, "-o", tmp_path / "few.json")
+    assert built.code == 0
+    assert "the reference has 100 rows, which is few: to resolve KS shifts of 0.02 it takes 4,612 rows" in built.err
+
+
 def test_duplicates_count_once_and_withdrawals_not_at_all(deployment: Deployment, tmp_path: Path) -> None:
     lines = deployment.predictions.read_text().splitlines()[:200]
     config = tmp_path / "c.yaml"
@@ -150,6 +169,26 @@ def test_two_profiles_are_compared_whatever_their_bins(tmp_path: Path) -> None:
     assert all(0.0 <= one["distance"] < 0.2 for one in told["features"])
     same = driftline("reference", "diff", made, made)
     assert same.out.startswith("the same profile: sha256:")
+
+
+def test_pairs_of_two_profiles_are_compared(tmp_path: Path) -> None:
+    pairs = ("--set", "drift.pairs=[[hour, origin], [origin, carrier]]")
+    where = ("-c", DEMO / "flights.yaml", "--file", FLIGHTS / "predictions.jsonl.gz")
+    early, late = tmp_path / "early.json", tmp_path / "late.json"
+    for made, begin, end, more in (
+        (early, "01", "10", pairs),
+        (late, "20", "29", ("--set", "drift.pairs=[[origin, hour]]")),
+    ):
+        built = driftline(
+            "reference", "build", *where, *more, "--from", f"2013-01-{begin}", "--to", f"2013-01-{end}", "-o", made
+        )
+        assert built.code == 0, built.err
+    shown = driftline("reference", "diff", early, late)
+    assert "pair hour~origin: go together otherwise by 0." in shown.out
+    assert "pair origin~carrier: only in the old profile" in shown.out
+    both, gone = driftline("reference", "diff", early, late, "-o", "json").json["pairs"]
+    assert (both["pair"], both["only"], gone["only"], gone["distance"]) == ("hour~origin", None, "old", None)
+    assert 0.0 <= both["distance"] < 0.1, "the timetable is the same in both weeks"
 
 
 def test_a_file_that_is_no_profile_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config import Config, load, loads
+from monitor.config import Config, load, loads, recorded
 from monitor.config.kafka import OWNED
 from tests.config.examples import FULL, MINIMAL, only_problem, problems, with_lines
 
@@ -257,7 +257,7 @@ def test_a_rule_may_name_the_distances_that_windows_carry(tmp_path: Path) -> Non
 def test_a_distance_that_windows_do_not_carry_is_asked_for_first() -> None:
     assert (
         "rules[0].metric: windows carry 'hellinger' only where drift.distances asks for it; add it there, as in "
-        in (only_problem(_drifting("hellinger:hour")))
+        in only_problem(_drifting("hellinger:hour"))
     )
 
 
@@ -293,6 +293,35 @@ def test_a_budget_says_what_it_means_and_what_it_cannot_keep() -> None:
     assert "budget.every: 1h is not a multiple of time.tick (7m); decisions are made at ends of ticks" in "\n".join(
         problems(MINIMAL + "time: {tick: 7m}\nwindows: [7h]\nbudget: {every: 1h}\n")
     )
+
+
+def test_every_number_of_a_budget_that_makes_no_sense_is_told_at_once_with_what_would() -> None:
+    labels = "  labels: {topic: labels, fields: {id: $.id, at: $.at, label: $.label}}\nmodels:"
+    text = MINIMAL.replace("models:", labels) + (
+        "time: {horizon: 1d}\nwindows: [1h]\n"
+        "budget: {false_pages: 30, per: 1d, learn: 1h, quiet: 1ms, materiality: {performance: 1.0, features: 0.5}}\n"
+        "label_feed: {slow_after: 40d, hold_at_most: 1ms}\n"
+    )
+    for place, sentence in {
+        "false_pages": "30 false pages in 1d would be one at every decision",
+        "learn": "learning for 1h holds 1 decisions of 1h; allowed: 64",
+        "quiet": "an alarm can come every 1h only (every), so each would be an alert of its own; set quiet to 1h at least",
+        "performance": "1 forgives a change of 100 points in 100, so nothing would ever be told; say the largest change that "
+        "nobody is to be woken for, below 0.5, such as 0.01",
+        "features": "0.5 forgives a change of 50 points in 100",
+        "slow_after": "after the horizon of 1d none is waited for; set slow_after to 1d at most",
+        "hold_at_most": "verdicts would be held for 1ms at most, and they are given once in a tick of 1m (time.tick)",
+    }.items():
+        assert any(f"{place}: " in one and sentence in one for one in problems(text)), place
+    assert len(problems(text)) == 7
+
+
+def test_what_an_earlier_version_let_be_is_read_back_from_a_namespace() -> None:
+    document = loads(MINIMAL + "budget: {}\n").document().replace('"quiet":"1d"', '"quiet":"1ms"')
+    assert '"quiet":"1ms"' in document
+    found = recorded(document.encode()).budget
+    assert found is not None
+    assert found.quiet_ms == 1
 
 
 def test_panes_that_labels_are_waited_for_are_no_longer_than_a_decision() -> None:

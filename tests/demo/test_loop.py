@@ -64,6 +64,17 @@ def test_a_backtest_of_the_policy_promotes_what_the_loop_promoted_and_when(chang
     assert always["false_promotions"] > 0, "who promotes without a gate promotes what is no better"
 
 
+def test_what_the_model_leans_on_stands_beside_the_features_of_its_alert(changed: Played) -> None:
+    fired = changed.events[0]
+    where = ("-c", changed.folder / "demo.yaml", "--embedded", changed.folder, "--store", changed.folder / "registry")
+    done = driftline("explain", fired["id"], *where, "--no-replay", "-o", "json")
+    assert done.code == 0, done.err
+    (told,) = done.lines
+    found = {one["feature"]: one["importance"] for one in told["features"]}
+    assert found, "an alert about a metric has the most important features of the model, or those of its explanation"
+    assert all(isinstance(value, float) for value in found.values())
+
+
 def test_predictions_are_of_the_formula_then_of_version_1_then_of_version_2(changed: Played) -> None:
     found = changed.predictions()
     versions = [record["version"] for record in found]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.drift.profile_diff import diff
-from monitor.drift.reference import build_reference
+from monitor.drift.pairs import Name
+from monitor.drift.profile_diff import diff, diff_pairs
+from monitor.drift.reference import Column, Reference, build_reference
 from monitor.events import Float64s
 from tests.drift.profiles import ORIGIN, small
 
@@ -76,3 +77,56 @@ def test_missing_values_take_no_part_in_a_distance() -> None:
     (found,) = diff(old, new)
     assert found.missing == (0.0, 0.5)
     assert found.distance == pytest.approx(0.0, abs=0.02)
+
+
+def together(
+    rng: np.random.Generator, rows: int, strength: float, swapped: bool = False
+) -> tuple[dict[str, Column], Name]:
+    """A number and a category that go together more or less; `swapped`: another category is the commonest."""
+    x = rng.normal(0, 1, rows)
+    by_rank = np.clip((x * 1.2 + 2).astype(int), 0, 3)
+    code = np.where(rng.random(rows) < strength, by_rank, rng.integers(0, 4, rows))
+    names = np.array(["a", "b", "c", "d"])
+    drawn = names[code]
+    if swapped:  # every second row of `a` twice over: shares change, not how they go together
+        keep = (drawn != "b") | (rng.random(rows) < 0.3)
+        x, drawn = x[keep], drawn[keep]
+    return {"x": x, "k": drawn.tolist()}, ("x", "k")
+
+
+def paired(rng: np.random.Generator, strength: float, *, swapped: bool = False, turned: bool = False) -> Reference:
+    columns, pair = together(rng, 40_000, strength, swapped)
+    return build_reference("m", columns, None, ORIGIN, pairs=[pair[::-1] if turned else pair])
+
+
+def test_a_pair_that_goes_together_otherwise_is_apart_and_one_that_does_not_is_not() -> None:
+    rng = np.random.default_rng(5)
+    old = paired(rng, 0.6)
+    (same,), (other,) = diff_pairs(old, paired(rng, 0.6)), diff_pairs(old, paired(rng, 0.1))
+    assert same.distance is not None
+    assert other.distance is not None
+    assert same.distance < 0.02
+    assert other.distance > 0.2
+    assert (same.pair, same.only, same.rows) == ("x~k", None, (40_000, 40_000))
+
+
+def test_neither_the_order_of_its_features_nor_that_of_its_categories_is_a_difference() -> None:
+    rng = np.random.default_rng(6)
+    old = paired(rng, 0.6)
+    (turned,) = diff_pairs(old, paired(rng, 0.6, turned=True))
+    assert turned.distance is not None
+    assert turned.distance < 0.02
+    (swapped,) = diff_pairs(old, paired(rng, 0.6, swapped=True))
+    assert swapped.distance is not None
+    assert swapped.distance < 0.1, "the commonest category is another one, and groups are matched by name"
+
+
+def test_groups_of_other_categories_are_not_compared_and_a_pair_of_one_profile_is_said() -> None:
+    rng = np.random.default_rng(7)
+    old = paired(rng, 0.6)
+    columns, pair = together(rng, 1_000, 0.6)
+    renamed = {**columns, "k": [f"{name}2" for name in columns["k"]]}
+    (found,) = diff_pairs(old, build_reference("m", renamed, None, ORIGIN, pairs=[pair]))
+    assert (found.only, found.distance) == (None, None)
+    (gone,) = diff_pairs(old, build_reference("m", columns, None, ORIGIN))
+    assert (gone.pair, gone.only) == ("x~k", "old")

@@ -113,6 +113,18 @@ def test_drift_needs_no_labels_and_is_that_of_the_windows(tables: Tables) -> Non
     assert {row["feature"] for row in found} == {"hour", "distance", "origin", "carrier", "$score"}
 
 
+def test_drift_tells_of_pairs_too(tables: Tables, tmp_path: Path) -> None:
+    made = tmp_path / "flights.reference.json"
+    pairs = ["drift.pairs=[[hour, origin]]"]
+    where = ("-c", DEMO, "--set", *pairs, "--file", FLIGHTS / "predictions.jsonl.gz", "--to", "2013-01-10")
+    assert driftline("reference", "build", *where, "-o", made).code == 0
+    (tmp_path / "flights.yaml").write_bytes(DEMO.read_bytes())
+    found = drift(load([tmp_path / "flights.yaml"], pairs), tables[0]).to_pylist()
+    of_pairs = [row for row in found if row["distance"] == "dependence"]
+    assert {row["feature"] for row in of_pairs} == {"hour~origin"}
+    assert any(row["value"] is not None for row in of_pairs)
+
+
 CONFIG: dict[str, Any] = {
     "namespace": "here",
     "streams": {

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.book import Book, Journal
 from pipelines.errors import NotFound, Refused, StepFailed
+from pipelines.explanation import Explanation, Importance
 from pipelines.firing import Kind
 from pipelines.gate import GateSpec, Outcome
 from pipelines.journal import Reason
@@ -83,6 +84,24 @@ def test_a_challenger_that_passes_is_promoted_watched_and_settles() -> None:
     assert story.champion == 2
     assert story.later(HOUR_MS) == []
     assert story.later(DAY_MS) == [(State.SETTLED, Reason.NOT_WORSE)]
+
+
+def test_what_a_challenger_leans_on_is_a_parameter_of_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Story(fakes())
+    plain.fire()
+    plain.round()
+    assert "permutation_importance" not in LocalModels(plain.ports.store).versions("fraud")[-1].draft.params
+    leans = (Importance("amount", 0.1, 0.25), Importance("country", None, 0.0))
+
+    def explained(self: Fakes, _: Policy, dataset: Dataset, *more: object) -> Explanation:
+        return Explanation(200, leans, 0, (), dataset.test)
+
+    monkeypatch.setattr(Fakes, "explained", explained)
+    story = Story(fakes())
+    story.fire()
+    story.round()
+    versions = LocalModels(story.ports.store).versions("fraud")
+    assert versions[-1].draft.params["permutation_importance"] == {"amount": 0.25, "country": 0.0}
 
 
 def test_the_first_version_needs_a_person_even_where_promotion_is_automatic() -> None:
