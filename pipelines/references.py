@@ -13,7 +13,7 @@ import msgspec
 
 from pipelines import codec, local_models
 from pipelines.carrying import RESULTS
-from pipelines.dataset import redaction
+from pipelines.dataset import archive, redaction
 from pipelines.dataset.manifest import decode_manifest, decode_naming
 from pipelines.dataset.shelf import NAMES, VERSIONS
 from pipelines.dataset.shelf import where as place
@@ -50,6 +50,10 @@ def of_entry(log: str, body: bytes, where: str) -> list[Reference] | None:
     if len(parts) == 2 and parts[0] == "runs":
         record = decode_record(body, where)
         return list(_facts(record.facts, where)) if isinstance(record, Noted | Moved) else []
+    if len(parts) == 2 and parts[0] == archive.LOGS:
+        found = archive.decode(body, where)
+        segments = found.segments if isinstance(found, archive.Commit) else ()
+        return [Reference(f"pane {each.from_ms}", each.digest) for each in segments if each.digest is not None]
     if len(parts) != 3 or parts[0] != "retraining":
         return None
     if parts[2] in _SILENT:

@@ -34,6 +34,7 @@ _ALL = {
     "size": ("monitor.cli.size", "Tell what a configuration needs at a rate: memory, ledger, series, recovery."),
     "reference": ("monitor.cli.reference", "Build, show or compare a reference profile."),
     "dataset": ("monitor.cli.dataset", "Keep versions of the rows that models are trained on."),
+    "archive": ("monitor.cli.archive", "Keep joined rows that outlive the retention of the topics."),
     "registry": ("monitor.cli.registry", "Keep model versions and the aliases that say which is served."),
     "retrain": ("monitor.cli.retrain", "Retrain a model when its alerts fire, prove it, promote it."),
     "backtest-policy": ("monitor.cli.backtest_policy", "Tell what a policy of retraining would have done."),
@@ -50,6 +51,7 @@ _ALL = {
 
 _NEEDS = {
     "redact": ("pipelines", "registry"),
+    "archive": ("pipelines", "registry"),
     "dataset": ("pipelines", "registry"),
     "registry": ("registry",),
     "retrain": ("pipelines", "registry"),

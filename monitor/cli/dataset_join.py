@@ -146,6 +146,8 @@ def _choose(one: _Input) -> _Chosen:
     touched = whole.among(keys, keys[asked])
     is_row = (fates == Fate.STANDS) & asked
     span = _span(one.selection, p.offsets[touched], one.read.predictions.span, _asked_offsets(one))
+    if span != (0, 0):
+        span = one.read.predictions.calm(span[0], p.offsets, p.at_ms, p.ids, topics.plan.max_jump_ms), span[1]
     reasons = np.where(touched, fates, Fate.STANDS)[_within(p.offsets, span) & ~is_row]
     lost = _named(reasons, _FATES) + _rejections(one.read.predictions.rejected, span)
     return _Chosen(np.flatnonzero(is_row), group, span, lost)
@@ -170,7 +172,8 @@ def _asked_offsets(one: _Input) -> list[int]:
 
 
 def _span(selection: m.Selection, touched: Int64s, read: Span, asked: Sequence[int] = ()) -> tuple[int, int]:
-    """The shortest range; all that was read where everything is asked for; (0, 0) where nothing is touched."""
+    """The shortest range (but see `Stream.calm`); all that was read where everything is asked for; (0, 0) where nothing is
+    touched."""
     if (selection.from_ms, selection.until_ms, selection.offsets) == (None, None, None):
         return read.start, read.end
     ends = [*asked, *((int(touched.min()), int(touched.max())) if len(touched) else ())]
@@ -200,6 +203,8 @@ def _label(one: _Input, picked: _Chosen) -> _Truth:
     _settle_absent(one, value, np.flatnonzero(winner < 0), at)
     ours = _same_ids(q.ids, ids)
     span = _span(one.selection, q.offsets[ours & usable], one.read.labels.span)
+    if span != (0, 0):
+        span = one.read.labels.calm(span[0], q.offsets, q.at_ms, q.ids, plan.max_jump_ms), span[1]
     rest = _within(q.offsets, span) & (use != Use.APPLIED)
     unused = _named(np.where(ours, use, Use.ORPHANED)[rest & ~(ours & after)], _USES)
     unused["after_cutoff"] += int((rest & ours & after).sum())

@@ -62,6 +62,17 @@ class Stream(Generic[C]):
         n = int(np.searchsorted(offsets, offset))
         return advance(self.span.clock, at_ms[:n], ids[:n], max_jump_ms)[0] if n else self.span.clock
 
+    def calm(self, offset: int, offsets: Int64s, at_ms: Int64s, ids: np.ndarray, max_jump_ms: int) -> int:
+        """An offset, or the nearest one before it, at which no record lies too far ahead of the clock: what is kept of the clock
+        there holds nothing of an id. What lay ahead before the range stays."""
+        while True:
+            ahead = {word for _, word in self.clock_at(offset, offsets, at_ms, ids, max_jump_ms).ahead}
+            n = int(np.searchsorted(offsets, offset))
+            held = np.flatnonzero(np.isin(ids[:n, 0], np.array(sorted(ahead), np.uint64)))
+            if not len(held):
+                return offset
+            offset = int(offsets[held[-1]])
+
 
 @dataclass(slots=True)
 class Read:

@@ -50,6 +50,10 @@ class StorePlace:
             )
             for each in affected
         ]
+        lines += [
+            Line(self.where, f"rows of archive {each.archive.name}", each.rows, "will be taken out")
+            for each in erasing.archived(self._store, self._hashes)
+        ]
         if rows:
             lines.append(Line(self.where, "blobs with rows of runs", len(rows), "will be removed"))
         if left := erasing.left_to_finish(self._shelf, self._store):
@@ -65,14 +69,16 @@ class StorePlace:
             lines.append(Line(self.where, "blobs of an interrupted redaction", gone, _removed(spared)))
         affected = list(erasing.affected(self._shelf, self._hashes))
         rows = self._rows_of_runs({each.version.digest for each in affected})
-        if not affected and not rows:
+        archives = list(erasing.archived(self._store, self._hashes))
+        if not affected and not rows and not archives:
             return lines
         who = (self._who.actor, self._who.reason, now_ms)
-        done = erasing.erase(self._shelf, self._store, self._hashes, affected, rows, who, self._who.key())
+        done = erasing.erase(self._shelf, self._store, self._hashes, affected, rows, who, self._who.key(), archives)
         names = {each.version.digest: str(each.version) for each in affected}
         for each in done.versions:
             then = "taken out; no row was left" if each.successor is None else f"taken out; now {each.successor}"
             lines.append(Line(self.where, f"rows of dataset {names[each.version]}", each.rows, then))
+        lines += [Line(self.where, f"rows of archive {each.archive.name}", each.rows, "taken out") for each in archives]
         lines.append(Line(self.where, "blobs with rows of the ids", done.removed, _removed(done.spared)))
         return lines
 

@@ -3,10 +3,12 @@
     1. put the segments that lose rows anew   by digest, beside the old ones
     2. put the successors' manifests          by digest
     3. put the redaction                      one document: from here on every version that lost rows is its successor
-    4. remove the blobs that held the rows    nothing names them any more but manifests that nobody is given
+    4. commit successors of archived panes    one commit a partition
+    5. remove the blobs that held the rows    nothing names them any more but manifests that nobody is given
 
 Who is killed before step 3 has changed nothing that is read; what he put is found by `driftline registry gc`, or used when the
-same is asked again. Who is killed in step 4 is made up for by the next call: `finish` removes what redactions say was removed.
+same is asked again. Who is killed in step 4 or 5 is made up for by the next call: panes that still hold rows are found again,
+and `finish` removes what redactions say was removed.
 """
 
 from __future__ import annotations
@@ -20,18 +22,18 @@ import numpy as np
 from msgspec import UNSET, structs
 from numpy.typing import NDArray
 
+from pipelines.dataset import archive as a
 from pipelines.dataset import manifest as m
 from pipelines.dataset import redaction as r
 from pipelines.dataset.digest import PREFIX
-from pipelines.dataset.ports import Store
 from pipelines.dataset.row_digest import RowDigest
 from pipelines.dataset.shelf import Shelf, Version
-from pipelines.dataset.table import Hashes, Table
+from pipelines.dataset.table import Hashes, Schema, Table
 
 Hashed = NDArray[np.uint64]
 
 
-class RemovingStore(Store, Protocol):
+class RemovingStore(a.LogStore, Protocol):
     """A store from which blobs can be removed. `registry.store.Store` is one."""
 
     def remove_blob(self, digest: str, before_ms: int) -> bool:
@@ -75,6 +77,32 @@ def affected(shelf: Shelf, hashes: Hashed) -> Iterator[Affected]:
             yield Affected(version, rows, tuple(places))
 
 
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """Rows of the ids in an archive: how many in its current panes, and all blobs that hold some, replaced ones too."""
+
+    archive: a.Archive
+    rows: int
+    blobs: tuple[str, ...]
+
+
+def archived(store: RemovingStore, hashes: Hashed) -> Iterator[Archived]:
+    """Every archive with rows of the ids, each read whole. Raises what the store raises for damage."""
+    known = _wide(hashes)
+    for name in a.names(store):
+        archive = a.Archive(store, name)
+        state = archive.state()
+        current = {segment.digest for _, _, segment in state.current.values()}
+        hits = {}
+        for digest, (_, schema) in state.blobs.items():
+            if store.blob_size(digest) is None and digest not in current:
+                continue  # an erasure took it
+            if rows := int(_hit(archive.table(schema, digest), known).sum()):
+                hits[digest] = rows
+        if hits:
+            yield Archived(archive, sum(rows for digest, rows in hits.items() if digest in current), tuple(hits))
+
+
 def erase(
     shelf: Shelf,
     store: RemovingStore,
@@ -83,13 +111,14 @@ def erase(
     others: Sequence[str],
     who: tuple[str, str, int],
     drawn: bytes,
+    archives: Sequence[Archived] = (),
 ) -> Done:
-    """Replace the versions that were found and remove the blobs that held rows of the ids: their segments, and `others`.
-    `who`: name, reason, time in ms; `drawn`: a key for a store that has none."""
+    """Replace the versions and archived panes that were found and remove the blobs that held rows of the ids: their segments,
+    and `others`. `who`: name, reason, time in ms; `drawn`: a key for a store that has none."""
     actor, reason, at_ms = who
     key = r.key_of(store, drawn)
     known = _wide(hashes)
-    replaced, removed = [], dict.fromkeys(others)
+    replaced, removed = [], dict.fromkeys([*others, *(digest for each in archives for digest in each.blobs)])
     for each in found:
         successor = _successor(shelf, each, known)
         digest = None if successor is None else shelf.add(successor)[0]
@@ -98,6 +127,8 @@ def erase(
     digits = tuple(sorted(digest.removeprefix(PREFIX) for digest in removed))
     made = r.Redaction(r.FORMAT, actor, at_ms, reason, r.keyed(hashes, key), tuple(replaced), digits)
     document = r.add(store, made)
+    for one in archives:
+        _forget(one.archive, known, at_ms)
     gone, spared = _remove(store, digits, at_ms)
     return Done(document, made.versions, gone, spared)
 
@@ -105,16 +136,62 @@ def erase(
 def finish(shelf: Shelf, store: RemovingStore, at_ms: int) -> tuple[int, int]:
     """Remove what redactions before say was removed and is there: (how many blobs, how many were spared). Blobs that a version
     names stay: they were put again, and `affected` finds them."""
-    named = {segment.digest for version in shelf.versions() for segment in version.manifest.segments}
+    named = _named(shelf, store)
     digits = {each for redaction in r.redactions(store) for each in redaction.removed if PREFIX + each not in named}
     return _remove(store, sorted(digits), at_ms)
 
 
 def left_to_finish(shelf: Shelf, store: RemovingStore) -> int:
     """How many blobs `finish` would remove."""
-    named = {segment.digest for version in shelf.versions() for segment in version.manifest.segments}
+    named = _named(shelf, store)
     digests = {PREFIX + each for redaction in r.redactions(store) for each in redaction.removed}
     return sum(store.blob_size(digest) is not None for digest in digests - named)
+
+
+def _named(shelf: Shelf, store: RemovingStore) -> set[str | None]:
+    """The segments of versions and the current ones of archives."""
+    named: set[str | None] = {segment.digest for version in shelf.versions() for segment in version.manifest.segments}
+    states = (a.Archive(store, name).state() for name in a.names(store))
+    return named | {segment.digest for state in states for _, _, segment in state.current.values()}
+
+
+def _forget(archive: a.Archive, known: NDArray[np.void], at_ms: int) -> None:
+    """Commit successors, without the rows, of the current panes that hold some."""
+    state = archive.state()
+    for partition in sorted({partition for partition, _ in state.current}):
+        while commit := _without(archive, state, partition, known, at_ms):
+            if archive.commit(state, commit):
+                break
+            state = archive.state()  # a writer was first: what it wrote is looked at too
+
+
+def _without(
+    archive: a.Archive, state: a.State, partition: int, known: NDArray[np.void], at_ms: int
+) -> a.Commit | None:
+    segments = []
+    schema: Schema = ()
+    for (owner, _), (_, held, segment) in sorted(state.current.items()):
+        if owner != partition or segment.digest is None:
+            continue
+        table = archive.table(held, segment.digest)
+        hit = _hit(table, known)
+        if not hit.any():
+            continue
+        left, schema = table.take(np.flatnonzero(~hit)), held
+        digest, size = archive.put(left)
+        unlabelled = int((~left.known("label")).sum())
+        segments.append(
+            structs.replace(
+                segment,
+                why=a.Why.REDACTED,
+                rows=len(left),
+                unlabelled_rows=unlabelled,
+                rows_digest=a.digest_of_rows(left),
+                digest=digest,
+                size_bytes=size,
+            )
+        )
+    return a.Commit(a.FORMAT, at_ms, partition, schema, tuple(segments)) if segments else None
 
 
 def _remove(store: RemovingStore, digits: Sequence[str], at_ms: int) -> tuple[int, int]:

@@ -133,7 +133,13 @@ def test_whatever_was_asked_in_whatever_parts_the_rows_are_the_same(first: set[i
 
 
 class StopsToo(Stops):
-    """Dies before its nth write or removal."""
+    """Dies before its nth write, entry or removal."""
+
+    def create_entry(self, log: str, number: int, body: bytes) -> bool:
+        self.writes -= 1
+        if self.writes < 0:
+            raise KeyboardInterrupt
+        return super().create_entry(log, number, body)
 
     def remove_blob(self, digest: str, before_ms: int) -> bool:
         self.writes -= 1
