@@ -76,20 +76,23 @@ def _by_cause(found: list[Line]) -> list[Line]:
 
 
 def _of_window(event: AlertEvent, kept: Kept, plan: Plan) -> list[Line]:
+    """Of the value of a window only where its cells give it: the engine adds up several ticks at once, so they can be those of a
+    later tick, or gone. The value is then counted again like any other number."""
     from monitor.alerts.recompute_windows import advisory_lines, window_lines
 
     data, found = event.data, list[Line]()
     if isinstance(data, AdvisoryAlert):
         if kept.cells is not None:
             kind = data.window.kind
-            found += window_lines(data.metric, data.value, "value", plan.model(data.model), kind, kept.cells)
+            made = window_lines(data.metric, data.value, "value", plan.model(data.model), kind, kept.cells)
+            found += [line for line in made if line.agrees]
         if kept.begun is not None:
             found += advisory_lines(data, kept.begun)
     elif isinstance(data, RuleAlert) and data.evidence is not None and kept.cells is not None:
         evidence, own = data.evidence, plan.model(data.model)
         there = {line.path for line in lines(data)}
         made = window_lines(evidence.metric, evidence.value, "evidence.value", own, evidence.window.kind, kept.cells)
-        found += [line for line in made if line.path not in there]
+        found += [line for line in made if line.path not in there and line.agrees]
     return found
 
 
