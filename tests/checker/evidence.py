@@ -30,6 +30,15 @@ class Question:
         return sum(counts.get(b, 0) for b in self.hits), sum(counts.get(b, 0) for b in self.among)
 
 
+MATRIX = [
+    Question("errors", frozenset({"fp", "fn"}), frozenset({"tp", "fp", "fn", "tn"})),
+    Question("missed positives", frozenset({"fn"}), frozenset({"tp", "fn"})),
+    Question("false alarms", frozenset({"fp"}), frozenset({"fp", "tn"})),
+    Question("false among alarms", frozenset({"fp"}), frozenset({"tp", "fp"})),
+]
+"""What is asked of a confusion matrix."""
+
+
 @dataclass
 class Asked:
     """A question after learning, and what its six bets hold."""

@@ -19,7 +19,7 @@ from river.drift import PageHinkley
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from tests.checker.evidence import Alarm, Counts, Question, alarms
+from tests.checker.evidence import MATRIX, Alarm, Counts, Question, alarms
 from tests.checker.sources import open_source
 from tests.cli.driving import driftline
 from tests.cli.test_explain_command import leaves
@@ -243,12 +243,6 @@ def check_advisory(data: Mapping[str, Any], told: Told) -> None:
 
 # -- the budget ----------------------------------------------------------------------------------------------------
 
-MATRIX = [
-    Question("errors", frozenset({"fp", "fn"}), frozenset({"tp", "fp", "fn", "tn"})),
-    Question("missed positives", frozenset({"fn"}), frozenset({"tp", "fn"})),
-    Question("false alarms", frozenset({"fp"}), frozenset({"fp", "tn"})),
-    Question("false among alarms", frozenset({"fp"}), frozenset({"tp", "fp"})),
-]
 VALID = frozenset({*SHOPS, "other", "unseen"})
 SHOP = [
     Question(f"{way} {name}", hits, VALID)
