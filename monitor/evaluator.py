@@ -33,6 +33,7 @@ from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.records import Commit, Gap, Unowned
+from monitor.ledger.roster import Adopted, Roster
 from monitor.plan import Plan
 from monitor.windows import payload
 from monitor.windows.crossed import Combination, Errors
@@ -116,6 +117,8 @@ class Evaluator:
         self.standing: dict[str, AlertEvent] = {}
         """The last event of every alert that fires, by fingerprint."""
         self._chains = dict.fromkeys(Kind, b"")
+        self.roster: Roster | None = None  # the models, once they changed
+        self.adopted = [Adopted(0, 0, NEVER)] * partitions  # the newest roster that the owner of each counts by
 
     # -- input ---------------------------------------------------------------------------------------------------
 
@@ -133,6 +136,8 @@ class Evaluator:
         clock.label_ms = commit.label_clock.maximum_ms
         clock.idle, clock.quiet = commit.idle, commit.quiet is True
         clock.stalled, clock.ended = commit.stalled, commit.ended
+        if commit.rosters is not UNSET:
+            self.adopted[partition] = commit.rosters[-1]
         self._watch.feed(partition, commit)
         self.labels.feed(partition, commit)
 
@@ -252,6 +257,13 @@ class Evaluator:
         for engine in self.engines.values():
             engine.follow_schedule()
 
+    def list_models(self, roster: Roster) -> None:
+        """From now on these are the models, and their windows may start where it says. What it changes lies at event times of
+        which nothing was fed. The rules about them come with the next `switch`."""
+        self.roster, self.schedule.models = roster, roster.terms()
+        for engine in self.engines.values():
+            engine.follow_schedule()
+
     def switch(self, book: RuleBook, budget: BudgetWatch | None = None) -> TickOutput:
         """Go on with other rules after the last closed tick: alerts of rules that are gone end. So do those of a budget
         that is another one now, which learns from the beginning; the same budget goes on."""
@@ -271,6 +283,8 @@ class Evaluator:
         traffic = self._traffic.use(book.limits, book.labels_of, book.listed, tick_ms)
         self._traffic.maintained = book.maintained
         advice = self._advice.use(book.advisories, book.labels_of, book.maintained, tick_ms)
+        for watch in (self.labels, self._budget, self._advice):
+            ended += watch.forget(book.knows, tick_ms)
         events = self._groups.end(tick_ms, [*step.events, *traffic, *ended, *advice])
         if book.grouping != self._groups.grouping:
             self._groups = GroupBook.of(self._plan, book.grouping)
@@ -284,17 +298,19 @@ class Evaluator:
         judged = [*closed.revised, *closed.ended, *closed.vanished]
         # A tick whose contributions took each other back is one in which nothing happened, and may not show.
         happened = bool(judged or closed.arrivals)
-        slow = self.labels.step(closed.tick, closed.arrivals) if kind is Kind.PERFORMANCE and happened else []
+        knows = self._book.knows
+        arrived = [one for one in closed.arrivals if knows(one.model)]
+        slow = self.labels.step(closed.tick, arrived) if kind is Kind.PERFORMANCE and happened else []
         lookup, outage_of = _Lookup(self.engines), cache(partial(self.labels.outage, now_ms=tick_ms))
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, lookup, outage_of)
         self.alerts = step.state
         traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
         pane_ms, worked_on = self._plan.pane_ms, self._book.maintained
-        watched = [one for one in closed.arrivals if not worked_on(one.model, one.pane_ms, one.pane_ms + pane_ms)]
+        watched = [one for one in arrived if not worked_on(one.model, one.pane_ms, one.pane_ms + pane_ms)]
         is_lost = self.engines[kind].is_lost
         told = self._budget.step(kind, closed.tick, watched, outage_of, is_lost) if happened else []
         told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
-        touched = closed.active.union(view.key.series for view in judged)
+        touched = {series for series in closed.active.union(view.key.series for view in judged) if knows(series.model)}
         advice = self._advice.step(kind, tick_ms, touched, lookup, outage_of)
         events = self._groups.step(kind, tick_ms, [*slow, *step.events, *traffic, *told, *advice])
         gone = [view.key for view in closed.vanished]

@@ -7,7 +7,7 @@ each being the same record, in offset order of ONE topic partition.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -127,9 +127,21 @@ class PredictionColumns:
     rejected: Sequence[Rejected] = ()
     faults: Mapping[str, int] = field(default_factory=dict)  # feature name -> bad values
     scores: Float64s | None = None
+    unlisted_ms: int | None = None
+    """The newest event time of what was rejected for its model alone, None where nothing was."""
 
     def __len__(self) -> int:
         return len(self.at_ms)
+
+    def only(self, rows: Int64s) -> PredictionColumns:
+        """These rows, in order; what is said of rejections stays as it is."""
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in _PREDICTION_ARRAYS},
+            numeric={name: column[rows] for name, column in self.numeric.items()},
+            category={name: column[rows] for name, column in self.category.items()},
+            scores=None if self.scores is None else self.scores[rows],
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[PredictionColumns]) -> PredictionColumns:

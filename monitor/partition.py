@@ -9,12 +9,13 @@ the ledger: if the append fails, the partition is dropped and rebuilt from the l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from msgspec import UNSET
 
+from monitor.admission import Admission
 from monitor.coding import Coder
 from monitor.errors import LedgerError
 from monitor.events import Int64s, LabelColumns, PredictionColumns, RecordBatch, Rejected
@@ -25,12 +26,13 @@ from monitor.ingest.decode_predictions import PredictionDecoder
 from monitor.join.inputs import LabelBatch, PredictionBatch
 from monitor.join.join import Join
 from monitor.join.memory import Memory
-from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts
+from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts, as_they_wait
 from monitor.join.restamped import Known, Restamped, batch_of
 from monitor.join.tables import SCORE_BYTES, with_scores
 from monitor.ledger.floors import Floors
-from monitor.ledger.records import FORMAT, Clock, Commit, Delta, Flood, Floor, GroupName, pack
+from monitor.ledger.records import FORMAT, ROSTER_FORMAT, Clock, Commit, Delta, Flood, Floor, GroupName, pack
 from monitor.ledger.remembered import KNOWN_MAX, known_of, packed
+from monitor.ledger.roster import Roster
 from monitor.plan import Plan
 from monitor.ports import SnapshotStore
 from monitor.summary import Summariser, Sums
@@ -50,6 +52,8 @@ class Shared:
     coder: Coder
     memory: Memory | None = None
     snapshots: SnapshotStore | None = None
+    roster: Roster | None = None
+    """The models of the plan, and since when they count; None where they always were the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class Partition:
         self._waiting_rows = [0, 0]
         self._mark_from = [predictions[0], labels[0]]
         self._faults: Counter[str] = Counter()
+        self.admission = Admission(shared.roster, shared.predictions.models)
 
     def close(self) -> None:
         """Give back the room that rows take beside memory; the partition is not used any more."""
@@ -130,7 +135,7 @@ class Partition:
 
     def feed_predictions(self, batch: RecordBatch) -> Sequence[Rejected]:
         """Take predictions; returns what was rejected, for the dead letters."""
-        columns = self.shared.predictions.decode(batch)
+        columns = self.admission.take(self.shared.predictions.decode(batch))
         self._advance(0, batch)
         self.join.prediction_outcomes.rejected += len(columns.rejected)
         if columns.faults:
@@ -234,8 +239,9 @@ class Partition:
         inputs, performance = self._delta(sums[0], groups), self._delta(sums[1], groups)
         names = tuple(self._group_name(code) for code in groups)
         *floors, known = self._released_floors()
+        rosters = self.admission.to_say(floors[0].offset)
         commit = Commit(
-            format=FORMAT,
+            format=ROSTER_FORMAT if rosters else FORMAT,
             epoch=chain.epoch,
             owner=chain.owner,
             sequence=chain.sequence + 1,
@@ -264,6 +270,8 @@ class Partition:
             floods=flags.floods or UNSET,
             silent=flags.silent or UNSET,
             remembered=packed(known, self.shared.groups),
+            unlisted_ms=self.admission.newest_rejected(self.join.prediction_outcomes.rejected),
+            rosters=rosters or UNSET,
         )
         self._from = list(self._next)
         return commit
@@ -325,9 +333,11 @@ class Partition:
         self.join.prediction_outcomes = PredictionOutcomes(**{**predictions, "pending": 0})
         self.join.label_outcomes = LabelOutcomes(**{**labels, "waiting": 0})
         self._read = list(commit.records)
+        self.admission.resume(commit)
 
     def remember(self, commit: Commit) -> None:
         """Before the records from the floors on are fed again: know the keys whose predictions came before them."""
+        self.admission.resume(commit)
         if known := known_of(commit, self.shared.groups):
             self.join.add_predictions(batch_of(known, self.clocks[0].maximum_ms, self.join.predictions.features))
             self.join.repeats.clear()
@@ -350,7 +360,7 @@ class Partition:
             "label clock": self.clocks[1],
             "pending": self.join.prediction_outcomes.pending,
         }
-        labels = _as_they_wait(commit.label_outcomes, self.join.label_outcomes.waiting)
+        labels = as_they_wait(commit.label_outcomes, self.join.label_outcomes.waiting)
         recorded = {
             "offsets": (commit.predictions[1], commit.labels[1]),
             "rows held": tuple(commit.held),
@@ -379,15 +389,4 @@ class Partition:
         self.join.label_outcomes = LabelOutcomes(**labels)
         self._read = list(commit.records)
         self._from = list(self._next)
-
-
-def _as_they_wait(recorded: Mapping[str, int], waiting: int) -> dict[str, int]:
-    """Outcomes of labels with as many waiting as the rebuilt join holds.
-
-    Versions before MET counted a label that met only predictions it is not valid for as outside at once, though it may
-    still meet another one, and an orphan as waiting until the clocks moved on. What they recorded is put right here.
-    """
-    moved = waiting - recorded["waiting"]
-    counts = {**recorded, "waiting": waiting}
-    counts["outside" if moved > 0 else "orphaned"] -= moved
-    return counts
+        self.admission.resume(commit)

@@ -31,10 +31,12 @@ from monitor.ledger.checkpoints import (
     GROUPED_FORMAT,
     HELD_FORMAT,
     LEARNED_FORMAT,
+    LISTED_FORMAT,
     SCHEDULE_FORMAT,
     Fold,
 )
 from monitor.ledger.records import Generation
+from monitor.ledger.roster import Adopted, Roster
 from monitor.windows import losses, schedule
 from monitor.windows import saved as windows
 from monitor.windows.losses import SavedLosses
@@ -52,6 +54,13 @@ class SavedClock(msgspec.Struct, frozen=True, array_like=True):
     quiet: bool
     stalled: bool
     ended: bool
+
+
+class SavedModels(msgspec.Struct, frozen=True, array_like=True):
+    """The roster, and by partition the newest one that its owner counts by."""
+
+    roster: Roster
+    adopted: tuple[Adopted, ...]
 
 
 class SavedEvaluator(msgspec.Struct, frozen=True):
@@ -73,6 +82,7 @@ class SavedEvaluator(msgspec.Struct, frozen=True):
     losses: SavedLosses | msgspec.UnsetType = msgspec.UNSET  # left out where nothing was lost
     advice: tuple[SavedFed, ...] | msgspec.UnsetType = msgspec.UNSET  # left out where no detector was fed
     groups: SavedGroups | msgspec.UnsetType = msgspec.UNSET  # left out where alerts have none
+    models: SavedModels | msgspec.UnsetType = msgspec.UNSET  # left out while they never changed
 
 
 class SavedEvaluation(msgspec.Struct, frozen=True):
@@ -99,6 +109,8 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
 
 def format_of(saved: SavedEvaluator) -> int:
     """The oldest format of checkpoints that knows everything in it."""
+    if saved.models is not msgspec.UNSET:
+        return LISTED_FORMAT
     if any(own.crossed is not msgspec.UNSET for own in saved.engines.values()):
         return CROSSED_FORMAT
     if not isinstance(saved.budget, msgspec.UnsetType) and has_begins(saved.budget):
@@ -113,6 +125,11 @@ def format_of(saved: SavedEvaluator) -> int:
         return HELD_FORMAT
     learned = (saved.budget, *(own.book for own in saved.engines.values()))
     return LEARNED_FORMAT if any(part is not msgspec.UNSET for part in learned) else FORMAT
+
+
+def roster_in(saved: SavedEvaluator) -> Roster | None:
+    """The models that it counts windows of; None while they never changed."""
+    return None if isinstance(saved.models, msgspec.UnsetType) else saved.models.roster
 
 
 def save(evaluator: Evaluator) -> SavedEvaluator:
@@ -133,6 +150,7 @@ def save(evaluator: Evaluator) -> SavedEvaluator:
         losses=losses.save(evaluator.losses) or msgspec.UNSET,
         advice=save_advice(evaluator._advice) or msgspec.UNSET,
         groups=save_groups(evaluator._groups),
+        models=msgspec.UNSET if evaluator.roster is None else SavedModels(evaluator.roster, tuple(evaluator.adopted)),
     )
 
 
@@ -151,6 +169,9 @@ def restore(
     evaluator.go_by(book, budget, kinds)
     if not isinstance(saved.schedule, msgspec.UnsetType):
         schedule.restore(evaluator.schedule, saved.schedule)
+    if not isinstance(saved.models, msgspec.UnsetType):
+        evaluator.list_models(saved.models.roster)
+        evaluator.adopted = list(saved.models.adopted)
     if not isinstance(saved.losses, msgspec.UnsetType):
         losses.restore(evaluator.losses, saved.losses)
     evaluator.clocks = [PartitionClock(**_fields(clock)) for clock in saved.clocks]

@@ -66,7 +66,7 @@ EVALUATOR = evaluator()
 BOOK = LabelBook(PLAN)
 # What is in memory -> where it is saved, its fields, and what of it is the configuration or follows from the rest.
 KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
-    "evaluator": (EVALUATOR, SavedEvaluator, {"_plan", "_book"}),
+    "evaluator": (EVALUATOR, SavedEvaluator, {"_plan", "_book", "adopted"}),  # beside the roster
     "engine": (
         EVALUATOR.engines[Kind.INPUT],
         SavedEngine,
@@ -107,7 +107,7 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
 }  # fmt: skip
 RENAMED: dict[str, dict[str, str | None]] = {
     "evaluator": {"watch": "_watch", "traffic": "_traffic", "chains": "_chains", "budget": "_budget",
-                  "advice": "_advice", "groups": "_groups"},
+                  "advice": "_advice", "groups": "_groups", "models": "roster"},
     "book": {name: f"_{name}" for name in ("cohorts", "older", "newer", "density", "epoch", "blocks")},
     "budget": {"series": "_series", "open": "_open"},
     "watched": {"model": None, "version": None, "beat": "_beat", "counts": "_counts", "learned": "_learned",
@@ -115,7 +115,7 @@ RENAMED: dict[str, dict[str, str | None]] = {
     "hold": {"standing": "standstills", "over": None},
     "engine": {"final_before_ms": "_final_before_ms", "waiting": "_waiting", "stores": "_stores", "shelves": "_shelves",
                "versions": "_versions", "names": None},
-    "store": {"model": None, "windows": "_rows", "cells": "_cells"},
+    "store": {"windows": "_rows", "cells": "_cells"},
     "watch": {"began": "_began", "told_ms": "_told_ms", "labels": "_feed", "predictions": "_predictions"},
     "feed": {name: f"_{name}" for name in ("reached", "last", "waited_for", "told_ms", "fired_ms", "stalled", "untold")},
 }  # fmt: skip

@@ -116,6 +116,15 @@ class AdviceWatch:
         self._labels_of, self._maintained = labels_of, maintained
         return told
 
+    def forget(self, knows: Callable[[str], bool], tick_ms: int) -> list[AlertEvent]:
+        """Models were taken out: what fires about them ends, and what their detectors hold goes."""
+        told: list[AlertEvent] = []
+        for asked in self._asked:
+            fed = self._fed.get(asked.advisory.name, {})
+            for series in sorted(series for series in fed if not knows(series.model)):
+                told += self._end(asked.advisory, series, fed.pop(series), Reason.RULE_GONE, tick_ms)
+        return told
+
     def step(
         self,
         kind: Kind,

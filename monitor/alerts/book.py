@@ -91,12 +91,14 @@ class RuleBook:
         maintenance: Sequence[Maintenance] = (),
         advisories: Sequence[Advisory] = (),
         grouping: Grouping | None = None,
+        knows: Callable[[str], bool] = lambda _: True,
     ) -> None:
         """A name may be that of several rules as long as no two of them watch the same model. `limits`: what must come of
         a model; `listed`: the models that are expected; `label_feed`: when verdicts wait for labels;
         `plan_of`: of the models whose alerts are explained, None where none are; `maintenance`: what is not judged;
-        `advisories`: the detectors beside the rules; `grouping`: which alerts have one cause, None where none are grouped."""
-        self.namespace = namespace
+        `advisories`: the detectors beside the rules; `grouping`: which alerts have one cause, None where none are grouped;
+        `knows`: whether a model is one of the configuration's. Nothing is said of others: they were taken out of it."""
+        self.namespace, self.knows = namespace, knows
         self._rules = tuple(sorted(rules, key=lambda rule: rule.name))
         self._kinds = frozenset(kind_of(rule.metric) for rule in self._rules)
         self.common_labels = labels
@@ -134,12 +136,13 @@ class RuleBook:
             config.maintenance,
             config.advisories,
             config.grouping,
+            (lambda _: True) if config.unlisted_models is not None else frozenset(names).__contains__,
         )
 
     def only(self, rule: Rule) -> RuleBook:
         """A book of one rule, of the same deployment."""
         labels = self._model_labels
-        return RuleBook(self.namespace, (rule,), self.common_labels, labels, plan_of=self._plan_of)
+        return RuleBook(self.namespace, (rule,), self.common_labels, labels, plan_of=self._plan_of, knows=self.knows)
 
     def step(
         self,
@@ -267,7 +270,9 @@ class RuleBook:
         """The rules of a kind that watch the series, by name."""
         if (series, kind) not in self._watching:
             self._watching[series, kind] = tuple(
-                rule for rule in self._rules if kind_of(rule.metric) is kind and applies(rule, series)
+                rule
+                for rule in self._rules
+                if kind_of(rule.metric) is kind and applies(rule, series) and self.knows(series.model)
             )
         return self._watching[series, kind]
 

@@ -122,6 +122,16 @@ class BudgetWatch:
             for own, was in sorted(self._open[kind].items())
         ]
 
+    def forget(self, knows: Callable[[str], bool], tick_ms: int) -> list[AlertEvent]:
+        """Models were taken out: what fires about them ends, and what was learned of them goes."""
+        told: list[AlertEvent] = []
+        for kind in Kind:
+            for own in sorted(own for own in self._series[kind].keys() | self._open[kind].keys() if not knows(own[0])):
+                self._series[kind].pop(own, None)
+                if (was := self._open[kind].pop(own, None)) is not None:
+                    told.append(self._event(kind, own, was, Reason.RULE_GONE, tick_ms, Standing.RESOLVED))
+        return told
+
     def _close_before(
         self, kind: Kind, beat: int, end_ms: int, outage_of: Callable[[str], Outage], is_lost: IsLost
     ) -> list[AlertEvent]:

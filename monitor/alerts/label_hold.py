@@ -144,6 +144,15 @@ class LabelHold:
             if flow.fired_ms is not None
         ]
 
+    def forget(self, knows: Callable[[str], bool], at_ms: int) -> list[AlertEvent]:
+        """Models were taken out: what fires about them ends, and what was learned of them goes."""
+        gone = {model: self.flows.pop(model) for model in sorted(self.flows) if not knows(model)}
+        return [
+            self._tell(model, flow, at_ms, False, "the model is not listed any more", {})
+            for model, flow in gone.items()
+            if flow.fired_ms is not None
+        ]
+
     # -- what is usual -------------------------------------------------------------------------------------------------
 
     def _put(self, now_ms: int, arrival: Arrival) -> None:

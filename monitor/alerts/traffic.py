@@ -3,7 +3,8 @@
 Both are of the model, whatever versions it has: a canary has few predictions and a version that was replaced has none, and
 neither is an incident. Time is what closed ticks say in which rows of any model came; who is alone and silent is told of by
 its partitions' owners instead (`operational.SILENT`), because no event time passes then. For the same reason the window
-that the end of input cuts off is never judged; nor is the one that a model began in.
+that the end of input cuts off is never judged; nor is the one that a model began in. A model that was added and whose windows
+have not begun is not missed.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class TrafficWatch:
         came = {series.model for series in active}
         if came:
             for name in sorted({*came, *self._listed} - self._models.keys()):
-                if self._limits(name) is not None:
+                if self._limits(name) is not None and self._windows.has_begun(name, start_ms):
                     self._models[name] = _Traffic(start_ms, end_ms)
         for view in views:
             self._count(view)

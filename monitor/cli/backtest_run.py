@@ -119,7 +119,7 @@ def _outcome(
 
     from monitor.adapters import replay_files
     from monitor.cli.replay_run import refuse_another, replayed
-    from monitor.daemon.begun import as_begun
+    from monitor.daemon.counted import as_begun
     from monitor.daemon.replay.sweep import Alongside, sweep
     from monitor.daemon.replay.totals import totals
     from monitor.plan import plan_of

@@ -12,6 +12,7 @@ from monitor.cli.common import config_options, embedded_option, load_config, out
 
 if TYPE_CHECKING:
     from monitor.ledger.generations import GenerationRecord
+    from monitor.ledger.roster import Roster
     from monitor.ports import Log
 
 _HINT = "Has `driftline run` been started with this configuration's `namespace`?"
@@ -25,9 +26,11 @@ def history(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path 
     """Print the configurations whose rules have held in the namespace, oldest first, and what each changed.
 
     The last one holds. JSON: {"generations": [{"number", "since_ms", "reason", "document", "meaning", "windows_from_ms",
-    "changes", "configuration"}]}. "reason" is how the worker that decided it came to it: start, signal or file.
+    "models", "changes", "configuration"}]}. "reason" is how the worker that decided it came to it: start, signal or file.
     "windows_from_ms" is the event time from which on its windows begin, null where they are those from before.
-    "changes" is null where the configuration before it is not known.
+    "models" are those that came or went with it, [{"name", "from_ms", "until_ms", "counts_until_ms"}]: windows of one that came
+    start at "from_ms" or later, null while it waits for workers that do not count it yet; those of one that went start before
+    "until_ms", and its records count before "counts_until_ms". "changes" is null where the configuration before it is not known.
 
     \b
     Examples:
@@ -58,10 +61,11 @@ def generations(log: Log, topic: str) -> Iterator[dict[str, Any]]:
     import orjson
     from msgspec import UNSET
 
-    from monitor.daemon.begun import documents
+    from monitor.daemon.begun import documents, kept
+    from monitor.daemon.counted import newest
     from monitor.daemon.generations import history as recorded
 
-    texts, before = documents(log, topic), None
+    texts, roster, before = documents(log, topic), newest(kept(log, topic), topic), None
     for record in recorded(log, topic):
         text = texts.get(record.document.encode())
         yield {
@@ -71,10 +75,23 @@ def generations(log: Log, topic: str) -> Iterator[dict[str, Any]]:
             "document": record.document,
             "meaning": record.meaning,
             "windows_from_ms": None if record.windows_from_ms is UNSET else record.windows_from_ms,
+            "models": _models(record, roster),
             "changes": _changes(record, before, texts),
             "configuration": orjson.loads(text) if text is not None else None,
         }
         before = record
+
+
+def _models(record: GenerationRecord, roster: Roster | None) -> list[dict[str, Any]]:
+    """The models that came or went with a generation."""
+    every = roster.models if roster is not None else ()
+    come = [{"name": one.name, "from_ms": one.from_ms} for one in every if one.entered == record.number]
+    gone = [
+        {"name": one.name, "until_ms": one.until_ms, "counts_until_ms": one.ends_ms}
+        for one in every
+        if one.left == record.number
+    ]
+    return come + gone
 
 
 def _changes(
@@ -92,6 +109,19 @@ def _changes(
     return [f"{change.path}: {change.what}" for change in diff(then, now)]
 
 
+def _said(model: Mapping[str, Any]) -> str:
+    """What became of a model, for people."""
+    from monitor.cli.show import minute
+
+    name = model["name"]
+    if "until_ms" in model:
+        until, ends = (minute(max(0, model[key])) for key in ("until_ms", "counts_until_ms"))
+        return f"{name}: no window begins from {until} on, counted until {ends} (event time)"
+    if model["from_ms"] is None:
+        return f"{name}: waits for workers that do not count it yet"
+    return f"{name}: windows from {minute(model['from_ms'])} on (event time)"
+
+
 def _table(found: list[dict[str, Any]]) -> None:
     from monitor.cli.show import console, minute, plain, table
 
@@ -100,6 +130,7 @@ def _table(found: list[dict[str, Any]]) -> None:
         changes = "not known" if each["changes"] is None else "\n".join(each["changes"]) or "the first"
         if each["windows_from_ms"] is not None:
             changes += f"\nwindows from {minute(each['windows_from_ms'])} on (event time)"
+        changes += "".join(f"\n{_said(model)}" for model in each["models"])
         since = minute(each["since_ms"] // 1000 * 1000)
         made.add_row(
             str(each["number"]),

@@ -173,10 +173,10 @@ class _Again:
 
 def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) -> _Again:
     """The event as a run over the topics tells it: the first that tells the same, else the first that tells it at all."""
-    from monitor.daemon.begun import as_begun
+    from monitor.daemon.counted import counted
     from monitor.plan import plan_of
 
-    plan = as_begun(source, config, plan_of(config))
+    plan = counted(source, config, plan_of(config)).plan  # with the models that were taken out since
     best = _Again()
     for number, held in _held(source, config):
         again = _Again(number, _again(source, held, plan, event, quiet=quiet), held, plan)

@@ -125,14 +125,14 @@ class Observer:
         if worker.known is not self._known:  # its rules may be others now
             self._known = worker.known
             own = base_view(worker.config, self._base.build.release, self._base.at_ms)
-            self._base = dataclasses.replace(self._base, rules=own.rules, thresholds=own.thresholds)
+            self._base = dataclasses.replace(self._base, rules=own.rules, thresholds=own.thresholds, models=own.models)
         wall = self._clock.now_ms()
         partitions = tuple(self._partition(worker, p) for p in sorted(worker.tasks))
         self._places = standing(self._places, partitions, now, answers=worker.contact.lost is None)
         self.view = dataclasses.replace(
             self._base,
             at_ms=wall,
-            models=tuple(_model(self._plan, m) for m in self._base.models),
+            models=tuple(_model(worker.plan, m) for m in self._base.models),
             windows=self._windows(worker),
             alerts=tuple(active(event) for _, event in sorted(self._firing.items())),
             partitions=partitions,
@@ -150,12 +150,13 @@ class Observer:
         return Health(worker.joined, {"worker": wall}, unanswered=lost, stuck=stuck(self._places, now))
 
     def _windows(self, worker: Worker) -> tuple[WindowView, ...]:
-        """The windows to look at; of a kind that was taken out of the configuration none but those that still change."""
+        """The windows to look at; of a kind, or of a model, that was taken out none but those that still change."""
         views = self._newest.views()
         if worker.judge is None:
             return views
-        names = worker.judge.evaluator.schedule.names
-        return tuple(view for view in views if view.key.window in names or not view.final)
+        schedule = worker.judge.evaluator.schedule
+        names, goes_on = schedule.names, schedule.goes_on
+        return tuple(v for v in views if not v.final or (v.key.window in names and goes_on(v.key.series.model)))
 
     def _counters(self, worker: Worker) -> Counters:
         statistics = worker.statistics
@@ -243,13 +244,15 @@ def _configuration(worker: Worker, started_ms: int) -> Configuration:
         complaints=reloads.complaints if reloads is not None else (),
         generation=generation.number if generation is not None else 0,
         behind=judge is not None and judge.behind,
+        models=worker.rosters.complaint or (judge.models.waiting if judge is not None else ""),
     )
 
 
 def _model(plan: Plan, model: ModelStatus) -> ModelStatus:
-    reference = plan.model(model.name).reference
-    if reference is None:
+    compiled = plan.models.get(model.name, plan.template)
+    if compiled is None or compiled.reference is None:  # no reference, or not counted yet
         return model
+    reference = compiled.reference
     return dataclasses.replace(
         model, reference_rows=reference.rows, reference_digest=reference.digest, provisional=reference.provisional
     )

@@ -188,7 +188,7 @@ def _run(
     from monitor.adapters.clock import SystemClock
     from monitor.cli.progress import RunProgress
     from monitor.cli.run import Signals
-    from monitor.daemon.begun import as_begun
+    from monitor.daemon.counted import as_begun
     from monitor.daemon.replay.rerun import rerun
     from monitor.plan import plan_of
 

@@ -14,6 +14,7 @@ from monitor.cli.exits import GATE
 
 if TYPE_CHECKING:
     from monitor.config.types import Config
+    from monitor.daemon.counted import Counted
     from monitor.daemon.replay.published import Published
     from monitor.daemon.replay.verify import Verified
     from monitor.plan import Plan
@@ -27,19 +28,19 @@ def run(log: Log, config: Config, without: bool, starts: tuple[str, ...], output
     """Compare and report. Exits with 3 when something differs."""
     from monitor.adapters.allocator import keep_freed_memory
     from monitor.adapters.comparison import DiskDecisions
-    from monitor.daemon.begun import as_begun
+    from monitor.daemon.counted import counted
     from monitor.plan import plan_of
 
     keep_freed_memory()
     decisions = DiskDecisions()
     try:
-        plan = as_begun(log, config, plan_of(config))
+        by = counted(log, config, plan_of(config))
         if without:
             if starts:
                 raise click.UsageError("--without-decisions runs the whole period again: no --from")
-            report = _without_decisions(log, config, plan, decisions, quiet=quiet)
+            report = _without_decisions(log, config, by.plan, decisions, quiet=quiet)
         else:
-            report = _with_decisions(log, config, plan, decisions, starts, quiet=quiet)
+            report = _with_decisions(log, config, by, decisions, starts, quiet=quiet)
     finally:
         decisions.close()
     report["redacted_records"] = _redacted(log)
@@ -49,7 +50,7 @@ def run(log: Log, config: Config, without: bool, starts: tuple[str, ...], output
 
 
 def _with_decisions(
-    log: Log, config: Config, plan: Plan, decisions: Decisions, starts: Sequence[str], *, quiet: bool
+    log: Log, config: Config, by: Counted, decisions: Decisions, starts: Sequence[str], *, quiet: bool
 ) -> dict[str, Any]:
     from monitor.cli.progress import StepProgress
     from monitor.cli.show import iso_ms
@@ -60,7 +61,7 @@ def _with_decisions(
     held = HELD in starts
     from_ms = 0 if held or not starts else iso_ms(starts[0])
     with StepProgress(quiet=quiet) as progress:
-        done = verify(log, config, plan, decisions, held=held, from_ms=from_ms, tell=progress.show)
+        done = verify(log, config, by, decisions, held=held, from_ms=from_ms, tell=progress.show)
     return {
         "identical": not done.differences,
         "compared": "with recorded decisions",

@@ -88,14 +88,14 @@ def run(
     from monitor.cli.observer import Observer, base_view
     from monitor.cli.progress import RunProgress
     from monitor.cli.version import release
-    from monitor.daemon.begun import as_begun
+    from monitor.daemon.counted import counted
     from monitor.daemon.reload import Reloads
     from monitor.daemon.worker import Worker, WorkerOptions
     from monitor.plan import plan_of
 
     keep_freed_memory()
-    clock, plan = SystemClock(), as_begun(log, config, plan_of(config))
-    observer = Observer(plan, base_view(config, release(), clock.now_ms()), clock)
+    clock, by = SystemClock(), counted(log, config, plan_of(config))
+    observer = Observer(by.plan, base_view(config, release(), clock.now_ms()), clock)
     reloads = Reloads(*source, clock)
     bar = RunProgress() if progress else None
 
@@ -108,7 +108,7 @@ def run(
     with ExitStack() as closing:
         segments = _segments(config, closing)
         kept = segments, _snapshots(config, log)
-        worker = Worker(log, config, plan, clock, dead_letters, options, observer.on_tick, tell, *kept, reloads)
+        worker = Worker(log, config, by.plan, clock, dead_letters, options, observer.on_tick, tell, *kept, reloads, by)
         observer.show_start()
         signals = closing.enter_context(Signals(worker))
         closing.enter_context(_Listener(config, observer, http, passing=until_end))

@@ -87,6 +87,14 @@ def meaning(config: Config, idle_after: str = _IDLE_AFTER_ONCE) -> dict[str, Any
     }
 
 
+def sections(config: Config) -> dict[str, str]:
+    """By listed model the digest of what its section says about rows, its reference included where that was loaded."""
+    return {
+        model["name"]: digest(_model_meaning(model, config.reference_digests.get(model["name"])))
+        for model in everything(config)["models"]
+    }
+
+
 def _model_meaning(model: dict[str, Any], reference_digest: str | None) -> dict[str, Any]:
     kept = {key: value for key, value in model.items() if key not in ("labels", "reference", "quality")}
     declared = {

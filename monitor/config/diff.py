@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.config import canonical
 from monitor.config.kafka import MASK
+from monitor.config.tasks import coded_classes, models_of, task_name
 from monitor.config.yaml_text import flow
 
 if TYPE_CHECKING:
@@ -78,8 +79,34 @@ def diff(old: Config, new: Config) -> list[Change]:
     ]
     for item in whole:
         gone, come = _under(before, item), _under(after, item)
-        changes.append(Change(".".join(item), _text(gone), _text(come), effect_of(item)))
+        effect = effect_of(item)
+        if item[0] == "models" and len(item) == 2 and _may_come_and_go(old, new):
+            effect = Effect.PANE
+        changes.append(Change(".".join(item), _text(gone), _text(come), effect))
     return sorted(changes, key=lambda change: change.path)
+
+
+def _may_come_and_go(old: Config, new: Config) -> bool:
+    """Whether models may be added and taken out: none of them is counted by the template before or after, and labels are read
+    as before."""
+    if old.unlisted_models is not None or new.unlisted_models is not None or not (old.models and new.models):
+        return False
+    return labels_alike(old, old.model_copy(update={"models": (*old.models, *new.models)}))
+
+
+def labels_alike(old: Config, new: Config) -> bool:
+    """Whether labels are read alike under both: they do not say which model they are about, so all models have a part in it."""
+
+    def reading(config: Config) -> tuple[object, ...]:
+        labels, predictions = config.streams.labels, config.streams.predictions
+        positives = [float(model.positive) for model in models_of(config)]
+        known = [
+            frozenset({0.0, 1.0, *positives, *values.values()})
+            for values in (predictions.values, labels.values if labels is not None else {})
+        ]
+        return task_name(config), coded_classes(config), known
+
+    return reading(old) == reading(new)
 
 
 def effect_of(path: Step) -> Effect:

@@ -2,57 +2,79 @@
 
 Rows mean what the configuration says that the namespace was begun with. Windows are made of panes, and are no part of what
 a row means as long as they are made of the same panes: they may be others, and the evaluator decides since when
-(`rules_in_force`). Everything else that gives rows a meaning is decided row by row by the owners of partitions, who do not
-wait for each other: no moment could be named at which all of them change, so a namespace keeps it.
+(`rules_in_force`). Models may come and go (`counted`). Everything else that gives rows a meaning is decided row by row by the
+owners of partitions, who do not wait for each other: a namespace keeps it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 
-from monitor.config import Config, recorded
+from monitor.config import Config, canonical, recorded
 from monitor.config.canonical import digest_bytes
 from monitor.config.diff import diff
 from monitor.config.panes import grid_ms
 from monitor.config.types import Topics
 from monitor.config.windows import Window
+from monitor.daemon import references
 from monitor.daemon.checkpoints import of_ledger
 from monitor.daemon.tail import read_range
 from monitor.errors import ConfigError, LogError, OffsetLost, UnknownOutcome
-from monitor.ledger.generations import PREFIX
+from monitor.ledger import generations, roster
 from monitor.ledger.records import Genesis
-from monitor.plan import Plan
 from monitor.ports import Appender, Log, OutRecord
 
 _log = logging.getLogger("driftline.config")
 
 ANOTHER_MEANING = (
     "Take that back, or choose another `namespace`: it counts again whatever both topics hold. Rules, labels and sinks may "
-    "change freely, and so may windows that are made of the same panes."
+    "change freely, windows that are made of the same panes may, and models may come and go."
 )
 
 
-def as_begun(log: Log, config: Config, plan: Plan) -> Plan:
-    """The plan under the digest, and with the panes, that the namespace goes by.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a namespace goes by: its digest, its panes, and the configuration it was begun with, as far as it means anything."""
 
-    Two differences are none in what a row means: earlier versions counted `time.idle_after` into the digest, and windows
-    may be others than those at the beginning when whole panes make them up. The namespace keeps its digest and its panes:
-    its commits carry the one and count in the other.
+    digest: str
+    pane_ms: int
+    config: Config
+    source: Config
+    """The configuration, kept or the worker's own, in which its models stand."""
+
+
+def begun_as(log: Log, config: Config) -> Begun | None:
+    """How the namespace was begun, if this configuration can go on with it; None where it cannot, or nothing was begun.
+
+    Three differences are none in what a row means: earlier versions counted `time.idle_after` into the digest, windows may
+    be others than those at the beginning when whole panes make them up, and so may models. The namespace keeps its digest
+    and its panes: its commits carry the one and count in the other.
     """
-    genesis = begun(log, config.topics())
-    if genesis is None or genesis.config == config.digest:
-        return plan
-    if genesis.config == config.digest_with_idle_after:
-        return replace(plan, config_digest=genesis.config)
-    for windows in _windows_of(log, config.topics().configs):
-        then = config.model_copy(update={"windows": windows})
-        pane_ms = grid_ms(windows)
-        if genesis.config in (then.digest, then.digest_with_idle_after) and fit(config.windows, pane_ms):
-            return replace(plan, config_digest=genesis.config, pane_ms=pane_ms)
-    return plan
+    genesis, topic = begun(log, config.topics()), config.topics().configs
+    if genesis is None:
+        return None
+    if genesis.config in (config.digest, config.digest_with_idle_after):
+        return Begun(genesis.config, grid_ms(config.windows), config, config)
+    there = kept(log, topic) if log.topic(topic) is not None else {}
+    for document, held in _configurations(there):
+        files = references.of(there, document, held, config)
+        first = config.model_copy(update={"windows": held.windows, "models": held.models}).with_references(files)
+        for then in (config.model_copy(update={"windows": held.windows}), first):
+            if genesis.config in (then.digest, then.digest_with_idle_after) and _alike(config, then):
+                pane_ms = grid_ms(held.windows)
+                return Begun(genesis.config, pane_ms, then, held) if fit(config.windows, pane_ms) else None
+    return None
+
+
+def _alike(config: Config, then: Config) -> bool:
+    """Whether models that both list mean the same in both, and no template counts those that one of them lacks."""
+    own, first = canonical.sections(config), canonical.sections(then)
+    if config.unlisted_models is not None and own.keys() != first.keys():
+        return False
+    return all(own.get(name, section) == section for name, section in first.items())
 
 
 def fit(windows: Sequence[Window], pane_ms: int) -> bool:
@@ -83,22 +105,21 @@ def _genesis(log: Log, topics: Topics, partition: int) -> Genesis | None:
     return None
 
 
-def _windows_of(log: Log, topic: str) -> list[tuple[Window, ...]]:
-    """The windows of every configuration that is kept, the first one's first."""
-    if log.topic(topic) is None:
-        return []
-    found = []
-    for text in documents(log, topic).values():
-        try:
-            found.append(recorded(text).windows)
-        except ConfigError:  # of a version whose configurations this one does not read
-            continue
-    return found
+def _configurations(there: Mapping[bytes, bytes]) -> Iterator[tuple[str, Config]]:
+    """Every configuration that is kept with its digest, the first one first."""
+    for key, text in there.items():
+        if not key.startswith(NO_DOCUMENTS):
+            with suppress(ConfigError):  # of a version whose configurations this one does not read
+                yield key.decode(), recorded(text)
 
 
 def documents(log: Log, topic: str) -> dict[bytes, bytes]:
     """The configurations of a namespace by the digest of their document, in the order in which they were first used."""
-    return {key: value for key, value in kept(log, topic).items() if not key.startswith(PREFIX)}
+    return {key: value for key, value in kept(log, topic).items() if not key.startswith(NO_DOCUMENTS)}
+
+
+NO_DOCUMENTS = (generations.PREFIX, roster.PREFIX, references.BYTES, references.NAMES)
+"""Beginnings of keys in the topic of configurations that are of something else."""
 
 
 def kept(log: Log, topic: str) -> dict[bytes, bytes]:
@@ -127,8 +148,14 @@ def keep(log: Log, appender: Appender, topic: str, key: bytes, value: bytes) -> 
 
 def keep_document(log: Log, appender: Appender, config: Config) -> None:
     """Keep the document of a configuration by its digest, so that what it decided can be decided again."""
-    document = config.document().encode()
-    keep(log, appender, config.topics().configs, digest_bytes(document).encode(), document)
+    document, topic = config.document().encode(), config.topics().configs
+    digest = digest_bytes(document)
+    if found := references.to_keep(config, digest):
+        there = kept(log, topic)
+        for key, value in found.items():
+            if key not in there:
+                appender.append(topic, 0, OutRecord(value, key))
+    keep(log, appender, topic, digest.encode(), document)
 
 
 def keep_the_first(log: Log, config: Config) -> None:

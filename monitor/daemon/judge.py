@@ -23,13 +23,15 @@ from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.daemon.ahead import ReadAhead
 from monitor.daemon.begun import ANOTHER_MEANING, keep, keep_document, what_differs
+from monitor.daemon.counted import Counted
 from monitor.daemon.generations import Known, successor
+from monitor.daemon.models_in_force import ModelsInForce
 from monitor.daemon.owners import Owners
 from monitor.daemon.resume import EvaluatorCheckpoints, others_since
 from monitor.daemon.rules_in_force import RulesInForce, evaluations
 from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, refuse_shorter
 from monitor.daemon.writer import LedgerWriter, LostOwnership
-from monitor.errors import LedgerError, OffsetLost, UnknownOutcome
+from monitor.errors import LedgerError, OffsetLost
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
 from monitor.ledger.generations import GenerationRecord, encode
@@ -41,12 +43,11 @@ from monitor.ledger.records import (
     Gap,
     Generation,
     Unowned,
-    switch_of,
+    roster_of,
     windows_from_ms,
 )
-from monitor.plan import Plan
 from monitor.ports import Appender, Log, OutRecord, WallClock
-from monitor.saved import restore
+from monitor.saved import restore, roster_in
 from monitor.windows import payload
 from monitor.windows.canonical import FormatError
 
@@ -65,16 +66,17 @@ class Judge:
         clock: WallClock,
         appender: Appender,
         known: Known,
-        plan: Plan,
+        by: Counted,
         partitions: int,
         observe: Callable[[TickOutput], None] | None = None,
     ) -> None:
-        self._log, self._appender, self._plan, self._clock = log, appender, plan, clock
-        self._known, config = known, known.config
+        self._log, self._appender, self._plan, self._clock = log, appender, by.plan, clock
+        self._known, self._by, config = known, by, known.config
         self._namespace, self._topics, self._sources = config.namespace, config.topics(), config.source_topics()
         self._observe = observe or (lambda _: None)
         self._partitions = partitions
         self.evaluator = self._new_evaluator()
+        self.models = self._new_models()
         self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
         self._owners = self._new_owners()
         self._unowned: Unowned | UnsetType = UNSET  # decisions that go into the next commit
@@ -85,7 +87,7 @@ class Judge:
         self.rejected = 0
         self.settled = self._to_the_end = False  # whether a checkpoint was taken for the last step, and published
         self._unplaced = 0
-        self._rules = RulesInForce(log, config, plan, self.evaluator)
+        self._rules = RulesInForce(log, config, self._plan, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
         self._reader = log.reader(keys=False, headers=False)
@@ -112,6 +114,7 @@ class Judge:
         epoch = start.state.epoch
         self.writer.fence()
         history = list(evaluations(self._log, self._topics.evals, self.writer.follower.next_offset, start))
+        self.models.need(*map(roster_of, history))
         if self._to_the_end and not history and others_since(epoch + 1, self.writer.follower):
             raise LostOwnership(self._topics.evals, 0, Verdict.NOT_OWNER)  # the next look sees them
         last = self._decide_again(history, progress) if history else []
@@ -122,6 +125,7 @@ class Judge:
         self._owners = self._new_owners()  # what was heard of old says nothing about now
         if self._rules.generation is not None:
             self._remember_generation(self._rules.generation)  # whoever recorded it may have died before it did
+        self.models.remember()
         self._go_on_with_own()
         self._checkpoint()
         self._reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
@@ -137,6 +141,7 @@ class Judge:
         ahead = ReadAhead(self._log, topic, self.followers)
         try:
             for done, evaluation in enumerate(history):
+                self.models.again(evaluation)
                 switched = list(self._with_rules(evaluation.rules, windows_from_ms(evaluation)))
                 if isinstance(evaluation, EvalSwitch):
                     self._rules.generation = evaluation.generation
@@ -156,6 +161,7 @@ class Judge:
         were counted are gone, or when the configuration is another one."""
         for resumed in self._checkpoints.find():
             self._same_config(resumed.evaluation)
+            self.models.need(roster_in(resumed.saved.evaluator))
             try:
                 restore(self.evaluator, resumed.saved.evaluator, *self._rules.book(resumed.saved.rules))
             except (FormatError, ValueError, KeyError, TypeError) as error:
@@ -181,7 +187,10 @@ class Judge:
 
     def _begin_anew(self) -> None:
         self.evaluator = self._new_evaluator()
-        self._rules = self._new_rules()
+        self.models, self._rules = self._new_models(), self._new_rules()
+
+    def _new_models(self) -> ModelsInForce:
+        return ModelsInForce(self._log, self._appender, self._topics.configs, self._by, self.evaluator)
 
     def _new_rules(self, digest: str = "", generation: Generation | None = None) -> RulesInForce:
         return RulesInForce(self._log, self._known.config, self._plan, self.evaluator, digest, generation)
@@ -221,6 +230,8 @@ class Judge:
         """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership or UnknownOutcome."""
         if self._learnt and not self.settled:
             self._go_on_with_own()
+        if not self.settled and self.models.begin():
+            self._commit(finished=False)
         try:
             read = poll_followers(self._reader, self.followers, self._on_record, wait_ms=0)
         except OffsetLost as lost:  # trimmed while this process slept: another evaluator has gone on
@@ -285,10 +296,11 @@ class Judge:
             unowned=self._unowned,
         )
         new = self._generation
-        self.writer.append(evaluation if new is None else switch_of(evaluation, new, self._windows_from_ms))
+        self.writer.append(self.models.recording(evaluation, new, self._windows_from_ms))
         if new is not None:
             self._rules.generation = new
             self._remember_generation(new)
+        self.models.recorded()
         self._unowned, self._generation, self._windows_from_ms = UNSET, None, None
 
     # -- rules -----------------------------------------------------------------------------------------------------
@@ -326,9 +338,10 @@ class Judge:
             return
         self._generation = new
         keep_document(self._log, self._appender, self._known.config)
+        others = new is not None and self.models.follow(self._known.config, new.number)
         from_ms = self._windows_from_ms = rules.pane_of_change()
         switched = list(self._with_rules(rules.own, from_ms))
-        if switched:
+        if switched or others:
             self._commit(finished=self.settled)
             self._publish(switched)
 
@@ -382,18 +395,3 @@ class Judge:
     def close(self) -> None:
         """Stop reading. Nothing is lost: the next evaluator goes on from `evals`."""
         self._reader.close()
-
-
-def opened(judge: Judge, progress: Callable[[int, int], None]) -> Judge | None:
-    """The judge, open; None, and closed, when another one fenced it off, or trimmed what it was reading, meanwhile: the next
-    try sees what is left. Raises what `Judge.open` does besides."""
-    try:
-        judge.open(progress)
-    except (LostOwnership, OffsetLost, UnknownOutcome) as error:
-        judge.close()
-        if isinstance(error, UnknownOutcome):
-            raise
-        _logger.warning("evaluator: %s", error)
-        return None
-    _logger.info("evaluator: open, epoch %d", judge.writer.follower.state.epoch)
-    return judge

@@ -2,7 +2,7 @@
 
 All or nothing: a configuration with a mistake, or with one change that cannot be made in a running namespace, changes
 nothing, and every such change is named with what to do instead. What may change are the rules and what describes alerts,
-at a tick, and the windows, at a pane, as long as the namespace's panes make them up.
+at a tick, and at a pane the windows, as long as the namespace's panes make them up, and which models there are.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from monitor.config.durations import format_duration
 from monitor.config.suggest import listing
 from monitor.config.windows import Window
 from monitor.daemon.begun import fit
+from monitor.daemon.counted import Counted
 from monitor.daemon.generations import FILE, SIGNAL, Known
 from monitor.daemon.timers import Every
 from monitor.errors import ConfigError
@@ -30,6 +31,7 @@ LOOK_EVERY_MS = 2_000
 """How often the files are looked at. Their content is read: they are small, and neither an inode nor a time tells a
 replaced symlink, a copy and an editor apart."""
 
+ELSEWHERE = "or start workers with it under another `namespace`, which counts again whatever both topics hold"
 APPLIED, UNCHANGED, REFUSED, INVALID = RELOADS
 
 
@@ -62,31 +64,39 @@ class Reloads:
         """Read it at the next look. May be called from a signal handler: it only sets a flag."""
         self._asked = True
 
-    def look(self, known: Known, now_ms: int, pane_ms: int) -> Known | None:
-        """What is to be gone on with instead of `known`; None where nothing changes. `pane_ms`: what the namespace counts in."""
+    def look(self, known: Known, now_ms: int, by: Counted) -> Known | None:
+        """What is to be gone on with instead of `known`; None where nothing changes. `by`: what the namespace counts by."""
         if self._asked:
             self._asked = False
             self._tried = self._last = self._source.fingerprint()
-            return self._read(known, SIGNAL, pane_ms)
+            return self._read(known, SIGNAL, by)
         if not self._every.due(now_ms):
             return None
         before, self._last = self._last, self._source.fingerprint()
         if self._last == self._tried or self._last != before:  # a file that is being written is not read half
             return None
         self._tried = self._last
-        return self._read(known, FILE, pane_ms)
+        return self._read(known, FILE, by)
 
-    def _read(self, known: Known, reason: str, pane_ms: int) -> Known | None:
+    def _read(self, known: Known, reason: str, by: Counted) -> Known | None:
         try:
             config = self._source.read()
         except ConfigError as error:
             self._complain(INVALID, error.problems, "the configuration has mistakes; the one in use stays")
             return None
-        changes = diff(known.config, config)
+        changes, pane_ms = diff(known.config, config), by.plan.pane_ms
         odd = {f"windows.{window.name}" for window in config.windows if not fit([window], pane_ms)}
         may = (Effect.TICK, Effect.PANE)
         if refused := [change for change in changes if change.effect not in may or change.path in odd]:
             sentences = [refusal(change, config.windows, pane_ms) for change in refused]
+            self._complain(REFUSED, sentences, "the configuration in use stays")
+            return None
+        if others := by.counts_otherwise(config):
+            sentences = [
+                f"models.{name}: this namespace counted the model in another way before it was taken out: list it as it was, "
+                f"give it another name, {ELSEWHERE}"
+                for name in others
+            ]
             self._complain(REFUSED, sentences, "the configuration in use stays")
             return None
         self.outcomes[APPLIED if changes else UNCHANGED] += 1
@@ -108,7 +118,7 @@ class Reloads:
 
 def refusal(change: Change, windows: Sequence[Window], pane_ms: int) -> str:
     """Why a change cannot be made while the worker runs, and what to do. `windows`: those that would be."""
-    elsewhere = "or start workers with it under another `namespace`, which counts again whatever both topics hold"
+    elsewhere = ELSEWHERE
     if change.effect is Effect.PANE:
         odd = [window.name for window in windows if not fit([window], pane_ms)]
         return (

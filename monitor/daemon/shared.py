@@ -12,21 +12,27 @@ from monitor.ingest.decode_labels import LabelDecoder
 from monitor.ingest.decode_predictions import PredictionDecoder
 from monitor.ingest.mapping import known_classes
 from monitor.join.memory import Memory
+from monitor.ledger.roster import Roster
 from monitor.partition import Shared
 from monitor.plan import Plan
 from monitor.ports import SegmentStore, SnapshotStore
 
 
 def make_shared(
-    config: Config, plan: Plan, segments: SegmentStore | None = None, snapshots: SnapshotStore | None = None
+    config: Config,
+    plan: Plan,
+    segments: SegmentStore | None = None,
+    snapshots: SnapshotStore | None = None,
+    roster: Roster | None = None,
 ) -> Shared:
-    """Decoders and interners for one process. With `segments` and `state.memory_rows` its joins share that budget."""
+    """Decoders and interners for one process. With `segments` and `state.memory_rows` its joins share that budget. `roster`:
+    since when each model counts, where they changed."""
     predictions, labels = decoders(config)
     groups = Groups()
     coder = Coder(plan, groups, predictions.models, predictions.versions, predictions.categories)
     limit = config.state.memory_rows
     memory = Memory(limit, segments) if segments is not None and limit is not None else None
-    return Shared(plan, predictions, labels, groups, coder, memory, snapshots)
+    return Shared(plan, predictions, labels, groups, coder, memory, snapshots, roster)
 
 
 def decoders(config: Config) -> tuple[PredictionDecoder, LabelDecoder | None]:

@@ -23,6 +23,8 @@ from monitor.config.types import Config
 from monitor.daemon import snapshots
 from monitor.daemon.begun import ANOTHER_MEANING, what_differs
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
+from monitor.daemon.counted import OlderRoster
+from monitor.daemon.newest import newest_taken_ms
 from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import Stored, follow_from_start
@@ -84,9 +86,12 @@ class Task:
         if follower.state.genesis is None:
             self._begin()
         self._recognise()
+        self._need_its_roster()
         self.writer.fence()
+        self._need_its_roster()
         try:
             self._rebuild(progress)
+            self._take_roster_over()
             self._checkpoint()
         except BaseException:
             self.close()
@@ -151,6 +156,26 @@ class Task:
                 ANOTHER_MEANING,
             )
 
+    def _need_its_roster(self) -> None:
+        """Raise OlderRoster where the owner before counted by a newer roster than this process has."""
+        commit, ours = self.writer.follower.state.commit, self._shared.roster.number if self._shared.roster else 0
+        if commit is not None and commit.rosters is not UNSET and commit.rosters[-1].number > ours:
+            raise OlderRoster(f"partition {self.partition}", commit.rosters[-1].number, ours)
+
+    def _take_roster_over(self) -> None:
+        """Count by the roster of this process from here on; the next commit says so."""
+        admission, state, roster = self.engine.admission, self.writer.follower.state, self._shared.roster
+        if roster is None or roster.number <= admission.number or state.ended:
+            return
+        newest_ms = admission.unlisted_ms
+        if (
+            newest_ms is None
+        ):  # an earlier version rejected records and did not say of when: none was of the future then
+            name, end = self._sources.predictions.name, state.next_prediction
+            taken_ms = newest_taken_ms(self._log, name, self.partition, end, self.committed_ms[0])
+            newest_ms = max(self.engine.clocks[0].maximum_ms, taken_ms + self._config.time.skew_ms)
+        admission.adopt(self.engine.next_offsets[0], newest_ms)
+
     def _rebuild(self, progress: Callable[[int, int], None] | None) -> None:
         state = self.writer.follower.state
         commit = state.commit
@@ -204,7 +229,9 @@ class Task:
         return False
 
     def _identity(self) -> snapshots.Identity:
-        digest = self._shared.plan.config_digest
+        digest, roster = self._shared.plan.config_digest, self._shared.roster
+        if roster is not None and roster.number:  # rows are as wide as the widest model
+            digest = f"{digest}/{roster.number}"
         return snapshots.Identity(self._config.namespace, self._log.cluster_id(), self.partition, digest)
 
     def _read_again(self, commit: Commit, total: int, progress: Callable[[int, int], None] | None) -> None:
@@ -212,6 +239,7 @@ class Task:
         if progress is not None:
             progress(0, total)
         self.rebuilt_rows, engine = 0, self.engine
+        engine.admission.follow(commit)
         ends = commit.predictions[1], commit.labels[1]
         for stream, feed in enumerate((engine.feed_predictions, engine.feed_labels)):
             if stream < len(self._sources.names):

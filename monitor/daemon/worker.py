@@ -11,21 +11,25 @@ import gc
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from monitor.config.types import Config
 from monitor.daemon.balance import refuse_imbalance
 from monitor.daemon.begun import keep_the_first
 from monitor.daemon.capacity import Capacity
 from monitor.daemon.contact import Contact
+from monitor.daemon.counted import Counted, OlderRoster, alone
 from monitor.daemon.dead_letter_office import DeadLetterOffice, Post
 from monitor.daemon.ends import refuse_to_go_on, settled_everywhere, tell_of_later_records
 from monitor.daemon.feeds import Feeds
+from monitor.daemon.flags import flags_to_commit
 from monitor.daemon.generations import Known
 from monitor.daemon.intake import Intake, intake_of
-from monitor.daemon.judge import Judge, opened
+from monitor.daemon.judge import Judge
+from monitor.daemon.opening import opened
 from monitor.daemon.recovery import Recovery
 from monitor.daemon.reload import Reloads
+from monitor.daemon.roster_watch import Rosters
 from monitor.daemon.shared import make_shared
 from monitor.daemon.silence import Silence
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
@@ -36,7 +40,6 @@ from monitor.daemon.topics import ensure_topics
 from monitor.daemon.writer import LostOwnership
 from monitor.errors import LogError, LogUnreachable, UnknownOutcome
 from monitor.evaluator import TickOutput
-from monitor.partition import Flags
 from monitor.plan import Plan
 from monitor.ports import Appender, Leases, Log, SegmentStore, SnapshotStore, WallClock
 
@@ -73,34 +76,40 @@ class Worker:
         segments: SegmentStore | None = None,
         snapshots: SnapshotStore | None = None,
         reloads: Reloads | None = None,
+        counted: Counted | None = None,
     ) -> None:
-        """`observe` sees every closed tick of the evaluator, `tell` is called once a loop (it decides how often to act)."""
-        self.log, self.config, self.plan, self.clock = log, config, plan, clock
+        """`observe` sees every closed tick of the evaluator, `tell` is called once a loop (it decides how often to act);
+        `counted`: what rows are counted by where that is not `config` and `plan`."""
+        self.log, self.config, self.clock = log, config, clock
         self.post, self.options, self.reloads = post, options, reloads
         self.known = Known(config, clock.now_ms())
         self._observe, self._tell = observe, tell or (lambda _: None)
         self.topics = config.topics()
         self.tasks: dict[int, Task] = {}
         self.judge: Judge | None = None
-        self.shared = make_shared(config, plan, segments, snapshots)
+        self._stores = segments, snapshots
+        self._count_by(counted or alone(config, plan))
         self.sources: Sources
         self.statistics = Statistics()
         self.commits = self.lost = 0
         self.finished = False  # with `until_end`: everything is settled
         self.heartbeat_ms = clock.monotonic_ms()
         self.dead_letters: DeadLetterOffice
-        self.capacity = Capacity(plan.join.max_rows, self.shared.memory)
         self.recovery = Recovery(clock)
         self._intake: Intake
-        self._stopping = False
+        self.stopping = False
         self._timers = Timers(Every(config.state.commit_interval_ms))
         self._reopen_at: dict[int, int] = {}
-        self.finish: list[list[int]] = []
-        """With `until_end`: where the sources end, by stream and partition."""
+        self.finish: list[list[int]] = []  # with `until_end`: where the sources end, by stream and partition
+
+    def _count_by(self, by: Counted) -> None:
+        self.counted, self.plan = by, by.plan
+        self.shared = make_shared(by.config, by.plan, *self._stores, by.roster)
+        self.capacity = Capacity(by.plan.join.max_rows, self.shared.memory)
 
     def stop(self) -> None:
         """Ask the loop to finish what is in hand and return."""
-        self._stopping = True
+        self.stopping = True
 
     def end_when_read(self) -> None:
         """From now on, run to the ends as they are at this moment, settle everything and stop."""
@@ -117,7 +126,7 @@ class Worker:
         gc.freeze()  # modules and types stay: looking at them again in every collection takes 40 ms
         try:
             with suppress(_Stopped):
-                while not self._stopping and not self._step():
+                while not self.stopping and not self._step():
                     pass
             try:
                 self._commit_all(force=True)
@@ -155,11 +164,12 @@ class Worker:
         partitions = self.sources.predictions.partitions
         self.dead_letters = DeadLetterOffice(self.post, self.config, self.log, self._appender, partitions)
         self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
-        self._silence = Silence(self.log, self.sources.names, self.config.time.idle_after_ms)
-        self._feeds = Feeds(self.log, self.sources.names, self.config)
+        self.silence = Silence(self.log, self.sources.names, self.config.time.idle_after_ms)
+        self.feeds = Feeds(self.log, self.sources.names, self.config)
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
         self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
         self.finish = [self.log.end_offsets(name) for name in self.sources.names]
+        self.rosters = Rosters(self.log, self.topics.configs)
         keep_the_first(self.log, self.config)
         _log.info("waiting for partitions; those of a process that was killed are free when its session times out")
 
@@ -187,8 +197,9 @@ class Worker:
         if self._timers.lease.due(now):
             self._follow_leases(now)
         self._watch.look(now)
-        if self.reloads is not None and (known := self.reloads.look(self.known, now, self.plan.pane_ms)) is not None:
+        if self.reloads is not None and (known := self.reloads.look(self.known, now, self.counted)) is not None:
             self._go_on_with(known)
+        self._follow_roster(now)
         fed, fed_rows = set[int](), 0
         engines = {p: task.engine for p, task in self.tasks.items() if not task.ended}
         for stream, batch in self._intake.poll(engines, IDLE_WAIT_MS):
@@ -200,8 +211,8 @@ class Worker:
                 continue
             fed.add(batch.partition)
             fed_rows += len(batch)
-            self._silence.heard(batch.partition, stream, now)
-            self._feeds.heard(batch.partition, stream, now)
+            self.silence.heard(batch.partition, stream, now)
+            self.feeds.heard(batch.partition, stream, now)
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
             rejected = feed(batch)
             self.statistics.take(batch, rejected, task.engine.take_faults())
@@ -219,9 +230,18 @@ class Worker:
 
     def _go_on_with(self, known: Known) -> None:
         self.known, self.config = known, known.config
-        self._feeds.use(known.config)
+        self.feeds.use(known.config)
         if self.judge is not None:
             self.judge.use(known)
+
+    def _follow_roster(self, now: int) -> None:
+        """Where the models are others now, begin anew with them, as after a restart: each task says so in its next commit."""
+        if (newer := self.rosters.newer(self, now)) is None:
+            return
+        self._drop_everything()
+        self._intake.close()
+        self._count_by(newer)
+        self._intake = intake_of(self.log, self.sources.names, self.config, self.plan, self.shared)
 
     # -- leases --------------------------------------------------------------------------------------------------
 
@@ -233,7 +253,7 @@ class Worker:
             self._drop(partition)
         opened = False
         for partition in sorted(held - self.tasks.keys()):
-            if self._reopen_at.get(partition, 0) <= now and not self._stopping:
+            if self._reopen_at.get(partition, 0) <= now and not self.stopping:
                 opened = self._open(partition) or opened
         if gone or opened:
             self._intake.assign({p: task.engine for p, task in self.tasks.items() if not task.ended})
@@ -241,8 +261,8 @@ class Worker:
 
     def _follow_judge_lease(self) -> None:
         held = 0 in self._judge_leases.poll(0)
-        if held and self.judge is None and not self._stopping:
-            own = self.known, self.plan, len(self.finish[0])
+        if held and self.judge is None and not self.stopping:
+            own = self.known, self.counted, len(self.finish[0])
             self.judge = opened(
                 Judge(self.log, self.clock, self._appender, *own, self._on_tick), lambda *_: self._keep_leases()
             )
@@ -255,9 +275,9 @@ class Worker:
         task = Task(self.log, self._appender, self.config, self.shared, self.sources, partition)
         try:
             task.open(self.recovery.watch(partition, self._keep_leases))
-        except LostOwnership as error:
+        except (LostOwnership, OlderRoster) as error:
             _log.warning("partition %d: %s", partition, error)
-            self.lost += 1
+            self.lost += isinstance(error, LostOwnership)
             self._reopen_at[partition] = self.clock.monotonic_ms() + REOPEN_AFTER_MS
             return False
         finally:
@@ -267,17 +287,17 @@ class Worker:
         tell_of_later_records(task.writer.follower, self.finish, self.config.namespace)
         self.tasks[partition] = task
         now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
-        self._silence.open(partition, now)
+        self.silence.open(partition, now)
         self.capacity.take_over(partition, full=task.flags.full)
         self.dead_letters.take_over(partition, task.flags.floods)
         heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
-        self._feeds.open(partition, heard[0], heard[1], task.flags)
+        self.feeds.open(partition, heard[0], heard[1], task.flags)
         tell_of_opening(task)
         return True
 
     def _keep_leases(self) -> None:
         """What takes long must not cost the leases that are held, nor outlast a wish to stop."""
-        if self._stopping:
+        if self.stopping:
             raise _Stopped
         now = self.heartbeat_ms = self.clock.monotonic_ms()
         if self._timers.lease.due(now):
@@ -289,7 +309,7 @@ class Worker:
         task = self.tasks.pop(partition, None)
         if task is not None:
             task.close()
-        self._feeds.forget(partition)
+        self.feeds.forget(partition)
         self.dead_letters.forget(partition)
 
     def _fresh_appender(self) -> None:
@@ -298,12 +318,15 @@ class Worker:
             self._appender.close()
         self._appender = self.log.appender()
         self.dead_letters.use(self._appender)
+        self._drop_everything()
+        self._intake.assign({})
+
+    def _drop_everything(self) -> None:
         for partition in list(self.tasks):
             self._drop(partition)
         if self.judge is not None:
             self.judge.close()
             self.judge = None
-        self._intake.assign({})
 
     # -- commits -------------------------------------------------------------------------------------------------
 
@@ -312,13 +335,13 @@ class Worker:
         now = self.clock.monotonic_ms()
         due = self._timers.commit.due(now, put_off=self._intake.behind) or force
         if due:
-            live = {} if self._stopping else {p: t.engine for p, t in self.tasks.items() if not t.ended}
-            self._feeds.look({p: engine.next_offsets for p, engine in live.items()}, now)
+            live = {} if self.stopping else {p: t.engine for p, t in self.tasks.items() if not t.ended}
+            self.feeds.look({p: engine.next_offsets for p, engine in live.items()}, now)
         try:
             for partition in list(self.tasks) if due else fed:
                 task = self.tasks.get(partition)
                 if task is not None and not task.ended:
-                    self._commit_one(partition, task, due, now)
+                    self._commit_one(task, due, now)
         except LostOwnership as error:
             _log.warning("%s", error)
             self.lost += 1
@@ -326,34 +349,11 @@ class Worker:
             self._reopen_at[error.partition] = now + REOPEN_AFTER_MS
             self._intake.assign({p: task.engine for p, task in self.tasks.items() if not task.ended})
 
-    def _commit_one(self, partition: int, task: Task, due: bool, now: int) -> None:
-        rows, large = task.engine.uncommitted_rows, task.large(self.config.state.max_batch_rows)
-        if not (due or large):
+    def _commit_one(self, task: Task, due: bool, now: int) -> None:
+        large = task.large(self.config.state.max_batch_rows)
+        flags = flags_to_commit(self, task, now, due=due, large=large) if due or large else None
+        if flags is None:
             return
-        flags = Flags(
-            **self._feeds.recorded(partition),
-            floods=self.dead_letters.floods(partition),
-            full=partition in self.capacity.full,
-            quiet=self._silence.quiet(task, now, ask=due and rows > 0 and not self._stopping),
-        )
-        if large:
-            self._append(task, flags)
-            return
-        ended = self.options.until_end and task.reached(self.finish)
-        idle = not rows and self._silence.idle(task, now, stopping=self._stopping)
-        flags = replace(
-            flags,
-            idle=idle,
-            ended=ended,
-            stalled=flags.stalled and not ended,
-            silent=flags.silent and not ended,
-            full=flags.full and not ended,
-            quiet=flags.quiet and not idle and not ended,
-        )
-        if rows or flags != task.flags:
-            self._append(task, flags)
-
-    def _append(self, task: Task, flags: Flags) -> None:
         self.dead_letters.flush()
         began = self.clock.monotonic_ms()
         task.commit(flags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 
@@ -67,3 +68,15 @@ class Conservation:
 def as_counts(outcomes: PredictionOutcomes | LabelOutcomes) -> dict[str, int]:
     """The terms by name."""
     return asdict(outcomes)
+
+
+def as_they_wait(recorded: Mapping[str, int], waiting: int) -> dict[str, int]:
+    """Outcomes of labels with as many waiting as the rebuilt join holds.
+
+    Versions before MET counted a label that met only predictions it is not valid for as outside at once, though it may
+    still meet another one, and an orphan as waiting until the clocks moved on. What they recorded is put right here.
+    """
+    moved = waiting - recorded["waiting"]
+    counts = {**recorded, "waiting": waiting}
+    counts["outside" if moved > 0 else "orphaned"] -= moved
+    return counts

@@ -20,7 +20,7 @@ import msgspec
 
 from monitor.errors import MonitorError
 from monitor.ledger.fold import FoldState
-from monitor.ledger.records import Commit, EvalCommit, EvalPane, EvalSwitch, Genesis
+from monitor.ledger.records import Commit, EvalCommit, EvalModels, EvalPane, EvalSwitch, Genesis
 
 FORMAT = 1
 """Version of the manifest and of every body, but for those that say otherwise. Newer code reads older ones: under a
@@ -39,7 +39,9 @@ BEGUN_FORMAT = 6
 """Of one whose body says where in event time began what a budget bets on: versions that read up to 5 would tell other times."""
 CROSSED_FORMAT = 7
 """Of one whose body has combinations of segments: versions that read up to 6 would count them from the middle of a window."""
-NEWEST = 7
+LISTED_FORMAT = 8
+"""Of one whose body has a roster of models: versions that read up to 7 would count other ones."""
+NEWEST = 8
 """What this code reads up to."""
 PART_BYTES = 512 * 1024
 """Of a body, compressed, in one record: half of what a broker takes unless it is told otherwise."""
@@ -67,7 +69,7 @@ class Fold(msgspec.Struct, frozen=True):
     next_label: int
     chain: bytes
     commit: Commit | None
-    evaluation: EvalCommit | EvalSwitch | EvalPane | None
+    evaluation: EvalCommit | EvalSwitch | EvalPane | EvalModels | None
     lost_predictions: int
     lost_labels: int
     gap: bool

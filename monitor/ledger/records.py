@@ -16,6 +16,7 @@ import numpy as np
 from monitor.errors import LedgerError
 from monitor.events import Int64s
 from monitor.ingest.clocks import ClockState
+from monitor.ledger.roster import Adopted, Roster
 
 FORMAT = 1
 """Version of every durable record in this file, but for those that say otherwise."""
@@ -27,7 +28,10 @@ PANE_FORMAT = 4
 """Of an evaluation from which on other windows are begun, which versions that read up to 3 do not know."""
 PARTIAL_FORMAT = 5
 """Of a gap that says which windows are partial, which versions that read up to 4 would count as whole."""
-NEWEST = 5
+ROSTER_FORMAT = 6
+"""Of a commit that counts by a roster of models, and of an evaluation that changes it: versions that read up to 5 would count
+other models."""
+NEWEST = 6
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -172,6 +176,11 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """No prediction came for longer than `quality` allows, as the owner decided. Written only where it is so, likewise."""
     remembered: Remembered | msgspec.UnsetType = msgspec.UNSET
     """What a rebuild of the predictions must know beside the floor. Written only where there is any, likewise."""
+    unlisted_ms: int | msgspec.UnsetType = msgspec.UNSET
+    """The newest event time of a prediction that was rejected for its model, NEVER where none was. Written once anything was
+    rejected; absent beside rejections where an earlier version counted them."""
+    rosters: tuple[Adopted, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Which roster counts from which offset on, as far back as a rebuild reads. Written (ROSTER_FORMAT) once models changed."""
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
@@ -231,6 +240,8 @@ class EvalSwitch(EvalCommit, frozen=True, tag="switch", tag_field="kind", kw_onl
     its own, because one more key would change the bytes of every evaluation."""
 
     generation: Generation
+    roster: Roster | msgspec.UnsetType = msgspec.UNSET
+    """The models from here on. Written only where they are others than before (ROSTER_FORMAT)."""
 
 
 class EvalPane(EvalSwitch, frozen=True, tag="pane", tag_field="kind", kw_only=True):
@@ -240,15 +251,40 @@ class EvalPane(EvalSwitch, frozen=True, tag="pane", tag_field="kind", kw_only=Tr
     windows_from_ms: int
 
 
-Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch | EvalPane
+class EvalModels(EvalCommit, frozen=True, tag="models", tag_field="kind", kw_only=True):
+    """An evaluation from which on windows of models begin that had waited for owners to count them (ROSTER_FORMAT)."""
+
+    roster: Roster
 
 
-def switch_of(evaluation: EvalCommit, generation: Generation, windows_from_ms: int | None = None) -> EvalSwitch:
-    """The evaluation, as one that names a generation, and since when its windows hold where they are others."""
-    fields = msgspec.structs.asdict(evaluation) | {"generation": generation}
+Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch | EvalPane | EvalModels
+
+
+def switch_of(
+    evaluation: EvalCommit,
+    generation: Generation,
+    windows_from_ms: int | None = None,
+    roster: Roster | msgspec.UnsetType = msgspec.UNSET,
+) -> EvalSwitch:
+    """The evaluation, as one that names a generation, since when its windows hold where they are others, and its models where
+    they are."""
+    fields = msgspec.structs.asdict(evaluation) | {"generation": generation, "roster": roster}
+    least = FORMAT if roster is msgspec.UNSET else ROSTER_FORMAT
     if windows_from_ms is None:
-        return EvalSwitch(**(fields | {"format": SWITCH_FORMAT}))
-    return EvalPane(**(fields | {"format": PANE_FORMAT, "windows_from_ms": windows_from_ms}))
+        return EvalSwitch(**(fields | {"format": max(least, SWITCH_FORMAT)}))
+    return EvalPane(**(fields | {"format": max(least, PANE_FORMAT), "windows_from_ms": windows_from_ms}))
+
+
+def models_of(evaluation: EvalCommit, roster: Roster) -> EvalModels:
+    """The evaluation, as one from which on windows of models begin."""
+    return EvalModels(**(msgspec.structs.asdict(evaluation) | {"format": ROSTER_FORMAT, "roster": roster}))
+
+
+def roster_of(evaluation: EvalCommit) -> Roster | None:
+    """The models from an evaluation on; None where they are those from before."""
+    if not isinstance(evaluation, EvalSwitch | EvalModels) or isinstance(evaluation.roster, msgspec.UnsetType):
+        return None
+    return evaluation.roster
 
 
 def windows_from_ms(evaluation: EvalCommit) -> int | None:

@@ -13,13 +13,15 @@ class Configuration:
     """How this process came to the configuration it has, and whether the files now say one that is not used, and why.
 
     `succeeded_ms`: when the files were last read and could be used (wall clock). `generation` is the evaluator's: the number
-    of the one whose rules hold, 0 where that is not known; `behind` that it is another than this process has."""
+    of the one whose rules hold, 0 where that is not known; `behind` that it is another than this process has. `models` says
+    what models are waited for, or cannot be counted by this process."""
 
     succeeded_ms: int
     reloads: Mapping[str, int] = field(default_factory=dict)  # by outcome
     complaints: tuple[str, ...] = ()
     generation: int = 0
     behind: bool = False
+    models: str = ""
 
     @property
     def sentence(self) -> str:
@@ -27,6 +29,8 @@ class Configuration:
         said = []
         if self.behind:
             said.append(f"older than generation {self.generation}, whose rules hold")
+        if self.models:
+            said.append(self.models)
         if self.complaints:
             said.append(f"what the files say now is not used: {'; '.join(self.complaints)}")
         return "; ".join(said)

@@ -132,11 +132,11 @@ class TickEngine:
         models = [g.model for g in groups]
         names = list(dict.fromkeys(models))
         model = np.array([names.index(name) for name in models], np.int64)[group]
-        order = np.lexsort((tick, model))
+        order = self._windows.only_counted(np.lexsort((tick, model)), names, model, pane_ms)
         tick, model, group, pane_ms = tick[order], model[order], group[order], pane_ms[order]
         first, length = (np.cumsum(length) - length)[order], length[order]
         after = np.cumsum(length)
-        place = np.repeat(first - (after - length), length) + np.arange(len(cells))
+        place = np.repeat(first - (after - length), length) + np.arange(int(length.sum()))
         cells, amounts = cells[place], amounts[place]
         cuts = [
             *np.flatnonzero((np.diff(tick, prepend=-1) != 0) | (np.diff(model, prepend=-1) != 0)).tolist(),
@@ -271,7 +271,7 @@ class TickEngine:
         if known is None:
             plan = self._plan.model(model)
             layout: CellLayout = plan.input_cells if self.kind is Kind.INPUT else plan.task.cells
-            known = self._stores[model] = (plan, WindowStore(layout, self._windows))
+            known = self._stores[model] = (plan, WindowStore(model, layout, self._windows))
         return known
 
     def _stack(self, stack: _Stack, model: str, keys: Sequence[WindowKey], tick: int) -> None:
@@ -393,6 +393,8 @@ class TickEngine:
 
     def newest(self) -> list[WindowView]:
         """The newest view of every series and window that there still is: what telemetry shows."""
-        names = self._windows.names
+        names, goes_on = self._windows.names, self._windows.goes_on
         found = [shelf.views[max(shelf.views)] for _, shelf in sorted(self._shelves.items()) if shelf.views]
-        return [view for view in found if view.key.window in names or not view.final]
+        return [
+            view for view in found if not view.final or (view.key.window in names and goes_on(view.key.series.model))
+        ]

@@ -2,15 +2,18 @@
 
 A window is of the set that held at its first moment. One that is taken out is not begun any more, and those that began
 before go on until they are final; one that is added begins with its first span that starts at the change or later, so
-that it never lacks what came before.
+that it never lacks what came before. The same holds for models: `models` says where windows of each may start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from monitor.config.windows import Window
+from monitor.events import Int64s
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.windows.spans import spans_of
 
@@ -28,6 +31,8 @@ class Schedule:
 
     def __init__(self, windows: Sequence[Window]) -> None:
         self.terms: tuple[Term, ...]
+        self.models: Mapping[str, tuple[tuple[int, int, int], ...]] | None = None
+        """By model where its windows may start, from and until, and until when records count for them; None where all do."""
         self.begin_with(windows)
 
     def begin_with(self, windows: Sequence[Window]) -> None:
@@ -60,13 +65,51 @@ class Schedule:
         self.terms = tuple(term for term in (*ended, *added) if term.from_ms < term.until_ms)
 
     def spans(self, at_ms: int) -> list[tuple[str, int, int]]:
-        """(name, start, end) of every window that holds the moment `at_ms`."""
+        """(name, start, end) of every window that holds the moment `at_ms`, of models that always were."""
         return [
             (term.window.name, start, end)
             for term in self.terms
             for start, end in spans_of(term.window, at_ms)
             if term.from_ms <= start < term.until_ms
         ]
+
+    def spans_of_model(self, model: str, at_ms: int) -> list[tuple[str, int, int]]:
+        """The same of a model."""
+        found = self.spans(at_ms)
+        if self.models is None:
+            return found
+        terms = self.models.get(model, ())
+        return [one for one in found if any(from_ms <= one[1] < until_ms for from_ms, until_ms, _ in terms)]
+
+    def counts(self, model: str, at_ms: int) -> bool:
+        """Whether records of a model at a moment can belong to any window of it."""
+        if self.models is None:
+            return True
+        return any(from_ms <= at_ms < ends_ms for from_ms, _, ends_ms in self.models.get(model, ()))
+
+    def only_counted(self, order: Int64s, names: Sequence[str], model: Int64s, pane_ms: Int64s) -> Int64s:
+        """Of the slots in `order` those that count: what came before its model began, or after it ended, is of no window.
+        `model`: places among `names`, by slot."""
+        if self.models is None:
+            return order
+        slots = zip(model[order].tolist(), pane_ms[order].tolist(), strict=True)
+        counts = np.array([self.counts(names[own], at_ms) for own, at_ms in slots], np.bool_)
+        found: Int64s = order[counts]
+        return found
+
+    def has_begun(self, model: str, at_ms: int) -> bool:
+        """Whether windows of a model may start at a moment."""
+        if self.models is None:
+            return True
+        return any(from_ms <= at_ms < until_ms for from_ms, until_ms, _ in self.models.get(model, ()))
+
+    def goes_on(self, model: str) -> bool:
+        """Whether windows of a model are begun from the last change on."""
+        return self.models is None or any(until_ms == FOREVER for _, until_ms, _ in self.models.get(model, ()))
+
+    def ends_ms(self, at_ms: int) -> int:
+        """Where the last window ends that starts before a moment and is not over then."""
+        return max([at_ms, *(end for _, _, end in self.spans(at_ms - 1))])
 
     def window(self, name: str) -> Term:
         """The newest term of this name. Raises KeyError."""

@@ -47,8 +47,8 @@ class Touched:
 class WindowStore:
     """The live windows of one model and one kind of vector."""
 
-    def __init__(self, layout: CellLayout, schedule: Schedule) -> None:
-        self.layout = layout
+    def __init__(self, model: str, layout: CellLayout, schedule: Schedule) -> None:
+        self.model, self.layout = model, layout
         self._windows = schedule
         self._cells: Int64s = np.zeros((16, layout.size), np.int64)
         self._rows: dict[WindowKey, int] = {}
@@ -133,10 +133,10 @@ class WindowStore:
         ]
 
     def spans(self, pane_ms: int) -> list[tuple[str, int, int]]:
-        """(name, start, end) of every window that holds a pane."""
+        """(name, start, end) of every window of the model that holds a pane."""
         spans = self._spans.get(pane_ms)
         if spans is None:
-            spans = self._spans[pane_ms] = self._windows.spans(pane_ms)
+            spans = self._spans[pane_ms] = self._windows.spans_of_model(self.model, pane_ms)
         return spans
 
     def follow_schedule(self) -> None:

@@ -32,6 +32,7 @@ from monitor.adapters.clock import SystemClock
 from monitor.adapters.embedded import EmbeddedLog
 from monitor.config import Config, loads
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger
+from monitor.daemon.counted import alone
 from monitor.daemon.generations import Known
 from monitor.daemon.judge import Judge
 from monitor.daemon.shared import make_shared
@@ -204,7 +205,7 @@ def generate(folder: Path, days: int, partitions: int, every: int) -> None:
         log.ensure(spec)
     appender = log.appender()
     ledgers = [Ledger(log, config, plan, partition, partitions) for partition in range(partitions)]
-    judge = Judge(log, SystemClock(), appender, Known(config, 0), plan, partitions)
+    judge = Judge(log, SystemClock(), appender, Known(config, 0), alone(config, plan), partitions)
     judge.open()
     began = time.monotonic()
     for step, commit in enumerate(steps(days, plan, config, every)):
@@ -243,7 +244,7 @@ def start(folder: Path, partitions: int) -> dict[str, object]:
         outputs[0] += 1
 
     appender = log.appender()
-    judge = Judge(log, SystemClock(), appender, Known(config, 0), plan, partitions, observe=count)
+    judge = Judge(log, SystemClock(), appender, Known(config, 0), alone(config, plan), partitions, observe=count)
     judge.open()
     whole_s = time.monotonic() - began
     digest = judge.evaluator.digest.hex()

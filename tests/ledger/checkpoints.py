@@ -26,6 +26,7 @@ from monitor.alerts.saved_budget import (
 )
 from monitor.alerts.saved_grouping import SavedGroup, SavedGroups, SavedMember
 from monitor.alerts.saved_hold import SavedFlow, SavedHold
+from monitor.ingest.clocks import NEVER
 from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
     BEGUN_FORMAT,
@@ -33,6 +34,7 @@ from monitor.ledger.checkpoints import (
     GROUPED_FORMAT,
     HELD_FORMAT,
     LEARNED_FORMAT,
+    LISTED_FORMAT,
     SCHEDULE_FORMAT,
     Fold,
     Manifest,
@@ -44,10 +46,11 @@ from monitor.ledger.checkpoints import (
 )
 from monitor.ledger.fold import FoldState
 from monitor.ledger.records import Commit, EvalCommit, EvalPane, EvalSwitch, Generation, Genesis, pack
-from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator
+from monitor.ledger.roster import Adopted
+from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator, SavedModels
 from monitor.windows.saved import SavedBook, SavedEngine, SavedPiece, SavedShelf, SavedStore, SavedView
 from monitor.windows.saved_crossed import SavedCrossed
-from tests.ledger.records import RECORDS
+from tests.ledger.records import RECORDS, ROSTER
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "checkpoints-v1.txt"
 
@@ -311,6 +314,13 @@ CROSSED = msgspec.structs.replace(
     ),
 )
 CROSSED_BODY = encode_body(CROSSED)
+LISTED = msgspec.structs.replace(
+    EVALUATION,
+    evaluator=msgspec.structs.replace(
+        EVALUATION.evaluator, models=SavedModels(ROSTER, (Adopted(900, 2, NEVER), Adopted(1_017, 4, 1_704_110_400_000)))
+    ),
+)
+LISTED_BODY = encode_body(LISTED)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -326,6 +336,7 @@ ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=ADVISED_FO
 GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=GROUPED_FORMAT), GROUPED_BODY, [b"a part"])
 BEGUN_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=BEGUN_FORMAT), BEGUN_BODY, [b"a part"])
 CROSSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=CROSSED_FORMAT), CROSSED_BODY, [b"a part"])
+LISTED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LISTED_FORMAT), LISTED_BODY, [b"a part"])
 HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
@@ -357,13 +368,15 @@ SAVED: dict[str, bytes] = {
     "body-begun": BEGUN_BODY,
     "evals-crossed": seal(CROSSED_MANIFEST),
     "body-crossed": CROSSED_BODY,
+    "evals-models": seal(LISTED_MANIFEST),
+    "body-models": LISTED_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
     """The bytes of each format: 1, with what was learned 2, what is held or a schedule 3, advice 4, groups 5, beginnings 6,
-    combinations 7."""
+    combinations 7, rosters of models 8."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from monitor.ingest.clocks import NEVER
 from monitor.ledger.records import (
     Clock,
     Commit,
@@ -27,9 +28,11 @@ from monitor.ledger.records import (
     SourceTopic,
     Unowned,
     encode,
+    models_of,
     pack,
     switch_of,
 )
+from monitor.ledger.roster import Adopted, Listed, Roster
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ledger-v1.txt"
 
@@ -143,6 +146,22 @@ RECORDS["commit-remembered"] = msgspec.structs.replace(
 RECORDS["switch"] = switch_of(_EVAL, Generation(3, 1_700_000_000_125, "signal"))
 RECORDS["gap-partial"] = Gap(5, "labels", (17, 19), "ada", "retention", bytes(range(16, 32)), 1_704_067_200_000)
 RECORDS["pane"] = switch_of(_EVAL, Generation(4, 1_700_000_000_126, "file"), 1_704_067_200_000)
+_N = Listed("n", "sha256:" + "01" * 32, "sha256:" + "ef" * 32, "sha256:" + "02" * 32, 4, None)
+ROSTER = Roster(
+    4,
+    (
+        Listed("m", "sha256:" + "03" * 32, "sha256:" + "ee" * 32, None, 0, NEVER),
+        Listed("o", "sha256:" + "04" * 32, "sha256:" + "ee" * 32, None, 2, 5, 4, 1_704_067_200_000, 1_704_153_600_000),
+        _N,
+    ),
+)
+RECORDS["commit-unlisted"] = msgspec.structs.replace(_COMMIT, unlisted_ms=1_704_110_400_000)
+RECORDS["commit-rosters"] = msgspec.structs.replace(
+    _COMMIT, format=6, rosters=(Adopted(900, 2, NEVER), Adopted(1_017, 4, 1_704_110_400_000))
+)
+RECORDS["switch-models"] = switch_of(_EVAL, Generation(4, 1_700_000_000_126, "file"), None, ROSTER)
+RECORDS["pane-models"] = switch_of(_EVAL, Generation(4, 1_700_000_000_126, "file"), 1_704_067_200_000, ROSTER)
+RECORDS["models"] = models_of(_EVAL, ROSTER.begun(1_704_153_600_000))
 
 
 def golden() -> dict[str, bytes]:

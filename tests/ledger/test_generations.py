@@ -7,10 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from monitor.config import Config
+from monitor.config.types import ReferenceFile
+from monitor.daemon import references
 from monitor.daemon.generations import Known, successor
 from monitor.errors import LedgerError
+from monitor.ledger import roster
 from monitor.ledger.generations import FORMAT, GenerationRecord, decode, encode
 from monitor.ledger.records import Generation
+from tests.ledger.records import ROSTER
 from tests.simulation.world import config
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "configs-v1.txt"
@@ -20,11 +25,42 @@ RECORD = GenerationRecord.of(Generation(3, 1_700_000_000_125, "signal"), "sha256
 WITH_WINDOWS = msgspec.structs.replace(RECORD, number=4, windows_from_ms=1_704_067_200_000)
 
 
+def with_a_reference(of: Config) -> Config:
+    """The configuration with a reference of its model, as it was loaded."""
+    (model,) = of.models
+    listed = of.model_copy(update={"models": (model.model_copy(update={"reference": "m.json"}),)})
+    return listed.with_references({"m": ReferenceFile.of("m.json", b'{"a": "reference"}')})
+
+
+BEGUN = ROSTER.begun(1_704_153_600_000)
+
+
 def test_what_is_written_now_is_what_was_written_then() -> None:
     lines = GOLDEN.read_text().splitlines()
-    for record, key, value in zip((RECORD, WITH_WINDOWS), lines[::2], lines[1::2], strict=True):
+    for record, key, value in zip((RECORD, WITH_WINDOWS), lines[:4:2], lines[1:4:2], strict=True):
         assert (record.key.decode(), encode(record).decode()) == (key, value)
         assert decode(value.encode(), "the record") == record
+    for models, key, value in zip((ROSTER, BEGUN), lines[4:8:2], lines[5:8:2], strict=True):
+        assert (roster.key_of(models).decode(), roster.encode(models).decode()) == (key, value)
+        assert roster.decode(value.encode(), "the record") == models
+    names, data = lines[8:10], lines[10:12]
+    held = with_a_reference(config("kept"))
+    there = {names[0].encode(): names[1].encode(), data[0].encode(): data[1].encode()}
+    assert references.to_keep(held, "sha256:" + "ef" * 32).keys() == there.keys()
+    found = references.of(there, "sha256:" + "ef" * 32, held, config("kept"))
+    assert found["m"].data == b'{"a": "reference"}'
+
+
+def test_a_newer_roster_is_refused_with_advice() -> None:
+    newer = roster.encode(ROSTER).replace(b'"format":1', b'"format":2', 1)
+    with pytest.raises(LedgerError, match=r"the record has format 2, .* up to 1. Run the version"):
+        roster.decode(newer, "the record")
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"3", b'{"format": "1"}', b'{"format": 1}', b"\xff", b"[" * 9_999])
+def test_what_is_no_roster_is_refused(raw: bytes) -> None:
+    with pytest.raises(LedgerError, match="the record is not a roster"):
+        roster.decode(raw, "the record")
 
 
 def test_a_newer_format_is_refused_with_advice() -> None:

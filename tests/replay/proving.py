@@ -5,7 +5,7 @@ from __future__ import annotations
 from monitor.adapters import dead_letters
 from monitor.adapters.comparison import DiskDecisions
 from monitor.config import Config
-from monitor.daemon.begun import as_begun
+from monitor.daemon.counted import as_begun, counted
 from monitor.daemon.replay.compare import Again, live_run
 from monitor.daemon.replay.differences import Difference
 from monitor.daemon.replay.rerun import rerun
@@ -19,8 +19,7 @@ def prove(log: MemoryLog, config: Config, *, held: bool = False, from_ms: int = 
     """With the recorded decisions."""
     decisions = DiskDecisions()
     try:
-        plan = as_begun(log, config, plan_of(config))
-        return verify(log, config, plan, decisions, held=held, from_ms=from_ms)
+        return verify(log, config, counted(log, config, plan_of(config)), decisions, held=held, from_ms=from_ms)
     finally:
         decisions.close()
 

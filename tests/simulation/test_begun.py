@@ -8,7 +8,8 @@ import pytest
 
 from monitor.adapters import dead_letters
 from monitor.config import Config, loads
-from monitor.daemon.begun import as_begun, begun
+from monitor.daemon.begun import begun
+from monitor.daemon.counted import as_begun
 from monitor.daemon.tail import read_range
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.errors import LedgerError, OffsetLost

@@ -10,7 +10,8 @@ import pytest
 from monitor.adapters import dead_letters
 from monitor.config import Config, loads
 from monitor.config.canonical import digest_bytes
-from monitor.daemon.begun import as_begun, documents
+from monitor.daemon.begun import documents
+from monitor.daemon.counted import as_begun
 from monitor.daemon.generations import history
 from monitor.daemon.reload import LOOK_EVERY_MS, Reloads
 from monitor.daemon.worker import Worker, WorkerOptions
@@ -208,7 +209,7 @@ def test_a_file_that_is_being_written_is_not_read_half(d: Deployment) -> None:
             "windows.30s (added (30s)): this namespace counts in panes of 20s, which do not make up 30s: take it back",
         ),
         (("topic: labels", "topic: truths"), "streams.labels.topic (labels -> truths) gives rows another meaning"),
-        (("models: [{name: m}]", "models: [{name: m}, {name: n}]"), "models.n (added"),
+        (("models: [{name: m}]", "models: [{name: m, threshold: 0.9}]"), "models.m.threshold (0.5 -> 0.9) gives rows"),
         (("commit_interval: 1ms", "commit_interval: 2ms"), "state.commit_interval (1ms -> 2ms) is bound at the start"),
         (("stalled_after: 60s", "stalled_after: 50s"), "time.stalled_after (1m -> 50s) is bound at the start"),
         (("namespace: one", "namespace: two"), "namespace (one -> two) is bound at the start"),
@@ -298,7 +299,7 @@ def test_a_crash_before_the_tick_leaves_no_trace_for_whoever_has_the_older_files
     assert worker.judge is not None
     files.text = RENAMED
     worker.reloads.ask()
-    known = worker.reloads.look(worker.known, d.log.clock.monotonic_ms(), worker.plan.pane_ms)
+    known = worker.reloads.look(worker.known, d.log.clock.monotonic_ms(), worker.counted)
     assert known is not None
     worker.judge.use(known)
     d.crash(worker)

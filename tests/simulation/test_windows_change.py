@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from monitor.adapters import dead_letters
 from monitor.config import Config, loads
-from monitor.daemon.begun import as_begun, documents
+from monitor.daemon.begun import documents
+from monitor.daemon.counted import as_begun
 from monitor.daemon.generations import history
 from monitor.daemon.reload import Reloads
 from monitor.daemon.replay.compare import _without_config

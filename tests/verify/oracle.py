@@ -20,6 +20,7 @@ from tests.checker.recount import Fields, labels_of, predictions_of
 from tests.checker.sources import Raw
 from tests.oracle import join
 from tests.simulation.world import alerts, counts, finals, revisions
+from tests.verify.models import Admitted
 from tests.verify.scenario import SIM_PARAMS
 from tests.verify.simulation import CALM, HURT, SOURCES, SimulatedWorld, Simulation
 
@@ -47,21 +48,36 @@ def complaints(simulation: Simulation) -> list[str]:
     """Everything that does not hold, as sentences."""
     log, partitions = simulation.log, range(simulation.scenario.partitions)
     sources = {name: [raws(log.whole(name, p), p) for p in partitions] for name in SOURCES}
-    predictions = [predictions_of(raw, FIELDS) for raw in sources["predictions"]]
+    walks = [audit.walk(p, (s.record.value for s in log.whole(f"{HURT}.ledger", p))) for p in partitions]
+    two = simulation.scenario.comes_and_goes
+    both = simulation.scenario.config(HURT, disturbed=True, second=True).digest
+    admitted = Admitted(log, walks, both) if two else None
+    predictions = [
+        predictions_of(raw, FIELDS) if admitted is None else admitted.predictions_of(raw)
+        for raw in sources["predictions"]
+    ]
     labels = [labels_of(raw, FIELDS) for raw in sources["labels"]]
     expected = {k: v for k, v in join.final_windows(predictions, labels, SIM_PARAMS).items() if any(v.values())}
+    if admitted is not None:
+        expected = {key: own for key, own in expected.items() if admitted.begins(key[0], key[3])}
     found = _windows(expected, counts(log, HURT))
+    if not two:
+        found += _beside_the_twin(log)
+    for walk in walks:
+        found += [f"partition {walk.partition}: {sentence}" for sentence in _ledger(log, walk, sources)]
+    found += _outcomes(walks, join.outcomes(predictions, labels, SIM_PARAMS))
+    return found + _dead_letters(log, {"predictions": predictions, "labels": labels})
+
+
+def _beside_the_twin(log: SimulatedWorld) -> list[str]:
+    found = []
     if finals(log, HURT) != finals(log, CALM):
         found.append("the final windows are not, byte for byte, those of the undisturbed run")
     if revisions(log, HURT) != revisions(log, CALM):
         found.append("other revisions of windows were published than by the undisturbed run")
     if _alerts(log, HURT) != _alerts(log, CALM):
         found.append("the alerts are not those of the undisturbed run")
-    walks = [audit.walk(p, (s.record.value for s in log.whole(f"{HURT}.ledger", p))) for p in partitions]
-    for walk in walks:
-        found += [f"partition {walk.partition}: {sentence}" for sentence in _ledger(log, walk, sources)]
-    found += _outcomes(walks, join.outcomes(predictions, labels, SIM_PARAMS))
-    return found + _dead_letters(log, {"predictions": predictions, "labels": labels})
+    return found
 
 
 def _windows(

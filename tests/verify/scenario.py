@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import orjson
@@ -15,6 +15,8 @@ from tests.simulation.world import CONFIG, PARAMS
 START = 1_700_000_000_000
 MAX_JUMP_MS = 120_000
 LATENESS_MS = 60_000
+SECOND, MODELS_SHARE = "n", 0.15
+"""The model that comes and goes, and in how many seeds it does."""
 HUES = ("red", "blue", "green", None)
 MALFORMED = (b"{", b"[1]", b"null", b"\xff\xfe", b"", b'{"id":"a"}', b'{"id":"a","at":"soon"}', b'{"id":7,"at":-4}')
 
@@ -56,10 +58,16 @@ class Scenario:
     fault_share: float
     pause_share: float
     arrivals: list[Arrival] = field(repr=False)
+    comes_and_goes: bool
+    """Whether records of a second model come, which is added and taken out while the workers run."""
 
-    def config(self, namespace: str, *, disturbed: bool) -> Config:
-        """The disturbed deployment has small commits and checkpoints; the other neither."""
-        return _config(namespace, *((self.rows, self.checkpoint_every, self.trim) if disturbed else (1_000, 0, False)))
+    def config(self, namespace: str, *, disturbed: bool, second: bool = False) -> Config:
+        """The disturbed deployment has small commits and checkpoints; the other neither. `second`: it lists both models."""
+        found = _config(namespace, *((self.rows, self.checkpoint_every, self.trim) if disturbed else (1_000, 0, False)))
+        if not second:
+            return found
+        other = found.models[0].model_copy(update={"name": SECOND})
+        return found.model_copy(update={"models": (*found.models, other)})
 
 
 @cache
@@ -78,7 +86,9 @@ def draw(seed: int) -> Scenario:
     """The scenario of a seed: the same one every time."""
     chance = random.Random(f"scenario {seed}")
     partitions = chance.choice((1, 2, 2, 3))
-    return Scenario(
+    of_models = random.Random(f"models {seed}")
+    comes_and_goes = of_models.random() < MODELS_SHARE
+    scenario = Scenario(
         seed=seed,
         partitions=partitions,
         workers=chance.choice((1, 2, 2, 3)),
@@ -90,7 +100,21 @@ def draw(seed: int) -> Scenario:
         fault_share=chance.choice((0.02, 0.05, 0.1)),
         pause_share=chance.choice((0.0, 0.01, 0.03)),
         arrivals=_arrivals(chance, partitions),
+        comes_and_goes=comes_and_goes,
     )
+    return replace(scenario, arrivals=_of_two(of_models, scenario.arrivals)) if comes_and_goes else scenario
+
+
+def _of_two(chance: random.Random, arrivals: list[Arrival]) -> list[Arrival]:
+    """The same records, some predictions by the second model."""
+    old, new = orjson.dumps({"model": "m"})[1:-1], orjson.dumps({"model": SECOND})[1:-1]
+    share = chance.choice((0.2, 0.5))
+    return [
+        replace(one, value=one.value.replace(old, new))
+        if one.topic == "predictions" and chance.random() < share
+        else one
+        for one in arrivals
+    ]
 
 
 def _arrivals(chance: random.Random, partitions: int) -> list[Arrival]:

@@ -22,6 +22,9 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from monitor.adapters import dead_letters
+from monitor.config import Config
+from monitor.daemon.counted import counted
+from monitor.daemon.reload import Reloads
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.errors import LogUnreachable, UnknownOutcome
 from monitor.events import RecordBatch
@@ -154,10 +157,13 @@ class Simulation:
         self.log.paces = dict.fromkeys(SOURCES, scenario.pace)
         self._config = scenario.config(HURT, disturbed=True)
         self._plan = plan_of(self._config)
+        models = random.Random(f"changes {scenario.seed}")
         with _tokens(self.chance):
             while self._arriving:
                 self._arrive(self.chance.randint(1, 8))
                 self._some_steps(self.chance.randint(0, 6))
+                if scenario.comes_and_goes and models.random() < 0.25:
+                    self._change_models(models)
             self._ending = True
             for process in self._slots:
                 if process is not None:
@@ -172,6 +178,22 @@ class Simulation:
         while not calm._step():
             pass
         calm.close()
+
+    def _change_models(self, chance: random.Random) -> None:
+        """The files list the other models now; some processes are told, others look by themselves."""
+        self._happens("models changed")
+        self._config = self.scenario.config(HURT, disturbed=True, second=len(self._config.models) == 1)
+        for process in self._slots:
+            if process is not None and process.reloads is not None and chance.random() < 0.7:
+                process.reloads.ask()
+
+    def fingerprint(self) -> bytes:
+        """Of the files that every process reads."""
+        return self._config.document().encode()
+
+    def read(self) -> Config:
+        """What the files say."""
+        return self._config
 
     def digest(self) -> str:
         """Of everything that every topic of the disturbed namespace holds: the same for the same seed."""
@@ -223,7 +245,7 @@ class Simulation:
         process = self._slots[slot]
         if process is None:
             options = WorkerOptions(until_end=self._ending)
-            process = Worker(self.log, self._config, self._plan, self.log.clock, dead_letters, options)
+            process = self._process(options)
             self._slots[slot] = process
             process.start()
             return
@@ -240,6 +262,14 @@ class Simulation:
                 self._happens("stopped without an answer")
             process.close()
             self._slots[slot] = None
+
+    def _process(self, options: WorkerOptions) -> Worker:
+        own = self.log, self._config, self._plan, self.log.clock, dead_letters, options
+        if not self.scenario.comes_and_goes:
+            return Worker(*own)
+        by = counted(self.log, self._config, plan_of(self._config))
+        reloads = Reloads(self, self.fingerprint(), self.log.clock)
+        return Worker(self.log, self._config, by.plan, *own[3:], reloads=reloads, counted=by)
 
     def _gone(self, slot: int) -> None:
         """The process is no more; somebody else has its partitions when its sessions have run out."""

@@ -25,7 +25,7 @@ from monitor.errors import LedgerError
 from monitor.evaluator import TickOutput
 from monitor.ingest.clocks import FOREVER
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import Commit, EvalPane
+from monitor.ledger.records import Commit, EvalPane, roster_of
 from monitor.ports import Decided, Decisions, Log
 from monitor.windows import payload
 from monitor.windows.canonical import canonical_bytes
@@ -59,6 +59,12 @@ def live_run(log: Log, config: Config, plan_digest: str, sources: Sources) -> Li
             raise LedgerError(
                 f"the windows of namespace {config.namespace!r} were changed while it ran (evaluation {evaluation.sequence}), "
                 "and a run of the topics has one set from beginning to end",
+                "Compare with the recorded decisions.",
+            )
+        if roster_of(evaluation) is not None:
+            raise LedgerError(
+                f"the models of namespace {config.namespace!r} were changed while it ran (evaluation {evaluation.sequence}), and "
+                "a run of the topics has the same from beginning to end",
                 "Compare with the recorded decisions.",
             )
         rules.add(evaluation.rules)

@@ -19,7 +19,7 @@ SHOWN_MAX = 120
 _NOWHERE = object()
 _NOT_COMPARED = frozenset({
     "format", "epoch", "owner", "sequence", "previous",  # are given to the new commit, not made by it
-    "prediction_floor", "label_floor", "remembered",  # where a rebuild may start depends on how records came in batches
+    "prediction_floor", "label_floor", "remembered", "rosters",  # where a rebuild may start depends on the batches
     "groups", "inputs", "performance",  # compared as what they mean
 })  # fmt: skip
 
@@ -67,6 +67,8 @@ def of_commits(plan: Plan, partition: int, ours: Commit, theirs: Commit) -> Diff
             place, mine, other = found
             return Difference("commit", {**where, **place}, f"{kind}.{place['cell']}", mine, other)
     left, right = _fields(ours), _fields(theirs)
+    if theirs.unlisted_ms is msgspec.UNSET:  # an earlier version did not say
+        left.pop("unlisted_ms", None)
     for path, mine, other in document_differences(left, right):
         return Difference("commit", where, path, mine, other)
     return None

@@ -100,6 +100,7 @@ def _accepted(log: Log, begin: Follower, end: int) -> Iterator[tuple[Stored, Fol
 def _again(
     shared: Shared, engine: Partition, feeding: Feeding, before: FoldState, record: Commit, partition: int
 ) -> Difference | None:
+    engine.admission.follow(record)
     feeding.up_to(record.predictions[1], record.labels[1])
     floods = () if record.floods is msgspec.UNSET else record.floods
     flags = Flags(

@@ -18,7 +18,7 @@ from monitor.daemon.tail import Follower, Stored, follow_from_start
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import Commit, EvalCommit, Gap, windows_from_ms
+from monitor.ledger.records import Commit, EvalCommit, Gap, roster_of, windows_from_ms
 from monitor.plan import Plan
 from monitor.ports import Log
 from monitor.saved import restore
@@ -55,6 +55,8 @@ def redecide(
         followers = begin.followers
     for evaluation in evaluations(log, topics.evals, evals_end, begin.evals if begin is not None else None):
         _recognise(config, plan, evaluation)
+        if (roster := roster_of(evaluation)) is not None:
+            evaluator.list_models(roster)
         outputs = list(rules.go_on_with(evaluation.rules, windows_from_ms(evaluation)))
         for partition, end in enumerate(evaluation.ledger):
             followers[partition].catch_up(log, end, feeder(evaluator, partition))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from monitor.config.types import Config
+from monitor.daemon.counted import Counted
 from monitor.daemon.replay.beginning import of_evaluations, of_partition
 from monitor.daemon.replay.differences import Difference
 from monitor.daemon.replay.published import Published, compare, records_of
@@ -51,7 +52,7 @@ class Verified:
 def verify(
     log: Log,
     config: Config,
-    plan: Plan,
+    by: Counted,
     decisions: Decisions,
     *,
     held: bool = False,
@@ -60,8 +61,8 @@ def verify(
 ) -> Verified:
     """Make the whole recorded run of a namespace again. `tell` hears what is done, how far it is, and of how much.
 
-    `held` and `from_ms` limit the commits that are made again (see `recommit`); evaluations are all made again, those of a
-    trimmed ledger from the oldest checkpoint on (see `beginning`).
+    `by`: what the namespace counts by. `held` and `from_ms` limit the commits that are made again (see `recommit`);
+    evaluations are all made again, those of a trimmed ledger from the oldest checkpoint on (see `beginning`).
 
     A namespace may run meanwhile: the end of `evals` is taken first, then those of what was published, of the ledger and
     of the sources, and what later evaluations published is left out. Raises LedgerError when there is no ledger of these
@@ -81,7 +82,7 @@ def verify(
         def told(offset: int, partition: int = partition, end: int = end) -> None:
             tell(f"commits of partition {partition}", offset, end)
 
-        shared = make_shared(config, plan)
+        shared = make_shared(by.config, by.plan, roster=by.roster)
         again = recommit(log, begin, sources.names, shared, end, held=held, from_ms=from_ms, tell=told)
         done.partitions.append(again)
         if again.difference is not None:
@@ -93,7 +94,7 @@ def verify(
             "are before the beginning, and there are no others",
             "Begin earlier, or verify a recording that was made in time.",
         )
-    _decide(log, config, plan, decisions, done, ends, outputs, tell)
+    _decide(log, config, by.plan, decisions, done, ends, outputs, tell)
     return done
 
 

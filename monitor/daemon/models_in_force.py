@@ -1,0 +1,131 @@
+"""Which models an evaluator counts windows of: as `evals` recorded it, as its own configuration would have it.
+
+    own configuration -> announced (owners take it over) -> begun, at the first pane after all of them
+
+Both steps are decisions of the evaluator, recorded with the roster that holds from there on; whoever decides again takes
+the recorded one. Owners read a copy of it from the topic of configurations.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from msgspec import UNSET
+
+from monitor.config import Config
+from monitor.daemon import counted
+from monitor.daemon.begun import keep_document
+from monitor.daemon.counted import Counted, OlderRoster
+from monitor.evaluator import Evaluator
+from monitor.ingest.clocks import NEVER
+from monitor.ledger.records import EvalCommit, Generation, models_of, roster_of, switch_of
+from monitor.ledger.roster import Roster
+from monitor.ports import Appender, Log
+
+_log = logging.getLogger("driftline.evaluator")
+
+
+class ModelsInForce:
+    """The roster of an evaluator."""
+
+    def __init__(self, log: Log, appender: Appender, topic: str, by: Counted, evaluator: Evaluator) -> None:
+        """`topic`: of configurations, where a copy is kept; `by`: what this process can count."""
+        self._log, self._appender, self._topic = log, appender, topic
+        self._by, self._evaluator, self._announced = by, evaluator, False
+        self._to_record: Roster | None = None
+
+    @property
+    def roster(self) -> Roster:
+        """What holds."""
+        return self._by.roster if self._evaluator.roster is None else self._evaluator.roster
+
+    @property
+    def waiting(self) -> str:
+        """Which models wait, and for which partitions; empty where none does."""
+        roster, adopted = self.roster, self._evaluator.adopted
+        waits = [one for one in roster.listed if one.from_ms is None]
+        behind = [partition for partition, one in enumerate(adopted) if one.number < roster.number]
+        return (
+            f"models {counted.named(waits)} wait for partitions {behind}, whose owners do not count them yet"
+            if waits
+            else ""
+        )
+
+    def again(self, evaluation: EvalCommit) -> None:
+        """Take what an evaluation recorded, before what it was given is fed."""
+        if (roster := roster_of(evaluation)) is not None:
+            self._evaluator.list_models(roster)
+
+    def need(self, *rosters: Roster | None) -> None:
+        """Raise OlderRoster when this process cannot count one of these: its copy is kept then, and may be read."""
+        for roster in rosters:
+            if roster is not None and roster.number > self._by.roster.number:
+                counted.remember(self._log, self._appender, self._topic, roster)
+                raise OlderRoster("the evaluator", roster.number, self._by.roster.number)
+
+    def follow(self, config: Config, number: int) -> bool:
+        """Whether a configuration that comes into force, as generation `number`, has other models: then they are announced."""
+        held, evaluator = self.roster, self._evaluator
+        at_ms = evaluator.next_pane_ms
+        wanted = counted.listed(config, config)
+        roster = held.followed_by(number, wanted, at_ms, evaluator.schedule.ends_ms(at_ms))
+        if roster is None:
+            return False
+        keep_document(self._log, self._appender, self._by.source)  # nobody may have kept it who evaluated
+        self._take(roster)
+        self._announced = True
+        come = [one for one in roster.models if one.entered == number]
+        gone = [one for one in roster.models if one.left == number]
+        if come:
+            _log.info("models %s are added: their windows begin when every partition counts them", counted.named(come))
+        if gone:
+            _log.info("models %s are taken out: no window of theirs begins any more", counted.named(gone))
+        return True
+
+    def begin(self) -> bool:
+        """Whether models that waited may begin: then they do, at the pane that is recorded next."""
+        from_ms = self._may_begin_ms()
+        if from_ms is None or self.roster.number > self._by.roster.number:
+            return False
+        waited = [one for one in self.roster.listed if one.from_ms is None]
+        self._take(self.roster.begun(from_ms))
+        _log.info("models %s are counted by every partition: their windows begin at %d", counted.named(waited), from_ms)
+        return True
+
+    def _may_begin_ms(self) -> int | None:
+        """Where windows of the models that wait may start: at the first pane after everything that any owner read without
+        counting it by this roster. None while none waits, or one does not have it."""
+        evaluator, roster = self._evaluator, self.roster
+        if not roster.waits or any(one.number < roster.number for one in evaluator.adopted):
+            return None
+        pane_ms, newest_ms = self._by.plan.pane_ms, max(one.newest_ms for one in evaluator.adopted)
+        return max(evaluator.next_pane_ms, (newest_ms // pane_ms + 1) * pane_ms if newest_ms > NEVER else 0)
+
+    def _take(self, roster: Roster) -> None:
+        self._evaluator.list_models(roster)
+        self._to_record = roster
+
+    def recording(
+        self, evaluation: EvalCommit, generation: Generation | None, windows_from_ms: int | None
+    ) -> EvalCommit:
+        """The evaluation with what it is to say of a generation, and of models."""
+        roster = self._to_record
+        if generation is not None:
+            return switch_of(evaluation, generation, windows_from_ms, UNSET if roster is None else roster)
+        return evaluation if roster is None else models_of(evaluation, roster)
+
+    def recorded(self) -> None:
+        """What was to be recorded is: owners and people may know."""
+        if self._to_record is not None:
+            self._to_record = None
+            self.remember()
+
+    def remember(self) -> None:
+        """Keep a copy of what holds, where it changed and is not kept already."""
+        if self._evaluator.roster is not None:
+            counted.remember(self._log, self._appender, self._topic, self._evaluator.roster)
+
+    def take_announced(self) -> bool:
+        """Whether models were announced since it was last asked."""
+        announced, self._announced = self._announced, False
+        return announced

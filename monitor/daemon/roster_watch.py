@@ -1,0 +1,63 @@
+"""Whether the models that the namespace counts are others than those that this worker counts."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from monitor.daemon.begun import kept
+from monitor.daemon.counted import Counted, counted, newest
+from monitor.daemon.timers import Every
+from monitor.errors import LedgerError
+from monitor.plan import plan_of
+from monitor.ports import Log
+
+if TYPE_CHECKING:
+    from monitor.daemon.worker import Worker
+
+_log = logging.getLogger("driftline.config")
+
+LOOK_EVERY_MS = 1_000
+"""How often it is asked whether the topic of configurations has grown."""
+
+
+class Rosters:
+    """The topic of configurations, looked at where it has grown."""
+
+    def __init__(self, log: Log, topic: str) -> None:
+        self._log, self._topic = log, topic
+        self._every = Every(LOOK_EVERY_MS)
+        self._end = -1
+        self.complaint = ""
+        """Why this worker cannot count the models that the namespace counts; empty while it can."""
+
+    def newer(self, worker: Worker, now_ms: int) -> Counted | None:
+        """What a worker is to count by from here on; None where that stays."""
+        announced = worker.judge is not None and worker.judge.models.take_announced()
+        if not (self._every.due(now_ms) or announced):
+            return None
+        config, by = worker.config, worker.counted
+        end = self._log.end_offsets(self._topic)[0]
+        if end == self._end:
+            return None
+        self._end = end
+        roster = newest(kept(self._log, self._topic), self._topic)
+        if roster is None or roster.number <= by.roster.number:
+            return None
+        try:
+            found = counted(self._log, config, plan_of(config))
+            if found.roster.number < roster.number:
+                raise LedgerError(
+                    "the configuration of this worker says otherwise of its models", "Give it the newest one."
+                )
+        except LedgerError as error:
+            self.complaint, self._end = str(error), -1
+            _log.error(
+                "the models of the namespace have changed, and this worker goes on with the ones before: %s", error
+            )
+            return None
+        self.complaint = ""
+        _log.info(
+            "the models of the namespace have changed: partitions are opened again, with roster %d", roster.number
+        )
+        return found

@@ -1,0 +1,128 @@
+"""Models come and go while workers have different files, and what may not is refused by name."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from monitor.config import loads
+from monitor.errors import LedgerError
+from tests.replay.proving import run_again
+from tests.simulation.fragile import FragileWorld
+from tests.simulation.histories import START, split
+from tests.simulation.test_crashes import pace
+from tests.simulation.test_models_change import (
+    ALL,
+    BOTH,
+    M,
+    a_world,
+    check,
+    in_order,
+    rosters,
+    run,
+    start,
+    text,
+    turn,
+)
+from tests.simulation.test_windows_change import Files
+from tests.simulation.world import topics, worker
+
+
+@pytest.fixture(autouse=True, scope="module")
+def only_what_is_new_is_collected() -> Iterator[None]:
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def test_workers_with_the_older_files_count_it_as_well_and_until_all_do_it_waits() -> None:
+    log = a_world(*in_order(200))
+    pace(log, 3)
+    old, new = Files(text("one", M)), Files(text("one", M))
+    first, second = start(log, new), start(log, old)
+    for _ in range(8):
+        turn(log, first, 1)
+        turn(log, second, 1)
+    evaluator, other = (first, second) if first.judge is not None else (second, first)
+    assert evaluator.tasks, "both have a partition"
+    assert other.tasks
+    own = new if evaluator is first else old
+    own.content = text("one", BOTH)
+    assert evaluator.reloads is not None
+    evaluator.reloads.ask()
+    turn(log, evaluator, 12)
+    (announced,) = rosters(log, "one")
+    assert announced.waits, "the other one was not asked yet"
+    while len(rosters(log, "one")) < 2:
+        log.clock.advance(200)
+        turn(log, evaluator, 1)
+        turn(log, other, 1)
+    assert other.counted.roster.number == announced.number
+    assert [model.name for model in other.config.models] == ["m"], "its own files are as they were"
+    log.crashed(evaluator)
+    while not other.done():
+        log.clock.advance(50)
+        other.turn()
+    other.close()
+    for content in (text("one", M), text("one", BOTH)):
+        check(log, content)
+
+
+def test_a_model_may_not_come_back_as_another_one() -> None:
+    log = a_world(*in_order(200))
+    pace(log, 6)
+    files = Files(text("one", BOTH))
+    process = start(log, files)
+    turn(log, process, 7)
+    for content in (text("one", M), text("one", f"{M}, {{name: n, threshold: 0.9}}")):
+        files.content = content
+        assert process.reloads is not None
+        process.reloads.ask()
+        turn(log, process, 3)
+    (complaint,) = process.reloads.complaints if process.reloads is not None else ()
+    assert complaint.startswith("models.n: this namespace counted the model in another way before it was taken out")
+    log.crashed(process)
+    with pytest.raises(LedgerError, match="another `namespace`"):
+        run(log, [], files, [])
+
+
+def test_a_model_whose_classes_no_label_has_is_refused_by_name() -> None:
+    log = a_world(*in_order())
+    pace(log, 6)
+    files = Files(text("one", M))
+    process = start(log, files)
+    turn(log, process, 7)
+    files.content = text("one", f"{M}, {{name: n, positive: 7}}")
+    assert process.reloads is not None
+    process.reloads.ask()
+    turn(log, process, 1)
+    (complaint,) = process.reloads.complaints
+    assert complaint.startswith("models.n (added")
+    assert "gives rows another meaning, which a namespace keeps" in complaint
+    log.crashed(process)
+    with pytest.raises(LedgerError, match=r"What a row means was changed by: models\.n \(added"):
+        run(log, [], files, [])
+
+
+def test_a_run_without_decisions_says_that_it_has_one_list_of_models() -> None:
+    log = a_world(*in_order())
+    pace(log, 6)
+    run(log, [], Files(text("one", M)), [(7, text("one", BOTH))])
+    with pytest.raises(LedgerError, match="were changed while it ran"):
+        run_again(log, loads(text("one", BOTH)))
+
+
+def test_its_windows_begin_after_what_was_rejected_for_it_however_far_that_lies_ahead() -> None:
+    p, q = in_order(160)
+    first = [one for one in p if one["model"] == "n" and START + 250_000 <= one["at"] < START + 300_000]
+    rest = [one for one in p if one["model"] == "m" or one["at"] >= START + 300_000]
+    log = topics(split([*first, *rest]), split(q), FragileWorld())
+    before, after = (text("one", models).replace("lateness: 60s", "lateness: 600s") for models in (M, BOTH))
+    worker(log, loads(text("calm", ALL).replace("lateness: 60s", "lateness: 600s"))).run()
+    pace(log, 6)
+    run(log, [], Files(before), [(7, after)])
+    (n,) = [one for one in rosters(log, "one")[-1].models if one.name == "n"]
+    assert n.from_ms == START + 300_000, "the clocks alone would have let it begin long before"
+    check(log, after)
