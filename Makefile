@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
-# Whole files go to the processes in the order of collection: quick ones first, then those on a broker, one broker a process.
+# Whole files go to the processes, in the order of collection. Quick tests only: those on a broker measure how long things take.
 SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 LOCKING := uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --quiet
@@ -56,13 +56,13 @@ check: $(VENV)/developed ## ruff, mypy --strict, import contracts
 	@$(BIN)/lint-imports --no-logo --cache-dir build/import_linter
 
 test: check tools ## everything but the slow tests: checks first, then quick tests, then those on a real Kafka
-	@$(PYTEST) $(SPREAD) -m "not slow" $(ARGS)
+	@$(PYTEST) -m "not slow" $(ARGS)
 
 test-quick: $(VENV)/developed ## the tests that need no broker
 	@$(PYTEST) $(SPREAD) -m "not slow and not kafka" $(ARGS)
 
 test-kafka: $(VENV)/developed ## the tests on a real Kafka
-	@$(PYTEST) $(SPREAD) -m "kafka and not slow" $(ARGS)
+	@$(PYTEST) -m "kafka and not slow" $(ARGS)
 
 verify: $(VENV)/developed tools ## hours: the slow tests, all examples of every law, every part of tests/verify; writes tests/verify/report.md
 	@DRIFTLINE_THOROUGH=1 $(PYTEST) -m "slow or not kafka" $(ARGS)

@@ -16,7 +16,7 @@ LGA = structs.replace(DELAYS, segment="origin=LGA")
 @pytest.mark.parametrize(
     ("segments", "watched"),
     [("all", {DELAYS}), ("each", {EWR, LGA}), (["origin=EWR"], {EWR})],
-    ids=str,
+    ids=["all", "each", "one"],
 )
 def test_segments_say_which_series_of_a_model_are_watched(segments: object, watched: set[SeriesKey]) -> None:
     assert {s for s in (DELAYS, EWR, LGA) if applies(rule(segments=segments), s)} == watched
