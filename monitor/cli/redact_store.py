@@ -12,6 +12,8 @@ import numpy as np
 from monitor.adapters.absence import Finding, search_bytes, search_file, search_path
 from monitor.adapters.needles import Needles
 from monitor.cli.redact_places import Line, Who
+from pipelines import carrying
+from pipelines.carrying import ROWS
 from pipelines.dataset import erasing
 from pipelines.dataset import redaction as r
 from pipelines.dataset.shelf import Shelf
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _DOCUMENT_BYTES_MAX: Final = 64 * 1024
 """Of the document that names the rows of a run; it holds a policy's part on data."""
+_LIST_BYTES_MAX: Final = 1 << 20
+"""Of the list of files that a step was sent or gave back: a thousand files have some 150 KiB."""
 
 
 class StorePlace:
@@ -106,28 +110,49 @@ class StorePlace:
             yield from search_file(spool, f"blob {digest} of {self._store.where}", self._needles)
 
     def _rows_of_runs(self, versions: set[str]) -> list[str]:
-        """Blobs of rows of runs that hold an id, or were taken from a version that does or did."""
+        """Blobs of rows of runs that hold an id, or were taken from a version that does or did; and of what steps elsewhere were
+        sent and gave back, what holds an id. Where rows go because of their version, all rows go that steps alone were sent: a
+        step that is tried again is sent its rows again."""
         held = versions | set(r.successors(r.redactions(self._store)))
         found: dict[str, None] = {}
+        named: set[str] = set()
+        sent: set[str] = set()  # the rows of steps
+        returned: set[str] = set()
+        of_source = False
         for blob in self._store.blobs():
-            if blob.size_bytes > _DOCUMENT_BYTES_MAX or not (document := self._rows_document(blob.digest)):
+            if blob.size_bytes > _LIST_BYTES_MAX:
                 continue
-            for digest in (document.get("train"), document.get("test")):
-                if not isinstance(digest, str) or not self._store.blob_size(digest):
+            body = b"".join(self._store.blob(blob.digest))
+            for path, digest in carrying.carried(body).items():
+                (sent if path == ROWS else returned).add(digest)
+            if blob.size_bytes > _DOCUMENT_BYTES_MAX or not (document := _rows_document(body)):
+                continue
+            for rows in (document.get("train"), document.get("test")):
+                if not isinstance(rows, str) or not self._store.blob_size(rows):
                     continue
-                if document.get("source") in held or self._needles.among(self._store.blob(digest)):
-                    found[digest] = None
+                named.add(rows)
+                if document.get("source") in held:
+                    of_source = True
+                    found[rows] = None
+                elif self._needles.among(self._store.blob(rows)):
+                    found[rows] = None
+        for name in self._store.documents(carrying.RESULTS.rstrip("/")):
+            returned.update(carrying.carried(self._store.document(name) or b"").values())
+        # Rows of a step that no run names were made of those of some run; of which is written nowhere.
+        found |= dict.fromkeys(each for each in sorted(sent - named) if of_source and self._store.blob_size(each))
+        others = sorted(each for each in (sent | returned) - named - set(found) if self._store.blob_size(each))
+        found |= dict.fromkeys(each for each in others if self._needles.among(self._store.blob(each)))
         return list(found)
 
-    def _rows_document(self, digest: str) -> dict[str, Any] | None:
-        body = b"".join(self._store.blob(digest))
-        if KIND.encode() not in body:
-            return None
-        try:
-            document = json.loads(body)
-        except ValueError:
-            return None
-        return document if isinstance(document, dict) and document.get("kind") == KIND else None
+
+def _rows_document(body: bytes) -> dict[str, Any] | None:
+    if KIND.encode() not in body:
+        return None
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and document.get("kind") == KIND else None
 
 
 def _removed(spared: int) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from monitor.ingest.ids import hash_text
+from pipelines.carrying import give, has_result, send
 from pipelines.rows import KIND
 from registry.directory import DirectoryStore
 from registry.object_store import ObjectStore
@@ -189,6 +190,51 @@ def test_ids_come_from_a_file_and_none_are_a_mistake(bench: Bench, tmp_path: Pat
     assert driftline("redact", *bench.where, "x", "--yes", "--search").code == 2
 
 
+def _step(store: DirectoryStore | ObjectStore, folder: Path, name: str, rows: bytes, wrote: bytes) -> None:
+    """A step elsewhere was sent rows, and gave something back."""
+    for path, body in (("in/rows.jsonl", rows), ("out/scores.json", b"[1.0]"), ("out/notes.txt", wrote)):
+        (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name / path).write_bytes(body)
+    send(store, folder / name)
+    assert give(store, name, folder / name)
+
+
+def test_what_steps_elsewhere_were_sent_and_gave_back_goes_too(bench: Bench, tmp_path: Path) -> None:
+    store = DirectoryStore(bench.folder / "store")
+    theirs = json.dumps({"id": bench.ids[0], "x": 1}).encode()
+    _step(store, tmp_path, "score-1", theirs, f"looked at {bench.ids[1]}".encode())
+    _step(store, tmp_path, "score-2", b'{"id": "somebody else", "x": 2}', b"nothing")
+    found = bench.redact("--no-topics", "-o", "json").json["found"]
+    assert [each["count"] for each in found if each["what"] == "blobs with rows of runs"] == [3]
+    assert bench.redact("--yes", "--no-topics").code == 0
+    assert bench.redact("--search", "--no-topics").code == 0
+    kept = [b"".join(store.blob(each.digest)) for each in store.blobs()]
+    assert b'{"id": "somebody else", "x": 2}' in kept
+    assert b"nothing" in kept
+    assert has_result(store, "score-2")
+    assert has_result(store, "score-1") is None, "what it wrote is gone, which is known"
+    assert driftline("registry", "fsck", "--store", bench.folder / "store").code == 0
+
+
+def test_rows_without_ids_go_from_steps_where_they_go_from_runs(bench: Bench, tmp_path: Path) -> None:
+    store = DirectoryStore(bench.folder / "store")
+    source = driftline("dataset", "show", "plain", "--store", bench.folder / "store", "-o", "json").json["dataset"]
+    parts = [store.put_blob([each]).digest for each in (b'{"x": 1, "y": 0}\n', b'{"x": 2, "y": 1}\n')]
+    store.put_blob([json.dumps({"format": 1, "kind": KIND, "train": parts[0], "test": parts[1],
+                                "source": source}).encode()])  # fmt: skip
+    other = [store.put_blob([each]).digest for each in (b'{"x": 8}\n', b'{"x": 9}\n')]
+    store.put_blob([json.dumps({"format": 1, "kind": KIND, "train": other[0], "test": other[1]}).encode()])
+    _step(store, tmp_path, "score-1", b'{"x": 2}\n', b"nothing")
+    _step(store, tmp_path, "train-1", b'{"x": 8}\n', b"nothing")  # the rows of a run that the version is not in
+    assert bench.redact("--yes", "--no-topics").code == 0
+    kept = [b"".join(store.blob(each.digest)) for each in store.blobs()]
+    assert not {b'{"x": 1, "y": 0}\n', b'{"x": 2, "y": 1}\n', b'{"x": 2}\n'} & set(kept)
+    assert b'{"x": 8}\n' in kept
+    once = bench.files()
+    assert bench.redact("--yes", "--no-topics").code == 0
+    assert bench.files() == once
+
+
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     with S3() as server:
@@ -197,12 +243,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
         yield server
 
 
-def test_in_an_object_store_they_are_nowhere_too(deployment: Deployment, s3: S3) -> None:
+def test_in_an_object_store_they_are_nowhere_too(deployment: Deployment, s3: S3, tmp_path: Path) -> None:
     ids = [_ids(deployment)[5]]
     store, snapshots = "s3://bucket/registry", "s3://bucket/snapshots"
     made = driftline("dataset", "create", *deployment.where, "--store", store, "--name", "plain", "--all")
     assert made.code == 0, made.err
     _rows_of_a_run(ObjectStore(store), ids[0])
+    _step(ObjectStore(store), tmp_path, "score-1", json.dumps({"id": ids[0]}).encode(), b"nothing")
     s3.bucket.objects["snapshots/small/0/1.snapshot"] = Object(b"DRIFTSNP", {}, 1_700_000_000_000)
     where = (*deployment.where, "--no-topics", "--store", store, "--set", f"state.snapshots={snapshots}", *ids)
     found = driftline("redact", *where, "--search", "-o", "json").json
