@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import urllib.parse
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -22,11 +22,15 @@ from registry.errors import SourceError
 FORMAT: Final = 1
 """Of the document of an import."""
 IMPORTS: Final = "imports/mlflow"
+NO_ADDRESS: Final = "(no address)"
+"""What stands for an address that cannot be read."""
 _DESCRIBING: Final = frozenset(
     {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", "registered_model_meta"}
 )
 """What MLflow writes beside a model to say how to load it. None of it is followed here."""
 _IDENTITY_HEX_DIGITS: Final = 16
+_INT_MAX: Final = 1 << 53
+"""Beyond it JSON does not hold integers."""
 _REQUIREMENTS_MAX: Final = 200
 
 T = TypeVar("T")
@@ -71,7 +75,7 @@ class ModelVersion(msgspec.Struct, frozen=True):
     status: str = "READY"
     current_stage: str = "None"
     description: str = ""
-    creation_timestamp: int = 0
+    creation_timestamp: Annotated[int, msgspec.Meta(ge=0, le=_INT_MAX)] = 0
     tags: tuple[Pair, ...] = ()
 
 
@@ -81,6 +85,32 @@ class RunData(msgspec.Struct, frozen=True):
     params: tuple[Pair, ...] = ()
     metrics: tuple[Metric, ...] = ()
     tags: tuple[Pair, ...] = ()
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A run there."""
+
+    data: RunData = RunData()
+
+
+class RunAnswer(msgspec.Struct, frozen=True):
+    """An answer with a run."""
+
+    run: Run = Run()
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A file or a folder there."""
+
+    path: str
+    is_dir: bool = False
+    file_size: Annotated[int, msgspec.Meta(ge=0, le=_INT_MAX)] = 0
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What is in a folder."""
+
+    files: tuple[Entry, ...] = ()
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -164,18 +194,22 @@ def described(raw: bytes) -> Described:
     """What an `MLmodel` file says; nothing where it cannot be read, since the files are judged by what they are."""
     import yaml
 
+    class Plain(yaml.SafeLoader):
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            """Merge keys are left, and then refused: merged again and again, a small file fills the memory."""
+
     try:
-        found = yaml.safe_load(raw)
+        found = yaml.load(raw, Plain)  # noqa: S506  # a safe loader
     except (yaml.YAMLError, ValueError, RecursionError):
         return Described()
     if not isinstance(found, dict):
         return Described()
     flavors, signature = _within(found, "flavors"), _within(found, "signature")
-    said = _within(found, "saved_input_example_info")
-    examples = [said.get(key) for key in ("artifact_path", "serving_input_path")]
+    example = _within(found, "saved_input_example_info")
+    examples = [example.get(key) for key in ("artifact_path", "serving_input_path")]
     return Described(
         tuple(sorted(name for name in flavors if isinstance(name, str))),
-        str(found.get("mlflow_version") or ""),
+        said if isinstance(said := found.get("mlflow_version"), str) else "",  # not `str` of it: that can be huge
         {key: text for key, text in signature.items() if isinstance(key, str) and isinstance(text, str)},
         frozenset(path for path in examples if isinstance(path, str)),
     )
@@ -199,7 +233,7 @@ def measured(metrics: tuple[Metric, ...]) -> dict[str, float | str]:
     for each in metrics:
         try:
             value = float(each.value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             found[each.key] = str(each.value)
             continue
         found[each.key] = value if math.isfinite(value) else str(value)
@@ -212,14 +246,17 @@ def bare(uri: str) -> str:
         parts = urllib.parse.urlsplit(uri)
         where = parts.netloc.rpartition("@")[2]
     except ValueError:
-        return "(no address)"
+        return NO_ADDRESS
     return urllib.parse.urlunsplit((parts.scheme, where, parts.path, "", ""))
 
 
 def proxied(uri: str, host: str) -> str | None:
     """The path by which the server itself gives out the files at an address, None where they are elsewhere. `host`: of the
     server; files of another server are not asked for, since it would be shown our credentials."""
-    parts = urllib.parse.urlsplit(uri)
+    try:
+        parts = urllib.parse.urlsplit(uri)
+    except ValueError:
+        return None
     if parts.scheme == "mlflow-artifacts" and parts.netloc.rpartition("@")[2] in ("", host):
         return parts.path.strip("/")
     marker = "/api/2.0/mlflow-artifacts/artifacts/"

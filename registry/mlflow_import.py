@@ -49,6 +49,7 @@ from registry.mlflow import (
 )
 from registry.mlflow_server import MlflowServer, RemoteFile
 from registry.names import colliding, path_fault
+from registry.store import ENTRY_BYTES_MAX
 
 BYTES_MAX: Final = 8 << 30
 """Files of one version, unless more is allowed."""
@@ -190,18 +191,28 @@ class Importing:
             except (BadName, FormatError) as error:
                 findings = (str(error),)
             else:
-                self._keep(known_by, record, added.number, added.digest.removeprefix(PREFIX), ())
-                return Taken(version.version, Outcome.IMPORTED, added.number)
-        self._keep(known_by, record, None, None, findings)
-        return Taken(version.version, Outcome.REFUSED, None, findings)
+                kept = self._keep(known_by, record, added.number, added.digest.removeprefix(PREFIX), ())
+                return Taken(version.version, Outcome.IMPORTED, added.number, kept)
+        return Taken(version.version, Outcome.REFUSED, None, self._keep(known_by, record, None, None, findings))
 
     def _keep(
         self, known_by: str, record: Imported, number: int | None, manifest: str | None, why: tuple[str, ...]
-    ) -> None:
+    ) -> tuple[str, ...]:
         from msgspec.structs import replace as with_fields
 
         body = codec.encode(with_fields(record, number=number, manifest=manifest, findings=why))
+        if len(body) > ENTRY_BYTES_MAX:  # the version is what counts, and those behind it
+            more = (
+                f"what MLflow knows of it has {len(body):,} bytes; its parameters, metrics, tags and files are not kept"
+            )
+            why = (*why, more)
+            few = with_fields(
+                record, number=number, manifest=manifest, findings=why, description="", tags={}, params={},
+                metrics={}, run_tags={}, signature={}, flavors=(), files=(),
+            )  # fmt: skip
+            body = codec.encode(few)
         self._catalog.store.create_document(document_name(known_by, refused=number is None), body)
+        return why
 
     def _record(
         self, there: RegisteredModel, version: ModelVersion, run: RunData, fetched: _Fetched, at_ms: int

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -21,7 +22,17 @@ from typing import Any, Final, TypeVar
 
 from registry.errors import SourceError
 from registry.formats.finding import FILES_MAX, printable
-from registry.mlflow import ModelVersion, RegisteredModel, RunData, answer, bare, proxied
+from registry.mlflow import (
+    NO_ADDRESS,
+    Listing,
+    ModelVersion,
+    RegisteredModel,
+    RunAnswer,
+    RunData,
+    answer,
+    bare,
+    proxied,
+)
 
 TIMEOUT_SECS: Final = 20.0
 TRIES: Final = 3
@@ -30,6 +41,8 @@ PAUSE_SECS: Final = 1.0
 ANSWER_BYTES_MAX: Final = 16 << 20
 VERSIONS_MAX: Final = 10_000
 PAGE_ROWS: Final = 200
+PAGES_MAX: Final = 1_000
+"""Of one search: a server may give less than is asked for."""
 FOLDERS_MAX: Final = 1_000
 T = TypeVar("T")
 
@@ -53,6 +66,11 @@ class Credentials:
         if self.user:
             return "Basic " + base64.b64encode(f"{self.user}:{self.password or ''}".encode()).decode()
         return None
+
+    def secrets(self) -> tuple[str, ...]:
+        """What may be in no message, also where the server says it."""
+        encoded = (self.header() or "").removeprefix("Basic ").removeprefix("Bearer ")
+        return tuple(each for each in (self.token, self.password, encoded) if each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +98,7 @@ class MlflowServer:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.where = bare(uri).rstrip("/")
-        parts = urllib.parse.urlsplit(uri)
+        parts = urllib.parse.urlsplit(uri if self.where != NO_ADDRESS else "")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SourceError(
                 f"address {self.where!r}", "is none of a server", "Write https://HOST, or http://HOST:PORT."
@@ -89,9 +107,13 @@ class MlflowServer:
             remedy = "Use --token-file, or --user with --password-file: arguments are seen by everybody on the machine."
             raise SourceError(f"address {self.where!r}", "was given with credentials in it", remedy)
         self._authorization = credentials.header()
+        self._secrets = credentials.secrets()
         if self._authorization and parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
             remedy = "Use https, or --allow-http where the network between is yours."
             raise SourceError(f"address {self.where!r}", "would be sent credentials that are not encrypted", remedy)
+        if self._authorization and not (self._authorization.isascii() and self._authorization.isprintable()):
+            why = "holds characters that no header can have"
+            raise SourceError(f"the token for {self.where!r}", why, "Is it the whole token, and nothing else?")
         self._host, self._sleep = parts.netloc, sleep
         self._opener = urllib.request.build_opener(_Stay())
 
@@ -107,7 +129,7 @@ class MlflowServer:
         quoted = name.replace("'", "''")
         found: list[ModelVersion] = []
         token = ""
-        while True:
+        for _ in range(PAGES_MAX):
             more = {"page_token": token} if token else {}
             page = self._json(
                 "mlflow/model-versions/search", filter=f"name='{quoted}'", max_results=str(PAGE_ROWS), **more
@@ -120,9 +142,14 @@ class MlflowServer:
             before, token = token, str(page.get("next_page_token") or "")
             if not token or token == before:
                 break
-        odd = [each.version for each in found if not each.version.isdecimal()]
+        else:
+            why = f"comes in more than {PAGES_MAX:,} pages"
+            raise SourceError(f"model {name!r} of {self.where}", why, "Is this an MLflow tracking server?")
+        odd = [each.version for each in found if not re.fullmatch(r"[0-9]{1,18}", each.version)]
         if odd:
-            raise SourceError(f"model {name!r} of {self.where}", f"has a version {odd[0]!r}", "Versions are numbers.")
+            raise SourceError(
+                f"model {name!r} of {self.where}", f"has a version {odd[0][:40]!r}", "Versions are numbers."
+            )
         return sorted(
             {each.version: each for each in found if each.name == name}.values(), key=lambda v: int(v.version)
         )
@@ -130,12 +157,11 @@ class MlflowServer:
     def run(self, run_id: str) -> RunData:
         """A run; nothing where it is gone."""
         try:
-            found = self._json("mlflow/runs/get", run_id=run_id)
+            return answer(RunAnswer, self._json("mlflow/runs/get", run_id=run_id), self.where).run.data
         except SourceError as error:
             if error.code == http.client.NOT_FOUND:
                 return RunData()
             raise
-        return answer(RunData, (found.get("run") or {}).get("data") or {}, self.where)
 
     def address(self, version: ModelVersion) -> str:
         """Where its files are."""
@@ -160,6 +186,9 @@ class MlflowServer:
                     size += len(chunk)
                     if size > bytes_max:
                         raise SourceError(what, f"has more than {bytes_max:,} bytes", "--bytes-max allows more.")
+                    if size > file.size_bytes:
+                        why = f"has more than the {file.size_bytes:,} bytes that were said"
+                        raise SourceError(what, why, "Was it written just now? Try again.")
                     hasher.update(chunk)
                     out.write(chunk)
             if size != file.size_bytes:
@@ -177,19 +206,18 @@ class MlflowServer:
             folders += 1
             where = f"{root}/{folder}".strip("/")
             try:
-                listed = self._json("mlflow-artifacts/artifacts", path=where).get("files") or []
+                listed = answer(Listing, self._json("mlflow-artifacts/artifacts", path=where), self.where).files
             except SourceError as error:
                 if error.code != http.client.NOT_FOUND:
                     raise
-                listed = []
+                listed = ()
             for each in listed:
-                name = str(each.get("path") or "").rpartition("/")[2]
-                path = f"{folder}/{name}".strip("/")
-                if each.get("is_dir"):
+                path = f"{folder}/{each.path.rpartition('/')[2]}".strip("/")
+                if each.is_dir:
                     ahead.append(path)
                 else:
                     files += 1
-                    yield RemoteFile(path, int(each.get("file_size") or 0))
+                    yield RemoteFile(path, each.file_size)
             if folders > FOLDERS_MAX or files > FILES_MAX or not all(each.rpartition("/")[2] for each in ahead):
                 why = f"are more than {FILES_MAX:,} files or {FOLDERS_MAX:,} folders, or have no names"
                 raise SourceError(f"what is at {printable(root)!r} of {self.where}", why, "No model has so many.")
@@ -199,7 +227,10 @@ class MlflowServer:
             body = response.read(ANSWER_BYTES_MAX + 1)
             if len(body) > ANSWER_BYTES_MAX:
                 raise SourceError(what, f"is more than {ANSWER_BYTES_MAX:,} bytes", "Ask for fewer versions.")
-            return json.loads(body)
+            found = json.loads(body)
+            if b"\\ud" in body.lower():  # half a character, perhaps, which nothing can be written with
+                found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+            return found
 
         what = f"the answer of {self.where} to {endpoint}"
         found = self._ask(endpoint, query, take, f"{self.where} ({endpoint})")
@@ -208,6 +239,7 @@ class MlflowServer:
         return found
 
     def _ask(self, path: str, query: dict[str, str], take: Callable[[http.client.HTTPResponse], T], what: str) -> T:
+        what = self._told(what)
         url = f"{self.where}/api/2.0/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         request = urllib.request.Request(url, headers={"Accept": "*/*"})  # noqa: S310  # http and https only, see __init__
         if self._authorization:
@@ -218,16 +250,22 @@ class MlflowServer:
                 with self._opener.open(request, timeout=TIMEOUT_SECS) as response:
                     return take(response)
             except urllib.error.HTTPError as error:
-                code, why = error.code, _said(error)
+                code, why = error.code, self._told(_said(error))
                 if error.code not in _AGAIN:
                     raise SourceError(what, why, _remedy(error.code), code) from None
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 raise SourceError(what, "answered no JSON", "Is this an MLflow tracking server?") from None
             except (OSError, http.client.HTTPException) as error:
-                why = f"does not answer: {getattr(error, 'reason', None) or error}"
+                why = self._told(f"does not answer: {getattr(error, 'reason', None) or error}")
             if number < TRIES:
                 self._sleep(PAUSE_SECS * number)
         raise SourceError(what, f"{why} ({TRIES} times)", "Try again later: what was imported stays.", code)
+
+    def _told(self, text: str) -> str:
+        """What the server says, printable and without the credentials that it was shown."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return printable(text)
 
 
 def _said(error: urllib.error.HTTPError) -> str:

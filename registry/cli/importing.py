@@ -184,10 +184,10 @@ def _moved(
 
 
 def _sentence(there: str, model: str, taken: Taken) -> str:
-    said = f"{there} {taken.version} of MLflow is {str(taken.outcome).replace('_', ' ')}"
+    said = f"{there} {taken.version} of MLflow is {str(taken.outcome).replace('_', ' ')}:"
     if taken.number is not None:
-        return f"{said}: {model}@{taken.number}"
-    return f"{said}:" + "".join(f"\n  {plain(each)}" for each in taken.findings)
+        said += f" {model}@{taken.number}"
+    return said + "".join(f"\n  {plain(each)}" for each in taken.findings)
 
 
 def _print(there: str, model: str, where: str, done: list[Taken], moved: list[dict[str, Any]], output: str) -> None:

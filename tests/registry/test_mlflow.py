@@ -313,6 +313,9 @@ def test_files_that_the_server_does_not_give_out_are_told(fake: FakeMlflow, tmp_
 
 
 def test_addresses_lose_their_secrets_and_lead_nowhere_else() -> None:
+    assert proxied("http://[x", "host") is None
+    with pytest.raises(SourceError, match="is none of a server"):
+        MlflowServer("http://[x", Credentials())
     assert bare("https://eve:word@there:1/a?sig=x#y") == "https://there:1/a"
     assert proxied("mlflow-artifacts:/0/r/artifacts", "here:1") == "0/r/artifacts"
     assert proxied("mlflow-artifacts://here:1/0/r", "here:1") == "0/r"
