@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from monitor.ingest.ids import hash_text
 from pipelines.carrying import give, has_result, send
+from pipelines.dataset.shelf import Shelf
 from pipelines.rows import KIND
 from registry.directory import DirectoryStore
 from registry.object_store import ObjectStore
@@ -233,6 +238,75 @@ def test_rows_without_ids_go_from_steps_where_they_go_from_runs(bench: Bench, tm
     once = bench.files()
     assert bench.redact("--yes", "--no-topics").code == 0
     assert bench.files() == once
+
+
+def _hours_ago(store: DirectoryStore, digest: str, hours: float) -> None:
+    (path,) = Path(str(store.where)).rglob(digest.removeprefix("sha256:"))
+    at = time.time() - hours * 3_600
+    os.utime(path, (at, at))
+
+
+def test_blobs_that_writers_left_who_were_killed_or_second_go_too(bench: Bench, tmp_path: Path) -> None:
+    store = DirectoryStore(bench.folder / "store")
+    theirs = json.dumps({"id": bench.ids[0], "x": 1}).encode()
+    killed = store.put_blob([theirs]).digest  # before the list that names it
+    packed = gzip.compress(f"looked at {bench.ids[1]}".encode())
+    _step(store, tmp_path, "score-1", b"{}", b"first")
+    for name, wrote in (("a", packed), ("b", b"nobody")):
+        (tmp_path / name / "out").mkdir(parents=True)
+        (tmp_path / name / "out/notes").write_bytes(wrote)
+        assert not give(store, "score-1", tmp_path / name), "somebody else was first"
+    second, other = (f"sha256:{hashlib.sha256(each).hexdigest()}" for each in (packed, b"nobody"))
+    _hours_ago(store, second, 2)
+    done = bench.redact("--yes", "--no-topics", "-o", "json")
+    left = [each for each in done.json["found"] if each["what"] == "blobs that nothing names yet"]
+    assert [each["count"] for each in left] == [1]
+    assert left[0]["then"].startswith("left: whoever wrote them in this hour")
+    assert [store.blob_size(each) is None for each in (killed, second, other)] == [False, True, False]
+    assert bench.redact("--search", "--no-topics").code == 1
+    _hours_ago(store, killed, 2)
+    assert bench.redact("--yes", "--no-topics").code == 0
+    assert bench.redact("--search", "--no-topics").code == 0
+    assert store.blob_size(other) is not None
+    once = bench.files()
+    assert bench.redact("--yes", "--no-topics").code == 0
+    assert bench.files() == once
+
+
+def test_a_segment_that_nothing_names_goes_at_once(bench: Bench) -> None:
+    store = DirectoryStore(bench.folder / "store")
+    shelf = Shelf(store)
+    manifest = shelf.version("plain").manifest
+    column = shelf.table(manifest, manifest.segments[0])
+    left = shelf.put_segment(column.take(np.arange(50)), 0, 0)
+    assert bench.redact("--yes", "--no-topics").code == 0
+    assert store.blob_size(left.digest) is None
+    assert bench.redact("--search", "--no-topics").code == 0
+
+
+def test_ids_that_are_nowhere_yet_do_not_come_either(bench: Bench) -> None:
+    """Whoever is writing them cannot be seen: he is told by what the store remembers."""
+    store, other = bench.folder / "store", _ids(bench.deployment)[5]
+    shutil.rmtree(store)
+    DirectoryStore(store).put_blob([b"nobody"])
+    DirectoryStore(store).create_document("begun", b"{}")
+    only = ("redact", *bench.deployment.where, "--store", store, "--no-topics", other, "-o", "json")
+    assert driftline(*only, "--yes").json["found"] == []
+    once = bench.files()
+    assert driftline(*only, "--yes").json["found"] == []
+    assert bench.files() == once
+    made = driftline("dataset", "create", *bench.deployment.where, "--store", store, "--all", "-o", "json").json
+    assert made["manifest"]["excluded"]["predictions"]["redacted"] == 1
+
+
+def test_a_store_with_a_damaged_entry_still_forgets(bench: Bench) -> None:
+    entry = bench.folder / "store" / "logs" / "runs" / "x" / "00000001.entry"
+    assert DirectoryStore(bench.folder / "store").create_entry("runs/x", 1, b"{}")
+    entry.write_bytes(entry.read_bytes()[:-1] + b"]")
+    done = bench.redact("--yes", "--no-topics", "-o", "json").json["found"]
+    assert [each["then"][:15] for each in done if each["what"] == "blobs that nothing names"] == ["not looked for:"]
+    assert {each["what"] for each in done} >= {"rows of dataset plain"}
+    assert bench.redact("--search", "--no-topics").code == 0
 
 
 @pytest.fixture
