@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,12 +86,13 @@ def import_mlflow(
     store: Location,
     actor: str,
     output: str,
-) -> None:
+) -> int:
     """Import the versions of a registered model of MLflow: files, parameters, metrics, tags, signature and where it is from.
 
     What the registry does not take (pickle before all) is refused by name and never loaded; what is known of such a version
     is kept without files. Done again it does nothing, interrupted it goes on. Nothing is changed in MLflow. Exit code 3 when
-    a version was refused, now or before.
+    a version was refused, now or before. Aliases that were asked for are published as after every move, where it is said
+    where.
 
     \b
     Examples:
@@ -119,8 +119,7 @@ def import_mlflow(
             note(_sentence(there, model, taken))
     moved = _moved(catalog, importing, (model, server.where, actor), found, versions, asked)
     _print(there, model, server.where, done, moved, output)
-    if any(each.outcome is Outcome.REFUSED for each in done):
-        sys.exit(REFUSED)
+    return REFUSED if any(each.outcome is Outcome.REFUSED for each in done) else 0
 
 
 def _credentials(token_file: Path | None, user: str | None, password_file: Path | None) -> Credentials:

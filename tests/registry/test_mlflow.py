@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from monitor.cli.models_topic import LogTopic
 from registry import codec, mlflow_import
 from registry.aliases import Aliases
 from registry.catalog import Catalog
@@ -21,6 +22,8 @@ from registry.directory import DirectoryStore
 from registry.errors import SourceError
 from registry.mlflow import IMPORTS, Imported, bare, proxied
 from registry.mlflow_server import TRIES, Credentials, MlflowServer
+from registry.publication import decode_state
+from tests.cli.conftest import CONFIG
 from tests.cli.driving import Outcome, driftline
 from tests.registry import models
 from tests.registry.mlflow import ARTIFACTS, Answer, FakeMlflow, MlflowUnavailable, RealMlflow
@@ -146,6 +149,20 @@ def test_an_alias_moves_only_where_it_was_asked_for(desk: Desk) -> None:
     assert refused.code == 1
     assert "was not imported" in refused.err
     assert desk.aliases() == {"live": 2}
+
+
+def test_an_alias_that_was_asked_for_is_published_where_it_is_said_where(fake: FakeMlflow, tmp_path: Path) -> None:
+    desk, (config, log) = filled(Desk(fake, tmp_path / "store")), (tmp_path / "d.yaml", tmp_path / "log")
+    config.write_text(CONFIG)
+    topic = LogTopic(log, "small.models")
+    topic.publish([])
+    where = ("-c", config, "--embedded", log)
+    assert (desk(*where).code, list(topic.read())) == (3, []), "no alias was asked for"
+    done = desk("--alias", "champion=live", *where)
+    assert (done.code, "fraud/live is published to small.models" in done.err) == (3, True), done.err
+    assert [decode_state(record.value).version for record in topic.read()] == [2]
+    lost = desk("--alias", "champion=live", "--bootstrap", "127.0.0.1:1")
+    assert (lost.code, "the move is done, and not published: " in lost.err) == (69, True)
 
 
 @pytest.mark.slow
