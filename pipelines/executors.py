@@ -43,9 +43,9 @@ class Executors:
         """See Executor."""
         return self._of(work.policy).execute(work, alive)
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive) -> None:
         """See Executor."""
-        self._of(policy).clear(policy)
+        self._of(policy).clear(policy, alive)
 
     def jobs(self, model: str) -> Jobs | None:
         """The executor of a model whose steps are Jobs."""

@@ -259,10 +259,10 @@ def test_a_step_that_is_cancelled_is_withdrawn_and_what_comes_later_does_not_cou
 def test_a_hand_off_whose_worker_left_is_withdrawn_before_its_run_is_said_to_be_over(desk: Desk) -> None:
     with pytest.raises(KeyboardInterrupt):
         desk.train(lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    desk.executor().clear(desk.policy())
+    desk.executor().clear(desk.policy(), lambda: None)
     (listed,) = desk.listed()
     assert (listed["state"], listed["detail"]) == ("withdrawn", "the run has ended")
-    desk.executor().clear(desk.policy())
+    desk.executor().clear(desk.policy(), lambda: None)
     assert len(desk.outside.of("step.withdrawn")) == 1
 
 
