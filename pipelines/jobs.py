@@ -5,6 +5,9 @@ waits for the same Job. Nothing is watched, everything is asked anew every few s
 waits for is two small questions: there is no watch to lose. What the cluster says decides how long to wait; whether there is a
 result, the store.
 
+What ended badly before anybody here asked is no answer to who asks now: the same work has the same name, whichever run it is
+for, and what it failed by may have been mended. Such a Job is removed, and another one created.
+
 Reaped before marked: a step that is cancelled or stopped, or that is to be tried again, is said to have ended when Job and
 pods are gone. A worker that ends, or was fenced, leaves its Job to whoever comes after it.
 """
@@ -156,18 +159,22 @@ class Jobs:
             number += 1  # a result whose files were collected since: the work is done again
 
     def _followed(self, wanted: Mapping[str, Any], name: str, deadline: float, alive: Alive) -> Ending:
-        """Create or attach, and wait until it is over."""
-        seen, last, begun = False, "", self._clock()
+        """Create or attach, and wait until it is over. What was over at the first look without a result is removed first."""
+        asked, seen, last, begun = False, False, "", self._clock()
         while True:
             with contextlib.suppress(Unreachable):
                 job = self._cluster.job(name)
                 if job is None:
                     if seen:
                         return Ending(End.LOST, "was removed by somebody before it gave a result")
+                    asked = True
                     self._cluster.create(wanted)  # whether it is ours or was there already: the next look finds it
                 elif _labels(job).get(LABEL) != name:
                     return Ending(End.FAILED, "is a Job of somebody else's of the same name")
                 elif job["metadata"].get("deletionTimestamp") is None:
+                    if not (asked or seen) and over(job) and not has_result(self._store, name):
+                        self._reap(name, alive)
+                        continue
                     seen = True
                     end = ending(job, self._cluster.pods(name), self._place)
                     if end.end is not End.UNDER_WAY:
