@@ -10,8 +10,8 @@
 
 A key is good for entries of its time: those that were made from `from` on and before `until`. The time is that of the entry
 and, because whoever may write to the store may write any time, that of every entry before it: a key whose time is over signs
-nothing that comes after what was made since. Whoever holds a key that was lost can still write what is as old as the last
-entry. Such a key is `revoked`, and nothing that it ever signed counts.
+nothing that comes after what was made since, and no move to such a version. Whoever holds a key that was lost can still write
+what is as old as the last entry. Such a key is `revoked`, and nothing that it ever signed counts.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Trust:
         self, entry: Entry, what: Promote | Rollback | VersionEntry, envelopes: Iterable[bytes], latest_ms: int
     ) -> list[str]:
         """The names of those who signed an entry and may. Raises Untrusted when they are too few, with every reason.
-        `latest_ms`: the latest time in its log up to it."""
+        `latest_ms`: the latest time of what it comes after, itself included."""
         rule = self.rule(entry.model)
         may, needed = rule.may(entry, what), rule.signatures if entry.kind is Kind.MOVE else 1
         keys = {key.public.id: key for key in self.keys}
@@ -177,14 +177,20 @@ def check(trust: Trust, catalog: Catalog, model: str, alias: str, state: MovesSt
         raise Damaged(entry.where, f"its manifest is {version.manifest}, move {moved.sequence} says {moved.manifest}")
     by = check_version(trust, catalog, model, moved.version)
     move = move_entry(store, model, moved)
-    return by, trust.checked(move, moved, signatures_of(store, move), moved.at_ms)  # one that went back was not accepted
+    # A move that went back was not accepted. Nobody moves an alias to what is yet to be made.
+    latest_ms = max(moved.at_ms, _latest_ms(catalog, model, moved.version))
+    return by, trust.checked(move, moved, signatures_of(store, move), latest_ms)
 
 
 def check_version(trust: Trust, catalog: Catalog, model: str, number: int) -> list[str]:
     """Who signed a version. Raises Untrusted, NotFound."""
     entry, version = version_entry(catalog.store, model, number)
-    latest_ms = max(each.entry.at_ms for each in catalog.versions(model)[:number])
-    return trust.checked(entry, version, signatures_of(catalog.store, entry), latest_ms)
+    return trust.checked(entry, version, signatures_of(catalog.store, entry), _latest_ms(catalog, model, number))
+
+
+def _latest_ms(catalog: Catalog, model: str, number: int) -> int:
+    """The latest time that a version or one before it says."""
+    return max(each.entry.at_ms for each in catalog.versions(model)[:number])
 
 
 def _folder(entry: Entry) -> str:

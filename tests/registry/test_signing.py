@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,9 @@ from registry.catalog import Catalog, Sign
 from registry.digest import digest_of, hex_of
 from registry.errors import Damaged, FormatError, SigningError, Untrusted
 from registry.fsck import Fault, fsck
-from registry.manifest import VersionEntry
 from registry.reader import Outcome
 from registry.signing import PAYLOAD_TYPE, Entry, Envelope, Kind, PrivateKey, PublicKey, pae, statement
-from registry.trust import Trust, check, check_version, move_entry, sign_in, signatures_of, trust_of, version_entry
+from registry.trust import Trust, check, move_entry, sign_in, signatures_of, trust_of, version_entry
 from tests.cli.driving import driftline
 from tests.registry import models
 from tests.registry.memory import MemoryStore
@@ -230,71 +228,6 @@ def test_a_rollback_may_be_left_to_a_robot_and_an_alias_to_others(tmp_path: Path
     assert check(trust, Catalog(story.store), "fraud", "challenger", state) == (["ci"], ["ci"])
     aliases.promote("fraud", "champion", 2, by())
     assert "'ci' may not sign it" in story.refusal()
-
-
-def test_keys_are_changed_one_after_the_other(tmp_path: Path) -> None:
-    story = Story(tmp_path)
-    story.promote(1, "eve")
-    assert story.reader.poll().outcome is Outcome.SWAPPED
-    later = {"until": "2013-01-01"}
-    story.trust = policy(eve=later)
-    story.promote(2, "eve")
-    assert "the key of 'eve' was good until 2013-01-01T00:00Z" in story.refusal()
-    story.sign("bob")
-    assert story.reader.poll().outcome is Outcome.SWAPPED
-    story.trust = policy(bob={"from": "2099-01-01T00:00:00Z"})
-    assert story.reader.poll().outcome is Outcome.SAME_VERSION, "eve's key is good again for what it signed"
-    story.trust = policy(bob={"revoked": True}, eve={"from": "2099-01-01T00:00:00+01:00"})
-    said = story.refusal()
-    assert "the key of 'bob' is revoked" in said
-    assert "the key of 'eve' is good from 2098-12-31T23:00Z on only" in said
-    assert story.serves == 2, "what is served is served on"
-
-
-def days(count: float) -> str:
-    """A time so many days after the tests begin, as a trust policy has it."""
-    return datetime.fromtimestamp(BORN_MS / 1000 + count * 86_400, UTC).isoformat()
-
-
-def test_a_version_is_never_registered_before_the_one_before_it(tmp_path: Path) -> None:
-    story = Story(tmp_path)
-    catalog = Catalog(story.store)
-    for number, at_ms in ((3, BORN_MS + 1000), (4, BORN_MS - 1000), (5, 0)):
-        manifest = msgspec.structs.replace(catalog.manifest(catalog.version("fraud", 1)), run=f"r{number}")
-        assert catalog.register(manifest, "ada", at_ms)[0].number == number
-    assert [version.entry.at_ms - BORN_MS for version in catalog.versions("fraud")] == [0, 0, 1000, 1000, 1000]
-
-
-def test_a_key_whose_time_is_over_signs_no_version_by_writing_an_earlier_time(tmp_path: Path) -> None:
-    """Whoever has such a key and may write to the store does not ask the catalog what time it is."""
-    story = Story(tmp_path)
-    catalog = Catalog(story.store)
-    first = catalog.manifest(catalog.version("fraud", 1))
-
-    def enters(number: int, at_ms: int) -> None:
-        digest = story.store.put_blob([codec.encode(msgspec.structs.replace(first, run=f"r{number}"))]).digest
-        before = story.store.entry("models/fraud/versions", number - 1)
-        assert before is not None
-        made = VersionEntry(1, number, digest_of(before), digest, f"r{number}", "thief", at_ms)
-        story.store.create_entry("models/fraud/versions", number, codec.encode(made))
-        signs("ci")(story.store, version_entry(story.store, "fraud", number)[0])
-
-    enters(3, BORN_MS + 10 * 86_400_000)  # while the key was good
-    enters(4, BORN_MS + 1 * 86_400_000)
-    enters(5, BORN_MS + 2 * 86_400_000)  # later than the one before it, and still too early
-    good = policy(ci={"until": days(11)})
-    assert [check_version(good, catalog, "fraud", number) for number in range(1, 6)] == [["ci"]] * 5, (
-        "a clock that was behind costs nobody a version"
-    )
-    over = policy(ci={"until": days(5)})
-    assert check_version(over, catalog, "fraud", 2) == ["ci"]
-    for number, said in ((3, ""), (4, "it says 2023-11-15T22:13Z, and comes after an entry of 2023-11-24T22:13Z"), (5, "")):
-        with pytest.raises(Untrusted, match=r"the key of 'ci' was good until 2023-11-19T22:13Z") as caught:
-            check_version(over, catalog, "fraud", number)
-        assert said in str(caught.value)
-    story.trust = over
-    story.promote(5, "eve")
-    assert "the key of 'ci' was good until" in story.refusal()
 
 
 def test_what_a_process_left_unsigned_is_signed_when_it_is_done_again(tmp_path: Path) -> None:
