@@ -15,10 +15,10 @@ import msgspec
 
 from pipelines.codec import PREFIX, decode, encode
 from pipelines.errors import FormatError, StepFailed
+from pipelines.handoffs import RESULTS
 from pipelines.ports import Store
 
 FORMAT: Final = 1
-RESULTS: Final = "steps/"
 BYTES_MAX: Final = 8 * 2**30
 _CHUNK_BYTES: Final = 1 << 20
 

@@ -81,9 +81,8 @@ class Hooks:
 
     def clear(self, policy: Policy, alive: Alive) -> None:
         """See Executor. Withdrawn is as gone as it gets."""
-        for found in self._handoffs.all(policy.model):
-            if found.open:
-                self._withdraw(found, "the run has ended", alive)
+        for found in self._handoffs.under_way(policy.model, through(alive)):
+            self._withdraw(found, "the run has ended", alive)
 
     # ------------------------------------------------------------------------------------------------------- within
 
@@ -208,6 +207,7 @@ class Hooks:
                 settle(self._store, found.name, PREFIX + listing)
                 take(self._store, found.name, work.directory)
             case Failed(why=why, again=again, actor=actor):
+                self._handoffs.told(found)
                 remedy = "It is tried again." if again else f"Ask {actor}, who did it."
                 raise StepFailed(what, f"failed: {why}", remedy, again=again)
             case Withdrawn(why=why, at_ms=at_ms):

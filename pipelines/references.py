@@ -12,15 +12,14 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgspec
 
 from pipelines import codec, local_models
-from pipelines.carrying import RESULTS
 from pipelines.dataset import archive, redaction
 from pipelines.dataset.manifest import decode_manifest, decode_naming
 from pipelines.dataset.shelf import NAMES, VERSIONS
 from pipelines.dataset.shelf import where as place
 from pipelines.errors import FormatError
 from pipelines.handoffs import FORMAT as HANDOFF_FORMAT
+from pipelines.handoffs import RESULTS, Record
 from pipelines.handoffs import ROOT as HANDOFFS
-from pipelines.handoffs import Record
 from pipelines.journal import Moved, Noted, decode_record
 from pipelines.ports import Artifact, Dataset
 from pipelines.rows import FORMAT as ROWS_FORMAT
