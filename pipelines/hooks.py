@@ -79,10 +79,10 @@ class Hooks:
             raise
         self._conclude(found, work)
 
-    def clear(self, policy: Policy, alive: Alive) -> None:
+    def clear(self, policy: Policy, alive: Alive, why: str = "the run has ended") -> None:
         """See Executor. Withdrawn is as gone as it gets."""
         for found in self._handoffs.under_way(policy.model, through(alive)):
-            self._withdraw(found, "the run has ended", alive)
+            self._withdraw(found, why, alive)
 
     # ------------------------------------------------------------------------------------------------------- within
 
