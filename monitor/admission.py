@@ -53,8 +53,8 @@ class Admission:
 
     def take(self, columns: PredictionColumns) -> PredictionColumns:
         """The columns of a batch without what is not counted, which is rejected."""
-        if columns.unlisted_ms is not None:
-            self._reject(columns.unlisted_ms)
+        if columns.unlisted is not None:
+            self._reject(int(columns.unlisted[:, 1].max()))
         if self._roster is None or not self._roster.number or not len(columns):
             return columns
         until = self._until(columns)

@@ -127,8 +127,8 @@ class PredictionColumns:
     rejected: Sequence[Rejected] = ()
     faults: Mapping[str, int] = field(default_factory=dict)  # feature name -> bad values
     scores: Float64s | None = None
-    unlisted_ms: int | None = None
-    """The newest event time of what was rejected for its model alone, None where nothing was."""
+    unlisted: Int64s | None = None
+    """Offset and event time (n, 2) of what was rejected for its model alone, in any order; None where nothing was."""
 
     def __len__(self) -> int:
         return len(self.at_ms)
