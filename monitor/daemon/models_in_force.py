@@ -16,8 +16,10 @@ from monitor.config import Config
 from monitor.daemon import counted
 from monitor.daemon.begun import keep_document
 from monitor.daemon.counted import Counted, OlderRoster
+from monitor.daemon.tail import Follower, Stored
 from monitor.evaluator import Evaluator
 from monitor.ingest.clocks import NEVER
+from monitor.ledger.fold import Verdict
 from monitor.ledger.records import EvalCommit, Generation, models_of, roster_of, switch_of
 from monitor.ledger.roster import Roster
 from monitor.ports import Appender, Log
@@ -62,6 +64,17 @@ class ModelsInForce:
             if roster is not None and roster.number > self._by.roster.number:
                 counted.remember(self._log, self._appender, self._topic, roster)
                 raise OlderRoster("the evaluator", roster.number, self._by.roster.number)
+
+    def look_ahead(self, evals: Follower) -> None:
+        """Fold `evals` to its end. Raises OlderRoster as `need` does."""
+        named: list[Roster | None] = []
+
+        def look(stored: Stored, verdict: Verdict) -> None:
+            if verdict is Verdict.ACCEPTED and isinstance(stored.record, EvalCommit):
+                named.append(roster_of(stored.record))
+
+        evals.catch_up(self._log, self._log.end_offsets(evals.topic)[evals.partition], look)
+        self.need(*named)
 
     def follow(self, config: Config, number: int) -> bool:
         """Whether a configuration that comes into force, as generation `number`, has other models: then they are announced."""
