@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.config.streams import PredictionStream
 from monitor.config.types import Model, ModelTemplate
-from monitor.events import Float64s, Int64s, PredictionColumns, Reason, RecordBatch
+from monitor.events import Float64s, PredictionColumns, Reason, RecordBatch, Unlisted
 from monitor.ingest import columns as convert
 from monitor.ingest import mapping
 from monitor.ingest.assemble import Arrays, fault_counts, joined, reject_future, rejections, rows_to_keep
@@ -181,11 +181,11 @@ class PredictionDecoder:
         return predicted
 
 
-def _unlisted(arrays: Arrays, problems: Problems) -> Int64s | None:
-    """Offset and event time of rows that would count if their model were listed: they have no other problem."""
+def _unlisted(arrays: Arrays, problems: Problems) -> Unlisted | None:
+    """The rows that would count if their model were listed: they have no other problem."""
     rows = [row for row, failure in problems.by_row.items() if failure.reason is Reason.UNKNOWN_MODEL]
     rows = [row for row in rows if row not in problems.repeated]
-    return np.column_stack([arrays["offsets"][rows], arrays["at"][rows]]) if rows else None
+    return Unlisted(*(arrays[name][rows] for name in ("offsets", "id", "at"))) if rows else None
 
 
 def _categories(name: str, models: Sequence[ModelTemplate], known: Sequence[str]) -> Interner:

@@ -65,7 +65,10 @@ def test_what_is_rejected_for_its_model_alone_is_what_counts_where_the_model_is_
     )
     less, more = few.decode(batch(values)), all_.decode(batch(values))
     others = [row for row in rows(all_, more) if row[4] == "other"]
-    rejected = [] if less.unlisted is None else sorted(less.unlisted.tolist())
+    rejected = []
+    if less.unlisted is not None:
+        own = less.unlisted
+        rejected = sorted(map(list, zip(own.offsets.tolist(), own.at_ms.tolist(), strict=True)))
     assert rejected == [[row[0], row[3]] for row in others]
     assert len(less) + len(others) == len(more)
 
