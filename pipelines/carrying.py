@@ -15,10 +15,10 @@ import msgspec
 
 from pipelines.codec import PREFIX, decode, encode
 from pipelines.errors import FormatError, StepFailed
+from pipelines.handoffs import RESULTS
 from pipelines.ports import Store
 
 FORMAT: Final = 1
-RESULTS: Final = "steps/"
 ROWS: Final = "in/rows.jsonl"
 """What a step is given to train on or to score, as `pipelines.filesteps` lays it out."""
 _MODEL: Final = "out/model/"

@@ -5,6 +5,9 @@ waits for the same Job. Nothing is watched, everything is asked anew every few s
 waits for is two small questions: there is no watch to lose. What the cluster says decides how long to wait; whether there is a
 result, the store.
 
+What ended badly before anybody here asked is no answer to who asks now: the same work has the same name, whichever run it is
+for, and what it failed by may have been mended. Such a Job is removed, and another one created.
+
 Reaped before marked: a step that is cancelled or stopped, or that is to be tried again, is said to have ended when Job and
 pods are gone. A worker that ends, or was fenced, leaves its Job to whoever comes after it.
 """
@@ -35,7 +38,7 @@ from pipelines.job_spec import (
     over,
 )
 from pipelines.policy import Policy
-from pipelines.ports import Alive, Store
+from pipelines.ports import Alive, Store, through
 
 POLL_SECS: Final = 2.0
 POLL_SECS_MOST: Final = 10.0
@@ -114,11 +117,11 @@ class Jobs:
         try:
             end = self._followed(wanted, errand.name, deadline, alive)
         except (CancelAsked, Halted):
-            self._reap(errand.name)
+            self._reap(errand.name, alive)
             raise
-        self._conclude(end, errand.name, work)
+        self._conclude(end, errand.name, work, alive)
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive) -> None:
         """See Executor."""
         try:
             found = self._cluster.jobs(GROUP_LABEL, group_of(policy.model, self._place, self._address))
@@ -126,7 +129,7 @@ class Jobs:
             raise StepFailed("the cluster", f"does not answer: {error}", "It is asked again.", again=True) from None
         for job in found:
             if job["metadata"].get("deletionTimestamp") is not None or not over(job):
-                self._reap(job["metadata"]["name"])
+                self._reap(job["metadata"]["name"], alive)
 
     def seen(self, model: str) -> list[Seen]:
         """The Jobs of a model as they stand, newest first. Raises Unreachable, StepFailed."""
@@ -156,18 +159,22 @@ class Jobs:
             number += 1  # a result whose files were collected since: the work is done again
 
     def _followed(self, wanted: Mapping[str, Any], name: str, deadline: float, alive: Alive) -> Ending:
-        """Create or attach, and wait until it is over."""
-        seen, last, begun = False, "", self._clock()
+        """Create or attach, and wait until it is over. What was over at the first look without a result is removed first."""
+        asked, seen, last, begun = False, False, "", self._clock()
         while True:
             with contextlib.suppress(Unreachable):
                 job = self._cluster.job(name)
                 if job is None:
                     if seen:
                         return Ending(End.LOST, "was removed by somebody before it gave a result")
+                    asked = True
                     self._cluster.create(wanted)  # whether it is ours or was there already: the next look finds it
                 elif _labels(job).get(LABEL) != name:
                     return Ending(End.FAILED, "is a Job of somebody else's of the same name")
                 elif job["metadata"].get("deletionTimestamp") is None:
+                    if not (asked or seen) and over(job) and not has_result(self._store, name):
+                        self._reap(name, alive)
+                        continue
                     seen = True
                     end = ending(job, self._cluster.pods(name), self._place)
                     if end.end is not End.UNDER_WAY:
@@ -185,28 +192,29 @@ class Jobs:
             alive()
             self._sleep(ALIVE_SECS)
 
-    def _conclude(self, end: Ending, name: str, work: Work) -> None:
+    def _conclude(self, end: Ending, name: str, work: Work, alive: Alive) -> None:
         if has_result(self._store, name):  # the step did its work, whatever became of the pod after that
             take(self._store, name, work.directory)
             return
         what, look = f"Job {name!r}", f"`kubectl logs job/{name} -c step` shows its output while it is kept."
         if end.end is End.TIMED_OUT:
-            self._reap(name)
+            self._reap(name, alive)
             raise StepFailed(what, end.why, "Raise train.timeout or executor.kubernetes.starting.", timed_out=True)
         if end.end is End.FAILED:
             raise StepFailed(what, end.why, look)
-        self._reap(name)  # or the next try would find this one
+        self._reap(name, alive)  # or the next try would find this one
         why = "completed, and there is no result in the store" if end.end is End.DONE else end.why
         raise StepFailed(what, why, "It is tried again.", again=True)
 
-    def _reap(self, name: str) -> None:
+    def _reap(self, name: str, alive: Alive) -> None:
         """Until Job and pods are gone. Raises StepFailed when they do not go."""
-        deadline = self._clock() + REAP_SECS
+        deadline, kept = self._clock() + REAP_SECS, through(alive)
         while self._clock() < deadline:
             with contextlib.suppress(Unreachable):
                 self._cluster.remove(name)
                 if self._cluster.job(name) is None and not self._cluster.pods(name):
                     return
+            kept()
             self._sleep(ALIVE_SECS)
         why = f"was not gone {REAP_SECS:.0f} s after it was removed"
         raise StepFailed(f"Job {name!r}", why, "Is its node lost, or the cluster? It is tried again.", again=True)
