@@ -330,6 +330,9 @@ def test_from_the_command_line_a_stranger_is_refused_and_a_signature_mends_it(tm
     refused = registry("verify", "fraud@champion", "--trust", trust, *where)
     assert refused.code == 3
     assert "fraud@1 is signed by ci" in refused.err
+    rows = [line.split() for line in refused.out.splitlines()]
+    assert ["fraud@1", "whole", "bytes", "of", "ci"] in rows
+    assert ["fraud@champion", "-", "its", "move", "do", "not", "count"] in rows
     assert "models/fraud/moves/1 (promotion of champion to 1 by" in refused.err
     assert (
         registry("sign", "fraud@champion", "--key", tmp_path / "eve.key", *where).out.strip() == "models/fraud/moves/1"
