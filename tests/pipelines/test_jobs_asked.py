@@ -35,7 +35,7 @@ def gaps(at: list[float]) -> list[float]:
 
 def test_a_job_at_work_is_asked_for_every_few_seconds_and_never_more_rarely(desk: Desk) -> None:
     at = asked(desk, lambda _: False)
-    desk.acts = [lambda: None] * 3600 + [runs(desk)]
+    desk.acts = [*[lambda: None] * 3600, runs(desk)]
     assert body(desk, desk.train(timeout_ms=2 * HOUR_MS)) == b"2"
     assert gaps(at)[0] == POLL_SECS
     assert max(gaps(at)) == POLL_SECS_MOST
@@ -44,7 +44,7 @@ def test_a_job_at_work_is_asked_for_every_few_seconds_and_never_more_rarely(desk
 
 def test_a_cluster_that_is_away_is_asked_later_and_later_and_as_often_as_ever_when_it_is_back(desk: Desk) -> None:
     at = asked(desk, lambda now: now < 600)
-    desk.acts = [lambda: None] * 60 + [runs(desk)]
+    desk.acts = [*[lambda: None] * 60, runs(desk)]
     assert body(desk, desk.train(timeout_ms=2 * HOUR_MS)) == b"2"
     before = [each for each in at if each < 600]
     assert gaps(before)[:6] == [2, 4, 8, 16, 32, BACKOFF_SECS_MOST]
@@ -62,12 +62,14 @@ def test_a_cluster_that_says_when_to_ask_again_is_not_asked_before(desk: Desk, s
 
 
 def test_a_job_that_cannot_be_removed_now_is_tried_a_few_times_before_that_is_said(desk: Desk) -> None:
-    def cancelled() -> None:
-        if desk.admin.all_jobs():
-            raise CancelAsked("r")
-
     away = [False]
     at = asked(desk, lambda _: away[0])
+
+    def cancelled() -> None:
+        if desk.admin.all_jobs():
+            away[0] = True
+            raise CancelAsked("r")
+
     with pytest.raises(StepFailed, match="was not gone 40 s after it was removed"):
-        desk.train(lambda: (away.__setitem__(0, bool(desk.admin.all_jobs())), cancelled())[1])
+        desk.train(cancelled)
     assert gaps(at)[-5:] == [1, 2, 4, 8, 16]
