@@ -115,6 +115,7 @@ def _build(
     mistakes: list[Mistake] = []
     root = _layers(texts, overrides, environ, mistakes)
     root, secret_files = _read_secrets(root, mistakes)
+    root = _placed_token(root)
     for mistake in mistakes:
         found.say(mistake.at, mistake.sentence)
     told = {mistake.at for mistake in mistakes}
@@ -189,6 +190,16 @@ def _read_secrets(root: tree.Mapping, mistakes: list[Mistake]) -> tuple[tree.Map
     with_properties = {**kafka.entries, "properties": (kafka.entries["properties"][0], over)}
     new = tree.Mapping(with_properties, kafka.at)
     return tree.Mapping({**root.entries, "kafka": (root.entries["kafka"][0], new)}, root.at), files
+
+
+def _placed_token(root: tree.Mapping) -> tree.Mapping:
+    """The token of the listener stays in its file, which is read while the process runs: only its place is settled."""
+    http, node = _node(root, ("http",)), _node(root, ("http", "token_file"))
+    if not isinstance(http, tree.Mapping) or not isinstance(node, tree.Scalar) or not isinstance(node.value, str):
+        return root
+    path = str(_beside(node.at, node.text))
+    own = {**http.entries, "token_file": (http.entries["token_file"][0], tree.Scalar(path, path, False, node.at))}
+    return tree.Mapping({**root.entries, "http": (root.entries["http"][0], tree.Mapping(own, http.at))}, root.at)
 
 
 def _wins(one: Position, other: Position) -> bool:

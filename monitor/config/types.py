@@ -136,10 +136,15 @@ class DeadLetters(Section):
 
 
 class Http(Section):
-    """Where /metrics, /livez and /readyz listen."""
+    """Where /metrics, /livez, /readyz, the page and its API listen, and who may read them."""
 
     host: Name = Field("127.0.0.1", description="Address to bind; loopback unless told otherwise.")
     port: Count = Field(9187, ge=0, le=65_535, description="0 picks a free one.")
+    token_file: Word | None = Field(
+        None,
+        description="File with a token that readers must send (`Authorization: Bearer TOKEN`), relative to the config file; "
+        "read again when it changes. /livez and /readyz need none. Without it whoever reaches the port may read.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

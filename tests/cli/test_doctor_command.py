@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.adapters.http import HttpServer, Snapshot
+from monitor.adapters.http import HttpServer
+from monitor.adapters.http_answers import Snapshot
 from monitor.cli.doctor_look import of_view
 from monitor.cli.version import release
 from monitor.config import load

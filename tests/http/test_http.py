@@ -13,7 +13,8 @@ import pytest
 
 from monitor.adapters import http as door
 from monitor.adapters.exposition import OPENMETRICS, TEXT, Exposer, Exposition
-from monitor.adapters.http import HttpServer, ListenError, Snapshot
+from monitor.adapters.http import HttpServer, ListenError
+from monitor.adapters.http_answers import LIVE_WITHIN_MS, READY_WITHIN_MS, Snapshot
 from monitor.errors import MonitorError
 from monitor.readiness import Check, readiness
 from monitor.view import decode, encode
@@ -91,7 +92,7 @@ def test_the_status_is_a_view_again(server: HttpServer) -> None:
 def test_liveness_is_the_age_of_the_heartbeat_and_nothing_else(server: HttpServer, daemon: Daemon, path: str) -> None:
     daemon.snapshot = Snapshot()  # not ready at all
     assert ask(server, path).status == 200
-    daemon.age_ms = door.LIVE_WITHIN_MS
+    daemon.age_ms = LIVE_WITHIN_MS
     assert ask(server, path).status == 200
     daemon.age_ms += 1
     stuck = ask(server, path)
@@ -112,7 +113,7 @@ def test_readiness_names_the_check_that_fails(server: HttpServer, daemon: Daemon
 
 
 def test_a_loop_that_waits_is_not_ready_long_before_it_is_stuck(server: HttpServer, daemon: Daemon) -> None:
-    daemon.age_ms = door.READY_WITHIN_MS
+    daemon.age_ms = READY_WITHIN_MS
     assert ask(server, "/readyz").status == 200
     daemon.age_ms += 1
     assert ask(server, "/readyz").body == b"not ready: loop; see ?verbose\n"
