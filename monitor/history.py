@@ -1,13 +1,14 @@
 """The past beside the read model: what the windows said before, what happened when, and how the newest inputs are spread.
 
 The evaluator's process keeps it in memory and loses it at a restart: it is for looking, and the topics are the record.
-Bounded: WINDOWS in all, shared evenly by the series and never more than POINTS for one; EVENTS changes of alerts and of the
-configuration; VERSIONS versions; SPREAD distributions. What there is no room for is counted, not hidden. Pure; times are
-event time. As in the view there are no ids and no values of records.
+Bounded, to about 40 MB: WINDOWS in all with NUMBERS metrics, shared evenly by the series and never more than POINTS windows
+for one; EVENTS changes of alerts and of the configuration; VERSIONS versions; SPREAD distributions. What there is no room for
+is counted, not hidden. Pure; times are event time. As in the view there are no ids and no values of records.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -16,17 +17,21 @@ import msgspec
 
 from monitor.alerts.event import AlertEvent, BudgetAlert, OperationalAlert, RuleAlert
 from monitor.distributions import Distribution
-from monitor.windows.view import Kind, SeriesKey, WindowView
+from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 SCHEMA: Final = "driftline.history/v1"
 """Name and version of the JSON form."""
 POINTS: Final = 60
 """Windows of one series: enough for two months of days, and for a line on a screen."""
 WINDOWS: Final = 3_000
-"""Windows in all, about 5 KB each."""
+"""Windows in all, about half a KB each without their metrics."""
+NUMBERS: Final = 150_000
+"""Metrics of all windows, under 200 bytes each: 50 of each window when there are WINDOWS. A model with 500 features has
+thousands of them in every window, so the number of windows alone would bound nothing."""
 EVENTS: Final = 500
 VERSIONS: Final = 200
 SPREAD: Final = 400
+"""Distributions, of one feature each and at most 14 bars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,8 @@ class DelayPoint:
 @dataclass(frozen=True, slots=True)
 class Past:
     """All of it, as it is served; `select` makes a part of it. Windows are in order of series, name, kind and start.
-    `left_out`: series that found no room
-    at first sight. `delays` by model, where the configuration asks for `estimates`."""
+    `left_out`: series that found no room at first sight, `cut`: distributions that found none; both at least. `delays` by
+    model, where the configuration asks for `estimates`."""
 
     windows: tuple[WindowView, ...] = ()
     happenings: tuple[Happening, ...] = ()
@@ -78,6 +83,7 @@ class Past:
     distributions: tuple[Distribution, ...] = ()
     delays: Mapping[str, tuple[DelayPoint, ...]] = field(default_factory=dict)
     left_out: int = 0
+    cut: int = 0
     schema: str = SCHEMA
 
 
@@ -127,46 +133,86 @@ def encode(past: Past) -> bytes:
 Slot = tuple[SeriesKey, str, Kind]
 
 
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """The distributions of a window, and how many of it had no room."""
+
+    key: WindowKey
+    revision: int
+    found: tuple[Distribution, ...]
+    cut: int
+
+
 class History:
     """Collects it. Mutable; one is kept beside the evaluator, and `past` hands out what does not change."""
 
-    __slots__ = ("_changed", "_events", "_left_out", "_past", "_spread", "_versions", "_windows", "delays")
+    __slots__ = (
+        "_changed", "_delays", "_events", "_first", "_left_out", "_numbers", "_past", "_spread", "_sum", "_versions", "_windows"
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._windows: dict[Slot, dict[int, WindowView]] = {}
+        self._numbers: dict[Slot, int] = {}
+        self._sum = 0  # of the numbers
+        self._first: list[tuple[int, Slot]] = []
+        """A heap: when each series ends, as far as that was looked at."""
         self._left_out: set[Slot] = set()
-        self._events: list[Happening] = []
+        self._events: dict[Happening, None] = {}
         self._versions: dict[tuple[str, str], tuple[int, int]] = {}
-        self._spread: dict[Slot, tuple[int, int, tuple[Distribution, ...]]] = {}
-        self.delays: dict[str, tuple[DelayPoint, ...]] = {}
+        self._spread: dict[Slot, _Spread] = {}
+        self._delays: dict[str, tuple[DelayPoint, ...]] = {}
         self._past, self._changed = Past(), False
 
     def add(self, views: Iterable[WindowView]) -> None:
         """Take in revisions, in any order."""
         for view in views:
             slot = (view.key.series, view.key.window, view.kind)
-            if slot not in self._windows:
-                if len(self._windows) >= WINDOWS and not self._make_room(view.key.end_ms):
-                    self._left_out.add(slot)
-                    continue
-                self._windows[slot] = {}
+            if slot not in self._windows and not self._let_in(slot, view):
+                continue
             held = self._windows[slot]
             kept = held.get(view.key.start_ms)
             if kept is None or view.revision >= kept.revision:
                 held[view.key.start_ms] = view if view.outlook is None else replace(view, outlook=None)
+                self._count(slot, len(view.metrics))
             self._see(view)
-            self._shorten(held)
+            self._shorten(slot)
         self._changed = True
+
+    def _let_in(self, slot: Slot, view: WindowView) -> bool:
+        """Make a place for a series, where need be by dropping those that ended before this window does."""
+        numbers = len(view.metrics)
+        while len(self._windows) >= WINDOWS or self._sum + numbers > NUMBERS:
+            if numbers > NUMBERS or not self._make_room(view.key.end_ms):
+                if len(self._left_out) < WINDOWS:
+                    self._left_out.add(slot)
+                return False
+        self._windows[slot] = {}
+        self._count(slot, numbers)
+        heapq.heappush(self._first, (view.key.end_ms, slot))
+        return True
+
+    def _count(self, slot: Slot, numbers: int) -> None:
+        """Each window of a series is taken to have as many metrics as its newest revision."""
+        self._sum += numbers - self._numbers.get(slot, 0)
+        self._numbers[slot] = numbers
 
     def _make_room(self, end_ms: int) -> bool:
         """Drop the series that ended first, if that was before `end_ms`."""
-        ends = {slot: held[max(held)].key.end_ms for slot, held in self._windows.items()}
-        first = min(ends, key=lambda slot: ends[slot])
-        if ends[first] >= end_ms:
-            return False
-        del self._windows[first]
-        self._spread.pop(first, None)
-        return True
+        while self._first:
+            noted_ms, slot = self._first[0]
+            held = self._windows[slot]
+            ended_ms = held[max(held)].key.end_ms
+            if ended_ms > noted_ms:  # it went on since
+                heapq.heapreplace(self._first, (ended_ms, slot))
+            elif ended_ms >= end_ms:
+                return False
+            else:
+                heapq.heappop(self._first)
+                self._sum -= self._numbers.pop(slot)
+                del self._windows[slot]
+                self._spread.pop(slot, None)
+                return True
+        return False
 
     def _see(self, view: WindowView) -> None:
         key, series = view.key, (view.key.series.model, view.key.series.version)
@@ -175,14 +221,11 @@ class History:
         first, last = self._versions.get(series, (key.start_ms, key.end_ms))
         self._versions[series] = min(first, key.start_ms), max(last, key.end_ms)
 
-    def _shorten(self, held: dict[int, WindowView]) -> None:
-        while len(held) > self.share:
+    def _shorten(self, slot: Slot) -> None:
+        held, series = self._windows[slot], len(self._windows)
+        share = min(POINTS, WINDOWS // series, NUMBERS // series // max(1, self._numbers[slot]))
+        while len(held) > max(1, share):
             del held[min(held)]
-
-    @property
-    def share(self) -> int:
-        """Windows that each series may keep."""
-        return max(1, min(POINTS, WINDOWS // max(1, len(self._windows))))
 
     def happened(self, event: AlertEvent) -> None:
         """Take in a change of an alert."""
@@ -193,37 +236,50 @@ class History:
         self._note(Happening(at_ms, "configuration", "in use", generation=generation))
 
     def _note(self, one: Happening) -> None:
-        if one not in self._events:  # after a restart what still fires is told again
-            self._events.append(one)
-        del self._events[:-EVENTS]
+        self._events.setdefault(one)  # after a restart what still fires is told again
+        if len(self._events) > EVENTS:
+            del self._events[next(iter(self._events))]
         self._changed = True
 
+    def delayed(self, curves: Mapping[str, tuple[DelayPoint, ...]]) -> None:
+        """How long labels take by model, in place of what was known before."""
+        self._delays, self._changed = dict(curves), True
+
     def spreads(self, view: WindowView) -> bool:
-        """Whether the distributions of this input window are wanted: those kept are of another revision or window."""
-        kept = self._spread.get((view.key.series, view.key.window, view.kind))
-        return kept is None or kept[:2] != (view.key.start_ms, view.revision)
+        """Whether the distributions of this input window are wanted: its series has a place, and those known are of another
+        revision or window."""
+        slot = (view.key.series, view.key.window, view.kind)
+        kept = self._spread.get(slot)
+        return slot in self._windows and (kept is None or (kept.key, kept.revision) != (view.key, view.revision))
 
     def spread(self, view: WindowView, found: Sequence[Distribution]) -> None:
-        """Keep the distributions of a window, in place of those of the one before."""
+        """Keep the distributions of a window, in place of those of the one before, and of series that ended before it. Those
+        that find no room are counted; they are not asked for again until the window changes."""
         slot = (view.key.series, view.key.window, view.kind)
-        others = sum(len(kept[2]) for own, kept in self._spread.items() if own != slot)
-        if others + len(found) <= SPREAD:
-            self._spread[slot] = view.key.start_ms, view.revision, tuple(found)
-            self._changed = True
+        others = {own: kept for own, kept in self._spread.items() if own != slot}
+        room = SPREAD - sum(len(kept.found) for kept in others.values())
+        for own in sorted(others, key=lambda one: (others[one].key.end_ms, one)):
+            if room >= len(found) or others[own].key.end_ms >= view.key.end_ms:
+                break
+            room += len(others[own].found)
+            del self._spread[own]
+        self._spread[slot] = _Spread(view.key, view.revision, tuple(found[:room]), len(found[room:]))
+        self._changed = True
 
     def past(self) -> Past:
         """What was collected so far."""
         if self._changed:
-            for held in self._windows.values():
-                self._shorten(held)
+            for slot in self._windows:
+                self._shorten(slot)
             slots = sorted(self._windows)
             self._past = Past(
                 tuple(held[start] for slot in slots for held in [self._windows[slot]] for start in sorted(held)),
                 tuple(sorted(self._events, key=lambda one: one.at_ms)),
                 tuple(VersionSpan(*name, *span) for name, span in sorted(self._versions.items())),
-                tuple(one for slot in sorted(self._spread) for one in self._spread[slot][2]),
-                dict(self.delays),
+                tuple(one for slot in sorted(self._spread) for one in self._spread[slot].found),
+                self._delays,
                 len(self._left_out),
+                sum(kept.cut for kept in self._spread.values()),
             )
             self._changed = False
         return self._past

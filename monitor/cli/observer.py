@@ -180,10 +180,12 @@ class Observer:
         if engine.book is None or now_ms is None or now_ms == self._delays_of:
             return
         self._delays_of = now_ms
+        found = {}
         for model in self._base.models[:MODELS_WITH_DELAYS]:
             curve = engine.book.curve(model.name, now_ms)
             known = zip(curve.ends.tolist(), curve.share.tolist(), strict=True)
-            self._history.delays[model.name] = tuple(DelayPoint(*one) for one in known if not math.isnan(one[1]))
+            found[model.name] = tuple(DelayPoint(*one) for one in known if not math.isnan(one[1]))
+        self._history.delayed(found)
 
     # -- parts of the read model -------------------------------------------------------------------------------
 

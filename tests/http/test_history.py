@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,11 +15,23 @@ from monitor.adapters.http import HttpServer
 from monitor.adapters.http_answers import Snapshot
 from monitor.adapters.openapi import openapi, openapi_json
 from monitor.alerts.examples import example_events
-from monitor.distributions import BARS, bars_of
+from monitor.distributions import BARS, Distribution, bars_of
 from monitor.drift.reference import profile_column
-from monitor.history import EVENTS, POINTS, VERSIONS, WINDOWS, Choice, History, encode, select
+from monitor.history import (
+    EVENTS,
+    NUMBERS,
+    POINTS,
+    SPREAD,
+    VERSIONS,
+    WINDOWS,
+    Choice,
+    DelayPoint,
+    History,
+    encode,
+    select,
+)
 from monitor.view import encode as encode_view
-from monitor.windows.view import Kind, SeriesKey, WindowView
+from monitor.windows.view import Estimate, Kind, SeriesKey, WindowView
 from tests.alerts.generated import ROOT
 from tests.http.test_http import ask
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, performance_window, sample_view
@@ -65,6 +79,79 @@ def test_happenings_and_versions_are_bounded_and_what_is_told_again_stands_once(
     past = history.past()
     assert (len(past.happenings), len(past.versions)) == (EVENTS, VERSIONS)
     assert past.happenings[-1].generation == EVENTS + 4
+
+
+def wide(series: SeriesKey, number: int, metrics: int) -> WindowView:
+    values = {f"psi:f{n}": Estimate(0.01, None, None, 9) for n in range(metrics)}
+    return replace(input_window(series, start_ms=START_MS + number * DAY_MS), metrics=values)
+
+
+def test_wide_windows_are_fewer_so_that_the_numbers_in_all_are_bounded() -> None:
+    history, metrics = History(), NUMBERS // 20
+    for n in range(60):
+        history.add([wide(SeriesKey("m", f"v{i}", "all"), n, metrics) for i in range(4)])
+    windows = history.past().windows
+    assert len(windows) == 20
+    assert {w.key.start_ms for w in windows} == {START_MS + n * DAY_MS for n in range(55, 60)}
+    history.add([wide(SeriesKey("m", "v0", f"s={i}"), 59, metrics) for i in range(40)])
+    past = history.past()
+    assert sum(len(w.metrics) for w in past.windows) <= NUMBERS
+    assert past.left_out == 24
+    history.add([wide(SeriesKey("m", "v0", "too=wide"), 99, NUMBERS + 1)])
+    assert len(history.past().windows) == len(past.windows), "what can never fit drives nobody out"
+
+
+def test_where_there_is_no_room_a_series_costs_about_what_one_costs_that_has_it() -> None:
+    history, costs = History(), []
+    for version, number in (("v1", 0), ("v2", 0), ("v3", 1)):  # all let in, none let in, all in the place of others
+        views = [day(SeriesKey("m", version, f"s={i}"), number) for i in range(WINDOWS)]
+        begun = time.process_time()
+        history.add(views)
+        costs.append(time.process_time() - begun)
+    assert {w.key.series.version for w in history.past().windows} == {"v3"}
+    assert max(costs) < 25 * costs[0], costs
+
+
+def test_series_without_end_leave_no_more_than_a_bounded_trace() -> None:
+    history = History()
+    for n in range(5):
+        history.add([day(SeriesKey("m", f"v{n}", f"s={i}"), 0) for i in range(WINDOWS)])
+    assert history.past().left_out == WINDOWS
+
+
+def bins(series: SeriesKey, number: int, features: int) -> list[Distribution]:
+    key = day(series, number).key
+    return [Distribution(series, key.window, key.start_ms, key.end_ms, 1, f"f{n}", ()) for n in range(features)]
+
+
+def test_the_distributions_of_the_newest_versions_are_kept_and_what_has_no_room_is_counted_and_not_asked_for_again() -> (
+    None
+):
+    history = History()
+    for n in range(6):
+        series = SeriesKey("m", f"v{n}", "all")
+        view = wide(series, n, 3)
+        history.add([view])
+        assert history.spreads(view)
+        history.spread(view, bins(series, n, SPREAD // 4))
+        assert not history.spreads(view)
+    assert {d.series.version for d in history.past().distributions} == {"v2", "v3", "v4", "v5"}
+    view = wide(ALL, 9, 3)
+    history.add([view])
+    history.spread(view, bins(ALL, 9, SPREAD + 7))
+    past = history.past()
+    assert (len(past.distributions), past.cut) == (SPREAD, 7)
+    assert not history.spreads(view)
+    assert history.spreads(replace(view, revision=view.revision + 1))
+    assert not history.spreads(wide(SeriesKey("other", "v", "all"), 9, 3)), "a series without a place has none"
+
+
+def test_delays_are_those_of_the_models_there_are() -> None:
+    history = History()
+    history.delayed({"gone": (DelayPoint(1, 0.5),), "m": ()})
+    history.past()
+    history.delayed({"m": (DelayPoint(2, 0.7),)})
+    assert history.past().delays == {"m": (DelayPoint(2, 0.7),)}
 
 
 def test_what_does_not_change_is_handed_out_again_and_never_changes() -> None:
