@@ -99,8 +99,7 @@ class Evaluator:
         partitions: int,
         budget: BudgetWatch | None = None,
     ) -> None:
-        self.plan = self._plan = plan  # cells of windows are laid out as it says
-        self._book, self._watch = book, watch
+        self._plan, self._book, self._watch = plan, book, watch
         self.schedule, self.losses = Schedule(windows), Losses()
         self._traffic = TrafficWatch(book.namespace, self.schedule, self.losses, plan.join.tick_ms)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)

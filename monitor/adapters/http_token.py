@@ -3,7 +3,8 @@
 Only reading is possible, so there is one right and one token. It is compared in constant time, as digests, so that
 neither its length nor how far a guess is right shows; it stands in no log, error, metric or answer. A file that becomes
 unreadable, empty or too short while the process runs leaves the token as it was (a rotation that writes in place passes
-through that) and is warned of once; to shut out a token, write another one. At the start such a file is an error.
+through that), is warned of once and read again with every request until it can be used; to shut out a token, write another
+one. At the start such a file is an error.
 """
 
 from __future__ import annotations
@@ -13,24 +14,24 @@ import hmac
 import logging
 from pathlib import Path
 
-from monitor.errors import MonitorError
+from monitor.errors import ConfigError
 
 LEAST = 16
 """Characters of a token: fewer can be tried out."""
 MOST_BYTES = 4_096
 
-_Stamp = tuple[int, int, int, int]
+_Stamp = tuple[int, ...]
 
 
-class TokenFileError(MonitorError):
+class TokenFileError(ConfigError):
     """A token file (`http.token_file`, `--token-file`) cannot be used; `path` says which, `why` what is wrong with it. Never
     what is in it."""
 
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(
-            f"the token file {path!r} {why}. Put one line of {LEAST} or more characters without spaces into it, such as "
-            "`openssl rand -hex 32` prints, readable for the user of the daemon"
+        remedy = (
+            f"Put one line of {LEAST} or more characters without spaces into it, such as `openssl rand -hex 32` prints"
         )
+        super().__init__([f"the token file {path!r} {why}. {remedy}, readable for the user of the daemon"])
         self.path, self.why = path, why
 
 
@@ -38,9 +39,9 @@ class TokenFile:
     """The token of a file. Raises TokenFileError when there is none at the start."""
 
     def __init__(self, path: str) -> None:
-        self._path = Path(path)
-        self._stamp = self._look()
-        self._digest = _digest(_read(self._path))
+        self._path = path
+        self._stamp = self._warned = self._look()
+        self._digest = _digest(token_of(self._path))
 
     def admits(self, authorization: str | None) -> bool:
         """Whether an Authorization header carries the token."""
@@ -54,41 +55,44 @@ class TokenFile:
         if stamp == self._stamp:
             return
         try:
-            self._digest = _digest(_read(self._path))
+            self._digest, self._stamp = _digest(token_of(self._path)), stamp
         except TokenFileError as error:
-            logging.getLogger("driftline.http").warning("%s. Until then the token before it goes on", error)
-        self._stamp = stamp
+            if stamp != self._warned:
+                logging.getLogger("driftline.http").warning("%s. Until then the token before it goes on", error)
+            self._warned = stamp
 
     def _look(self) -> _Stamp:
-        """What changes when the file does, a symbolic link (as of a mounted secret) followed; zeros where none is."""
+        """What changes when the file, or who may read it, does, a symbolic link (as of a mounted secret) followed; nothing
+        where there is none."""
         try:
-            found = self._path.stat()
+            found = Path(self._path).stat()
         except OSError:
-            return (0, 0, 0, 0)
-        return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+            return ()
+        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 def bearer(path: str) -> dict[str, str]:
     """The header that a reader sends who has the token in this file. Raises TokenFileError."""
-    return {"Authorization": f"Bearer {_read(Path(path))}"}
+    return {"Authorization": f"Bearer {token_of(path)}"}
+
+
+def token_of(path: str) -> str:
+    """The token in a file. Raises TokenFileError where there is none."""
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise TokenFileError(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    try:
+        token = raw.decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise TokenFileError(path, "is not plain ASCII") from None
+    if not token:
+        raise TokenFileError(path, "is empty")
+    if len(raw) > MOST_BYTES or len(token) < LEAST or len(token.split()) > 1:
+        raise TokenFileError(path, f"is no token: {len(raw)} bytes, {len(token.split())} words")
+    return token
 
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise TokenFileError(str(path), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
-    try:
-        token = raw.decode("ascii").strip()
-    except UnicodeDecodeError:
-        raise TokenFileError(str(path), "is not plain ASCII") from None
-    if not token:
-        raise TokenFileError(str(path), "is empty")
-    if len(raw) > MOST_BYTES or len(token) < LEAST or len(token.split()) > 1:
-        raise TokenFileError(str(path), f"is no token: {len(raw)} bytes, {len(token.split())} words")
-    return token

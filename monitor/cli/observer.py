@@ -163,7 +163,7 @@ class Observer:
             if generation is not None and generation.number != self._generation:
                 self._generation = generation.number
                 self._history.configured(self._generation, self._tick_ms or 0)
-            self._spread(worker.judge.evaluator.plan, engines[Kind.INPUT])
+            self._spread(worker.plan, engines[Kind.INPUT])  # what the evaluator counts by
             if Kind.PERFORMANCE in engines:
                 self._delays(engines[Kind.PERFORMANCE])
         self.past = self._history.past()

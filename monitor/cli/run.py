@@ -202,7 +202,7 @@ class _Listener:
         from monitor.adapters.http_token import TokenFile
 
         http, observer = self._config.http, self._observer
-        token = TokenFile(http.token_file) if http.token_file is not None else None
+        token = TokenFile(http.token_path) if http.token_path is not None else None
         port = 0 if self._passing and "port" not in http.model_fields_set else http.port
         self._server = HttpServer(http.host, port, lambda: observer.snapshot, observer.heartbeat_age_ms, token=token)
         self._server.start()

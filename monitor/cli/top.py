@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli.common import output_option
-from monitor.errors import LogUnreachable, MonitorError
+from monitor.errors import MonitorError
 
 if TYPE_CHECKING:
     from monitor.view import View
 
 _PATH = "/api/v1/status"
-_TIMEOUT_S = 5.0
-_LARGEST = 64 << 20
 
 
 @click.command("top")
@@ -71,32 +69,19 @@ def _watch(url: str, every: float, token_file: str | None) -> None:
 
 
 def _fetch(url: str, token_file: str | None) -> bytes:
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
+    from monitor.adapters.http_asking import ask
 
-    from monitor.adapters.http_token import bearer
-
-    headers = bearer(token_file) if token_file is not None else {}
-    try:
-        # The scheme was checked by the command: only http and https get here.
-        with urlopen(Request(url.rstrip("/") + _PATH, headers=headers), timeout=_TIMEOUT_S) as answer:  # noqa: S310
-            data = answer.read(_LARGEST)
-    except HTTPError as error:
-        with error:
-            why = "it wants its token (--token-file)" if error.code == 401 else f"it answers {error.code}"
-        raise MonitorError(f"the daemon at {url} tells nothing: {why}") from error
-    except (OSError, ValueError) as error:
-        raise LogUnreachable(
-            f"no daemon answers at {url}: {_why(error)}. Is `driftline run` up, and is this its "
-            "http.host and http.port? With http.port 0 it says its address at the start."
-        ) from error
-    assert isinstance(data, bytes)
-    return data
-
-
-def _why(error: Exception) -> str:
-    reason = getattr(error, "reason", error)
-    return str(getattr(reason, "strerror", None) or reason)
+    answer = ask(url, _PATH, token_file)
+    if answer.code != 200:
+        why = f"it answers {answer.code}"
+        if answer.code == 401:
+            why = (
+                "it wants its token (--token-file)"
+                if token_file is None
+                else f"the token in {token_file} is not its own"
+            )
+        raise MonitorError(f"the daemon at {url} tells nothing: {why}")
+    return answer.body
 
 
 def _read(data: bytes, url: str) -> View:

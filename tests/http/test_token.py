@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import resource
+import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -83,6 +88,30 @@ def test_a_broken_file_leaves_the_token_as_it_was_and_is_warned_of_once(
     assert "Until then the token before it goes on" in caplog.text
 
 
+def test_a_new_token_holds_though_the_file_looks_as_old_and_as_long_as_the_one_before(file: Path) -> None:
+    token, before = TokenFile(str(file)), file.stat()
+    file.write_text(f"{CANARY[::-1]}\n")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert token.admits(f"Bearer {CANARY[::-1]}")
+    assert not token.admits(f"Bearer {CANARY}")
+
+
+def test_a_file_that_could_not_be_opened_for_a_moment_is_tried_again(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token, (soft, hard) = TokenFile(str(file)), resource.getrlimit(resource.RLIMIT_NOFILE)
+    file.write_text(f"{CANARY[::-1]}\n")
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))  # too many open files: a thing that passes
+    try:
+        assert [token.admits(f"Bearer {CANARY}") for _ in range(3)] == [True] * 3
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(caplog.records) == 1
+    assert token.admits(f"Bearer {CANARY[::-1]}")
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -117,14 +146,73 @@ def test_the_token_is_in_no_answer_log_or_configuration_that_is_shown(
         ask(server, "/metrics", {"Authorization": f"Bearer {CANARY}"})
     (tmp_path / "c.yaml").write_text(f"{MINIMAL}http: {{token_file: token}}\n")
     config = load([tmp_path / "c.yaml"])
-    assert config.http.token_file == str(file), "relative to the configuration"
     printed = capfd.readouterr()
     assert CANARY not in caplog.text + printed.out + printed.err + render(config) + config.document() + repr(config)
+
+
+def test_the_file_is_beside_the_configuration_and_documents_have_it_as_written(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(f"{MINIMAL}http: {{token_file: token}}\n")
+    config = load([tmp_path / "c.yaml"])
+    assert config.http.token_path == str(file)
+    assert (config.http.token_file, str(tmp_path) in config.document()) == ("token", False)
+    elsewhere = load([tmp_path / "c.yaml"], ["http.token_file=/run/token"])
+    assert elsewhere.http.token_path == "/run/token"
+    (tmp_path / "n.yaml").write_text(f"{MINIMAL}http: {{token_file: null}}\n")
+    assert load([tmp_path / "n.yaml"]).http.token_path is None
+
+
+def test_check_refuses_a_token_that_is_none_with_the_code_of_a_bad_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(f"{MINIMAL}http: {{port: 0, token_file: token}}\n")
+    told = driftline("check", "-c", config)
+    assert told.code == 78
+    assert f"{config}:{MINIMAL.count(chr(10)) + 1}:" in told.err
+    assert f"http.token_file: the token file '{tmp_path / 'token'}' cannot be read" in told.err
+    (tmp_path / "token").write_text(CANARY)
+    assert driftline("check", "-c", config).code == 0
 
 
 def test_the_terminal_sends_the_token(server: HttpServer, file: Path) -> None:
     refused = driftline("top", "--url", server.url, "--once")
     assert (refused.code, refused.out) == (1, "")
     assert "it wants its token (--token-file)" in refused.err
+    wrong = file.with_name("wrong")
+    wrong.write_text(f"{CANARY}x")
+    assert f"the token in {wrong} is not its own" in driftline("top", "--url", server.url, "--token-file", wrong).err
     assert driftline("top", "--url", server.url, "--once", "--token-file", file).code == 0
     assert CANARY not in driftline("top", "--url", server.url, "-o", "json", "--token-file", file).out
+
+
+def test_the_token_does_not_follow_a_redirect(file: Path) -> None:
+    heard: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(f"{self.path} {self.headers.get('Authorization')}")
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{other.server_port}/caught")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        told = driftline("top", "--url", f"http://127.0.0.1:{other.server_port}", "--once", "--token-file", file)
+        other.shutdown()
+    assert (told.code, heard) == (1, [f"/api/v1/status Bearer {CANARY}"])
+    assert "it answers 302" in told.err
+
+
+def test_what_does_not_speak_http_is_no_daemon() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as odd:
+
+        def answer() -> None:
+            with odd.accept()[0] as connection:
+                connection.recv(1_000)
+                connection.sendall(b"\x00\x00 not http\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        told = driftline("top", "--url", f"http://127.0.0.1:{odd.getsockname()[1]}", "--once")
+    assert told.code == 69
+    assert "no daemon answers at" in told.err
