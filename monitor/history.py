@@ -1,7 +1,7 @@
 """The past beside the read model: what the windows said before, what happened when, and how the newest inputs are spread.
 
 The evaluator's process keeps it in memory and loses it at a restart: it is for looking, and the topics are the record.
-Bounded, to about 40 MB: WINDOWS in all with NUMBERS metrics, shared evenly by the series and never more than POINTS windows
+Bounded, to about 30 MB: WINDOWS in all with NUMBERS metrics, shared evenly by the series and never more than POINTS windows
 for one; EVENTS changes of alerts and of the configuration; VERSIONS versions; SPREAD distributions. What there is no room for
 is counted, not hidden. Pure; times are event time. As in the view there are no ids and no values of records.
 """

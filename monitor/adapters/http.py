@@ -7,7 +7,7 @@
     GET /api/v1/status        the view as JSON, for the page and `driftline top --url`
     GET /api/v1/history       what windows said before, what happened, distributions; the query chooses a part
     GET /api/v1/openapi.json  this, as OpenAPI 3.1
-    GET /ui/                  the page: files of the package that ask the two above
+    GET /ui/                  the page: files of the package that ask status and history
 
 The daemon hands in values that do not change, so neither a scrape nor a browser can stall polling. Only reading is
 possible; nothing here changes the daemon, so there is nothing that writing would have to be authorised for.
@@ -18,7 +18,8 @@ everything that holds numbers wants it; open are the probes, without their detai
 page, which hold none. Beyond loopback set one, and put the port behind a network policy or a proxy that ends TLS.
 
 Limits: MAX_CONNECTIONS at a time (503 beyond), HEADER_BYTES of request head, one request per connection, and a
-connection that is not done after CONNECTION_SECONDS is closed, so slow clients cannot hold the slots of the probes.
+connection that is not done after CONNECTION_SECONDS is closed, so slow clients cannot hold the slots of the probes. A part
+of the past is made for who asks, and may be megabytes: PASTS_AT_ONCE are under way at a time (503 beyond).
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ MAX_CONNECTIONS = 64
 HEADER_BYTES = 16 << 10
 CONNECTION_SECONDS = 15.0
 STOP_SECONDS = 2.0
+PASTS_AT_ONCE = 4
+"""Answers of the history, about 15 MB each at the most, that wait for their readers."""
+PIECE_BYTES = 64 << 10
+"""What is written at once: a reader that does not read holds one piece in the buffer of its connection, not the answer."""
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -58,7 +63,8 @@ _SOURCES = (
 )
 _PAGE_POLICY = (_POLICY[0], f"default-src 'none'; {_SOURCES}; frame-ancestors 'none'".encode())
 PAGE = "/ui/"
-OPEN = ("/livez", "/-/healthy", "/readyz", "/-/ready", "/", "/api/v1/openapi.json")
+PAST = "/api/v1/history"
+OPEN = ("/livez", "/-/healthy", "/readyz", "/-/ready", "/", "/api/v1/openapi.json", "/ui")
 """What is answered without the token, and all below PAGE."""
 
 
@@ -137,18 +143,22 @@ class _Door:
 
     def __init__(self, app: ASGIApp, *, loopback: bool, host: str, token: TokenFile | None) -> None:
         self._app, self._loopback, self._host, self._token = app, loopback, host.lower(), token
+        self._pasts = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-
         path: str = scope["path"]
         policy = _PAGE_POLICY if path.startswith(PAGE) else _POLICY
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), policy, *_HEADERS]}
-            await send(message)
+            body, start = message.get("body", b""), 0
+            while len(body) - start > PIECE_BYTES:  # each waits until the reader has the one before
+                piece, start = body[start : start + PIECE_BYTES], start + PIECE_BYTES
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({**message, "body": body[start:]} if start else message)
 
         answer = self._app
         if self._loopback and not self._is_us([value for name, value in scope["headers"] if name == b"host"]):
@@ -158,7 +168,16 @@ class _Door:
                 answer = _stranger()
             else:
                 scope = {**scope, "query_string": b""}  # the details of a probe are not for everyone
-        await answer(scope, receive, guarded)
+        if answer is not self._app or path != PAST:
+            await answer(scope, receive, guarded)
+        elif self._pasts >= PASTS_AT_ONCE:
+            await _busy()(scope, receive, guarded)
+        else:
+            self._pasts += 1
+            try:
+                await answer(scope, receive, guarded)  # returns when the reader has all but the last of it
+            finally:
+                self._pasts -= 1
 
     def _admitted(self, scope: Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
@@ -187,6 +206,12 @@ def _stranger() -> Response:
     return answer
 
 
+def _busy() -> Response:
+    answer = text(f"503: {PASTS_AT_ONCE} others are being told the past; ask again, or for a part of it\n", 503)
+    answer.headers["retry-after"] = "1"
+    return answer
+
+
 def _application(pages: Pages) -> ASGIApp:
     from starlette.applications import Starlette
     from starlette.routing import Route
@@ -199,12 +224,15 @@ def _application(pages: Pages) -> ASGIApp:
         "/readyz": pages.ready,
         "/-/ready": pages.ready,
         "/api/v1/status": pages.status,
-        "/api/v1/history": pages.history,
+        PAST: pages.history,
         "/api/v1/openapi.json": pages.openapi,
+        PAGE.rstrip("/"): pages.to_page,
         PAGE: pages.asset,
         PAGE + "{name}": pages.asset,
     }
-    return Starlette(routes=[Route(path, page, methods=["GET"]) for path, page in paths.items()])
+    app = Starlette(routes=[Route(path, page, methods=["GET"]) for path, page in paths.items()])
+    app.router.redirect_slashes = False  # it would send readers to an address made of their Host header
+    return app
 
 
 def _server(app: Any, started: threading.Event) -> uvicorn.Server:

@@ -112,7 +112,7 @@ class Pages:
         """The part of the past that the query chooses."""
         given = request.query_params
         if unknown := [name for name in given if name not in QUERY]:
-            return text(f"400: {unknown[0]!r} chooses nothing; known are {', '.join(QUERY)}\n", 400)
+            return text(f"400: {unknown[0][:100]!r} chooses nothing; known are {', '.join(QUERY)}\n", 400)
         if twice := [name for name in QUERY if name != "metric" and len(given.getlist(name)) > 1]:
             return text(f"400: {twice[0]!r} is given twice; only metric may be\n", 400)
         metrics = frozenset(given.getlist("metric"))
@@ -125,6 +125,12 @@ class Pages:
         from monitor.adapters.openapi import openapi_json
 
         return self._answer(request, openapi_json(), JSON, shared=False)
+
+    async def to_page(self, _: Request) -> Response:
+        """Where the page is, from wherever this is read: behind a proxy that puts something before the path too."""
+        answer = text("see ui/\n", 308)
+        answer.headers["location"] = "ui/"
+        return answer
 
     async def asset(self, request: Request) -> Response:
         """A file of the page."""

@@ -47,7 +47,10 @@ def openapi() -> dict[str, Any]:
                 f"The past, from memory: at most {POINTS} windows a series and {WINDOWS} in all, {EVENTS} happenings, {SPREAD} "
                 "distributions; gone at a restart. Empty in a process that is not the evaluator.",
                 _json(past, 200)
-                | {"400": {"description": "The query chooses by something unknown.", "content": plain}},
+                | {
+                    "400": {"description": "The query chooses by something unknown.", "content": plain},
+                    "503": {"description": "Others are being told the past: ask again in a second.", "content": plain},
+                },
                 parameters=[_parameter(name) for name in QUERY],
             ),
             "/metrics": _get(
@@ -109,11 +112,13 @@ def _get(
     security: list[dict[str, Any]] | None = None,
     parameters: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    stranger = {"401": {"description": "The token is missing or wrong.", "content": {"text/plain": _STRING}}}
-    get: dict[str, Any] = {"operationId": name, "summary": what, "responses": answers}
+    said = {"text/plain": _STRING}
+    foreign = "On a loopback address: the Host header names something else."
+    answers = answers | {"421": {"description": foreign, "content": said}}
     if security is None:
-        get["responses"] = answers | stranger
-    else:
+        answers["401"] = {"description": "The token is missing or wrong.", "content": said}
+    get: dict[str, Any] = {"operationId": name, "summary": what, "responses": dict(sorted(answers.items()))}
+    if security is not None:
         get["security"] = security
     if parameters:
         get["parameters"] = parameters

@@ -54,10 +54,15 @@ def code(server: HttpServer, path: str, authorization: str | None) -> int:
 
 @pytest.mark.parametrize("path", CLOSED)
 def test_numbers_want_the_token(server: HttpServer, path: str) -> None:
+    assert code(server, f"{path}/", None) == code(server, f"{path}%0a", None) == code(server, f"/{path}", None) == 401
     wrong = (None, "", "Bearer", f"Bearer {CANARY}x", f"Bearer {CANARY[:-1]}", f"Basic {CANARY}", CANARY)
     assert {code(server, path, given) for given in wrong} == {401}
     assert ask(server, path).headers["www-authenticate"] == 'Bearer realm="driftline"'
     assert (code(server, path, f"Bearer {CANARY}"), code(server, path, f"bearer {CANARY}")) == (200, 200)
+
+
+def test_who_leaves_out_the_last_slash_of_the_page_needs_no_token_to_be_told(server: HttpServer) -> None:
+    assert code(server, "/ui", None) == 308
 
 
 @pytest.mark.parametrize("path", OPEN)
