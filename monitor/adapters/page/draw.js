@@ -12,6 +12,15 @@ export function el(name, attributes = {}, ...children) {
 }
 const SHAPES = Object.fromEntries(["svg", "g", "path", "rect", "line", "circle", "text", "polygon"].map((s) => [s, 1]));
 
+// What happened to an alert, by shape as well as by colour, its tip at (x, y).
+const MARKS = { firing: [-6, -12, 6, -12, 0, 0], resolved: [-6, 0, 6, 0, 0, -12] };
+const DIAMOND = [-6, -6, 0, 0, 6, -6, 0, -12];
+export const NAMED = "▼ firing, ▲ resolved, ◆ amended";
+function mark(x, y, m) {
+  const at = Object.hasOwn(MARKS, m.what) ? MARKS[m.what] : DIAMOND;
+  return tell(el("polygon", { class: `mark ${m.what}`, points: at.map((d, i) => (i % 2 ? y : x) + d).join(" ") }), m.title);
+}
+
 const tell = (shape, text) => { const t = document.createElementNS(SVG, "title"); t.textContent = text; shape.append(t); return shape; };
 
 // The shortest text that is still the number of the API to six digits.
@@ -88,8 +97,7 @@ export function metricChart(points, limits, marks, name) {
   }
   for (const l of limits) svg.append(tell(el("line", { class: "limit", x1: L, x2: W - R, y1: y(l.threshold), y2: y(l.threshold) }), l.title));
   for (const m of marks) {
-    const at = Math.max(L, Math.min(W - R, x(m.at)));
-    svg.append(tell(el("polygon", { class: `mark ${m.what}`, points: `${at - 6},4 ${at + 6},4 ${at},16` }), m.title));
+    svg.append(mark(Math.max(L, Math.min(W - R, x(m.at))), 16, m));
   }
   svg.append(el("text", { x: L - 6, y: 272, "text-anchor": "end" }, "labels"),
     el("text", { x: L, y: H - 4 }, time(Math.min(...ends))), el("text", { x: W - R, y: H - 4, "text-anchor": "end" }, time(Math.max(...ends))));
@@ -106,7 +114,7 @@ export function heatmap(rows, starts, name) {
       const depth = cell.value === null ? 0 : Math.min(1, cell.value / (2 * cell.limit));
       svg.append(tell(el("rect", { class: cell.value === null ? "none" : null, x: L + step * c, y: 24 * r + 2, width: step - 2, height: 20,
         "fill-opacity": depth.toFixed(2) }), cell.title));
-      if (cell.value !== null && cell.value > cell.limit) svg.append(el("text", { x: L + step * c + step / 2 - 1, y: 24 * r + 17, "text-anchor": "middle" }, "!"));
+      if (cell.value !== null && cell.value > cell.limit) svg.append(el("text", { class: "beyond", x: L + step * c + step / 2 - 1, y: 24 * r + 17, "text-anchor": "middle" }, "!"));
     });
   });
   if (starts.length) svg.append(el("text", { x: L, y: H - 6 }, time(starts[0])),
@@ -139,7 +147,7 @@ export function timeline(lanes, from, until, name) {
     svg.append(el("text", { x: L - 8, y: y + 17, "text-anchor": "end" }, lane.name.length > 22 ? `${lane.name.slice(0, 21)}…` : lane.name),
       el("line", { class: "axis", x1: L, x2: W - 12, y1: y + 13, y2: y + 13 }));
     for (const s of lane.spans) svg.append(tell(el("rect", { class: "span", x: x(s.from), y: y + 6, width: Math.max(3, x(s.until) - x(s.from)), height: 14 }), s.title));
-    for (const m of lane.marks) svg.append(tell(el("polygon", { class: `mark ${m.what}`, points: `${x(m.at) - 6},${y + 6} ${x(m.at) + 6},${y + 6} ${x(m.at)},${y + 20}` }), m.title));
+    for (const m of lane.marks) svg.append(mark(x(m.at), y + 19, m));
   });
   svg.append(el("text", { x: L, y: H - 4 }, time(from)), el("text", { x: W - 12, y: H - 4, "text-anchor": "end" }, time(until)));
   return svg;

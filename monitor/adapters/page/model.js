@@ -1,6 +1,6 @@
 // One model: its metrics over time, segments, drift and labels.
-import { count, delayCurve, el, heatmap, metricChart, number, share, span, time } from "./draw.js";
-import { cell, empty, interval, right, section, spread, table } from "./parts.js";
+import { NAMED, count, delayCurve, el, heatmap, metricChart, number, share, span, time } from "./draw.js";
+import { cell, empty, has, interval, right, section, spread, table } from "./parts.js";
 
 const DISTANCES = ["psi", "psi_corrected", "ks", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"];
 const LATER = "still waits for labels that may change it";
@@ -32,7 +32,7 @@ export function metrics(status, past, choice, link) {
 }
 
 function chart(status, past, choice) {
-  const windows = own(past.windows, choice).filter((w) => w.metrics[choice.metric]);
+  const windows = own(past.windows, choice).filter((w) => has(w, choice.metric));
   if (!windows.length) return empty(`No history of ${choice.metric} yet: it grows while this process looks, and begins anew when it restarts.`);
   const points = windows.map((w) => { const e = w.metrics[choice.metric];
     return { at: (w.key.start_ms + w.key.end_ms) / 2, from: w.key.start_ms, until: w.key.end_ms, value: e.value, lower: e.lower, upper: e.upper, final: w.final, coverage: w.seen ? w.labelled / w.seen : null,
@@ -40,12 +40,16 @@ function chart(status, past, choice) {
   const limits = limitsOf(status, choice, choice.metric).map((t) => ({ ...t, title: `${t.rule}: ${t.threshold}` }));
   const marks = past.happenings.filter((h) => h.series.model === choice.model && h.series.version === choice.version && h.series.segment === choice.segment && (!h.metric || h.metric === choice.metric))
     .map((h) => ({ at: h.at_ms, what: h.what, title: `${h.what}: ${h.rule}, ${time(h.at_ms)}` }));
-  return el("figure", { class: "wide" }, metricChart(points, limits, marks, `${choice.metric} of ${choice.model} ${choice.version}, ${choice.segment}, ${windows.length} windows of ${choice.window}`),
-    el("figcaption", { class: "soft" }, `${choice.metric}, ${choice.segment}: full dots are final, rings may still change; bars below show the share that has labels; triangles are alerts.`));
+  return el("figure", {}, el("div", { class: "wide", id: "metric-scroll", tabindex: "0" }, metricChart(points, limits, marks, `${choice.metric} of ${choice.model} ${choice.version}, ${choice.segment}, ${windows.length} windows of ${choice.window}`)),
+    el("figcaption", { class: "soft" }, `${choice.metric}, ${choice.segment}: full dots are final, rings may still change; bars below show the share that has labels; alerts: ${NAMED}.`),
+    el("details", { id: "values" }, el("summary", { id: "values-summary" }, `The same ${windows.length} windows as a table`), table("values-table", null,
+      ["window", "#value", "95 %", "#rows", "#predictions", "#labelled", ""], [...windows].reverse().map((w) => { const e = w.metrics[choice.metric];
+        return el("tr", {}, cell(`${time(w.key.start_ms)} to ${time(w.key.end_ms)}`), right(e.value === null ? e.undefined.replaceAll("_", " ") : number(e.value)), cell(interval(e)),
+          right(count(e.rows)), right(count(w.seen)), right(w.kind === "performance" ? share(w.labelled, w.seen) : "–"), cell(w.final ? "final" : "may change")); }))));
 }
 
 export function segments(status, choice, link) {
-  const all = status.windows.filter((w) => w.key.series.model === choice.model && w.key.series.version === choice.version && w.key.window === choice.window && w.metrics[choice.metric]);
+  const all = status.windows.filter((w) => w.key.series.model === choice.model && w.key.series.version === choice.version && w.key.window === choice.window && has(w, choice.metric));
   const sign = limitsOf(status, choice, choice.metric, "all").some((t) => t.direction === "max") || /^(mae|rmse|log_loss|brier|fpr)$/.test(choice.metric) || isDrift(choice.metric) ? -1 : 1;
   const low = (w) => w.metrics[choice.metric].value === null ? Infinity : sign * w.metrics[choice.metric].value;
   const rows = all.sort((a, b) => low(a) - low(b) || (a.key.series.segment < b.key.series.segment ? -1 : 1)).map((w) => {
@@ -67,7 +71,7 @@ export function drift(status, past, choice) {
   const parts = [];
   if (!model || model.reference_rows === null) parts.push(empty("Without a reference there is nothing to compare with. Make one with ", el("code", {}, "driftline reference build"), "."));
   else parts.push(el("p", { class: "soft" }, `Compared with ${count(model.reference_rows)} reference rows${model.provisional ? ", provisional: the first that came. Build one from rows that were good" : ""}.`));
-  if (names.length && inputs.length && model && model.reference_rows !== null) parts.push(el("div", { class: "wide", tabindex: "0" }, heatmap(names.map((feature) => ({ name: feature === "$score" ? "scores" : feature,
+  if (names.length && inputs.length && model && model.reference_rows !== null) parts.push(el("div", { class: "wide", id: "heat-scroll", tabindex: "0" }, heatmap(names.map((feature) => ({ name: feature === "$score" ? "scores" : feature,
     cells: inputs.map((w) => { const m = `${distance}:${feature}`, e = w.metrics[m] || { value: null }, t = limitsOf(status, choice, m)[0];
       return { value: e.value, limit: t ? t.threshold : 0.2, title: `${feature}, ${time(w.key.start_ms)}: ${distance} ${number(e.value)}${t ? `, ${t.rule} at ${t.threshold}` : ""}` }; }) })),
     inputs.map((w) => w.key.start_ms), `${distance} of each feature in ${inputs.length} windows`)),
@@ -76,11 +80,12 @@ export function drift(status, past, choice) {
     return el("tr", { "data-metric": m }, cell(m), right(e.value === null ? e.undefined.replaceAll("_", " ") : number(e.value)), cell(interval(e)), right(count(e.rows)),
       cell(limits.map((t) => `${t.rule}: ${number(t.threshold)}`).join("; "), { class: "free" }),
       cell(limits.some((t) => broken(t, e.value)) ? el("span", { class: "bad" }, "▲ beyond") : limits.length ? el("span", { class: "good" }, "● within") : "")); });
-  if (rows.length) parts.push(el("details", { open: rows.length < 16 || null, id: "drift-details" }, el("summary", {}, `All ${rows.length} numbers of ${time(now.key.start_ms)} to ${time(now.key.end_ms)}`),
+  if (rows.length) parts.push(el("details", { open: rows.length < 16 || null, id: "drift-details" }, el("summary", { id: "drift-summary" }, `All ${rows.length} numbers of ${time(now.key.start_ms)} to ${time(now.key.end_ms)}`),
     table("drift-table", null, ["metric", "#value", "95 %", "#rows", "limits", "standing"], rows)));
   const shapes = past.distributions.filter((d) => d.series.model === choice.model && d.series.version === choice.version && d.window === choice.window);
-  if (shapes.length) parts.push(el("h3", {}, "Distributions"), el("p", { class: "soft" }, `All rows of ${time(shapes[0].start_ms)} to ${time(shapes[0].end_ms)}, revision ${shapes[0].revision}. Grey: the reference, colour: now. Numbers by where they lie in the reference, categories by how frequent they were there.`),
+  if (shapes.length) parts.push(el("h3", {}, "Distributions"), el("p", { class: "soft" }, `All rows of ${time(shapes[0].start_ms)} to ${time(shapes[0].end_ms)}, revision ${shapes[0].revision}. Upper bar, grey: the reference; lower bar, blue: now. Numbers by where they lie in the reference, categories by how frequent they were there.`),
     el("div", { class: "grid" }, ...shapes.map(spread)));
+  if (past.cut) parts.push(el("p", { class: "soft", id: "cut" }, `${count(past.cut)} distributions of all models found no room.`));
   return section("drift", "Drift", ...parts);
 }
 
@@ -89,7 +94,7 @@ export function labels(status, past, choice) {
   if (!now) return section("labels", "Labels", empty("No performance window of this choice: labels have not come, or the streams have none. Map them under ", el("code", {}, "streams.labels"), "."));
   const rows = windows.map((w) => el("tr", { "data-start": String(w.key.start_ms) }, cell(`${time(w.key.start_ms)} to ${time(w.key.end_ms)}`), right(span(Math.max(0, now.tick_ms - w.key.end_ms))), right(count(w.seen)), right(count(w.labelled)),
     right(share(w.labelled, w.seen)), cell(w.final ? "final" : "may change")));
-  const o = now.outlook, curve = past.delays[choice.model] || [];
+  const o = now.outlook, curve = Object.hasOwn(past.delays, choice.model) ? past.delays[choice.model] : [];
   const outcomes = {};
   for (const p of status.partitions) for (const [name, n] of Object.entries(p.label_outcomes)) outcomes[name] = (outcomes[name] || 0) + n;
   const waits = status.partitions.reduce((sum, p) => sum + p.predictions.pending_rows, 0);

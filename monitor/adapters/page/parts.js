@@ -1,6 +1,6 @@
 // The parts of the page that are about the whole process: models, alerts, timeline, streams. Each is a function of the two
 // documents of the API, and shows their numbers as they are.
-import { bars, count, el, number, share, span, spark, time, timeline } from "./draw.js";
+import { NAMED, bars, count, el, number, share, span, spark, time, timeline } from "./draw.js";
 
 export const TASK_METRIC = { binary: "accuracy", multiclass: "accuracy", regression: "mae" };
 const WORSE = ["page", "ticket", "info"];
@@ -10,8 +10,11 @@ export const empty = (...words) => el("p", { class: "empty" }, ...words);
 export const cell = (text, attributes = {}) => el("td", attributes, text);
 export const right = (text, title) => el("td", { class: "n", title }, text);
 
+// Whether a window tells this metric: a name from the address may be anything.
+export const has = (w, metric) => Object.hasOwn(w.metrics, metric);
+
 export function table(name, caption, heads, rows) {
-  return el("div", { class: "wide", tabindex: "0" }, el("table", { id: name }, caption ? el("caption", {}, caption) : null,
+  return el("div", { class: "wide", id: `${name}-scroll`, tabindex: "0" }, el("table", { id: name }, caption ? el("caption", {}, caption) : null,
     el("thead", {}, el("tr", {}, ...heads.map((h) => el("th", { scope: "col", class: h.startsWith("#") ? "n" : null }, h.replace(/^#/, ""))))),
     el("tbody", {}, ...rows)));
 }
@@ -25,7 +28,7 @@ export const interval = (e) => e.lower === null || e.upper === null ? "" : `${nu
 // Which metric stands for a model: that of its first rule on performance, or what its task is judged by.
 export function leading(status, model) {
   const rule = status.thresholds.find((t) => t.model === model.name && t.segment === "all" && !/[:$]/.test(t.metric) && t.metric !== "volume");
-  return rule ? rule.metric : TASK_METRIC[model.task];
+  return rule ? rule.metric : TASK_METRIC[model.task] || "volume";
 }
 
 export function known(status) {
@@ -37,7 +40,7 @@ export function known(status) {
 
 export function newest(status, model, metric) {
   const rule = status.thresholds.find((t) => t.model === model && t.metric === metric);
-  const any = status.windows.filter((w) => w.key.series.model === model && w.key.series.segment === "all" && w.metrics[metric]);
+  const any = status.windows.filter((w) => w.key.series.model === model && w.key.series.segment === "all" && has(w, metric));
   const ruled = rule ? any.filter((w) => w.key.window === rule.window) : [], own = ruled.length ? ruled : any;
   return own.sort((a, b) => a.key.end_ms - b.key.end_ms || (a.key.series.version < b.key.series.version ? -1 : 1)).pop();
 }
@@ -55,7 +58,7 @@ export function models(status, past, choice, link) {
   const rows = known(status).map((m, i) => {
     const metric = leading(status, m), w = newest(status, m.name, metric), e = w && w.metrics[metric];
     const points = w ? past.windows.filter((p) => p.kind === w.kind && p.key.window === w.key.window && p.key.series.model === m.name
-      && p.key.series.version === w.key.series.version && p.key.series.segment === "all" && p.metrics[metric])
+      && p.key.series.version === w.key.series.version && p.key.series.segment === "all" && has(p, metric))
       .map((p) => ({ at: p.key.end_ms, value: p.metrics[metric].value })) : [];
     const worst = status.alerts.filter((a) => a.series.model === m.name).sort((a, b) => WORSE.indexOf(a.severity) - WORSE.indexOf(b.severity))[0];
     return el("tr", { "data-model": m.name, "aria-current": m.name === choice.model ? "true" : null },
@@ -94,8 +97,9 @@ export function story(past, choice) {
   const times = [...spans.flatMap((v) => [v.from_ms, v.until_ms]), ...own.map((h) => h.at_ms).filter((at) => at > 0)];
   const rows = own.slice(-20).reverse().map((h) => el("tr", {}, cell(time(h.at_ms)), cell(h.lane), cell(h.what), cell(h.generation === null ? h.rule : `generation ${h.generation}`), cell(h.severity),
     cell(h.series.model ? `${h.series.model} ${h.series.version}, ${h.series.segment}` : h.series.segment), cell(h.metric), right(h.value === null ? "" : number(h.value))));
-  return section("timeline", "What happened", el("figure", { class: "wide", tabindex: "0" }, timeline(lanes, Math.min(...times), Math.max(...times), `Versions, alerts and configurations of ${choice.model}`)),
-    el("p", { class: "soft" }, "Since this process began to look. Runs of retraining are with their orchestrator: ", el("code", {}, "driftline-retrain"), "."),
+  return section("timeline", "What happened", el("figure", { class: "wide", id: "timeline-scroll", tabindex: "0" }, timeline(lanes, Math.min(...times), Math.max(...times), `Versions, alerts and configurations of ${choice.model}`)),
+    el("p", { class: "soft" }, `${NAMED}. Since this process began to look. Runs of retraining are told by `, el("code", {}, "driftline retrain list"), ".",
+      past.left_out ? ` ${count(past.left_out)} series found no room in the past that is kept here.` : ""),
     rows.length ? table("timeline-table", "The last of them, newest first", ["at", "lane", "what", "rule", "severity", "series", "metric", "#value"], rows) : null);
 }
 
