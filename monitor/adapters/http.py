@@ -95,6 +95,8 @@ class HttpServer:
         token: TokenFile | None = None,
     ) -> None:
         self.host, self.port, self._token = host, port, token
+        self.reached_by_all = False
+        """Whether, since it was started, others than this machine may read without a token."""
         self._pages = Pages(snapshot, heartbeat_age_ms, live_within_ms)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -111,6 +113,7 @@ class HttpServer:
             bound = listening.getsockname()
             self.port = int(bound[1])
             loopback = ipaddress.ip_address(bound[0]).is_loopback
+            self.reached_by_all = not loopback and self._token is None
             app = _Door(_application(self._pages), loopback=loopback, host=self.host, token=self._token)
             started = threading.Event()
             self._server = _server(app, started)

@@ -207,6 +207,9 @@ class _Listener:
         self._server = HttpServer(http.host, port, lambda: observer.snapshot, observer.heartbeat_age_ms, token=token)
         self._server.start()
         click.echo(f"driftline: metrics and probes on {self._server.url}, the page on {self._server.url}/ui/", err=True)
+        if self._server.reached_by_all:
+            said = f"whoever reaches {self._server.url} may read there; http.token_file asks them for a token"
+            click.echo(f"driftline: {said}", err=True)
 
     def __exit__(self, *_: object) -> None:
         if self._server is not None:

@@ -142,10 +142,12 @@ def test_on_loopback_a_name_pointed_at_us_is_refused(server: HttpServer, host: s
         assert b"driftline_" not in answer.body
 
 
-def test_on_all_interfaces_any_host_is_answered(daemon: Daemon) -> None:
+def test_on_all_interfaces_any_host_is_answered(server: HttpServer, daemon: Daemon) -> None:
+    assert not server.reached_by_all
     server = HttpServer("0.0.0.0", 0, lambda: daemon.snapshot, lambda: 0)
     server.start()
     try:
+        assert server.reached_by_all
         assert ask(server, "/livez", {"Host": "driftline.monitoring.svc:9187"}).status == 200
     finally:
         server.stop()

@@ -96,7 +96,7 @@ export function metricChart(points, limits, marks, name) {
     svg.append(el("rect", { class: "cover", x: x(p.from), y: 282 - 30 * (p.coverage ?? 0), width, height: 30 * (p.coverage ?? 0) }));
   }
   for (const l of limits) svg.append(tell(el("line", { class: "limit", x1: L, x2: W - R, y1: y(l.threshold), y2: y(l.threshold) }), l.title));
-  for (const m of marks) {
+  for (const m of marks.filter((one) => one.at >= Math.min(...ends))) {
     svg.append(mark(Math.max(L, Math.min(W - R, x(m.at))), 16, m));
   }
   svg.append(el("text", { x: L - 6, y: 272, "text-anchor": "end" }, "labels"),
