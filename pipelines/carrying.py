@@ -13,13 +13,12 @@ from typing import Final
 
 import msgspec
 
-from pipelines import handoffs
 from pipelines.codec import PREFIX, decode, encode
 from pipelines.errors import FormatError, StepFailed
+from pipelines.handoffs import RESULTS
 from pipelines.ports import Store
 
 FORMAT: Final = 1
-RESULTS: Final = handoffs.RESULTS
 ROWS: Final = "in/rows.jsonl"
 """What a step is given to train on or to score, as `pipelines.filesteps` lays it out."""
 _MODEL: Final = "out/model/"

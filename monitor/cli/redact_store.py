@@ -17,6 +17,7 @@ from pipelines.carrying import ROWS
 from pipelines.dataset import erasing
 from pipelines.dataset import redaction as r
 from pipelines.dataset.shelf import Shelf
+from pipelines.handoffs import RESULTS
 from pipelines.rows import KIND
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class StorePlace:
                     found[rows] = None
                 elif self._holds(rows):
                     found[rows] = None
-        for name in self._store.documents(carrying.RESULTS.rstrip("/")):
+        for name in self._store.documents(RESULTS.rstrip("/")):
             returned.update(carrying.carried(self._store.document(name) or b"").values())
         # Rows of a step that no run names were made of those of some run; of which is written nowhere.
         found |= dict.fromkeys(each for each in sorted(sent - named) if of_source and self._store.blob_size(each))
