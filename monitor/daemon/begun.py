@@ -22,7 +22,7 @@ from monitor.config.windows import Window
 from monitor.daemon import references
 from monitor.daemon.checkpoints import of_ledger
 from monitor.daemon.tail import read_range
-from monitor.errors import ConfigError, LogError, OffsetLost, UnknownOutcome
+from monitor.errors import ConfigError, OffsetLost
 from monitor.ledger import generations, roster
 from monitor.ledger.records import Genesis
 from monitor.ports import Appender, Log, OutRecord
@@ -156,21 +156,6 @@ def keep_document(log: Log, appender: Appender, config: Config) -> None:
             if key not in there:
                 appender.append(topic, 0, OutRecord(value, key))
     keep(log, appender, topic, digest.encode(), document)
-
-
-def keep_the_first(log: Log, config: Config) -> None:
-    """Keep the configuration that a namespace is about to be begun with: by it later ones are told what they differ in. Who
-    evaluates keeps it as well, so an append whose outcome is not known is let be."""
-    if begun(log, config.topics()) is not None:
-        return
-    appender = log.appender()
-    try:
-        keep_document(log, appender, config)
-    except UnknownOutcome as error:
-        _log.warning("%s; the evaluator will keep the configuration", error)
-    finally:
-        with suppress(LogError):
-            appender.close()
 
 
 def what_differs(log: Log, config: Config) -> str:

@@ -116,14 +116,13 @@ class ModelsInForce:
 
     @property
     def _next_pane_ms(self) -> int:
-        """Start of the first pane after all clocks, and after everything that was fed, but for what lies so far ahead that it
-        moves no clock: a window of a model that comes may lack such a record, and one that leaves begins none for it."""
-        plan, clocks = self._by.plan, self._evaluator.clocks
-        newest_ms = max((clock.prediction_ms for clock in clocks if clock.prediction_ms < FOREVER), default=NEVER)
-        after_ms = self._evaluator.next_pane_ms
-        if newest_ms == NEVER or after_ms - plan.pane_ms <= newest_ms + plan.max_jump_ms:
-            return after_ms
-        return (newest_ms // plan.pane_ms + 1) * plan.pane_ms
+        """Start of the first pane after all clocks, and after every tick that is closed. What was fed and lies further ahead
+        waits for its tick, and is then counted, or not, as the roster has it."""
+        plan, evaluator = self._by.plan, self._evaluator
+        ended_ms = max(evaluator.next_ticks()) * plan.join.tick_ms - 1
+        clocks = [clock.prediction_ms for clock in evaluator.clocks if clock.prediction_ms < FOREVER]
+        newest_ms = max([*clocks, ended_ms])
+        return max(0, (newest_ms // plan.pane_ms + 1) * plan.pane_ms)
 
     def _take(self, roster: Roster) -> None:
         self._evaluator.list_models(roster)

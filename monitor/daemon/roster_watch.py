@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from monitor.config import Config, canonical
 from monitor.daemon.begun import kept
 from monitor.daemon.counted import Counted, counted, newest
+from monitor.daemon.genesis import begin
 from monitor.daemon.timers import Every
 from monitor.errors import LedgerError
 from monitor.ledger.roster import Roster
 from monitor.plan import plan_of
-from monitor.ports import Log
+from monitor.ports import Appender, Log
 
 if TYPE_CHECKING:
     from monitor.daemon.worker import Worker
@@ -31,11 +32,17 @@ class Rosters:
         self._every = Every(LOOK_EVERY_MS)
         self._end = -1
         self._config: Config | None = None
+        self._begun = False
         self.complaint = ""
         """Why this worker cannot count the models that the namespace counts; empty while it can."""
 
-    def newer(self, worker: Worker, now_ms: int) -> Counted | None:
-        """What a worker is to count by from here on; None where that stays."""
+    def newer(self, worker: Worker, appender: Appender, now_ms: int) -> Counted | None:
+        """What a worker is to count by from here on; None where that stays. The first time a namespace is begun that nobody
+        has begun yet."""
+        if not self._begun:
+            genesis, self._begun = begin(self._log, appender, worker.sources, worker.counted), True
+            if genesis.config != worker.plan.config_digest:  # while this worker started, by another one
+                return counted(self._log, worker.config, plan_of(worker.config))
         announced = worker.judge is not None and worker.judge.models.take_announced()
         if not (self._every.due(now_ms) or announced):
             return None

@@ -24,6 +24,7 @@ from monitor.daemon import snapshots
 from monitor.daemon.begun import ANOTHER_MEANING, what_differs
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
 from monitor.daemon.counted import OlderRoster
+from monitor.daemon.genesis import genesis_of
 from monitor.daemon.newest import newest_taken_ms
 from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.sources import Sources, refuse_another
@@ -34,7 +35,7 @@ from monitor.events import RecordBatch, Rejected
 from monitor.ingest.clocks import NEVER, ClockState
 from monitor.ledger.checkpoints import ledger_of
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import FORMAT, Commit, Genesis, SourceTopic
+from monitor.ledger.records import Commit, Genesis
 from monitor.partition import Flags, Partition, Shared
 from monitor.ports import Appender, Log
 
@@ -115,18 +116,7 @@ class Task:
                     self.committed_ms[stream] = stored.timestamp_ms
 
     def _begin(self) -> None:
-        starts = [self._log.begin_offsets(name)[self.partition] for name in self._sources.names]
-        predictions, labels = self._sources.predictions, self._sources.labels
-        genesis = Genesis(
-            format=FORMAT,
-            cluster_id=self._log.cluster_id(),
-            partition=self.partition,
-            predictions=SourceTopic(predictions.name, predictions.topic_id, predictions.partitions),
-            labels=SourceTopic(labels.name, labels.topic_id, labels.partitions) if labels else None,
-            prediction_start=starts[0],
-            label_start=starts[1] if labels else 0,
-            config=self._shared.plan.config_digest,
-        )
+        genesis = genesis_of(self._log, self._sources, self.partition, self._shared.plan.config_digest)
         self.writer.offer(genesis)  # if another genesis came first it counts, and is checked like any other
 
     def _recognise(self) -> None:

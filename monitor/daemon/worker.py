@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from monitor.config.types import Config
 from monitor.daemon.balance import refuse_imbalance
-from monitor.daemon.begun import keep_the_first
 from monitor.daemon.capacity import Capacity
 from monitor.daemon.contact import Contact
 from monitor.daemon.counted import Counted, OlderRoster, alone
@@ -170,7 +169,6 @@ class Worker:
         self._judge_leases = JudgeLeases(self.log, self.topics.evals, f"{self.config.namespace}.evaluator")
         self.finish = [self.log.end_offsets(name) for name in self.sources.names]
         self.rosters = Rosters(self.log, self.topics.configs)
-        keep_the_first(self.log, self.config)
         _log.info("waiting for partitions; those of a process that was killed are free when its session times out")
 
     @property
@@ -194,10 +192,10 @@ class Worker:
 
     def _turn(self) -> None:
         now = self.heartbeat_ms = self.clock.monotonic_ms()
+        self._follow_roster(now)
         if self._timers.lease.due(now):
             self._follow_leases(now)
         self._watch.look(now)
-        self._follow_roster(now)
         if self.reloads is not None and (known := self.reloads.look(self.known, now, self.counted)) is not None:
             self._go_on_with(known)
         fed, fed_rows = set[int](), 0
@@ -236,7 +234,7 @@ class Worker:
 
     def _follow_roster(self, now: int) -> None:
         """Where the models are others now, begin anew with them, as after a restart: each task says so in its next commit."""
-        if (newer := self.rosters.newer(self, now)) is None:
+        if (newer := self.rosters.newer(self, self._appender, now)) is None:
             return
         self._drop_everything()
         self._intake.close()

@@ -55,8 +55,11 @@ class Listed(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def term(self) -> tuple[int, int, int]:
-        """Where windows of it may start, from and until, and until when records count for them; nowhere while it waits."""
-        return (FOREVER, FOREVER, NEVER) if self.from_ms is None else (self.from_ms, self.until_ms, self.ends_ms)
+        """Where windows of it may start, from and until, and until when records count for them; nobody knows while it waits
+        (FOREVER), and nowhere if it left then (NEVER)."""
+        if self.from_ms is None:
+            return (FOREVER, FOREVER, NEVER) if self.left is None else (NEVER, NEVER, NEVER)
+        return self.from_ms, self.until_ms, self.ends_ms
 
 
 class Roster(msgspec.Struct, frozen=True):

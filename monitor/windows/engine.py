@@ -107,7 +107,7 @@ class TickEngine:
         models = [g.model for g in groups]
         names = list(dict.fromkeys(models))
         model = np.array([names.index(name) for name in models], np.int64)[group]
-        order = self._windows.only_counted(np.lexsort((tick, model)), names, model, pane_ms)
+        order = np.lexsort((tick, model))
         tick, model, group, pane_ms = tick[order], model[order], group[order], pane_ms[order]
         first, length = (np.cumsum(length) - length)[order], length[order]
         after = np.cumsum(length)
@@ -199,7 +199,9 @@ class TickEngine:
         self.close_quietly(tick + 1)
         by_model: dict[str, list[Piece]] = defaultdict(list)
         for model, piece in self._waiting.pop(tick, ()):
-            by_model[model].append(piece)
+            counts = self._windows.counts(model, piece.pane_ms)  # its model may have begun, or have left, meanwhile
+            if counts.any():
+                by_model[model].append(piece if counts.all() else piece.only(counts))
         self._final_before_ms = (tick + 1) * self._plan.join.tick_ms - self._settling_ms()
         changed = {model: self._apply(model, pieces, tick) for model, pieces in by_model.items()}
         crossed = [one for model, pieces in by_model.items() for one in self._crossed_by(model, pieces)]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from monitor.config.windows import Window
-from monitor.events import Int64s
+from monitor.events import Bools, Int64s
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.windows.spans import spans_of
 
@@ -81,20 +81,11 @@ class Schedule:
         terms = self.models.get(model, ())
         return [one for one in found if any(from_ms <= one[1] < until_ms for from_ms, until_ms, _ in terms)]
 
-    def counts(self, model: str, at_ms: int) -> bool:
-        """Whether records of a model at a moment can belong to any window of it."""
-        if self.models is None:
-            return True
-        return any(from_ms <= at_ms < ends_ms for from_ms, _, ends_ms in self.models.get(model, ()))
-
-    def only_counted(self, order: Int64s, names: Sequence[str], model: Int64s, pane_ms: Int64s) -> Int64s:
-        """Of the slots in `order` those that count: what came before its model began, or after it ended, is of no window.
-        `model`: places among `names`, by slot."""
-        if self.models is None:
-            return order
-        slots = zip(model[order].tolist(), pane_ms[order].tolist(), strict=True)
-        counts = np.array([self.counts(names[own], at_ms) for own, at_ms in slots], np.bool_)
-        found: Int64s = order[counts]
+    def counts(self, model: str, pane_ms: Int64s) -> Bools:
+        """Which of these panes of a model count: what came before it began, or after it ended, is of no window."""
+        found = np.full(len(pane_ms), self.models is None)
+        for from_ms, _, ends_ms in () if self.models is None else self.models.get(model, ()):
+            found |= (from_ms <= pane_ms) & (pane_ms < ends_ms)
         return found
 
     def has_begun(self, model: str, at_ms: int) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.events import Int64s
+from monitor.events import Bools, Int64s
 from monitor.groups import Group
 from monitor.sketches import sparse
 from monitor.sketches.cells import CellLayout, Cells
@@ -33,6 +33,12 @@ class Piece:
     length: Int64s
     cells: Int64s
     amounts: Int64s
+
+    def only(self, slots: Bools) -> Piece:
+        """These slots of it."""
+        inner = np.repeat(slots, self.length)
+        own = self.group[slots], self.pane_ms[slots], self.length[slots]
+        return Piece(self.groups, *own, self.cells[inner], self.amounts[inner])
 
 
 @dataclass(slots=True)

@@ -76,8 +76,9 @@ class FragileWorld(World):
     def crashed(self, worker: Worker, *, wait: bool = True) -> None:
         """The process of `worker` is no more: it gives nothing back. `wait`: until its sessions have run out."""
         for leases in (worker._task_leases, worker._judge_leases.leases):
-            assert isinstance(leases, MemoryLeases)
-            leases.kill()
+            if leases is not None:
+                assert isinstance(leases, MemoryLeases)
+                leases.kill()
         if wait:
             self.clock.advance(self.session_ms + 1)
 

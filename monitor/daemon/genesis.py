@@ -1,0 +1,50 @@
+"""The beginning of a namespace: one record decides what its rows mean, whoever begins which partition.
+
+Every partition's ledger begins with a genesis, and all of them carry one digest. So nobody begins a partition before the
+first one has its genesis: of several that are offered there at once the first counts. Workers whose files listed other models
+at that moment find theirs among those that came later, or went.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from monitor.daemon.begun import begun, keep_document
+from monitor.daemon.counted import Counted
+from monitor.daemon.sources import Sources
+from monitor.daemon.tail import follow_from_start
+from monitor.daemon.writer import LedgerWriter
+from monitor.ledger.records import FORMAT, Genesis, SourceTopic
+from monitor.ports import Appender, Log
+
+FIRST = 0
+"""The partition whose genesis decides."""
+
+
+def genesis_of(log: Log, sources: Sources, partition: int, config: str) -> Genesis:
+    """What the ledger of a partition is about, if it begins now. `config`: digest."""
+    starts = [log.begin_offsets(name)[partition] for name in sources.names]
+    predictions, labels = sources.predictions, sources.labels
+    return Genesis(
+        format=FORMAT,
+        cluster_id=log.cluster_id(),
+        partition=partition,
+        predictions=SourceTopic(predictions.name, predictions.topic_id, predictions.partitions),
+        labels=SourceTopic(labels.name, labels.topic_id, labels.partitions) if labels else None,
+        prediction_start=starts[0],
+        label_start=starts[1] if labels else 0,
+        config=config,
+    )
+
+
+def begin(log: Log, appender: Appender, sources: Sources, by: Counted) -> Genesis:
+    """How the namespace began: with what `by` says if nobody has begun it yet. Raises UnknownOutcome."""
+    topics = by.config.topics()
+    if (known := begun(log, topics)) is not None:
+        return known
+    keep_document(log, appender, by.source)  # by it others are told what they differ in, and count its models
+    writer = LedgerWriter(log, appender, follow_from_start(log, topics.ledger, FIRST), secrets.token_hex(8))
+    writer.offer(genesis_of(log, sources, FIRST, by.plan.config_digest))
+    genesis = writer.follower.state.genesis
+    assert genesis is not None, "one was offered"
+    return genesis
