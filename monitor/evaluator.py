@@ -209,6 +209,7 @@ class Evaluator:
             below = self.open_tick(kind)
             if below is None:
                 continue
+            engine.hands_out_cells = kind is Kind.INPUT and self._book.reads_cells
             for closed in engine.close(below):
                 decided = True
                 yield self._close(kind, closed)

@@ -43,12 +43,16 @@ def garbage_is_left_to_the_interpreter() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def logging_is_as_it_was() -> Iterator[None]:
-    """Commands that are driven in this process set the root logger up; what they set would hold for every later test."""
+    """Commands that are driven in this process set the root logger up, and import-linter disables every logger there is; either
+    would hold for every later test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    for logger in list(root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -182,35 +182,45 @@ class Recorder:
         return Part(partition, start, end, records, digest_of_part(segments), tuple(segments))
 
     def _segment(self, stream: _Stream, topic: str, partition: int, first: int, stop: int) -> Segment:
-        file = f"topics/{topic}/{partition}/{first:020d}.seg"
-        path = self._directory / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
-        rows, records, times = RowDigest(), 0, list[int]()
-        with unfinished.open("wb") as out:
-            write_head(out)
-            blocks = Blocks(out)
+        def told() -> Iterator[RecordBatch]:
             for batch in stream.up_to(stop):
-                blocks.add(batch)
-                rows.add(batch)
-                records += len(batch)
-                times = [min([*times, int(batch.timestamps_ms.min())]), max([*times, int(batch.timestamps_ms.max())])]
+                yield batch
                 self._tell(self._offsets + batch.next_offset - first, self._plan.offsets)
-            blocks.flush()
-            out.flush()
-            os.fsync(out.fileno())
-        with unfinished.open("rb") as written:
-            sha256 = f"sha256:{hashlib.file_digest(written, 'sha256').hexdigest()}"
-        size = unfinished.stat().st_size
-        unfinished.rename(path)
-        sync(path.parent)
-        earliest, latest = times or (-1, -1)
-        segment = Segment(file, first, stop, records, earliest, latest, size, sha256, rows.text)
+
+        file = f"topics/{topic}/{partition}/{first:020d}.seg"
+        segment = write_segment(self._directory, file, first, stop, told())
         with (self._directory / JOURNAL).open("ab") as journal:
             journal.write(msgspec.json.encode(_Done(topic, partition, segment)) + b"\n")
             journal.flush()
             os.fsync(journal.fileno())
         return segment
+
+
+def write_segment(directory: Path, file: str, first: int, stop: int, batches: Iterable[RecordBatch]) -> Segment:
+    """Write the file of a segment of offsets [first, stop) whole or not at all: beside its place first, then renamed."""
+    path = directory / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    rows, records, times = RowDigest(), 0, list[int]()
+    with unfinished.open("wb") as out:
+        write_head(out)
+        blocks = Blocks(out)
+        for batch in batches:
+            if len(batch):
+                blocks.add(batch)
+                rows.add(batch)
+                records += len(batch)
+                times = [min([*times, int(batch.timestamps_ms.min())]), max([*times, int(batch.timestamps_ms.max())])]
+        blocks.flush()
+        out.flush()
+        os.fsync(out.fileno())
+    with unfinished.open("rb") as written:
+        sha256 = f"sha256:{hashlib.file_digest(written, 'sha256').hexdigest()}"
+    size = unfinished.stat().st_size
+    unfinished.rename(path)
+    sync(path.parent)
+    earliest, latest = times or (-1, -1)
+    return Segment(file, first, stop, records, earliest, latest, size, sha256, rows.text)
 
 
 class _Stream:

@@ -15,7 +15,6 @@ ids somewhere is counted (`mentions`) and taken out only where that is asked for
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,19 +25,17 @@ import numpy as np
 from msgspec import UNSET, structs
 
 from monitor.adapters.needles import Needles
-from monitor.adapters.recorder import Blocks, sync, write_whole
+from monitor.adapters.recorder import sync, write_segment, write_whole
 from monitor.adapters.recording import RecordedLog
 from monitor.adapters.recording_format import (
     MANIFEST,
     Part,
     Redaction,
-    RowDigest,
     Segment,
     digest_of,
     digest_of_part,
     encode_manifest,
     read_blocks,
-    write_head,
 )
 from monitor.events import Int64s, RecordBatch
 from monitor.ingest.ids import hash_text
@@ -227,30 +224,10 @@ def _rewritten(
     """The segment without some of its offsets, under a name that counts the redactions."""
     stem = f"{segment.first:020d}.{number}.seg"
     file = f"{segment.file.rpartition('/')[0]}/{stem}"
-    path, source = log.directory / file, log.directory / segment.file
-    unfinished = path.with_suffix(".unfinished")
-    rows, records, times = RowDigest(), 0, list[int]()
-    with source.open("rb") as held, unfinished.open("wb") as out:
-        write_head(out)
-        blocks = Blocks(out)
-        for batch in read_blocks(held, str(source), topic, partition):
-            left = _without(batch, offsets)
-            if not len(left):
-                continue
-            blocks.add(left)
-            rows.add(left)
-            records += len(left)
-            times += [int(left.timestamps_ms.min()), int(left.timestamps_ms.max())]
-        blocks.flush()
-        out.flush()
-        os.fsync(out.fileno())
-    with unfinished.open("rb") as written:
-        sha256 = f"sha256:{hashlib.file_digest(written, 'sha256').hexdigest()}"
-    size = unfinished.stat().st_size
-    unfinished.rename(path)
-    sync(path.parent)
-    first_ms, last_ms = (min(times), max(times)) if times else (-1, -1)
-    return Segment(file, segment.first, segment.next, records, first_ms, last_ms, size, sha256, rows.text)
+    source = log.directory / segment.file
+    with source.open("rb") as held:
+        left = (_without(batch, offsets) for batch in read_blocks(held, str(source), topic, partition))
+        return write_segment(log.directory, file, segment.first, segment.next, left)
 
 
 def _without(batch: RecordBatch, offsets: set[int]) -> RecordBatch:

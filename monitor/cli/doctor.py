@@ -68,7 +68,7 @@ def command(
     if to is not None and to.exists():
         raise click.UsageError(f"--to {to}: there is a file already; name a new one")
     look = _examine(files, overrides, embedded, logs, url, daemon=not no_daemon)
-    redact = Redactor(look.secrets)
+    redact = Redactor(look.secrets or ())
     findings = [
         {"level": str(f.level), "what": redact(f.what), "value": redact(f.value), "hint": redact(f.hint)}
         for f in look.findings

@@ -14,13 +14,15 @@ from typing import Final
 REDACTED: Final = "[redacted]"
 _SHORTEST: Final = 4
 """Shorter ones are not sought by value: `ab` would be taken out of every word. Where a name says what they are they still go."""
-_NAMED = re.compile(
-    r"""(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|private\.key|credentials)[\w.-]*["']?\s*[:=]\s*)"""
-    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;}\]"']+)""",
-    re.IGNORECASE,
-)
+_WORDS = r"passw(?:or)?d|passphrase|secret|token|api[_-]?key|private\.key|credentials|user\.info"
+_NAME = rf"""[\w.-]*(?:{_WORDS})[\w.-]*["']?\s*[:=]\s*"""
+_BLOCK = re.compile(rf"(?P<name>{_NAME})(?P<value>[|>][+-]?[^\n]*(?:\n[ \t]+[^\n]*)+)", re.IGNORECASE)
+"""A value of YAML in lines of its own."""
+_NAMED = re.compile(rf"""(?P<name>{_NAME})(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"'][^\n]*)""", re.IGNORECASE)
+"""A value without quotes ends with its line: a password may hold any other sign."""
 _AUTHORIZATION = re.compile(r"(?P<name>\b(?:Bearer|Basic)\s+)(?P<value>[A-Za-z0-9+/._~=-]{8,})")
-_IN_ADDRESS = re.compile(r"(?P<name>\b[a-z][a-z0-9+.-]*://)(?P<value>[^\s/@:]*:[^\s/@]+)(?=@)", re.IGNORECASE)
+_IN_ADDRESS = re.compile(r"(?P<name>\b[a-z][a-z0-9+.-]*://)(?P<value>[^\s/\"']+)(?=@)", re.IGNORECASE)
+"""Up to the last `@` before the path: one may stand in the password."""
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 
 
@@ -42,7 +44,7 @@ class Redactor:
         for secret in self._known:
             text = text.replace(secret, REDACTED)
         text = _PEM.sub(REDACTED, text)
-        for pattern in (_NAMED, _AUTHORIZATION, _IN_ADDRESS):
+        for pattern in (_BLOCK, _IN_ADDRESS, _AUTHORIZATION, _NAMED):
             text = pattern.sub(lambda found: found["name"] + _in_quotes(found["value"]), text)
         return text
 

@@ -29,11 +29,12 @@ _GIB: Final = 1 << 30
 
 @dataclass(slots=True)
 class Look:
-    """What was found so far: findings in order, texts by the name of their file in the bundle, secrets known by value."""
+    """What was found so far: findings in order, texts by the name of their file in the bundle, the secrets of the
+    configuration by value, None where it cannot be read at all."""
 
     findings: list[Finding] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
-    secrets: set[str] = field(default_factory=set)
+    secrets: set[str] | None = field(default_factory=set)
     config: Config | None = None
 
     def say(self, level: Level, what: str, value: str, hint: str = "") -> None:
@@ -93,9 +94,14 @@ def _memory_limit() -> int | None:
 def configuration(look: Look, files: tuple[Path, ...], overrides: tuple[str, ...]) -> None:
     """The configuration as it is in force, or every mistake in it."""
     from monitor.cli.common import load_config
+    from monitor.config import secrets
     from monitor.config.render import render
     from monitor.errors import ConfigError
 
+    try:
+        look.secrets = secrets(files, overrides, dict(os.environ))
+    except ConfigError:
+        look.secrets = None
     try:
         config = load_config(files, overrides)
     except ConfigError as error:
@@ -104,9 +110,6 @@ def configuration(look: Look, files: tuple[Path, ...], overrides: tuple[str, ...
             look.say(Level.ERROR, "configuration", problem)
         return
     look.config = config
-    if config.kafka is not None:
-        shown = config.kafka.shown()
-        look.secrets |= {value for key, value in config.kafka.properties.items() if shown[key] != value}
     look.texts["configuration.yaml"] = render(config)
     look.say(Level.OK, "configuration", f"sound, namespace {config.namespace}, digest {config.digest}")
 
@@ -207,7 +210,10 @@ def of_view(view: View, config: Config | None) -> Iterator[Finding]:
 
 
 def logs(look: Look, files: tuple[Path, ...]) -> None:
-    """The end of each file, from a whole line on."""
+    """The end of each file, from a whole line on. None of them while the secrets are not known that they may hold."""
+    if look.secrets is None and files:
+        look.say(Level.WARNING, "log files", "left out: the configuration cannot be read, so nobody knows its secrets")
+        return
     for path in files:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -13,7 +13,7 @@ a clock or a broker to be judged (`driftline check --live` does that elsewhere).
 from __future__ import annotations
 
 from monitor.config.kafka import Kafka
-from monitor.config.load import load, loads, located, recorded
+from monitor.config.load import load, loads, located, recorded, secrets
 from monitor.config.panes import pane_ms
 from monitor.config.rules import Rule
 from monitor.config.sources import FeatureSource, Source, TimeField
@@ -60,4 +60,5 @@ __all__ = [
     "located",
     "pane_ms",
     "recorded",
+    "secrets",
 ]

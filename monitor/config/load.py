@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from monitor.config import yaml_positions as tree
+from monitor.config.kafka import is_secret
 from monitor.config.layers import PROPERTIES, fill_in, from_environment, from_overrides, merge, put
 from monitor.config.problems import Path as Place
 from monitor.config.problems import path_text
@@ -69,6 +70,27 @@ def loads(
 ) -> Config:
     """The config of one text, as if it stood in a file called `name`; otherwise as `load`."""
     return _build([(name, text)], overrides, environ or {}, _Found(), require_references)
+
+
+def secrets(paths: Sequence[Path], overrides: Sequence[str], environ: Mapping[str, str]) -> set[str]:
+    """The secrets of the connection as far as these say them, whatever else is wrong with them: for who shows what others wrote.
+
+    Raises ConfigError where the files cannot be read, or are no YAML: then none is known.
+    """
+    found, texts = _Found(), []
+    for path in paths:
+        try:
+            texts.append((str(path), path.read_bytes().decode("utf-8-sig")))
+        except (OSError, UnicodeDecodeError) as e:
+            found.say(Position(str(path)), f"the file cannot be read: {e}")
+    if found.problems:
+        raise found.error()
+    root, files = _read_secrets(_layers(texts, overrides, environ, []), [])
+    properties = _node(root, PROPERTIES)
+    if not isinstance(properties, tree.Mapping):
+        return set()
+    scalars = {key: node.text for key, (_, node) in properties.entries.items() if isinstance(node, tree.Scalar)}
+    return {text for key, text in scalars.items() if key in files or is_secret(key)} - {""}
 
 
 def recorded(document: bytes) -> Config:

@@ -71,7 +71,7 @@ class EvaluatorCheckpoints:
     def find(self) -> Iterator[Resumed]:
         """Those that can be used, the newest first. Raises LedgerError when `evals` or the ledger lost records.
 
-        One that others overtook comes last, and only where the beginning is gone: see `others_since`.
+        One that others overtook comes last, and only where the beginning of `evals` or of the ledger is gone: see `others_since`.
         """
         self._looked_at = self._begins()
         last: list[Found] = []
@@ -80,7 +80,7 @@ class EvaluatorCheckpoints:
                 last.append(one)
             else:
                 yield from self._whole(one, overtaken=False)
-        if self._log.begin_offsets(self._evals)[0] > 0:
+        if any(self._begins()):
             for one in last:
                 yield from self._whole(one, overtaken=True)
 

@@ -24,6 +24,7 @@ from monitor.daemon.recovery import rows_to_read_again
 from monitor.events import Bools, Float64s, Int64s, LabelColumns, PredictionColumns, RecordBatch
 from monitor.groups import Group, Groups
 from monitor.ingest.clocks import ClockState
+from monitor.ingest.interner import Interner
 from monitor.ledger.records import Commit, encode
 from monitor.partition import Chain, Flags, Partition, Shared
 from monitor.plan import ModelPlan, Plan
@@ -151,6 +152,7 @@ class Dealt:
         self._plan, self._rng, self._versions = plan, rng, versions
         self._task, self._classes = task_name(config), len(coded_classes(config))
         self._models = tuple(plan.models.values()) or tuple(plan.all_models)
+        self.models = Interner(plan.models)
         self._groups = Groups()
         self._read = [0, 0]
         self._columns: PredictionColumns | LabelColumns

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +25,7 @@ from monitor.windows import measure, payload
 from monitor.windows.arrivals import Arrival, arrivals
 from monitor.windows.asked import Together
 from monitor.windows.crossed import Addition, Crossed
+from monitor.windows.in_hand import Measured, Stack, Standing, Summed
 from monitor.windows.losses import Losses
 from monitor.windows.measure import Revision
 from monitor.windows.outlook import LabelBook
@@ -58,35 +59,6 @@ class ClosedTick:
     arrivals: Sequence[Arrival] = ()
 
 
-@dataclass(slots=True)
-class _Stack:
-    """Revisions of one model's windows, one after the other, as the ticks made them: what is measured at once."""
-
-    revisions: list[Revision] = field(default_factory=list)
-    cells: list[Int64s] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """The views of a stack, each with the bytes that are published, None where none are; `asked`: what computes metrics of
-    theirs that somebody asks for."""
-
-    views: list[tuple[WindowView, bytes | None]]
-    asked: Together | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Summed:
-    """A tick whose contributions are in their windows and that waits for its views: how many each model revised."""
-
-    tick: int
-    revised: dict[str, int]
-    over: set[WindowKey]
-    active: frozenset[SeriesKey]
-    arrivals: Sequence[Arrival]
-    crossed: Sequence[Addition]
-
-
 class TickEngine:
     """All windows of one kind, and the contributions that wait for their tick."""
 
@@ -100,6 +72,9 @@ class TickEngine:
         """Start of the newest pane that anything was added to."""
         self.arrival_cells: int | None = None
         """How many cells, from the first, of what a tick brought are handed out with it: 0 for all, None for nothing."""
+        self.hands_out_cells = False
+        """Whether somebody asks for the sums of windows (`cells`) while ticks are handed out."""
+        self._standing: Standing | None = None
         self.book = LabelBook(plan, self.is_lost) if plan.estimates and kind is Kind.PERFORMANCE else None
         """How labels come, where windows are to say what to expect."""
         self.crossed = Crossed()
@@ -158,25 +133,36 @@ class TickEngine:
         """Close every tick before `below` in which something happens, in order.
 
         Ticks are added up one by one and measured many at once: a formula costs the same for one window as for fifty.
-        While one is handed out the windows are as they were at its end, for `newest_mature` and `get`.
+        While one is handed out the windows are as they were at its end, for `newest_mature` and `get`, and `cells` where
+        somebody asks for them.
 
         A window that everything was taken back from has no final value: whether it ever showed one depends on the order
         of the records, and a final value may not.
         """
         while self._agenda and self._agenda[0] < below:
-            stacks: dict[str, _Stack] = defaultdict(_Stack)
-            summed: list[_Summed] = []
+            stacks: dict[str, Stack] = defaultdict(Stack)
+            summed: list[Summed] = []
             cells = 0
             while self._agenda and self._agenda[0] < below and cells < CELLS_AT_ONCE:
+                if len(summed) == 1 and self.hands_out_cells:
+                    self._standing = Standing(store for _, store in self._stores.values())
                 summed.append(self._sum_up(stacks, below))
                 cells += sum(n * self._store(model)[1].layout.size for model, n in summed[-1].revised.items())
             measured = {model: self._measure(model, stack) for model, stack in stacks.items()}
-            views = {model: iter(found.views) for model, found in measured.items()}
+            shown = dict.fromkeys(measured, 0)
             self._in_hand = len(summed)
-            for tick in summed:
+            for number, tick in enumerate(summed):
                 self._in_hand -= 1
                 self.closed += 1
-                yield self._show(tick, [next(views[m]) for m, n in tick.revised.items() for _ in range(n)])
+                own = list[tuple[WindowView, bytes | None]]()
+                for model, n in tick.revised.items():
+                    part = slice(shown[model], shown[model] + n)
+                    views, shown[model] = measured[model].views[part], part.stop
+                    if self._standing is not None and number:
+                        self._standing.follow((view for view, _ in views), measured[model].cells[part])
+                    own += views
+                yield self._show(tick, own)
+            self._standing = None
             for found in measured.values():
                 self._let_go(found)
 
@@ -208,7 +194,7 @@ class TickEngine:
             self._schedule(self.next_tick)
             self._due[self.next_tick] |= self.to_mark
 
-    def _sum_up(self, stacks: dict[str, _Stack], below: int) -> _Summed:
+    def _sum_up(self, stacks: dict[str, Stack], below: int) -> Summed:
         """Add what waited for the next due tick to its windows, and put the cells of all that change on their stacks."""
         tick = heapq.heappop(self._agenda)
         self.close_quietly(tick + 1)
@@ -228,7 +214,7 @@ class TickEngine:
         revised = {model: sorted(changed[model]) for model in sorted(changed) if changed[model]}
         for model, keys in revised.items():
             self._stack(stacks[model], model, keys, tick)
-        return _Summed(
+        return Summed(
             tick, {m: len(keys) for m, keys in revised.items()}, self._over.pop(tick, set()), active, arrived, crossed
         )
 
@@ -272,7 +258,7 @@ class TickEngine:
             known = self._stores[model] = (plan, WindowStore(model, layout, self._windows))
         return known
 
-    def _stack(self, stack: _Stack, model: str, keys: Sequence[WindowKey], tick: int) -> None:
+    def _stack(self, stack: Stack, model: str, keys: Sequence[WindowKey], tick: int) -> None:
         store = self._store(model)[1]
         end_ms = (tick + 1) * self._plan.join.tick_ms
         stack.cells.append(store.read(keys))
@@ -289,7 +275,7 @@ class TickEngine:
         if self.book is not None:
             self._look_ahead(stack, model, len(keys))
 
-    def _look_ahead(self, stack: _Stack, model: str, number: int) -> None:
+    def _look_ahead(self, stack: Stack, model: str, number: int) -> None:
         """Give the last revisions of a stack what is to be expected of them now."""
         assert self.book is not None
         plan, store = self._store(model)
@@ -297,15 +283,15 @@ class TickEngine:
         outlooks = self.book.outlooks(plan, last, store.cells(stack.cells[-1]))
         stack.revisions[-number:] = [one._replace(outlook=own) for one, own in zip(last, outlooks, strict=True)]
 
-    def _measure(self, model: str, stack: _Stack) -> _Measured:
+    def _measure(self, model: str, stack: Stack) -> Measured:
         plan, store = self._store(model)
         cells = checked(store.cells(np.concatenate(stack.cells)))
         if self._plan.finals_only:
             return self._measure_finals(model, plan, stack.revisions, cells)
         views, metrics = self._views_of(plan, stack.revisions, cells)
-        return _Measured(list(zip(views, payload.encode_all(views, metrics), strict=True)))
+        return Measured(list(zip(views, payload.encode_all(views, metrics), strict=True)), cells.array)
 
-    def _measure_finals(self, model: str, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells) -> _Measured:
+    def _measure_finals(self, model: str, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells) -> Measured:
         """Of what is final the views and their bytes; of the rest views that can be asked."""
         if model not in self._formulas:
             self._formulas[model] = measure.formulas(plan, self.kind)
@@ -318,19 +304,19 @@ class TickEngine:
             views, metrics = self._views_of(plan, [revisions[row] for row in rows], own)
             for row, view, value in zip(rows, views, payload.encode_all(views, metrics), strict=True):
                 found[row] = view, value
-        return _Measured(found, asked)
+        return Measured(found, cells.array, asked)
 
     def _views_of(self, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells) -> measure.Measured:
         views_of = measure.input_views if self.kind is Kind.INPUT else measure.performance_views
         return views_of(plan, self._plan.config_digest, revisions, cells)
 
-    def _let_go(self, measured: _Measured) -> None:
+    def _let_go(self, measured: Measured) -> None:
         """All ticks of a stack are handed out: only what is on a shelf can be asked for still."""
         if measured.asked is not None:
             newest = {view.key: i for i, (view, _) in enumerate(measured.views)}
             measured.asked.keep([i for key, i in newest.items() if self.get(key) is measured.views[i][0]])
 
-    def _show(self, summed: _Summed, measured: list[tuple[WindowView, bytes | None]]) -> ClosedTick:
+    def _show(self, summed: Summed, measured: list[tuple[WindowView, bytes | None]]) -> ClosedTick:
         """Put a tick's revisions where rules look for them."""
         revised, told = list[WindowView](), list[tuple[WindowView, bytes]]()
         vanished = list[WindowView]()
@@ -387,7 +373,9 @@ class TickEngine:
         return sorted(own for own in known if own.version == series.version and own.segment != series.segment)
 
     def cells(self, key: WindowKey) -> Int64s | None:
-        """The sums of a window; None of one that is final or has none."""
+        """The sums of a window at the end of the tick that is handed out; None of one that is final or has none."""
+        if self._standing is not None:
+            return self._standing.get(key)
         known = self._stores.get(key.series.model)
         return known[1].read([key])[0] if known is not None and key in known[1] else None
 

@@ -5,7 +5,7 @@ Rows are sums of exact integers, so it does not matter in which order ticks, par
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,6 +136,11 @@ class WindowStore:
         """A copy of the cells of windows, one row each."""
         copy: Int64s = self._cells[[self._rows[key] for key in keys]]
         return copy
+
+    def live(self) -> Iterator[tuple[WindowKey, Int64s]]:
+        """Every window that is not final, with a copy of its cells."""
+        copy = self._cells.copy()
+        return ((key, copy[row]) for key, row in self._rows.items())
 
     def cells(self, rows: Int64s) -> Cells:
         """Rows that were read, as cells of this layout."""

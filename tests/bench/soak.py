@@ -7,7 +7,7 @@ Every half minute something happens, in turn: the second worker is killed with -
 SIGTERM and started again, or is frozen for longer than its session. The first worker is never harmed: it takes over
 and gives back, and is the one whose resident memory and open descriptors are sampled once a second.
 
-Told are the medians of the first and the last fifth after two minutes of warming up, what `driftline ledger audit` says at
+Told are the medians of each fifth of what follows two minutes of warming up, what `driftline ledger audit` says at
 the end, and how many records were read against how many were sent. Prints JSON, writes build/soak.json.
 """
 
@@ -160,7 +160,7 @@ def soak(bootstrap: str, folder: Path, minutes: float, rate: int) -> dict[str, A
         codes = [worker.process.wait(30) for worker in (first, second)]
     warm = samples[min(WARM_UP_SECS, len(samples) // 3) :]
     fifth = max(1, len(warm) // 5)
-    parts = {"begin": warm[:fifth], "end": warm[-fifth:]}
+    parts = [warm[n * fifth : (n + 1) * fifth] for n in range(5)]
     complaints = audit.audit(Source(bootstrap), "soak")[1]
     return {
         "minutes": minutes,
@@ -170,9 +170,9 @@ def soak(bootstrap: str, folder: Path, minutes: float, rate: int) -> dict[str, A
         "read": drained,
         "exit_codes": codes,
         "audit": complaints,
-        "resident_mb": {name: round(statistics.median(mb for mb, _ in part), 1) for name, part in parts.items()},
+        "resident_mb": [round(statistics.median(mb for mb, _ in part), 1) for part in parts if part],
         "resident_mb_max": round(max(mb for mb, _ in warm), 1),
-        "descriptors": {name: statistics.median(fds for _, fds in part) for name, part in parts.items()},
+        "descriptors": [statistics.median(fds for _, fds in part) for part in parts if part],
     }
 
 

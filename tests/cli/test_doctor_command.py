@@ -83,7 +83,9 @@ def test_no_secret_is_in_the_bundle_or_on_the_screen(
     log = tmp_path / "driftline.log"
     log.write_text(
         f"failed with {CANARY} in it\n" + json.dumps({"message": CANARY}) + "\n"
-        "sasl.password=other-secret-1 and token: 'other-secret-2'\n"
+        "sasl.password=other-secret-1 other-secret-7\ntoken: 'other-secret-2'\nbasic.auth.user.info=user:other-secret-8\n"
+        "password: |\n  other-secret-9\n  other-secret-10\nhttps://other-secret-11@host https://u:p@other-secret-12@host/x\n"
+        '{"secret": "a\\"other-secret-13"}\n'
         'Authorization: Bearer other-secret-3333\nhttps://user:other-secret-4@host/x\n{"api_key": "other-secret-5"}\n'
         "-----BEGIN PRIVATE KEY-----\nother-secret-6\n-----END PRIVATE KEY-----\nand this line stays\n"
     )
@@ -111,6 +113,19 @@ def test_mistakes_in_the_configuration_are_findings_and_the_rest_is_looked_at(
     findings = json.loads(told.out)["findings"]
     assert len([each for each in findings if each["what"] == "configuration" and each["level"] == "error"]) >= 2
     assert any(each["what"] == "ready" and each["level"] == "ok" for each in findings)
+
+
+def test_a_mistake_in_the_configuration_does_not_let_its_secrets_out(tmp_path: Path) -> None:
+    config, log, bundle = tmp_path / "bad.yaml", tmp_path / "driftline.log", tmp_path / "bundle.tar.gz"
+    log.write_text("refused [hunter22hunter]\n")
+    config.write_text("windows: [1x]\nkafka: {properties: {sasl.password: hunter22hunter}}\n")
+    driftline("doctor", "-c", config, "--no-daemon", "--log", log, "--to", bundle)
+    assert opened(bundle)["logs/driftline.log"] == "refused [[redacted]]\n"
+    bundle.unlink()
+    config.write_text("windows: [1x\nkafka: {properties: {sasl.password: hunter22hunter}}\n")
+    told = driftline("doctor", "-c", config, "--no-daemon", "--log", log, "--to", bundle)
+    assert "left out" in told.out
+    assert not any("hunter22" in text for text in (*opened(bundle).values(), told.out, told.err))
 
 
 def test_a_daemon_that_is_not_there_is_one_finding(deployment: Deployment) -> None:

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from pipelines.dataset.archive import Why
-from tests.docs.test_docs import ROOT, blocks
+from tests.docs.following import followed
+from tests.docs.test_docs import ROOT
 
 PAGE = ROOT / "docs" / "archive.md"
 
 
 def test_the_tutorial_runs_as_it_is_printed(tmp_path: Path) -> None:
-    (script,) = blocks(PAGE, "sh")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        ["bash", "-eu", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    done = followed(PAGE, tmp_path)
     written = [line for line in done.stderr.splitlines() if "segments with" in line]
     assert written[1].startswith("driftline: fraud: 1 segments with 60 rows written"), written
     counted = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

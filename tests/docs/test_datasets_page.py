@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 from monitor.cli.dataset_join import _FATES, _USES
 from pipelines.dataset.redaction import REDACTED
 from pipelines.dataset.selection import BLOCK_OFFSETS
+from tests.docs.following import run_in
 from tests.docs.test_docs import ROOT, blocks
 
 PAGE = ROOT / "docs" / "datasets.md"
@@ -18,19 +17,13 @@ PAGE = ROOT / "docs" / "datasets.md"
 
 def test_the_tutorial_runs_as_it_is_printed(tmp_path: Path) -> None:
     (script,), (program,) = blocks(PAGE, "sh"), blocks(PAGE, "python")
-    done = _run(tmp_path, "bash", "-eu", "-c", script)
+    done = run_in(tmp_path, "bash", "-eu", "-c", script)
     assert done.returncode == 0, done.stderr
     assert "monday: 3 rows, 1 of them without a label in 1 segments" in done.stderr
     assert done.stdout.count("the same, bit for bit") == 2
     assert re.search(r"changed +label corrected +1", done.stdout)
-    read = _run(tmp_path, sys.executable, "-c", program)
+    read = run_in(tmp_path, sys.executable, "-c", program)
     assert read.stdout == "[0.9 0.2 0.4] [ 1.  0. nan] ['DE', 'FR', None]\n", read.stderr
-
-
-def _run(where: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
 
 
 def _names(heading: str) -> set[str]:

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from monitor.adapters.recording_format import BLOCK_BYTES, BLOCK_RECORDS, FORMAT, MAGIC, SEGMENT_OFFSETS
 from monitor.cli.replay import command
-from tests.docs.test_docs import ROOT, blocks
+from tests.docs.following import followed
+from tests.docs.test_docs import ROOT
 
 PAGE = ROOT / "docs" / "replay.md"
 
 
 def test_the_tutorial_runs_as_it_is_printed(tmp_path: Path) -> None:
-    (script,) = blocks(PAGE, "sh")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        ["bash", "-eu", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    done = followed(PAGE, tmp_path)
     assert done.stderr.count("driftline: identical: ") == 2
     assert re.search(r"\d+ commits over 800 records and \d+ evaluations made again, byte for byte", done.stderr)
     assert re.search(

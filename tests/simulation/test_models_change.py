@@ -11,12 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.adapters import dead_letters
 from monitor.config import loads
 from monitor.daemon.begun import kept
 from monitor.daemon.counted import counted, newest
-from monitor.daemon.reload import Reloads
-from monitor.daemon.worker import Worker, WorkerOptions
+from monitor.daemon.worker import Worker
 from monitor.ledger.fold import FoldState, Verdict, fold
 from monitor.ledger.records import Commit, EvalCommit, decode, roster_of
 from monitor.ledger.roster import Listed, Roster
@@ -24,11 +22,11 @@ from monitor.plan import plan_of
 from tests.examples import examples
 from tests.oracle.join import Label, Prediction
 from tests.replay.proving import prove, sentences
-from tests.simulation.fragile import TURNS_MAX, Crash, Fault, FragileWorld
+from tests.simulation.fragile import Crash, Fault, FragileWorld
 from tests.simulation.histories import START, labels, predictions, split
+from tests.simulation.reloading import Files, run, start
 from tests.simulation.saving import whole
 from tests.simulation.test_crashes import crashes, pace, paces, silences
-from tests.simulation.test_windows_change import Files
 from tests.simulation.world import CONFIG, finals, topics, worker
 
 PANE_MS = 50_000
@@ -57,42 +55,6 @@ def text(namespace: str, models: str, *, windows: str = "50s, 150s", every: int 
         assert old in made
         made = made.replace(old, new)
     return made
-
-
-def start(log: FragileWorld, files: Files, *, until_end: bool = True) -> Worker:
-    own, options = files.read(), WorkerOptions(until_end=until_end)
-    by, reloads = counted(log, own, plan_of(own)), Reloads(files, files.fingerprint(), log.clock)
-    process = Worker(log, own, by.plan, log.clock, dead_letters, options, reloads=reloads, counted=by)
-    process.start()
-    return process
-
-
-def run(
-    log: FragileWorld, faults: Sequence[tuple[int, Fault]], files: Files, changes: Sequence[tuple[int, str]]
-) -> None:
-    """Run a deployment to its end. After so many turns of all its processes the file becomes another one."""
-    log.arm(faults)
-    left, turns, process = list(changes), 0, None
-    while turns < TURNS_MAX:
-        try:
-            process = process or start(log, files)
-            while not process.done():
-                turns += 1
-                if left and turns >= left[0][0]:
-                    files.content = left.pop(0)[1]
-                    assert process.reloads is not None
-                    process.reloads.ask()
-                log.clock.advance(5)
-                process.turn()
-            process.close()
-            break
-        except Crash:
-            if process is not None:
-                log.crashed(process)
-            else:
-                log.clock.advance(log.session_ms + 1)
-            process = None
-    log.land()
 
 
 def turn(log: FragileWorld, process: Worker, times: int) -> None:

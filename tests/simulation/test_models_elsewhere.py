@@ -12,6 +12,7 @@ from monitor.errors import LedgerError
 from tests.replay.proving import run_again
 from tests.simulation.fragile import FragileWorld
 from tests.simulation.histories import START, split
+from tests.simulation.reloading import Files, run, start
 from tests.simulation.test_crashes import pace
 from tests.simulation.test_models_change import (
     ALL,
@@ -21,12 +22,9 @@ from tests.simulation.test_models_change import (
     check,
     in_order,
     rosters,
-    run,
-    start,
     text,
     turn,
 )
-from tests.simulation.test_windows_change import Files
 from tests.simulation.world import topics, worker
 
 

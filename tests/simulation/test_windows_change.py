@@ -10,15 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.adapters import dead_letters
-from monitor.config import Config, loads
+from monitor.config import loads
 from monitor.daemon.begun import documents
 from monitor.daemon.counted import as_begun
 from monitor.daemon.generations import history
-from monitor.daemon.reload import Reloads
 from monitor.daemon.replay.compare import _without_config
 from monitor.daemon.rules_in_force import evaluations
-from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.errors import LedgerError
 from monitor.ledger.fold import FoldState, Verdict, fold
 from monitor.ledger.records import EvalPane, decode
@@ -27,8 +24,9 @@ from monitor.windows.spans import spans_of
 from tests.examples import examples
 from tests.oracle.join import Label, Prediction
 from tests.replay.proving import prove, run_again, sentences
-from tests.simulation.fragile import TURNS_MAX, Crash, Fault, FragileWorld
+from tests.simulation.fragile import Crash, Fault, FragileWorld
 from tests.simulation.histories import START, labels, predictions, split
+from tests.simulation.reloading import Files, run, start
 from tests.simulation.saving import whole
 from tests.simulation.test_crashes import crashes, pace, paces, silences
 from tests.simulation.world import CONFIG, alerts, finals, topics, worker
@@ -57,55 +55,6 @@ def text(namespace: str, windows: str, *, judged: str = "50s", every: int = 10_0
 
 
 ALL = "50s, 100s, 100s/50s, 150s"
-
-
-class Files:
-    """The configuration of a deployment, as one file that every worker reads."""
-
-    def __init__(self, content: str) -> None:
-        self.content = content
-
-    def fingerprint(self) -> bytes:
-        return self.content.encode()
-
-    def read(self) -> Config:
-        return loads(self.content)
-
-
-def start(log: FragileWorld, files: Files) -> Worker:
-    own, options = files.read(), WorkerOptions(until_end=True)
-    plan, reloads = as_begun(log, own, plan_of(own)), Reloads(files, files.fingerprint(), log.clock)
-    process = Worker(log, own, plan, log.clock, dead_letters, options, reloads=reloads)
-    process.start()
-    return process
-
-
-def run(
-    log: FragileWorld, faults: Sequence[tuple[int, Fault]], files: Files, changes: Sequence[tuple[int, str]]
-) -> None:
-    """Run a deployment to its end. After so many turns of all its processes the file becomes another one."""
-    log.arm(faults)
-    left, turns, process = list(changes), 0, None
-    while turns < TURNS_MAX:
-        try:
-            process = process or start(log, files)
-            while not process.done():
-                turns += 1
-                if left and turns >= left[0][0]:
-                    files.content = left.pop(0)[1]
-                    assert process.reloads is not None
-                    process.reloads.ask()
-                log.clock.advance(5)
-                process.turn()
-            process.close()
-            break
-        except Crash:
-            if process is not None:
-                log.crashed(process)
-            else:
-                log.clock.advance(log.session_ms + 1)
-            process = None
-    log.land()
 
 
 def switches(log: FragileWorld, namespace: str) -> list[EvalPane]:

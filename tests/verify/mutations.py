@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
+from monitor.admission import Admission
 from monitor.alerts import rules
 from monitor.cli.scan import Found
+from monitor.daemon.models_in_force import ModelsInForce
 from monitor.evaluator import Evaluator
 from monitor.ingest import clocks
 from monitor.join import order, restamped
@@ -33,6 +35,7 @@ from monitor.join.settle import Settler
 from monitor.join.timeline import LabelFact
 from monitor.ledger import fold as rule
 from monitor.ledger.floors import Floors
+from monitor.windows.engine import TickEngine
 from tests.checker import windows
 from tests.verify import model, report
 from tests.verify.progress import shown
@@ -84,6 +87,7 @@ class Mutation:
 
 MODEL, BOTH = ("model",), ("model", "simulation")
 REBUILDS = ("tests/join/test_rebuilds.py",)
+MODELS = ("tests/simulation/test_models_elsewhere.py",)
 MUTATIONS = [
     Mutation(
         "only the owner of the current epoch commits",
@@ -214,15 +218,44 @@ MUTATIONS = [
         Join.add_labels,
         "known = np.maximum(at, batch.before_ms - params.disorder_ms)",
         "known = at.copy()",
+        seeds=(56,),
     ),
     Mutation(
-        "a tick waits for the slowest partition", Evaluator.open_tick, "slowest = min(clocks)", "slowest = max(clocks)"
+        "a tick waits for the slowest partition",
+        Evaluator.open_tick,
+        "slowest = min(clocks)",
+        "slowest = max(clocks)",
+        seeds=(5,),
     ),
     Mutation(
         "a label beyond the horizon is not valid",
         Join._pair,
         "(delay >= -bounds.skew_ms) & (delay <= bounds.horizon_ms)",
         "delay >= -bounds.skew_ms",
+    ),
+    Mutation(
+        "windows of a model begin when every owner counts it",
+        ModelsInForce._may_begin_ms,
+        "if not roster.waits or any(one.number < roster.number for one in evaluator.adopted):",
+        "if not roster.waits:",
+        MODELS,
+    ),
+    Mutation(
+        "windows of a model begin after what was rejected for it",
+        ModelsInForce._may_begin_ms,
+        "(newest_ms // pane_ms + 1) * pane_ms if newest_ms > NEVER else 0",
+        "0",
+        MODELS,
+    ),
+    Mutation(
+        "a rebuild counts by the rosters of then", Admission.follow, "else commit.rosters", "else ()", seeds=(92,)
+    ),
+    Mutation(
+        "what is said of a window is as of its tick",
+        TickEngine.close,
+        "if len(summed) == 1 and self.hands_out_cells:",
+        "if False:",
+        ("tests/windows/test_in_hand.py",),
     ),
     Mutation(
         "the highest epoch wins for readers (the checker's)",
