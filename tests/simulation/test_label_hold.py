@@ -146,3 +146,10 @@ def test_what_is_wrong_in_a_standstill_that_was_short_enough_is_not_told(hold_at
     told = told_of(d)
     expected = ["any-wrong firing"] * rules
     assert sorted(set(told)) == [*expected, "label-feed-stalled firing", "label-feed-stalled resolved"]
+
+
+def test_what_is_told_of_a_feed_does_not_hang_on_where_the_last_commit_was_cut() -> None:
+    """The commit that says that the input ended carries no records: it has no clock that says how far they went."""
+    log = world(only_the_bad)
+    worker(log, config(rows=1_000_000)).run()
+    assert conditions(log) == [("label-feed-slow", "firing"), ("label-feed-slow", "resolved")]
