@@ -62,6 +62,7 @@ def added_up(ticks: Sequence[Sequence[Piece]], width: int) -> list[Piece]:
     group = np.array(codes, np.int64)
     pane, panes = _numbered(np.concatenate([piece.pane_ms for piece in pieces]))
     of_tick = np.repeat(np.arange(len(ticks)), [sum(len(piece.group) for piece in own) for own in ticks])
+    # Each of the three is below the number of slots of a go: two million of them at once would have to be all different.
     slot, slots = _numbered((of_tick * len(groups) + group) * len(panes) + pane)
     keys = np.repeat(slot * width, np.concatenate([piece.length for piece in pieces]))
     keys += np.concatenate([piece.cells for piece in pieces])
