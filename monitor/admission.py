@@ -2,17 +2,22 @@
 
 Decoders know every model that the namespace ever listed. What is counted of them depends on the record and on what the owner
 recorded (`roster.Adopted`) alone, so a rebuild admits what was admitted, whoever makes it and however far rosters went on.
+
+Windows of a model that is added begin after what was rejected for it. A record that lies far ahead is rejected like any other and
+moves that moment as it would move the clock: not, until distinct ids agree (`ingest.clocks`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from monitor.events import Bools, Int64s, PredictionColumns, Reason, Rejected
-from monitor.ingest.clocks import NEVER
+from monitor.events import Bools, Int64s, PredictionColumns, Reason, Rejected, Unlisted
+from monitor.ingest.clocks import NEVER, ClockState, advance
 from monitor.ingest.interner import Interner
-from monitor.ledger.records import Commit
+from monitor.ledger.records import Clock, Commit
 from monitor.ledger.roster import Adopted, Roster, since
 
 _NOT_YET = "model: added to `models`, not when its record was read"
@@ -32,6 +37,8 @@ class Admission:
         self.said: tuple[Adopted, ...] = ()
         """What the last commit said of them."""
         self.unlisted_ms: int | None = NEVER
+        self.clock: ClockState | None = None
+        """The clock over what counts and what was rejected for its model alone; None where it is that over what counts."""
         self._tables: dict[int, Int64s] = {}
 
     @property
@@ -53,8 +60,8 @@ class Admission:
 
     def take(self, columns: PredictionColumns) -> PredictionColumns:
         """The columns of a batch without what is not counted, which is rejected."""
-        if columns.unlisted_ms is not None:
-            self._reject(columns.unlisted_ms)
+        if columns.unlisted is not None:
+            self._reject(columns.unlisted)
         if self._roster is None or not self._roster.number or not len(columns):
             return columns
         until = self._until(columns)
@@ -83,19 +90,45 @@ class Admission:
         return known
 
     def _without(self, columns: PredictionColumns, out: Bools, until: Int64s) -> PredictionColumns:
-        self._reject(int(columns.at_ms[out].max()))
+        own = Unlisted(columns.offsets[out], columns.ids[out], columns.at_ms[out])
+        self._reject(own)
         rows = np.flatnonzero(out).tolist()
         more = [
             Rejected(int(columns.offsets[row]), Reason.UNKNOWN_MODEL, _NOT_YET if until[row] == NEVER else _GONE)
             for row in rows
         ]
         kept = columns.only(np.flatnonzero(~out))
+        kept.unlisted = own if columns.unlisted is None else Unlisted.joined([columns.unlisted, own])
         kept.rejected = tuple(sorted((*columns.rejected, *more), key=lambda one: one.offset))
         return kept
 
-    def _reject(self, at_ms: int) -> None:
+    def _reject(self, unlisted: Unlisted) -> None:
         if self.unlisted_ms is not None:
-            self.unlisted_ms = max(self.unlisted_ms, at_ms)
+            self.unlisted_ms = max(self.unlisted_ms, int(unlisted.at_ms.max()))
+
+    def advance(self, clock: ClockState, parts: Sequence[PredictionColumns], max_jump_ms: int) -> None:
+        """Move the clock over what was taken, in its order. `clock`: that over what counts, before it."""
+        unlisted = [part.unlisted for part in parts if part.unlisted is not None]
+        if not parts or (self.clock is None and not unlisted):
+            return
+        rows = Unlisted.joined([*(Unlisted(part.offsets, part.ids, part.at_ms) for part in parts), *unlisted])
+        order = np.argsort(rows.offsets)
+        at_ms, ids = rows.at_ms[order], rows.ids[order]
+        self.clock, _ = advance(self.clock or clock, at_ms, ids, max_jump_ms)
+
+    def newest_near_ms(self, newest_ms: int, clock: ClockState, near_ms: int, max_jump_ms: int) -> int:
+        """The newest event time of what was rejected for its model, without what lies more than `max_jump_ms` ahead of all else.
+        `newest_ms`: that with it; `clock`: that over what counts; `near_ms`: when all of it had been read (wall clock), NEVER
+        where that is not known."""
+        own = self.clock or clock
+        known = max(clock.maximum_ms, own.maximum_ms)
+        reach = (near_ms if known == NEVER else known) + max_jump_ms
+        if known == near_ms == NEVER:
+            return newest_ms
+        if newest_ms > reach:
+            newest_ms = max([known, *(at for at, _ in own.ahead if at <= reach)])
+        near = max(clock.maximum_ms, near_ms)  # however many agree on a day in years, nothing waits for years
+        return newest_ms if near == NEVER else min(newest_ms, near + max_jump_ms)
 
     def to_say(self, floor: int) -> tuple[Adopted, ...]:
         """What a commit says of rosters, where a rebuild begins at offset `floor`: from then on it is what was said."""
@@ -105,6 +138,10 @@ class Admission:
     def newest_rejected(self, rejected: int) -> int | UnsetType:
         """What a commit says of `unlisted_ms`, beside so many rejections since the ledger began."""
         return UNSET if self.unlisted_ms is None or not rejected else self.unlisted_ms
+
+    def clock_to_say(self) -> Clock | UnsetType:
+        """What a commit says of `clock`."""
+        return UNSET if self.unlisted_ms is None or self.clock is None else Clock.of(self.clock)
 
     def follow(self, commit: Commit) -> None:
         """Count what comes before a commit as its owner did."""
@@ -116,3 +153,4 @@ class Admission:
         self.said = self.adopted
         unlisted_ms = None if commit.prediction_outcomes["rejected"] else NEVER
         self.unlisted_ms = unlisted_ms if commit.unlisted_ms is UNSET else commit.unlisted_ms
+        self.clock = None if commit.unlisted_clock is UNSET else commit.unlisted_clock.state()

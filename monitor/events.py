@@ -102,6 +102,20 @@ class Rejected:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """Predictions that would count if their model were listed, in any order."""
+
+    offsets: Int64s
+    ids: UInt64s  # (n, 2)
+    at_ms: Int64s
+
+    @classmethod
+    def joined(cls, parts: Sequence[Unlisted]) -> Unlisted:
+        """Those of several."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("offsets", "ids", "at_ms")))
+
+
 @dataclass(slots=True)
 class PredictionColumns:
     """Decoded predictions of one RecordBatch; rejected records are in `rejected` only.
@@ -127,8 +141,8 @@ class PredictionColumns:
     rejected: Sequence[Rejected] = ()
     faults: Mapping[str, int] = field(default_factory=dict)  # feature name -> bad values
     scores: Float64s | None = None
-    unlisted_ms: int | None = None
-    """The newest event time of what was rejected for its model alone, None where nothing was."""
+    unlisted: Unlisted | None = None
+    """What was rejected for its model alone; None where nothing was."""
 
     def __len__(self) -> int:
         return len(self.at_ms)

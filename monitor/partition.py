@@ -186,9 +186,10 @@ class Partition:
     def _join_predictions(self) -> None:
         parts = self._waiting[0]
         batches = [c for c in parts if len(c)]
+        clock = self.clocks[0]
+        self.admission.advance(clock, parts, self.shared.plan.max_jump_ms)
         parts.clear()
         self._waiting_rows[0] = 0
-        clock = self.clocks[0]
         if batches:
             rows = PredictionColumns.joined(batches)
             ids, at = rows.ids, rows.at_ms
@@ -271,6 +272,7 @@ class Partition:
             silent=flags.silent or UNSET,
             remembered=packed(known, self.shared.groups),
             unlisted_ms=self.admission.newest_rejected(self.join.prediction_outcomes.rejected),
+            unlisted_clock=self.admission.clock_to_say(),
             rosters=rosters or UNSET,
         )
         self._from = list(self._next)

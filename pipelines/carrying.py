@@ -15,10 +15,13 @@ import msgspec
 
 from pipelines.codec import PREFIX, decode, encode
 from pipelines.errors import FormatError, StepFailed
+from pipelines.handoffs import RESULTS
 from pipelines.ports import Store
 
 FORMAT: Final = 1
-RESULTS: Final = "steps/"
+ROWS: Final = "in/rows.jsonl"
+"""What a step is given to train on or to score, as `pipelines.filesteps` lays it out."""
+_MODEL: Final = "out/model/"
 BYTES_MAX: Final = 8 * 2**30
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -69,6 +72,22 @@ def has_result(store: Store, name: str) -> bool | None:
     if (body := store.document(_document(name))) is None:
         return False
     return True if all(store.blob_size(PREFIX + each.hex) is not None for each in _read(body).files) else None
+
+
+def carried(body: bytes) -> dict[str, str]:
+    """What a list names that may hold rows of people, by path: digests of the rows of a step, and of what it wrote but for
+    models. Empty for what is no list."""
+    if b'"files"' not in body:
+        return {}
+    try:
+        files = _read(body).files
+    except FormatError:
+        return {}
+    return {
+        each.path: PREFIX + each.hex
+        for each in files
+        if each.path == ROWS or (each.path.startswith("out/") and not each.path.startswith(_MODEL))
+    }
 
 
 def take(store: Store, name: str, directory: Path) -> None:

@@ -63,7 +63,7 @@ class Executor(Protocol):
         """Until it is done; the ms that the step itself took, None where nobody knows. Raises StepFailed; `alive` is called
         every second or so, and what it raises ends the step."""
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive) -> None:
         """See `pipelines.ports.Trainer.clear`."""
 
 
@@ -84,9 +84,9 @@ class FileSteps:
             said = _result(job / "out/result.json")
         return Artifact(files, _environment(), said)
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive) -> None:
         """See Trainer."""
-        self._executor.clear(policy)
+        self._executor.clear(policy, alive)
 
     def losses(
         self,

@@ -4,6 +4,10 @@ A hand-off is requested, accepted by who was told of it, and ends once: delivere
 the next number after those that were read, so whoever would end it a second time is told that it has ended. What comes from
 outside counts only with a signature by the secret that the two share: anything else stands in the log and ends nothing.
 
+Secrets are changed, and what ended by one stays ended: of a result that was taken the document is the witness
+(`pipelines.carrying.settle`), of a failure that was told a document beside it. Both are below `steps/`, where nobody outside has
+to write.
+
 A hand-off that failed or was withdrawn can be requested anew, as its next attempt: what belongs to an attempt before counts
 no more. Digests are written without their prefix, as in `pipelines.carrying`, and for the same reason.
 """
@@ -16,14 +20,16 @@ from typing import Final
 
 import msgspec
 
-from pipelines.codec import decode, digest_of, encode
+from pipelines.codec import PREFIX, decode, digest_of, encode
 from pipelines.errors import NotFound, Refused, StoreError
 from pipelines.hook_spec import genuine, signature
 from pipelines.log import append, read_log
-from pipelines.ports import Store
+from pipelines.ports import Alive, Store
 
 FORMAT: Final = 1
 ROOT: Final = "handoffs"
+RESULTS: Final = "steps/"
+"""Results of steps are documents below it: see `pipelines.carrying`."""
 RACES_MAX: Final = 100
 
 
@@ -142,6 +148,15 @@ class HandOffs:
             _, of, name = log.split("/")
             yield self.read(of, name)
 
+    def under_way(self, model: str, alive: Alive) -> Iterator[HandOff]:
+        """Those of a model that have not ended. Logs stay, so there may be many: `alive` is called for each, and one with a
+        result is not read."""
+        for log in self._store.logs(f"{ROOT}/{model}"):
+            alive()
+            name = log.split("/")[2]
+            if self._store.document(f"{RESULTS}{name}") is None and (found := self.read(model, name)).open:
+                yield found
+
     def find(self, id_: str) -> HandOff:
         """The one that the outside knows by an id. Raises NotFound."""
         name, _, attempt = id_.rpartition("-")
@@ -169,6 +184,11 @@ class HandOffs:
             before = self.read(before.model, before.name)
         raise StoreError(f"hand-off {before.id!r}", "was lost to others too often", "Try again.")
 
+    def told(self, found: HandOff) -> None:
+        """A failure was believed, and is so from now on, whatever secrets come after."""
+        assert isinstance(found.ending, Failed)
+        self._store.create_document(_witness(found.name, found.ending), _hex(found.ending))
+
     def _with(self, found: HandOff, record: Record, body: bytes) -> HandOff:
         bodies = (*found.bodies, body)
         if isinstance(record, Requested):
@@ -187,8 +207,26 @@ class HandOffs:
         if self._secrets is None:
             return True
         assert isinstance(record, Delivered | Failed)
+        if self._before(name, record):
+            return True
         at = record.at_ms // 1000
         return genuine(self._secrets(), id_of(name, record.attempt), at, _unsigned(record), record.signature)
+
+    def _before(self, name: str, record: Delivered | Failed) -> bool:
+        """Whether it was believed before, by a secret that may be gone."""
+        if isinstance(record, Delivered):
+            taken = self._store.document(f"{RESULTS}{name}")
+            return taken is not None and digest_of(taken) == PREFIX + record.listing
+        return self._store.document(_witness(name, record)) == _hex(record)
+
+
+def _witness(name: str, record: Failed) -> str:
+    return f"{RESULTS}{id_of(name, record.attempt)}.failed"
+
+
+def _hex(record: Failed) -> bytes:
+    """Which failure: without the place in the log, and without the prefix of a digest."""
+    return digest_of(encode(msgspec.structs.replace(record, previous=None))).removeprefix(PREFIX).encode()
 
 
 def deliver(handoffs: HandOffs, id_: str, record: Callable[[int], Delivered | Failed]) -> bool:

@@ -26,7 +26,7 @@ from pipelines.filesteps import Work
 from pipelines.handoffs import Accepted, Delivered, Failed, HandOff, HandOffs, Requested, Withdrawn
 from pipelines.hook_spec import LONGEST_MS, REQUESTED, WITHDRAWN, Webhook, headers, message, secrets_of
 from pipelines.policy import Policy
-from pipelines.ports import Alive, Store
+from pipelines.ports import Alive, Store, through
 from pipelines.post import Answer, Lost, post
 
 POLL_SECS: Final = 2.0
@@ -75,15 +75,14 @@ class Hooks:
         try:
             found = self._followed(found, alive)
         except (CancelAsked, Halted):
-            self._withdraw(found, "it was stopped")
+            self._withdraw(found, "it was stopped", alive)
             raise
         self._conclude(found, work)
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive, why: str = "the run has ended") -> None:
         """See Executor. Withdrawn is as gone as it gets."""
-        for found in self._handoffs.all(policy.model):
-            if found.open:
-                self._withdraw(found, "the run has ended")
+        for found in self._handoffs.under_way(policy.model, through(alive)):
+            self._withdraw(found, why, alive)
 
     # ------------------------------------------------------------------------------------------------------- within
 
@@ -140,7 +139,7 @@ class Hooks:
             if self._now_ms() >= found.asked.until_ms:
                 more = f"; {found.refused} results with a wrong signature were not taken" if found.refused else ""
                 reason = f"took longer than it may ({'it was accepted' if found.accepted else why}{more})"
-                return self._withdraw(found, reason)
+                return self._withdraw(found, reason, alive)
             if found.accepted is None and self._clock() >= due:
                 tries += 1
                 answer = self._told(found, REQUESTED, self._place.answer_ms / 1000, alive)
@@ -149,7 +148,7 @@ class Hooks:
                     found = self._handoffs.enter(found, record) or found
                 elif answer.code not in _LATER and 0 < answer.code < _SERVER:
                     why = f"answered {answer.code}: {answer.said or 'nothing'}"
-                    return self._withdraw(found, f"was refused: {self._place.url} {why}", tell=False)
+                    return self._withdraw(found, f"was refused: {self._place.url} {why}", alive, tell=False)
                 else:
                     why = f"{self._place.url} answered {answer.code}: {answer.said}" if answer.code else answer.said
                     due = self._clock() + (answer.after_secs or min(RETRY_SECS_MOST, RETRY_SECS * 2 ** (tries - 1)))
@@ -183,7 +182,7 @@ class Hooks:
             "function": asked.function, "command": [*asked.command], "environment": [*asked.environment],
         }  # fmt: skip
 
-    def _withdraw(self, found: HandOff, why: str, tell: bool = True) -> HandOff:
+    def _withdraw(self, found: HandOff, why: str, alive: Alive, tell: bool = True) -> HandOff:
         """Nothing that comes later counts. Something may have come before."""
         assert found.asked is not None
         record = Withdrawn(attempt=found.asked.attempt, at_ms=self._now_ms(), why=why)
@@ -191,7 +190,7 @@ class Hooks:
         if tell and isinstance(after.ending, Withdrawn):
             for _ in range(GOODBYES):
                 with contextlib.suppress(ConfigError):  # without a secret nothing can be said
-                    if self._told(after, WITHDRAWN, GOODBYE_SECS, lambda: None).code not in (0, 429, 503):
+                    if self._told(after, WITHDRAWN, GOODBYE_SECS, through(alive)).code not in (0, 429, 503):
                         break
         return after
 
@@ -208,6 +207,7 @@ class Hooks:
                 settle(self._store, found.name, PREFIX + listing)
                 take(self._store, found.name, work.directory)
             case Failed(why=why, again=again, actor=actor):
+                self._handoffs.told(found)
                 remedy = "It is tried again." if again else f"Ask {actor}, who did it."
                 raise StepFailed(what, f"failed: {why}", remedy, again=again)
             case Withdrawn(why=why, at_ms=at_ms):

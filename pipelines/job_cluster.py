@@ -83,7 +83,8 @@ class LightkubeCluster:
             if code == expected:
                 return None
             if code == _TOO_MANY or code >= _SERVER or code == 0:
-                raise Unreachable(said) from error
+                after = error.response.headers.get("retry-after", "").strip()
+                raise Unreachable(said, float(after) if after.isdecimal() else None) from error
             what = f"the cluster (asked to {verb} a Job in {self._client.namespace!r})"
             busy = code in (_FORBIDDEN, _CONFLICT) and ("exceeded quota" in said or code == _CONFLICT)
             remedy = "It is tried again." if busy else "docs/retraining.md has the rights that it needs."

@@ -2,8 +2,11 @@
 
 The name of a Job follows from what it does, so whoever comes upon it (a worker that was restarted, one that took the run over)
 waits for the same Job. Nothing is watched, everything is asked anew every few seconds, which for the one Job that a worker
-waits for is two small questions: there is no watch to lose. What the cluster says decides how long to wait; whether there is a
-result, the store.
+waits for is two small questions: there is no watch to lose. A cluster that is busy is asked later and later. What it says
+decides how long to wait; whether there is a result, the store.
+
+What ended badly before anybody here asked is no answer to who asks now: the same work has the same name, whichever run it is
+for, and what it failed by may have been mended. Such a Job is removed, and another one created.
 
 Reaped before marked: a step that is cancelled or stopped, or that is to be tried again, is said to have ended when Job and
 pods are gone. A worker that ends, or was fenced, leaves its Job to whoever comes after it.
@@ -11,7 +14,6 @@ pods are gone. A worker that ends, or was fenced, leaves its Job to whoever come
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +37,7 @@ from pipelines.job_spec import (
     over,
 )
 from pipelines.policy import Policy
-from pipelines.ports import Alive, Store
+from pipelines.ports import Alive, Store, through
 
 POLL_SECS: Final = 2.0
 POLL_SECS_MOST: Final = 10.0
@@ -43,13 +45,27 @@ POLL_SECS_MOST: Final = 10.0
 ALIVE_SECS: Final = 1.0
 REAP_SECS: Final = 40.0
 """For a Job and its pods to go; a lease is a minute."""
+BACKOFF_SECS_MOST: Final = 60.0
+"""Between two questions to a cluster that does not answer: twice as long after each, and no longer than this."""
+AFTER_SECS_MOST: Final = 300.0
+"""However long a cluster asks to be left alone."""
 SLACK_SECS: Final = 300.0
 """Beyond the limit of the Job itself, for a cluster whose controllers are late, or away."""
 _NAME_HEX_DIGITS: Final = 10
 
 
 class Unreachable(Exception):
-    """The cluster does not answer, or asks to be left alone for a while. What was asked may have been done."""
+    """The cluster does not answer, or asks to be left alone: for `after_secs`, where it says so. What was asked may have been
+    done."""
+
+    def __init__(self, why: str, after_secs: float | None = None) -> None:
+        super().__init__(why)
+        self.after_secs = after_secs
+
+    def patience_secs(self, failures: int, first_secs: float) -> float:
+        """Until it is asked again, when it did not answer so often in a row."""
+        grown = min(BACKOFF_SECS_MOST, first_secs * 2.0 ** (failures - 1))
+        return grown if self.after_secs is None else min(AFTER_SECS_MOST, max(grown, self.after_secs))
 
 
 class Cluster(Protocol):
@@ -114,11 +130,11 @@ class Jobs:
         try:
             end = self._followed(wanted, errand.name, deadline, alive)
         except (CancelAsked, Halted):
-            self._reap(errand.name)
+            self._reap(errand.name, alive)
             raise
-        self._conclude(end, errand.name, work)
+        self._conclude(end, errand.name, work, alive)
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive) -> None:
         """See Executor."""
         try:
             found = self._cluster.jobs(GROUP_LABEL, group_of(policy.model, self._place, self._address))
@@ -126,7 +142,7 @@ class Jobs:
             raise StepFailed("the cluster", f"does not answer: {error}", "It is asked again.", again=True) from None
         for job in found:
             if job["metadata"].get("deletionTimestamp") is not None or not over(job):
-                self._reap(job["metadata"]["name"])
+                self._reap(job["metadata"]["name"], alive)
 
     def seen(self, model: str) -> list[Seen]:
         """The Jobs of a model as they stand, newest first. Raises Unreachable, StepFailed."""
@@ -156,18 +172,23 @@ class Jobs:
             number += 1  # a result whose files were collected since: the work is done again
 
     def _followed(self, wanted: Mapping[str, Any], name: str, deadline: float, alive: Alive) -> Ending:
-        """Create or attach, and wait until it is over."""
-        seen, last, begun = False, "", self._clock()
+        """Create or attach, and wait until it is over. What was over at the first look without a result is removed first."""
+        asked, seen, last, begun, failures = False, False, "", self._clock(), 0
         while True:
-            with contextlib.suppress(Unreachable):
+            pause_secs = min(POLL_SECS_MOST, max(POLL_SECS, (self._clock() - begun) / 20))
+            try:
                 job = self._cluster.job(name)
                 if job is None:
                     if seen:
                         return Ending(End.LOST, "was removed by somebody before it gave a result")
+                    asked = True
                     self._cluster.create(wanted)  # whether it is ours or was there already: the next look finds it
                 elif _labels(job).get(LABEL) != name:
                     return Ending(End.FAILED, "is a Job of somebody else's of the same name")
                 elif job["metadata"].get("deletionTimestamp") is None:
+                    if not (asked or seen) and over(job) and not has_result(self._store, name):
+                        self._reap(name, alive)
+                        continue
                     seen = True
                     end = ending(job, self._cluster.pods(name), self._place)
                     if end.end is not End.UNDER_WAY:
@@ -175,9 +196,13 @@ class Jobs:
                     last = end.why or last
                     if (job.get("spec") or {}).get("suspend"):  # a queue holds it: its time does not count yet
                         deadline = max(deadline, self._clock() + SLACK_SECS)
+                failures = 0
+            except Unreachable as error:
+                failures += 1
+                pause_secs = max(pause_secs, error.patience_secs(failures, POLL_SECS))
             if self._clock() > deadline:
                 return Ending(End.TIMED_OUT, f"did not end in time ({last or 'the cluster said nothing of why'})")
-            self._pause(alive, min(POLL_SECS_MOST, max(POLL_SECS, (self._clock() - begun) / 20)))
+            self._pause(alive, pause_secs)
 
     def _pause(self, alive: Alive, secs: float) -> None:
         until = self._clock() + secs
@@ -185,29 +210,34 @@ class Jobs:
             alive()
             self._sleep(ALIVE_SECS)
 
-    def _conclude(self, end: Ending, name: str, work: Work) -> None:
+    def _conclude(self, end: Ending, name: str, work: Work, alive: Alive) -> None:
         if has_result(self._store, name):  # the step did its work, whatever became of the pod after that
             take(self._store, name, work.directory)
             return
         what, look = f"Job {name!r}", f"`kubectl logs job/{name} -c step` shows its output while it is kept."
         if end.end is End.TIMED_OUT:
-            self._reap(name)
+            self._reap(name, alive)
             raise StepFailed(what, end.why, "Raise train.timeout or executor.kubernetes.starting.", timed_out=True)
         if end.end is End.FAILED:
             raise StepFailed(what, end.why, look)
-        self._reap(name)  # or the next try would find this one
+        self._reap(name, alive)  # or the next try would find this one
         why = "completed, and there is no result in the store" if end.end is End.DONE else end.why
         raise StepFailed(what, why, "It is tried again.", again=True)
 
-    def _reap(self, name: str) -> None:
+    def _reap(self, name: str, alive: Alive) -> None:
         """Until Job and pods are gone. Raises StepFailed when they do not go."""
-        deadline = self._clock() + REAP_SECS
-        while self._clock() < deadline:
-            with contextlib.suppress(Unreachable):
+        deadline, kept, failures = self._clock() + REAP_SECS, through(alive), 0
+        while (left_secs := deadline - self._clock()) > 0:
+            pause_secs = ALIVE_SECS
+            try:
                 self._cluster.remove(name)
                 if self._cluster.job(name) is None and not self._cluster.pods(name):
                     return
-            self._sleep(ALIVE_SECS)
+                failures = 0
+            except Unreachable as error:
+                failures += 1
+                pause_secs = error.patience_secs(failures, ALIVE_SECS)
+            self._pause(kept, min(left_secs, pause_secs))
         why = f"was not gone {REAP_SECS:.0f} s after it was removed"
         raise StepFailed(f"Job {name!r}", why, "Is its node lost, or the cluster? It is tried again.", again=True)
 

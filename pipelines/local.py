@@ -12,11 +12,12 @@ from pathlib import Path
 
 from pipelines.directory import DirectoryStore
 from pipelines.errors import ConfigError
-from pipelines.executors import Execution, Executors
+from pipelines.executors import Executors
 from pipelines.filesteps import FileSteps
 from pipelines.local_alerts import FileAlerts
 from pipelines.local_data import FileAnchors, FileData
 from pipelines.local_models import LocalModels, known_models
+from pipelines.places import Execution
 from pipelines.ports import Alerts, Anchors, Clock, Data, Evaluator, Models, Store, Trainer
 from pipelines.quality import Checks
 

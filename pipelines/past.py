@@ -168,9 +168,9 @@ class _Counting:
         self.trainings, self.rows = self.trainings + 1, self.rows + dataset.train_rows
         return made
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive) -> None:
         """See Trainer."""
-        self._inner.clear(policy)
+        self._inner.clear(policy, alive)
 
 
 class Inline:
@@ -185,7 +185,7 @@ class Inline:
         alive()
         return (time.monotonic() - begun) * 1000
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive) -> None:
         """See Executor."""
 
 

@@ -8,12 +8,14 @@ alias for a run at most once, ever, and only from where the run believes it to s
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
 
+from pipelines.errors import CancelAsked, Halted
 from pipelines.explanation import Explanation
 from pipelines.firing import Firing
 from pipelines.gate import Paired
@@ -22,7 +24,17 @@ from pipelines.losses import Floats
 from pipelines.policy import Policy
 
 Alive = Callable[[], None]
-"""Called every second or so by a step at work. Raises Fenced or CancelAsked when the step is to stop."""
+"""Called every second or so by a step at work: keeps the run. Raises Fenced, CancelAsked or Halted when the step is to stop."""
+
+
+def through(alive: Alive) -> Alive:
+    """`alive` for what is brought to its end although the step is to stop: only who has lost the run leaves it."""
+
+    def kept() -> None:
+        with suppress(CancelAsked, Halted):
+            alive()
+
+    return kept
 
 
 class Put(Protocol):
@@ -222,9 +234,9 @@ class Trainer(Protocol):
     def train(self, policy: Policy, run: str, attempt: int, dataset: Dataset, alive: Alive) -> Artifact:
         """Raises StepFailed. An attempt shares nothing with another one."""
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive) -> None:
         """No step of the model is at work any more, whoever began it: asked before a run is said to have ended in the middle of
-        a step. Raises StepFailed where that cannot be had now."""
+        a step. `alive` is called as by a step. Raises StepFailed where that cannot be had now."""
 
 
 SERVED_SCORE = "score.served"

@@ -12,16 +12,18 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgspec
 
 from pipelines import codec, local_models
-from pipelines.carrying import RESULTS
 from pipelines.dataset import archive, redaction
 from pipelines.dataset.manifest import decode_manifest, decode_naming
 from pipelines.dataset.shelf import NAMES, VERSIONS
 from pipelines.dataset.shelf import where as place
 from pipelines.errors import FormatError
 from pipelines.handoffs import FORMAT as HANDOFF_FORMAT
+from pipelines.handoffs import RESULTS, Record
 from pipelines.handoffs import ROOT as HANDOFFS
-from pipelines.handoffs import Record
 from pipelines.journal import Moved, Noted, decode_record
+from pipelines.places import FORMAT as PLACE_FORMAT
+from pipelines.places import ROOT as PLACES
+from pipelines.places import Record as PlaceRecord
 from pipelines.ports import Artifact, Dataset
 from pipelines.rows import FORMAT as ROWS_FORMAT
 from pipelines.rows import KIND
@@ -46,6 +48,9 @@ def of_entry(log: str, body: bytes, where: str) -> list[Reference] | None:
         return []
     if parts[0] == HANDOFFS:  # digests without their prefix, on purpose: they keep nothing
         codec.decode(Record, body, where, HANDOFF_FORMAT)
+        return []
+    if parts[0] == PLACES:
+        codec.decode(PlaceRecord, body, where, PLACE_FORMAT)
         return []
     if len(parts) == 2 and parts[0] == "runs":
         record = decode_record(body, where)

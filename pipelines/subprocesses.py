@@ -75,7 +75,7 @@ class Processes:
             raise StepFailed("the step", why, f"Its output is in {str(job)!r}.", again=code == TRY_AGAIN)
         return (time.monotonic() - begun) * 1000
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive) -> None:
         """See Executor. What outlives a worker that was killed is not known here, and has nobody to give its result to."""
 
     def _command(self, work: Work) -> list[str]:

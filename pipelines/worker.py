@@ -172,7 +172,7 @@ class Worker:
         ended, or could not stop it. Then the run ends when it is gone, and until then waits, however often that was tried."""
         if held.view.state in _AT_WORK:
             try:
-                self._ports.trainer.clear(held.admission.policy)
+                self._ports.trainer.clear(held.admission.policy, held.keep)
             except (ConfigError, NotInstalled, StepFailed) as error:
                 held.tried(f"it is {following.to} when its step is gone: {error}")
                 return None
@@ -241,13 +241,17 @@ class _Held:
                 self._enter(lambda head: Renewed(**head, until_ms=head["at_ms"]))
 
     def alive(self) -> None:
-        """Renew the lease when half of it is over. Raises Fenced, CancelAsked, Halted."""
+        """As `keep`, for a step at work. Raises CancelAsked, Halted as well, with the lease kept: there is time to stop."""
+        self.keep()
         if self.view.state is not State.PROBATION and (why := self._stopped(self.admission.model)) is not None:
             raise Halted(self.admission.run, why)
-        if self._book.store.last(f"runs/{self.admission.run}") > self.view.length:
-            self._reread()
         if self.view.cancel is not None:
             raise CancelAsked(self.admission.run)
+
+    def keep(self) -> None:
+        """Renew the lease when half of it is over. Raises Fenced."""
+        if self._book.store.last(f"runs/{self.admission.run}") > self.view.length:
+            self._reread()
         assert self.view.lease is not None
         now_ms = self._ports.clock.now_ms()
         if now_ms > self.view.lease.until_ms - self._lease_ms // 2:

@@ -25,11 +25,13 @@ anything fails.
 Versions and moves can be **signed** (`signing`, beside the logs), and a reader that has a `trust` policy serves nothing that
 those who may have not signed: then whoever can write to the store can stop a server from changing, and make it serve nothing.
 
+Versions of MLflow are taken over by `mlflow_import`, asking `mlflow_server`; what is read and kept of them is in `mlflow`.
+
 What it refuses: pickle in any disguise, moving an alias without a reason, changing or deleting a version. What it is not: an
 experiment tracker, a user directory (names are what people say they are; permissions are those of the storage), a
 server. It imports neither the monitor nor the pipelines and is complete without them: `python -m registry`.
 
 The rules (`errors` up to `fsck` in the import order of pyproject.toml) know no file, clock or network: the store is a port
 and time an argument. The shell is `directory`, `files`, `local_bundle`, `kafka_topic`, `onnx_models`,
-`river_models`, `trust_file`, `reader`, `following` and `cli`.
+`river_models`, `trust_file`, `mlflow_server`, `mlflow_import`, `reader`, `following` and `cli`.
 """

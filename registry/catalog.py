@@ -217,7 +217,8 @@ class Catalog:
     def register(self, manifest: Manifest, registered_by: str, at_ms: int) -> tuple[Version, bool]:
         """Give a manifest, whose blobs were put before, the next number; (the version, whether it is new).
 
-        The same manifest again, or another one of the same run, gives the version that is there.
+        The same manifest again, or another one of the same run, gives the version that is there. Times never go back: a clock
+        that is behind that of the last writer writes the time of the last version.
         """
         body = codec.encode(manifest)
         if len(body) > MANIFEST_BYTES_MAX:
@@ -238,7 +239,8 @@ class Catalog:
                         self._signed(version, raw)
                     return version, False
             previous = digest_of(known[-1][1]) if known else None
-            entry = VersionEntry(FORMAT, len(known) + 1, previous, digest, manifest.run, registered_by, at_ms)
+            made_ms = max(at_ms, *(version.entry.at_ms for version, _ in known), 0)
+            entry = VersionEntry(FORMAT, len(known) + 1, previous, digest, manifest.run, registered_by, made_ms)
             raw_entry = codec.encode(entry)
             if chained.append(self.store, versions_log(manifest.model), [raw for _, raw in known], raw_entry):
                 self._signed(Version(manifest.model, entry), raw_entry)

@@ -13,6 +13,7 @@
     │   └── Conflict             somebody else moved the alias meanwhile: decide again
     ├── TopicError               the `models` topic cannot be read or written
     │   └── TopicUnreachable     no broker answers (exit 69)
+    ├── SourceError              another registry that is imported from cannot be read, or says what it cannot mean
     ├── SigningError             a key, or a trust policy, cannot be used (exit 2)
     ├── Untrusted                nobody whom the trust policy believes has signed it (exit 3)
     ├── ProbeMismatch            a model does not give the outputs that its probe set says
@@ -117,6 +118,14 @@ class TopicError(RegistryError):
 
 class TopicUnreachable(TopicError):
     """No broker answers."""
+
+
+class SourceError(RegistryError):
+    """Another registry that is imported from cannot be read. `code` is its HTTP status, None where there was none."""
+
+    def __init__(self, what: str, why: str, remedy: str, code: int | None = None) -> None:
+        super().__init__(what, why, remedy)
+        self.code = code
 
 
 class SigningError(RegistryError):

@@ -15,11 +15,12 @@ from enum import StrEnum
 from functools import partial
 
 from registry.chained import receipt_name
-from registry.digest import digest_of, digests_in
+from registry.digest import PREFIX, digest_of, digests_in
 from registry.errors import Damaged, FormatError, Missing, RegistryError
 from registry.fold import BROKEN, MovesState, Verdict, fold
 from registry.gc import reachable, references
 from registry.manifest import Manifest, ModelFile, VersionEntry, decode_entry, decode_manifest
+from registry.mlflow import IMPORTS, decode_imported
 from registry.moves import Approve, decode_move
 from registry.others import Nobody, Others, Reference
 from registry.publication import ModelState
@@ -90,6 +91,7 @@ def fsck(
     yield from _versions(store, read)
     yield from _moves(read)
     yield from _signed(read)
+    yield from _imports(read)
     yield from _others(store, read, others or Nobody())
     for state in witnesses:
         yield from _witness(state, read)
@@ -157,6 +159,28 @@ def _signed(read: _Read) -> Iterator[Found]:
         log, _, number = name.removeprefix(SIGNATURES).rpartition("/")[0].rpartition("/")
         if name.startswith(SIGNATURES) and not (number.isdecimal() and int(number) in read.entries.get(log, {})):
             yield Found(f"entry {number} of {log!r}", Fault.MISSING, f"there is a signature of it, {name!r}")
+
+
+def _imports(read: _Read) -> Iterator[Found]:
+    """What was imported names the version that it became."""
+    for name, body in read.documents.items():
+        if not name.startswith(f"{IMPORTS}/"):
+            continue
+        what = f"document {name!r}"
+        try:
+            found = decode_imported(body, what)
+        except RegistryError as error:
+            yield _fault(what, error)
+            continue
+        if found.number is not None:
+            model = name.split("/")[-3]
+            entry = read.versions.get(model, {}).get(found.number)
+            if entry is None or entry.manifest != f"{PREFIX}{found.manifest}":
+                yield Found(
+                    what,
+                    Fault.CONTRADICTION,
+                    f"it says that it became {model}@{found.number}, which is another or none",
+                )
 
 
 def _promised(read: _Read) -> dict[str, list[int]]:
@@ -324,7 +348,7 @@ def _foreign(read: _Read, others: Others) -> Iterator[tuple[str, Callable[[], It
                 what = f"entry {number} of {log!r}"
                 yield what, partial(others.entry, log, body, what)
     for name, body in read.documents.items():
-        if not name.startswith(("receipts/", SIGNATURES)):
+        if not name.startswith(("receipts/", SIGNATURES, f"{IMPORTS}/")):
             what = f"document {name!r}"
             yield what, partial(others.document, name, body, what)
 

@@ -8,9 +8,10 @@
       fraud:  {versions: [ci], moves: [eve], rollbacks: [robot], signatures: 1, aliases: {challenger: [ci]}}
       "*":    {versions: [ci], moves: [eve]}
 
-A key is good for entries of its time: those that were made from `from` on and before `until`. The time is that of the entry,
-which never goes back in a log; whoever holds a key that was lost can still write what is as old as the last entry. Such a key
-is `revoked`, and nothing that it ever signed counts.
+A key is good for entries of its time: those that were made from `from` on and before `until`. The time is that of the entry
+and, because whoever may write to the store may write any time, that of every entry before it: a key whose time is over signs
+nothing that comes after what was made since, and no move to such a version. Whoever holds a key that was lost can still write
+what is as old as the last entry. Such a key is `revoked`, and nothing that it ever signed counts.
 """
 
 from __future__ import annotations
@@ -92,8 +93,11 @@ class Trust:
                 return rule
         raise Untrusted(f"model {model!r}", "is in no rule of the trust policy", "Add one, or '*'.")
 
-    def checked(self, entry: Entry, what: Promote | Rollback | VersionEntry, envelopes: Iterable[bytes]) -> list[str]:
-        """The names of those who signed an entry and may. Raises Untrusted when they are too few, with every reason."""
+    def checked(
+        self, entry: Entry, what: Promote | Rollback | VersionEntry, envelopes: Iterable[bytes], latest_ms: int
+    ) -> list[str]:
+        """The names of those who signed an entry and may. Raises Untrusted when they are too few, with every reason.
+        `latest_ms`: the latest time of what it comes after, itself included."""
         rule = self.rule(entry.model)
         may, needed = rule.may(entry, what), rule.signatures if entry.kind is Kind.MOVE else 1
         keys = {key.public.id: key for key in self.keys}
@@ -112,6 +116,9 @@ class Trust:
                     reasons.append(f"{name!r} may not sign it")
                 elif (fault := keys[id_].fault(what.at_ms)) is not None:
                     reasons.append(f"the key of {name!r} {fault}")
+                elif (fault := keys[id_].fault(latest_ms)) is not None:
+                    older = f"it says {_said(what.at_ms)}, and comes after an entry of {_said(latest_ms)}"
+                    reasons.append(f"the key of {name!r} {fault} ({older})")
                 else:
                     fine.add(name)
             if not signed:
@@ -168,9 +175,22 @@ def check(trust: Trust, catalog: Catalog, model: str, alias: str, state: MovesSt
     entry, version = version_entry(store, model, moved.version)
     if version.manifest != moved.manifest:
         raise Damaged(entry.where, f"its manifest is {version.manifest}, move {moved.sequence} says {moved.manifest}")
-    by = trust.checked(entry, version, signatures_of(store, entry))
+    by = check_version(trust, catalog, model, moved.version)
     move = move_entry(store, model, moved)
-    return by, trust.checked(move, moved, signatures_of(store, move))
+    # A move that went back was not accepted. Nobody moves an alias to what is yet to be made.
+    latest_ms = max(moved.at_ms, _latest_ms(catalog, model, moved.version))
+    return by, trust.checked(move, moved, signatures_of(store, move), latest_ms)
+
+
+def check_version(trust: Trust, catalog: Catalog, model: str, number: int) -> list[str]:
+    """Who signed a version. Raises Untrusted, NotFound."""
+    entry, version = version_entry(catalog.store, model, number)
+    return trust.checked(entry, version, signatures_of(catalog.store, entry), _latest_ms(catalog, model, number))
+
+
+def _latest_ms(catalog: Catalog, model: str, number: int) -> int:
+    """The latest time that a version or one before it says."""
+    return max(each.entry.at_ms for each in catalog.versions(model)[:number])
 
 
 def _folder(entry: Entry) -> str:

@@ -48,6 +48,8 @@ SHELL = (
     "registry/kafka_topic.py",
     "registry/local_bundle.py",
     "registry/location.py",
+    "registry/mlflow_import.py",
+    "registry/mlflow_server.py",
     "registry/object_store.py",
     "registry/objects.py",
     "registry/onnx_models.py",

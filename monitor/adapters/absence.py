@@ -1,8 +1,9 @@
 """Where ids still are: files and bytes searched as they lie, and inside of what packs them.
 
-Opened and searched inside, one in the other up to `DEPTH_MAX`: gzip, bzip2, xz, zstd, zip (and what is one: npz, jar), tar,
-Parquet, Arrow, SQLite, segments of recordings. Whatever is one of these and cannot be opened (damaged, locked with a
-password, a library that is missing) is told as *unsearched*: where something is, absence is not proved.
+Opened and searched inside, one in the other up to `DEPTH_MAX`: gzip, bzip2, xz, zstd, lz4, zip (and what is one: npz, jar,
+docx), tar, Parquet, Arrow, SQLite, segments of recordings. Whatever is one of these and cannot be opened (damaged, locked
+with a password, a library that is missing) is told as *unsearched*, and so is what is known to pack its bytes in a way that
+is not opened here (`_SHUT`): where something is, absence is not proved.
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ _MEMORY_BYTES: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Ids that are somewhere. `where`: a file, and what of it, without an id; `ids`: their places in the needles."""
+    """Ids that are somewhere. `where`: a file, and what of it, without an id; or a partition, and `at`: the offset of the
+    record. `ids`: their places in the needles."""
 
     where: str
     ids: frozenset[int]
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ def search_file(file: IO[bytes], where: str, needles: Needles, depth: int = 0) -
     file.seek(0)
     opener = next((opener for is_one, opener in _PACKED if is_one(head)), None)
     if opener is None:
+        if shut := next((what for is_one, what in _SHUT if is_one(head)), None):
+            yield Unsearched(where, f"it is {shut}, which is not opened")
         return
     if depth >= DEPTH_MAX:
         yield Unsearched(where, f"it is packed more than {DEPTH_MAX} times")
@@ -139,6 +144,10 @@ def _xz(file: IO[bytes]) -> Inner:
 
 def _zstd(file: IO[bytes]) -> Inner:
     yield " (zstd)", _spooled(_arrow("zstd").CompressedInputStream(_arrow("zstd").PythonFile(file, mode="r"), "zstd"))
+
+
+def _lz4(file: IO[bytes]) -> Inner:
+    yield " (lz4)", _spooled(_arrow("lz4").CompressedInputStream(_arrow("lz4").PythonFile(file, mode="r"), "lz4"))
 
 
 def _zip(file: IO[bytes]) -> Inner:
@@ -235,6 +244,10 @@ def _arrow(what: str) -> Any:
     return pa
 
 
+_AVRO_CODEC: Final = b"avro.codec"
+_AVRO_PLAIN: Final = b"avro.codec\x08null"
+
+
 def _begins(*magic: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(magic)
 
@@ -244,10 +257,21 @@ _PACKED: Final[tuple[tuple[Callable[[bytes], bool], Callable[[IO[bytes]], Inner]
     (_begins(b"BZh"), _bzip2),
     (_begins(b"\xfd7zXZ\x00"), _xz),
     (_begins(b"\x28\xb5\x2f\xfd"), _zstd),
+    (_begins(b"\x04\x22\x4d\x18"), _lz4),
     (_begins(b"PK\x03\x04", b"PK\x05\x06"), _zip),
     (_begins(b"PAR1"), _parquet),
     (_begins(b"ARROW1"), _arrow_file),
     (_begins(MAGIC), _recording),
     (_begins(b"SQLite format 3\x00"), _sqlite),
     (lambda head: head[257:262] == b"ustar", _tar),
+)
+
+_SHUT: Final[tuple[tuple[Callable[[bytes], bool], str], ...]] = (
+    (_begins(b"7z\xbc\xaf\x27\x1c"), "a 7z archive"),
+    (_begins(b"Rar!\x1a\x07"), "a RAR archive"),
+    (_begins(b"\xff\x06\x00\x00sNaPpY"), "framed Snappy"),
+    (_begins(b"%PDF-"), "a PDF"),
+    (_begins(b"ORC"), "an ORC file"),
+    (_begins(b"\x89HDF\r\n\x1a\n"), "an HDF5 file"),
+    (lambda head: head.startswith(b"Obj\x01") and _AVRO_CODEC in head and _AVRO_PLAIN not in head, "packed Avro"),
 )

@@ -90,12 +90,15 @@ class Matcher:
         return Hits(*(np.flatnonzero(which) for which in (own, held & ~read & ~own, held & read & ~own)))
 
     def _holding(self, batch: RecordBatch) -> np.ndarray:
-        """Which records hold an id in their bytes. The batch is looked at as a whole first: most hold none."""
+        """Which records hold an id in their bytes."""
         found = np.zeros(len(batch), np.bool_)
-        raws = [record_bytes(batch, place) for place in range(len(batch))]
-        if self.needles.within(b"\n".join(raws)):
-            found[:] = [bool(self.needles.within(raw)) for raw in raws]
+        found[list(self.needles.each(all_bytes(batch)))] = True
         return found
+
+
+def all_bytes(batch: RecordBatch) -> list[bytes]:
+    """The bytes of each record of a batch with keys and headers."""
+    return [record_bytes(batch, place) for place in range(len(batch))]
 
 
 def record_bytes(batch: RecordBatch, place: int) -> bytes:

@@ -19,7 +19,7 @@ from monitor.alerts.event import AdvisoryAlert, BudgetAlert, Evidence, Operation
 from monitor.alerts.explained import Crossed, CrossedSlice, Explanation, Means, Slice
 from monitor.alerts.explained_crossed import DRAWN
 from monitor.alerts.rules import Test
-from monitor.metrics import intervals
+from monitor.metrics import agreement, intervals
 from monitor.windows.canonical import rounded
 from monitor.windows.view import Estimate
 
@@ -138,6 +138,9 @@ def _value(metric: str, tp: float, fp: float, fn: float, tn: float) -> float | N
             return 2 * tp / (2 * tp + fp + fn)
         if metric == "balanced_accuracy":
             return (tp / (tp + fn) + tn / (tn + fp)) / 2
+        if metric == "kappa":
+            n, chance = tp + fp + fn + tn, (tp + fn) * (tp + fp) + (tn + fp) * (tn + fn)
+            return (n * (tp + tn) - chance) / (n * n - chance)
         return (tp * tn - fp * fn) / math.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
     except ZeroDivisionError:
         return None
@@ -149,6 +152,8 @@ def _variance(metric: str, tp: float, fp: float, fn: float, tn: float, value: fl
         return float(intervals.f1_variance(a, b, c)[0])
     if metric == "balanced_accuracy":
         return float(intervals.balanced_accuracy_variance(a, b, c, d)[0])
+    if metric == "kappa":
+        return float(agreement.kappa(np.array([[[tn, fp], [fn, tp]]]))[1][0])
     return float(intervals.mcc_variance(a, b, c, d, np.array([value]))[0])
 
 
@@ -156,6 +161,7 @@ _MATRIX: Final[Mapping[str, tuple[str, float]]] = {
     "f1": ("2 tp / (2 tp + fp + fn)", 0.0),
     "balanced_accuracy": ("(tp / (tp + fn) + tn / (tn + fp)) / 2", 0.0),
     "mcc": ("(tp tn - fp fn) / root((tp + fp) (tp + fn) (tn + fp) (tn + fn))", -1.0),
+    "kappa": ("(n (tp + tn) - c) / (n^2 - c), n = all, c = (tp + fn) (tp + fp) + (tn + fp) (tn + fn)", -1.0),
 }
 """Formula, and the smallest value there is."""
 

@@ -24,6 +24,7 @@ from monitor.drift.binning import NumericBinning
 from monitor.drift.checked import CheckedCategorical, CheckedNumeric, of_base
 from monitor.drift.distances import PSI_FLOOR
 from monitor.events import Int64s
+from monitor.metrics.calibration import BINS
 from monitor.plan import FeaturePlan, ModelPlan
 from monitor.sketches.cells import CellLayout
 from monitor.windows.view import Kind
@@ -42,7 +43,8 @@ def window_lines(
 ) -> Iterator[Line]:
     """The value of a metric from a window's cells; nothing of metrics that are not told here. `path`: where it stands."""
     if kind is Kind.PERFORMANCE:
-        found = _loss(metric, plan.task.cells, cells) or _area(metric, plan.task.cells, cells)
+        layout = plan.task.cells
+        found = _loss(metric, layout, cells) or _area(metric, layout, cells) or _of_scores(metric, layout, cells)
     else:
         found = _of_feature(metric, plan, cells)
     if found is not None:
@@ -91,6 +93,32 @@ def _area(metric: str, layout: CellLayout, cells: Int64s) -> _Found | None:
     inputs = {"pairs in order": won, "pairs in one of 1200 bins": tied, "positives": n, "negatives": m}
     formula = "(pairs in order + pairs in one of 1200 bins / 2) / (positives x negatives)"
     return formula, inputs, (won + tied / 2) / (n * m) if n * m else None
+
+
+def _of_scores(metric: str, layout: CellLayout, cells: Int64s) -> _Found | None:
+    """Average precision, bin by bin from the highest score down; calibration error in 15 bins of 80 score bins each."""
+    if metric not in ("average_precision", "ece") or "positives" not in layout:
+        return None
+    pairs = list(zip(*(cells[layout.slice(name)].tolist() for name in ("positives", "negatives")), strict=True))
+    n, m = (sum(column) for column in zip(*pairs, strict=True))
+    inputs: dict[str, Number] = {"positives": n, "negatives": m}
+    if metric == "average_precision":
+        found = false = 0
+        total = 0.0
+        for own, other in reversed(pairs):
+            found, false = found + own, false + other
+            total += own * found / (found + false) if own else 0.0
+        formula = "sum over 1200 score bins, highest first, of its positives x precision down to it, / positives"
+        return formula, inputs, total / n if n else None
+    width, off = len(pairs) // BINS, 0.0
+    for begin in range(0, len(pairs), width):
+        part = pairs[begin : begin + width]
+        hits = sum(own for own, _ in part)
+        promised = math.fsum(sum(both) * (begin + k + 0.5) / len(pairs) for k, both in enumerate(part))
+        off += abs(hits - promised)
+        if sum(map(sum, part)):
+            inputs |= {f"bin {begin // width + 1}, positives": hits, f"bin {begin // width + 1}, scores": promised}
+    return "sum over 15 bins of abs(positives - sum of scores) / rows", inputs, off / (n + m) if n + m else None
 
 
 def _of_feature(metric: str, plan: ModelPlan, cells: Int64s) -> _Found | None:

@@ -263,11 +263,13 @@ def _told(name: str, where: str, done: list[Written], output: str) -> None:
 
     segments = [segment for each in done for segment in each.segments]
     lost = sum(sum(each.lost) for each in done)
+    crossed = any(each.crossed for each in done)
     if output == "json":
         kinds = [str(segment.why) for segment in segments]
         counts = {why: kinds.count(why) for why in sorted(set(kinds))}
         rows = sum(segment.rows for segment in segments)
-        print_json({"archive": name, "segments": counts, "rows": rows, "lost_offsets": lost})
+        print_json({"archive": name, "segments": counts, "rows": rows, "lost_offsets": lost,
+                    "crossed_erasure": crossed})  # fmt: skip
     else:
         rows = sum(segment.rows for segment in segments)
         note(f"{name}: {len(segments):,} segments with {rows:,} rows written in {where}")
@@ -275,6 +277,10 @@ def _told(name: str, where: str, done: list[Written], output: str) -> None:
         note(
             f"{lost:,} offsets of panes that were still open had left the topics: those panes are marked as partial. Run it "
             "more often than retention"
+        )
+    if crossed:
+        note(
+            "ids were erased while this was written: they are in no pane; run that `driftline redact` once more, for the files"
         )
 
 

@@ -15,7 +15,7 @@ from monitor.cli.scan import ScanProgress
 from monitor.ingest.clocks import NEVER, ClockState
 from pipelines.dataset import archive as a
 from pipelines.dataset import manifest as m
-from pipelines.dataset.redaction import Erased, erased
+from pipelines.dataset.redaction import Erased, Erasures
 from pipelines.dataset.table import Schema
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ ENDED: Final = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one partition gave. `lost`: offsets that had left the topics unread. `raced`: another writer did it."""
+    """What one partition gave. `lost`: offsets that had left the topics unread. `crossed`: ids were erased meanwhile, and
+    blobs of this writer that nothing names may hold rows of them."""
 
     partition: int
     segments: tuple[a.Segment, ...]
     lost: tuple[int, int]
+    crossed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +49,26 @@ class Asked:
 
 
 def write(config: Config, log: Log, archive: a.Archive, store: a.LogStore, asked: Asked) -> Iterator[Written]:
-    """Archive what has closed since the last time, partition by partition. Raises BadDataset for an archive of something else."""
+    """Archive what has closed since the last time, partition by partition. Raises BadDataset for an archive of something else.
+
+    An erasure keeps its ids first and then adds a commit to every archive. So the erased ids are asked for after the log was
+    folded: of an erasure that is not among them the commit is still to come, and either is ours before it, and seen by it, or
+    loses against it."""
     topics = Topics(config, log, ids=asked.ids)
     state = archive.begin(_begun(topics, asked))
-    forgotten = erased(store)
-    partition = 0
-    while partition < topics.predictions.partitions:
-        one = _Partition(topics, state, partition, asked)
-        commit = one.commit(archive, forgotten)
-        if commit is None:
-            partition += 1
-            continue
-        if not archive.commit(state, commit):
-            state = archive.state()  # another writer was first: what it did is not done again
-            continue
-        yield Written(partition, commit.segments, commit.lost)
-        partition += 1
+    erasures = Erasures(store)
+    for partition in range(topics.predictions.partitions):
+        crossed = False
+        while True:
+            forgotten = erasures.now()
+            commit = _Partition(topics, state, partition, asked).commit(archive, forgotten)
+            if erasures.now() == forgotten and (commit is None or archive.commit(state, commit)):
+                break
+            crossed |= erasures.now() != forgotten
+            state = archive.state()  # another writer, or an erasure, was first: what it did is not done again
+        if commit is not None or crossed:
+            written = ((), (0, 0)) if commit is None else (commit.segments, commit.lost)
+            yield Written(partition, *written, crossed)
 
 
 def _begun(topics: Topics, asked: Asked) -> a.Begun:

@@ -46,9 +46,12 @@ def make(
     parquet.require()
     topics = Topics(config, log, ids=selection.ids)
     spans = _everything(topics, checked(_known_models(topics, selection)))
-    made = _Making(shelf, shelf.erased())
-    for joined in joined_partitions(topics, spans, selection, "making the dataset", alive=alive):
-        made.add(joined)
+    while True:
+        made = _Making(shelf, erased := shelf.erased())
+        for joined in joined_partitions(topics, spans, selection, "making the dataset", alive=alive):
+            made.add(joined)
+        if shelf.erased() == erased:  # reading takes long: what was asked for meanwhile may not come back
+            break
     if not made.rows or made.whole is None:
         without = ", ".join(f"{count:,} {name}" for name, count in sorted(made.lost.items())) or "there is no record"
         raise BadDataset("the dataset", f"would have no row: {without}", "Choose a range that has some.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 import click
 
@@ -12,10 +14,12 @@ from monitor.cli.common import config_options, embedded_option, load_config, out
 from monitor.cli.exits import FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from monitor.adapters.absence import Finding
+    from monitor.adapters.absence import Finding, Found
     from monitor.cli.redact_places import Line, Place
+
+_RANGES_SHOWN: Final = 8
 
 
 @click.command("redact")
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 @embedded_option
 @click.option(
     "--ids-from",
-    type=click.File("r", encoding="utf-8"),
+    type=click.File("rb"),
     help="A file with an id a line, or - for standard input: ids in arguments are seen by others of this machine.",
 )
 @click.option(
@@ -58,7 +62,7 @@ def command(
     files: tuple[Path, ...],
     overrides: tuple[str, ...],
     embedded: Path | None,
-    ids_from: IO[str] | None,
+    ids_from: IO[bytes] | None,
     yes: bool,
     search: bool,
     output: str,
@@ -82,8 +86,7 @@ def command(
     from monitor.adapters.needles import Needles
     from monitor.cli.redact_places import places_of
 
-    given = [*ids, *(line.rstrip("\r\n") for line in ids_from or ())]
-    needles = Needles(each for each in given if each)
+    needles = Needles(_given(ids, ids_from))
     if not needles:
         raise click.UsageError("say which ids: driftline redact -c FILE ID..., or --ids-from FILE")
     if yes and search:
@@ -96,6 +99,34 @@ def command(
         each = (place.take_out() if yes else place.found() for place in places)
         lines = [line for found in each for line in found]
     _say(len(needles), lines, places, done=yes, output=output)
+
+
+def _given(ids: tuple[str, ...], file: IO[bytes] | None) -> list[str]:
+    """The ids. A file is UTF-8, or UTF-16 where it says so itself, as some editors write it; and it may say that it is UTF-8."""
+    from monitor.cli import show
+
+    given = list(ids)
+    if file is not None:
+        raw = file.read()
+        try:
+            text = raw.decode("utf-16" if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8")
+        except UnicodeDecodeError as error:
+            raise click.UsageError(f"--ids-from is no UTF-8, first at byte {error.start:,}: save it as UTF-8") from None
+        if "\0" in text:
+            raise click.UsageError(
+                "--ids-from holds zero bytes: it is no text, or of another encoding; save it as UTF-8"
+            )
+        given += [line.removeprefix("\ufeff") for line in re.split("\r\n|\n|\r", text)]
+    found = [each for each in given if each]
+    try:
+        "".join(found).encode()
+    except UnicodeEncodeError:
+        raise click.UsageError("an id in the arguments is no UTF-8: give it with --ids-from") from None
+    if odd := sum(each != each.strip() or each[0] in "\"'" for each in found):
+        show.note(
+            f"{odd:,} of the ids begin with a quote, or begin or end with white space: that is taken as part of them"
+        )
+    return found
 
 
 def _say(ids: int, lines: list[Line], places: list[Place], *, done: bool, output: str) -> None:
@@ -128,13 +159,49 @@ def _searched(ids: int, found: Iterator[Finding], output: str) -> None:
         show.print_json({
             "ids": ids,
             "absent": not findings,
-            "found": [{"where": f.where, "ids": len(f.ids)} for f in findings if isinstance(f, Found)],
+            "found": [{"where": _where(f), "ids": len(f.ids)} for f in findings if isinstance(f, Found)],
             "unsearched": [{"where": f.where, "why": f.why} for f in findings if not isinstance(f, Found)],
         })  # fmt: skip
-    for finding in findings:
-        told = f"{len(finding.ids):,} of the ids" if isinstance(finding, Found) else f"not searched: {finding.why}"
-        show.note(f"{finding.where}: {told}")
+    else:
+        for line in _summary(findings):
+            show.note(show.plain(line))
     if findings:
         sys.exit(FAILED)
     if output != "json":
         show.note(f"none of {ids:,} ids is anywhere that was searched, as text or as hash")
+
+
+def _where(found: Found) -> str:
+    return found.where if found.at is None else f"{found.where}, offset {found.at}"
+
+
+def _summary(findings: Iterable[Finding]) -> Iterator[str]:
+    """A line for each place; records of one partition share theirs."""
+    from monitor.adapters.absence import Found
+
+    records: dict[str, list[Found]] = {}
+    for finding in findings:
+        if not isinstance(finding, Found):
+            yield f"{finding.where}: not searched: {finding.why}"
+        elif finding.at is None:
+            yield f"{finding.where}: {len(finding.ids):,} of the ids"
+        else:
+            records.setdefault(finding.where, []).append(finding)
+    for where, held in records.items():
+        ids = frozenset[int]().union(*(each.ids for each in held))
+        ranges = _ranges(sorted(each.at for each in held if each.at is not None))
+        more = f", and in {len(ranges) - _RANGES_SHOWN:,} more ranges (-o json has all)"
+        shown = ", ".join(ranges[:_RANGES_SHOWN]) + (more if len(ranges) > _RANGES_SHOWN else "")
+        records_at = f"a record, offset {shown}" if len(held) == 1 else f"{len(held):,} records, offsets {shown}"
+        yield f"{where}: {len(ids):,} of the ids in {records_at}"
+
+
+def _ranges(offsets: list[int]) -> list[str]:
+    """`5`, `7-9`: offsets one behind the other as one."""
+    found: list[tuple[int, int]] = []
+    for each in offsets:
+        if found and each <= found[-1][1] + 1:
+            found[-1] = found[-1][0], each
+        else:
+            found.append((each, each))
+    return [str(first) if first == last else f"{first}-{last}" for first, last in found]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from monitor.adapters import recording_redact as records
-from monitor.adapters.absence import Finding, search_path
+from monitor.adapters.absence import Finding, Found, search_path
 from monitor.adapters.recording import RecordedLog
 from monitor.cli.progress import StepProgress
 
@@ -202,22 +202,29 @@ class OutputsPlace:
     def __init__(self, path: Path, needles: Needles) -> None:
         self.where, self._path, self._needles = f"outputs {path}", path, needles
 
-    def _holding(self) -> list[Path]:
+    def _holding(self) -> list[tuple[Path, str]]:
+        """Files with what they are."""
         files = [self._path] if self._path.is_file() else sorted(p for p in self._path.rglob("*") if p.is_file())
-        return [path for path in files if any(True for _ in search_path(path, self._needles))]
+        found = ((path, next(search_path(path, self._needles), None)) for path in files)
+        return [(path, _told(finding)) for path, finding in found if finding is not None]
 
     def found(self) -> list[Line]:
         """See Place."""
-        return [Line(str(path), "a file that holds an id, or cannot be searched", 1, "will be removed")
-                for path in self._holding()]  # fmt: skip
+        return [Line(str(path), what, 1, "will be removed") for path, what in self._holding()]
 
     def take_out(self) -> list[Line]:
         """See Place."""
         held = self._holding()
-        for path in held:
+        for path, _ in held:
             path.unlink(missing_ok=True)
-        return [Line(str(path), "a file that held an id, or could not be searched", 1, "removed") for path in held]
+        return [Line(str(path), what, 1, "removed") for path, what in held]
 
     def search(self) -> Iterator[Finding]:
         """See Place."""
         return search_path(self._path, self._needles)
+
+
+def _told(finding: Finding) -> str:
+    if isinstance(finding, Found):
+        return "a file that holds an id"
+    return f"a file that cannot be searched: {finding.why}"

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from monitor.adapters.absence import Finding, search_bytes, search_file, search_path
+from monitor.adapters.absence import Finding, Found, search_bytes, search_file, search_path
 from monitor.adapters.needles import Needles
 from monitor.cli.redact_places import Line, Who
+from pipelines import carrying
+from pipelines.carrying import ROWS
 from pipelines.dataset import erasing
 from pipelines.dataset import redaction as r
 from pipelines.dataset.shelf import Shelf
+from pipelines.handoffs import RESULTS
 from pipelines.rows import KIND
 
 if TYPE_CHECKING:
@@ -22,6 +25,12 @@ if TYPE_CHECKING:
 
 _DOCUMENT_BYTES_MAX: Final = 64 * 1024
 """Of the document that names the rows of a run; it holds a policy's part on data."""
+_LIST_BYTES_MAX: Final = 1 << 20
+"""Of the list of files that a step was sent or gave back: a thousand files have some 150 KiB."""
+
+_YOUNG_MS: Final = 3_600_000
+"""How old a blob is that nobody is about to name."""
+_PARQUET: Final = b"PAR1"
 
 
 class StorePlace:
@@ -36,11 +45,13 @@ class StorePlace:
         self._store: OpenedStore = open_store(location)
         self._shelf = Shelf(self._store)
         self._hashes = np.array(needles.hashes, np.uint64).reshape(-1, 2)
+        self._erasing = erasing.Erasing(self._shelf, self._store, self._hashes, self._others)
+        self._holding: dict[str, bool] = {}  # by blob that was read
+        self._aside: list[Line] = []  # what the last look found and leaves
 
     def found(self) -> list[Line]:
         """See Place."""
-        affected = list(erasing.affected(self._shelf, self._hashes))
-        rows = self._rows_of_runs({each.version.digest for each in affected})
+        held = self._erasing.look()
         lines = [
             Line(
                 self.where,
@@ -48,39 +59,47 @@ class StorePlace:
                 each.rows,
                 "will be taken out: the version gets a successor",
             )
-            for each in affected
+            for each in held.versions
         ]
         lines += [
             Line(self.where, f"rows of archive {each.archive.name}", each.rows, "will be taken out")
-            for each in erasing.archived(self._store, self._hashes)
+            for each in held.archives
         ]
-        if rows:
-            lines.append(Line(self.where, "blobs with rows of runs", len(rows), "will be removed"))
+        if held.others:
+            lines.append(Line(self.where, "blobs with rows of runs", len(held.others), "will be removed"))
         if left := erasing.left_to_finish(self._shelf, self._store):
             lines.append(Line(self.where, "blobs of an interrupted redaction", left, "will be removed"))
-        return lines
+        return lines + self._aside
 
     def take_out(self) -> list[Line]:
         """See Place."""
-        now_ms = self._who.now_ms()
         lines = []
-        gone, spared = erasing.finish(self._shelf, self._store, now_ms)
+        gone, spared = erasing.finish(self._shelf, self._store, self._who.now_ms())
         if gone or spared:
             lines.append(Line(self.where, "blobs of an interrupted redaction", gone, _removed(spared)))
-        affected = list(erasing.affected(self._shelf, self._hashes))
-        rows = self._rows_of_runs({each.version.digest for each in affected})
-        archives = list(erasing.archived(self._store, self._hashes))
-        if not affected and not rows and not archives:
-            return lines
-        who = (self._who.actor, self._who.reason, now_ms)
-        done = erasing.erase(self._shelf, self._store, self._hashes, affected, rows, who, self._who.key(), archives)
-        names = {each.version.digest: str(each.version) for each in affected}
+        who = self._who
+        for held, done in self._erasing.rounds(lambda: (who.actor, who.reason, who.now_ms()), who.key()):
+            lines += self._left(held) if done is None else self._done(held, done)
+        return lines + self._aside
+
+    def _done(self, held: erasing.Held, done: erasing.Done) -> Iterator[Line]:
+        names = {each.version.digest: str(each.version) for each in held.versions}
         for each in done.versions:
             then = "taken out; no row was left" if each.successor is None else f"taken out; now {each.successor}"
-            lines.append(Line(self.where, f"rows of dataset {names[each.version]}", each.rows, then))
-        lines += [Line(self.where, f"rows of archive {each.archive.name}", each.rows, "taken out") for each in archives]
-        lines.append(Line(self.where, "blobs with rows of the ids", done.removed, _removed(done.spared)))
-        return lines
+            yield Line(self.where, f"rows of dataset {names[each.version]}", each.rows, then)
+        for one in held.archives:
+            yield Line(self.where, f"rows of archive {one.archive.name}", one.rows, "taken out")
+        yield Line(self.where, "blobs with rows of the ids", done.removed, _removed(done.spared))
+
+    def _left(self, held: erasing.Held) -> Iterator[Line]:
+        """Others wrote it while it was looked at, more often than that is done."""
+        then = "left: others write to the store; do it once more when they have ended"
+        for each in held.versions:
+            yield Line(self.where, f"rows of dataset {each.version}", each.rows, then)
+        for one in held.archives:
+            yield Line(self.where, f"blobs of archive {one.archive.name}", len(one.blobs), then)
+        if held.others:
+            yield Line(self.where, "blobs with rows of the ids", len(held.others), then)
 
     def search(self) -> Iterator[Finding]:
         """See Place."""
@@ -105,29 +124,85 @@ class StorePlace:
                 spool.write(chunk)
             yield from search_file(spool, f"blob {digest} of {self._store.where}", self._needles)
 
+    def _others(self, versions: set[str]) -> list[str]:
+        """Blobs that hold an id and are segments of nothing: rows of runs and of steps, and what nothing names."""
+        rows = dict.fromkeys(self._rows_of_runs(versions))
+        return [*rows, *(each for each in self._unnamed() if each not in rows)]
+
     def _rows_of_runs(self, versions: set[str]) -> list[str]:
-        """Blobs of rows of runs that hold an id, or were taken from a version that does or did."""
+        """Blobs of rows of runs that hold an id, or were taken from a version that does or did; and of what steps elsewhere were
+        sent and gave back, what holds an id. Where rows go because of their version, all rows go that steps alone were sent: a
+        step that is tried again is sent its rows again."""
         held = versions | set(r.successors(r.redactions(self._store)))
         found: dict[str, None] = {}
+        named: set[str] = set()
+        sent: set[str] = set()  # the rows of steps
+        returned: set[str] = set()
+        of_source = False
         for blob in self._store.blobs():
-            if blob.size_bytes > _DOCUMENT_BYTES_MAX or not (document := self._rows_document(blob.digest)):
+            if blob.size_bytes > _LIST_BYTES_MAX:
                 continue
-            for digest in (document.get("train"), document.get("test")):
-                if not isinstance(digest, str) or not self._store.blob_size(digest):
+            body = b"".join(self._store.blob(blob.digest))
+            for path, digest in carrying.carried(body).items():
+                (sent if path == ROWS else returned).add(digest)
+            if blob.size_bytes > _DOCUMENT_BYTES_MAX or not (document := _rows_document(body)):
+                continue
+            for rows in (document.get("train"), document.get("test")):
+                if not isinstance(rows, str) or not self._store.blob_size(rows):
                     continue
-                if document.get("source") in held or self._needles.among(self._store.blob(digest)):
-                    found[digest] = None
+                named.add(rows)
+                if document.get("source") in held:
+                    of_source = True
+                    found[rows] = None
+                elif self._holds(rows):
+                    found[rows] = None
+        for name in self._store.documents(RESULTS.rstrip("/")):
+            returned.update(carrying.carried(self._store.document(name) or b"").values())
+        # Rows of a step that no run names were made of those of some run; of which is written nowhere.
+        found |= dict.fromkeys(each for each in sorted(sent - named) if of_source and self._store.blob_size(each))
+        others = sorted(each for each in (sent | returned) - named - set(found) if self._store.blob_size(each))
+        found |= dict.fromkeys(each for each in others if self._holds(each))
         return list(found)
 
-    def _rows_document(self, digest: str) -> dict[str, Any] | None:
-        body = b"".join(self._store.blob(digest))
-        if KIND.encode() not in body:
-            return None
+    def _unnamed(self) -> list[str]:
+        """Blobs that nothing names and that hold an id: what writers left who were killed, or were second. A young one may be
+        named in a moment and is left, but for segments: who writes those asks before what was erased meanwhile."""
+        from registry import gc
+        from registry.errors import RegistryError
+
+        store, before_ms = self._store, self._who.now_ms() - _YOUNG_MS
+        blobs = {blob.digest: blob for blob in store.blobs()}
         try:
-            document = json.loads(body)
-        except ValueError:
-            return None
-        return document if isinstance(document, dict) and document.get("kind") == KIND else None
+            kept = gc.reachable(gc.roots(store), gc.references(store.blob, blobs))
+        except RegistryError as error:
+            then = f"not looked for: {error}"
+            self._aside = [Line(self.where, "blobs that nothing names", 0, then)]
+            return []
+        held = [blob for digest, blob in sorted(blobs.items()) if digest not in kept and self._holds(digest)]
+        old = [blob.digest for blob in held if blob.renewed_ms < before_ms or self._segment(blob.digest)]
+        young = len(held) - len(old)
+        then = "left: whoever wrote them in this hour may be about to; do it once more in an hour"
+        self._aside = [Line(self.where, "blobs that nothing names yet", young, then)] if young else []
+        return old
+
+    def _segment(self, digest: str) -> bool:
+        return next(iter(self._store.blob(digest)), b"").startswith(_PARQUET)
+
+    def _holds(self, digest: str) -> bool:
+        """Whether an id is in a blob."""
+        if digest not in self._holding:
+            self._holding[digest] = any(isinstance(each, Found) for each in self._search_blob(digest))
+        return self._holding[digest]
+
+
+def _rows_document(body: bytes) -> dict[str, Any] | None:
+    if KIND.encode() not in body:
+        return None
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and document.get("kind") == KIND else None
 
 
 def _removed(spared: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.adapters.absence import Finding, Found
 from monitor.adapters.dead_letters import topic_of
-from monitor.adapters.recording_redact import Matcher, record_bytes
+from monitor.adapters.recording_redact import Matcher, all_bytes
 from monitor.cli.redact_places import Line
 from monitor.cli.scan import Scan, ScanProgress
 
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Held:
-    """What a partition holds of the ids: how many records, and the offset behind the last."""
+    """What a partition holds: records of the ids, and the offset behind the last of them; the first offset that it has;
+    records of others that hold one of the ids somewhere. In topics without ids of their own all are `records`."""
 
+    begin: int
     records: int = 0
-    mentions: int = 0
     end: int = 0
+    mentions: int = 0
 
 
 class TopicsPlace:
@@ -47,38 +49,36 @@ class TopicsPlace:
 
     def found(self) -> list[Line]:
         """See Place."""
-        return [self._line(info, partition, held, done=False) for info, partition, held in self._held()]
+        return [line for each in self._held() for line in self._lines(*each, done=False)]
 
     def take_out(self) -> list[Line]:
         """See Place."""
-        lines = []
+        lines: list[Line] = []
         for info, partition, held in self._held():
             if self._trim and self._is_letters(info.name):
                 self._log.delete_records(info.name, partition, held.end)
-            lines.append(self._line(info, partition, held, done=True))
+            lines += self._lines(info, partition, held, done=True)
         return lines
 
     def search(self) -> Iterator[Finding]:
         """See Place."""
         for info in self._infos().values():
             for batch in self._batches(info.name):
-                for place, offset in enumerate(batch.offsets.tolist()):
-                    if ids := self._matcher.needles.within(record_bytes(batch, place)):
-                        yield Found(f"topic {info.name}[{batch.partition}], offset {offset}", frozenset(ids))
+                for place, ids in sorted(self._matcher.needles.each(all_bytes(batch)).items()):
+                    yield Found(f"topic {info.name}[{batch.partition}]", frozenset(ids), int(batch.offsets[place]))
 
     def _is_letters(self, topic: str) -> bool:
         return topic in map(topic_of, self._matcher.topics)
 
     def _held(self) -> Iterator[tuple[TopicInfo, int, _Held]]:
         for info in self._infos().values():
-            found: dict[int, _Held] = {}
+            found = {partition: _Held(begin) for partition, begin in enumerate(self._log.begin_offsets(info.name))}
             for batch in self._batches(info.name):
-                held = found.setdefault(batch.partition, _Held())
+                held = found[batch.partition]
                 own, mentions = self._places(batch)
                 held.records += len(own)
                 held.mentions += len(mentions)
-                if len(own) or len(mentions):
-                    held.end = max(held.end, *(int(batch.offsets[place]) + 1 for place in (*own, *mentions)))
+                held.end = max(held.end, *(int(batch.offsets[place]) + 1 for place in own), 0)
             for partition, held in sorted(found.items()):
                 if held.records or held.mentions:
                     yield info, partition, held
@@ -88,8 +88,7 @@ class TopicsPlace:
         if batch.topic in self._matcher.topics:
             hits = self._matcher.hits(batch)
             return [*_ints(hits.own), *_ints(hits.unread)], _ints(hits.mentions)
-        within = self._matcher.needles.within
-        return [place for place in range(len(batch)) if within(record_bytes(batch, place))], []
+        return sorted(self._matcher.needles.each(all_bytes(batch))), []
 
     def _batches(self, topic: str) -> Iterator[RecordBatch]:
         scan = Scan.of(self._log, topic)
@@ -99,28 +98,29 @@ class TopicsPlace:
                 if len(batch):
                     yield batch
 
-    def _line(self, info: TopicInfo, partition: int, held: _Held, *, done: bool) -> Line:
-        what = f"records that hold the ids, the last below offset {held.end:,}"
+    def _lines(self, info: TopicInfo, partition: int, held: _Held, *, done: bool) -> Iterator[Line]:
+        where = f"topic {info.name}[{partition}]"
+        if held.records:
+            what = f"records that hold the ids, the last below offset {held.end:,}"
+            yield Line(where, what, held.records, self._then(info, held, done=done))
         if held.mentions:
-            what = f"{what}; {held.mentions:,} of them are of other ids"
-        return Line(
-            f"topic {info.name}[{partition}]", what, held.records + held.mentions, self._then(info, held, done=done)
-        )
+            what = "records of other ids that hold one of these somewhere"
+            then = "left: they are somebody else's. An id that is a common word or number is in many: look at some"
+            yield Line(where, what, held.mentions, then)
 
     def _then(self, info: TopicInfo, held: _Held, *, done: bool) -> str:
+        below = f"{held.end - held.begin:,} offsets below {held.end:,}, whoever they are of"
         if self._is_letters(info.name):
             if self._trim:
-                return f"{'deleted' if done else 'will be deleted'}, with all letters below offset {held.end:,}"
-            return "left: --trim-dead-letters deletes letters up to there, or they go with retention"
+                return f"{'deleted' if done else 'will be deleted'}, with all {below}"
+            return f"left: --trim-dead-letters deletes the {below}; or they go with retention"
         if info.name not in self._matcher.topics:
             return "left: the namespace's own; it goes with its retention, or with the namespace"
         if "compact" in info.config.get("cleanup.policy", ""):
             return "yours: write a null value under each of their keys, and wait for the compaction"
         kept = info.config.get("retention.ms", "")
         days = f" ({int(kept) / 86_400_000:g} days)" if kept.isdecimal() else ""
-        return (
-            f"yours: they go with retention{days}, or delete records before offset {held.end:,} (kafka-delete-records)"
-        )
+        return f"yours: they go with retention{days}; sooner only with the {below}: kafka-delete-records"
 
 
 def _ints(places: np.ndarray) -> list[int]:

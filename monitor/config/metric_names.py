@@ -27,14 +27,17 @@ BINARY: dict[str, tuple[float, float]] = {
     "fpr": (0.0, 1.0),
     "balanced_accuracy": (0.0, 1.0),
     "mcc": (-1.0, 1.0),
+    "kappa": (-1.0, 1.0),
     "log_loss": (0.0, math.inf),
     "brier": (0.0, 1.0),
+    "ece": (0.0, 1.0),
     "roc_auc": (0.0, 1.0),
+    "average_precision": (0.0, 1.0),
     "prevalence": (0.0, 1.0),
 }
 """Performance metrics of binary models, with the smallest and largest value each can take. All need labels."""
 
-NEED_SCORE = frozenset({"log_loss", "brier", "roc_auc"})
+NEED_SCORE = frozenset({"log_loss", "brier", "ece", "roc_auc", "average_precision"})
 """Performance metrics that need a score, not only a class."""
 
 BASES = ("completed", "unlabelled")

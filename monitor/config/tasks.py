@@ -36,6 +36,7 @@ MULTICLASS: dict[str, tuple[float, float]] = {
     **{f"{name}_{how}": _SHARE for how in ("macro", "micro", "weighted") for name in ("precision", "recall", "f1")},
     "balanced_accuracy": _SHARE,
     "mcc": (-1.0, 1.0),
+    "kappa": (-1.0, 1.0),
     "log_loss": (0.0, math.inf),
 }
 """Performance metrics of multiclass models with their ranges; those of single classes are `PER_CLASS`."""

@@ -112,6 +112,7 @@ class Judge:
         self._resume()
         start = copy(self.writer.follower)
         epoch = start.state.epoch
+        self.models.look_ahead(self.writer.follower)  # who cannot go on fences nobody off
         self.writer.fence()
         history = list(evaluations(self._log, self._topics.evals, self.writer.follower.next_offset, start))
         self.models.need(*map(roster_of, history))

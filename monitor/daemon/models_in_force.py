@@ -16,8 +16,10 @@ from monitor.config import Config
 from monitor.daemon import counted
 from monitor.daemon.begun import keep_document
 from monitor.daemon.counted import Counted, OlderRoster
+from monitor.daemon.tail import Follower, Stored
 from monitor.evaluator import Evaluator
-from monitor.ingest.clocks import NEVER
+from monitor.ingest.clocks import FOREVER, NEVER
+from monitor.ledger.fold import Verdict
 from monitor.ledger.records import EvalCommit, Generation, models_of, roster_of, switch_of
 from monitor.ledger.roster import Roster
 from monitor.ports import Appender, Log
@@ -63,10 +65,21 @@ class ModelsInForce:
                 counted.remember(self._log, self._appender, self._topic, roster)
                 raise OlderRoster("the evaluator", roster.number, self._by.roster.number)
 
+    def look_ahead(self, evals: Follower) -> None:
+        """Fold `evals` to its end. Raises OlderRoster as `need` does."""
+        named: list[Roster | None] = []
+
+        def look(stored: Stored, verdict: Verdict) -> None:
+            if verdict is Verdict.ACCEPTED and isinstance(stored.record, EvalCommit):
+                named.append(roster_of(stored.record))
+
+        evals.catch_up(self._log, self._log.end_offsets(evals.topic)[evals.partition], look)
+        self.need(*named)
+
     def follow(self, config: Config, number: int) -> bool:
         """Whether a configuration that comes into force, as generation `number`, has other models: then they are announced."""
         held, evaluator = self.roster, self._evaluator
-        at_ms = evaluator.next_pane_ms
+        at_ms = self._next_pane_ms
         wanted = counted.listed(config, config)
         roster = held.followed_by(number, wanted, at_ms, evaluator.schedule.ends_ms(at_ms))
         if roster is None:
@@ -99,7 +112,18 @@ class ModelsInForce:
         if not roster.waits or any(one.number < roster.number for one in evaluator.adopted):
             return None
         pane_ms, newest_ms = self._by.plan.pane_ms, max(one.newest_ms for one in evaluator.adopted)
-        return max(evaluator.next_pane_ms, (newest_ms // pane_ms + 1) * pane_ms if newest_ms > NEVER else 0)
+        return max(self._next_pane_ms, (newest_ms // pane_ms + 1) * pane_ms if newest_ms > NEVER else 0)
+
+    @property
+    def _next_pane_ms(self) -> int:
+        """Start of the first pane after all clocks, and after everything that was fed, but for what lies so far ahead that it
+        moves no clock: a window of a model that comes may lack such a record, and one that leaves begins none for it."""
+        plan, clocks = self._by.plan, self._evaluator.clocks
+        newest_ms = max((clock.prediction_ms for clock in clocks if clock.prediction_ms < FOREVER), default=NEVER)
+        after_ms = self._evaluator.next_pane_ms
+        if newest_ms == NEVER or after_ms - plan.pane_ms <= newest_ms + plan.max_jump_ms:
+            return after_ms
+        return (newest_ms // plan.pane_ms + 1) * plan.pane_ms
 
     def _take(self, roster: Roster) -> None:
         self._evaluator.list_models(roster)

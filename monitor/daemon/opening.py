@@ -1,4 +1,4 @@
-"""The opening of an evaluator, and what may come between."""
+"""The opening of an evaluator: its lease, and what may come between."""
 
 from __future__ import annotations
 
@@ -9,8 +9,37 @@ from monitor.daemon.counted import OlderRoster
 from monitor.daemon.judge import Judge
 from monitor.daemon.writer import LostOwnership
 from monitor.errors import OffsetLost, UnknownOutcome
+from monitor.ports import Leases, Log
 
 _logger = logging.getLogger("driftline.evaluator")
+
+
+class JudgeLeases:
+    """The lease of the evaluator. A process that cannot be it gives it back, to one that can."""
+
+    def __init__(self, log: Log, topic: str, group: str) -> None:
+        self._log, self._topic, self._group = log, topic, group
+        self.leases: Leases | None = log.leases(topic, group)
+        """None while it is given back."""
+
+    def held(self, *, able: bool) -> bool:
+        """Whether this process may evaluate; `able`: whether it could."""
+        if not able:
+            self.close()
+        elif self.leases is None:
+            self.leases = self._log.leases(self._topic, self._group)
+        return self.leases is not None and 0 in self.leases.poll(0)
+
+    def keep(self) -> None:
+        """What takes long may not cost it."""
+        if self.leases is not None:
+            self.leases.poll(0)
+
+    def close(self) -> None:
+        """Give it back."""
+        if self.leases is not None:
+            self.leases.close()
+            self.leases = None
 
 
 def opened(judge: Judge, progress: Callable[[int, int], None]) -> Judge | None:

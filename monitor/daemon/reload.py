@@ -85,9 +85,10 @@ class Reloads:
             self._complain(INVALID, error.problems, "the configuration has mistakes; the one in use stays")
             return None
         changes, pane_ms = diff(known.config, config), by.plan.pane_ms
+        of_counted = diff(_as_counted(known.config, by), config)
         odd = {f"windows.{window.name}" for window in config.windows if not fit([window], pane_ms)}
         may = (Effect.TICK, Effect.PANE)
-        if refused := [change for change in changes if change.effect not in may or change.path in odd]:
+        if refused := [change for change in of_counted if change.effect not in may or change.path in odd]:
             sentences = [refusal(change, config.windows, pane_ms) for change in refused]
             self._complain(REFUSED, sentences, "the configuration in use stays")
             return None
@@ -114,6 +115,16 @@ class Reloads:
         for sentence in sentences:
             _log.error("configuration not taken over: %s", sentence)
         _log.error("configuration not taken over: %s", consequence)
+
+
+def _as_counted(config: Config, by: Counted) -> Config:
+    """A configuration without the models that nothing was counted of yet: what those mean may still change."""
+    names = {one.name for one in by.roster.models}
+    models = tuple(model for model in config.models if model.name in names) or by.config.models
+    files = {**by.config.references, **config.references}
+    own = {"*", *(model.name for model in models)}
+    files = {name: file for name, file in files.items() if name in own}
+    return config.model_copy(update={"models": models}).with_references(files)
 
 
 def refusal(change: Change, windows: Sequence[Window], pane_ms: int) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from monitor.config import Config, canonical
 from monitor.daemon.begun import kept
 from monitor.daemon.counted import Counted, counted, newest
 from monitor.daemon.timers import Every
 from monitor.errors import LedgerError
+from monitor.ledger.roster import Roster
 from monitor.plan import plan_of
 from monitor.ports import Log
 
@@ -28,6 +30,7 @@ class Rosters:
         self._log, self._topic = log, topic
         self._every = Every(LOOK_EVERY_MS)
         self._end = -1
+        self._config: Config | None = None
         self.complaint = ""
         """Why this worker cannot count the models that the namespace counts; empty while it can."""
 
@@ -38,9 +41,9 @@ class Rosters:
             return None
         config, by = worker.config, worker.counted
         end = self._log.end_offsets(self._topic)[0]
-        if end == self._end:
+        if end == self._end and config is self._config:  # nothing that was in the way can have gone
             return None
-        self._end = end
+        self._end, self._config = end, config
         roster = newest(kept(self._log, self._topic), self._topic)
         if roster is None or roster.number <= by.roster.number:
             return None
@@ -48,16 +51,24 @@ class Rosters:
             found = counted(self._log, config, plan_of(config))
             if found.roster.number < roster.number:
                 raise LedgerError(
-                    "the configuration of this worker says otherwise of its models", "Give it the newest one."
+                    f"the configuration of this worker says otherwise of its models{_which(config, roster)}",
+                    "Give it the newest one.",
                 )
         except LedgerError as error:
-            self.complaint, self._end = str(error), -1
-            _log.error(
-                "the models of the namespace have changed, and this worker goes on with the ones before: %s", error
-            )
+            before, self.complaint = self.complaint, str(error)
+            if self.complaint != before:
+                _log.error(
+                    "the models of the namespace have changed, and this worker goes on with the ones before: %s", error
+                )
             return None
         self.complaint = ""
         _log.info(
             "the models of the namespace have changed: partitions are opened again, with roster %d", roster.number
         )
         return found
+
+
+def _which(config: Config, roster: Roster) -> str:
+    own = canonical.sections(config)
+    names = sorted({one.name for one in roster.models if own.get(one.name, one.section) != one.section})
+    return f": {', '.join(map(repr, names))}" if names else ""

@@ -31,7 +31,7 @@ from monitor.daemon.tail import Stored, follow_from_start
 from monitor.daemon.writer import LedgerWriter, LostOwnership
 from monitor.errors import LedgerError, OffsetLost
 from monitor.events import RecordBatch, Rejected
-from monitor.ingest.clocks import ClockState
+from monitor.ingest.clocks import NEVER, ClockState
 from monitor.ledger.checkpoints import ledger_of
 from monitor.ledger.fold import Verdict
 from monitor.ledger.records import FORMAT, Commit, Genesis, SourceTopic
@@ -167,13 +167,13 @@ class Task:
         admission, state, roster = self.engine.admission, self.writer.follower.state, self._shared.roster
         if roster is None or roster.number <= admission.number or state.ended:
             return
+        clock, near_ms = self.engine.clocks[0], NEVER if self.committed_ms[0] is None else self.committed_ms[0]
         newest_ms = admission.unlisted_ms
-        if (
-            newest_ms is None
-        ):  # an earlier version rejected records and did not say of when: none was of the future then
+        if newest_ms is None:  # an earlier version rejected records and did not say of when: none was of the future then
             name, end = self._sources.predictions.name, state.next_prediction
-            taken_ms = newest_taken_ms(self._log, name, self.partition, end, self.committed_ms[0])
-            newest_ms = max(self.engine.clocks[0].maximum_ms, taken_ms + self._config.time.skew_ms)
+            taken_ms = newest_taken_ms(self._log, name, self.partition, end, near_ms)
+            newest_ms = max(clock.maximum_ms, taken_ms + self._config.time.skew_ms)
+        newest_ms = admission.newest_near_ms(newest_ms, clock, near_ms, self._shared.plan.max_jump_ms)
         admission.adopt(self.engine.next_offsets[0], newest_ms)
 
     def _rebuild(self, progress: Callable[[int, int], None] | None) -> None:

@@ -26,10 +26,10 @@ from monitor.daemon.flags import flags_to_commit
 from monitor.daemon.generations import Known
 from monitor.daemon.intake import Intake, intake_of
 from monitor.daemon.judge import Judge
-from monitor.daemon.opening import opened
+from monitor.daemon.opening import JudgeLeases, opened
 from monitor.daemon.recovery import Recovery
 from monitor.daemon.reload import Reloads
-from monitor.daemon.roster_watch import Rosters
+from monitor.daemon.roster_watch import LOOK_EVERY_MS, Rosters
 from monitor.daemon.shared import make_shared
 from monitor.daemon.silence import Silence
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
@@ -99,7 +99,7 @@ class Worker:
         self._intake: Intake
         self.stopping = False
         self._timers = Timers(Every(config.state.commit_interval_ms))
-        self._reopen_at: dict[int, int] = {}
+        self._reopen_at, self._judge_at = dict[int, int](), 0
         self.finish: list[list[int]] = []  # with `until_end`: where the sources end, by stream and partition
 
     def _count_by(self, by: Counted) -> None:
@@ -167,7 +167,7 @@ class Worker:
         self.silence = Silence(self.log, self.sources.names, self.config.time.idle_after_ms)
         self.feeds = Feeds(self.log, self.sources.names, self.config)
         self._task_leases: Leases = self.log.leases(self.topics.tasks, f"{self.config.namespace}.tasks")
-        self._judge_leases: Leases = self.log.leases(self.topics.evals, f"{self.config.namespace}.evaluator")
+        self._judge_leases = JudgeLeases(self.log, self.topics.evals, f"{self.config.namespace}.evaluator")
         self.finish = [self.log.end_offsets(name) for name in self.sources.names]
         self.rosters = Rosters(self.log, self.topics.configs)
         keep_the_first(self.log, self.config)
@@ -197,9 +197,9 @@ class Worker:
         if self._timers.lease.due(now):
             self._follow_leases(now)
         self._watch.look(now)
+        self._follow_roster(now)
         if self.reloads is not None and (known := self.reloads.look(self.known, now, self.counted)) is not None:
             self._go_on_with(known)
-        self._follow_roster(now)
         fed, fed_rows = set[int](), 0
         engines = {p: task.engine for p, task in self.tasks.items() if not task.ended}
         for stream, batch in self._intake.poll(engines, IDLE_WAIT_MS):
@@ -260,12 +260,11 @@ class Worker:
         self._follow_judge_lease()
 
     def _follow_judge_lease(self) -> None:
-        held = 0 in self._judge_leases.poll(0)
-        if held and self.judge is None and not self.stopping:
-            own = self.known, self.counted, len(self.finish[0])
-            self.judge = opened(
-                Judge(self.log, self.clock, self._appender, *own, self._on_tick), lambda *_: self._keep_leases()
-            )
+        held = self._judge_leases.held(able=self.judge is not None or not self.rosters.complaint)
+        if held and self.judge is None and self._judge_at <= self.clock.monotonic_ms() and not self.stopping:
+            own = self._appender, self.known, self.counted, len(self.finish[0])
+            self.judge = opened(Judge(self.log, self.clock, *own, self._on_tick), lambda *_: self._keep_leases())
+            self._judge_at = self.clock.monotonic_ms() + REOPEN_AFTER_MS
         elif not held and self.judge is not None:
             _log.info("evaluator: released")
             self.judge.close()
@@ -276,9 +275,10 @@ class Worker:
         try:
             task.open(self.recovery.watch(partition, self._keep_leases))
         except (LostOwnership, OlderRoster) as error:
-            _log.warning("partition %d: %s", partition, error)
+            unable = isinstance(error, OlderRoster) and self.rosters.complaint != ""  # which was said
+            _log.log(logging.DEBUG if unable else logging.WARNING, "partition %d: %s", partition, error)
             self.lost += isinstance(error, LostOwnership)
-            self._reopen_at[partition] = self.clock.monotonic_ms() + REOPEN_AFTER_MS
+            self._reopen_at[partition] = self.clock.monotonic_ms() + (LOOK_EVERY_MS if unable else REOPEN_AFTER_MS)
             return False
         finally:
             self.recovery.ended()
@@ -302,7 +302,7 @@ class Worker:
         now = self.heartbeat_ms = self.clock.monotonic_ms()
         if self._timers.lease.due(now):
             self._task_leases.poll(0)
-            self._judge_leases.poll(0)
+            self._judge_leases.keep()
         self._tell(self)
 
     def _drop(self, partition: int) -> None:

@@ -43,7 +43,7 @@ def reject_future(at_ms: Int64s, broker_ms: Int64s, skew_ms: int, problems: Prob
         for row in np.flatnonzero(ahead_ms > skew_ms).tolist():
             by = int(ahead_ms[row])
             detail = f"at: {by} ms after the broker's time of the record; allowed: {skew_ms} (time.skew)"
-            problems.by_row.setdefault(row, Failure(Reason.FUTURE, detail))
+            problems.reject(row, Failure(Reason.FUTURE, detail))
 
 
 def rejections(

@@ -28,17 +28,24 @@ _UNPACKABLE: Final = (PackError, OverflowError, TypeError)
 
 
 class Problems:
-    """The first problem of each row, and the rows of each feature that had a bad value. Rows count from `base`."""
+    """The first problem of each row, which rows had more than one, and the rows of each feature that had a bad value. Rows
+    count from `base`."""
 
     def __init__(self) -> None:
         self.base = 0
         self.by_row: dict[int, Failure] = {}
+        self.repeated: set[int] = set()
         self.missing: dict[str, list[int]] = {}
         self.faults: dict[str, list[int]] = {}
 
     def add(self, row: int, reason: Reason, detail: str) -> None:
         """Reject a row, unless it already is."""
-        self.by_row.setdefault(self.base + row, Failure(reason, detail))
+        self.reject(self.base + row, Failure(reason, detail))
+
+    def reject(self, row: int, failure: Failure) -> None:
+        """The same of a row that counts from the first of all."""
+        if self.by_row.setdefault(row, failure) is not failure:
+            self.repeated.add(row)
 
     def add_missing(self, row: int, field: str) -> None:
         """Reject a row for the lack of a field; `forgive` may take it back."""
@@ -58,7 +65,7 @@ class Problems:
         for field, rows in self.missing.items():
             for row in rows:
                 if not (field in optional and forgiven[row]):
-                    self.by_row.setdefault(row, Failure(Reason.MISSING, f"{field} is absent or null"))
+                    self.reject(row, Failure(Reason.MISSING, f"{field} is absent or null"))
 
 
 def ids(column: Column, problems: Problems) -> UInt64s:

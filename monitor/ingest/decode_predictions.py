@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.config.streams import PredictionStream
 from monitor.config.types import Model, ModelTemplate
-from monitor.events import Float64s, PredictionColumns, Reason, RecordBatch
+from monitor.events import Float64s, PredictionColumns, Reason, RecordBatch, Unlisted
 from monitor.ingest import columns as convert
 from monitor.ingest import mapping
 from monitor.ingest.assemble import Arrays, fault_counts, joined, reject_future, rejections, rows_to_keep
@@ -108,7 +108,7 @@ class PredictionDecoder:
         if self._task == "regression":
             arrays["score"] = arrays["prediction"] + 0.0  # a zero has one sign, so that equal numbers are equal bits
         arrays["predicted"] = self._predicted(arrays, clean=not (problems.by_row or problems.missing))
-        unlisted = _newest_unlisted(arrays, problems, self._skew_ms) if problems.by_row else None
+        unlisted = _unlisted(arrays, problems) if problems.by_row else None
         keep = rows_to_keep(reading, places, n, problems)
         if keep is not None:
             arrays = {field: array[keep] for field, array in arrays.items()}
@@ -127,7 +127,7 @@ class PredictionDecoder:
             rejected=rejections(batch, reading.failures, places, problems),
             faults=fault_counts(problems),
             scores=np.stack([arrays[field] for field, _ in self._scores], axis=1) if self._scores else None,
-            unlisted_ms=unlisted,
+            unlisted=unlisted,
         )
 
     def _convert(self, block: Block, problems: Problems) -> Arrays:
@@ -181,11 +181,11 @@ class PredictionDecoder:
         return predicted
 
 
-def _newest_unlisted(arrays: Arrays, problems: Problems, skew_ms: int) -> int | None:
-    """The newest event time of rows that would count if their model were listed."""
+def _unlisted(arrays: Arrays, problems: Problems) -> Unlisted | None:
+    """The rows that would count if their model were listed: they have no other problem."""
     rows = [row for row, failure in problems.by_row.items() if failure.reason is Reason.UNKNOWN_MODEL]
-    at, broker = arrays["at"][rows], arrays["broker"][rows]
-    return max(at[at - broker <= skew_ms].tolist(), default=None)
+    rows = [row for row in rows if row not in problems.repeated]
+    return Unlisted(*(arrays[name][rows] for name in ("offsets", "id", "at"))) if rows else None
 
 
 def _categories(name: str, models: Sequence[ModelTemplate], known: Sequence[str]) -> Interner:

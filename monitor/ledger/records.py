@@ -179,6 +179,9 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     unlisted_ms: int | msgspec.UnsetType = msgspec.UNSET
     """The newest event time of a prediction that was rejected for its model, NEVER where none was. Written once anything was
     rejected; absent beside rejections where an earlier version counted them."""
+    unlisted_clock: Clock | msgspec.UnsetType = msgspec.UNSET
+    """The clock over what counts and what was rejected for its model alone. Written once anything was; absent where an earlier
+    version counted it."""
     rosters: tuple[Adopted, ...] | msgspec.UnsetType = msgspec.UNSET
     """Which roster counts from which offset on, as far back as a rebuild reads. Written (ROSTER_FORMAT) once models changed."""
 

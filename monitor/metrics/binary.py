@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 
 from monitor.events import Float64s, Int32s, Int64s
-from monitor.metrics import intervals, ranking
+from monitor.metrics import agreement, calibration, intervals, ranking
 from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates, estimates, first_reason
 from monitor.metrics.losses import LARGEST_LOG_LOSS, SMALLEST_PROBABILITY, SQUARED_LOSS_BITS, mean_loss, without_score
 from monitor.metrics.task import Metric
@@ -211,6 +211,34 @@ def roc_auc(cells: Cells) -> Estimates:
     return estimates(area, intervals.normal(area, variance, 0.0, 1.0), cells.count("scored"), undefined, bound)
 
 
+def average_precision(cells: Cells) -> Estimates:
+    """Area under the precision-recall curve from the score histograms; `bound` is how far order within bins can move it."""
+    positives, negatives = cells.histogram("positives"), cells.histogram("negatives")
+    value, bound = ranking.average_precision(positives, negatives)
+    undefined = without_score(cells)
+    undefined[(undefined == DEFINED) & np.isnan(value)] = CODE_OF[Undefined.ONE_CLASS]
+    interval = ranking.average_precision_interval(value, positives.sum(axis=1))
+    return estimates(value, interval, cells.count("scored"), undefined, bound)
+
+
+def expected_calibration_error(cells: Cells) -> Estimates:
+    """Mean distance of scores from the frequencies they promise, in 15 equal-width bins (`calibration`)."""
+    positives, negatives = cells.histogram("positives"), cells.histogram("negatives")
+    value, bound, variance = calibration.calibration_error(positives, negatives)
+    interval = intervals.normal(value, variance, 0.0, 1.0)
+    return estimates(value, interval, cells.count("scored"), without_score(cells), bound)
+
+
+def kappa(cells: Cells) -> Estimates:
+    """Cohen's kappa, at most 1. Needs two classes among labels and predictions together."""
+    tp, fp, fn, tn = _matrix(cells)
+    value, variance = agreement.kappa(np.stack([tn, fp, fn, tp], axis=1).reshape(-1, 2, 2))
+    undefined = first_reason(
+        len(cells), (cells.count("labelled") == 0, Undefined.NO_ROWS), (np.isnan(value), Undefined.ONE_CLASS)
+    )
+    return estimates(value, intervals.normal(value, variance, -1.0, 1.0), cells.count("labelled"), undefined)
+
+
 _METRICS: Final[dict[str, Callable[[Cells], Estimates]]] = {
     "accuracy": _proportion(("tp", "tn"), ("labelled",)),
     "precision": _proportion(("tp",), ("tp", "fp")),
@@ -221,10 +249,13 @@ _METRICS: Final[dict[str, Callable[[Cells], Estimates]]] = {
     "fpr": _proportion(("fp",), ("tn", "fp")),
     "balanced_accuracy": balanced_accuracy,
     "mcc": mcc,
+    "kappa": kappa,
     "prevalence": _proportion(("tp", "fn"), ("labelled",)),
     "log_loss": mean_loss("log_loss", LARGEST_LOG_LOSS),
     "brier": mean_loss("brier", 1.0),
+    "ece": expected_calibration_error,
     "roc_auc": roc_auc,
+    "average_precision": average_precision,
 }
 Binary.metrics = MappingProxyType(_METRICS)
 

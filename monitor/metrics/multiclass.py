@@ -25,7 +25,7 @@ from typing import Final
 import numpy as np
 
 from monitor.events import Float64s, Int32s, Int64s
-from monitor.metrics import intervals
+from monitor.metrics import agreement, intervals
 from monitor.metrics.estimates import Estimates, UInt8s, estimates, first_reason
 from monitor.metrics.losses import LARGEST_LOG_LOSS, SMALLEST_PROBABILITY, SQUARED_LOSS_BITS, mean_loss
 from monitor.metrics.task import Metric
@@ -177,6 +177,11 @@ def mcc(m: Matrix) -> tuple[Float64s, Float64s]:
     return value, m.variance(by_both / root3 - value3 * (of_called + of_actual))
 
 
+def kappa(m: Matrix) -> tuple[Float64s, Float64s]:
+    """Cohen's kappa; NaN where all labels and all predictions are of one and the same class."""
+    return agreement.kappa(m.counts)
+
+
 _AVERAGES: Final[dict[str, tuple[Average, float]]] = {
     "precision_macro": (precision_macro, 0.0),
     "recall_macro": (recall_macro, 0.0),
@@ -185,6 +190,7 @@ _AVERAGES: Final[dict[str, tuple[Average, float]]] = {
     "f1_weighted": (f1_weighted, 0.0),
     "balanced_accuracy": (balanced_accuracy, 0.0),
     "mcc": (mcc, -1.0),
+    "kappa": (kappa, -1.0),
 }
 """Averages and the lower end of their range."""
 
@@ -196,6 +202,7 @@ ORDER: Final = (
     *(f"{name}_{average}" for average in ("macro", "micro", "weighted") for name in ("precision", "recall", "f1")),
     "balanced_accuracy",
     "mcc",
+    "kappa",
     "log_loss",
 )
 """The metrics of the whole matrix, in the order in which people want to read them; those of each class follow."""

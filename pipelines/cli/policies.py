@@ -25,7 +25,7 @@ from msgspec import UNSET
 
 from pipelines.cli.mistakes import Lines, Mistake, in_ms, mistakes
 from pipelines.errors import PolicyError
-from pipelines.executors import Execution
+from pipelines.places import Execution
 from pipelines.policy import Policy
 
 _ROWS, _ANCHOR, _EXECUTOR = "rows", "anchor", "executor"

@@ -106,7 +106,8 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="commit", tag_field="kind"):
     """Segments of one partition. Panes from `open_ms` on can still change: the first records that touch one are at the offsets
     `needed` of both topics, and the next reading begins at `predictions` and `labels`, a little before. None in a commit of
-    an erasure, which reads nothing. `lost`: offsets from `needed` on that had left the topics by now."""
+    an erasure, which reads nothing, and may have no segment: who comes behind it knows of the erasure. `lost`: offsets from
+    `needed` on that had left the topics by now."""
 
     format: int
     written_ms: int
@@ -135,6 +136,7 @@ class State:
     blobs: dict[str, tuple[Key, Schema]] = field(default_factory=dict)
     reached: dict[int, Commit] = field(default_factory=dict)
     lost: dict[int, tuple[int, int]] = field(default_factory=dict)
+    erasures: set[int] = field(default_factory=set)  # times of those that have gone through it
 
     def add(self, number: int, commit: Commit) -> None:
         """The next commit."""
@@ -146,6 +148,8 @@ class State:
                 self.blobs[segment.digest] = key, commit.schema
         if commit.open_ms is not None:
             self.reached[commit.partition] = commit
+        else:
+            self.erasures.add(commit.written_ms)
         before = self.lost.get(commit.partition, (0, 0))
         self.lost[commit.partition] = before[0] + commit.lost[0], before[1] + commit.lost[1]
 

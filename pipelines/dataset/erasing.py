@@ -3,20 +3,23 @@
     1. put the segments that lose rows anew   by digest, beside the old ones
     2. put the successors' manifests          by digest
     3. put the redaction                      one document: from here on every version that lost rows is its successor
-    4. commit successors of archived panes    one commit a partition
+    4. commit successors of archived panes    one commit a partition; one without a pane to an archive that has no such rows
     5. remove the blobs that held the rows    nothing names them any more but manifests that nobody is given
+
+Whoever writes to an archive folds its log and then asks which ids were erased. So behind a commit of step 4 nobody adds what
+was made without knowing of step 3: he is told that he was second.
 
 Who is killed before step 3 has changed nothing that is read; what he put is found by `driftline registry gc`, or used when the
 same is asked again. Who is killed in step 4 or 5 is made up for by the next call: panes that still hold rows are found again,
-and `finish` removes what redactions say was removed.
+and `finish` adds the commits that are missing, and removes what redactions say was removed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from msgspec import UNSET, structs
@@ -30,6 +33,8 @@ from pipelines.dataset.row_digest import RowDigest
 from pipelines.dataset.shelf import Shelf, Version
 from pipelines.dataset.table import Hashes, Schema, Table
 
+ROUNDS_MAX: Final = 5
+"""How often a store is looked at while others write to it."""
 Hashed = NDArray[np.uint64]
 
 
@@ -60,10 +65,11 @@ class Done:
     spared: int
 
 
-def affected(shelf: Shelf, hashes: Hashed) -> Iterator[Affected]:
-    """Every version with rows of the ids, each read whole. Raises what the store raises for damage."""
+def affected(shelf: Shelf, hashes: Hashed, rows_of: dict[str, int] | None = None) -> Iterator[Affected]:
+    """Every version with rows of the ids, each read whole. Raises what the store raises for damage. `rows_of`: how many are in
+    each blob that was read before; versions share segments."""
     known = _wide(hashes)
-    rows_of: dict[str, int] = {}  # by segment: versions share them
+    rows_of = {} if rows_of is None else rows_of
     for version in shelf.versions():
         places = []
         for place, segment in enumerate(version.manifest.segments):
@@ -86,9 +92,10 @@ class Archived:
     blobs: tuple[str, ...]
 
 
-def archived(store: RemovingStore, hashes: Hashed) -> Iterator[Archived]:
-    """Every archive with rows of the ids, each read whole. Raises what the store raises for damage."""
+def archived(store: RemovingStore, hashes: Hashed, rows_of: dict[str, int] | None = None) -> Iterator[Archived]:
+    """Every archive with rows of the ids, each read whole. `rows_of`: see `affected`. Raises likewise."""
     known = _wide(hashes)
+    rows_of = {} if rows_of is None else rows_of
     for name in a.names(store):
         archive = a.Archive(store, name)
         state = archive.state()
@@ -97,10 +104,63 @@ def archived(store: RemovingStore, hashes: Hashed) -> Iterator[Archived]:
         for digest, (_, schema) in state.blobs.items():
             if store.blob_size(digest) is None and digest not in current:
                 continue  # an erasure took it
-            if rows := int(_hit(archive.table(schema, digest), known).sum()):
-                hits[digest] = rows
+            if digest not in rows_of:
+                rows_of[digest] = int(_hit(archive.table(schema, digest), known).sum())
+            if rows_of[digest]:
+                hits[digest] = rows_of[digest]
         if hits:
             yield Archived(archive, sum(rows for digest, rows in hits.items() if digest in current), tuple(hits))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one look at a store found of the ids. `others`: blobs that hold them and are of neither."""
+
+    versions: tuple[Affected, ...]
+    archives: tuple[Archived, ...]
+    others: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.versions or self.archives or self.others)
+
+
+class Erasing:
+    """Taking the rows of some ids out of a store until none is left. `others` is asked for more blobs that hold some, given the
+    digests of the versions that do."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        store: RemovingStore,
+        hashes: Hashed,
+        others: Callable[[set[str]], Iterable[str]] = lambda _: (),
+    ) -> None:
+        self._shelf, self._store, self._hashes, self._others = shelf, store, hashes, others
+        self._rows_of: dict[str, int] = {}
+
+    def look(self) -> Held:
+        """Read everything that was not read before. Raises what the store raises for damage."""
+        versions = tuple(affected(self._shelf, self._hashes, self._rows_of))
+        others = tuple(self._others({each.version.digest for each in versions}))
+        return Held(versions, tuple(archived(self._store, self._hashes, self._rows_of)), others)
+
+    def rounds(self, who: Callable[[], tuple[str, str, int]], drawn: bytes) -> Iterator[tuple[Held, Done | None]]:
+        """Look, erase what is found, and look again: a writer who had begun before may have added some meanwhile. What is
+        there when a round changed nothing, or after `ROUNDS_MAX`, comes last, with None. The ids are remembered also where
+        nothing is found: of a writer who is under way nothing can be found."""
+        for number in range(ROUNDS_MAX):
+            held = self.look()
+            if not held and (number or r.erased(self._store).among(self._hashes).all()):
+                return
+            done = erase(
+                self._shelf, self._store, self._hashes, held.versions, held.others, who(), drawn, held.archives
+            )
+            if held:
+                yield held, done
+            if not done.removed and not done.versions and not any(each.rows for each in held.archives):
+                break
+        if held := self.look():
+            yield held, None
 
 
 def erase(
@@ -127,8 +187,8 @@ def erase(
     digits = tuple(sorted(digest.removeprefix(PREFIX) for digest in removed))
     made = r.Redaction(r.FORMAT, actor, at_ms, reason, r.keyed(hashes, key), tuple(replaced), digits)
     document = r.add(store, made)
-    for one in archives:
-        _forget(one.archive, known, at_ms)
+    for name in a.names(store):
+        _forget(a.Archive(store, name), known, at_ms)
     gone, spared = _remove(store, digits, at_ms)
     return Done(document, made.versions, gone, spared)
 
@@ -136,8 +196,11 @@ def erase(
 def finish(shelf: Shelf, store: RemovingStore, at_ms: int) -> tuple[int, int]:
     """Remove what redactions before say was removed and is there: (how many blobs, how many were spared). Blobs that a version
     names stay: they were put again, and `affected` finds them."""
+    held = r.redactions(store)
+    for name in a.names(store) if held else ():
+        _pass(a.Archive(store, name), {each.created_ms for each in held})
     named = _named(shelf, store)
-    digits = {each for redaction in r.redactions(store) for each in redaction.removed if PREFIX + each not in named}
+    digits = {each for redaction in held for each in redaction.removed if PREFIX + each not in named}
     return _remove(store, sorted(digits), at_ms)
 
 
@@ -156,13 +219,30 @@ def _named(shelf: Shelf, store: RemovingStore) -> set[str | None]:
 
 
 def _forget(archive: a.Archive, known: NDArray[np.void], at_ms: int) -> None:
-    """Commit successors, without the rows, of the current panes that hold some."""
+    """Commit successors, without the rows, of the current panes that hold some; at least one commit, see above."""
     state = archive.state()
-    for partition in sorted({partition for partition, _ in state.current}):
-        while commit := _without(archive, state, partition, known, at_ms):
-            if archive.commit(state, commit):
-                break
+    clean = False
+    while not clean:
+        commits = [
+            commit
+            for partition in sorted({partition for partition, _ in state.current})
+            if (commit := _without(archive, state, partition, known, at_ms))
+        ]
+        clean = all(archive.commit(state, each) for each in commits or [_nothing(at_ms)])
+        if not clean:
             state = archive.state()  # a writer was first: what it wrote is looked at too
+
+
+def _pass(archive: a.Archive, times: set[int]) -> None:
+    """Add the commits of erasures that were killed before they came to an archive that is older than they."""
+    state = archive.state()
+    while owed := sorted(each for each in times - state.erasures if each >= state.begun.created_ms):
+        if not archive.commit(state, _nothing(owed[0])):
+            state = archive.state()
+
+
+def _nothing(at_ms: int) -> a.Commit:
+    return a.Commit(a.FORMAT, at_ms, 0, (), ())
 
 
 def _without(

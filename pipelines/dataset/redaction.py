@@ -97,6 +97,22 @@ def erased(store: Store) -> Erased:
     return Erased(key_of(store), frozenset(digest for each in held for digest in each.digests))
 
 
+class Erasures:
+    """The ids that may not be rows of a store, asked for again and again: documents are read when there are new ones."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._names: list[str] = []
+        self._erased = NOBODY
+
+    def now(self) -> Erased:
+        """Those of now."""
+        names = self._store.documents(REDACTIONS)
+        if names != self._names:
+            self._names, self._erased = names, erased(self._store)
+        return self._erased
+
+
 def key_of(store: Store, drawn: bytes | None = None) -> bytes:
     """The key of a store; `drawn` is taken where there is none yet. Raises UnreadableDataset."""
     if drawn is not None:

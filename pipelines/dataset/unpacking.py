@@ -43,10 +43,23 @@ def rows(
 def dataset(archive: a.Archive, state: a.State, shelf: Shelf, selection: m.Selection) -> m.Manifest:
     """The manifest of a version of archived rows, whose segments are kept; its digest of rows is that of a version made of the
     topics while they held them. Raises BadDataset where there is no row."""
+    while True:
+        erased = shelf.erased()
+        try:
+            made = _dataset(archive, state, shelf, selection, erased)
+            if shelf.erased() == erased:
+                return made
+        except Exception:
+            if archive.state().last == state.last:
+                raise
+        state = archive.state()  # an erasure came meanwhile: its rows may not come back, and blobs of them are gone
+
+
+def _dataset(archive: a.Archive, state: a.State, shelf: Shelf, selection: m.Selection, erased: Erased) -> m.Manifest:
     begun, whole, segments, sources = state.begun, None, [], []
     unlabelled = labels = 0
     schema: Schema = ()
-    for partition, table, held in rows(archive, state, selection, shelf.erased()):
+    for partition, table, held in rows(archive, state, selection, erased):
         offsets = table.ints(a.OFFSET).values
         plain = Table({name: column for name, column in table.columns.items() if name != a.OFFSET})
         if whole is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.cli import moves, probes, signatures, upkeep, verifying, versions
+from registry.cli import importing, moves, probes, signatures, upkeep, verifying, versions
 from registry.cli.publishing import ALONE, Place, publish_command, publishes
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def make(place: Place, more: tuple[click.Command, ...] = (), others: Others | No
         Exit codes: 0 fine, 1 failed, 2 usage, 3 refused by a rule, 69 broker unreachable.
         """
 
-    for each in (*versions.COMMANDS, *verifying.COMMANDS, *probes.COMMANDS, *signatures.COMMANDS):
+    imports = [publishes(each, place) for each in importing.COMMANDS]
+    for each in (*versions.COMMANDS, *imports, *verifying.COMMANDS, *probes.COMMANDS, *signatures.COMMANDS):
         group.add_command(each)
     for each in moves.MOVES:
         group.add_command(publishes(each, place))

@@ -64,25 +64,34 @@ ALONE: Final = Place(OPTIONS, kafka)
 
 def publishes(move: click.Command, place: Place) -> click.Command:
     """The command of a move, which publishes the states of the model once the move is done, or was done before. The move
-    stands whatever becomes of the publication; the exit code says that it failed."""
+    stands whatever becomes of the publication; the exit code says that it failed. What the command itself returns is its
+    exit code where the publication does not fail."""
     inner = move.callback
     assert inner is not None
 
     def callback(**given: Any) -> None:
         topic = place.taken(given)
-        inner(**given)
-        if topic is None:
-            return
-        model, _ = parted(given.get("spec") or given["name"])
-        try:
-            _say(_published(given["store"], topic, (model,), overrule=False), topic)
-        except TopicError as error:
-            note(f"the move is done, and not published: {error} `driftline registry publish` makes up for it.")
-            sys.exit(code_of(error))
+        code = inner(**given)
+        model = _moved(given)
+        if topic is not None and model is not None:
+            try:
+                _say(_published(given["store"], topic, (model,), overrule=False), topic)
+            except TopicError as error:
+                note(f"the move is done, and not published: {error} `driftline registry publish` makes up for it.")
+                sys.exit(code_of(error))
+        if code:
+            sys.exit(code)
 
     return click.Command(
         move.name, callback=callback, params=[*move.params, *place.options], help=move.help, short_help=move.short_help
     )
+
+
+def _moved(given: Mapping[str, Any]) -> str | None:
+    """The model of which a command moves an alias. An import moves those that it is asked for."""
+    if "there" not in given:
+        return parted(given.get("spec") or given["name"])[0]
+    return (given["name"] or given["there"]) if given["asked"] else None
 
 
 def publish_command(place: Place) -> click.Command:

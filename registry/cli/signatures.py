@@ -119,14 +119,13 @@ def signed_by(trust: Trust, catalog: Catalog, aliases: Aliases, model: str, what
     """Who signed what is asked about: all versions of a model, one, or an alias with its move. `refused`: why it does not
     count."""
     from registry.errors import Untrusted
-    from registry.trust import check, signatures_of, version_entry
+    from registry.trust import check, check_version
 
     found: list[dict[str, Any]] = []
     numbers = [v.number for v in catalog.versions(model)] if what is None else [aliases.resolve(model, what).number]
     for number in numbers:
-        entry, version = version_entry(catalog.store, model, number)
         try:
-            by = trust.checked(entry, version, signatures_of(catalog.store, entry))
+            by = check_version(trust, catalog, model, number)
             found.append({"what": f"{model}@{number}", "signed_by": by, "refused": None})
         except Untrusted as error:
             found.append({"what": f"{model}@{number}", "signed_by": [], "refused": str(error)})

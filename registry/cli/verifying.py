@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @output_option
 def verify(spec: str, score: bool, trust: Path | None, store: Location, output: str) -> None:
     """Read every byte of a version, or of all versions of a model, and compare with the manifest. Exit code 1 when
-    something differs.
+    something differs; 3 with --trust when signatures do not count.
 
     With --score the outputs of the probe set are computed again, and it is said whether they are the same to the bit, or within
     the tolerance that the probe set states; what is further off is a fault, and so is having no probe set. A version that is not
@@ -79,16 +79,33 @@ def verify(spec: str, score: bool, trust: Path | None, store: Location, output: 
         ]  # fmt: skip
         print_json({"model": model, "versions": lines, **({} if signed is None else {"signatures": signed})})
     else:
-        rows = [(str(v), faults(len(e)), _compared(score, behaviour.get(v), unscored.get(v))) for v, e in found.items()]
-        print_table(("version", "verdict", "compared"), rows)
-        for fault in (each for errors in found.values() for each in errors):
-            note(str(fault))
-        for each in signed or ():
-            note(each["refused"] or f"{each['what']} is signed by {', '.join(each['signed_by'])}")
+        compared = {v: _compared(score, behaviour.get(v), unscored.get(v)) for v in found}
+        _print(found, compared, signed)
     if any(found.values()):
         sys.exit(FAILED)
     if any(each["refused"] for each in signed or ()):
         sys.exit(REFUSED)
+
+
+def _print(
+    found: dict[Version, list[RegistryError]], compared: dict[Version, str], signed: list[dict[str, Any]] | None
+) -> None:
+    rows = [(str(v), faults(len(errors)), compared[v]) for v, errors in found.items()]
+    if signed is None:
+        print_table(("version", "verdict", "compared"), rows)
+    else:
+        words = {each["what"]: _signed(each) for each in signed}
+        alias = [(what, "-", "its move", said) for what, said in words.items() if what not in map(str, found)]
+        trusted = [*((*row, words[row[0]]) for row in rows), *alias]
+        print_table(("version", "verdict", "compared", "signatures"), trusted)
+    for fault in (each for errors in found.values() for each in errors):
+        note(str(fault))
+    for each in signed or ():
+        note(each["refused"] or f"{each['what']} is signed by {', '.join(each['signed_by'])}")
+
+
+def _signed(found: dict[str, Any]) -> str:
+    return "do not count" if found["refused"] else f"of {', '.join(found['signed_by'])}"
 
 
 def _compared(score: bool, behaviour: Agreement | None, unscored: str | None) -> str:

@@ -179,14 +179,18 @@ def show(spec: str, store: Location, output: str) -> None:
     """
     import msgspec
 
+    from registry.mlflow_import import imported
+
     catalog, aliases = open_registry(store)
     version = one_version(aliases, spec)
     manifest = catalog.manifest(version)
+    origin = imported(catalog, version.model, version.number)
     names = _pointing(aliases, version.model).get(version.number, [])
     retired = version.number in aliases.state(version.model).retired
     if output == "json":
         described = {**_described(version), "aliases": names, "retired": retired}
-        print_json({**described, "content": msgspec.to_builtins(manifest)})
+        came = {} if origin is None else {"imported": msgspec.to_builtins(origin)}
+        print_json({**described, "content": msgspec.to_builtins(manifest), **came})
         return
     facts = {
         "version": str(version),
@@ -200,6 +204,15 @@ def show(spec: str, store: Location, output: str) -> None:
         "probe set": manifest.probe.digest if manifest.probe else "none",
         "gate reports": str(len(manifest.gate_reports)),
     }
+    if origin is not None:
+        facts |= {
+            "imported": f"version {origin.version} of {origin.model} in MLflow at {origin.server}",
+            "run in MLflow": origin.run or "none",
+            "metrics there": ", ".join(f"{key} {value}" for key, value in sorted(origin.metrics.items())) or "none",
+            "tags there": ", ".join(f"{key}={value}" for key, value in sorted(origin.tags.items())) or "none",
+            "aliases there": ", ".join(origin.aliases) or "none",
+            "signature there": "; ".join(f"{key} {value}" for key, value in sorted(origin.signature.items())) or "none",
+        }
     print_table(("", ""), list(facts.items()))
     rows = [(f.path, f.format, size(f.size_bytes), f.digest) for f in manifest.files]
     print_table(("file", "format", "size", "digest"), rows, right=("size",))

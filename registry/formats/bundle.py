@@ -19,6 +19,7 @@ _SUFFIXES: Final = {".onnx": "ONNX", ".safetensors": "safetensors", ".json": "JS
 _CODE: Final = frozenset(
     {".py", ".so", ".dll", ".dylib", ".pyd", ".pkl", ".pickle", ".joblib", ".pt", ".pth", ".sh", ".exe"}
 )
+_PICKLED: Final = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,15 @@ class Inspection:
 
     formats: Mapping[str, ModelFormat]
     findings: tuple[Finding, ...]
+
+
+def by_name(path: str) -> Finding | None:
+    """Why a file would be refused whatever is in it, None where it has to be looked at."""
+    suffix = _suffix(path)
+    if suffix not in _CODE:
+        return None
+    kind = Refusal.PICKLE if suffix in _PICKLED else Refusal.EXECUTABLE
+    return Finding(path, kind, f"files of the suffix {suffix} are never taken; it was not fetched")
 
 
 def inspect(files: Mapping[str, memoryview]) -> Inspection:

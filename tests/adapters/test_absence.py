@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import json
 import lzma
 import random
 import sqlite3
@@ -18,61 +17,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from monitor.adapters import needles as module
 from monitor.adapters.absence import DEPTH_MAX, Found, Unsearched, search_bytes, search_path
 from monitor.adapters.needles import Needles
-from monitor.ingest.ids import hash_text, hash_texts
+from monitor.ingest.ids import hash_text
 from pipelines.dataset.parquet import to_parquet
 from tests.pipelines.dataset.rows import table
 
 ID = 'ada/"ü"-77'
 NEEDLES = Needles(["nobody", ID])
 FOUND = frozenset({1})
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        ID.encode(),
-        json.dumps({"id": ID}).encode(),
-        json.dumps({"id": ID}, ensure_ascii=False).encode(),
-        json.dumps({"id": ID}).replace("/", "\\/").encode(),
-        b"GET /who?id=ada%2F%22%C3%BC%22-77&x=1",
-        hash_texts([ID]).tobytes(),
-        b"%016x%016x" % hash_text(ID),
-        b"%016x" % hash_text(ID)[0],
-        hash_texts([ID]).tobytes().hex().upper().encode(),
-        hash_text(ID)[0].to_bytes(8, "big"),
-    ],
-    ids=["text", "json", "json beyond ascii", "json slash", "url", "hash", "hex", "first half", "hex of bytes", "big"],
-)
-def test_an_id_is_found_in_every_form(raw: bytes) -> None:
-    assert NEEDLES.within(b"before " + raw + b" behind") == [1]
-    assert NEEDLES.within(raw) == [1]
-
-
-def test_a_longer_word_is_another_id() -> None:
-    one = Needles(["ab1"])
-    assert [bool(one.within(raw)) for raw in (b"ab1", b"xab1", b"ab12", b"ab1_", b'"ab1"', b"-ab1-", b"ab12 ab1")] == [
-        True, False, False, False, True, True, True,
-    ]  # fmt: skip
-
-
-@given(st.integers(0, 40), st.lists(st.integers(1, 30), max_size=8))
-def test_where_a_stream_is_cut_does_not_matter(before: int, cuts: list[int]) -> None:
-    raw, chunks = b"." * before + ID.encode() + b".", []
-    for cut in cuts:
-        chunks.append(raw[:cut])
-        raw = raw[cut:]
-    assert NEEDLES.among([*chunks, raw]) == {1}
-
-
-def test_no_form_is_longer_than_the_overlap() -> None:
-    longest = "ü" * 300
-    assert max(map(len, module._texts(longest))) < module.OVERLAP_BYTES
 
 
 def _sqlite(raw: bytes, tmp_path: Path) -> bytes:
@@ -149,6 +103,15 @@ def test_an_id_is_found_inside_of_what_packs_it(how: str) -> None:
     assert list(search_bytes(PACKED[how](text.replace(ID.encode(), b"Grace")), "here", NEEDLES)) == []
 
 
+def test_an_id_is_found_inside_of_lz4() -> None:
+    out = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(out, "lz4") as packed:
+        packed.write(f"{ID[:-3]} was there before, {'-' * 40} {ID} and is here still".encode())
+    raw = out.getvalue().to_pybytes()
+    assert ID.encode() not in raw
+    assert list(search_bytes(raw, "here", NEEDLES)) == [Found("here (lz4)", FOUND)]
+
+
 def test_an_id_is_found_in_a_database_where_its_bytes_lie_apart(tmp_path: Path) -> None:
     packed = _sqlite(ID.encode(), tmp_path)
     found = [each for each in search_bytes(packed, "here", NEEDLES) if isinstance(each, Found)]
@@ -175,12 +138,21 @@ def test_hashes_are_found_in_the_segments_of_datasets() -> None:
         (b"SQLite format 3\x00 broken", "it cannot be opened"),
         (b"DRIFTREC\x01\x02", "the header of the block at byte 9 is cut off"),
         (b"DRIFTREC\x63", "its format is 99"),
+        (b"%PDF-1.7\n%", "it is a PDF, which is not opened"),
+        (b"7z\xbc\xaf\x27\x1c\x00\x04", "it is a 7z archive"),
+        (b"Obj\x01\x04\x14avro.codec\x0edeflate", "it is packed Avro"),
     ],
 )
 def test_what_cannot_be_opened_is_told_and_proves_nothing(raw: bytes, why: str) -> None:
     (found,) = search_bytes(raw, "here", NEEDLES)
     assert isinstance(found, Unsearched)
     assert why in found.why
+
+
+def test_avro_that_is_not_packed_is_searched_as_it_is() -> None:
+    plain = b"Obj\x01\x04\x14avro.codec\x08null" + b"\x00" * 16
+    assert list(search_bytes(plain, "here", NEEDLES)) == []
+    assert list(search_bytes(plain + ID.encode(), "here", NEEDLES)) == [Found("here", FOUND)]
 
 
 def test_what_is_packed_too_often_is_told() -> None:

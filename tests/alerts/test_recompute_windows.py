@@ -28,7 +28,7 @@ def test_distances_are_what_the_engine_says(name: str) -> None:
     assert line.inputs
 
 
-@pytest.mark.parametrize("name", ["roc_auc", "log_loss", "brier"])
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision", "ece", "log_loss", "brier"])
 def test_what_stands_on_scores_is_what_the_engine_says(name: str) -> None:
     random, cells = np.random.default_rng(4), BINARY.cells.zeros()
     label = (random.random(500) < 0.4).astype(float)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.archive import _told
+from monitor.cli.archive_write import Written
 from monitor.cli.common import open_embedded
 from pipelines.dataset.archive import names
 from registry.directory import DirectoryStore
@@ -204,3 +206,13 @@ def test_an_archive_lies_in_an_object_store_too(
         assert names(ObjectStore("s3://bucket/archive")) == ["small"]
         both = [driftline("archive", "count", "small", "--store", at).out for at in ("s3://bucket/archive", store)]
         assert both[0] == both[1]
+
+
+def test_who_wrote_while_ids_were_erased_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    told = "run that `driftline redact` once more"
+    _told("one", "here", [Written(0, (), (0, 0), crossed=True)], "text")
+    assert told in capsys.readouterr().err
+    _told("one", "here", [Written(0, (), (0, 0), crossed=True)], "json")
+    assert json.loads(capsys.readouterr().out)["crossed_erasure"] is True
+    _told("one", "here", [Written(0, (), (0, 0))], "text")
+    assert told not in capsys.readouterr().err

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from monitor.cli.archive_write import Asked, write
+from monitor.cli.dataset_make import make
+from monitor.cli.registry_others import PipelineThings
 from monitor.ingest.ids import hash_text
 from pipelines.dataset import archive as a
 from pipelines.dataset import manifest as m
 from pipelines.dataset import redaction as r
-from pipelines.dataset.erasing import affected, archived, erase, finish, left_to_finish
+from pipelines.dataset.erasing import Erasing, affected, archived, finish, left_to_finish
 from pipelines.dataset.shelf import Shelf
 from pipelines.dataset.unpacking import windows
 from registry.errors import StoreError
-from tests.cli.test_archive_write import WHO, from_archive, label, log, steady, step
+from registry.fsck import fsck
+from tests.cli.test_archive_write import CONFIG, PANE_MS, WHO, from_archive, label, log, steady, step
 from tests.pipelines.dataset.test_erasing import StopsToo
 from tests.registry.memory import MemoryStore
 
@@ -30,9 +36,7 @@ def hashes(*ids: int) -> np.ndarray:
 def forget(store: Any, *ids: int) -> None:
     shelf = Shelf(store)
     finish(shelf, store, WHO[2])
-    found, panes = list(affected(shelf, hashes(*ids))), list(archived(store, hashes(*ids)))
-    if found or panes:
-        erase(shelf, store, hashes(*ids), found, (), WHO, b"k" * 16, panes)
+    assert all(done for _, done in Erasing(shelf, store, hashes(*ids)).rounds(lambda: WHO, b"k" * 16))
 
 
 def held(store: Any) -> list[int]:
@@ -100,6 +104,132 @@ def test_killed_at_any_step_of_a_redaction_the_next_one_finishes() -> None:
         assert from_archive(store).rows == _rows_without()
         writes += 1
     assert writes > 8
+
+
+class Meets(MemoryStore):
+    """Somebody else does something, whole, before its nth step: a write, a removal, or a look at what was erased."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 1_000_000
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def meet(self, steps: int, meanwhile: Callable[[], object]) -> None:
+        self.left, self.meanwhile = steps, meanwhile
+
+    def _step(self) -> None:
+        self.left -= 1
+        if self.left == -1:
+            self.meanwhile()
+
+    def documents(self, prefix: str = "") -> list[str]:
+        if prefix == r.REDACTIONS:
+            self._step()
+        return super().documents(prefix)
+
+    def create_entry(self, log: str, number: int, body: bytes) -> bool:
+        self._step()
+        return super().create_entry(log, number, body)
+
+    def create_document(self, name: str, body: bytes) -> bool:
+        self._step()
+        return super().create_document(name, body)
+
+    def put_blob(self, chunks: Any, expected: str | None = None) -> Any:
+        self._step()
+        return super().put_blob(chunks, expected)
+
+    def remove_blob(self, digest: str, before_ms: int) -> bool:
+        self._step()
+        return super().remove_blob(digest, before_ms)
+
+
+def test_rows_that_are_erased_while_an_archive_is_written_are_not_written_again() -> None:
+    store, other = MemoryStore(), steady(40)
+    writing = write(
+        CONFIG, log(steady(), other), a.Archive(store, "one"), store, Asked(PANE_MS, False, False, "ada", 5)
+    )
+    assert next(writing).partition == 0
+    forget(store, 0, 1, 2)
+    assert [[segment.rows for segment in each.segments] for each in writing] == [[12]]
+    assert held(store) == []
+    assert list(archived(store, hashes(0, 1, 2))) == []
+
+
+def test_whenever_an_erasure_comes_in_between_no_row_of_it_is_in_the_archive() -> None:
+    steps = 0
+    while True:
+        store, topics = Meets(), log(steady(), steady(40))
+        store.meet(steps, partial(forget, store, 0, 1, 2))
+        done = step(topics, store)
+        if store.left >= 0:
+            break
+        assert [each.rows for each in archived(store, hashes(0, 1, 2))] in ([], [0])
+        assert held(store) == [] or any(each.crossed for each in done), steps
+        state = a.Archive(store, "one").state()
+        assert list(a.Archive(store, "one").check(state, (StoreError,))) == []
+        assert step(topics, store) == []
+        assert from_archive(store).rows == _rows_without()
+        steps += 1
+    assert steps > 10
+
+
+def test_what_a_writer_adds_while_an_erasure_is_under_way_goes_too() -> None:
+    """The pane is revised before each step of it, by one who knows of what was kept by then."""
+    predictions, labels = steady()
+    steps, revised = 0, set()
+    while True:
+        store, topics = Meets(), log((predictions[:30], labels[:15]))
+        step(topics, store)
+        topics.topics["q"][0].append(label(2, 39, 0))
+        store.meet(steps, partial(step, topics, store))
+        forget(store, 0, 1, 2)
+        if store.left >= 0:
+            break
+        assert (held(store), list(archived(store, hashes(0, 1, 2)))) == ([], []), steps
+        assert left_to_finish(Shelf(store), store) == 0
+        state = a.Archive(store, "one").state()
+        assert list(a.Archive(store, "one").check(state, (StoreError,))) == []
+        assert [found for found in fsck(store, others=PipelineThings()) if found.damage] == []
+        revised.add(len(state.blobs))
+        steps += 1
+    assert steps > 5
+    assert len(revised) > 1, "with the id and without"
+
+
+def test_a_writer_from_before_an_erasure_that_was_killed_is_told_that_he_was_second() -> None:
+    """The erasure kept its ids, for a dataset, and was killed before it came to the archive, which had no such row yet."""
+    store, topics = MemoryStore(), log((steady()[0][:20], steady()[1][:20]))
+    step(topics, store)
+    stale = a.Archive(store, "one").state()
+    r.add(store, r.Redaction(1, *WHO[::2], "request 7", r.keyed(hashes(0), r.key_of(store, b"k" * 16)), (), ()))
+    finish(Shelf(store), store, WHO[2] + 5)
+    assert not a.Archive(store, "one").commit(stale, a.Commit(1, 5, 0, (), ()))
+    once = dict(store.entries)
+    finish(Shelf(store), store, WHO[2] + 6)
+    assert store.entries == once
+
+
+def test_a_dataset_is_made_again_when_ids_of_it_are_erased_while_it_is_made() -> None:
+    makings: tuple[Callable[[Any, Any], m.Manifest], ...] = (
+        lambda store, topics: make(CONFIG, topics, Shelf(store), m.Selection(from_ms=0, until_ms=1 << 50, ended=True)),
+        lambda store, _: from_archive(store),
+    )
+    for making in makings:
+        rows = set()
+        for steps in range(100):
+            store, topics = Meets(), log(steady(), steady(40))
+            step(topics, store, ended=True)
+            store.meet(steps, partial(forget, store, 0, 1, 2))
+            made = making(store, topics)
+            if store.left >= 0:
+                break  # it did not come in between
+            shelf = Shelf(store)
+            shelf.add(made)
+            rows.add(sum(version.manifest.rows for version in shelf.versions()))
+            assert list(affected(shelf, hashes(0, 1, 2))) == []
+        assert steps > 3
+        assert rows == {94}
 
 
 def _rows_without() -> int:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from monitor.ingest.ids import hash_text
+from pipelines.carrying import give, has_result, send
+from pipelines.dataset.shelf import Shelf
 from pipelines.rows import KIND
 from registry.directory import DirectoryStore
 from registry.object_store import ObjectStore
@@ -100,7 +106,7 @@ def test_without_yes_it_counts_and_changes_nothing(bench: Bench) -> None:
     assert found[store, "rows of dataset plain"] == 2
     assert found[store, "rows of dataset ids"] >= 1
     assert found[store, "blobs with rows of runs"] == 1
-    assert found["/outputs/alerts.jsonl.gz", "a file that holds an id, or cannot be searched"] == 1
+    assert found["/outputs/alerts.jsonl.gz", "a file that holds an id"] == 1
     topics = [each for each in document["found"] if each["where"].startswith("topic flights.predictions")]
     assert topics
     assert all(each["then"].startswith("yours: they go with retention") for each in topics)
@@ -189,6 +195,120 @@ def test_ids_come_from_a_file_and_none_are_a_mistake(bench: Bench, tmp_path: Pat
     assert driftline("redact", *bench.where, "x", "--yes", "--search").code == 2
 
 
+def _step(store: DirectoryStore | ObjectStore, folder: Path, name: str, rows: bytes, wrote: bytes) -> None:
+    """A step elsewhere was sent rows, and gave something back."""
+    for path, body in (("in/rows.jsonl", rows), ("out/scores.json", b"[1.0]"), ("out/notes.txt", wrote)):
+        (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name / path).write_bytes(body)
+    send(store, folder / name)
+    assert give(store, name, folder / name)
+
+
+def test_what_steps_elsewhere_were_sent_and_gave_back_goes_too(bench: Bench, tmp_path: Path) -> None:
+    store = DirectoryStore(bench.folder / "store")
+    theirs = json.dumps({"id": bench.ids[0], "x": 1}).encode()
+    _step(store, tmp_path, "score-1", theirs, f"looked at {bench.ids[1]}".encode())
+    _step(store, tmp_path, "score-2", b'{"id": "somebody else", "x": 2}', b"nothing")
+    found = bench.redact("--no-topics", "-o", "json").json["found"]
+    assert [each["count"] for each in found if each["what"] == "blobs with rows of runs"] == [3]
+    assert bench.redact("--yes", "--no-topics").code == 0
+    assert bench.redact("--search", "--no-topics").code == 0
+    kept = [b"".join(store.blob(each.digest)) for each in store.blobs()]
+    assert b'{"id": "somebody else", "x": 2}' in kept
+    assert b"nothing" in kept
+    assert has_result(store, "score-2")
+    assert has_result(store, "score-1") is None, "what it wrote is gone, which is known"
+    assert driftline("registry", "fsck", "--store", bench.folder / "store").code == 0
+
+
+def test_rows_without_ids_go_from_steps_where_they_go_from_runs(bench: Bench, tmp_path: Path) -> None:
+    store = DirectoryStore(bench.folder / "store")
+    source = driftline("dataset", "show", "plain", "--store", bench.folder / "store", "-o", "json").json["dataset"]
+    parts = [store.put_blob([each]).digest for each in (b'{"x": 1, "y": 0}\n', b'{"x": 2, "y": 1}\n')]
+    store.put_blob([json.dumps({"format": 1, "kind": KIND, "train": parts[0], "test": parts[1],
+                                "source": source}).encode()])  # fmt: skip
+    other = [store.put_blob([each]).digest for each in (b'{"x": 8}\n', b'{"x": 9}\n')]
+    store.put_blob([json.dumps({"format": 1, "kind": KIND, "train": other[0], "test": other[1]}).encode()])
+    _step(store, tmp_path, "score-1", b'{"x": 2}\n', b"nothing")
+    _step(store, tmp_path, "train-1", b'{"x": 8}\n', b"nothing")  # the rows of a run that the version is not in
+    assert bench.redact("--yes", "--no-topics").code == 0
+    kept = [b"".join(store.blob(each.digest)) for each in store.blobs()]
+    assert not {b'{"x": 1, "y": 0}\n', b'{"x": 2, "y": 1}\n', b'{"x": 2}\n'} & set(kept)
+    assert b'{"x": 8}\n' in kept
+    once = bench.files()
+    assert bench.redact("--yes", "--no-topics").code == 0
+    assert bench.files() == once
+
+
+def _hours_ago(store: DirectoryStore, digest: str, hours: float) -> None:
+    (path,) = Path(str(store.where)).rglob(digest.removeprefix("sha256:"))
+    at = time.time() - hours * 3_600
+    os.utime(path, (at, at))
+
+
+def test_blobs_that_writers_left_who_were_killed_or_second_go_too(bench: Bench, tmp_path: Path) -> None:
+    store = DirectoryStore(bench.folder / "store")
+    theirs = json.dumps({"id": bench.ids[0], "x": 1}).encode()
+    killed = store.put_blob([theirs]).digest  # before the list that names it
+    packed = gzip.compress(f"looked at {bench.ids[1]}".encode())
+    _step(store, tmp_path, "score-1", b"{}", b"first")
+    for name, wrote in (("a", packed), ("b", b"nobody")):
+        (tmp_path / name / "out").mkdir(parents=True)
+        (tmp_path / name / "out/notes").write_bytes(wrote)
+        assert not give(store, "score-1", tmp_path / name), "somebody else was first"
+    second, other = (f"sha256:{hashlib.sha256(each).hexdigest()}" for each in (packed, b"nobody"))
+    _hours_ago(store, second, 2)
+    done = bench.redact("--yes", "--no-topics", "-o", "json")
+    left = [each for each in done.json["found"] if each["what"] == "blobs that nothing names yet"]
+    assert [each["count"] for each in left] == [1]
+    assert left[0]["then"].startswith("left: whoever wrote them in this hour")
+    assert [store.blob_size(each) is None for each in (killed, second, other)] == [False, True, False]
+    assert bench.redact("--search", "--no-topics").code == 1
+    _hours_ago(store, killed, 2)
+    assert bench.redact("--yes", "--no-topics").code == 0
+    assert bench.redact("--search", "--no-topics").code == 0
+    assert store.blob_size(other) is not None
+    once = bench.files()
+    assert bench.redact("--yes", "--no-topics").code == 0
+    assert bench.files() == once
+
+
+def test_a_segment_that_nothing_names_goes_at_once(bench: Bench) -> None:
+    store = DirectoryStore(bench.folder / "store")
+    shelf = Shelf(store)
+    manifest = shelf.version("plain").manifest
+    column = shelf.table(manifest, manifest.segments[0])
+    left = shelf.put_segment(column.take(np.arange(50)), 0, 0)
+    assert bench.redact("--yes", "--no-topics").code == 0
+    assert store.blob_size(left.digest) is None
+    assert bench.redact("--search", "--no-topics").code == 0
+
+
+def test_ids_that_are_nowhere_yet_do_not_come_either(bench: Bench) -> None:
+    """Whoever is writing them cannot be seen: he is told by what the store remembers."""
+    store, other = bench.folder / "store", _ids(bench.deployment)[5]
+    shutil.rmtree(store)
+    DirectoryStore(store).put_blob([b"nobody"])
+    DirectoryStore(store).create_document("begun", b"{}")
+    only = ("redact", *bench.deployment.where, "--store", store, "--no-topics", other, "-o", "json")
+    assert driftline(*only, "--yes").json["found"] == []
+    once = bench.files()
+    assert driftline(*only, "--yes").json["found"] == []
+    assert bench.files() == once
+    made = driftline("dataset", "create", *bench.deployment.where, "--store", store, "--all", "-o", "json").json
+    assert made["manifest"]["excluded"]["predictions"]["redacted"] == 1
+
+
+def test_a_store_with_a_damaged_entry_still_forgets(bench: Bench) -> None:
+    entry = bench.folder / "store" / "logs" / "runs" / "x" / "00000001.entry"
+    assert DirectoryStore(bench.folder / "store").create_entry("runs/x", 1, b"{}")
+    entry.write_bytes(entry.read_bytes()[:-1] + b"]")
+    done = bench.redact("--yes", "--no-topics", "-o", "json").json["found"]
+    assert [each["then"][:15] for each in done if each["what"] == "blobs that nothing names"] == ["not looked for:"]
+    assert {each["what"] for each in done} >= {"rows of dataset plain"}
+    assert bench.redact("--search", "--no-topics").code == 0
+
+
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     with S3() as server:
@@ -197,12 +317,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
         yield server
 
 
-def test_in_an_object_store_they_are_nowhere_too(deployment: Deployment, s3: S3) -> None:
+def test_in_an_object_store_they_are_nowhere_too(deployment: Deployment, s3: S3, tmp_path: Path) -> None:
     ids = [_ids(deployment)[5]]
     store, snapshots = "s3://bucket/registry", "s3://bucket/snapshots"
     made = driftline("dataset", "create", *deployment.where, "--store", store, "--name", "plain", "--all")
     assert made.code == 0, made.err
     _rows_of_a_run(ObjectStore(store), ids[0])
+    _step(ObjectStore(store), tmp_path, "score-1", json.dumps({"id": ids[0]}).encode(), b"nothing")
     s3.bucket.objects["snapshots/small/0/1.snapshot"] = Object(b"DRIFTSNP", {}, 1_700_000_000_000)
     where = (*deployment.where, "--no-topics", "--store", store, "--set", f"state.snapshots={snapshots}", *ids)
     found = driftline("redact", *where, "--search", "-o", "json").json

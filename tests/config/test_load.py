@@ -131,8 +131,9 @@ http: {port: 99999}
         ),
         (
             "c.yaml:18:25: rules[0].metric: 'recal' is not a metric; allowed: seen, labelled, coverage, accuracy, precision, "
-            "recall, f1, specificity, npv, fpr, balanced_accuracy, mcc, log_loss, brier, roc_auc, prevalence, volume, psi:dest, "
-            "ks:dest, missing:dest, psi:hour, ks:hour, missing:hour, psi:$score, ks:$score; did you mean 'recall'?"
+            "recall, f1, specificity, npv, fpr, balanced_accuracy, mcc, kappa, log_loss, brier, ece, roc_auc, average_precision, "
+            "prevalence, volume, psi:dest, ks:dest, missing:dest, psi:hour, ks:hour, missing:hour, "
+            "psi:$score, ks:$score; did you mean 'recall'?"
         ),
         "c.yaml:18:79: rules[0].severity: 'critical' is not one of page, ticket, info; did you mean 'page'?",
         "c.yaml:19:14: http.port: 99999 is out of range; allowed: 0 to 65535",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from monitor.drift.binning import bin_numbers
+from monitor.drift.distances import hellinger, jensen_shannon, psi
 from monitor.drift.edetector import Cause, Channel, Detector
 from monitor.drift.functionals import Functionals, confusion, numeric
 from monitor.drift.nulls import dispersion_of, null_of
@@ -59,3 +63,28 @@ def test_the_shift_is_paged_by_the_scores_before_any_label_and_the_calm_chunks_a
     first, cause = found[0]
     assert CALM <= first < CALM + 20
     assert abs(cause.since - CALM) <= 3
+
+
+# -- the same chunks, as Evidently sees them -------------------------------------------------------------------------
+
+SAME = {"psi": 1.0, "hellinger": 1.0, "jensenshannon": 1.0 / math.sqrt(math.log(2.0))}
+"""What Evidently's distances are times to be ours: its Jensen-Shannon distance is in nats. Of numbers its bins are others than
+ours, and its chi-square is a p-value: these are not compared."""
+OURS = {"psi": psi, "hellinger": hellinger, "jensenshannon": jensen_shannon}
+
+
+@pytest.mark.parametrize("method", SAME)
+@pytest.mark.parametrize("feature", ["salary_range", "size_of_downpayment", "repaid_loan_on_prev_car"])
+def test_distances_of_categories_are_evidentlys(feature: str, method: str) -> None:
+    with np.load(REFERENCE / "car_loan.npz") as archive:
+        codes = archive[feature].astype(np.int64)
+    size = int(codes.max()) + 1
+    reference = np.bincount(codes[:50_000], minlength=size)
+    table = csv.DictReader((REFERENCE / "evidently_car_loan.csv").read_text().splitlines())
+    said = [row for row in table if (row["feature"], row["method"]) == (feature, method)]
+    assert len(said) == 10
+    for row in said:
+        begin = 50_000 + 5_000 * int(row["chunk"])
+        now = np.bincount(codes[begin : begin + 5_000], minlength=size)
+        ours = OURS[method](reference, now[np.newaxis])
+        assert float(ours[0]) == pytest.approx(float(row["score"]) * SAME[method], rel=1e-6, abs=1e-9), row

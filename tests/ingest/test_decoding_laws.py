@@ -52,6 +52,27 @@ def outcome(decoder: PredictionDecoder, values: list[bytes | None]) -> tuple[Any
     return tuple(row for _, row in sorted(found.items())), columns.faults
 
 
+@settings(max_examples=examples(200))
+@given(st.lists(st.builds(raw, model=st.sampled_from(["delay", "other", "fraud"]), id=st.sampled_from(["a", "", None, 7.5]),
+                          version=st.sampled_from(["v1", None, ""]), score=st.sampled_from([0.5, "abc", None, 7]),
+                          at=st.sampled_from([AT_MS, AT_MS + 7, "soon", -4, None, BROKER_MS + 1]),
+                          prediction=st.sampled_from([1, 0, "late", "never", None, [1]]),
+                          gone=st.sampled_from([True, False, None, 3])), max_size=40))  # fmt: skip
+def test_what_is_rejected_for_its_model_alone_is_what_counts_where_the_model_is_listed(values: list[bytes]) -> None:
+    models = [{"name": "delay"}, {"name": "fraud"}, {"name": "other"}]
+    few, all_ = (
+        predictions(MAPPING, FEATURES, values={"late": 1, "ontime": 0}, models=own) for own in (models[:2], models)
+    )
+    less, more = few.decode(batch(values)), all_.decode(batch(values))
+    others = [row for row in rows(all_, more) if row[4] == "other"]
+    rejected = []
+    if less.unlisted is not None:
+        own = less.unlisted
+        rejected = sorted(map(list, zip(own.offsets.tolist(), own.at_ms.tolist(), strict=True)))
+    assert rejected == [[row[0], row[3]] for row in others]
+    assert len(less) + len(others) == len(more)
+
+
 def add(faults: dict[str, int], more: dict[str, int]) -> dict[str, int]:
     return {name: faults.get(name, 0) + more.get(name, 0) for name in sorted({*faults, *more})}
 

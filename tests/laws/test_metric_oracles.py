@@ -15,8 +15,8 @@ from monitor.metrics.task import evaluate
 from monitor.sketches.cells import Cells
 
 REFERENCE = Path(__file__).parent.parent / "data" / "reference"
-RATES = ["accuracy", "precision", "recall", "f1", "specificity", "balanced_accuracy", "mcc"]
-METRICS = [*RATES, "roc_auc", "log_loss", "brier"]
+RATES = ["accuracy", "precision", "recall", "f1", "specificity", "balanced_accuracy", "mcc", "kappa"]
+METRICS = [*RATES, "roc_auc", "average_precision", "log_loss", "brier"]
 """Columns of metrics_binary.csv that are metrics of the task `binary`; `base_rate` is `prevalence`."""
 
 
@@ -47,9 +47,17 @@ def test_every_window_of_the_phishing_stream_is_scikit_learns() -> None:
             assert cells.count(name)[i] == int(row[name])
         for name in METRICS:
             estimate = found[name].at(i)
-            allowed = 1e-9 + (estimate.bound if name == "roc_auc" else 0.0)
+            allowed = 1e-9 + (estimate.bound if name in ("roc_auc", "average_precision") else 0.0)
             assert estimate.value == pytest.approx(float(row[name]), abs=allowed, rel=0), (row["window"], name)
         assert found["prevalence"].at(i).value == pytest.approx(float(row["base_rate"]), abs=1e-12)
+
+
+def test_the_calibration_error_of_every_window_is_torchmetrics_within_its_bound() -> None:
+    cells, table = phishing()
+    found = evaluate(BINARY, cells, ["ece"])["ece"]
+    for i, row in enumerate(table):
+        assert 0.0 < found.at(i).bound < 0.0005
+        assert found.at(i).value == pytest.approx(float(row["ece15_l1_torchmetrics"]), abs=found.at(i).bound, rel=0)
 
 
 def test_the_areas_bound_is_small_enough_to_be_useful() -> None:

@@ -62,6 +62,7 @@ def test_any_matrix_has_the_averages_that_scikit_learn_gives(rows: list[tuple[in
     from sklearn.metrics import (
         accuracy_score,
         balanced_accuracy_score,
+        cohen_kappa_score,
         matthews_corrcoef,
         precision_recall_fscore_support,
     )
@@ -82,11 +83,13 @@ def test_any_matrix_has_the_averages_that_scikit_learn_gives(rows: list[tuple[in
         ]
         assert found["balanced_accuracy"].value == pytest.approx(balanced_accuracy_score(label, predicted), abs=1e-12)
         correlation = matthews_corrcoef(label, predicted)
+        agreement = cohen_kappa_score(label, predicted)
     assert found["accuracy"].value == pytest.approx(accuracy_score(label, predicted), abs=1e-12)
     for name, values in zip(("precision", "recall", "f1"), each, strict=True):
         for of, value in zip((*"abc", "other"), values, strict=True):
             own = found[f"{name}:{of}"].value
             assert own == (None if math.isnan(value) else pytest.approx(value, abs=1e-12)), (name, of)
+    assert found["kappa"].value == (None if len({*label, *predicted}) == 1 else pytest.approx(agreement, abs=1e-12))
     single = len(set(label)) == 1 or len(set(predicted)) == 1
     assert found["mcc"].value == (None if single else pytest.approx(correlation, abs=1e-12))
 

@@ -156,6 +156,11 @@ ROSTER = Roster(
     ),
 )
 RECORDS["commit-unlisted"] = msgspec.structs.replace(_COMMIT, unlisted_ms=1_704_110_400_000)
+RECORDS["commit-unlisted-ahead"] = msgspec.structs.replace(
+    _COMMIT,
+    unlisted_ms=1_798_718_400_000,
+    unlisted_clock=Clock(1_704_110_400_000, ((1_798_718_400_000, 17_293_822_569_102_704_641),)),
+)
 RECORDS["commit-rosters"] = msgspec.structs.replace(
     _COMMIT, format=6, rosters=(Adopted(900, 2, NEVER), Adopted(1_017, 4, 1_704_110_400_000))
 )

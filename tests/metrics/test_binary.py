@@ -137,7 +137,7 @@ def test_a_window_is_evaluated_to_the_same_bits_alone_and_among_others(rows: Row
 def test_a_value_lies_in_its_interval_and_range_or_there_is_a_reason(rows: Rows) -> None:
     for name, column in evaluate(BINARY, cells_of(rows)).items():
         found = column.at(0)
-        lowest = -1.0 if name == "mcc" else 0.0
+        lowest = -1.0 if name in ("mcc", "kappa") else 0.0
         assert (found.value is None) == (found.undefined is not None)
         if found.value is not None:
             assert lowest <= found.value <= (35.0 if name == "log_loss" else 1.0)
@@ -182,15 +182,19 @@ WITHOUT_SCORES = rows_of((NAN, 1.0, 1.0), (NAN, 0.0, 0.0))
         (ALL_NEGATIVE, "balanced_accuracy", Undefined.ONE_CLASS),
         (ALL_NEGATIVE, "mcc", Undefined.ONE_CLASS),
         (ALL_NEGATIVE, "roc_auc", Undefined.ONE_CLASS),
+        (ALL_NEGATIVE, "average_precision", Undefined.ONE_CLASS),
         (NEVER_CALLED, "precision", Undefined.ZERO_DENOMINATOR),
         (NEVER_CALLED, "mcc", Undefined.ZERO_DENOMINATOR),
         (ALWAYS_RIGHT_POSITIVE, "specificity", Undefined.ZERO_DENOMINATOR),
         (ALWAYS_RIGHT_POSITIVE, "fpr", Undefined.ZERO_DENOMINATOR),
         (ALWAYS_RIGHT_POSITIVE, "npv", Undefined.ZERO_DENOMINATOR),
         (ALWAYS_RIGHT_POSITIVE, "roc_auc", Undefined.ONE_CLASS),
+        (ALWAYS_RIGHT_POSITIVE, "kappa", Undefined.ONE_CLASS),
         (WITHOUT_SCORES, "log_loss", Undefined.NO_SCORE),
         (WITHOUT_SCORES, "brier", Undefined.NO_SCORE),
         (WITHOUT_SCORES, "roc_auc", Undefined.NO_SCORE),
+        (WITHOUT_SCORES, "average_precision", Undefined.NO_SCORE),
+        (WITHOUT_SCORES, "ece", Undefined.NO_SCORE),
     ],
 )
 def test_an_undefined_metric_says_why(rows: Rows, name: str, reason: Undefined) -> None:
@@ -217,10 +221,13 @@ def test_rows_are_the_denominator_of_each_metric() -> None:
         "fpr": 3,
         "balanced_accuracy": 5,
         "mcc": 5,
+        "kappa": 5,
         "prevalence": 5,
         "log_loss": 4,
         "brier": 4,
+        "ece": 4,
         "roc_auc": 4,
+        "average_precision": 4,
     }
 
 

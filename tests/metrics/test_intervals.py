@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from monitor.events import Float64s
-from monitor.metrics import intervals
+from monitor.metrics import agreement, intervals
 
 REFERENCE = Path(__file__).parent.parent / "data" / "reference"
 PUBLISHED = list(csv.DictReader((REFERENCE / "proportion_ci.csv").read_text().splitlines()))
@@ -95,6 +95,12 @@ def mcc(c: Float64s) -> float:
     return float((tp * tn - fp * fn) / math.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
 
 
+def kappa(c: Float64s) -> float:
+    tp, fp, fn, tn = c / c.sum()
+    chance = (tp + fn) * (tp + fp) + (tn + fp) * (tn + fn)
+    return float((tp + tn - chance) / (1.0 - chance))
+
+
 def variance_of(name: str, cells: Float64s) -> Float64s:
     """Variances for columns tp, fp, fn, tn, shape (4, n)."""
     tp, fp, fn, tn = cells
@@ -102,11 +108,13 @@ def variance_of(name: str, cells: Float64s) -> Float64s:
         return intervals.f1_variance(tp, fp, fn)
     if name == "balanced_accuracy":
         return intervals.balanced_accuracy_variance(tp, fp, fn, tn)
+    if name == "kappa":
+        return agreement.kappa(np.stack([tn, fp, fn, tp], axis=1).reshape(-1, 2, 2))[1]
     value = np.array([mcc(column) for column in cells.T])
     return intervals.mcc_variance(tp, fp, fn, tn, value)
 
 
-STATISTICS: dict[str, Statistic] = {"f1": f1, "balanced_accuracy": balanced_accuracy, "mcc": mcc}
+STATISTICS: dict[str, Statistic] = {"f1": f1, "balanced_accuracy": balanced_accuracy, "mcc": mcc, "kappa": kappa}
 
 
 @pytest.mark.parametrize("name", list(STATISTICS))

@@ -140,6 +140,7 @@ AVERAGES = (
     "f1_weighted",
     "balanced_accuracy",
     "mcc",
+    "kappa",
 )
 
 

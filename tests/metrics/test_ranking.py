@@ -1,4 +1,4 @@
-"""ROC AUC from histograms: its bound, its variance, its edge cases."""
+"""ROC AUC and average precision from histograms: bound, variance or interval, edge cases."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from monitor.events import Int64s
 from monitor.metrics.binary import BINARY
-from monitor.metrics.ranking import roc_auc
+from monitor.metrics.ranking import average_precision, average_precision_interval, roc_auc
 from monitor.metrics.task import evaluate
 from tests.metrics.rows import Rows, cells_of, rows_of, rows_strategy
 
@@ -79,3 +79,41 @@ def test_a_billion_rows_of_each_class_do_not_overflow() -> None:
     half: Int64s = np.array([[500_000_000, 500_000_000]])
     area, bound, _ = roc_auc(half, half)
     assert (area[0], bound[0]) == (0.5, 0.25)
+
+
+# -- average precision -------------------------------------------------------------------------------------------
+
+
+@given(rows_strategy(score=close))
+@example(rows_of((0.50001, 1.0, 1.0), (0.50002, 1.0, 0.0)))
+@example(rows_of((0.9, 1.0, 0.0), (0.50001, 1.0, 1.0), (0.50001, 1.0, 1.0), (0.50002, 1.0, 0.0)))
+def test_the_exact_average_precision_lies_within_the_bound(rows: Rows) -> None:
+    from sklearn.metrics import average_precision_score
+
+    assume(rows.label.sum() > 0)
+    found = evaluate(BINARY, cells_of(rows), ["average_precision"])["average_precision"].at(0)
+    assert found.value is not None
+    assert abs(found.value - average_precision_score(rows.label, rows.score)) <= found.bound + 1e-12
+
+
+def test_average_precision_of_scores_in_different_bins_is_exact() -> None:
+    rows = rows_of((0.9, 1.0, 1.0), (0.8, 1.0, 0.0), (0.7, 0.0, 1.0), (0.1, 0.0, 0.0))
+    found = evaluate(BINARY, cells_of(rows), ["average_precision"])["average_precision"].at(0)
+    assert found.value == pytest.approx((1 + 2 / 3) / 2)
+    assert found.bound == 0.0
+
+
+def test_the_interval_of_average_precision_is_the_logit_one() -> None:
+    value, positives = 0.8, 50
+    found = average_precision_interval(np.array([value]), np.array([positives]))
+    half = 1.959963984540054 / math.sqrt(positives * value * (1 - value))
+    expected = [1 / (1 + math.exp(-(math.log(4) + way * half))) for way in (-1, 1)]
+    assert [end[0] for end in found] == pytest.approx(expected)
+    assert np.isnan(average_precision_interval(np.array([1.0, 0.0]), np.array([5, 5]))).all()
+
+
+def test_average_precision_of_a_billion_rows_does_not_overflow() -> None:
+    half: Int64s = np.array([[500_000_000, 500_000_000]])
+    value, bound = average_precision(half, half)
+    assert value[0] == 0.5
+    assert 0 < bound[0] < 0.4

@@ -140,12 +140,13 @@ class Flaky:
 
     def __init__(self, inner: Cluster) -> None:
         self.inner, self.blind, self.lost = inner, 0, 0
+        self.after_secs: float | None = None
         self.away: Callable[[], bool] = lambda: False
 
     def _reach(self) -> None:
         if self.away():
             self.lost += 1
-            raise Unreachable("connection reset")
+            raise Unreachable("connection reset", self.after_secs)
 
     def create(self, job: Mapping[str, Any]) -> bool:
         self._reach()

@@ -32,7 +32,7 @@ class InProcess:
         run(read_job(work.directory), getattr(importlib.import_module(module), name), work.directory)
         alive()
 
-    def clear(self, policy: Policy) -> None:
+    def clear(self, policy: Policy, alive: Alive) -> None:
         """Nothing of it outlives the call."""
 
 

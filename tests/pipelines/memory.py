@@ -125,7 +125,7 @@ class Fakes:
     trained: int = 0
     watches: int = 0
     on_train: Callable[[Alive], None] = lambda alive: alive()
-    on_clear: Callable[[], None] = lambda: None
+    on_clear: Callable[[Alive], None] = lambda alive: alive()
 
     @property
     def alerts(self) -> Fakes:
@@ -192,8 +192,8 @@ class Fakes:
         blob = self.store.put_blob([f"model {run} {attempt} {self.trained}".encode()])
         return Artifact({"model.json": ModelFile(blob.digest, blob.size_bytes)}, {}, {})
 
-    def clear(self, policy: Policy) -> None:
-        self.on_clear()
+    def clear(self, policy: Policy, alive: Alive) -> None:
+        self.on_clear(alive)
 
     @property
     def anchors(self) -> Fakes:

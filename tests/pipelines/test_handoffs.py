@@ -35,6 +35,7 @@ GOLDEN = (
     ),
 )
 """Append only: what any version wrote is read by every later one."""
+WITNESS = b"5dbadc748b7f9a544f04aefc689f60fed809ae7ec15249a92371b99e91d616e9"
 
 
 def test_a_message_is_signed_as_everybody_signs_it() -> None:
@@ -98,6 +99,18 @@ def test_the_log_is_written_as_it_always_was_and_is_a_chain() -> None:
     handoffs.end(found, signed(Failed(attempt=1, at_ms=3000, actor="a", why="w", again=True), "n", SECRETS))
     assert handoffs.read("m", "n").bodies == GOLDEN
     assert [store.entries["handoffs/m/n", number] for number in (1, 2, 3)] == [*GOLDEN]
+
+
+def test_a_failure_that_was_believed_has_a_witness_that_every_later_version_reads() -> None:
+    store, handoffs = log()
+    for number, raw in enumerate(GOLDEN, 1):
+        store.create_entry("handoffs/m/n", number, raw)
+    handoffs.told(handoffs.read("m", "n"))
+    assert store.documents["steps/n-1.failed"] == WITNESS
+    others = HandOffs(store, lambda: secrets_of("QkJC" * 11, "here"))
+    assert others.read("m", "n").ending is not None
+    store.documents["steps/n-1.failed"] = WITNESS[::-1]
+    assert others.read("m", "n").ending is None
 
 
 def test_a_newer_log_is_refused_with_advice_and_a_broken_one_by_its_number() -> None:

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from pipelines.directory import DirectoryStore
-from pipelines.errors import CancelAsked, ConfigError, Halted, StepFailed
+from pipelines.errors import CancelAsked, Halted, StepFailed
 from pipelines.filesteps import FileSteps
-from pipelines.handoffs import Failed, HandOffs, signed
 from pipelines.hook_spec import Webhook, secrets_of
 from pipelines.hooks import Hooks
 from pipelines.policy import Policy, Train
@@ -57,7 +56,7 @@ class Desk:
         return Hooks(self.store, Webhook(self.outside.url, str(self.secret)), lambda: self.now, self.sleep)
 
     def policy(self, **more: Any) -> Policy:
-        return policy(train=Train(command=TRAIN, score_command=("x",), **more))
+        return policy(train=Train(**{"command": TRAIN, "score_command": ("x",), **more}))
 
     def train(self, alive: Alive = lambda: None, **more: Any) -> Artifact:
         rows = self.store.put_blob([ROWS]).digest
@@ -162,52 +161,6 @@ def test_a_result_that_is_brought_twice_counts_once(desk: Desk) -> None:
     assert (desk.results(), len(desk.outside.heard)) == (1, 1)
 
 
-def test_a_result_with_a_wrong_signature_is_not_taken_and_keeps_nobody_from_the_right_one(desk: Desk) -> None:
-    wrong = desk.directory / "wrong.secret"
-    wrong.write_text(OTHER)
-    seen: list[Any] = []
-
-    def forged() -> None:
-        assert desk.works(secret=wrong) == 0  # whoever has the wrong secret cannot know it
-        seen.extend(desk.listed("--secret-file", desk.secret))
-
-    desk.acts = [forged, lambda: None, lambda: None, desk.works]
-    assert body(desk, desk.train()) == b"2"
-    assert (seen[0]["state"], seen[0]["refused"]) == ("accepted", 1)
-    assert desk.results() == 1
-
-
-def test_a_signature_of_one_attempt_is_none_of_another(desk: Desk) -> None:
-    secrets = secrets_of(SECRET, "here")
-    record = signed(Failed(attempt=1, at_ms=1000, actor="a", why="w", again=True), "n", secrets)
-    import msgspec
-
-    for changed, name in (
-        (msgspec.structs.replace(record, attempt=2), "n"),
-        (msgspec.structs.replace(record, why="v"), "n"),
-        (msgspec.structs.replace(record, at_ms=2000), "n"),
-        (record, "m"),
-    ):
-        assert not HandOffs(desk.store, lambda: secrets)._believed(name, changed)
-    assert HandOffs(desk.store, lambda: secrets)._believed("n", record)
-
-
-def test_a_secret_is_changed_without_a_moment_in_which_nobody_agrees(desk: Desk) -> None:
-    desk.outside.answers = [503]
-    old = desk.directory / "old.secret"
-    old.write_text(SECRET)
-
-    def changes() -> None:
-        desk.secret.write_text(f"# the new one, and the old one until everybody has the new one\n{OTHER}\n{SECRET}\n")
-
-    desk.outside.on_hear = lambda _: changes()
-    desk.acts = [lambda: len(desk.outside.heard) == 2 and desk.works(secret=old)] * 100
-    assert body(desk, desk.train()) == b"2"
-    before, after = desk.outside.heard
-    assert (before.signed_by(SECRET), before.signed_by(OTHER)) == (True, False)
-    assert (after.signed_by(SECRET), after.signed_by(OTHER)) == (True, True)
-
-
 def test_a_worker_that_ends_leaves_the_hand_off_to_the_next_one(desk: Desk) -> None:
     def ends() -> None:
         if desk.listed()[0]["state"] == "accepted":
@@ -259,10 +212,10 @@ def test_a_step_that_is_cancelled_is_withdrawn_and_what_comes_later_does_not_cou
 def test_a_hand_off_whose_worker_left_is_withdrawn_before_its_run_is_said_to_be_over(desk: Desk) -> None:
     with pytest.raises(KeyboardInterrupt):
         desk.train(lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    desk.executor().clear(desk.policy())
+    desk.executor().clear(desk.policy(), lambda: None)
     (listed,) = desk.listed()
     assert (listed["state"], listed["detail"]) == ("withdrawn", "the run has ended")
-    desk.executor().clear(desk.policy())
+    desk.executor().clear(desk.policy(), lambda: None)
     assert len(desk.outside.of("step.withdrawn")) == 1
 
 
@@ -305,20 +258,6 @@ def test_a_step_that_failed_for_good_is_not_tried_again(desk: Desk) -> None:
     with pytest.raises(StepFailed, match="failed: no such column") as caught:
         desk.train()
     assert not caught.value.again
-
-
-def test_a_secret_that_cannot_be_used_is_said_before_anything_is_asked_for(desk: Desk) -> None:
-    for text, why in (("", "holds no secret"), ("whsec_AAAA", "has 3 bytes"), ("hunter2!", "is no base64")):
-        desk.secret.write_text(text)
-        with pytest.raises(ConfigError, match=why) as caught:
-            desk.train()
-        assert "hunter2" not in str(caught.value)
-    desk.secret.unlink()
-    with pytest.raises(
-        ConfigError, match=r"hook\.secret' .executor\.webhook\.secret_file. cannot be read: No such file"
-    ):
-        desk.train()
-    assert (desk.outside.heard, desk.listed()) == ([], [])
 
 
 def test_the_receiver_of_the_guide_does_a_step(tmp_path: Path) -> None:

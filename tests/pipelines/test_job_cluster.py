@@ -31,6 +31,7 @@ class Scripted:
     code: int = 200
     said: bytes = b""
     kind: str = "application/json"
+    after: str | None = None
 
     def ask(self, verb: Callable[[LightkubeCluster], object]) -> object:
         outer = self
@@ -40,6 +41,8 @@ class Scripted:
                 self.rfile.read(int(self.headers.get("content-length") or 0))
                 self.send_response(outer.code)
                 self.send_header("content-type", outer.kind)
+                if outer.after is not None:
+                    self.send_header("retry-after", outer.after)
                 self.send_header("content-length", str(len(outer.said)))
                 self.end_headers()
                 self.wfile.write(outer.said)
@@ -95,6 +98,14 @@ def test_a_cluster_that_is_busy_or_hidden_is_asked_again(code: int, said: bytes,
     for verb in verbs:
         with pytest.raises(Unreachable):
             Scripted(code, said, kind).ask(verb)
+
+
+@pytest.mark.parametrize(("after", "secs"), [(None, None), ("7", 7), (" 0 ", 0), ("soon", None), ("-1", None)])
+def test_a_cluster_that_says_when_to_ask_again_is_heard(after: str | None, secs: float | None) -> None:
+    for code in (429, 503):
+        with pytest.raises(Unreachable) as caught:
+            Scripted(code, status(code, "slow down"), after=after).ask(lambda cluster: cluster.job("j"))
+        assert caught.value.after_secs == secs
 
 
 def test_a_cluster_that_is_not_there_is_asked_again() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 from pipelines.cli.mistakes import UNITS, duration_ms, shown
-from pipelines.executors import Execution
+from pipelines.places import Execution
 from pipelines.policy import Policy
 
 PAGE = Path(__file__).parents[2] / "docs/retraining.md"

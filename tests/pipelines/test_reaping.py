@@ -13,10 +13,11 @@ from pipelines.journal import Reason
 from pipelines.policy import DAY_MS, HOUR_MS, Train
 from pipelines.ports import Alive
 from pipelines.states import State
+from pipelines.worker import Worker
 from tests.deploy.apiserver import apiserver
 from tests.pipelines.cluster import Flaky, MemoryCluster, Node, ended
 from tests.pipelines.memory import fakes, policy
-from tests.pipelines.test_jobs import PLACE, Desk, desk
+from tests.pipelines.test_jobs import PLACE, Desk, awake, desk
 from tests.pipelines.test_worker import AUTO, Story
 
 __all__ = ["apiserver", "desk"]
@@ -32,7 +33,7 @@ class Gone:
     def __init__(self) -> None:
         self.yet, self.asked = False, 0
 
-    def __call__(self) -> None:
+    def __call__(self, alive: Alive) -> None:
         self.asked += 1
         if not self.yet:
             raise StepFailed("Job 'j'", "was not gone", "Is its node lost?", again=True)
@@ -70,10 +71,28 @@ def test_a_run_that_is_given_up_ends_when_its_step_is_gone(run_ms: int, end: Sta
     assert [state for state, _ in story.later(12 * HOUR_MS)] == [end]
 
 
+def test_a_run_whose_step_takes_long_to_go_is_held_meanwhile() -> None:
+    """A lease is a minute, and there may be much to remove, or to say goodbye to."""
+    story = Story(fakes())
+    at_work(story)
+    others: list[object] = []
+
+    def slow(alive: Alive) -> None:
+        for _ in range(10):
+            story.ports.clock.ms += 20_000
+            alive()
+            others.extend(Worker(story.ports, story.book, "another").advance(story.book.active()[-1]))
+
+    story.ports.on_clear = slow
+    story.book.cancel(story.book.active()[-1].run, "ada", "holiday", story.ports.clock.ms)
+    assert story.later(HOUR_MS) == [(State.CANCELLED, Reason.ASKED)]
+    assert others == []
+
+
 def cancels(desk: Desk) -> Callable[[], None]:
     """What a worker would do that came upon a run which was cancelled while nobody held it."""
     executor = desk.executor()
-    return lambda: executor.clear(desk.policy())
+    return lambda: executor.clear(desk.policy(), awake)
 
 
 def leave(desk: Desk) -> None:
@@ -91,7 +110,7 @@ def test_the_job_that_a_worker_left_is_found_and_removed(desk: Desk) -> None:
 def test_a_job_that_ended_is_left_to_be_looked_at_and_those_of_other_models_are_left_alone(desk: Desk) -> None:
     leave(desk)
     other = desk.executor()
-    other.clear(policy(model="another", train=Train(command=("x",), score_command=("x",))))
+    other.clear(policy(model="another", train=Train(command=("x",), score_command=("x",))), awake)
     assert len(desk.admin.all_jobs()) == 1
     desk.node.fail(desk.node.start(), "PodFailurePolicy", [ended("step", 4)])
     cancels(desk)()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from registry import mlflow_import
 from registry.formats.finding import BUNDLE_BYTES_MAX, FILES_MAX, RATIO_MAX, Refusal
 from registry.reader import Outcome
 from registry.reproduce import Level, Obstacle
@@ -26,6 +27,8 @@ def test_the_tables_name_every_reason_and_outcome() -> None:
     assert _names("level") == {str(level) for level in Level}
     assert [obstacle for obstacle in Obstacle if f"`{obstacle}`" not in PAGE.read_text()] == []
     assert _names("standing") >= {str(standing) for standing in Standing}
+    assert _names("is") == {str(outcome) for outcome in mlflow_import.Outcome}
+    assert f"at most {mlflow_import.BYTES_MAX >> 30} GiB a version" in PAGE.read_text()
     assert _names("outcome") == {str(outcome) for outcome in Outcome}
 
 

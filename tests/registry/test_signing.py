@@ -230,25 +230,6 @@ def test_a_rollback_may_be_left_to_a_robot_and_an_alias_to_others(tmp_path: Path
     assert "'ci' may not sign it" in story.refusal()
 
 
-def test_keys_are_changed_one_after_the_other(tmp_path: Path) -> None:
-    story = Story(tmp_path)
-    story.promote(1, "eve")
-    assert story.reader.poll().outcome is Outcome.SWAPPED
-    later = {"until": "2013-01-01"}
-    story.trust = policy(eve=later)
-    story.promote(2, "eve")
-    assert "the key of 'eve' was good until 2013-01-01T00:00Z" in story.refusal()
-    story.sign("bob")
-    assert story.reader.poll().outcome is Outcome.SWAPPED
-    story.trust = policy(bob={"from": "2099-01-01T00:00:00Z"})
-    assert story.reader.poll().outcome is Outcome.SAME_VERSION, "eve's key is good again for what it signed"
-    story.trust = policy(bob={"revoked": True}, eve={"from": "2099-01-01T00:00:00+01:00"})
-    said = story.refusal()
-    assert "the key of 'bob' is revoked" in said
-    assert "the key of 'eve' is good from 2098-12-31T23:00Z on only" in said
-    assert story.serves == 2, "what is served is served on"
-
-
 def test_what_a_process_left_unsigned_is_signed_when_it_is_done_again(tmp_path: Path) -> None:
     story = Story(tmp_path)
     manifest = Catalog(story.store).manifest(add_probed(story.store, 3))
@@ -349,6 +330,9 @@ def test_from_the_command_line_a_stranger_is_refused_and_a_signature_mends_it(tm
     refused = registry("verify", "fraud@champion", "--trust", trust, *where)
     assert refused.code == 3
     assert "fraud@1 is signed by ci" in refused.err
+    rows = [line.split() for line in refused.out.splitlines()]
+    assert ["fraud@1", "whole", "bytes", "of", "ci"] in rows
+    assert ["fraud@champion", "-", "its", "move", "do", "not", "count"] in rows
     assert "models/fraud/moves/1 (promotion of champion to 1 by" in refused.err
     assert (
         registry("sign", "fraud@champion", "--key", tmp_path / "eve.key", *where).out.strip() == "models/fraud/moves/1"

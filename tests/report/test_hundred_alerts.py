@@ -20,7 +20,7 @@ DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 HORIZON_MS = 36 * HOUR_MS
 LIMITS = {
     "accuracy": 0.78, "precision": 0.45, "recall": 0.5, "f1": 0.48, "specificity": 0.85, "npv": 0.85,
-    "balanced_accuracy": 0.68, "mcc": 0.33,
+    "balanced_accuracy": 0.68, "mcc": 0.33, "kappa": 0.33,
 }  # fmt: skip
 SETTINGS = {"day": "min_rows: 20, min_coverage: 0.4", "month": "min_rows: 200, min_coverage: 0.3"}
 DRAWN, LEAST_Z = 20, 3.0
@@ -90,6 +90,7 @@ SKLEARN: dict[str, Callable[[list[int], list[int]], float]] = {
     "npv": lambda y, p: float(metrics.precision_score(y, p, pos_label=0)),
     "balanced_accuracy": metrics.balanced_accuracy_score,
     "mcc": metrics.matthews_corrcoef,
+    "kappa": metrics.cohen_kappa_score,
 }
 OF = {
     "accuracy": ("tp tn", "tp fp fn tn"),

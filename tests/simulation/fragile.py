@@ -75,7 +75,7 @@ class FragileWorld(World):
 
     def crashed(self, worker: Worker, *, wait: bool = True) -> None:
         """The process of `worker` is no more: it gives nothing back. `wait`: until its sessions have run out."""
-        for leases in (worker._task_leases, worker._judge_leases):
+        for leases in (worker._task_leases, worker._judge_leases.leases):
             assert isinstance(leases, MemoryLeases)
             leases.kill()
         if wait:

@@ -161,6 +161,17 @@ def test_what_came_before_an_owner_counted_it_was_rejected_and_what_came_after_w
         assert commits[-1].format == 6, "a version that counts by the first models alone refuses"
 
 
+@pytest.mark.parametrize("also", [{"score": "abc"}, {"score": None}, {"at": "yesterday"}, {"version": None}])
+def test_a_record_with_another_problem_besides_its_model_is_nothing_that_a_model_lacks(also: dict[str, object]) -> None:
+    p, q = in_order()
+    last = max(i for i, one in enumerate(p) if one["model"] == "n" and i < 30)
+    log = topics(split([*p[:last], {**p[last], **also}, *p[last + 1 :]]), split(q), FragileWorld())
+    pace(log, 6)
+    run(log, [], Files(text("one", M)), [(7, text("one", BOTH))])
+    assert len(rosters(log, "one")) == 2
+    assert sentences(prove(log, loads(text("one", BOTH))).differences) == []
+
+
 def test_a_model_that_is_taken_out_keeps_the_windows_that_it_began_and_then_its_records_are_rejected() -> None:
     log = a_world(*in_order(200))
     pace(log, 6)

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from monitor.config import loads
+from monitor.daemon import roster_watch
+from monitor.daemon.begun import kept
 from monitor.errors import LedgerError
+from monitor.ports import Log
 from tests.replay.proving import run_again
 from tests.simulation.fragile import FragileWorld
 from tests.simulation.histories import START, split
@@ -66,6 +69,54 @@ def test_workers_with_the_older_files_count_it_as_well_and_until_all_do_it_waits
     other.close()
     for content in (text("one", M), text("one", BOTH)):
         check(log, content)
+
+
+def test_a_worker_that_cannot_count_the_newest_models_leaves_evaluation_to_others_and_says_so_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = a_world(*in_order(200))
+    pace(log, 3)
+    files = [Files(text("one", M)), Files(text("one", M))]
+    processes = [start(log, own) for own in files]
+    for _ in range(8):
+        for process in processes:
+            turn(log, process, 1)
+    evaluator, other = processes if processes[0].judge is not None else processes[::-1]
+    own, slipped = files if evaluator is processes[0] else files[::-1]
+    own.content = text("one", BOTH)
+    assert evaluator.reloads is not None
+    evaluator.reloads.ask()
+    turn(log, evaluator, 3)
+    slipped.content = text("one", f"{M}, {{name: n, threshold: 0.9}}")
+    assert other.reloads is not None
+    other.reloads.ask()
+    turn(log, other, 9)
+    log.crashed(evaluator)
+    before, read = log.end_offsets("one.evals"), list[str]()
+
+    def counted_reads(own: Log, topic: str) -> dict[bytes, bytes]:
+        read.append(topic)
+        return kept(own, topic)
+
+    monkeypatch.setattr(roster_watch, "kept", counted_reads)
+    caplog.clear()
+    for _ in range(400):
+        log.clock.advance(50)
+        other.turn()
+    assert log.end_offsets("one.evals") == before, "it fenced nobody off"
+    assert other._judge_leases.leases is None, "one that can evaluate gets it"
+    assert "otherwise of its models: 'n'" in other.rosters.complaint
+    said = [one.message for one in caplog.records if "models of the namespace have changed" in one.message]
+    assert len(said) == 1
+    assert sum("counts by roster" in one.message for one in caplog.records) < 20
+    assert len(read) <= 2, "nor does it read the topic of configurations all the time"
+    slipped.content = text("one", BOTH)
+    other.reloads.ask()
+    while not other.done():
+        log.clock.advance(50)
+        other.turn()
+    other.close()
+    check(log, text("one", BOTH))
 
 
 def test_a_model_may_not_come_back_as_another_one() -> None:

@@ -276,6 +276,7 @@ class Simulation:
         process, self._slots[slot] = self._slots[slot], None
         for name in ("_task_leases", "_judge_leases"):
             leases = getattr(process, name, None)
+            leases = getattr(leases, "leases", leases)  # that of the evaluator may be given back
             if leases is not None:
                 leases.kill()
         if self.chance.random() < 0.6:

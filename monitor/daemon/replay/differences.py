@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from monitor.events import Int64s
+from monitor.ingest.clocks import NEVER
 from monitor.ledger.records import Commit, Delta
 from monitor.plan import ModelPlan, Plan
 from monitor.sketches.cells import CellLayout
@@ -69,9 +70,16 @@ def of_commits(plan: Plan, partition: int, ours: Commit, theirs: Commit) -> Diff
     left, right = _fields(ours), _fields(theirs)
     if theirs.unlisted_ms is msgspec.UNSET:  # an earlier version did not say
         left.pop("unlisted_ms", None)
+    if says_no_clock(theirs):
+        left.pop("unlisted_clock", None)
     for path, mine, other in document_differences(left, right):
         return Difference("commit", where, path, mine, other)
     return None
+
+
+def says_no_clock(commit: Commit) -> bool:
+    """Whether a commit is of an earlier version, which did not say how far what it rejected for its model goes."""
+    return commit.unlisted_clock is msgspec.UNSET and commit.unlisted_ms != NEVER
 
 
 def _fields(commit: Commit) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from monitor.daemon.replay.differences import Difference, of_commits
+from monitor.daemon.replay.differences import Difference, of_commits, says_no_clock
 from monitor.daemon.replay.feeding import Feeding
 from monitor.daemon.tail import Follower, Stored, read_range
 from monitor.errors import LedgerError, OffsetLost
@@ -115,6 +115,8 @@ def _again(
     ours = engine.commit(Chain(record.epoch, record.owner, before.sequence, before.chain), flags)
     if record.flooding and not floods:  # of an earlier version, which did not say of which stream
         ours = msgspec.structs.replace(ours, flooding=True)
+    if says_no_clock(record):  # whoever went on after it began with that over what counts
+        engine.admission.clock = None
     return of_commits(shared.plan, partition, ours, record)
 
 

@@ -1,0 +1,147 @@
+"""The secret that a worker and an outside system share: signed wrong, changed or taken out, nothing forged counts, and what
+ended stays ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipelines.errors import CancelAsked, ConfigError, Fenced, StepFailed
+from pipelines.handoffs import Failed, HandOffs, signed
+from pipelines.hook_spec import secrets_of
+from tests.pipelines.test_hooks import OTHER, SECRET, TRAIN, Desk, body, desk
+
+__all__ = ["desk"]
+
+
+def test_a_result_with_a_wrong_signature_is_not_taken_and_keeps_nobody_from_the_right_one(desk: Desk) -> None:
+    wrong = desk.directory / "wrong.secret"
+    wrong.write_text(OTHER)
+    seen: list[Any] = []
+
+    def forged() -> None:
+        assert desk.works(secret=wrong) == 0  # whoever has the wrong secret cannot know it
+        seen.extend(desk.listed("--secret-file", desk.secret))
+
+    desk.acts = [forged, lambda: None, lambda: None, desk.works]
+    assert body(desk, desk.train()) == b"2"
+    assert (seen[0]["state"], seen[0]["refused"]) == ("accepted", 1)
+    assert desk.results() == 1
+
+
+def test_a_signature_of_one_attempt_is_none_of_another(desk: Desk) -> None:
+    secrets = secrets_of(SECRET, "here")
+    record = signed(Failed(attempt=1, at_ms=1000, actor="a", why="w", again=True), "n", secrets)
+    for changed, name in (
+        (msgspec.structs.replace(record, attempt=2), "n"),
+        (msgspec.structs.replace(record, why="v"), "n"),
+        (msgspec.structs.replace(record, at_ms=2000), "n"),
+        (record, "m"),
+    ):
+        assert not HandOffs(desk.store, lambda: secrets)._believed(name, changed)
+    assert HandOffs(desk.store, lambda: secrets)._believed("n", record)
+
+
+def test_a_secret_is_changed_without_a_moment_in_which_nobody_agrees(desk: Desk) -> None:
+    desk.outside.answers = [503]
+    old = desk.directory / "old.secret"
+    old.write_text(SECRET)
+
+    def changes() -> None:
+        desk.secret.write_text(f"# the new one, and the old one until everybody has the new one\n{OTHER}\n{SECRET}\n")
+
+    desk.outside.on_hear = lambda _: changes()
+    desk.acts = [lambda: len(desk.outside.heard) == 2 and desk.works(secret=old)] * 100
+    assert body(desk, desk.train()) == b"2"
+    before, after = desk.outside.heard
+    assert (before.signed_by(SECRET), before.signed_by(OTHER)) == (True, False)
+    assert (after.signed_by(SECRET), after.signed_by(OTHER)) == (True, True)
+
+
+def test_a_secret_that_cannot_be_used_is_said_before_anything_is_asked_for(desk: Desk) -> None:
+    for text, why in (("", "holds no secret"), ("whsec_AAAA", "has 3 bytes"), ("hunter2!", "is no base64")):
+        desk.secret.write_text(text)
+        with pytest.raises(ConfigError, match=why) as caught:
+            desk.train()
+        assert "hunter2" not in str(caught.value)
+    desk.secret.unlink()
+    with pytest.raises(
+        ConfigError, match=r"hook\.secret' .executor\.webhook\.secret_file. cannot be read: No such file"
+    ):
+        desk.train()
+    assert (desk.outside.heard, desk.listed()) == ([], [])
+
+
+def rotated(desk: Desk) -> None:
+    """The new secret was put above the old one, everybody has it, and the old one was taken out."""
+    desk.secret.write_text(OTHER + "\n")
+
+
+def test_what_ended_by_a_secret_that_was_taken_out_stays_ended(desk: Desk) -> None:
+    desk.acts = [desk.works]
+    desk.train()
+    desk.acts = [lambda: desk.fails("no such column")]
+    with pytest.raises(StepFailed):
+        desk.train(environment=("TOKEN",), params={"deep": 2})
+    rotated(desk)
+    shown = [(each["state"], each["refused"]) for each in desk.listed("--secret-file", desk.secret)]
+    assert sorted(shown) == [("delivered", 0), ("failed", 0)]
+    desk.executor().clear(desk.policy(), lambda: None)
+    assert desk.outside.of("step.withdrawn") == []
+    assert sorted(each["state"] for each in desk.listed()) == ["delivered", "failed"]
+
+
+def test_a_step_that_failed_by_a_secret_that_was_taken_out_is_asked_for_anew(desk: Desk) -> None:
+    desk.acts = [lambda: desk.fails("a node went away", "--again")]
+    with pytest.raises(StepFailed):
+        desk.train()
+    rotated(desk)
+    desk.now += 30 * 86_400  # its time is long over
+    desk.acts = [desk.works]
+    assert body(desk, desk.train()) == b"2"
+    assert [each.data["attempt"] for each in desk.outside.of("step.requested")] == [1, 2]
+
+
+def test_a_failure_that_nobody_believed_is_not_believed_for_its_words(desk: Desk) -> None:
+    """Whoever may write where hand-offs are says again, without a secret, what was said of another attempt."""
+    desk.acts = [lambda: desk.fails("a node went away", "--again")]
+    with pytest.raises(StepFailed):
+        desk.train()
+    rotated(desk)
+    known = HandOffs(desk.store, lambda: secrets_of(OTHER, "here"))
+
+    def forges() -> None:
+        (name,) = (log.split("/")[2] for log in desk.store.logs("handoffs"))
+        found = known.read("fraud", name)
+        said = Failed(attempt=2, at_ms=1, actor="a", why="a node went away", again=True)
+        assert known.enter(found, signed(said, name, secrets_of(SECRET, "here"))) is not None
+
+    desk.acts = [lambda: None, forges, lambda: None, desk.works]
+    assert body(desk, desk.train()) == b"2"
+    assert desk.listed("--secret-file", desk.secret)[0]["refused"] == 1
+
+
+def test_a_run_is_held_while_its_hand_offs_are_looked_through(desk: Desk) -> None:
+    for command in (TRAIN, (*TRAIN, "again")):
+        with pytest.raises(KeyboardInterrupt):
+            desk.train(lambda: (_ for _ in ()).throw(KeyboardInterrupt), command=command)
+    kept: list[int] = []
+    desk.outside.on_hear = lambda _: kept.append(len(held))
+    held: list[None] = []
+
+    def alive() -> None:
+        held.append(None)
+        raise CancelAsked("r")  # what has to be finished goes on
+
+    desk.executor().clear(desk.policy(), alive)
+    assert [each["state"] for each in desk.listed()] == ["withdrawn"] * 2
+    assert kept == sorted({*kept}), "each of them is a goodbye, and alive was called between them"
+    assert min(kept) > 0
+
+    def fenced() -> None:
+        raise Fenced("r", "another")
+
+    with pytest.raises(Fenced):
+        desk.executor().clear(desk.policy(), fenced)
