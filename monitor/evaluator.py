@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
 
 from msgspec import UNSET
 
@@ -22,7 +21,7 @@ from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, Standing
 from monitor.alerts.grouping import GroupBook
-from monitor.alerts.label_hold import LabelHold
+from monitor.alerts.label_hold import LabelHold, OutagesAt
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.standstill import Outage
 from monitor.alerts.state import AlertState
@@ -302,7 +301,7 @@ class Evaluator:
         knows = self._book.knows
         arrived = [one for one in closed.arrivals if knows(one.model)]
         slow = self.labels.step(closed.tick, arrived) if kind is Kind.PERFORMANCE and happened else []
-        lookup, outage_of = _Lookup(self.engines), cache(partial(self.labels.outage, now_ms=tick_ms))
+        lookup, outage_of = _Lookup(self.engines), OutagesAt(self.labels, tick_ms)
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, lookup, outage_of)
         self.alerts = step.state
         traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
@@ -311,7 +310,8 @@ class Evaluator:
         is_lost = self.engines[kind].is_lost
         told = self._budget.step(kind, closed.tick, watched, outage_of, is_lost) if happened else []
         told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
-        touched = {series for series in closed.active.union(view.key.series for view in judged) if knows(series.model)}
+        seen = closed.active.union(view.key.series for view in judged) if self._advice.asks else frozenset()
+        touched = {series for series in seen if knows(series.model)}
         advice = self._advice.step(kind, tick_ms, touched, lookup, outage_of)
         events = self._groups.step(kind, tick_ms, [*slow, *step.events, *traffic, *told, *advice])
         gone = [view.key for view in closed.vanished]

@@ -303,8 +303,11 @@ class Partition:
     def _delta(self, sums: Sums, groups: dict[int, int]) -> Delta | None:
         if not sums.slots:
             return None
-        local = np.array([groups.setdefault(code, len(groups)) for code in sums.group.tolist()], np.int64)
-        columns: list[Int64s] = [local, sums.pane, sums.tick, sums.length, sums.cell, sums.amount]
+        codes, first, place = np.unique(sums.group, return_index=True, return_inverse=True)
+        numbers = np.zeros(len(codes), np.int64)
+        for i in np.argsort(first).tolist():  # groups are named in the order in which they come
+            numbers[i] = groups.setdefault(int(codes[i]), len(groups))
+        columns: list[Int64s] = [numbers[place], sums.pane, sums.tick, sums.length, sums.cell, sums.amount]
         return Delta(*(pack(column) for column in columns))
 
     def _group_name(self, code: int) -> GroupName:

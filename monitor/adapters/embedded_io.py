@@ -22,6 +22,7 @@ OFFSET_BITS = 40
 _OFFSETS = (1 << OFFSET_BITS) - 1
 _QUEUE_RECORDS = 10_000  # records sent and not yet written; more are written at once, so that memory stays bounded
 _QUEUE_BYTES = 16 << 20
+RUN_RECORDS = 1_000  # of one partition at a time where it has so many: what is done once a batch is spread over more
 _NAP_MS = 2  # between two looks at an idle file: bounds the latency, costs about half a percent of a core
 
 
@@ -117,7 +118,7 @@ class EmbeddedReader:
             ready = self._ready(db)
             start = self._turn % len(ready) if ready else 0
             for left, where in zip(range(len(ready), 0, -1), ready[start:] + ready[:start], strict=True):
-                if room := -(-max_records // left):
+                if room := min(max_records, max(-(-max_records // left), RUN_RECORDS)):
                     batches.append(self._batch(db, where, room))
                     max_records -= len(batches[-1])
         finally:

@@ -15,6 +15,7 @@ from typing import NoReturn
 import numpy as np
 
 from monitor.adapters.recording_format import (
+    BLOCK_RECORDS,
     MANIFEST,
     Manifest,
     Part,
@@ -181,7 +182,8 @@ class RecordedReader:
         start = self._turn % len(ready)
         found: list[RecordBatch] = []
         for left, where in zip(range(len(ready), 0, -1), ready[start:] + ready[:start], strict=True):
-            if room := -(-max_records // left):
+            # A block of one partition at a time, rather than a little of each: what is done once a batch is spread over more.
+            if room := min(max_records, max(-(-max_records // left), BLOCK_RECORDS)):
                 found.append(self._batch(where, room))
                 max_records -= len(found[-1])
         return found

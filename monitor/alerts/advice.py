@@ -101,6 +101,11 @@ class AdviceWatch:
         self.begun: list[Begun] = []
         """Changes that began an alert in the last tick."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether any detector is asked."""
+        return bool(self._asked)
+
     def use(
         self, advisories: Sequence[Advisory], labels_of: LabelsOf, maintained: Maintained, tick_ms: int
     ) -> list[AlertEvent]:

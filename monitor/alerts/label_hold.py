@@ -264,3 +264,19 @@ class LabelHold:
             facts={"model": model, **facts},
             labels=self.labels_of(model),
         )
+
+
+class OutagesAt:
+    """What is known of each model's label feed at the tick that ends at a moment, found out once."""
+
+    __slots__ = ("_known", "_labels", "_now_ms")
+
+    def __init__(self, labels: LabelHold, now_ms: int) -> None:
+        self._labels, self._now_ms, self._known = labels, now_ms, dict[str, Outage]()
+
+    def __call__(self, model: str) -> Outage:
+        """What is known of a model's."""
+        known = self._known.get(model)
+        if known is None:
+            known = self._known[model] = self._labels.outage(model, self._now_ms)
+        return known

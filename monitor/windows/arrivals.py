@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from monitor.events import Int64s
-from monitor.windows.store import Piece
+from monitor.windows.pieces import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +21,20 @@ class Arrival:
     cells: Int64s
 
 
-def arrivals(pieces: Sequence[Piece], width: int) -> list[Arrival]:
-    """What these pieces of one model and tick add up to in the first `width` cells, by version, then by pane. Where
-    nothing is left there is no arrival: what one commit added and another took back must look like never added."""
+def arrivals(piece: Piece, width: int) -> list[Arrival]:
+    """What a whole piece adds up to in the first `width` cells, by version, then by pane. Where nothing is left there is no
+    arrival: what one commit added and another took back must look like never added."""
     sums: dict[tuple[str, str, int], Int64s] = {}
-    for piece in pieces:
-        start = 0
-        for group, pane_ms, length in zip(
-            piece.group.tolist(), piece.pane_ms.tolist(), piece.length.tolist(), strict=True
-        ):
-            part = slice(start, start + length)
-            start += length
-            owner = piece.groups[group]
-            total = sums.setdefault((owner.model, owner.version, pane_ms), np.zeros(width, np.int64))
-            cells = piece.cells[part]
-            # Cells of a slot are distinct and ascend.
-            inside = int(np.searchsorted(cells, width))
-            total[cells[:inside]] += piece.amounts[part][:inside]
+    start = 0
+    for group, pane_ms, length in zip(piece.group.tolist(), piece.pane_ms.tolist(), piece.length.tolist(), strict=True):
+        part = slice(start, start + length)
+        start += length
+        owner = piece.groups[group]
+        key = owner.model, owner.version, pane_ms
+        if (total := sums.get(key)) is None:
+            total = sums[key] = np.zeros(width, np.int64)
+        cells = piece.cells[part]
+        # Cells of a slot are distinct and ascend.
+        inside = int(np.searchsorted(cells, width))
+        total[cells[:inside]] += piece.amounts[part][:inside]
     return [Arrival(*key, cells) for key, cells in sorted(sums.items()) if cells.any()]

@@ -23,7 +23,7 @@ from monitor.metrics.binary import BINARY
 from monitor.metrics.multiclass import Multiclass
 from monitor.metrics.task import Task
 from monitor.plan import Dimension, ModelPlan
-from monitor.windows.store import Piece
+from monitor.windows.pieces import Piece
 from monitor.windows.view import SeriesKey, WindowKey
 
 MOST_COMBINATIONS: Final = 1_000

@@ -29,9 +29,10 @@ from monitor.windows.in_hand import Measured, Stack, Standing, Summed
 from monitor.windows.losses import Losses
 from monitor.windows.measure import Revision
 from monitor.windows.outlook import LabelBook
+from monitor.windows.pieces import Piece, add_up_waiting
 from monitor.windows.schedule import Schedule
 from monitor.windows.shelf import Shelf
-from monitor.windows.store import Piece, WindowStore
+from monitor.windows.store import WindowStore
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 CELLS_AT_ONCE = 1 << 18
@@ -145,7 +146,7 @@ class TickEngine:
             while self._agenda and self._agenda[0] < below and cells < CELLS_AT_ONCE:
                 if len(summed) == 1 and self.hands_out_cells:
                     self._standing = Standing(store for _, store in self._stores.values())
-                summed.append(self._sum_up(stacks))
+                summed.append(self._sum_up(stacks, below))
                 cells += sum(n * self._store(model)[1].layout.size for model, n in summed[-1].revised.items())
             measured = {model: self._measure(model, stack) for model, stack in stacks.items()}
             shown = dict.fromkeys(measured, 0)
@@ -193,26 +194,24 @@ class TickEngine:
             self._schedule(self.next_tick)
             self._due[self.next_tick] |= self.to_mark
 
-    def _sum_up(self, stacks: dict[str, Stack]) -> Summed:
+    def _sum_up(self, stacks: dict[str, Stack], below: int) -> Summed:
         """Add what waited for the next due tick to its windows, and put the cells of all that change on their stacks."""
         tick = heapq.heappop(self._agenda)
         self.close_quietly(tick + 1)
-        by_model: dict[str, list[Piece]] = defaultdict(list)
+        if not all(piece.whole for _, piece in self._waiting.get(tick, ())):
+            add_up_waiting(self._waiting, below, lambda model: self._layout(self._plan.model(model)).size)
+        by_model = dict[str, Piece]()
         for model, piece in self._waiting.pop(tick, ()):
             counts = self._windows.counts(model, piece.pane_ms)  # its model may have begun, or have left, meanwhile
             if counts.any():
-                by_model[model].append(piece if counts.all() else piece.only(counts))
+                by_model[model] = piece if counts.all() else piece.only(counts)
         self._final_before_ms = (tick + 1) * self._plan.join.tick_ms - self._settling_ms()
-        changed = {model: self._apply(model, pieces, tick) for model, pieces in by_model.items()}
-        crossed = [one for model, pieces in by_model.items() for one in self._crossed_by(model, pieces)]
+        changed = {model: self._apply(model, piece, tick) for model, piece in by_model.items()}
+        crossed = [one for model, piece in by_model.items() for one in self._crossed_by(model, piece)]
         active = frozenset(key.series for keys in changed.values() for key in keys)
-        arrived: list[Arrival] = []
-        if self.arrival_cells is not None:
-            for model, pieces in sorted(by_model.items()):
-                width = self.arrival_cells or self._store(model)[1].layout.size
-                arrived += arrivals(pieces, width)
+        arrived = [] if self.arrival_cells is None else self._arrived(by_model, self.arrival_cells)
         if self.book is not None:
-            self.book.take(tick, self._whole_arrivals(by_model))
+            self.book.take(tick, self._arrived(by_model, 0))
         self.to_mark.clear()
         for key in self._due.pop(tick, ()):
             changed.setdefault(key.series.model, set()).add(key)
@@ -223,14 +222,15 @@ class TickEngine:
             tick, {m: len(keys) for m, keys in revised.items()}, self._over.pop(tick, set()), active, arrived, crossed
         )
 
-    def _crossed_by(self, model: str, pieces: Sequence[Piece]) -> list[Addition]:
+    def _crossed_by(self, model: str, piece: Piece) -> list[Addition]:
         """What is added to combinations of segments, before any window is forgotten for being final."""
         plan, store = self._store(model)
-        return self.crossed.additions(plan, pieces, store.spans, store) if self.kind is Kind.PERFORMANCE else []
+        return self.crossed.additions(plan, [piece], store.spans, store) if self.kind is Kind.PERFORMANCE else []
 
-    def _whole_arrivals(self, by_model: Mapping[str, Sequence[Piece]]) -> Iterator[Arrival]:
-        for model, pieces in sorted(by_model.items()):
-            yield from arrivals(pieces, self._store(model)[1].layout.size)
+    def _arrived(self, by_model: Mapping[str, Piece], cells: int) -> list[Arrival]:
+        """What a tick brought, in the first so many cells, 0 for all."""
+        sizes = {model: cells or self._store(model)[1].layout.size for model in by_model}
+        return [one for model, piece in sorted(by_model.items()) for one in arrivals(piece, sizes[model])]
 
     def _settling_ms(self) -> int:
         """How long after its end a window can still change."""
@@ -239,8 +239,8 @@ class TickEngine:
             return join.lateness_ms
         return join.bounds.horizon_ms + join.lateness_ms + join.settle_ms
 
-    def _apply(self, model: str, pieces: list[Piece], now: int) -> set[WindowKey]:
-        touched = self._store(model)[1].apply(pieces, self._final_before_ms)
+    def _apply(self, model: str, piece: Piece, now: int) -> set[WindowKey]:
+        touched = self._store(model)[1].apply(piece, self._final_before_ms)
         self.unplaced += touched.unplaced
         for key in touched.new:
             self._remind(self._due, key.end_ms + self._settling_ms(), key)
@@ -258,19 +258,22 @@ class TickEngine:
         known = self._stores.get(model)
         if known is None:
             plan = self._plan.model(model)
-            layout: CellLayout = plan.input_cells if self.kind is Kind.INPUT else plan.task.cells
-            known = self._stores[model] = (plan, WindowStore(model, layout, self._windows))
+            known = self._stores[model] = (plan, WindowStore(model, self._layout(plan), self._windows))
         return known
+
+    def _layout(self, plan: ModelPlan) -> CellLayout:
+        return plan.input_cells if self.kind is Kind.INPUT else plan.task.cells
 
     def _stack(self, stack: Stack, model: str, keys: Sequence[WindowKey], tick: int) -> None:
         store = self._store(model)[1]
         end_ms = (tick + 1) * self._plan.join.tick_ms
         stack.cells.append(store.read(keys))
         done, own, final_before_ms = list[WindowKey](), store.revisions, self._final_before_ms
+        lossless = not self._losses.any_of(self.kind)
         for key in keys:
             number = own[key] = own.get(key, 0) + 1
             final = key.end_ms <= final_before_ms
-            partial = self._losses.touch(self.kind, key.start_ms, key.end_ms)
+            partial = not lossless and self.is_lost(key.start_ms, key.end_ms)
             stack.revisions.append(Revision(key, number, final, end_ms, None, partial))
             if final:
                 done.append(key)
@@ -316,7 +319,8 @@ class TickEngine:
     def _let_go(self, measured: Measured) -> None:
         """All ticks of a stack are handed out: only what is on a shelf can be asked for still."""
         if measured.asked is not None:
-            measured.asked.keep([i for i, (view, _) in enumerate(measured.views) if self.get(view.key) is view])
+            newest = {view.key: i for i, (view, _) in enumerate(measured.views)}
+            measured.asked.keep([i for key, i in newest.items() if self.get(key) is measured.views[i][0]])
 
     def _show(self, summed: Summed, measured: list[tuple[WindowView, bytes | None]]) -> ClosedTick:
         """Put a tick's revisions where rules look for them."""

@@ -38,10 +38,13 @@ class Losses:
                 merged.append((start, end))
         self.spans[kind] = tuple(merged)
 
+    def any_of(self, kind: Kind) -> bool:
+        """Whether anything of a kind was lost: hardly ever is."""
+        return bool(self.spans.get(kind))
+
     def touch(self, kind: Kind, start_ms: int, end_ms: int) -> bool:
         """Whether something of [start_ms, end_ms) was lost."""
-        spans = self.spans.get(kind)  # asked of every revision, and hardly ever is there one
-        return spans is not None and any(start < end_ms and start_ms < end for start, end in spans)
+        return any(start < end_ms and start_ms < end for start, end in self.spans.get(kind, ()))
 
 
 SavedLosses = dict[str, tuple[Lost, ...]]

@@ -18,9 +18,10 @@ from monitor.ledger.records import pack, unpack
 from monitor.sketches.cells import CellLayout
 from monitor.windows.engine import TickEngine
 from monitor.windows.outlook import LabelBook
+from monitor.windows.pieces import Piece
 from monitor.windows.saved_crossed import SavedCrossed, restore_crossed, save_crossed
 from monitor.windows.shelf import Shelf
-from monitor.windows.store import Piece, WindowStore
+from monitor.windows.store import WindowStore
 from monitor.windows.view import Estimate, SeriesKey, Undefined, WindowKey, WindowView
 
 SeriesName = tuple[str, str, str]

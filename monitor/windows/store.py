@@ -10,35 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.events import Bools, Int64s
+from monitor.events import Int64s
 from monitor.groups import Group
-from monitor.sketches import sparse
 from monitor.sketches.cells import CellLayout, Cells
+from monitor.windows.pieces import Piece
 from monitor.windows.schedule import Schedule
 from monitor.windows.view import SeriesKey, WindowKey
 
 _SPANS_KEPT = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What one commit adds to the windows of one model in one tick, as S slots.
-
-    Slot s is (groups[group[s]], pane_ms[s]); its cells are the next `length[s]` of `cells`, with `amounts` beside them.
-    """
-
-    groups: Sequence[Group]
-    group: Int64s
-    pane_ms: Int64s
-    length: Int64s
-    cells: Int64s
-    amounts: Int64s
-
-    def only(self, slots: Bools) -> Piece:
-        """These slots of it."""
-        inner = np.repeat(slots, self.length)
-        own = self.group[slots], self.pane_ms[slots], self.length[slots]
-        return Piece(self.groups, *own, self.cells[inner], self.amounts[inner])
 
 
 @dataclass(slots=True)
@@ -70,35 +49,25 @@ class WindowStore:
     def __contains__(self, key: object) -> bool:
         return key in self._rows
 
-    def apply(self, pieces: Sequence[Piece], final_before_ms: int) -> Touched:
-        """Add contributions to every window they belong to.
-
-        They are added up first: added in one commit and taken back in another must look like never added, or the cuts
-        between commits could be seen. Windows that ended by `final_before_ms` are not begun again.
-        """
+    def apply(self, piece: Piece, final_before_ms: int) -> Touched:
+        """Add what a tick brings, a whole piece, to every window it belongs to. Windows that ended by `final_before_ms` are
+        not begun again."""
+        assert piece.whole, "what one commit brings is added up with what the others bring"
         touched = Touched(set(), [])
-        slots: dict[tuple[Group, int], int] = {}
-        places = [
-            slots.setdefault((piece.groups[group], pane), len(slots))
-            for piece in pieces
-            for group, pane in zip(piece.group.tolist(), piece.pane_ms.tolist(), strict=True)
-        ]
-        lengths = np.concatenate([piece.length for piece in pieces])
-        keys = np.repeat(np.array(places, np.int64) * self.layout.size, lengths)
-        keys += np.concatenate([piece.cells for piece in pieces])
-        amounts = np.concatenate([piece.amounts for piece in pieces])
-        cells, sums = sparse.add_up(keys, amounts, len(slots) * self.layout.size)
-        ends = np.searchsorted(cells, np.arange(1, len(slots) + 1) * self.layout.size).tolist()
+        groups, cells, amounts, size = piece.groups, piece.cells, piece.amounts, self.layout.size
         start, parts, moves, added = 0, list[Int64s](), list[int](), list[Int64s]()
-        for (slot, place), end in zip(slots.items(), ends, strict=True):
-            if end > start:
-                rows = self._reach(slot, final_before_ms, touched)
-                parts += [cells[start:end]] * len(rows)
-                added += [sums[start:end]] * len(rows)
-                moves += [(row - place) * self.layout.size for row in rows]
+        slots = zip(piece.group.tolist(), piece.pane_ms.tolist(), piece.length.tolist(), strict=True)
+        for group, pane_ms, length in slots:
+            end = start + length
+            own, sums = cells[start:end], amounts[start:end]
+            for row in self._reach((groups[group], pane_ms), final_before_ms, touched):
+                parts.append(own)
+                added.append(sums)
+                moves.append(row * size)
             start = end
         if parts:  # all at once: a call of NumPy costs as much as adding up what a tick brings
-            where = np.concatenate(parts) + np.repeat(moves, [len(part) for part in parts])
+            where = np.concatenate(parts)
+            where += np.repeat(moves, [len(part) for part in parts])
             np.add.at(self._cells.reshape(-1), where, np.concatenate(added))
         return touched
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.adapters import recorder
+from monitor.adapters.embedded import EmbeddedLog
 from monitor.adapters.recorder import JOURNAL, PLAN, Plan, Recorder, planned
 from monitor.adapters.recording import RecordedLog
 from monitor.adapters.recording_check import findings
@@ -123,6 +124,28 @@ def test_partitions_are_read_side_by_side_and_paused(tmp_path: Path) -> None:
     reader.assign({("t", 0): 21})
     with pytest.raises(OffsetLost, match=r"offset 21 is needed but the log holds \[0, 20\)"):
         reader.poll(1, 0)
+
+
+@pytest.mark.parametrize("kind", ["recording", "embedded"])
+@pytest.mark.parametrize("room", [1, 2, 5])
+def test_one_partition_may_fill_a_poll_but_none_waits_for_more_polls_than_there_are_partitions(
+    kind: str, room: int, tmp_path: Path
+) -> None:
+    log: Log
+    if kind == "recording":
+        log = record(a_topic(90, 3), tmp_path)
+    else:
+        log = EmbeddedLog(tmp_path)
+        log.ensure(TopicSpec("t", 3))
+        appender = log.appender()
+        for i in range(90):
+            appender.append("t", i % 3, OutRecord(b"%d" % i))
+        appender.close()
+    reader = log.reader()
+    reader.assign({("t", p): 0 for p in range(3)})
+    for _ in range(2):
+        assert {batch.partition for _ in range(3) for batch in reader.poll(room, 100) if len(batch)} == {0, 1, 2}
+    reader.close()
 
 
 def test_nothing_can_be_written_to_a_recording(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from monitor.config import loads
 from monitor.groups import Group
 from monitor.plan import Dimension, ModelPlan, compile_plan
 from monitor.windows.crossed import MOST_COMBINATIONS, Crossed, crossed
+from monitor.windows.pieces import Piece
 from monitor.windows.saved_crossed import restore_crossed, save_crossed
-from monitor.windows.store import Piece
 from monitor.windows.view import SeriesKey, WindowKey
 
 CONFIG = """

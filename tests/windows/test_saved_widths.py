@@ -10,9 +10,9 @@ from monitor.ledger.records import pack, unpack
 from monitor.plan import plan_of
 from monitor.windows.engine import TickEngine
 from monitor.windows.losses import Losses
+from monitor.windows.pieces import Piece
 from monitor.windows.saved import SavedEngine, SavedStore, restore, save
 from monitor.windows.schedule import Schedule
-from monitor.windows.store import Piece
 from monitor.windows.view import Kind
 from tests.simulation.test_budget_of_tasks import config
 
