@@ -4,62 +4,68 @@
     GET /livez, /-/healthy    is the process going round? The age of its heartbeat, nothing else: no broker is asked,
                               so an outage or a rebalance never has the process killed
     GET /readyz, /-/ready     may it count as started? `?verbose` lists the checks; owning no partition is ready
-    GET /api/v1/status        the view as JSON, for `driftline top --url`
+    GET /api/v1/status        the view as JSON, for the page and `driftline top --url`
+    GET /api/v1/history       what windows said before, what happened, distributions; the query chooses a part
+    GET /api/v1/openapi.json  this, as OpenAPI 3.1
+    GET /ui/                  the page: files of the package that ask status and history
 
-Handlers compute nothing: the daemon hands in immutable bytes, so neither a scrape nor a browser can stall polling.
-Only reading is possible; nothing here changes the daemon.
+The daemon hands in values that do not change, so neither a scrape nor a browser can stall polling. Only reading is
+possible; nothing here changes the daemon, so there is nothing that writing would have to be authorised for.
 
 On a loopback address the Host header must name the loopback too: a page in a local browser could otherwise read the
-numbers through a name it points at 127.0.0.1 (DNS rebinding). There is no CORS, no TLS and no authentication: beyond
-loopback, put it behind a network policy or a proxy.
+numbers through a name it points at 127.0.0.1 (DNS rebinding). There is no CORS and no TLS. With a token (`http_token`)
+everything that holds numbers wants it; open are the probes, without their details, the description and the files of the
+page, which hold none. Beyond loopback set one, and put the port behind a network policy or a proxy that ends TLS.
 
 Limits: MAX_CONNECTIONS at a time (503 beyond), HEADER_BYTES of request head, one request per connection, and a
-connection that is not done after CONNECTION_SECONDS is closed, so slow clients cannot hold the slots of the probes.
+connection that is not done after CONNECTION_SECONDS is closed, so slow clients cannot hold the slots of the probes. A part
+of the past is made for who asks, and may be megabytes: PASTS_AT_ONCE are under way at a time (503 beyond).
 """
 
 from __future__ import annotations
 
 import errno
-import gzip
 import ipaddress
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from monitor.adapters.exposition import OPENMETRICS, TEXT, Exposition
+from monitor.adapters.http_answers import LIVE_WITHIN_MS, Pages, Snapshot, text
+from monitor.adapters.http_token import TokenFile
 from monitor.errors import MonitorError
-from monitor.readiness import Check
 
 if TYPE_CHECKING:
     from asyncio import Transport
 
     import uvicorn
-    from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_CONNECTIONS = 64
 HEADER_BYTES = 16 << 10
 CONNECTION_SECONDS = 15.0
-LIVE_WITHIN_MS = 60_000
-"""A heartbeat older than this is a stuck process: ten times the longest step a loop takes without one."""
-READY_WITHIN_MS = 20_000
-"""With an older one the process waits for something, most likely for the brokers: alive, and not ready."""
 STOP_SECONDS = 2.0
-SMALL_BYTES = 1_000
-"""Answers up to this size are not worth compressing."""
-
+PASTS_AT_ONCE = 4
+"""Answers of the history, about 15 MB each at the most, that wait for their readers."""
+PIECE_BYTES = 64 << 10
+"""What is written at once: a reader that does not read holds one piece in the buffer of its connection, not the answer."""
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
     (b"connection", b"close"),
 )
-_PLAIN = "text/plain; charset=utf-8"
+_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_SOURCES = (
+    "script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
+_PAGE_POLICY = (_POLICY[0], f"default-src 'none'; {_SOURCES}; frame-ancestors 'none'".encode())
+PAGE = "/ui/"
+PAST = "/api/v1/history"
+OPEN = ("/livez", "/-/healthy", "/readyz", "/-/ready", "/", "/api/v1/openapi.json", "/ui")
+"""What is answered without the token, and all below PAGE."""
 
 
 class ListenError(MonitorError):
@@ -70,26 +76,12 @@ class ListenError(MonitorError):
         self.host, self.port = host, port
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What the endpoints hand out at one moment: the exposition, the status as JSON, the checks of readiness."""
-
-    exposition: Exposition = field(default_factory=lambda: Exposition(b"", b"# EOF\n", 0, 0))
-    status: bytes = b"{}"
-    checks: tuple[Check, ...] = (Check("started", False, "the process is starting"),)
-
-    @property
-    def ready(self) -> bool:
-        """Whether every check holds."""
-        return all(check.ok for check in self.checks)
-
-
 class HttpServer:
     """Listens from `start` to `stop`. `snapshot` and `heartbeat_age_ms` are called in the server's thread, once per
     request, and must return soon: the newest snapshot, and how long ago the daemon's loops last came round.
 
     The heartbeat is not part of the snapshot: a stuck daemon makes no new snapshots, and the last one would look
-    healthy for ever. Port 0 picks a free one; `port` and `url` tell which.
+    healthy for ever. Port 0 picks a free one; `port` and `url` tell which. `token`: what readers must send.
     """
 
     def __init__(
@@ -100,9 +92,12 @@ class HttpServer:
         heartbeat_age_ms: Callable[[], int],
         *,
         live_within_ms: int = LIVE_WITHIN_MS,
+        token: TokenFile | None = None,
     ) -> None:
-        self.host, self.port = host, port
-        self._pages = _Pages(snapshot, heartbeat_age_ms, live_within_ms)
+        self.host, self.port, self._token = host, port, token
+        self.reached_by_all = False
+        """Whether, since it was started, others than this machine may read without a token."""
+        self._pages = Pages(snapshot, heartbeat_age_ms, live_within_ms)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -117,7 +112,9 @@ class HttpServer:
         try:
             bound = listening.getsockname()
             self.port = int(bound[1])
-            app = _Door(_application(self._pages), loopback=ipaddress.ip_address(bound[0]).is_loopback, host=self.host)
+            loopback = ipaddress.ip_address(bound[0]).is_loopback
+            self.reached_by_all = not loopback and self._token is None
+            app = _Door(_application(self._pages), loopback=loopback, host=self.host, token=self._token)
             started = threading.Event()
             self._server = _server(app, started)
         except BaseException:
@@ -141,107 +138,54 @@ class HttpServer:
         self._server = self._thread = None
 
 
-# ---------------------------------------------------------------------------------------------------------- answers
-
-
-class _Pages:
-    """The handlers. They choose between finished bytes."""
-
-    def __init__(
-        self, snapshot: Callable[[], Snapshot], heartbeat_age_ms: Callable[[], int], live_within_ms: int
-    ) -> None:
-        self._snapshot, self._age, self._within = snapshot, heartbeat_age_ms, live_within_ms
-        self._zipped: tuple[bytes, bytes] = (b"", gzip.compress(b""))
-
-    async def metrics(self, request: Request) -> Response:
-        exposition = self._snapshot().exposition
-        if _prefers_openmetrics(request.headers.get("accept", "")):
-            return self._answer(request, exposition.openmetrics, OPENMETRICS)
-        return self._answer(request, exposition.text, TEXT)
-
-    async def status(self, request: Request) -> Response:
-        return self._answer(request, self._snapshot().status, "application/json")
-
-    async def live(self, _: Request) -> Response:
-        age = self._age()
-        if age <= self._within:
-            return _text("ok\n")
-        return _text(f"stuck: no loop came round for {age} ms, {self._within} ms are allowed\n", 503)
-
-    async def ready(self, request: Request) -> Response:
-        age = self._age()
-        # While the loop waits for an answer the snapshot stays what it was before: the wait itself must show.
-        loop = Check("loop", age <= READY_WITHIN_MS, f"came round {age} ms ago, {READY_WITHIN_MS} ms are allowed")
-        checks = (*self._snapshot().checks, loop)
-        failed = ", ".join(check.name for check in checks if not check.ok)
-        code = 503 if failed else 200
-        if "verbose" in request.query_params:
-            return _text("".join(f"[{'+' if c.ok else '-'}] {c.name}: {c.detail}\n" for c in checks), code)
-        return _text(f"not ready: {failed}; see ?verbose\n" if failed else "ok\n", code)
-
-    async def index(self, _: Request) -> Response:
-        return _text("Driftline\n\n/metrics\n/livez\n/readyz?verbose\n/api/v1/status\n")
-
-    def _answer(self, request: Request, body: bytes, content_type: str) -> Response:
-        from starlette.responses import Response
-
-        headers = {"content-type": content_type, "vary": "accept, accept-encoding"}
-        if "gzip" in request.headers.get("accept-encoding", "") and len(body) > SMALL_BYTES:
-            zipped_from, zipped = self._zipped
-            if zipped_from is not body:
-                zipped = gzip.compress(body, 1, mtime=0)  # zlib lets the other threads run meanwhile
-                self._zipped = (body, zipped)
-            body = zipped
-            headers["content-encoding"] = "gzip"
-        return Response(body, headers=headers)
-
-
-def _text(text: str, code: int = 200) -> Response:
-    from starlette.responses import Response
-
-    return Response(text, code, headers={"content-type": _PLAIN})
-
-
-def _prefers_openmetrics(accept: str) -> bool:
-    """Whether an Accept header rates OpenMetrics at least as high as the text format. Not naming it means no."""
-    ratings = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
-    for offer in accept.split(","):
-        name, *parameters = (part.strip().lower() for part in offer.split(";"))
-        if name in ratings:
-            rating = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
-            ratings[name] = max(ratings[name], _quality(rating))
-    return 0.0 < ratings["application/openmetrics-text"] >= ratings["text/plain"]
-
-
-def _quality(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
 # --------------------------------------------------------------------------------------------------------- the door
 
 
 class _Door:
     """Around the application: refuses foreign Host headers on loopback, adds the security headers to every answer."""
 
-    def __init__(self, app: ASGIApp, *, loopback: bool, host: str) -> None:
-        self._app, self._loopback, self._host = app, loopback, host.lower()
+    def __init__(self, app: ASGIApp, *, loopback: bool, host: str, token: TokenFile | None) -> None:
+        self._app, self._loopback, self._host, self._token = app, loopback, host.lower(), token
+        self._pasts = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        path: str = scope["path"]
+        policy = _PAGE_POLICY if path.startswith(PAGE) else _POLICY
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
-            await send(message)
+                message = {**message, "headers": [*message.get("headers", ()), policy, *_HEADERS]}
+            body, start = message.get("body", b""), 0
+            while len(body) - start > PIECE_BYTES:  # each waits until the reader has the one before
+                piece, start = body[start : start + PIECE_BYTES], start + PIECE_BYTES
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({**message, "body": body[start:]} if start else message)
 
         answer = self._app
         if self._loopback and not self._is_us([value for name, value in scope["headers"] if name == b"host"]):
-            answer = _text("421: this address answers to localhost only; the Host header names something else\n", 421)
-        await answer(scope, receive, guarded)
+            answer = text("421: this address answers to localhost only; the Host header names something else\n", 421)
+        elif self._token is not None and not self._admitted(scope):
+            if path not in OPEN and not path.startswith(PAGE):
+                answer = _stranger()
+            else:
+                scope = {**scope, "query_string": b""}  # the details of a probe are not for everyone
+        if answer is not self._app or path != PAST:
+            await answer(scope, receive, guarded)
+        elif self._pasts >= PASTS_AT_ONCE:
+            await _busy()(scope, receive, guarded)
+        else:
+            self._pasts += 1
+            try:
+                await answer(scope, receive, guarded)  # returns when the reader has all but the last of it
+            finally:
+                self._pasts -= 1
+
+    def _admitted(self, scope: Scope) -> bool:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        assert self._token is not None
+        return self._token.admits(given[0].decode("latin-1") if len(given) == 1 else None)
 
     def _is_us(self, hosts: list[bytes]) -> bool:
         if len(hosts) != 1:
@@ -259,7 +203,19 @@ class _Door:
             return False
 
 
-def _application(pages: _Pages) -> ASGIApp:
+def _stranger() -> Response:
+    answer = text("401: send the token of http.token_file as `Authorization: Bearer TOKEN`\n", 401)
+    answer.headers["www-authenticate"] = 'Bearer realm="driftline"'
+    return answer
+
+
+def _busy() -> Response:
+    answer = text(f"503: {PASTS_AT_ONCE} others are being told the past; ask again, or for a part of it\n", 503)
+    answer.headers["retry-after"] = "1"
+    return answer
+
+
+def _application(pages: Pages) -> ASGIApp:
     from starlette.applications import Starlette
     from starlette.routing import Route
 
@@ -271,8 +227,15 @@ def _application(pages: _Pages) -> ASGIApp:
         "/readyz": pages.ready,
         "/-/ready": pages.ready,
         "/api/v1/status": pages.status,
+        PAST: pages.history,
+        "/api/v1/openapi.json": pages.openapi,
+        PAGE.rstrip("/"): pages.to_page,
+        PAGE: pages.asset,
+        PAGE + "{name}": pages.asset,
     }
-    return Starlette(routes=[Route(path, page, methods=["GET"]) for path, page in paths.items()])
+    app = Starlette(routes=[Route(path, page, methods=["GET"]) for path, page in paths.items()])
+    app.router.redirect_slashes = False  # it would send readers to an address made of their Host header
+    return app
 
 
 def _server(app: Any, started: threading.Event) -> uvicorn.Server:

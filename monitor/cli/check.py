@@ -84,7 +84,9 @@ def command(
 
 
 def _planned(config: Config, files: tuple[Path, ...], overrides: tuple[str, ...]) -> Plan:
-    """The plan of a configuration. Raises ConfigError for every reference that does not fit, or limit that one does not keep."""
+    """The plan of a configuration. Raises ConfigError for a token that the daemon could not use, and for every reference that
+    does not fit, or limit that one does not keep."""
+    from monitor.adapters.http_token import TokenFileError, token_of
     from monitor.cli.check_quality import broken_by_reference
     from monitor.cli.check_references import misfits
     from monitor.config import located
@@ -92,6 +94,11 @@ def _planned(config: Config, files: tuple[Path, ...], overrides: tuple[str, ...]
     from monitor.plan import plan_of
 
     at = located(list(files), list(overrides), dict(os.environ))
+    if config.http.token_path is not None:
+        try:
+            token_of(config.http.token_path)
+        except TokenFileError as error:
+            raise ConfigError([at(("http", "token_file"), str(error))]) from error
     if unfit := [at(place, sentence) for place, sentence in misfits(config)]:
         raise ConfigError(unfit)
     plan = plan_of(config)

@@ -22,6 +22,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @config_options
 @embedded_option
 @click.option("--url", help="A running daemon, e.g. http://127.0.0.1:9187. Default: http.host and http.port.")
+@click.option("--token-file", type=click.Path(dir_okay=False), help="File with its token. Default: http.token_file.")
 @click.option("--no-daemon", is_flag=True, help="Do not ask a daemon.")
 @click.option(
     "--log", "logs", multiple=True, type=_FILE, help="A log file of the daemon; its end goes into the bundle."
@@ -35,6 +36,7 @@ def command(
     overrides: tuple[str, ...],
     embedded: Path | None,
     url: str | None,
+    token_file: str | None,
     no_daemon: bool,
     logs: tuple[Path, ...],
     to: Path | None,
@@ -44,9 +46,9 @@ def command(
 
     Nothing is changed, and one part that cannot be looked at does not keep the others from being told. The bundle is for
     whoever helps you: versions, the configuration in force, topics with their offsets, the configurations that held, what
-    the daemon serves, ends of log files. No record of a topic is in it. Secrets of the configuration are taken out of every text
-    by value, and what looks like one by its name; names of hosts, topics, models, features and segments stay. Read it
-    before you send it.
+    the daemon serves, ends of log files. No record of a topic is in it. Secrets of the configuration, the daemon's token among
+    them, are taken out of every text by value, and what looks like one by its name; names of hosts, topics, models, features
+    and segments stay. Read it before you send it.
 
     Exit code 1 when something is an error. JSON: {"ok", "findings": [{"level", "what", "value", "hint"}], "bundle",
     "files": {name: digest}}; levels are ok, advice, warning and error, "bundle" is null without --to.
@@ -67,7 +69,7 @@ def command(
         raise click.UsageError(f"--url {url!r} is no address; write http://HOST:PORT")
     if to is not None and to.exists():
         raise click.UsageError(f"--to {to}: there is a file already; name a new one")
-    look = _examine(files, overrides, embedded, logs, url, daemon=not no_daemon)
+    look = _examine(files, overrides, embedded, logs, (url, token_file), daemon=not no_daemon)
     redact = Redactor(look.secrets or ())
     findings = [
         {"level": str(f.level), "what": redact(f.what), "value": redact(f.value), "hint": redact(f.hint)}
@@ -96,22 +98,22 @@ def _examine(
     overrides: tuple[str, ...],
     embedded: Path | None,
     logs: tuple[Path, ...],
-    url: str | None,
+    asked: tuple[str | None, str | None],
     *,
     daemon: bool,
 ) -> Look:
-    """One part after the other."""
+    """One part after the other. `asked`: the daemon's address and the file of its token, where the command line says them."""
     from monitor.cli import doctor_look
 
-    look = doctor_look.Look()
+    look, (url, token_file) = doctor_look.Look(), asked
     look.part("machine", partial(doctor_look.about_machine, look))
     look.part("configuration", partial(doctor_look.configuration, look, files, overrides))
     if look.config is not None:
         look.part("disk", partial(doctor_look.disks, look))
         look.part("brokers and topics", partial(doctor_look.topics, look, embedded))
-        url = url or _address(look.config)
+        url, token_file = url or _address(look.config), token_file or look.config.http.token_path
     if daemon and url is not None:
-        look.part("daemon", partial(doctor_look.daemon, look, url.rstrip("/")))
+        look.part("daemon", partial(doctor_look.daemon, look, url.rstrip("/"), token_file))
     look.part("log files", partial(doctor_look.logs, look, logs))
     return look
 

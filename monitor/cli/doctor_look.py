@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 LOG_BYTES: Final = 2 << 20
 """Of each log file, its end."""
-_ANSWER_BYTES: Final = 64 << 20
-_TIMEOUT_S: Final = 5.0
 _LIBRARIES: Final = ("confluent-kafka", "numpy", "scipy", "river", "orjson", "msgspec", "pydantic", "uvicorn")
 _LOW_SHARE: Final = 0.1
 """A disk with less than this share free deserves a warning."""
@@ -152,29 +150,60 @@ def topics(look: Look, embedded: Path | None) -> None:
             look.texts["generations.json"] = _json(list(generations(log, names.configs)))
 
 
-def daemon(look: Look, url: str) -> None:
+def daemon(look: Look, url: str, token_file: str | None) -> None:
     """A running process: is it alive, ready, of this release and configuration, and does it get on?"""
+    from monitor.adapters.http_asking import ask
     from monitor.view import decode
 
-    pages = {
-        "livez.txt": "/livez",
-        "readyz.txt": "/readyz?verbose",
-        "metrics.txt": "/metrics",
-        "status.json": "/api/v1/status",
-    }
-    for name, path in pages.items():
-        code, text = _get(url + path)
-        look.texts[name] = text
-        if name == "livez.txt" and code != 200:
-            look.say(Level.ERROR, "alive", text.strip(), "It is stuck: the log says where; a restart is safe.")
-        if name == "readyz.txt":
-            failed = [line for line in text.splitlines() if line.startswith("[-]")]
-            for line in failed:
-                look.say(Level.ERROR, "ready", line.removeprefix("[-] "))
-            if not failed:
-                look.say(Level.OK, "ready", f"every check of {url}/readyz?verbose holds")
-    for finding in of_view(decode(look.texts["status.json"].encode()), look.config):
+    token_file = _with_token(look, token_file)
+    alive = ask(url, "/livez", token_file)
+    look.texts["livez.txt"] = alive.text
+    if alive.code != 200:
+        look.say(Level.ERROR, "alive", alive.text.strip(), "It is stuck: the log says where; a restart is safe.")
+    _readiness(look, url, token_file)
+    status = ask(url, "/api/v1/status", token_file)
+    if status.code == 401:
+        hint = "Give the one that it was started with: --token-file, or http.token_file of the configuration."
+        given = "none was sent" if token_file is None else f"that in {token_file} is not its own"
+        look.say(Level.ERROR, "token", f"{url} tells its numbers only to who has its token, and {given}", hint)
+        return
+    look.texts["metrics.txt"] = ask(url, "/metrics", token_file).text
+    look.texts["status.json"] = status.text
+    if status.code != 200:
+        look.say(Level.ERROR, "status", f"{url}/api/v1/status answers {status.code}: {status.text[:200].strip()}")
+        return
+    for finding in of_view(decode(status.body), look.config):
         look.findings.append(finding)
+
+
+def _with_token(look: Look, path: str | None) -> str | None:
+    """The file if a token is in it, which is a secret from here on."""
+    from monitor.adapters.http_token import TokenFileError, token_of
+
+    if path is None:
+        return None
+    try:
+        token = token_of(path)
+    except TokenFileError as error:
+        look.say(Level.ERROR, "token", str(error))
+        return None
+    if look.secrets is not None:
+        look.secrets.add(token)
+    return path
+
+
+def _readiness(look: Look, url: str, token_file: str | None) -> None:
+    """Which checks do not hold; without its token a daemon tells their names only."""
+    from monitor.adapters.http_asking import ask
+
+    answer = ask(url, "/readyz?verbose", token_file)
+    look.texts["readyz.txt"] = answer.text
+    if answer.code == 200:
+        look.say(Level.OK, "ready", f"every check of {url}/readyz?verbose holds")
+        return
+    failed = [line.removeprefix("[-] ") for line in answer.text.splitlines() if line.startswith("[-] ")]
+    for line in failed or [answer.text.strip()]:
+        look.say(Level.ERROR, "ready", line)
 
 
 def of_view(view: View, config: Config | None) -> Iterator[Finding]:
@@ -225,28 +254,6 @@ def logs(look: Look, files: tuple[Path, ...]) -> None:
         while name in look.texts:
             name += "_"
         look.texts[name] = data.decode("utf-8", "replace")
-
-
-def _get(address: str) -> tuple[int, str]:
-    """Code and body; an answer that is an error is an answer. Raises LogUnreachable."""
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
-
-    from monitor.errors import LogUnreachable
-
-    try:
-        # The scheme was checked by the command: only http and https get here.
-        with urlopen(Request(address), timeout=_TIMEOUT_S) as answer:  # noqa: S310
-            return answer.status, answer.read(_ANSWER_BYTES).decode("utf-8", "replace")
-    except HTTPError as error:
-        with error:
-            return error.code, error.read(_ANSWER_BYTES).decode("utf-8", "replace")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "reason", error)
-        raise LogUnreachable(
-            f"{address} does not answer: {getattr(why, 'strerror', None) or why}. Is `driftline run` up, "
-            "and is this its http.host and http.port?"
-        ) from error
 
 
 def _json(document: Any) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
 from collections import Counter, defaultdict
 from typing import Literal
 
 from monitor.adapters.exposition import Exposer
-from monitor.adapters.http import Snapshot
+from monitor.adapters.http_answers import Snapshot
 from monitor.alerts.event import AdvisoryAlert, AlertEvent, BudgetAlert, Change, OperationalAlert, RuleAlert, Standing
 from monitor.config.types import Config
 from monitor.daemon.generations import Known
 from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.worker import Worker
+from monitor.distributions import distributions
 from monitor.evaluator import TickOutput
+from monitor.history import DelayPoint, History, Past
 from monitor.ingest.clocks import FOREVER, NEVER, ClockState
 from monitor.plan import Plan
 from monitor.ports import WallClock
@@ -35,9 +38,12 @@ from monitor.view import (
     encode,
     new_view,
 )
+from monitor.windows.engine import TickEngine
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 EVERY_MS = 1_000
+MODELS_WITH_DELAYS = 50
+"""Models whose delay curve is drawn up for the page."""
 RECENT = 200
 """Windows that the demo's table can look back on."""
 
@@ -51,6 +57,10 @@ class Observer:
         self._known: Known | None = None
         self._exposer = Exposer()
         self._newest = Newest()
+        self._history = History()
+        self._generation = 0
+        self._delays_of: int | None = None
+        self.past = Past()
         self._recent: dict[tuple[int, WindowKey, Kind], WindowView] = {}
         self._emitted: dict[str, Counter[str]] = defaultdict(Counter)
         self._firing: dict[str, AlertEvent] = {}
@@ -67,6 +77,7 @@ class Observer:
     def on_tick(self, output: TickOutput) -> None:
         """A tick closed."""
         self._newest.add(output.windows)
+        self._history.add(output.windows)
         for view in output.windows:
             if view.key.series.segment == "all":
                 self._recent[view.key.start_ms, view.key, view.kind] = view
@@ -83,6 +94,7 @@ class Observer:
         rule = data.condition if isinstance(data, OperationalAlert) else data.rule
         change = next(c for c in Change if event.type.split(".")[-2] == c)
         self._emitted[rule][change] += 1
+        self._history.happened(event)
         if data.latest and data.state is Standing.FIRING:
             self._firing[data.fingerprint] = event
         elif data.latest:
@@ -102,7 +114,7 @@ class Observer:
         worker pays nothing for what nobody looks at. A view never changes."""
         view = self.view
         if self._rendered[0] is not view:
-            self._rendered = view, Snapshot(self._exposer.render(view), encode(view), readiness(view))
+            self._rendered = view, Snapshot(self._exposer.render(view), encode(view), readiness(view), self.past)
         return self._rendered[1]
 
     def heartbeat_age_ms(self) -> int:
@@ -129,6 +141,7 @@ class Observer:
         wall = self._clock.now_ms()
         partitions = tuple(self._partition(worker, p) for p in sorted(worker.tasks))
         self._places = standing(self._places, partitions, now, answers=worker.contact.lost is None)
+        self._look_back(worker)
         self.view = dataclasses.replace(
             self._base,
             at_ms=wall,
@@ -142,6 +155,37 @@ class Observer:
             health=self._health(worker, now, wall),
             configuration=_configuration(worker, self._base.configuration.succeeded_ms),
         )
+
+    def _look_back(self, worker: Worker) -> None:
+        """Bring the past up to now: what is asked of the evaluator is asked here, once a second, not with every tick."""
+        if worker.judge is not None:
+            generation, engines = worker.judge.generation, worker.judge.evaluator.engines
+            if generation is not None and generation.number != self._generation:
+                self._generation = generation.number
+                self._history.configured(self._generation, self._tick_ms or 0)
+            self._spread(worker.plan, engines[Kind.INPUT])  # what the evaluator counts by
+            if Kind.PERFORMANCE in engines:
+                self._delays(engines[Kind.PERFORMANCE])
+        self.past = self._history.past()
+
+    def _spread(self, plan: Plan, engine: TickEngine) -> None:
+        for view in self._newest.views():
+            if view.kind is Kind.INPUT and view.key.series.segment == "all" and self._history.spreads(view):
+                vector = engine.cells(view.key)
+                if vector is not None:
+                    self._history.spread(view, distributions(plan.model(view.key.series.model), view, vector))
+
+    def _delays(self, engine: TickEngine) -> None:
+        now_ms = self._tick_ms
+        if engine.book is None or now_ms is None or now_ms == self._delays_of:
+            return
+        self._delays_of = now_ms
+        found = {}
+        for model in self._base.models[:MODELS_WITH_DELAYS]:
+            curve = engine.book.curve(model.name, now_ms)
+            known = zip(curve.ends.tolist(), curve.share.tolist(), strict=True)
+            found[model.name] = tuple(DelayPoint(*one) for one in known if not math.isnan(one[1]))
+        self._history.delayed(found)
 
     # -- parts of the read model -------------------------------------------------------------------------------
 

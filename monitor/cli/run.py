@@ -199,12 +199,17 @@ class _Listener:
         if not self._wanted:
             return
         from monitor.adapters.http import HttpServer
+        from monitor.adapters.http_token import TokenFile
 
         http, observer = self._config.http, self._observer
+        token = TokenFile(http.token_path) if http.token_path is not None else None
         port = 0 if self._passing and "port" not in http.model_fields_set else http.port
-        self._server = HttpServer(http.host, port, lambda: observer.snapshot, observer.heartbeat_age_ms)
+        self._server = HttpServer(http.host, port, lambda: observer.snapshot, observer.heartbeat_age_ms, token=token)
         self._server.start()
-        click.echo(f"driftline: metrics and probes on {self._server.url}", err=True)
+        click.echo(f"driftline: metrics and probes on {self._server.url}, the page on {self._server.url}/ui/", err=True)
+        if self._server.reached_by_all:
+            said = f"whoever reaches {self._server.url} may read there; http.token_file asks them for a token"
+            click.echo(f"driftline: {said}", err=True)
 
     def __exit__(self, *_: object) -> None:
         if self._server is not None:

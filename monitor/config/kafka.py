@@ -59,6 +59,12 @@ def is_secret(key: str) -> bool:
 def _read_servers(value: Any) -> Any:
     if not isinstance(value, str):
         return value
+    if "@" in value:  # it may stand behind a password, which is not shown
+        shown, hint = (
+            value.rpartition("@")[2],
+            "sasl.username and sasl.password_file in kafka.properties say who connects",
+        )
+        raise problem(f"{'...@' + shown!r} is not a broker; allowed: host:port, several separated by commas; {hint}")
     for server in value.split(","):
         if not re.fullmatch(r"\s*([A-Za-z0-9_+]+://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?\s*", server):
             hint = "; put a comma between two brokers" if re.search(r"\S\s+\S|;", server) else ""

@@ -22,6 +22,7 @@ from monitor.errors import ConfigError
 
 _Named = tuple[str, str | None, Place]
 """A model, its reference file, and where that was written."""
+TOKEN_FILE = ("http", "token_file")
 LARGEST_SECRET_BYTES = 64 << 10
 """Longest secret read from a file. A certificate chain is a few KiB."""
 
@@ -73,7 +74,8 @@ def loads(
 
 
 def secrets(paths: Sequence[Path], overrides: Sequence[str], environ: Mapping[str, str]) -> set[str]:
-    """The secrets of the connection as far as these say them, whatever else is wrong with them: for who shows what others wrote.
+    """The secrets of the connection, and the token of the listener, as far as these say them, whatever else is wrong with them:
+    for who shows what others wrote.
 
     Raises ConfigError where the files cannot be read, or are no YAML: then none is known.
     """
@@ -86,11 +88,13 @@ def secrets(paths: Sequence[Path], overrides: Sequence[str], environ: Mapping[st
     if found.problems:
         raise found.error()
     root, files = _read_secrets(_layers(texts, overrides, environ, []), [])
-    properties = _node(root, PROPERTIES)
-    if not isinstance(properties, tree.Mapping):
-        return set()
-    scalars = {key: node.text for key, (_, node) in properties.entries.items() if isinstance(node, tree.Scalar)}
-    return {text for key, text in scalars.items() if key in files or is_secret(key)} - {""}
+    known, token, properties = set[str](), _node(root, TOKEN_FILE), _node(root, PROPERTIES)
+    if isinstance(token, tree.Scalar) and token.value is not None:
+        known.add(_secret(token, []).strip())
+    if isinstance(properties, tree.Mapping):
+        scalars = {key: node.text for key, (_, node) in properties.entries.items() if isinstance(node, tree.Scalar)}
+        known |= {text for key, text in scalars.items() if key in files or is_secret(key)}
+    return known - {""}
 
 
 def recorded(document: bytes) -> Config:
@@ -151,6 +155,8 @@ def _build(
         raise found.error()
     if config.kafka is not None:
         config = config.model_copy(update={"kafka": config.kafka.with_secret_files(secret_files)})
+    if (path := _token_path(root)) is not None:
+        config = config.model_copy(update={"http": config.http.with_token_path(path)})
     references = _read_references(_named_references(config), root, found, require_references)
     if found.problems:
         raise found.error()
@@ -211,6 +217,12 @@ def _read_secrets(root: tree.Mapping, mistakes: list[Mistake]) -> tuple[tree.Map
     with_properties = {**kafka.entries, "properties": (kafka.entries["properties"][0], over)}
     new = tree.Mapping(with_properties, kafka.at)
     return tree.Mapping({**root.entries, "kafka": (root.entries["kafka"][0], new)}, root.at), files
+
+
+def _token_path(root: tree.Mapping) -> str | None:
+    """Where the token of the listener is. It stays there: the file is read while the process runs."""
+    node = _node(root, TOKEN_FILE)
+    return None if not isinstance(node, tree.Scalar) or node.value is None else str(_beside(node.at, node.text))
 
 
 def _wins(one: Position, other: Position) -> bool:

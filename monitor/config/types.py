@@ -136,10 +136,27 @@ class DeadLetters(Section):
 
 
 class Http(Section):
-    """Where /metrics, /livez and /readyz listen."""
+    """Where /metrics, /livez, /readyz, the page and its API listen, and who may read them."""
 
     host: Name = Field("127.0.0.1", description="Address to bind; loopback unless told otherwise.")
     port: Count = Field(9187, ge=0, le=65_535, description="0 picks a free one.")
+    token_file: Word | None = Field(
+        None,
+        description="File with a token that readers must send (`Authorization: Bearer TOKEN`), relative to the config file; "
+        "read again when it changes. /livez and /readyz need none. Without it whoever reaches the port may read.",
+    )
+    _token_path: str | None = PrivateAttr(None)
+
+    @property
+    def token_path(self) -> str | None:
+        """Where `token_file` is for this process; documents that are kept have it as it was written."""
+        return self._token_path
+
+    def with_token_path(self, path: str) -> Http:
+        """The same listener, knowing where the file of its token is."""
+        copy = self.model_copy()
+        copy._token_path = path
+        return copy
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is generated from the types of windows and alerts, and where it is kept. `python -m tests.alerts.generated`
+"""What is generated from the types of windows, alerts and the status, and where it is kept. `python -m tests.alerts.generated`
 writes it."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from monitor.adapters.openapi import openapi_yaml
 from monitor.alerts.asyncapi import asyncapi_yaml
 from monitor.alerts.cloudevents import encode
 from monitor.alerts.event import Reason
@@ -29,6 +30,7 @@ def generated() -> dict[Path, str]:
         ROOT / "monitor/alerts/alert.schema.json": _json(alert_schema()),
         ROOT / "monitor/windows/window.schema.json": _json(window_schema()),
         ROOT / "docs/asyncapi.yaml": asyncapi_yaml(),
+        ROOT / "docs/openapi.yaml": openapi_yaml(),
         DOCS: SECTION.sub(lambda found: f"{found[1]}\n{section(found[2])}\n{found[3]}", DOCS.read_text()),
     }
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from monitor.adapters.http import HttpServer, Snapshot
+from monitor.adapters.http import HttpServer
+from monitor.adapters.http_answers import Snapshot
+from monitor.adapters.http_token import TokenFile
 from monitor.cli.doctor_look import of_view
 from monitor.cli.version import release
 from monitor.config import load
@@ -135,6 +137,45 @@ def test_a_daemon_that_is_not_there_is_one_finding(deployment: Deployment) -> No
     assert [each["what"] for each in errors] == ["daemon"]
     assert "Is `driftline run` up" in errors[0]["value"]
     assert driftline("doctor", *deployment.where, "--no-daemon").code == 0
+
+
+def test_the_token_is_sent_kept_out_of_the_bundle_and_its_lack_is_said(deployment: Deployment, tmp_path: Path) -> None:
+    secret, bundle, log = tmp_path / "token", tmp_path / "bundle.tar.gz", tmp_path / "driftline.log"
+    secret.write_text("token-canary-41d0\n")
+    log.write_text("somebody sent token-canary-41d0\n")
+    checks = (*SOUND, Check("client", False, "the broker is away"))
+    snapshot = Snapshot(status=encode(sample_view()), checks=checks)
+    server = HttpServer("127.0.0.1", 0, lambda: snapshot, lambda: 0, token=TokenFile(str(secret)))
+    server.start()
+
+    def errors(*more: str | Path) -> dict[str, str]:
+        told = driftline("doctor", *deployment.where, "--url", server.url, "-o", "json", *more)
+        return {each["what"]: each["value"] for each in json.loads(told.out)["findings"] if each["level"] == "error"}
+
+    try:
+        of_config = errors("--set", f"http.token_file={secret}", "--log", log, "--to", bundle)
+        assert of_config == {"ready": "client: the broker is away"}
+        files = opened(bundle)
+        assert json.loads(files["status.json"])["namespace"] == sample_view().namespace
+        assert files["logs/driftline.log"] == "somebody sent [redacted]\n"
+        assert not any("token-canary-41d0" in text for text in files.values())
+        assert errors("--token-file", secret) == of_config
+        without = errors()
+        assert without["ready"] == "not ready: client; see ?verbose"
+        assert without["token"] == f"{server.url} tells its numbers only to who has its token, and none was sent"
+        missing = driftline("doctor", *deployment.where, "--url", server.url, "--token-file", tmp_path / "none")
+        assert "cannot be read" in missing.out
+    finally:
+        server.stop()
+
+
+def test_a_mistake_elsewhere_does_not_let_the_token_out(tmp_path: Path) -> None:
+    config, log, bundle = tmp_path / "bad.yaml", tmp_path / "driftline.log", tmp_path / "bundle.tar.gz"
+    (tmp_path / "t").write_text("token-canary-41d0\n")
+    log.write_text("somebody sent token-canary-41d0\n")
+    config.write_text("windows: [1x]\nhttp: {token_file: t}\n")
+    driftline("doctor", "-c", config, "--no-daemon", "--log", log, "--to", bundle)
+    assert opened(bundle)["logs/driftline.log"] == "somebody sent [redacted]\n"
 
 
 def test_a_bundle_takes_the_place_of_nothing(deployment: Deployment, tmp_path: Path) -> None:

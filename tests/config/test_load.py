@@ -255,6 +255,14 @@ def test_the_usual_slips_get_a_remedy(line: str, sentence: str) -> None:
     assert any(sentence in problem for problem in problems(with_lines(MINIMAL, line)))
 
 
+def test_a_password_before_a_broker_is_not_shown() -> None:
+    for servers in ("eve:hunter2@b:9092", "a:1,eve:hun,hunter2@b:9092", "eve:hunter2@"):
+        problem = only_problem(with_lines(MINIMAL, f"kafka: {{bootstrap_servers: '{servers}'}}"))
+        assert f"'...@{servers.rpartition('@')[2]}' is not a broker" in problem
+        assert "sasl.username and sasl.password_file" in problem
+        assert "hun" not in problem
+
+
 def test_a_bare_greater_than_is_explained() -> None:
     rule = "  - name: r\n    metric: recall\n    op: >\n    threshold: 0.4\n    window: 1d"
     text = FULL.replace("rules:\n", f"rules:\n{rule}\n")

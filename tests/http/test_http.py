@@ -13,11 +13,14 @@ import pytest
 
 from monitor.adapters import http as door
 from monitor.adapters.exposition import OPENMETRICS, TEXT, Exposer, Exposition
-from monitor.adapters.http import HttpServer, ListenError, Snapshot
+from monitor.adapters.http import HttpServer, ListenError
+from monitor.adapters.http_answers import LIVE_WITHIN_MS, READY_WITHIN_MS, Snapshot
 from monitor.errors import MonitorError
+from monitor.history import Past
 from monitor.readiness import Check, readiness
 from monitor.view import decode, encode
-from tests.telemetry.samples import sample_view
+from monitor.windows.view import SeriesKey
+from tests.telemetry.samples import performance_window, sample_view
 
 
 @dataclass
@@ -91,7 +94,7 @@ def test_the_status_is_a_view_again(server: HttpServer) -> None:
 def test_liveness_is_the_age_of_the_heartbeat_and_nothing_else(server: HttpServer, daemon: Daemon, path: str) -> None:
     daemon.snapshot = Snapshot()  # not ready at all
     assert ask(server, path).status == 200
-    daemon.age_ms = door.LIVE_WITHIN_MS
+    daemon.age_ms = LIVE_WITHIN_MS
     assert ask(server, path).status == 200
     daemon.age_ms += 1
     stuck = ask(server, path)
@@ -112,7 +115,7 @@ def test_readiness_names_the_check_that_fails(server: HttpServer, daemon: Daemon
 
 
 def test_a_loop_that_waits_is_not_ready_long_before_it_is_stuck(server: HttpServer, daemon: Daemon) -> None:
-    daemon.age_ms = door.READY_WITHIN_MS
+    daemon.age_ms = READY_WITHIN_MS
     assert ask(server, "/readyz").status == 200
     daemon.age_ms += 1
     assert ask(server, "/readyz").body == b"not ready: loop; see ?verbose\n"
@@ -139,10 +142,12 @@ def test_on_loopback_a_name_pointed_at_us_is_refused(server: HttpServer, host: s
         assert b"driftline_" not in answer.body
 
 
-def test_on_all_interfaces_any_host_is_answered(daemon: Daemon) -> None:
+def test_on_all_interfaces_any_host_is_answered(server: HttpServer, daemon: Daemon) -> None:
+    assert not server.reached_by_all
     server = HttpServer("0.0.0.0", 0, lambda: daemon.snapshot, lambda: 0)
     server.start()
     try:
+        assert server.reached_by_all
         assert ask(server, "/livez", {"Host": "driftline.monitoring.svc:9187"}).status == 200
     finally:
         server.stop()
@@ -200,6 +205,75 @@ def _closed(connection: socket.socket) -> bool:
         return connection.recv(1) == b""
     except ConnectionResetError:
         return True
+
+
+def test_readers_of_the_past_that_do_not_read_hold_a_bounded_part_of_the_memory(daemon: Daemon) -> None:
+    views = [performance_window(SeriesKey("m", f"v{n}", "x" * 4_000)) for n in range(1_500)]
+    daemon.snapshot = replace(daemon.snapshot, past=Past(tuple(views)))
+    server = HttpServer("127.0.0.1", 0, lambda: daemon.snapshot, lambda: 0)
+    server.start()
+    slow = [socket.socket() for _ in range(door.PASTS_AT_ONCE)]
+    try:
+        for connection in slow:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.settimeout(5)
+            connection.connect((server.host, server.port))
+            connection.sendall(b"GET /api/v1/history HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        busy = ask(server, "/api/v1/history?metric=none")
+        assert (busy.status, busy.headers["retry-after"]) == (503, "1")
+        assert ask(server, "/livez").status == 200
+        assert ask(server, "/api/v1/status").status == 200
+        slow.pop().close()
+        deadline = time.monotonic() + 5
+        while (answer := ask(server, "/api/v1/history?model=none")).status == 503:
+            assert time.monotonic() < deadline
+        assert (answer.status, json.loads(answer.body)["windows"]) == (200, [])
+    finally:
+        for connection in slow:
+            connection.close()
+        server.stop()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9"])
+def test_who_leaves_out_the_last_slash_is_shown_the_way_and_no_other_host(server: HttpServer, host: str) -> None:
+    answer = ask(server, "/ui", {"Host": host})
+    assert (answer.status, answer.headers["location"]) == (308, "ui/")
+    assert ask(server, "/metrics/").status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ui/../http.py",
+        "/ui/%2e%2e/http.py",
+        "/ui/..%2fhttp.py",
+        "/ui//etc/passwd",
+        "/ui/page.js%00",
+        "/ui/page.js%0a",
+        "/ui/__init__.py",
+        "/ui/index.html/",
+        "//ui/",
+        "/api/v1/../../metrics",
+        "http://localhost/metrics",
+    ],
+)
+def test_a_path_leads_nowhere_but_to_what_is_listed(server: HttpServer, path: str) -> None:
+    answer = ask(server, path)
+    assert answer.status == 404
+    assert b"driftline_" not in answer.body
+
+
+def test_a_query_as_long_as_may_be_is_answered_shortly(server: HttpServer) -> None:
+    long = "&".join(f"metric=m{n}" for n in range(1_500))
+    assert ask(server, f"/api/v1/history?{long}").status == 200
+    wrong = ask(server, f"/api/v1/history?{'n' * 10_000}=1")
+    assert (wrong.status, len(wrong.body) < 300) == (400, True)
+    with socket.create_connection((server.host, server.port), timeout=5) as connection:
+        connection.sendall(
+            b"GET /api/v1/history?" + b"a" * (door.HEADER_BYTES * 2) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
+        assert b" 4" in connection.recv(4_096).split(b"\r\n")[0]
 
 
 def test_a_taken_port_is_an_error_that_names_the_address_and_the_way_out(server: HttpServer) -> None:

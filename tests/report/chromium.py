@@ -62,11 +62,11 @@ class Page:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def open(self, path: Path, width: int = 1280, *, scripts: bool = True) -> None:
-        """Show a file in a window so wide, and wait until its charts are drawn."""
+    def open(self, path: Path | str, width: int = 1280, *, scripts: bool = True) -> None:
+        """Show a file, or an address, in a window so wide, and wait until its charts are drawn."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
         self.ask("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self.ask("Page.navigate", url=path.resolve().as_uri())
+        self.ask("Page.navigate", url=path if isinstance(path, str) else path.resolve().as_uri())
         deadline = time.monotonic() + 60
         while scripts and not self.value(DRAWN):
             assert time.monotonic() < deadline, f"charts were not drawn: {self.complaints}"
