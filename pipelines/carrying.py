@@ -91,9 +91,12 @@ def carried(body: bytes) -> dict[str, str]:
 
 
 def take(store: Store, name: str, directory: Path) -> None:
-    """Write the result of a name to `out/` of a job: the other end of `give`."""
-    body = store.document(_document(name))
-    assert body is not None, "asked for before it was there"
+    """Write the result of a name to `out/` of a job: the other end of `give`. Raises StepFailed where a store does not show yet
+    what it has told of."""
+    if (body := store.document(_document(name))) is None:
+        raise StepFailed(
+            f"the result {name!r}", "is not seen yet, although it is in the store", "Try again.", again=True
+        )
     _lay_out(store, body, directory, "out")
 
 

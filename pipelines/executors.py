@@ -74,9 +74,9 @@ class Executors:
     def _enter(self, policy: Policy, chosen: Execution, alive: Alive) -> None:
         """Until the place where steps were begun last is the one that is chosen."""
         begun = self._begins.read(policy.model)
-        while begun.place != chosen or begun.left_ms is not None:
-            if begun.place is None and chosen == HERE:
-                return
+        if begun.place is None and chosen == HERE:
+            return
+        while begun.place is None or begun.left_ms is not None or not chosen.reaches(begun.place):
             begun = self._left(policy, chosen, begun)
             if begun.left_ms is not None and begun.place is not None and not chosen.reaches(begun.place):
                 self._end(policy, begun, alive)

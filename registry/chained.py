@@ -49,8 +49,8 @@ def receipt_name(log: str, number: int) -> str:
 
 def _receipt(store: Store, log: str, number: int, body: bytes) -> None:
     name, digest = receipt_name(log, number), digest_of(body).encode()
-    if not store.create_document(name, digest) and (found := store.document(name)) != digest:
-        raise Damaged(
-            f"entry {number} of {log!r}",
-            f"its receipt is for {(found or b'nothing').decode()}, it is {digest.decode()}",
-        )
+    if not store.create_document(name, digest) and (found := store.document(name)) not in (
+        digest,
+        None,
+    ):  # None: not seen yet
+        raise Damaged(f"entry {number} of {log!r}", f"its receipt is for {found.decode()}, it is {digest.decode()}")

@@ -18,7 +18,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -38,11 +38,12 @@ _MEMORY_BYTES: Final = 64 << 20
 @dataclass(frozen=True, slots=True)
 class Found:
     """Ids that are somewhere. `where`: a file, and what of it, without an id; or a partition, and `at`: the offset of the
-    record. `ids`: their places in the needles."""
+    record. `ids`: their places in the needles. `whole`: the file of which `where` is a part."""
 
     where: str
     ids: frozenset[int]
     at: int | None = None
+    whole: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,13 @@ def search_bytes(raw: bytes, where: str, needles: Needles, depth: int = 0) -> It
     yield from search_file(io.BytesIO(raw), where, needles, depth)
 
 
-def search_file(file: IO[bytes], where: str, needles: Needles, depth: int = 0) -> Iterator[Finding]:
+def search_file(
+    file: IO[bytes], where: str, needles: Needles, depth: int = 0, whole: str | None = None
+) -> Iterator[Finding]:
     """An open file from its beginning; it must be able to seek."""
     file.seek(0)
     if found := needles.among(iter(lambda: file.read(_CHUNK), b"")):
-        yield Found(where, frozenset(found))
+        yield Found(where, frozenset(found), whole=whole or where)
         return
     file.seek(0)
     head = file.read(512)
@@ -96,7 +99,7 @@ def search_file(file: IO[bytes], where: str, needles: Needles, depth: int = 0) -
     try:
         for part, inner in opener(file):
             with inner:
-                yield from search_file(inner, f"{where}{part}", needles, depth + 1)
+                yield from search_file(inner, f"{where}{part}", needles, depth + 1, whole or where)
     except _Unsearchable as error:
         yield Unsearched(where, str(error))
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError) as error:

@@ -14,7 +14,7 @@ from monitor.cli.common import config_options, embedded_option, load_config, out
 from monitor.cli.exits import FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from monitor.adapters.absence import Finding, Found
     from monitor.cli.redact_places import Line, Place
@@ -175,25 +175,32 @@ def _where(found: Found) -> str:
     return found.where if found.at is None else f"{found.where}, offset {found.at}"
 
 
-def _summary(findings: Iterable[Finding]) -> Iterator[str]:
-    """A line for each place; records of one partition share theirs."""
+def _summary(findings: list[Finding]) -> Iterator[str]:
+    """A line for each place; parts of one file share theirs, and so do records of one partition."""
     from monitor.adapters.absence import Found
 
+    parts: dict[str, list[Found]] = {}
     records: dict[str, list[Found]] = {}
     for finding in findings:
         if not isinstance(finding, Found):
             yield f"{finding.where}: not searched: {finding.why}"
         elif finding.at is None:
-            yield f"{finding.where}: {len(finding.ids):,} of the ids"
+            parts.setdefault(finding.whole or finding.where, []).append(finding)
         else:
             records.setdefault(finding.where, []).append(finding)
+    for where, held in parts.items():
+        more = f" (in {len(held):,} parts: -o json has all)"
+        yield f"{held[0].where if len(held) == 1 else where}: {_ids(held)}{more if len(held) > 1 else ''}"
     for where, held in records.items():
-        ids = frozenset[int]().union(*(each.ids for each in held))
         ranges = _ranges(sorted(each.at for each in held if each.at is not None))
         more = f", and in {len(ranges) - _RANGES_SHOWN:,} more ranges (-o json has all)"
         shown = ", ".join(ranges[:_RANGES_SHOWN]) + (more if len(ranges) > _RANGES_SHOWN else "")
         records_at = f"a record, offset {shown}" if len(held) == 1 else f"{len(held):,} records, offsets {shown}"
-        yield f"{where}: {len(ids):,} of the ids in {records_at}"
+        yield f"{where}: {_ids(held)} in {records_at}"
+
+
+def _ids(held: list[Found]) -> str:
+    return f"{len(frozenset[int]().union(*(each.ids for each in held))):,} of the ids"
 
 
 def _ranges(offsets: list[int]) -> list[str]:

@@ -109,7 +109,8 @@ class TopicsPlace:
             yield Line(where, what, held.mentions, then)
 
     def _then(self, info: TopicInfo, held: _Held, *, done: bool) -> str:
-        below = f"{held.end - held.begin:,} offsets below {held.end:,}, whoever they are of"
+        count = held.end - held.begin
+        below = f"{count:,} offset{'s' * (count > 1)} below {held.end:,}, whoever they are of"
         if self._is_letters(info.name):
             if self._trim:
                 return f"{'deleted' if done else 'will be deleted'}, with all {below}"

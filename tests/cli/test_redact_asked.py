@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,14 @@ def test_an_output_that_cannot_be_searched_is_told_with_why(config: Path, tmp_pa
     assert driftline(*where, "--yes", "-o", "json").json["found"][0]["then"] == "removed"
 
 
+def _zip(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, body in files.items():
+            packed.writestr(name, body * 20)
+    return out.getvalue()
+
+
 def test_what_a_search_finds_in_topics_is_a_line_for_each_partition(config: Path, tmp_path: Path) -> None:
     where = ("redact", "-c", config, "--embedded", _held(tmp_path), "--search")
     done = driftline(*where, ODD, "u30", "nobody")
@@ -118,5 +127,11 @@ def test_what_a_search_finds_in_topics_is_a_line_for_each_partition(config: Path
     assert done.err.splitlines() == ["driftline: topic p[0]: 2 of the ids in 5 records, offsets 10-12, 30, 80"]
     many = driftline(*where, *(f"u{i}" for i in range(0, 100, 3)))
     assert many.err.endswith("21, 24, and in 24 more ranges (-o json has all)\n"), many.err
+    assert driftline("record", *where[1:5], "--to", tmp_path / "kept", "-q").code == 0
+    (kept, *_) = driftline(*where, "--recording", tmp_path / "kept", "u30", "u31").err.splitlines()
+    assert kept.endswith("00000000000000000000.seg (offsets from 0): 2 of the ids")
+    (tmp_path / "both.zip").write_bytes(_zip({"a (1)": b"-u30", "b (2)": b"-u31-u30", "c": b"-nobody"}))
+    (packed, *_) = driftline(*where, "--outputs", tmp_path / "both.zip", "u30", "u31").err.splitlines()
+    assert packed.endswith("both.zip: 2 of the ids (in 2 parts: -o json has all)")
     told = driftline(*where, ODD, "-o", "json").json["found"]
     assert [each["where"] for each in told] == [f"topic p[0], offset {offset}" for offset in (10, 11, 12, 80)]

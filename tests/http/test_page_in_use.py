@@ -252,10 +252,10 @@ def test_odd_names_in_the_address_or_from_records_are_names(server: HttpServer, 
 
 def test_an_evaluator_that_is_none_any_more_is_said(server: HttpServer, browser: Page, daemon: Daemon) -> None:
     shown(browser, server)
-    assert "another process is the evaluator" not in browser.value("document.body.textContent")
+    assert "not the evaluator now" not in browser.value("document.body.textContent")
     daemon.view = replace(daemon.view, evaluator=Evaluator(False, daemon.view.evaluator.tick_ms))
     redrawn(browser, daemon)
-    assert "another process is the evaluator now" in browser.value("document.querySelector('header').textContent")
+    assert "this process is not the evaluator now" in browser.value("document.querySelector('header').textContent")
 
 
 def test_a_token_that_no_header_can_carry_is_a_wrong_one(daemon: Daemon, browser: Page, tmp_path: Path) -> None:

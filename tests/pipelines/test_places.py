@@ -215,6 +215,7 @@ def test_who_only_moves_the_file_of_a_secret_waits_for_the_same_hand_off(desk: D
     )
     assert desk.train(desk.hook(desk.one, secret_file=str(moved), answer_ms=5000)) == b"2"
     assert desk.said().count("one step.withdrawn") == 0
+    assert desk.store.last("places/fraud") == 1, "two workers may have it in two places, and take turns"
 
 
 def test_nothing_is_begun_while_it_is_not_known_that_the_old_step_has_ended_nor_for_ever(desk: Desk) -> None:

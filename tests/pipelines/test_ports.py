@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from monitor.cli.retrain_registry import RegistryModels
+from pipelines.carrying import give, take
 from pipelines.codec import digest_of
 from pipelines.directory import DirectoryStore
-from pipelines.errors import StoreError
+from pipelines.errors import StepFailed, StoreError
 from pipelines.local_models import LocalModels
 from pipelines.log import append, read_log
 from pipelines.ports import Artifact, Draft, ModelFile, Models, Move, Store
+from registry import chained
 from registry.aliases import Aliases
 from registry.catalog import Catalog
 from registry.directory import DirectoryStore as RegistryStore
@@ -65,6 +67,37 @@ def test_a_log_has_receipts_and_a_lost_race_changes_nothing(store: Store) -> Non
     assert read_log(store, "runs/a") == [b"one", b"two"]
     assert read_log(store, "runs/a", 1) == [b"two"]
     assert store.document("receipts/runs/a/2") == digest_of(b"two").encode()
+
+
+class Late(MemoryStore):
+    """A store that tells of a document, and does not show it yet."""
+
+    late = False
+
+    def document(self, name: str) -> bytes | None:
+        return None if self.late else super().document(name)
+
+
+def test_a_receipt_that_is_not_seen_yet_is_none_for_another_entry() -> None:
+    store = Late()
+    assert append(store, "runs/a", [], b"one")
+    store.late = True
+    assert append(store, "runs/a", [b"one"], b"two")
+    assert chained.append(store, "models/a", chained.read_log(store, "models/a"), b"one")  # type: ignore[arg-type]
+    assert chained.append(store, "models/a", [b"one"], b"two")  # type: ignore[arg-type]
+    store.late = False
+    with pytest.raises(StoreError, match="entry 2 of 'runs/a' is not the one that its receipt is for"):
+        append(store, "runs/a", [b"one", b"other"], b"three")
+
+
+def test_a_result_that_is_not_seen_yet_is_asked_for_again(tmp_path: Path) -> None:
+    store = Late()
+    (tmp_path / "job/out").mkdir(parents=True)
+    assert give(store, "n", tmp_path / "job")
+    store.late = True
+    with pytest.raises(StepFailed, match="the result 'n' is not seen yet") as caught:
+        take(store, "n", tmp_path / "job")
+    assert caught.value.again
 
 
 def test_one_directory_is_a_store_of_the_pipelines_and_of_the_registry(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class Fault(StrEnum):
     LOST = "lost"  # the connection ends, nothing done
     UNANSWERED = "unanswered"  # done, and the connection ends
     SLOW = "slow"  # done and answered, late
+    STALE = "stale"  # what is read is as it was before the last write; what is written is done
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Bucket:
     """What the store holds. `conditional`: False for a store of the old kind, where the second writer wins."""
 
     objects: dict[str, Object] = field(default_factory=dict)
+    before: dict[str, Object] = field(default_factory=dict)
+    """What it held before the last write."""
     ahead_ms: int = 0
     conditional: bool = True
     fault: Callable[[int], Fault] = lambda _: Fault.NONE
@@ -75,8 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
             bucket.requests.append(f"{self.command} {key}")
             fault = bucket.fault(len(bucket.requests))
             answer: Answer = 503, {}, b"<Error><Code>SlowDown</Code><Message>later</Message></Error>"
-            if fault in (Fault.NONE, Fault.UNANSWERED, Fault.SLOW):
-                answer = self._answer(key, query, body)
+            if fault not in (Fault.REFUSED, Fault.LOST):
+                answer = self._answer(key, query, body, fault is Fault.STALE)
         if fault in (Fault.LOST, Fault.UNANSWERED):
             self.close_connection = True
             return
@@ -95,8 +98,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_request(self, *_: object) -> None:
         """Nothing is printed."""
 
-    def _answer(self, key: str, query: dict[str, str], body: bytes) -> Answer:
+    def _answer(self, key: str, query: dict[str, str], body: bytes, stale: bool) -> Answer:
         objects = self.bucket.objects
+        if self.command in ("PUT", "POST", "DELETE"):
+            self.bucket.before = dict(objects)
+        elif stale:
+            objects = self.bucket.before
         if self.command == "PUT":
             return self._put(key, body)
         if self.command == "POST":  # DeleteObjects
@@ -109,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             objects.pop(key, None)
             return 204, {}, b""
         if "list-type" in query:
-            return 200, {}, self._list(query)
+            return 200, {}, _list(objects, query)
         if key not in objects:
             return 404, {}, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>"
         found = objects[key]
@@ -131,22 +138,6 @@ class _Handler(BaseHTTPRequestHandler):
             raise NotImplementedError("chunked uploads")
         objects[key] = Object(body, metadata, self.bucket.now_ms())
         return 200, {"ETag": _etag(body)}, b""
-
-    def _list(self, query: dict[str, str]) -> bytes:
-        after = max(query.get("start-after", ""), query.get("continuation-token", ""))
-        keys = sorted(key for key in self.bucket.objects if key.startswith(query.get("prefix", "")) and key > after)
-        page, more = keys[:PAGE], len(keys) > PAGE
-        contents = "".join(
-            f"<Contents><Key>{escape(key)}</Key><LastModified>{_iso(self.bucket.objects[key].modified_ms)}</LastModified>"
-            f"<ETag>{escape(_etag(self.bucket.objects[key].content))}</ETag>"
-            f"<Size>{len(self.bucket.objects[key].content)}</Size><StorageClass>STANDARD</StorageClass></Contents>"
-            for key in page
-        )
-        token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
-        return (
-            f"<ListBucketResult><Name>b</Name><KeyCount>{len(page)}</KeyCount><MaxKeys>{PAGE}</MaxKeys>"
-            f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}{contents}</ListBucketResult>"
-        ).encode()
 
 
 for _method in ("GET", "PUT", "HEAD", "DELETE", "POST"):
@@ -192,6 +183,23 @@ class S3:
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_REGION": "us-east-1",
         }
+
+
+def _list(objects: dict[str, Object], query: dict[str, str]) -> bytes:
+    after = max(query.get("start-after", ""), query.get("continuation-token", ""))
+    keys = sorted(key for key in objects if key.startswith(query.get("prefix", "")) and key > after)
+    page, more = keys[:PAGE], len(keys) > PAGE
+    contents = "".join(
+        f"<Contents><Key>{escape(key)}</Key><LastModified>{_iso(objects[key].modified_ms)}</LastModified>"
+        f"<ETag>{escape(_etag(objects[key].content))}</ETag>"
+        f"<Size>{len(objects[key].content)}</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        for key in page
+    )
+    token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
+    return (
+        f"<ListBucketResult><Name>b</Name><KeyCount>{len(page)}</KeyCount><MaxKeys>{PAGE}</MaxKeys>"
+        f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}{contents}</ListBucketResult>"
+    ).encode()
 
 
 def _headers(found: Object) -> dict[str, str]:

@@ -45,7 +45,7 @@ function header() {
   say(standing, firing ? el("span", { class: "bad" }, `▲ ${firing} ${firing === 1 ? "alert fires" : "alerts fire"}`) : el("span", { class: "good" }, "● nothing fires"));
   say(about, ` · ${status.namespace} · numbers as of ${time(status.evaluator.tick_ms)}`, ` · release ${status.build.release} · configuration ${status.config_digest.slice(7, 19)}`,
     age > STALE_MS ? el("span", { class: "warn" }, ` · this is ${span(age)} old`) : "", still ? el("span", { class: "warn" }, " · held still") : "",
-    !status.evaluator.active && status.windows.length ? el("span", { class: "warn" }, " · another process is the evaluator now: windows and alerts stand still here") : "");
+    !status.evaluator.active && status.windows.length ? el("span", { class: "warn" }, " · this process is not the evaluator now: windows and alerts stand still here") : "");
 }
 
 function draw() {
