@@ -146,15 +146,23 @@ def keep(log: Log, appender: Appender, topic: str, key: bytes, value: bytes) -> 
         appender.append(topic, 0, OutRecord(value, key))
 
 
+def _keep_all(log: Log, appender: Appender, topic: str, found: Mapping[bytes, bytes]) -> None:
+    there = kept(log, topic) if found else {}
+    for key, value in found.items():
+        if key not in there:
+            appender.append(topic, 0, OutRecord(value, key))
+
+
+def keep_references(log: Log, appender: Appender, config: Config) -> None:
+    """Keep the references of a configuration, so that its models can be counted by who does not list them."""
+    _keep_all(log, appender, config.topics().configs, references.records_of(config.references.values()))
+
+
 def keep_document(log: Log, appender: Appender, config: Config) -> None:
     """Keep the document of a configuration by its digest, so that what it decided can be decided again."""
     document, topic = config.document().encode(), config.topics().configs
     digest = digest_bytes(document)
-    if found := references.to_keep(config, digest):
-        there = kept(log, topic)
-        for key, value in found.items():
-            if key not in there:
-                appender.append(topic, 0, OutRecord(value, key))
+    _keep_all(log, appender, topic, references.to_keep(config, digest))
     keep(log, appender, topic, digest.encode(), document)
 
 

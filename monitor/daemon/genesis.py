@@ -8,12 +8,13 @@ at that moment find theirs among those that came later, or went.
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 
 from monitor.daemon.begun import begun, keep_document
 from monitor.daemon.counted import Counted
 from monitor.daemon.sources import Sources
 from monitor.daemon.tail import follow_from_start
-from monitor.daemon.writer import LedgerWriter
+from monitor.daemon.writer import LedgerWriter, LostOwnership
 from monitor.ledger.records import FORMAT, Genesis, SourceTopic
 from monitor.ports import Appender, Log
 
@@ -37,14 +38,15 @@ def genesis_of(log: Log, sources: Sources, partition: int, config: str) -> Genes
     )
 
 
-def begin(log: Log, appender: Appender, sources: Sources, by: Counted) -> Genesis:
-    """How the namespace began: with what `by` says if nobody has begun it yet. Raises UnknownOutcome."""
+def begin(log: Log, appender: Appender, sources: Sources, by: Counted) -> Genesis | None:
+    """How the namespace began: with what `by` says if nobody has begun it yet. None where that is lost, which is refused by name
+    when a partition is opened. Raises UnknownOutcome."""
     topics = by.config.topics()
-    if (known := begun(log, topics)) is not None:
+    known = begun(log, topics)
+    if known is not None or log.begin_offsets(topics.ledger)[FIRST] > 0:
         return known
     keep_document(log, appender, by.source)  # by it others are told what they differ in, and count its models
     writer = LedgerWriter(log, appender, follow_from_start(log, topics.ledger, FIRST), secrets.token_hex(8))
-    writer.offer(genesis_of(log, sources, FIRST, by.plan.config_digest))
-    genesis = writer.follower.state.genesis
-    assert genesis is not None, "one was offered"
-    return genesis
+    with suppress(LostOwnership):  # trimmed meanwhile, so others have gone on long since
+        writer.offer(genesis_of(log, sources, FIRST, by.plan.config_digest))
+    return begun(log, topics)

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from monitor.config import Config
 from monitor.daemon import counted
-from monitor.daemon.begun import keep_document
+from monitor.daemon.begun import keep_document, keep_references
 from monitor.daemon.counted import Counted, OlderRoster
 from monitor.daemon.tail import Follower, Stored
 from monitor.evaluator import Evaluator
@@ -85,6 +85,7 @@ class ModelsInForce:
         if roster is None:
             return False
         keep_document(self._log, self._appender, self._by.source)  # nobody may have kept it who evaluated
+        keep_references(self._log, self._appender, self._by.config)  # an earlier version kept no large ones
         self._take(roster)
         self._announced = True
         come = [one for one in roster.models if one.entered == number]

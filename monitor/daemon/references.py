@@ -2,16 +2,15 @@
 compared with.
 
 The bytes are kept by their digest, once, and beside each configuration which model has which. Everything is text, for readers
-that know nothing of it.
+that know nothing of it. What is too large for a record is kept in several.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import logging
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from monitor.config import Config
 from monitor.config.types import ReferenceFile
@@ -19,31 +18,36 @@ from monitor.config.types import ReferenceFile
 BYTES, NAMES = b"reference/", b"references/"
 """Beginnings of the keys: of a reference by its digest, and of which model has which, by the digest of the configuration."""
 MOST_BYTES = 900_000
-"""Of a reference as it is kept: a broker takes a record of a mebibyte unless it is told otherwise."""
-
-_log = logging.getLogger("driftline.config")
+"""Of a record of a reference: a broker takes one of a mebibyte unless it is told otherwise."""
 
 
 def to_keep(config: Config, document: str) -> dict[bytes, bytes]:
     """What is to be kept beside a configuration, by key; nothing where no model has a reference."""
-    found: dict[bytes, bytes] = {}
-    for name, file in config.references.items():
-        packed = base64.b64encode(zlib.compress(file.data, 9)).decode()
-        value = json.dumps({"format": 1, "reference": packed}).encode()
-        if len(value) > MOST_BYTES:
-            _log.warning(
-                "the reference of model %r is %d bytes as it would be kept in %s, more than %d: it is not kept, so a worker "
-                "whose configuration does not list the model cannot count it",
-                name,
-                len(value),
-                config.topics().configs,
-                MOST_BYTES,
-            )
-            continue
-        found[BYTES + file.digest.encode()] = value
+    found = records_of(config.references.values())
     if config.references:
         found[NAMES + document.encode()] = json.dumps(dict(config.reference_digests), sort_keys=True).encode()
     return found
+
+
+def records_of(files: Iterable[ReferenceFile]) -> dict[bytes, bytes]:
+    """The bytes of references as they are kept, by key."""
+    return {key: value for file in files for key, value in _records(file)}
+
+
+def _records(file: ReferenceFile) -> Iterator[tuple[bytes, bytes]]:
+    """In one record, or where that is too large in several: `/2-of-3` is the end of the key of the second."""
+    packed, key = base64.b64encode(zlib.compress(file.data, 9)).decode(), BYTES + file.digest.encode()
+    if len(value := _value("reference", packed)) <= MOST_BYTES:
+        yield key, value
+        return
+    size = MOST_BYTES - len(_value("part", ""))
+    parts = [packed[start : start + size] for start in range(0, len(packed), size)]
+    for number, part in enumerate(parts, 1):
+        yield b"%s/%d-of-%d" % (key, number, len(parts)), _value("part", part)
+
+
+def _value(name: str, packed: str) -> bytes:
+    return json.dumps({"format": 1, name: packed}).encode()
 
 
 def of(there: Mapping[bytes, bytes], document: str, held: Config, own: Config) -> dict[str, ReferenceFile]:
@@ -63,8 +67,14 @@ def of(there: Mapping[bytes, bytes], document: str, held: Config, own: Config) -
 
 
 def _read(there: Mapping[bytes, bytes], digest: str) -> ReferenceFile | None:
-    value = there.get(BYTES + digest.encode())
-    if value is None:
-        return None
-    data = zlib.decompress(base64.b64decode(json.loads(value)["reference"]))
-    return ReferenceFile(f"the kept reference {digest[:19]}", data, digest)
+    key = BYTES + digest.encode()
+    if (value := there.get(key)) is not None:
+        packed = json.loads(value)["reference"]
+    else:
+        numbers = [one.removeprefix(key + b"/").split(b"-of-") for one in there if one.startswith(key + b"/")]
+        of = max((int(total) for _, total in numbers), default=0)
+        parts = [there.get(b"%s/%d-of-%d" % (key, number, of)) for number in range(1, of + 1)]
+        packed = "".join(json.loads(part)["part"] for part in parts if part is not None)
+        if not parts or None in parts:
+            return None
+    return ReferenceFile(f"the kept reference {digest[:19]}", zlib.decompress(base64.b64decode(packed)), digest)

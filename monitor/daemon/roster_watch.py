@@ -41,7 +41,7 @@ class Rosters:
         has begun yet."""
         if not self._begun:
             genesis, self._begun = begin(self._log, appender, worker.sources, worker.counted), True
-            if genesis.config != worker.plan.config_digest:  # while this worker started, by another one
+            if genesis is not None and genesis.config != worker.plan.config_digest:  # while this worker started, by another one
                 return counted(self._log, worker.config, plan_of(worker.config))
         announced = worker.judge is not None and worker.judge.models.take_announced()
         if not (self._every.due(now_ms) or announced):

@@ -51,6 +51,21 @@ def test_what_is_written_now_is_what_was_written_then() -> None:
     assert found["m"].data == b'{"a": "reference"}'
 
 
+def test_a_reference_that_is_too_large_for_a_record_is_kept_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(references, "MOST_BYTES", 45)
+    lines, held = GOLDEN.read_text().splitlines(), with_a_reference(config("kept"))
+    there = {key.encode(): value.encode() for key, value in zip(lines[12:16:2], lines[13:16:2], strict=True)}
+    made = references.records_of(held.references.values())
+    assert made.keys() == there.keys()
+    assert max(map(len, made.values())) == 45
+    names = {lines[8].encode(): lines[9].encode()}
+    for records in (made, there):
+        found = references.of({**names, **records}, "sha256:" + "ef" * 32, held, config("kept"))
+        assert found["m"].data == b'{"a": "reference"}'
+        without = dict(list(records.items())[1:])
+        assert references.of({**names, **without}, "sha256:" + "ef" * 32, held, config("kept")) == {}
+
+
 def test_a_newer_roster_is_refused_with_advice() -> None:
     newer = roster.encode(ROSTER).replace(b'"format":1', b'"format":2', 1)
     with pytest.raises(LedgerError, match=r"the record has format 2, .* up to 1. Run the version"):
