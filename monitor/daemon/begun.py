@@ -146,23 +146,26 @@ def keep(log: Log, appender: Appender, topic: str, key: bytes, value: bytes) -> 
         appender.append(topic, 0, OutRecord(value, key))
 
 
-def _keep_all(log: Log, appender: Appender, topic: str, found: Mapping[bytes, bytes]) -> None:
+def _keep_all(log: Log, appender: Appender, topic: str, found: Mapping[bytes, bytes], config: Config) -> None:
     there = kept(log, topic) if found else {}
+    # Of a reference all parts or none: those of a writer who died, or had another zlib, do not fit to ours.
+    files = config.references.values()
+    torn = references.records_of(file for file in files if not references.is_kept(there, file))
     for key, value in found.items():
-        if key not in there:
+        if key not in there or key in torn:
             appender.append(topic, 0, OutRecord(value, key))
 
 
 def keep_references(log: Log, appender: Appender, config: Config) -> None:
     """Keep the references of a configuration, so that its models can be counted by who does not list them."""
-    _keep_all(log, appender, config.topics().configs, references.records_of(config.references.values()))
+    _keep_all(log, appender, config.topics().configs, references.records_of(config.references.values()), config)
 
 
 def keep_document(log: Log, appender: Appender, config: Config) -> None:
     """Keep the document of a configuration by its digest, so that what it decided can be decided again."""
     document, topic = config.document().encode(), config.topics().configs
     digest = digest_bytes(document)
-    _keep_all(log, appender, topic, references.to_keep(config, digest))
+    _keep_all(log, appender, topic, references.to_keep(config, digest), config)
     keep(log, appender, topic, digest.encode(), document)
 
 

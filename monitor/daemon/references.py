@@ -11,6 +11,7 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from monitor.config import Config
 from monitor.config.types import ReferenceFile
@@ -67,14 +68,23 @@ def of(there: Mapping[bytes, bytes], document: str, held: Config, own: Config) -
 
 
 def _read(there: Mapping[bytes, bytes], digest: str) -> ReferenceFile | None:
+    """The reference, where a record of it or a whole set of parts is kept that has the digest. Two builds of zlib may have cut
+    the same bytes otherwise, and a writer may have died between two parts: such a set is none."""
     key = BYTES + digest.encode()
-    if (value := there.get(key)) is not None:
-        packed = json.loads(value)["reference"]
-    else:
-        numbers = [one.removeprefix(key + b"/").split(b"-of-") for one in there if one.startswith(key + b"/")]
-        of = max((int(total) for _, total in numbers), default=0)
+    packed = [json.loads(there[key])["reference"]] if key in there else []
+    ends = [one.removeprefix(key + b"/").split(b"-of-") for one in there if one.startswith(key + b"/")]
+    for of in sorted({int(total) for _, total in ends}):
         parts = [there.get(b"%s/%d-of-%d" % (key, number, of)) for number in range(1, of + 1)]
-        packed = "".join(json.loads(part)["part"] for part in parts if part is not None)
-        if not parts or None in parts:
-            return None
-    return ReferenceFile(f"the kept reference {digest[:19]}", zlib.decompress(base64.b64decode(packed)), digest)
+        if None not in parts:
+            packed.append("".join(json.loads(part)["part"] for part in parts if part is not None))
+    for one in packed:
+        with suppress(zlib.error, ValueError):
+            data = zlib.decompress(base64.b64decode(one))
+            if (file := ReferenceFile.of(f"the kept reference {digest[:19]}", data)).digest == digest:
+                return file
+    return None
+
+
+def is_kept(there: Mapping[bytes, bytes], file: ReferenceFile) -> bool:
+    """Whether a reference can be read again from what the topic holds."""
+    return _read(there, file.digest) is not None

@@ -41,7 +41,9 @@ class Rosters:
         has begun yet."""
         if not self._begun:
             genesis, self._begun = begin(self._log, appender, worker.sources, worker.counted), True
-            if genesis is not None and genesis.config != worker.plan.config_digest:  # while this worker started, by another one
+            if (
+                genesis is not None and genesis.config != worker.plan.config_digest
+            ):  # while this worker started, by another one
                 return counted(self._log, worker.config, plan_of(worker.config))
         announced = worker.judge is not None and worker.judge.models.take_announced()
         if not (self._every.due(now_ms) or announced):
@@ -50,10 +52,28 @@ class Rosters:
         end = self._log.end_offsets(self._topic)[0]
         if end == self._end and config is self._config:  # nothing that was in the way can have gone
             return None
-        self._end, self._config = end, config
         roster = newest(kept(self._log, self._topic), self._topic)
-        if roster is None or roster.number <= by.roster.number:
-            return None
+        found, complaint = None, ""
+        if roster is not None and roster.number > by.roster.number:
+            found, complaint = self._counted(config, roster)
+        self._end, self._config = (
+            end,
+            config,
+        )  # now, and not before the log has answered: who has not read it asks again
+        if complaint and complaint != self.complaint:
+            _log.error(
+                "the models of the namespace have changed, and this worker goes on with the ones before: %s", complaint
+            )
+        if found is not None and roster is not None:
+            _log.info(
+                "the models of the namespace have changed: partitions are opened again, with roster %d", roster.number
+            )
+        if found is not None or complaint:
+            self.complaint = complaint
+        return found
+
+    def _counted(self, config: Config, roster: Roster) -> tuple[Counted | None, str]:
+        """What a worker with this configuration counts by the roster; else why it cannot."""
         try:
             found = counted(self._log, config, plan_of(config))
             if found.roster.number < roster.number:
@@ -62,17 +82,8 @@ class Rosters:
                     "Give it the newest one.",
                 )
         except LedgerError as error:
-            before, self.complaint = self.complaint, str(error)
-            if self.complaint != before:
-                _log.error(
-                    "the models of the namespace have changed, and this worker goes on with the ones before: %s", error
-                )
-            return None
-        self.complaint = ""
-        _log.info(
-            "the models of the namespace have changed: partitions are opened again, with roster %d", roster.number
-        )
-        return found
+            return None, str(error)
+        return found, ""
 
 
 def _which(config: Config, roster: Roster) -> str:

@@ -159,7 +159,9 @@ class Task:
             return
         clock, near_ms = self.engine.clocks[0], NEVER if self.committed_ms[0] is None else self.committed_ms[0]
         newest_ms = admission.unlisted_ms
-        if newest_ms is None:  # an earlier version rejected records and did not say of when: none was of the future then
+        if (
+            newest_ms is None
+        ):  # an earlier version rejected records and did not say of when: none was of the future then
             name, end = self._sources.predictions.name, state.next_prediction
             taken_ms = newest_taken_ms(self._log, name, self.partition, end, near_ms)
             newest_ms = max(clock.maximum_ms, taken_ms + self._config.time.skew_ms)

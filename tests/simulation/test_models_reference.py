@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
 
 from monitor.config import Config
 from monitor.config.load import load
+from monitor.config.types import ReferenceFile
 from monitor.daemon import references
-from monitor.daemon.begun import kept
+from monitor.daemon.begun import keep_references, kept
 from monitor.drift.reference import FirstRows, build_reference
+from monitor.ports import OutRecord
 from tests.replay.proving import prove, sentences
 from tests.simulation.reloading import Files, run, start
 from tests.simulation.test_crashes import pace
@@ -59,3 +62,43 @@ def test_a_model_is_taken_out_whose_reference_no_file_names_any_more(
     (n,) = [one for one in rosters(log, "one")[-1].models if one.name == "n"]
     assert n.left == 2
     assert sentences(prove(log, files.read()).differences) == []
+
+
+def file_of(rows: int) -> ReferenceFile:
+    made = build_reference("n", {"hue": ["red", "blue", "green"] * rows}, None, FirstRows("predictions"))
+    return ReferenceFile.of("n.json", made.dumps().encode())
+
+
+def test_parts_of_a_writer_who_died_or_compressed_otherwise_are_no_reference_and_are_written_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(references, "MOST_BYTES", 120)
+    file = file_of(500)
+    ours = references.records_of([file])
+    compress = zlib.compress
+    monkeypatch.setattr(zlib, "compress", lambda data, _: compress(data, 1))
+    theirs = references.records_of([file])
+    assert len(ours) > 2
+    assert ours != theirs
+    first = next(iter(theirs))
+    torn = {**ours, first: theirs[first]}
+    assert references.is_kept(ours, file)
+    assert references.is_kept(theirs, file)
+    assert not references.is_kept({first: theirs[first]}, file)
+    assert not references.is_kept(torn, file)
+    stray = {b"reference/%s/1-of-99" % file.digest.encode(): theirs[first]}
+    assert references.is_kept({**ours, **stray}, file), "a stray part hides no whole set"
+
+
+def test_a_torn_reference_is_mended_by_the_next_who_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(references, "MOST_BYTES", 200)
+    config = Folder(tmp_path, text("one", WITH)).read()
+    log = a_world(*in_order(10))
+    appender, topic = log.appender(), config.topics().configs
+    start(log, Folder(tmp_path, text("one", WITH))).close()
+    for key in references.records_of(config.references.values()):
+        appender.append(topic, 0, OutRecord(b'{"format": 1, "part": "AAAA"}', key))
+    (file,) = config.references.values()
+    assert not references.is_kept(kept(log, topic), file)
+    keep_references(log, appender, config)
+    assert references.is_kept(kept(log, topic), file)

@@ -155,7 +155,16 @@ def commit(made: TickEngine, of: Sequence[Contribution], first: int) -> None:
 
 
 def said(view: WindowView) -> Any:
-    return view.key, view.revision, view.final, view.tick_ms, view.seen, view.partial, dict(view.metrics), dict(view.counts)
+    return (
+        view.key,
+        view.revision,
+        view.final,
+        view.tick_ms,
+        view.seen,
+        view.partial,
+        dict(view.metrics),
+        dict(view.counts),
+    )
 
 
 class Run:
@@ -268,4 +277,3 @@ def test_nothing_that_is_told_depends_on_the_cuts(
     assert in_cuts(other, known, random.Random(seed)) == state
     assert list(other.told) == list(one.told)
     assert other.told == one.told
-
