@@ -83,6 +83,9 @@ def test_ready_ends_with_the_contact_to_the_log_and_comes_back_with_it() -> None
 def test_what_is_not_acknowledged_ends_the_turn_and_is_told_before_the_next_wait() -> None:
     """Each wait is as long as the message timeout: with several in one turn the probes heard of an outage minutes late."""
     log = topics(PREDICTIONS, LABELS, Outage())
+    before, _ = start(log)
+    steps(log, before)  # the namespace is begun
+    before.close()
     worker, observer = start(log)
     log.fail_next(Landing.LOST)
     log.fail_next(Landing.LOST)
@@ -91,6 +94,20 @@ def test_what_is_not_acknowledged_ends_the_turn_and_is_told_before_the_next_wait
     assert worker.contact.lost
     assert (sorted(worker.tasks), failing(observer)) == ([], ["log"])
     assert worker.lost == 0, "no partition was lost to another worker"
+    steps(log, worker)
+    steps(log, worker)
+    assert (sorted(worker.tasks), failing(observer)) == ([0, 1], [])
+    worker.close()
+
+
+def test_who_cannot_begin_a_namespace_has_not_joined_and_says_both() -> None:
+    log = topics(PREDICTIONS, LABELS, Outage())
+    worker, observer = start(log)
+    log.fail_next(Landing.LOST)
+    log.clock.advance(ASK_EVERY_MS)
+    worker._step()
+    assert worker.contact.lost
+    assert (sorted(worker.tasks), failing(observer)) == ([], ["group", "log"])
     steps(log, worker)
     steps(log, worker)
     assert (sorted(worker.tasks), failing(observer)) == ([0, 1], [])
