@@ -37,11 +37,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[str, ...] = ()
 
     def explains(self, alert: Episode) -> bool:
-        """Whether an alert fired while this went on, about what it is about. One that late truth took back said nothing of
-        an incident that began after its window."""
-        mistaken = alert.withdrawn and alert.window_end_ms is not None and alert.window_end_ms <= self.from_ms
+        """Whether an alert fired while this went on, about what it is about. One whose window had ended before it began says
+        nothing of it, whenever it fires: what it counts was predicted before."""
+        before = alert.window_end_ms is not None and alert.window_end_ms <= self.from_ms
         return (
-            not mistaken
+            not before
             and self.from_ms <= alert.fired_ms <= self.until_ms
             and self.model in ("", alert.model)
             and self.segment in ("", alert.segment)

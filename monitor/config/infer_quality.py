@@ -6,7 +6,7 @@ A unit bug that stays within the margin is not seen; who knows the true limits w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -33,21 +33,31 @@ _VOLUME_SHARE = 0.25
 """The least that must come in a day, of what came on an average one."""
 
 
-def quality_lines(part: Table, at: Times | None, watched: Sequence[Feature]) -> list[str]:
-    """`quality` of a model, or nothing where the sample is too small."""
-    features = [line for feature in watched for line in _feature(feature)]
-    traffic = _traffic(part, at)
-    if not features and not traffic:
+def quality_lines(
+    part: Table, at: Times | None, watched: Sequence[Feature], rows: Collection[int] | None, *, traffic: bool = True
+) -> list[str]:
+    """`quality` of a model, or nothing where the sample is too small. `rows`: the model's records, None for all of the sample;
+    `traffic` False: of many models, which have each their own."""
+    own = _readable(part) if rows is None else set(rows)
+    features = [line for feature in watched for line in _feature(feature, own)]
+    come = _traffic(part, at, own) if traffic else []
+    if not features and not come:
         return []
     lines = comment("what its data must look like; an alert of these pages, and blocks retraining")
     lines.append("quality:")
     if features:
         lines += ["  features:", *indent(features, 4)]
-    return [*lines, *indent(traffic)]
+    return [*lines, *indent(come)]
 
 
-def _feature(feature: Feature) -> Iterator[str]:
-    column = feature.column
+def _readable(part: Table) -> set[int]:
+    """The records that have anything in their value: those without will be rejected, and lack nothing."""
+    return {row for column in part.columns if column.source.kind == "value" for row in column.values}
+
+
+def _feature(feature: Feature, rows: Collection[int]) -> Iterator[str]:
+    whole = feature.column
+    column = Column(whole.source, {row: value for row, value in whole.values.items() if row in rows}, len(rows))
     filled = len(column.filled())
     if filled < FEWEST_VALUES:
         return
@@ -92,9 +102,9 @@ def _categorical(column: Column) -> tuple[dict[str, Any], str]:
     return declared, seen
 
 
-def _traffic(part: Table, at: Times | None) -> list[str]:
+def _traffic(part: Table, at: Times | None, rows: Collection[int]) -> list[str]:
     """Volume and freshness, from pauses between records that follow each other in their partition."""
-    pauses, covered = _pauses(part, at)
+    pauses, covered = _pauses(part, at, rows)
     if len(pauses) < FEWEST_VALUES:
         return []
     silence = max(nice_ms(_PAUSES * pauses[-1]), 900_000)
@@ -112,11 +122,13 @@ def _traffic(part: Table, at: Times | None) -> list[str]:
     return [*about, f"volume: {flow(volume)}", *said, freshness]
 
 
-def _pauses(part: Table, at: Times | None) -> tuple[list[int], int]:
+def _pauses(part: Table, at: Times | None, rows: Collection[int]) -> tuple[list[int], int]:
     """Times between neighbours, sorted, and how much time they cover together. Of each partition the longest is left out:
     it may be what lies between the records of its start and those of its end."""
     by_partition: dict[int, list[int]] = {}
     for row, at_ms in sorted(at.at_ms.items()) if at is not None else ():
+        if row not in rows:
+            continue
         by_partition.setdefault(part.partitions[row], []).append(at_ms)
     pauses: list[int] = []
     covered = 0

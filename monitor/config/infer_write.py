@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from monitor.config.durations import format_duration
@@ -230,16 +230,25 @@ def _models(guess: Guess, topic: str) -> Iterator[str]:
     if len(names) > _MOST_MODELS:
         yield from comment(f"{len(names)} models were seen: all are treated alike")
         yield "unlisted_models:"
-        yield from indent(_model(guess, settings))
+        yield from indent(_model(guess, settings, None, traffic=False))
         return
     yield "models:"
     for name in names:
-        first, *rest = _model(guess, {"name": name, **settings})
+        first, *rest = _model(guess, {"name": name, **settings}, _rows_of(guess, name))
         yield f"  - {first}"
         yield from indent(rest, 4)
 
 
-def _model(guess: Guess, settings: Mapping[str, Any]) -> list[str]:
+def _rows_of(guess: Guess, name: str) -> set[int] | None:
+    """The records of a model; None where none says of which model it is."""
+    if guess.model is None:
+        return None
+    return {row for row, value in guess.model.filled().items() if str(value) == name}
+
+
+def _model(
+    guess: Guess, settings: Mapping[str, Any], rows: Collection[int] | None, *, traffic: bool = True
+) -> list[str]:
     lines = []
     for key, value in settings.items():
         if key == "threshold" and guess.prediction is not None:
@@ -256,7 +265,7 @@ def _model(guess: Guess, settings: Mapping[str, Any]) -> list[str]:
         lines += comment("slices that are counted apart")
         lines.append("segments:")
         lines += [f"  {scalar(name)}: {flow(list(values))}" for name, values in guess.features.segments]
-    lines += quality_lines(guess.predictions, guess.at, guess.features.watched)
+    lines += quality_lines(guess.predictions, guess.at, guess.features.watched, rows, traffic=traffic)
     return lines
 
 

@@ -48,11 +48,12 @@ def test_the_limits_of_an_incident_that_hold_do_no_harm() -> None:
         ("late_truth", 10 * HOUR, True),
         ("late_truth", 10 * HOUR + 1, False),
         ("late_truth", None, False),
-        ("recovered", 10 * HOUR, False),
-        (None, 10 * HOUR, False),
+        ("recovered", 10 * HOUR, True),
+        (None, 10 * HOUR, True),
+        (None, 10 * HOUR + 1, False),
     ],
 )
-def test_an_alert_that_late_truth_took_back_did_not_foresee(
+def test_an_alert_about_what_was_predicted_before_found_nothing(
     reason: str | None, window_end_ms: int | None, missed: bool
 ) -> None:
     alert = episode(12 * HOUR, reason=reason, window_end_ms=window_end_ms)

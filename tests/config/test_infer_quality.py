@@ -86,3 +86,43 @@ def test_what_was_sampled_at_both_ends_says_nothing_of_what_lies_between() -> No
     ]
     _, quality = quality_of(rows + later)
     assert quality.volume is None
+
+
+def test_what_is_no_record_lacks_no_value() -> None:
+    broken = [sample("not JSON", START_MS + i) for i in range(20)]
+    text, quality = quality_of([*flights(), *broken])
+    assert "20 of 420 sampled records are not JSON objects" in text
+    assert quality.features["distance"].missing == AtMost(at_most=0.01)
+    assert "without a value in 0 of 400 records" in text
+
+
+def test_each_model_has_the_traffic_and_the_limits_of_its_own_records() -> None:
+    rows = flights(1_200, 72)
+    text = propose([*rows, *small_model(240, 72)], None, predictions_topic="p")
+    busy, quiet = loads(text).models
+    assert (busy.name, quiet.name) == ("m", "small")
+    assert busy.quality is not None
+    assert quiet.quality is not None
+    assert busy.quality.volume is not None
+    assert quiet.quality.volume is not None
+    assert busy.quality.volume.at_least == 100, "a quarter of 400 a day"
+    assert quiet.quality.volume.at_least == 20, "a quarter of 80 a day"
+    assert quiet.quality.features["distance"].max == 15
+
+
+def small_model(n: int, hours: int) -> list[Sample]:
+    step = hours * HOUR // n
+    return [
+        sample(
+            {
+                "id": f"s{i}",
+                "model": "small",
+                "version": "1",
+                "at": START_MS + i * step,
+                "score": 0.5,
+                "features": {"distance": i % 11, "carrier": "AA", "gust": 1},
+            },
+            START_MS + i * step,
+        )
+        for i in range(n)
+    ]
