@@ -125,7 +125,8 @@ class Admission:
         reach = (near_ms if known == NEVER else known) + max_jump_ms
         if known == near_ms == NEVER:
             return newest_ms
-        if newest_ms > reach:
+        # Without a clock of its own an earlier version rejected them, and what came after what counts is nowhere said.
+        if self.clock is not None and newest_ms > reach:
             newest_ms = max([known, *(at for at, _ in own.ahead if at <= reach)])
         near = max(clock.maximum_ms, near_ms)  # however many agree on a day in years, nothing waits for years
         return newest_ms if near == NEVER else min(newest_ms, near + max_jump_ms)

@@ -81,3 +81,11 @@ def test_how_they_were_cut_into_batches_cannot_be_seen(rows: list[tuple[int, int
     rows = [(0, 0, False), *rows]
     whole, parts = after(rows), after(rows, [min(cut, len(rows)) for cut in cuts])
     assert (whole.clock, whole.unlisted_ms) == (parts.clock, parts.unlisted_ms)
+
+
+def test_what_an_earlier_version_rejected_is_not_taken_for_less() -> None:
+    """Its commits say how far it went, and have no clock of what was rejected."""
+    admission = after([(i, 100 + i * 500, False) for i in range(10)])
+    admission.clock = None
+    assert admission.newest_near_ms(4_600, ClockState(130), 6_000, JUMP_MS) == 4_600
+    assert admission.newest_near_ms(9_000_000, ClockState(130), 6_000, JUMP_MS) == 6_000 + JUMP_MS
