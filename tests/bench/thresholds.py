@@ -27,6 +27,7 @@ from scipy import stats
 REFERENCE_ROWS = 10_000
 SIZES = (100, 200, 500, 1_000, 2_000, 5_000)
 SHIFT = 0.25
+PER_REFERENCE = 10
 
 
 def psi(reference: NDArray[np.float64], window: NDArray[np.float64]) -> float:
@@ -46,18 +47,18 @@ def distance(window: NDArray[np.float64], reference: NDArray[np.float64]) -> flo
 
 
 def shares(rows: int, shift: float, windows: int, random: np.random.Generator) -> dict[str, float]:
-    """The share of `windows` windows of so many `rows`, shifted by `shift`, that each rule calls drift. Every tenth window has a
-    reference of its own to be compared with, for the limits of `chunks` are as random as the few chunks that they are from."""
+    """The share of `windows` windows of so many `rows`, shifted by `shift`, that each rule calls drift. Ten windows each have
+    a reference of their own, for the limits of `chunks` are as random as the few chunks that they are from."""
     called = dict.fromkeys(("psi", "wasserstein", "chunks"), 0)
-    for number in range(windows):
-        if number % 10 == 0:
-            reference = random.standard_normal(REFERENCE_ROWS)
-            distances = [distance(chunk, reference) for chunk in reference.reshape(-1, rows)]
-            middle, width = float(np.mean(distances)), 3 * float(np.std(distances))
-        window = random.standard_normal(rows) + shift
-        called["psi"] += psi(reference, window) > 0.1
-        called["wasserstein"] += stats.wasserstein_distance(window, reference) / reference.std() >= 0.1
-        called["chunks"] += abs(distance(window, reference) - middle) > width
+    for first in range(0, windows, PER_REFERENCE):
+        reference = random.standard_normal(REFERENCE_ROWS)
+        distances = [distance(chunk, reference) for chunk in reference.reshape(-1, rows)]
+        middle, width = float(np.mean(distances)), 3 * float(np.std(distances))
+        for _ in range(first, min(first + PER_REFERENCE, windows)):
+            window = random.standard_normal(rows) + shift
+            called["psi"] += psi(reference, window) > 0.1
+            called["wasserstein"] += bool(stats.wasserstein_distance(window, reference) / reference.std() >= 0.1)
+            called["chunks"] += abs(distance(window, reference) - middle) > width
     return {rule: count / windows for rule, count in called.items()}
 
 
