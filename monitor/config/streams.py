@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from monitor.config.base import Name, Number, Section, Topic
 from monitor.config.durations import PositiveDuration, Size
+from monitor.config.envelopes import ArrayField, EnvelopeField
 from monitor.config.sources import FeatureField, SourceField, TimeSource, format_path
 from monitor.config.tasks import ClassName, LabelValue
 
@@ -47,6 +48,18 @@ class PredictionStream(Section):
 
     topic: Topic = Field(description="Kafka topic of the predictions.", examples=["predictions"])
     max_bytes: Size = Field(1 << 20, description="Longer records are rejected as oversized.")
+    envelope: EnvelopeField | None = Field(
+        None,
+        description="What the records are wrapped in: cloudevents or debezium, or {format: ..., ...}. "
+        "Left out, the value is the prediction itself.",
+        examples=["cloudevents", {"format": "debezium", "deletes": "ignore"}],
+    )
+    each: ArrayField | None = Field(
+        None,
+        description="The array whose elements are predictions, up to 10000 of them a record; `$.…` is then a place in an "
+        "element, `outer:$.…` one beside the array.",
+        examples=["$.predictions"],
+    )
     fields: PredictionFields
     features: dict[FeatureName, FeatureField] = Field(
         default_factory=dict,
@@ -103,6 +116,18 @@ class LabelStream(Section):
 
     topic: Topic = Field(description="Kafka topic of the labels.", examples=["labels"])
     max_bytes: Size = Field(1 << 20, description="Longer records are rejected as oversized.")
+    envelope: EnvelopeField | None = Field(
+        None,
+        description="What the records are wrapped in: cloudevents or debezium, or {format: ..., ...}. "
+        "Left out, the value is the label itself.",
+        examples=["cloudevents", {"format": "debezium", "deletes": "ignore"}],
+    )
+    each: ArrayField | None = Field(
+        None,
+        description="The array whose elements are labels, up to 10000 of them a record; `$.…` is then a place in an "
+        "element, `outer:$.…` one beside the array.",
+        examples=["$.labels"],
+    )
     fields: LabelFields
     values: dict[Name, Number] = Field(
         default_factory=dict,
