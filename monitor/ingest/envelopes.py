@@ -39,11 +39,13 @@ class Texts(dict[str, object]):
 
 @dataclass(frozen=True, slots=True)
 class Inner:
-    """What is in a record: its bytes, the leaves of the envelope that are mapped, and for a deleted row when that was."""
+    """What is in a record: its bytes, the leaves of the envelope that are mapped, for a deleted row when that was, and the
+    path to it in the record's value (None where it is encoded there)."""
 
     value: bytes
     envelope: Mapping[str, object]
     deleted_ms: int | None = None
+    way: tuple[str, ...] | None = ()
 
 
 class Unwrapper(Protocol):
@@ -115,7 +117,9 @@ class CloudEvents:
         if refused is not None:
             return refused
         data = _data(members)
-        return data if isinstance(data, Failure) else Inner(data, leaves_of(members, self._heads))
+        if isinstance(data, Failure):
+            return data
+        return Inner(data, leaves_of(members, self._heads), way=None if is_null(members.get("data")) else ("data",))
 
     def _refused(self, version: object, of: object) -> Failure | Skip | None:
         if not (isinstance(version, str) and version.startswith("1.")):
@@ -159,30 +163,32 @@ class Debezium:
             return Skip.TOMBSTONE
         if not value:
             return Failure(Reason.EMPTY, "the record has no value")
-        members = members_of(value)
+        members, way = members_of(value), tuple[str, ...]()
         if not isinstance(members, Failure) and "op" not in members and "payload" in members:
             if is_null(members["payload"]):
                 return Skip.TOMBSTONE
-            members = members_of(members["payload"])
+            members, way = members_of(members["payload"]), ("payload",)
         if isinstance(members, Failure):
             return members
         if "op" not in members:
             return Failure(Reason.MALFORMED, "no change event of Debezium: `op` is absent")
         op = text_of(members, "op")
         if op in _ROWS:
-            return self._inner(members, "after", None)
+            return self._inner(members, (*way, "after"), None)
         if op == _DELETE:
-            return self._inner(members, "before", _changed_ms(members, broker_ms)) if self._withdraws else Skip.DELETE
+            changed_ms = _changed_ms(members, broker_ms)
+            return self._inner(members, (*way, "before"), changed_ms) if self._withdraws else Skip.DELETE
         if op in _NO_ROW:
             return Skip.NO_ROW
         return Failure(Reason.TYPE, "op: none of c, r, u, d, t, m")
 
-    def _inner(self, members: Members, side: str, deleted_ms: int | None) -> Inner | Failure:
+    def _inner(self, members: Members, way: tuple[str, ...], deleted_ms: int | None) -> Inner | Failure:
+        side = way[-1]
         row = members.get(side)
         if row is None or is_null(row):
             hint = "; a table with REPLICA IDENTITY FULL has it" if deleted_ms is not None else ""
             return Failure(Reason.MISSING, f"{side} is absent or null{hint}")
-        return Inner(bytes(row), leaves_of(members, self._heads), deleted_ms)
+        return Inner(bytes(row), leaves_of(members, self._heads), deleted_ms, way)
 
 
 def _changed_ms(members: Members, broker_ms: int) -> int:

@@ -7,7 +7,7 @@ Python producers write) is read leniently and its parts are written again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +23,7 @@ Heads = Mapping[str, "Heads | None"]
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encoded: Final = msgspec.json.Encoder().encode
 _value: Final = msgspec.json.Decoder().decode
 NULL: Final = b"null"
 
@@ -97,3 +98,24 @@ def leaves_of(members: Members, heads: Heads) -> dict[str, object]:
 
 def _written(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=True).encode()
+
+
+def spliced(value: Part, path: Sequence[str], keep: Callable[[int], bool]) -> bytes | None:
+    """The same record with some elements of the array at a path alone; all other parts keep their bytes. None where there is
+    no such array."""
+    if not path:
+        elements = elements_of(value)
+        if isinstance(elements, Failure):
+            return None
+        return _encoded([_raw(part) for index, part in enumerate(elements) if keep(index)])
+    members = members_of(value)
+    if isinstance(members, Failure) or path[0] not in members:
+        return None
+    inner = spliced(members[path[0]], path[1:], keep)
+    return (
+        None if inner is None else _encoded({key: _raw(part) for key, part in members.items()} | {path[0]: _raw(inner)})
+    )
+
+
+def _raw(part: Part) -> msgspec.Raw:
+    return msgspec.Raw(bytes(part))

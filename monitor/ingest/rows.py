@@ -19,7 +19,7 @@ from monitor.events import Headers, Int64s, Reason, RecordBatch
 from monitor.ingest.careful import Failure, check_size
 from monitor.ingest.envelopes import Inner, Skip, unwrapper_of
 from monitor.ingest.mapping import Leaf
-from monitor.ingest.members import Part, elements_of, heads_of, is_null, leaves_of, members_of
+from monitor.ingest.members import Part, elements_of, heads_of, is_null, leaves_of, members_of, spliced
 
 ELEMENTS_MAX: Final = 10_000
 """Elements of one record: its rows are decoded and joined at once, some megabytes at most, and a commit has room for them."""
@@ -138,6 +138,16 @@ class Opener:
             skipped=made.skipped,
         )
 
+    def only(self, value: bytes, headers: Headers, keep: Callable[[int], bool]) -> bytes | None:
+        """The value of a record with some of the elements of its array alone, everything else byte by byte as it was; None
+        where that cannot be."""
+        if self._array is None or check_size(value, self._max_bytes) is not None:
+            return None
+        found = self._unwrap(value, headers, 0) if self._unwrap else Inner(value, {})
+        if not isinstance(found, Inner) or found.way is None:
+            return None
+        return spliced(value, (*found.way, *self._array.path), keep)
+
     def _open(self, made: _Building, place: int, value: bytes | None, headers: Headers, broker_ms: int) -> None:
         found: Inner | Failure | Skip | None = check_size(value, self._max_bytes) if value else None
         if found is None:
@@ -170,7 +180,7 @@ class _Array:
     """The array of a record, and what is mapped beside it."""
 
     def __init__(self, source: Source, paths: Sequence[Sequence[str]]) -> None:
-        self._path, self._name, self._heads = source.path, source.text(), heads_of(paths)
+        self.path, self._name, self._heads = source.path, source.text(), heads_of(paths)
 
     def open(self, value: bytes) -> tuple[Sequence[Part], Mapping[str, object]] | Failure:
         """The elements, and the leaves beside them."""
@@ -180,7 +190,7 @@ class _Array:
         if isinstance(whole, Failure):
             return whole
         array: Part = value
-        for step in self._path:
+        for step in self.path:
             if array is not value:
                 members = members_of(array)
             if isinstance(members, Failure):

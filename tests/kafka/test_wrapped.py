@@ -16,7 +16,7 @@ from tests.checker.shapes import Shape, opened, wrapped
 from tests.kafka.broker import Kafka
 from tests.kafka.deployment import FLIGHTS, Deployment, eventually, published, succeed, without_config
 from tests.kafka.fixtures import FreshTopics
-from tests.oracle.join import Window
+from tests.oracle.join import Params, Window
 
 ROWS = 6_000
 PARTITIONS = 2
@@ -50,7 +50,7 @@ def send(kafka: Kafka, topic: str, logs: list[list[dict[str, Any]]], shape: Shap
     producer, sent = Producer({"bootstrap.servers": kafka.bootstrap_servers}), 0
     for partition, log in enumerate(logs):
         for value, headers in wrapped(log, shape, (1, 40, 7)):
-            producer.produce(topic, value, partition=partition, headers=headers)
+            producer.produce(topic, value, partition=partition, headers=[*headers])
             producer.poll(0)
             sent += 1
     producer.flush(30)
@@ -89,7 +89,7 @@ def test_wrapped_rows_count_as_plain_ones_on_a_real_broker(
             sum(map(len, read)),
             sum(map(len, told)),
         ]
-        params = recount.Params(36 * 3_600_000, 36 * 3_600_000, Window(calendar="day"), 10_000, 900_000, 172_800_000)
+        params = Params(36 * 3_600_000, 36 * 3_600_000, Window(calendar="day"), 10_000, 900_000, 172_800_000)
         counted = recount.recount(read, told, params)
         assert sum(window.counts["labelled"] for window in counted.values()) == sum(
             json.loads(value)["counts"]["labelled"]
