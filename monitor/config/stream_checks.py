@@ -24,6 +24,7 @@ def streams(config: Config) -> Iterator[Problem]:
         yield Problem(fields, sentence, ((*fields, "score"), (*fields, "prediction")))
     yield from task_checks.streams(config)
     yield from _places(config)
+    yield from _rekeyed(config)
     internal = {name: part for part, name in _internal(config)}
     for name, stream in (("predictions", predictions), ("labels", labels)):
         at = ("streams", name, "topic")
@@ -91,4 +92,22 @@ def _places(config: Config) -> Iterator[Problem]:
                 f"{stream.fields.id.text()!r} is the same for all elements of {stream.each.text()} (`each`); each needs an id "
                 "of its own, at a place in the element, as in $.id",
                 ((*at, "each"),),
+            )
+
+
+def _rekeyed(config: Config) -> Iterator[Problem]:
+    """Copies of topics that are read already, and places that a copy would not have."""
+    read = {"predictions": config.streams.predictions, "labels": config.streams.labels}
+    for name, stream in read.items():
+        if stream is None or stream.rekey is None:
+            continue
+        at = ("streams", name, "rekey")
+        for other, held in read.items():
+            if held is not None and stream.rekey.source == held.topic:
+                sentence = f"{held.topic!r} is the topic of streams.{other} itself; a copy has a name of its own"
+                yield Problem((*at, "from"), sentence, (("streams", other, "topic"),))
+        by = stream.rekey.by
+        if by is not None and by.kind == "const":
+            yield Problem(
+                (*at, "by"), "a constant puts all records into one partition; name a place that tells them apart"
             )

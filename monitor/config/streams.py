@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -14,6 +14,29 @@ from monitor.config.tasks import ClassName, LabelValue
 
 FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s:=$,][^\s:=,]*$")]
 """A feature's name becomes part of metric names (`psi:NAME`) and segments (`NAME=value`)."""
+
+
+class Rekey(Section):
+    """`topic` is a copy that `driftline rekey` makes of another topic, in which each record is where the other stream has its
+    id."""
+
+    source: Topic = Field(alias="from", description="The topic that is copied.", examples=["outcomes"])
+    by: SourceField | None = Field(
+        None,
+        description="What the partition of the copy follows from; what the other topic is keyed by. Default: the id.",
+        examples=["$.customer"],
+    )
+    partitioner: Literal["murmur2", "crc32"] = Field(
+        "murmur2",
+        description="The hash that places it: murmur2 as Java's producers do and Driftline, crc32 as librdkafka's by default.",
+    )
+
+
+_REKEY = Field(
+    None,
+    description="Left out, the topic is read as its producers write it.",
+    examples=[{"from": "outcomes"}],
+)
 
 
 class PredictionFields(Section):
@@ -60,6 +83,7 @@ class PredictionStream(Section):
         "element, `outer:$.…` one beside the array.",
         examples=["$.predictions"],
     )
+    rekey: Rekey | None = _REKEY
     fields: PredictionFields
     features: dict[FeatureName, FeatureField] = Field(
         default_factory=dict,
@@ -128,6 +152,7 @@ class LabelStream(Section):
         "element, `outer:$.…` one beside the array.",
         examples=["$.labels"],
     )
+    rekey: Rekey | None = _REKEY
     fields: LabelFields
     values: dict[Name, Number] = Field(
         default_factory=dict,

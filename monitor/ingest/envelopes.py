@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from monitor.config.envelopes import Envelope
 from monitor.events import Headers, Reason
 from monitor.ingest.careful import Failure
-from monitor.ingest.members import Members, Part, heads_of, is_null, leaves_of, members_of, parsed, text_of
+from monitor.ingest.members import Members, Part, heads_of, is_null, leaves_of, members_of, parsed, text_of, written
 from monitor.ingest.times import LAST_MS
 
 
@@ -138,6 +138,14 @@ def _data(members: Members) -> bytes | Failure:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         return Failure(Reason.ENCODING, "data_base64: not Base64")
+
+
+def with_data(event: bytes, data: bytes) -> bytes | None:
+    """A structured event with other data, in Base64 as it was."""
+    members = members_of(event)
+    if isinstance(members, Failure):
+        return None
+    return written(members, "data_base64", b'"%b"' % base64.b64encode(data))
 
 
 def _text(data: bytes | None) -> str:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from monitor.config.sources import Source
 from monitor.config.streams import LabelStream, PredictionStream
 from monitor.events import RecordBatch
-from monitor.ingest.mapping import label_leaves, needs_headers, needs_keys, prediction_leaves
+from monitor.ingest.mapping import Leaf, label_leaves, needs_headers, needs_keys, prediction_leaves
 from monitor.ingest.records import RecordReader
 from monitor.ingest.rows import Opener, Rows, opener_of
-from monitor.ingest.values import plain
+from monitor.ingest.values import Kind, plain
 
 
 class IdTexts:
     """Reads the ids of one stream, and nothing else."""
 
-    def __init__(self, stream: PredictionStream | LabelStream) -> None:
-        leaf = (prediction_leaves(stream) if isinstance(stream, PredictionStream) else label_leaves(stream))["id"]
+    def __init__(self, stream: PredictionStream | LabelStream, by: Source | None = None) -> None:
+        """`by`: another place to read than that of the id."""
+        leaves = prediction_leaves(stream) if isinstance(stream, PredictionStream) else label_leaves(stream)
+        leaf = leaves["id"] if by is None else Leaf("by", Kind.TEXT, by)
+        self.reads_keys = needs_keys({**leaves, "by": leaf})
+        """Whether a field of the stream is in the key."""
         self.opener: Opener | None = opener_of(stream, [leaf])
         self._reader = RecordReader((leaf,), stream.max_bytes)
         self.needs_keys = needs_keys({"id": leaf})

@@ -112,9 +112,12 @@ def spliced(value: Part, path: Sequence[str], keep: Callable[[int], bool]) -> by
     if isinstance(members, Failure) or path[0] not in members:
         return None
     inner = spliced(members[path[0]], path[1:], keep)
-    return (
-        None if inner is None else _encoded({key: _raw(part) for key, part in members.items()} | {path[0]: _raw(inner)})
-    )
+    return None if inner is None else written(members, path[0], inner)
+
+
+def written(members: Members, key: str, part: Part) -> bytes:
+    """An object with another part under a key."""
+    return _encoded({name: _raw(held) for name, held in members.items()} | {key: _raw(part)})
 
 
 def _raw(part: Part) -> msgspec.Raw:

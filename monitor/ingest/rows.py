@@ -17,7 +17,7 @@ from monitor.config.sources import AROUND, Source, TimeUnit
 from monitor.config.streams import LabelStream, PredictionStream
 from monitor.events import Headers, Int64s, Reason, RecordBatch
 from monitor.ingest.careful import Failure, check_size
-from monitor.ingest.envelopes import Inner, Skip, unwrapper_of
+from monitor.ingest.envelopes import Inner, Skip, unwrapper_of, with_data
 from monitor.ingest.mapping import Leaf
 from monitor.ingest.members import Part, elements_of, heads_of, is_null, leaves_of, members_of, spliced
 
@@ -144,9 +144,12 @@ class Opener:
         if self._array is None or check_size(value, self._max_bytes) is not None:
             return None
         found = self._unwrap(value, headers, 0) if self._unwrap else Inner(value, {})
-        if not isinstance(found, Inner) or found.way is None:
+        if not isinstance(found, Inner):
             return None
-        return spliced(value, (*found.way, *self._array.path), keep)
+        if found.way is not None:
+            return spliced(value, (*found.way, *self._array.path), keep)
+        inner = spliced(found.value, self._array.path, keep)
+        return None if inner is None else with_data(value, inner)
 
     def _open(self, made: _Building, place: int, value: bytes | None, headers: Headers, broker_ms: int) -> None:
         found: Inner | Failure | Skip | None = check_size(value, self._max_bytes) if value else None
