@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from monitor.config.base import Name, Number, Section, Topic
 from monitor.config.durations import PositiveDuration, Size
+from monitor.config.envelopes import ArrayField, EnvelopeField
 from monitor.config.sources import FeatureField, SourceField, TimeSource, format_path
 from monitor.config.tasks import ClassName, LabelValue
 
 FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s:=$,][^\s:=,]*$")]
 """A feature's name becomes part of metric names (`psi:NAME`) and segments (`NAME=value`)."""
+
+
+class Rekey(Section):
+    """`topic` is a copy that `driftline rekey` makes of another topic, in which each record is where the other stream has its
+    id."""
+
+    source: Topic = Field(alias="from", description="The topic that is copied.", examples=["outcomes"])
+    by: SourceField | None = Field(
+        None,
+        description="What the partition of the copy follows from; what the other topic is keyed by. Default: the id.",
+        examples=["$.customer"],
+    )
+    partitioner: Literal["murmur2", "crc32"] = Field(
+        "murmur2",
+        description="The hash that places it: murmur2 as Java's producers do and Driftline, crc32 as librdkafka's by default.",
+    )
+
+
+_REKEY = Field(
+    None,
+    description="Left out, the topic is read as its producers write it.",
+    examples=[{"from": "outcomes"}],
+)
 
 
 class PredictionFields(Section):
@@ -47,6 +71,19 @@ class PredictionStream(Section):
 
     topic: Topic = Field(description="Kafka topic of the predictions.", examples=["predictions"])
     max_bytes: Size = Field(1 << 20, description="Longer records are rejected as oversized.")
+    envelope: EnvelopeField | None = Field(
+        None,
+        description="What the records are wrapped in: cloudevents or debezium, or {format: ..., ...}. "
+        "Left out, the value is the prediction itself.",
+        examples=["cloudevents", {"format": "debezium", "deletes": "ignore"}],
+    )
+    each: ArrayField | None = Field(
+        None,
+        description="The array whose elements are predictions, up to 10000 of them a record; `$.…` is then a place in an "
+        "element, `outer:$.…` one beside the array.",
+        examples=["$.predictions"],
+    )
+    rekey: Rekey | None = _REKEY
     fields: PredictionFields
     features: dict[FeatureName, FeatureField] = Field(
         default_factory=dict,
@@ -103,6 +140,19 @@ class LabelStream(Section):
 
     topic: Topic = Field(description="Kafka topic of the labels.", examples=["labels"])
     max_bytes: Size = Field(1 << 20, description="Longer records are rejected as oversized.")
+    envelope: EnvelopeField | None = Field(
+        None,
+        description="What the records are wrapped in: cloudevents or debezium, or {format: ..., ...}. "
+        "Left out, the value is the label itself.",
+        examples=["cloudevents", {"format": "debezium", "deletes": "ignore"}],
+    )
+    each: ArrayField | None = Field(
+        None,
+        description="The array whose elements are labels, up to 10000 of them a record; `$.…` is then a place in an "
+        "element, `outer:$.…` one beside the array.",
+        examples=["$.labels"],
+    )
+    rekey: Rekey | None = _REKEY
     fields: LabelFields
     values: dict[Name, Number] = Field(
         default_factory=dict,

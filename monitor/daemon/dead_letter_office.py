@@ -6,6 +6,8 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol
 
 import numpy as np
@@ -30,8 +32,10 @@ class Post(Protocol):
     def topic_of(self, source: str) -> str:
         """The dead-letter topic of a source topic."""
 
-    def letter(self, batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool, namespace: str) -> OutRecord:
-        """The letter of one rejected record."""
+    def letter(
+        self, batch: RecordBatch, place: int, rejected: Sequence[Rejected], *, payload: bool, namespace: str
+    ) -> OutRecord:
+        """The letter of one record, with all that was rejected of it."""
 
     def pointer(
         self, topic: str, partition: int, first: int, next_offset: int, reasons: dict[str, int], *, namespace: str
@@ -74,7 +78,10 @@ class DeadLetterOffice:
         before = self._floods.get(place)
         if not rejected and before is None:
             return
-        state = self._breaker.step(before or FloodState(), len(batch), len(rejected))
+        bad = len(
+            {each.offset for each in rejected}
+        )  # records: a letter is about one, however many of its rows were bad
+        state = self._breaker.step(before or FloodState(), len(batch), bad)
         self._note(place, before, state, int(batch.timestamps_ms.max()))
         if rejected and self._settings.enabled:
             self._made_sure(batch.topic)
@@ -104,13 +111,14 @@ class DeadLetterOffice:
             self._made.add(topic)
 
     def _copy(self, batch: RecordBatch, rejected: Sequence[Rejected]) -> None:
-        places = np.searchsorted(batch.offsets, [r.offset for r in rejected]).tolist()
+        by_record = {offset: list(own) for offset, own in groupby(rejected, attrgetter("offset"))}
+        places = np.searchsorted(batch.offsets, list(by_record)).tolist()
         topic = self._post.topic_of(batch.topic)
-        for place, record in zip(places, rejected, strict=True):
+        for place, own in zip(places, by_record.values(), strict=True):
             payload, namespace = self._settings.payload, self._namespace
-            letter = self._post.letter(batch, place, record, payload=payload, namespace=namespace)
+            letter = self._post.letter(batch, place, own, payload=payload, namespace=namespace)
             self._appender.send(topic, letter)
-        self.written[batch.topic]["record"] += len(rejected)
+        self.written[batch.topic]["record"] += len(by_record)
         self._unflushed = True
 
     def _point(self, place: _Place, rejected: Sequence[Rejected]) -> None:

@@ -213,7 +213,7 @@ class Worker:
             self.feeds.heard(batch.partition, stream, now)
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
             rejected = feed(batch)
-            self.statistics.take(batch, rejected, task.engine.take_faults())
+            self.statistics.take(batch, rejected, *task.engine.take_faults())
             self.dead_letters.take(batch, rejected)
         if fed or self.capacity.full:
             self._intake.pause(self.capacity.waiting(engines, fed_rows, now))
