@@ -61,13 +61,15 @@ class FileData:
         """See Data."""
         return findings(self._store, dataset, policy, self._declared(policy.model))
 
-    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
+    def watched(
+        self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
+    ) -> Dataset | None:
         """See Data."""
         rows = predicted_by(self._labelled(policy, until_ms), names, since_ms, policy)
         return keep(self._store, [], rows, until_ms, policy) if rows else None
 
     def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
         """See Data."""
         rows = comparable(self._labelled(policy, until_ms), served, other, since_ms, policy)
