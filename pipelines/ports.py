@@ -216,7 +216,13 @@ class Data(Protocol):
         """
 
     def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int, alive: Alive
+        self,
+        policy: Policy,
+        served: Collection[str],
+        other: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        alive: Alive,
     ) -> Dataset | None:
         """Labelled rows that two versions can be compared on, all in `test`, in the order in which their labels became known;
         None when there are none. They were predicted from `since_ms` on by a version that is called one of `served`. Where
