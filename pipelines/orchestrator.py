@@ -73,6 +73,8 @@ class Orchestrator:
             now_ms = self._ports.clock.now_ms()
             return self._book.admit(policy, lambda runs: self._decide(policy, alerts, runs, asked), by, now_ms)
         except (ConfigError, NotFound, NotInstalled, StepFailed) as error:  # of one model; the others go on
+            if asked is not None and isinstance(error, ConfigError):
+                raise  # whoever asked can mend it
             return Plan(policy.model, Why.UNREADABLE, str(error))
 
     def advance(self, run: str) -> list[Happening]:

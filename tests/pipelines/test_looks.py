@@ -18,8 +18,9 @@ from pipelines.policy import DAY_MS, HOUR_MS, Data, Policy, Probation, Train, Tr
 from pipelines.ports import Alive, Artifact, Dataset, Serving
 from pipelines.probation import probation_spec, watch
 from pipelines.states import State
+from pipelines.trigger import Asked, Why
 from tests.pipelines.inprocess import Loop
-from tests.pipelines.memory import BORN_MS, fakes, policy
+from tests.pipelines.memory import BORN_MS, alert, fakes, policy
 from tests.pipelines.test_shadow import SHADOWED, begun, stream
 from tests.pipelines.test_worker import AUTO, Story
 
@@ -178,6 +179,22 @@ def test_a_look_at_a_probation_goes_on_while_all_is_stopped() -> None:
     story.switch("stop", None)
     story.ports.live = -0.2
     assert story.later(HOUR_MS) == [(State.ROLLED_BACK, Reason.WORSE)]
+
+
+def test_a_mistake_in_the_rows_of_one_model_is_no_matter_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that shows only when a run would begin."""
+    story = promoted()
+    story.ports.live = -0.2
+    other = msgspec.structs.replace(AUTO, model="churn")
+    story.ports.fires = [alert(model="churn", fired_ms=BORN_MS)]
+    monkeypatch.setattr(story.ports, "mature", failing(ODD))
+    story.ports.clock.ms += HOUR_MS
+    orchestrator = Orchestrator(story.ports, [other, AUTO], "w1")
+    done = orchestrator.round()
+    assert (done.plans[0].why, done.plans[0].detail) == (Why.UNREADABLE, str(ODD))
+    assert [moved.after for moved in done.happened] == [State.ROLLED_BACK]
+    with pytest.raises(ConfigError):
+        orchestrator.admit(other, Asked("k", "ada", "new feature"))
 
 
 # ---------------------------------------------------------------------------------------- what is asked on probation
