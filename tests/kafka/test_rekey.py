@@ -35,7 +35,7 @@ def send(kafka: Kafka, topic: str, found: list[dict[str, Any]], *, by_id: bool) 
     for n, row in enumerate(found):
         carrier = row["id"].split("-")[1][:2]
         where = murmur2_partition(row["id"].encode(), PARTITIONS) if by_id else sum(carrier.encode()) % 2
-        producer.produce(topic, json.dumps(row), carrier, where, headers={"n": str(n)})
+        producer.produce(topic, json.dumps(row), carrier, where, timestamp=row["at"], headers={"n": str(n)})
         producer.poll(0)
     producer.flush(30)
 
