@@ -82,6 +82,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"  # not JSON, or not an object
     ENCODING = "encoding"  # not UTF-8
     NESTING = "nesting"  # deeper than the decoder follows
+    SCHEMA = "schema"  # no id of a schema, or of one that is not known, or not read here
     OVERSIZED = "oversized"  # longer than streams.*.max_bytes
     EMPTY = "empty"  # null or zero-length value
     MISSING = "missing"  # a required field is absent or null

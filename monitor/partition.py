@@ -8,7 +8,6 @@ the ledger: if the append fails, the partition is dropped and rebuilt from the l
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ from monitor.groups import Groups
 from monitor.ingest.clocks import ENDED, ClockState, advance
 from monitor.ingest.decode_labels import LabelDecoder
 from monitor.ingest.decode_predictions import PredictionDecoder
+from monitor.ingest.fed import Fed
 from monitor.ingest.rows import portions
 from monitor.join.inputs import LabelBatch, PredictionBatch
 from monitor.join.join import Join
@@ -42,6 +42,7 @@ from monitor.ledger.records import (
     Flood,
     Floor,
     GroupName,
+    Unreadable,
     pack,
 )
 from monitor.ledger.remembered import KNOWN_MAX, known_of, packed
@@ -85,6 +86,7 @@ class Flags:
     full: bool = False
     quiet: bool = False
     silent: bool = False
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class Partition:
         self._waiting: tuple[list[PredictionColumns], list[LabelColumns]] = ([], [])
         self._waiting_rows = [0, 0]
         self._mark_from = [predictions[0], labels[0]]
-        self._faults, self._skipped = Counter[str](), Counter[str]()
+        self._fed = Fed()
         self.admission = Admission(shared.roster, shared.predictions.models)
 
     def close(self) -> None:
@@ -158,18 +160,16 @@ class Partition:
         columns = self.admission.take(self.shared.predictions.decode(batch))
         self._advance(0, batch, columns)
         self.join.prediction_outcomes.rejected += len(columns.rejected)
-        if columns.faults:
-            self._faults.update(columns.faults)
         self._waiting[0].append(columns)
         self._waiting_rows[0] += len(columns)
         if self._waiting_rows[0] >= ROWS_PER_UPDATE:
             self._join_predictions()
         return columns.rejected
 
-    def take_faults(self) -> tuple[Counter[str], Counter[str]]:
-        """Since the last call: bad feature values by feature, which reject nothing; records that are no rows, by reason."""
-        faults, self._faults, skipped, self._skipped = self._faults, Counter(), self._skipped, Counter()
-        return faults, skipped
+    def take_fed(self) -> Fed:
+        """What was fed since the last call."""
+        fed, self._fed = self._fed, Fed()
+        return fed
 
     def feed_labels(self, batch: RecordBatch) -> Sequence[Rejected]:
         """Take labels; returns what was rejected, for the dead letters."""
@@ -195,7 +195,7 @@ class Partition:
             )
         self._next[stream] = batch.next_offset
         self._read.take(stream, len(batch), len(columns) + len(columns.rejected))
-        self._skipped.update(columns.skipped)
+        self._fed.take(columns)
 
     def skip_to(self, stream: int, offset: int) -> None:
         """The log holds nothing more below `offset` of a stream (0 predictions, 1 labels)."""
@@ -294,6 +294,7 @@ class Partition:
             quiet=flags.quiet or UNSET,
             floods=flags.floods or UNSET,
             silent=flags.silent or UNSET,
+            unreadable=flags.unreadable or UNSET,
             remembered=packed(known, self.shared.groups),
             unlisted_ms=self.admission.newest_rejected(self.join.prediction_outcomes.rejected),
             unlisted_clock=self.admission.clock_to_say(),

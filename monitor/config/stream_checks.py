@@ -25,6 +25,7 @@ def streams(config: Config) -> Iterator[Problem]:
     yield from task_checks.streams(config)
     yield from _places(config)
     yield from _rekeyed(config)
+    yield from _formats(config)
     internal = {name: part for part, name in _internal(config)}
     for name, stream in (("predictions", predictions), ("labels", labels)):
         at = ("streams", name, "topic")
@@ -111,3 +112,17 @@ def _rekeyed(config: Config) -> Iterator[Problem]:
             yield Problem(
                 (*at, "by"), "a constant puts all records into one partition; name a place that tells them apart"
             )
+
+
+def _formats(config: Config) -> Iterator[Problem]:
+    """Records that need a registry where none is named, and arrays that cannot be taken apart."""
+    for name, stream in (("predictions", config.streams.predictions), ("labels", config.streams.labels)):
+        if stream is None or stream.format != "avro":
+            continue
+        at = ("streams", name)
+        if config.schema_registry is None:
+            sentence = "'avro' needs to know where schemas are: set schema_registry.url"
+            yield Problem((*at, "format"), sentence, (("schema_registry",),))
+        if stream.rekey is not None and stream.each is not None:
+            sentence = "an array in Avro cannot be taken apart into several records; let its producers key it by the id"
+            yield Problem((*at, "rekey"), sentence, ((*at, "each"), (*at, "format")))

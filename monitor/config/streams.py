@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, model_validator
 
 from monitor.config.base import Name, Number, Section, Topic
 from monitor.config.durations import PositiveDuration, Size
 from monitor.config.envelopes import ArrayField, EnvelopeField
 from monitor.config.sources import FeatureField, SourceField, TimeSource, format_path
 from monitor.config.tasks import ClassName, LabelValue
+from monitor.ports import Schemas
 
 FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s:=$,][^\s:=,]*$")]
 """A feature's name becomes part of metric names (`psi:NAME`) and segments (`NAME=value`)."""
@@ -30,6 +31,30 @@ class Rekey(Section):
         "murmur2",
         description="The hash that places it: murmur2 as Java's producers do and Driftline, crc32 as librdkafka's by default.",
     )
+
+
+ValueFormat = Literal["json", "avro", "json-schema"]
+_FORMAT = Field(
+    None,
+    description="json: as it is. avro, json-schema: in the framing of a schema registry; avro needs `schema_registry`. "
+    "Default: json.",
+    examples=["avro"],
+)
+
+
+class Decoded(Section):
+    """A stream whose values may need their schemas; `schemas` says where they are, and is no part of the configuration."""
+
+    _schemas: Schemas | None = PrivateAttr(None)
+
+    @property
+    def schemas(self) -> Schemas | None:
+        """Where the schemas of its records are; None where nobody said."""
+        return self._schemas
+
+    def read_with(self, schemas: Schemas) -> None:
+        """Whoever decodes this stream from here on asks there."""
+        self._schemas = schemas
 
 
 _REKEY = Field(
@@ -66,7 +91,7 @@ class PredictionFields(Section):
     withdrawn: SourceField | None = Field(None, description="A true boolean here takes the prediction back.")
 
 
-class PredictionStream(Section):
+class PredictionStream(Decoded):
     """The topic of predictions and how it is read."""
 
     topic: Topic = Field(description="Kafka topic of the predictions.", examples=["predictions"])
@@ -83,6 +108,7 @@ class PredictionStream(Section):
         "element, `outer:$.…` one beside the array.",
         examples=["$.predictions"],
     )
+    format: ValueFormat | None = _FORMAT
     rekey: Rekey | None = _REKEY
     fields: PredictionFields
     features: dict[FeatureName, FeatureField] = Field(
@@ -135,7 +161,7 @@ class Absent(Section):
     )
 
 
-class LabelStream(Section):
+class LabelStream(Decoded):
     """The topic of labels and how it is read."""
 
     topic: Topic = Field(description="Kafka topic of the labels.", examples=["labels"])
@@ -152,6 +178,7 @@ class LabelStream(Section):
         "element, `outer:$.…` one beside the array.",
         examples=["$.labels"],
     )
+    format: ValueFormat | None = _FORMAT
     rekey: Rekey | None = _REKEY
     fields: LabelFields
     values: dict[Name, Number] = Field(

@@ -7,9 +7,10 @@ streams have more to give, the one whose event time is ahead is left alone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from monitor.config.types import Config
+from monitor.errors import SchemasUnreachable
 from monitor.events import RecordBatch
 from monitor.ingest.clocks import NEVER
 from monitor.ingest.rows import portions
@@ -32,10 +33,11 @@ class Intake:
         topics: tuple[str, ...],
         wants: tuple[tuple[bool, bool], ...],
         align_ms: int,
-        opens: tuple[bool, ...] = (False, False),
+        opens: tuple[Callable[[RecordBatch], None] | None, ...] = (None, None),
     ) -> None:
-        """`topics`: predictions and, unless there are none, labels; `wants`: whether each needs keys and headers; `opens`:
-        whether a record of it may hold several rows. Of such a stream a turn takes a portion of each batch at most."""
+        """`topics`: predictions and, unless there are none, labels; `wants`: whether each needs keys and headers; `opens`: where
+        its records are opened, what gets ready for that. Of such a stream a turn takes a portion of a batch at most, and none
+        while what it needs is not at hand."""
         self.topics = topics
         self._opens = opens
         self._kept: list[deque[RecordBatch]] = [deque() for _ in topics]
@@ -71,13 +73,16 @@ class Intake:
         for stream, reader in enumerate(self._readers):
             if stream == held:
                 continue
-            batches = self._portion(stream, reader, wait) if self._opens[stream] else reader.poll(CHUNK, wait)
+            ready = self._opens[stream]
+            batches = reader.poll(CHUNK, wait) if ready is None else self._portion(stream, reader, wait, ready)
             self._dry[stream] = not batches
             self.behind = self.behind or sum(map(len, batches)) >= CHUNK or bool(self._kept[stream])
             found.extend((stream, batch) for batch in batches)
         return found
 
-    def _portion(self, stream: int, reader: Reader, wait_ms: int) -> list[RecordBatch]:
+    def _portion(
+        self, stream: int, reader: Reader, wait_ms: int, ready: Callable[[RecordBatch], None]
+    ) -> list[RecordBatch]:
         """What is taken of a stream whose records may hold several rows: a commit is made before more of it is."""
         kept = self._kept[stream]
         if not kept:
@@ -87,6 +92,10 @@ class Intake:
         if taken is None:
             return []
         batch = kept[taken]
+        try:
+            ready(batch)
+        except SchemasUnreachable:  # said by whoever asked
+            return []
         del kept[taken]
         return [batch]
 
@@ -112,5 +121,6 @@ def intake_of(log: Log, topics: tuple[str, ...], config: Config, plan: Plan, sha
         wants.append((shared.labels.needs_keys, shared.labels.needs_headers))
     if config.dead_letters.enabled and config.dead_letters.payload:
         wants = [(True, True)] * len(wants)  # a letter holds the original key and headers
-    opens = (shared.predictions.opens, shared.labels is not None and shared.labels.opens)
+    decoders = (shared.predictions, shared.labels)
+    opens = tuple(d.ready if d is not None and d.opens else None for d in decoders)
     return Intake(log, topics, tuple(wants), plan.join.bounds.horizon_ms // ALIGN_SHARE, opens)

@@ -5,11 +5,11 @@
 Every record is copied exactly once, whoever crashes when: a copy carries where it is from, and who begins reads the end of the
 copy before it sends anything. How far back
 that is, the compacted topic `COPY.progress` says: positions in the source, all of which was acknowledged below them, and where
-the copy ended then. One process copies at a time; others stand by. A process that was stopped for longer than its session and
-then goes on can repeat what it had sent and not been told of, up to a flush: such repeats say where they are from like any
-other copy, and a label that comes twice counts once.
+the copy ended then. One process copies at a time; others stand
+by, and whoever takes over shuts out who was before (`ports.Fences`), so that nothing of it comes later.
 
-Value, headers, time and the order of each id within its source partition stay. What no id can be read of is copied too, into
+Value, headers, time and the order of each id within its source partition stay; partitions are copied abreast, by the log's own
+times (`merge`). What no id can be read of is copied too, into
 the partition with the number of its own: whoever reads the copy then puts it aside with its reason.
 """
 
@@ -24,12 +24,13 @@ from typing import Final, Protocol
 import msgspec
 
 from monitor.config.streams import LabelStream, PredictionStream
+from monitor.daemon.merge import Merge
 from monitor.daemon.timers import Every
 from monitor.errors import LogError, LogUnreachable, MonitorError, OffsetLost, UnknownOutcome
 from monitor.events import RecordBatch
 from monitor.ingest.id_texts import IdTexts
 from monitor.ingest.routing import FROM, Place, mark_of, origin_of, routed
-from monitor.ports import Appender, Leases, Log, OutRecord, Reader, TopicInfo, TopicSpec, WallClock
+from monitor.ports import Appender, Fences, Leases, Log, OutRecord, Reader, TopicInfo, TopicSpec, WallClock
 
 _log = logging.getLogger("driftline.rekey")
 
@@ -128,9 +129,11 @@ class Rekeying:
         self._leases: Leases
         self._reader: Reader | None = None
         self._appender: Appender | None = None
+        self._noting: Appender | None = None
         self._positions: list[int] = []
         self._there: _There = {}
         self._unflushed = 0
+        self._merge, self._ends, self._full = Merge([]), list[int](), list[int]()
         self._finish: list[int] = []
         self._again_ms = 0
         self._flush, self._save, self._look = Every(FLUSH_MS), Every(PROGRESS_MS), Every(LOOK_MS)
@@ -199,7 +202,12 @@ class Rekeying:
             self.clock.sleep_ms(_WAIT_MS)
             return
         for batch in self._reader.poll(_CHUNK, _WAIT_MS):
+            self._merge.add(batch)
+        for batch in self._merge.due(self._ends):
             self._take(batch)
+        if (full := self._merge.full()) != self._full:
+            self._full = full
+            self._reader.pause([(self._source.name, p) for p in full])
         if self._unflushed >= FLUSH_RECORDS or self._flush.due(now):
             self._flushed()
             if self._save.due(now):
@@ -215,8 +223,10 @@ class Rekeying:
     # -- where it got to -------------------------------------------------------------------------------------------
 
     def _resume(self) -> None:
-        """Ask the copy how far it got, and read on from there."""
+        """Shut out who copied before, ask the copy how far it got, and read on from there."""
         source, copy = self._source.name, self._copy.name
+        name = f"{self._namespace}.rekey.{copy}"
+        self._appender = self.log.fenced_appender(name) if isinstance(self.log, Fences) else self.log.appender()
         progress = self._progress()
         begins, ends = self.log.begin_offsets(source), self.log.end_offsets(copy)
         known = () if progress is None else progress.positions
@@ -232,7 +242,7 @@ class Rekeying:
         first = progress.ends if progress is not None else self.log.begin_offsets(copy)
         self._there = self._found(positions, first, ends)
         self._positions, self._unflushed = positions, 0
-        self._appender = self.log.appender()
+        self._merge, self._full = Merge(positions), []
         self._reader = self.log.reader(keys=True, headers=True)
         self._reader.assign({(source, p): at for p, at in enumerate(positions)})
         self.standing.active = True
@@ -314,18 +324,19 @@ class Rekeying:
         self._unflushed = 0
 
     def _keep(self) -> None:
-        """Say how far it is; everything that was sent is acknowledged."""
-        assert self._appender is not None
+        """Say how far it is; everything that was sent is acknowledged. One that comes late, from who was shut out, only has
+        the next one look further back."""
         ends = tuple(self.log.end_offsets(self._copy.name))
         names = ((self._source.name, self._source.topic_id), (self._copy.name, self._copy.topic_id))
         record = Progress(FORMAT, *names, tuple(self._positions), ends)
-        self._appender.append(
+        noting = self._noting = self._noting or self.log.appender()
+        noting.append(
             progress_topic(self._copy.name), 0, OutRecord(msgspec.json.encode(record), self._source.name.encode())
         )
 
     def _see(self) -> None:
         """How much is left, for lag tools and for people; whether the topics are what they were."""
-        ends = self.log.end_offsets(self._source.name)
+        self._ends = ends = self.log.end_offsets(self._source.name)
         if len(ends) > len(self._positions):
             _log.info("%s has %d partitions now", self._source.name, len(ends))
             self._source = self._needed(self._source.name)
@@ -338,19 +349,19 @@ class Rekeying:
 
     def _drop(self) -> None:
         """Forget everything; what was sent and not acknowledged is found in the copy, or is not."""
-        for client in (self._reader, self._appender):
+        for client in (self._reader, self._appender, self._noting):
             if client is not None:
                 try:
                     client.close()
                 except LogError as error:
                     _log.debug("%s", error)
-        self._reader = self._appender = None
+        self._reader = self._appender = self._noting = None
         self.standing.active = False
 
     def close(self) -> None:
         """Finish what was sent, say how far it is, give the lease back."""
         try:
-            if self._appender is not None:
+            if self.standing.active:  # else it does not know how far it is
                 self._flushed()
                 self._keep()
         except LogError as error:

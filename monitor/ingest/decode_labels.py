@@ -15,7 +15,7 @@ from monitor.ingest.assemble import Arrays, joined, reject_future, rejections, r
 from monitor.ingest.class_names import ClassNames
 from monitor.ingest.columns import Problems
 from monitor.ingest.records import Block, RecordReader
-from monitor.ingest.rows import Rows, opener_of
+from monitor.ingest.rows import Rows, opener_of, value_bytes
 
 _NEVER_OPTIONAL: Final = ()
 _EMPTY: Final[Arrays] = {
@@ -42,7 +42,7 @@ class LabelDecoder:
         """`known`: the numbers a label may be, after `values` (`mapping.known_classes` for binary tasks); None: any.
         `classes`: labels are names, and their values the codes of these."""
         self._leaves = mapping.label_leaves(stream)
-        self._reader = RecordReader(tuple(self._leaves.values()), stream.max_bytes)
+        self._reader = RecordReader(tuple(self._leaves.values()), value_bytes(stream))
         self._unit = stream.fields.at.unit
         self._opener = opener_of(stream, list(self._leaves.values()))
         self.opens = self._opener is not None
@@ -55,6 +55,11 @@ class LabelDecoder:
         self.needs_headers = mapping.needs_headers(self._leaves) or (
             self._opener is not None and self._opener.needs_headers
         )
+
+    def ready(self, batch: RecordBatch) -> None:
+        """Have everything at hand that a batch is decoded with. Raises SchemasUnreachable: then it is to be tried again."""
+        if self._opener is not None:
+            self._opener.ready(batch)
 
     def open(self, batch: RecordBatch) -> RecordBatch:
         """The rows of a batch: itself where its records are its rows, or where it was opened before."""

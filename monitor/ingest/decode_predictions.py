@@ -18,7 +18,7 @@ from monitor.ingest.class_names import ClassNames
 from monitor.ingest.columns import Problems
 from monitor.ingest.interner import Interner, is_category, is_name
 from monitor.ingest.records import Block, RecordReader
-from monitor.ingest.rows import Rows, opener_of
+from monitor.ingest.rows import Rows, opener_of, value_bytes
 from monitor.ingest.values import Column, Kind
 
 OVERFLOW: Final = "…overflow"
@@ -74,7 +74,7 @@ class PredictionDecoder:
         interner_of = {"model": self.models, "version": self.versions}
         interner_of |= {f"feature:{name}": interner for name, interner in self.categories.items()}
         interners = {i: interner_of[field] for i, field in enumerate(self._leaves) if field in interner_of}
-        self._reader = RecordReader(tuple(self._leaves.values()), stream.max_bytes, interners)
+        self._reader = RecordReader(tuple(self._leaves.values()), value_bytes(stream), interners)
         self._leaf_names = [leaf.name for leaf in self._leaves.values()]
         self._numeric, self._categorical = (
             {f"feature:{name}": name for name, feature in stream.features.items() if feature.type == wanted}
@@ -96,6 +96,11 @@ class PredictionDecoder:
             return ClassNames(leaf, sorted({name for kind in kinds for name in kind.classes or ()}))
         known = mapping.known_classes(stream.values, [kind.positive for kind in kinds])
         return convert.Classes(leaf, stream.values, None if self._task == "regression" else known)
+
+    def ready(self, batch: RecordBatch) -> None:
+        """Have everything at hand that a batch is decoded with. Raises SchemasUnreachable: then it is to be tried again."""
+        if self._opener is not None:
+            self._opener.ready(batch)
 
     def open(self, batch: RecordBatch) -> RecordBatch:
         """The rows of a batch: itself where its records are its rows, or where it was opened before."""

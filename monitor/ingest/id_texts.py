@@ -9,7 +9,7 @@ from monitor.config.streams import LabelStream, PredictionStream
 from monitor.events import RecordBatch
 from monitor.ingest.mapping import Leaf, label_leaves, needs_headers, needs_keys, prediction_leaves
 from monitor.ingest.records import RecordReader
-from monitor.ingest.rows import Opener, Rows, opener_of
+from monitor.ingest.rows import Opener, Rows, opener_of, value_bytes
 from monitor.ingest.values import Kind, plain
 
 
@@ -23,7 +23,7 @@ class IdTexts:
         self.reads_keys = needs_keys({**leaves, "by": leaf})
         """Whether a field of the stream is in the key."""
         self.opener: Opener | None = opener_of(stream, [leaf])
-        self._reader = RecordReader((leaf,), stream.max_bytes)
+        self._reader = RecordReader((leaf,), value_bytes(stream))
         self.needs_keys = needs_keys({"id": leaf})
         self.needs_headers = needs_headers({"id": leaf}) or (self.opener is not None and self.opener.needs_headers)
 

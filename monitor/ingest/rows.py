@@ -18,11 +18,14 @@ from monitor.config.streams import LabelStream, PredictionStream
 from monitor.events import Headers, Int64s, Reason, RecordBatch
 from monitor.ingest.careful import Failure, check_size
 from monitor.ingest.envelopes import Inner, Skip, unwrapper_of, with_data
+from monitor.ingest.formats import Framed
 from monitor.ingest.mapping import Leaf
 from monitor.ingest.members import Part, elements_of, heads_of, is_null, leaves_of, members_of, spliced
 
 ELEMENTS_MAX: Final = 10_000
 """Elements of one record: its rows are decoded and joined at once, some megabytes at most, and a commit has room for them."""
+AVRO_AS_JSON: Final = 16
+"""Times as long as in Avro a record may be as JSON."""
 PORTION_BYTES: Final = 1 << 19
 """Records of a stream whose records hold several rows are taken in portions of so many bytes of values, or one record."""
 
@@ -106,9 +109,11 @@ class Opener:
         for leaf in leaves:
             if leaf.source.kind in AROUND:
                 paths[leaf.source.kind].append(leaf.source.path)
-        self._max_bytes = stream.max_bytes
+        self._max_bytes, self._json_bytes = stream.max_bytes, value_bytes(stream)
+        self._framed = None if stream.format in (None, "json") else Framed(str(stream.format), stream.schemas)
         self._unwrap = None if stream.envelope is None else unwrapper_of(stream.envelope, paths["envelope"]).unwrap
-        self.needs_headers = stream.envelope is not None and stream.envelope.format == "cloudevents"
+        cloudevents = stream.envelope is not None and stream.envelope.format == "cloudevents"
+        self.needs_headers = cloudevents or self._framed is not None
         self._array = None if stream.each is None else _Array(stream.each, paths["outer"])
         self._time = _time_writer(stream.fields.at.unit)
 
@@ -138,10 +143,32 @@ class Opener:
             skipped=made.skipped,
         )
 
+    def ready(self, batch: RecordBatch) -> None:
+        """Have everything at hand that a batch is opened with. Raises SchemasUnreachable."""
+        if self._framed is None:
+            return
+        headers = batch.headers or [()] * len(batch)
+        for value, own in zip(batch.values, headers, strict=True):
+            if value:
+                self._framed.ready(value, own or ())
+
     def only(self, value: bytes, headers: Headers, keep: Callable[[int], bool]) -> bytes | None:
         """The value of a record with some of the elements of its array alone, everything else byte by byte as it was; None
         where that cannot be."""
-        if self._array is None or check_size(value, self._max_bytes) is not None:
+        if self._array is None:
+            return None
+        frame = b""
+        if self._framed is not None:  # Avro would have to be written anew, with its schema
+            found = self._framed.open(value, headers)
+            if isinstance(found, Failure) or not value.endswith(found):
+                return None
+            frame, value = value[: len(value) - len(found)], found
+        left = self._only(value, headers, keep)
+        return None if left is None else frame + left
+
+    def _only(self, value: bytes, headers: Headers, keep: Callable[[int], bool]) -> bytes | None:
+        assert self._array is not None, "only an array has elements"
+        if check_size(value, self._json_bytes) is not None:
             return None
         found = self._unwrap(value, headers, 0) if self._unwrap else Inner(value, {})
         if not isinstance(found, Inner):
@@ -152,7 +179,12 @@ class Opener:
         return None if inner is None else with_data(value, inner)
 
     def _open(self, made: _Building, place: int, value: bytes | None, headers: Headers, broker_ms: int) -> None:
-        found: Inner | Failure | Skip | None = check_size(value, self._max_bytes) if value else None
+        found: Inner | Failure | Skip | None = None
+        if value and self._framed is not None:
+            framed = _opened(self._framed, value, headers, self._max_bytes)
+            found, value = (framed, None) if isinstance(framed, Failure) else (None, framed)
+        if value and found is None:
+            found = check_size(value, self._json_bytes)
         if found is None:
             found = self._unwrap(value, headers, broker_ms) if self._unwrap else Inner(value or b"", {})
         if isinstance(found, Skip):
@@ -212,7 +244,19 @@ class _Array:
 
 def opener_of(stream: PredictionStream | LabelStream, leaves: Sequence[Leaf]) -> Opener | None:
     """How the records of a stream are opened; None where they are its rows."""
-    return None if stream.envelope is None and stream.each is None else Opener(stream, leaves)
+    plain = stream.envelope is None and stream.each is None and stream.format in (None, "json")
+    return None if plain else Opener(stream, leaves)
+
+
+def value_bytes(stream: PredictionStream | LabelStream) -> int:
+    """How long a value may be as JSON, which names its fields in every record where Avro does not."""
+    return stream.max_bytes * (AVRO_AS_JSON if stream.format == "avro" else 1)
+
+
+def _opened(framed: Framed, value: bytes, headers: Headers, max_bytes: int) -> bytes | Failure:
+    if len(value) > max_bytes:
+        return Failure(Reason.OVERSIZED, f"{len(value)} bytes; allowed: {max_bytes}")
+    return framed.open(value, headers)
 
 
 def portions(batch: RecordBatch) -> Iterator[RecordBatch]:

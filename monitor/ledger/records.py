@@ -140,6 +140,14 @@ class Flood(msgspec.Struct, frozen=True, array_like=True):
     since_ms: int  # the log's own time of the records that began it: a bad record has no event time
 
 
+class Unreadable(msgspec.Struct, frozen=True, array_like=True):
+    """None of the newest records of one stream of a partition could be used, as it stood at the commit."""
+
+    stream: int  # 0 predictions, 1 labels
+    since_ms: int  # the log's own time of the first of them
+    reason: str  # of the newest one
+
+
 class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """One micro-batch. Counts iff epoch and owner match, `sequence` is the next and both ranges start where the last
     ended. Ranges are half-open offsets of the source partition."""
@@ -189,6 +197,9 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     rows: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET
     """Rows read since genesis: predictions, labels. Written (ROWS_FORMAT) where a record of either stream may hold several, or
     none; elsewhere each record is a row."""
+
+    unreadable: tuple[Unreadable, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Streams of which nothing can be used any more. Written only where there is one, likewise."""
 
     @property
     def rows_read(self) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from monitor.ledger.records import (
     Remembered,
     SourceTopic,
     Unowned,
+    Unreadable,
     encode,
     models_of,
     pack,
@@ -142,6 +143,9 @@ RECORDS["commit-remembered"] = msgspec.structs.replace(
         pack([5, 1_704_000_000]),
         pack([0, 1]),
     ),
+)
+RECORDS["commit-unreadable"] = msgspec.structs.replace(
+    _COMMIT, unreadable=(Unreadable(1, 1_700_000_000_123, "missing"),)
 )
 RECORDS["commit-rows"] = msgspec.structs.replace(_COMMIT, format=7, records=(506, 300), rows=(1_506, 800))
 RECORDS["switch"] = switch_of(_EVAL, Generation(3, 1_700_000_000_125, "signal"))

@@ -7,18 +7,21 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.adapters.partitioner import murmur2_partition, murmur2_partitions
 from monitor.config import Config, loads
+from monitor.daemon.merge import SLACK_MS, Merge
 from monitor.daemon.rekey import PROGRESS_MS, RekeyError, Rekeying, progress_topic
 from monitor.errors import OffsetLost
 from monitor.ingest.routing import FROM
 from monitor.ports import OutRecord, TopicSpec
 from tests.adapters.memory import MemoryLeases, MemoryLog
 from tests.examples import examples
+from tests.ingest.build import batch
 from tests.oracle.join import Label, Prediction
 from tests.simulation.fragile import Crash, Fault, FragileWorld
 from tests.simulation.histories import labels, predictions, split
@@ -250,3 +253,25 @@ def test_a_field_in_the_key_keeps_the_key() -> None:
     text = CONFIG.format(namespace="keyed", rows=50, lateness=LATENESS_S).replace("label: $.label", "label: key")
     copying(log, loads(text.replace("    topic: labels\n", "    topic: labels\n    rekey: {from: outcomes}\n"))).run()
     assert [stored.record.key for _, stored in held(log, "labels", 2)] == [b"k0"]
+
+
+def test_partitions_are_copied_abreast_by_the_times_of_the_log() -> None:
+    log = World()
+    log.ensure(TopicSpec("outcomes", 3))
+    for partition in range(3):
+        for n in range(2_000):
+            value = json.dumps({"id": f"{partition}-{n}", "at": n, "label": 1}).encode()
+            log.appender().append("outcomes", partition, OutRecord(value, None, (), 1_700_000_000_000 + n * 1_000))
+    log.paces = {"outcomes": 700}
+    copying(log, rekeyed()).run()
+    for partition in range(2):
+        times = np.array([stored.timestamp_ms for stored in log.records("labels", partition)])
+        assert len(times) > 2_000
+        assert int((np.maximum.accumulate(times) - times).max()) <= 2 * SLACK_MS
+
+
+def test_who_reads_waits_for_nobody_who_has_nothing_more() -> None:
+    merge = Merge([0, 5, 0])
+    merge.add(batch([b"a", b"b"], first=0))
+    assert list(merge.due([2, 5, 1])) == [], "the third has something that may be older"
+    assert [list(part.values) for part in merge.due([2, 5, 0])] == [[b"a", b"b"]]
