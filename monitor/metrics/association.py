@@ -52,9 +52,15 @@ def central(n: int, sums: Mapping[str, int]) -> dict[tuple[int, int], int]:
     }
 
 
-def explained_variance(n: int, sums: Mapping[str, int]) -> Found:
-    """1 - variance of e / variance of y; NaN where the labels do not differ by more than the grid. Units cancel."""
+def both(n: int, sums: Mapping[str, int]) -> tuple[float, ...]:
+    """Explained variance and correlation of n rows, one behind the other."""
     m = central(n, sums)
+    return (*explained_variance(n, m), *correlation(n, m))
+
+
+def explained_variance(n: int, m: Mapping[tuple[int, int], int]) -> Found:
+    """1 - variance of e / variance of y from the `central` sums; NaN where the labels do not differ by more than the grid. Units
+    cancel."""
     if _flat(n, m[0, 2]):
         return NOTHING
     share = m[2, 0] / m[0, 2]
@@ -67,9 +73,8 @@ def explained_variance(n: int, sums: Mapping[str, int]) -> Found:
     return value, value - half, min(value + half, 1.0) if variance > 0 else math.nan, bound
 
 
-def correlation(n: int, sums: Mapping[str, int]) -> Found:
-    """Pearson's r of predictions and labels; NaN where either do not differ by more than the grid."""
-    m = central(n, sums)
+def correlation(n: int, m: Mapping[tuple[int, int], int]) -> Found:
+    """Pearson's r of predictions and labels from the `central` sums; NaN where either do not differ by more than the grid."""
     # With e' and y' about their means a prediction is e' + y', so its moments are sums of theirs.
     predictions, labels = m[2, 0] + 2 * m[1, 1] + m[0, 2], m[0, 2]
     if _flat(n, labels) or _flat(n, predictions):

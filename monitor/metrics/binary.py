@@ -208,14 +208,17 @@ def mcc(cells: Cells) -> Estimates:
     return estimates(value, intervals.normal(value, variance, -1.0, 1.0), labelled, undefined)
 
 
+def _area(cells: Cells) -> tuple[Float64s, Float64s, Float64s]:
+    return ranking.roc_auc(cells.histogram("positives"), cells.histogram("negatives"))
+
+
 @np.errstate(divide="ignore", invalid="ignore")
 def roc_auc(cells: Cells) -> Estimates:
     """Area under the ROC curve from the score histograms; `bound` is half the share of pairs tied within a bin.
 
     The interval is DeLong's around the binned value: sampling error only, the bound comes on top.
     """
-    positives, negatives = cells.histogram("positives"), cells.histogram("negatives")
-    area, bound, variance = ranking.roc_auc(positives, negatives)
+    area, bound, variance = cells.once("roc_auc", _area)
     undefined = without_score(cells)
     undefined[(undefined == DEFINED) & np.isnan(area)] = CODE_OF[Undefined.ONE_CLASS]
     return estimates(area, intervals.normal(area, variance, 0.0, 1.0), cells.count("scored"), undefined, bound)
@@ -231,11 +234,15 @@ def average_precision(cells: Cells) -> Estimates:
     return estimates(value, interval, cells.count("scored"), undefined, bound)
 
 
-def _of_calibration(of: Callable[[Int64s, Int64s], calibration.Found]) -> Metric:
+def _reliability(cells: Cells) -> calibration.Reliability:
+    return calibration.reliability(cells.histogram("positives"), cells.histogram("negatives"))
+
+
+def _of_calibration(of: Callable[[calibration.Reliability], calibration.Found]) -> Metric:
     """A distance of scores from the frequencies they promise (`calibration`)."""
 
     def metric(cells: Cells) -> Estimates:
-        value, bound, variance = of(cells.histogram("positives"), cells.histogram("negatives"))
+        value, bound, variance = of(cells.once("reliability", _reliability))
         interval = intervals.normal(value, variance, 0.0, 1.0)
         return estimates(value, interval, cells.count("scored"), without_score(cells), bound)
 

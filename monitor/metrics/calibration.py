@@ -57,17 +57,15 @@ def reliability(positives: Int64s, negatives: Int64s, bins: int = BINS) -> Relia
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def calibration_error(positives: Int64s, negatives: Int64s, bins: int = BINS) -> Found:
+def calibration_error(by_bin: Reliability) -> Found:
     """The expected one. The variance is that of the mean of (actual - score), signed by its bin, the signs taken as given."""
-    by_bin = reliability(positives, negatives, bins)
     total = by_bin.total
     return np.abs(by_bin.off).sum(axis=1) / total, by_bin.bound, by_bin.within.sum(axis=1) / (total * total)
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def root_mean_squared_error(positives: Int64s, negatives: Int64s, bins: int = BINS) -> Found:
+def root_mean_squared_error(by_bin: Reliability) -> Found:
     """The root mean squared one. The variance takes the shares of the bins as given."""
-    by_bin = reliability(positives, negatives, bins)
     total = by_bin.total
     gap = np.where(by_bin.rows > 0, by_bin.off / by_bin.rows, 0.0)
     value = np.sqrt((by_bin.rows * gap * gap).sum(axis=1) / total)
@@ -76,9 +74,8 @@ def root_mean_squared_error(positives: Int64s, negatives: Int64s, bins: int = BI
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def largest_error(positives: Int64s, negatives: Int64s, bins: int = BINS) -> Found:
+def largest_error(by_bin: Reliability) -> Found:
     """The maximum one, over the bins that have rows. The variance is that of the bin's own distance, the bin taken as given."""
-    by_bin = reliability(positives, negatives, bins)
     gap = np.where(by_bin.rows > 0, np.abs(by_bin.off) / by_bin.rows, 0.0)
     worst = (np.arange(len(gap)), gap.argmax(axis=1))
     variance = by_bin.within[worst] / (by_bin.rows[worst] ** 2)

@@ -69,21 +69,20 @@ def contribute(
     `right`: whether they are the same class.
     """
     n, classes = probabilities.shape
-    ranked: Bools = np.logical_not(np.isnan(probabilities).any(axis=1))
-    given = np.where(ranked[:, np.newaxis], probabilities, 0.0)
+    given = np.ascontiguousarray(probabilities.T)  # what is done to a class is done at the speed of memory
+    ranked: Bools = np.logical_not(np.isnan(given).any(axis=0))
+    if not ranked.all():
+        given = np.where(ranked, given, 0.0)
     every, known = np.arange(n), actual >= 0
-    own: Float64s = given[every, np.maximum(actual, 0)]
-    ahead = (given > own[:, np.newaxis]) | (
-        (given == own[:, np.newaxis]) & (np.arange(classes) > actual[:, np.newaxis])
-    )
-    rank = np.where(known, ahead.sum(axis=1), classes)
-    brier = np.where(known, 0.0, 1.0)  # a class without a probability was given none
-    for column in range(classes):  # one by one: how NumPy adds a row up depends on how it lies in memory
-        miss = given[:, column] - (actual == column)
+    own: Float64s = given[np.maximum(actual, 0), every]
+    rank, brier = np.where(known, 0, classes), np.where(known, 0.0, 1.0)  # a class without a probability was given none
+    for column in range(classes):
+        rank += known & ((given[column] > own) | ((given[column] == own) & (actual < column)))
+        miss = given[column] - (actual == column)
         brier += miss * miss
-    brier = np.where(ranked, brier, 0.0)
+    brier *= ranked
     sure = ranked & (answer >= 0)
-    said = np.where(sure, given[every, np.maximum(answer, 0)], 0.0)
+    said = np.where(sure, given[np.maximum(answer, 0), every], 0.0)
     bins = np.searchsorted(_EDGES, said, side="right")
     cell = np.empty((n, WIDTH), np.int64)
     amount = np.empty((n, WIDTH), np.int64)

@@ -21,7 +21,7 @@ holds 2**32 rows. Since edition 2:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -106,15 +106,15 @@ def undefined(rows: Int64s) -> UInt8s:
     return first_reason(len(rows), (rows == 0, Undefined.NO_ROWS))
 
 
-def _sums(cells: Cells, names: Sequence[str]) -> list[dict[str, int]]:
+def sums_of(cells: Cells) -> list[Sums]:
+    """Every sum of every window."""
+    names = [name for name in (*_LIMBS, *_LATER) if name in cells.layout]
     columns = [totals(cells, name) for name in names]
     return [dict(zip(names, window, strict=True)) for window in zip(*columns, strict=True)]
 
 
-def each(
-    cells: Cells, of: Callable[[int, Sums], tuple[float, ...]], names: Sequence[str], width: int, rows: Int64s
-) -> list[Float64s]:
+def each(cells: Cells, of: Callable[[int, Sums], tuple[float, ...]], width: int, rows: Int64s) -> list[Float64s]:
     """What `of` makes of the rows of each window and their sums, as so many columns (W,); NaN without rows."""
     nothing = (math.nan,) * width
-    found = [of(n, sums) if n else nothing for n, sums in zip(rows.tolist(), _sums(cells, names), strict=True)]
+    found = [of(n, sums) if n else nothing for n, sums in zip(rows.tolist(), cells.once("sums", sums_of), strict=True)]
     return list(np.array(found, np.float64).reshape(len(cells), width).T)

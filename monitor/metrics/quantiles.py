@@ -8,6 +8,7 @@ for any distribution. A histogram by size has bins of a 16th of their size, so t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -27,53 +28,63 @@ Found = tuple[Float64s, tuple[Float64s, Float64s], Float64s]
 """Values, intervals and bounds of W windows; NaN where there is none."""
 
 
-def quantile(counts: Int64s, starts: Float64s, ends: Float64s, p: float) -> Found:
-    """The p-quantile of W histograms (W, B) whose bins hold numbers from `starts` to `ends`, both (B,) and ascending."""
-    below = np.cumsum(counts, axis=1)
-    n = below[:, -1]
-    place = p * np.maximum(n - 1, 0)
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """W histograms (W, B), of each bin how many rows lie in it and before it, and all rows (W,)."""
+
+    counts: Int64s
+    below: Int64s
+    n: Int64s
+
+    @classmethod
+    def of(cls, counts: Int64s) -> Ordered:
+        """From the counts."""
+        below = np.cumsum(counts, axis=1)
+        return cls(counts, below, below[:, -1])
+
+    def bin_of(self, order: Int64s) -> Int64s:
+        """The bin of the number that has `order` (W,) others before it."""
+        found: Int64s = np.minimum((self.below <= order[:, np.newaxis]).sum(axis=1), self.below.shape[1] - 1)
+        return found
+
+
+def quantile(ordered: Ordered, starts: Float64s, ends: Float64s, p: float) -> Found:
+    """The p-quantile of histograms whose bins hold numbers from `starts` to `ends`, both (B,) and ascending."""
+    last = np.maximum(ordered.n - 1, 0)
+    place = p * last
     first = np.floor(place).astype(np.int64)
     share = place - first
-    second = np.minimum(first + 1, np.maximum(n - 1, 0))
-    bins = [_bin(below, order) for order in (first, second)]
-    values = [
-        _within(counts, below, starts, ends, bin_, order) for bin_, order in zip(bins, (first, second), strict=True)
-    ]
+    both = (first, np.minimum(first + 1, last))
+    bins = [ordered.bin_of(order) for order in both]
+    values = [_within(ordered, starts, ends, bin_, order) for bin_, order in zip(bins, both, strict=True)]
     lowest, value, highest = (
         (1.0 - share) * one + share * other
         for one, other in ((starts[bins[0]], starts[bins[1]]), values, (ends[bins[0]], ends[bins[1]]))
     )
-    interval = _interval(below, starts, ends, n, p)
-    nothing = n == 0
-    return np.where(nothing, np.nan, value), interval, np.maximum(value - lowest, highest - value)
+    interval = _interval(ordered, starts, ends, p)
+    return np.where(ordered.n == 0, np.nan, value), interval, np.maximum(value - lowest, highest - value)
 
 
-def largest(counts: Int64s, starts: Float64s, ends: Float64s) -> tuple[Float64s, Float64s]:
+def largest(ordered: Ordered, starts: Float64s, ends: Float64s) -> tuple[Float64s, Float64s]:
     """The largest number of W histograms, the middle of the last bin with a row, and its bound; NaN without rows."""
-    n = counts.sum(axis=1)
-    last = counts.shape[1] - 1 - np.argmax(counts[:, ::-1] > 0, axis=1)
+    last = ordered.bin_of(np.maximum(ordered.n - 1, 0))
     value, half = 0.5 * (starts[last] + ends[last]), 0.5 * (ends[last] - starts[last])
-    return np.where(n > 0, value, np.nan), np.where(n > 0, half, 0.0)
+    return np.where(ordered.n > 0, value, np.nan), np.where(ordered.n > 0, half, 0.0)
 
 
-def _bin(below: Int64s, order: Int64s) -> Int64s:
-    """The bin of the number that has `order` (W,) others before it."""
-    found: Int64s = np.minimum((below <= order[:, np.newaxis]).sum(axis=1), below.shape[1] - 1)
-    return found
-
-
-def _within(counts: Int64s, below: Int64s, starts: Float64s, ends: Float64s, bin_: Int64s, order: Int64s) -> Float64s:
+def _within(ordered: Ordered, starts: Float64s, ends: Float64s, bin_: Int64s, order: Int64s) -> Float64s:
     """Where in its bin a number lies if those of the bin are spread evenly."""
-    windows = np.arange(len(counts))
-    own = np.maximum(counts[windows, bin_], 1)
-    before = below[windows, bin_] - counts[windows, bin_]
-    value: Float64s = starts[bin_] + (ends[bin_] - starts[bin_]) * (order - before + 0.5) / own
+    windows = np.arange(len(bin_))
+    own = ordered.counts[windows, bin_]
+    before = ordered.below[windows, bin_] - own
+    value: Float64s = starts[bin_] + (ends[bin_] - starts[bin_]) * (order - before + 0.5) / np.maximum(own, 1)
     return value
 
 
-def _interval(below: Int64s, starts: Float64s, ends: Float64s, n: Int64s, p: float) -> tuple[Float64s, Float64s]:
+def _interval(ordered: Ordered, starts: Float64s, ends: Float64s, p: float) -> tuple[Float64s, Float64s]:
+    n = ordered.n
     half = Z95 * np.sqrt(n * p * (1.0 - p))
     low, high = np.floor(n * p - half).astype(np.int64) - 1, np.ceil(n * p + half).astype(np.int64)
-    lower = np.where(low >= 0, starts[_bin(below, np.maximum(low, 0))], np.nan)
-    upper = np.where(high < n, ends[_bin(below, np.minimum(high, np.maximum(n - 1, 0)))], np.nan)
+    lower = np.where(low >= 0, starts[ordered.bin_of(np.maximum(low, 0))], np.nan)
+    upper = np.where(high < n, ends[ordered.bin_of(np.minimum(high, np.maximum(n - 1, 0)))], np.nan)
     return lower, upper

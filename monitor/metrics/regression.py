@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from monitor.events import Bools, Float64s, Int32s, Int64s
+from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics import association, intervals, quantiles, relative
 from monitor.metrics.earlier import DETAILED, NEWEST, known_to
 from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates, estimates, first_reason
@@ -40,8 +40,6 @@ PINBALLS: Final = (1, 9)
 """Levels of the pinball loss in tenths, each as `pinball_0_N`."""
 WIDTH: Final = len(TOUCHED)
 """Cells that one labelled row touches."""
-_OF_MEANS: Final = ("error", "absolute_error", "error2", "error4")
-_OF_PINBALLS: Final = ("error", "absolute_error", "error2", "signed_error2")
 _Mean = tuple[float, float, float]
 """A value with its interval."""
 
@@ -71,15 +69,15 @@ class Regression:
             "mse": self._mse,
             "rmse": self._mean(_rmse, 1.0),
             "r2": r2,
-            "explained_variance": _of_moments(association.explained_variance),
-            "correlation": _of_moments(association.correlation),
+            "explained_variance": _of_moments(0),
+            "correlation": _of_moments(1),
             "mape": mape,
             "rmsle": self._rmsle,
             "median_ae": self._quantile(0.5, sizes=True),
             "max_error": self._largest,
             **{f"error_p{100 * p:02.0f}": self._quantile(p) for p in QUANTILES},
             **{
-                f"pinball_0_{tenths}": self._mean(_pinball(tenths), max(tenths, 10 - tenths) / 10, _OF_PINBALLS)
+                f"pinball_0_{tenths}": self._mean(_pinball(tenths), max(tenths, 10 - tenths) / 10)
                 for tenths in PINBALLS
             },
             "at_or_below": at_or_below,
@@ -103,27 +101,40 @@ class Regression:
         scale = math.ldexp(1.0, self.bits)
         f, y = (np.rint(np.where(inside, column, 0.0) * scale).astype(np.int64) for column in (score, label))
         e = f - y
-        size_e, size_y = limbs(np.abs(e), 2), limbs(np.abs(y), 2)
-        sign_e, sign_y = np.sign(e)[:, np.newaxis], np.sign(y)[:, np.newaxis]
+        size_e, size_y, sign_e, sign_y = limbs(np.abs(e), 2), limbs(np.abs(y), 2), np.sign(e), np.sign(y)
         e2, y2 = product(size_e, size_e, 3), product(size_y, size_y, 3)
-        amount = np.column_stack(
-            (
-                np.ones(len(label), np.int64),
-                ~inside,
-                size_e * sign_e,
-                size_e,
-                e2,
-                product(e2, e2, 6),
-                size_y * sign_y,
-                y2,
-                product(y2, size_y, 5) * sign_y,
-                product(y2, y2, 6),
-                product(e2, size_y, 5) * sign_y,
-                product(e2, y2, 6),
+        y3 = product(y2, size_y, 5)
+        terms = [
+            np.ones(len(label), np.int64),
+            ~inside,
+            size_e * sign_e,
+            size_e,
+            e2,
+            product(e2, e2, 6),
+            size_y * sign_y,
+            y2,
+            y3 * sign_y,
+            product(y2, y2, 6),
+            product(e2, size_y, 5) * sign_y,
+            product(e2, y2, 6),
+            inside,
+        ]
+        if self.edition >= DETAILED:
+            e3, both = product(e2, size_e, 5), sign_e * sign_y
+            nonzero, natural = inside & (y != 0), inside & (score >= 0.0) & (label >= 0.0)
+            terms += [
+                e2 * sign_e,
+                e3 * sign_e,
+                product(size_e, size_y, 3) * both,
+                product(y2, size_e, 5) * sign_e,
+                product(e3, size_y, 6) * both,
+                product(y3, size_e, 6) * both,
+                nonzero,
+                relative.terms(e, y, nonzero),
+                relative.log_terms(score, label, natural),
                 inside,
-                *([_later(score, label, e, y, inside)] if self.edition >= DETAILED else ()),
-            )
-        )
+            ]
+        amount = np.ascontiguousarray(np.vstack(terms).T)
         cell = np.broadcast_to(TOUCHED[: amount.shape[1]], amount.shape).copy()
         cell[:, ERRORS] += signed_bins(e).astype(np.int32)
         if self.edition >= DETAILED:
@@ -138,19 +149,19 @@ class Regression:
         """None."""
         return ()
 
-    def _mean(self, of: Callable[[int, Sums], _Mean], off: float, names: Sequence[str] = _OF_MEANS) -> Metric:
+    def _mean(self, of: Callable[[int, Sums], _Mean], off: float) -> Metric:
         """A mean of errors from the exact sums of a window, which are in units; as many of them, `off`, it can be off."""
 
         def metric(cells: Cells) -> Estimates:
             rows = rows_of(cells)
-            value, lower, upper = (np.ldexp(column, -self.bits) for column in each(cells, of, names, 3, rows))
+            value, lower, upper = (np.ldexp(column, -self.bits) for column in each(cells, of, 3, rows))
             return estimates(value, (lower, upper), rows, undefined(rows), off * self.resolution)
 
         return metric
 
     def _mse(self, cells: Cells) -> Estimates:
         """Mean of e^2. With roots off by a unit, squares are by twice the root and one."""
-        units, lower, upper = each(cells, _mean_square, _OF_MEANS, 3, rows_of(cells))
+        units, lower, upper = each(cells, _mean_square, 3, rows_of(cells))
         bound = np.ldexp(2.0 * np.sqrt(units) + 1.0, -2 * self.bits)
         value, *ends = (np.ldexp(column, -2 * self.bits) for column in (units, lower, upper))
         return estimates(value, (ends[0], ends[1]), rows_of(cells), undefined(rows_of(cells)), bound)
@@ -171,8 +182,8 @@ class Regression:
         )
 
         def metric(cells: Cells) -> Estimates:
-            counts = cells.histogram("fine_errors")
-            found, between, off = quantiles.quantile(without_sign(counts) if sizes else counts, starts, ends, p)
+            counts = cells.once("sizes", _by_size) if sizes else cells.once("signs", _by_sign)
+            found, between, off = quantiles.quantile(counts, starts, ends, p)
             value, lower, upper, bound = (
                 np.ldexp(column, -self.bits) for column in (found, between[0], between[1], off + 1.0)
             )
@@ -182,32 +193,18 @@ class Regression:
 
     def _largest(self, cells: Cells) -> Estimates:
         """The largest error by size. It has no interval: the next row may be larger by any amount."""
-        counts = without_sign(cells.histogram("fine_errors"))
+        counts = cells.once("sizes", _by_size)
         found, off = quantiles.largest(counts, quantiles.SIZE_STARTS, quantiles.SIZE_ENDS)
         value, bound = np.ldexp(found, -self.bits), np.ldexp(off + 1.0, -self.bits)
         return estimates(value, None, rows_of(cells), undefined(rows_of(cells)), bound)
 
 
-def _later(score: Float64s, label: Float64s, e: Int64s, y: Int64s, inside: Bools) -> Int64s:
-    """What n rows add to the cells that edition 1 does not have."""
-    size_e, size_y = limbs(np.abs(e), 2), limbs(np.abs(y), 2)
-    sign_e, sign_y = np.sign(e)[:, np.newaxis], np.sign(y)[:, np.newaxis]
-    e2, y2, both = product(size_e, size_e, 3), product(size_y, size_y, 3), sign_e * sign_y
-    nonzero, positive = inside & (y != 0), inside & (score >= 0.0) & (label >= 0.0)
-    return np.column_stack(
-        (
-            e2 * sign_e,
-            product(e2, size_e, 5) * sign_e,
-            product(size_e, size_y, 3) * both,
-            product(y2, size_e, 5) * sign_e,
-            product(product(e2, size_e, 5), size_y, 6) * both,
-            product(product(y2, size_y, 5), size_e, 6) * both,
-            nonzero,
-            relative.terms(e, y, nonzero),
-            relative.log_terms(score, label, positive),
-            inside,
-        )
-    )
+def _by_sign(cells: Cells) -> quantiles.Ordered:
+    return quantiles.Ordered.of(cells.histogram("fine_errors"))
+
+
+def _by_size(cells: Cells) -> quantiles.Ordered:
+    return quantiles.Ordered.of(without_sign(cells.histogram("fine_errors")))
 
 
 def _half(n: int, total: int, squares: int) -> float:
@@ -261,16 +258,20 @@ def mape(cells: Cells) -> Estimates:
         found = relative.mape(n, sums["relative"], sums["relative2"])
         return (*found, relative.mape_bound(n, sums["relative_slack"]))
 
-    value, lower, upper, bound = each(cells, of, ("relative", "relative2", "relative_slack"), 4, rows)
+    value, lower, upper, bound = each(cells, of, 4, rows)
     return estimates(value, (lower, upper), rows, undefined(rows), bound)
 
 
-def _of_moments(of: Callable[[int, Sums], association.Found]) -> Metric:
-    """What is made of the moments of errors and labels."""
+def _associations(cells: Cells) -> list[Float64s]:
+    return each(cells, association.both, 8, rows_of(cells))
+
+
+def _of_moments(place: int) -> Metric:
+    """What is made of the moments of errors and labels: the first or the second of `association.both`."""
 
     def metric(cells: Cells) -> Estimates:
         rows = rows_of(cells)
-        value, lower, upper, bound = each(cells, of, tuple(association.MOMENTS.values()), 4, rows)
+        value, lower, upper, bound = cells.once("associations", _associations)[4 * place : 4 * place + 4]
         why = undefined(rows)
         why[(why == DEFINED) & np.isnan(value)] = CODE_OF[Undefined.ZERO_DENOMINATOR]
         return estimates(value, (lower, upper), rows, why, bound)
@@ -291,8 +292,7 @@ def r2(cells: Cells) -> Estimates:
     Undefined where the labels do not differ by more than the resolution. Delta method on the exact moments of (e^2, y, y^2).
     """
     rows = rows_of(cells)
-    names = ("error2", "error4", "label", "label2", "label3", "label4", "error2_label", "error2_label2")
-    value, variance, bound = each(cells, _r2, names, 3, rows)
+    value, variance, bound = each(cells, _r2, 3, rows)
     why = first_reason(len(cells), (rows == 0, Undefined.NO_ROWS), (np.isnan(value), Undefined.ZERO_DENOMINATOR))
     return estimates(value, intervals.normal(value, variance, -math.inf, 1.0), rows, why, bound)
 

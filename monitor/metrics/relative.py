@@ -33,7 +33,7 @@ Mean = tuple[float, float, float]
 
 
 def ratios(error: Int64s, label: Int64s) -> Int64s:
-    """|e| / |y| of n rows with y other than 0, in units of 2**-30, rounded half up: (n, 3) limbs. Both are below 2**44."""
+    """|e| / |y| of n rows with y other than 0, in units of 2**-30, rounded half up: (3, n) limbs. Both are below 2**44."""
     e, y = np.abs(error), np.abs(label)
     whole, rest = np.divmod(e, y)
     # Thirty more binary digits, fifteen at a time: a rest is below 2**44, so nothing is shifted out of 64 bits.
@@ -41,27 +41,26 @@ def ratios(error: Int64s, label: Int64s) -> Int64s:
     low, rest = np.divmod(rest << _HALF_BITS, y)
     part = (high << _HALF_BITS) + low + (2 * rest >= y)
     whole += part >> LIMB_BITS
-    return np.column_stack((part & ((1 << LIMB_BITS) - 1), limbs(whole, 2)))
+    return np.vstack((part & ((1 << LIMB_BITS) - 1), limbs(whole, 2)))
 
 
 def slack(error: Int64s, label: Int64s) -> Int64s:
     """How far |e| / |y| of rounded numbers can be from that of the numbers themselves, in units of 2**-30, rounded up:
-    (n, 3) limbs. An error is off by a unit, a label by half of one."""
+    (3, n) limbs. An error is off by a unit, a label by half of one."""
     e, y = (np.abs(column).astype(np.float64) for column in (error, label))
     off = (1.0 + 0.5 * e / y) / (y - 0.5) * _UPWARDS
     whole = np.floor(off)
     part = np.ceil((off - whole) * (1 << LIMB_BITS)).astype(np.int64)
-    return np.column_stack((part, limbs(whole.astype(np.int64), 2)))
+    return np.vstack((part, limbs(whole.astype(np.int64), 2)))
 
 
 def terms(error: Int64s, label: Int64s, counts: Bools) -> Int64s:
-    """What n rows add to `relative`, `relative2` and `relative_slack`: (n, 11) limbs. `counts`: which rows have such an error."""
+    """What n rows add to `relative`, `relative2` and `relative_slack`: (11, n) limbs. `counts`: which rows have such an error."""
     y = np.where(counts, label, 1)
     e = np.where(counts, error, 0)
     own = ratios(e, y)
-    found: Int64s = np.column_stack((own, product(own, own, SQUARE_LIMBS), slack(e, y)))
-    found[~counts] = 0
-    return found
+    found: Int64s = np.vstack((own, product(own, own, SQUARE_LIMBS), slack(e, y)))
+    return found if counts.all() else found * counts
 
 
 def mape(n: int, total: int, squares: int) -> Mean:
@@ -80,10 +79,10 @@ def mape_bound(n: int, slack_total: int) -> float:
 
 
 def log_terms(prediction: Float64s, label: Float64s, counts: Bools) -> Int64s:
-    """What n rows add to `logarithmic`, `log_error` and `log_error_squares`: (n, 3). `counts`: which rows have such an error."""
+    """What n rows add to `logarithmic`, `log_error` and `log_error_squares`: (3, n). `counts`: which rows have such an error."""
     f, y = (natural_log(1.0 + np.where(counts, column, 0.0)) for column in (prediction, label))
     square = np.where(counts, (f - y) ** 2, 0.0)
-    return np.column_stack((counts.astype(np.int64), to_fixed(square), to_fixed(square * square, SQUARED_LOSS_BITS)))
+    return np.vstack((counts, to_fixed(square), to_fixed(square * square, SQUARED_LOSS_BITS)))
 
 
 def rmsle_bound(mean_square: Float64s) -> Float64s:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from monitor.metrics.binary import BINARY
-from monitor.metrics.calibration import calibration_error
+from monitor.metrics.calibration import calibration_error, reliability
 from monitor.metrics.task import evaluate
 from monitor.sketches.cells import Cells
 
@@ -59,7 +59,7 @@ CALIBRATION = {"ece": "ece15_l1_torchmetrics", "mce": "mce15_torchmetrics", "rms
 def test_the_calibration_errors_of_every_window_are_torchmetrics_within_their_bound() -> None:
     cells, table = phishing()
     found = evaluate(BINARY, cells, CALIBRATION)
-    tens = calibration_error(cells.histogram("positives"), cells.histogram("negatives"), 10)
+    tens = calibration_error(reliability(cells.histogram("positives"), cells.histogram("negatives"), 10))
     for i, row in enumerate(table):
         for name, column in CALIBRATION.items():
             one = found[name].at(i)

@@ -129,11 +129,11 @@ def test_a_quotient_is_rounded_once_and_its_slack_covers_the_grid(pairs: list[tu
     e, y = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
     own, off = ratios(e, -y), slack(e, y)
     for i, (error, label) in enumerate(pairs):
-        unit = sum(int(limb) << (30 * k) for k, limb in enumerate(own[i]))
-        assert own[i].max() < 2**30
+        unit = sum(int(limb) << (30 * k) for k, limb in enumerate(own[:, i]))
+        assert own[:, i].max() < 2**30
         assert unit == math.floor(Fraction(abs(error), label) * 2**30 + Fraction(1, 2))
         furthest = Fraction(abs(error) + 1) / (label - Fraction(1, 2)) - Fraction(abs(error), label)
-        assert sum(int(limb) << (30 * k) for k, limb in enumerate(off[i])) >= furthest * 2**30
+        assert sum(int(limb) << (30 * k) for k, limb in enumerate(off[:, i])) >= furthest * 2**30
 
 
 @given(some_rows, st.sampled_from([("error_p05", 0.05), ("error_p50", 0.5), ("error_p95", 0.95)]))
@@ -157,10 +157,10 @@ def test_the_interval_of_a_quantile_covers_it_as_often_as_it_says() -> None:
     places = np.searchsorted(ends, values, side="right")
     counts = np.apply_along_axis(np.bincount, 1, places, minlength=len(starts))
     for p in (0.05, 0.5, 0.95):
-        _, (lower, upper), _ = quantiles.quantile(counts, starts, ends, p)
+        _, (lower, upper), _ = quantiles.quantile(quantiles.Ordered.of(counts), starts, ends, p)
         exact = -math.log(1 - p) * 2.0**20
         assert 0.945 < ((lower <= exact) & (exact <= upper)).mean() < 0.999, p
-    few, _, _ = quantiles.quantile(counts[:1] * 0, starts, ends, 0.5)
+    few, _, _ = quantiles.quantile(quantiles.Ordered.of(counts[:1] * 0), starts, ends, 0.5)
     assert np.isnan(few).all()
 
 

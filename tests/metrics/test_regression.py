@@ -170,7 +170,7 @@ def test_limbs_add_up_to_the_product(pairs: list[tuple[int, int]]) -> None:
     assert once.min() >= 0
     assert max(once.max(), twice.max()) < 2**30
     cells = PRICES.cells.zeros()
-    cells.array[0, PRICES.cells.slice("error2")] = once.sum(axis=0)
-    cells.array[0, PRICES.cells.slice("error4")] = twice.sum(axis=0)
+    cells.array[0, PRICES.cells.slice("error2")] = once.sum(axis=1)
+    cells.array[0, PRICES.cells.slice("error4")] = twice.sum(axis=1)
     assert totals(cells, "error2") == [sum(x * y for x, y in pairs)]
     assert totals(cells, "error4") == [sum((x * y) ** 2 for x, y in pairs)]
