@@ -58,7 +58,7 @@ BASES = ("completed", "unlabelled")
 ESTIMATED: Mapping[str, tuple[str, ...]] = {
     "completed": ("accuracy", "precision", "recall", "f1", "specificity"),
     "unlabelled": ("accuracy", "precision", "recall", "f1", "specificity", "roc_auc", "residual"),
-    "bounds": ("accuracy", "precision", "recall", "specificity"),
+    "bounds": ("accuracy", "precision", "recall", "f1", "specificity", "roc_auc"),
 }
 """Metrics that an outlook can have, by what it says. Rules name those of a basis as `BASIS:METRIC`."""
 

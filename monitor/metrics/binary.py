@@ -73,7 +73,7 @@ class Binary:
 
     def __init__(self, costs: Mapping[str, float] | None = None, edition: int = NEWEST) -> None:
         """`costs`: what a row of each cell of the matrix costs, where the model says."""
-        self.costs = costs
+        self.costs, self.edition = costs, edition
         made = _METRICS if costs is None else _METRICS | {"cost": _cost(costs)}
         self.metrics = known_to(edition, made, EDITION_1)
 
