@@ -19,12 +19,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, Protocol
 
 import msgspec
 
 from monitor.config.streams import LabelStream, PredictionStream
-from monitor.daemon.merge import Merge
+from monitor.daemon.merge import Due, Merge
 from monitor.daemon.timers import Every
 from monitor.errors import LogError, LogUnreachable, MonitorError, OffsetLost, UnknownOutcome
 from monitor.events import RecordBatch
@@ -202,13 +204,17 @@ class Rekeying:
             self.clock.sleep_ms(_WAIT_MS)
             return
         for batch in self._reader.poll(_CHUNK, _WAIT_MS):
-            self._merge.add(batch)
-        for batch in self._merge.due(self._ends):
-            self._take(batch)
+            self._merge.add(batch.partition, self._routed(batch), batch.next_offset)
+        for due in self._merge.due(self._ends):
+            self._take(due)
+            if self._unflushed >= FLUSH_RECORDS:
+                self._positions = self._merge.positions()
+                self._flushed()
+        self._positions = self._merge.positions()
         if (full := self._merge.full()) != self._full:
             self._full = full
             self._reader.pause([(self._source.name, p) for p in full])
-        if self._unflushed >= FLUSH_RECORDS or self._flush.due(now):
+        if self._flush.due(now):
             self._flushed()
             if self._save.due(now):
                 self._keep()
@@ -295,27 +301,33 @@ class Rekeying:
 
     # -- copying ---------------------------------------------------------------------------------------------------
 
-    def _take(self, batch: RecordBatch) -> None:
+    def _routed(self, batch: RecordBatch) -> Iterator[Due]:
+        """The records of a batch with their copies."""
+        times, offsets = batch.timestamps_ms.tolist(), batch.offsets.tolist()
+        copies = routed(batch, self._ids, self._place, self._copy.partitions)
+        for place, own in groupby(copies, attrgetter("place")):
+            offset, at_ms = offsets[place], times[place]
+            headers = [*((batch.headers or ())[place] or ()), (FROM, mark_of(batch, offset))]
+            made, unplaced = [], False
+            for copy in own:
+                made.append((copy.partition, OutRecord(copy.value, copy.key, headers, at_ms if at_ms > 0 else None)))
+                unplaced = unplaced or copy.unplaced
+            yield Due(batch.partition, offset, at_ms, made, unplaced)
+
+    def _take(self, due: Due) -> None:
         assert self._appender is not None
-        for copy in routed(batch, self._ids, self._place, self._copy.partitions):
-            offset = int(batch.offsets[copy.place])
-            there = self._there.get((copy.partition, batch.partition), _NONE)
-            if offset in there:
-                there.discard(offset)
+        for partition, record in due.copies:
+            there = self._there.get((partition, due.partition), _NONE)
+            if due.offset in there:
+                there.discard(due.offset)
                 self.standing.known += 1
                 continue
-            headers = [*((batch.headers or ())[copy.place] or ()), (FROM, mark_of(batch, offset))]
-            at_ms = int(batch.timestamps_ms[copy.place])
-            self._appender.send(
-                self._copy.name, OutRecord(copy.value, copy.key, headers, at_ms if at_ms > 0 else None), copy.partition
-            )
+            self._appender.send(self._copy.name, record, partition)
             self._unflushed += 1
             self.standing.copied += 1
-            self.standing.unplaced += copy.unplaced
-        self._positions[batch.partition] = batch.next_offset
-        self.standing.read += len(batch)
-        if len(batch):
-            self.standing.newest_ms = max(self.standing.newest_ms, int(batch.timestamps_ms.max()))
+        self.standing.unplaced += due.unplaced
+        self.standing.read += 1
+        self.standing.newest_ms = max(self.standing.newest_ms, due.at_ms)
 
     def _flushed(self) -> None:
         """Wait until everything that was sent is acknowledged."""
