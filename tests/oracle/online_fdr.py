@@ -23,7 +23,7 @@ def slow(j: int) -> float:
 
 def fast(j: int) -> float:
     """The sequence of SAFFRON and ADDIS, j^-1.6 made to add up to 1."""
-    return 0.4374901658 * float(j) ** -1.6
+    return 0.4374901658 * math.exp(-1.6 * math.log(j))
 
 
 def _decide(values: Sequence[float], level: Level) -> Decided:
