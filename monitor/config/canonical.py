@@ -54,6 +54,10 @@ def everything(config: Config) -> dict[str, Any]:
         del data["drift"]["pairs"]
     if not config.explanations:
         del data["explanations"]
+    template = data.get("unlisted_models")
+    for model in (*data["models"], *([template] if isinstance(template, dict) else ())):
+        if not model["one_vs_rest"]:
+            del model["one_vs_rest"]
     for later in ("maintenance", "advisories"):
         if not data[later]:
             del data[later]

@@ -30,6 +30,15 @@ RECORDED: Mapping[str, bool] = {"recorded": True}
 """Context of the validation of a configuration that was in force already, maybe under an earlier version."""
 
 
+class Costs(Section):
+    """What an answer costs, in any unit; a gain is negative."""
+
+    tp: Number = Field(0.0, description="Called positive, and was.")
+    fp: Number = Field(0.0, description="Called positive, and was not.", examples=[1])
+    fn: Number = Field(0.0, description="Not called positive, and was.", examples=[25])
+    tn: Number = Field(0.0, description="Not called positive, and was not.")
+
+
 class ModelTemplate(Section):
     """What is done with the predictions of a model."""
 
@@ -45,6 +54,14 @@ class ModelTemplate(Section):
         None,
         description="Multiclass: the classes, as records write them. All others are one class, `other`.",
         examples=[["cat", "dog", "bird"]],
+    )
+    one_vs_rest: Flag = Field(
+        False,
+        description="Multiclass: count what areas under ROC curves are made of, of each class against all others: 5.5 KB more "
+        "in a window for each class.",
+    )
+    costs: Costs | None = Field(
+        None, description="Binary: what answers cost, right or wrong; windows carry their mean as `cost`."
     )
     largest: Annotated[Number, Field(ge=SMALLEST_LARGEST, le=LARGEST_LARGEST)] | None = Field(
         None,
