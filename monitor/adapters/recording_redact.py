@@ -68,9 +68,13 @@ class Matcher:
     def __init__(self, config: Config, needles: Needles) -> None:
         self.needles = needles
         predictions, labels = config.streams.predictions, config.streams.labels
-        self._readers = {predictions.topic: [IdTexts(predictions)]}
-        if labels is not None:
-            self._readers.setdefault(labels.topic, []).append(IdTexts(labels))
+        self._readers: dict[str, list[IdTexts]] = {}
+        for stream in (predictions, labels):
+            if stream is None:
+                continue
+            copied = [] if stream.rekey is None else [stream.rekey.source]
+            for topic in (stream.topic, *copied):
+                self._readers.setdefault(topic, []).append(IdTexts(stream))
 
     @property
     def topics(self) -> tuple[str, ...]:

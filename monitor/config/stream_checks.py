@@ -80,14 +80,14 @@ def _places(config: Config) -> Iterator[Problem]:
         if stream is None:
             continue
         at = ("streams", name)
-        for key, source in sources(stream):
+        for key, source in ((key, place) for key, mapped in sources(stream) for place in mapped.places):
             if source.kind == "outer" and stream.each is None:
                 sentence = "is beside an array, and `each` names none; set it, or write $.… for a place in the value"
                 yield Problem((*at, *key), f"{source.text()!r} {sentence}", ((*at, "each"),))
             elif source.kind == "envelope" and stream.envelope is None:
                 sentence = "is in an envelope, and `envelope` names none; set it, or write $.… for a place in the value"
                 yield Problem((*at, *key), f"{source.text()!r} {sentence}", ((*at, "envelope"),))
-        if stream.each is not None and stream.fields.id.kind != "value":
+        if stream.each is not None and any(place.kind != "value" for place in stream.fields.id.places):
             yield Problem(
                 (*at, "fields", "id"),
                 f"{stream.fields.id.text()!r} is the same for all elements of {stream.each.text()} (`each`); each needs an id "

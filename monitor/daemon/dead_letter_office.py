@@ -74,8 +74,8 @@ class DeadLetterOffice:
         """Write through another producer from now on."""
         self._appender, self._unflushed = appender, False
 
-    def take(self, batch: RecordBatch, rejected: Sequence[Rejected], usable: int) -> None:
-        """A batch was fed; `usable` rows of it could be used."""
+    def take(self, batch: RecordBatch, rejected: Sequence[Rejected], usable: int | None) -> None:
+        """A batch was fed; `usable`: the offset of the newest row that could be used."""
         place = (batch.topic, batch.partition)
         if rejected or place in self._streaks:
             self._note_streak(place, batch, rejected, usable)
@@ -94,10 +94,9 @@ class DeadLetterOffice:
             else:
                 self._copy(batch, rejected)
 
-    def _note_streak(self, place: _Place, batch: RecordBatch, rejected: Sequence[Rejected], usable: int) -> None:
+    def _note_streak(self, place: _Place, batch: RecordBatch, rejected: Sequence[Rejected], usable: int | None) -> None:
         before = self._streaks.get(place, Streak())
-        reasons = [str(each.reason) for each in rejected]
-        state = self._streaks[place] = before.step(usable, reasons, int(batch.timestamps_ms.min()))
+        state = self._streaks[place] = before.step(usable, rejected, int(batch.timestamps_ms.max()))
         if state.unreadable and not before.unreadable:
             _logger.error(
                 "%s[%d]: none of the last records can be used (%s): %s", *place, state.reason, rejected[-1].detail

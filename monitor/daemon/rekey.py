@@ -27,8 +27,9 @@ import msgspec
 
 from monitor.config.streams import LabelStream, PredictionStream
 from monitor.daemon.merge import Due, Merge
+from monitor.daemon.rekey_progress import FORMAT, Progress, RekeyError, progress_of, progress_topic, read
 from monitor.daemon.timers import Every
-from monitor.errors import LogError, LogUnreachable, MonitorError, OffsetLost, UnknownOutcome
+from monitor.errors import LogError, LogUnreachable, OffsetLost, UnknownOutcome
 from monitor.events import RecordBatch
 from monitor.ingest.id_texts import IdTexts
 from monitor.ingest.routing import FROM, Place, mark_of, origin_of, routed
@@ -36,7 +37,6 @@ from monitor.ports import Appender, Fences, Leases, Log, OutRecord, Reader, Topi
 
 _log = logging.getLogger("driftline.rekey")
 
-FORMAT: Final = 1
 FLUSH_RECORDS: Final = 10_000
 """Copies that are sent before all must be acknowledged: what a crash has to be asked about."""
 FLUSH_MS: Final = 1_000
@@ -52,24 +52,6 @@ _AGAIN_MS: Final = 500
 _There = dict[tuple[int, int], set[int]]
 """By partition of the copy and of the source: offsets of the source whose copies are there."""
 _NONE: Final[set[int]] = set()
-
-
-class RekeyError(MonitorError):
-    """A copy cannot be made, or not gone on with."""
-
-    def __init__(self, copy: str, why: str, hint: str) -> None:
-        super().__init__(f"copy {copy!r}: {why}. {hint}")
-        self.copy, self.why, self.hint = copy, why, hint
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """Everything of the source below `positions` is in the copy below `ends`, both by partition."""
-
-    format: int
-    source: tuple[str, str]  # name, id
-    copy: tuple[str, str]
-    positions: tuple[int, ...]
-    ends: tuple[int, ...]
 
 
 class Telling(Protocol):
@@ -92,11 +74,6 @@ class Standing:
     newest_ms: int = 0  # the log's own time of the newest record that was copied
     unanswered: str | None = None
     finished: bool = False
-
-
-def progress_topic(copy: str) -> str:
-    """Where the progress of a copy is kept."""
-    return f"{copy}.progress"
 
 
 class Rekeying:
@@ -134,6 +111,7 @@ class Rekeying:
         self._noting: Appender | None = None
         self._positions: list[int] = []
         self._there: _There = {}
+        self._first: tuple[int, ...] = ()
         self._unflushed = 0
         self._merge, self._ends, self._full = Merge([]), list[int](), list[int]()
         self._finish: list[int] = []
@@ -246,7 +224,7 @@ class Rekeying:
                 )
                 positions[partition] = begin
         first = progress.ends if progress is not None else self.log.begin_offsets(copy)
-        self._there = self._found(positions, first, ends)
+        self._there, self._first = self._found(positions, first, ends), tuple(first)
         self._positions, self._unflushed = positions, 0
         self._merge, self._full = Merge(positions), []
         self._reader = self.log.reader(keys=True, headers=True)
@@ -259,32 +237,10 @@ class Rekeying:
         """The newest that is kept. Raises RekeyError when it is about other topics, or of a newer version."""
         topic, found = progress_topic(self._copy.name), None
         (begin,), (end,) = self.log.begin_offsets(topic), self.log.end_offsets(topic)
-        for batch in _read(self.log, topic, {0: (begin, end)}):
+        for batch in read(self.log, topic, {0: (begin, end)}):
             for value in batch.values:
                 found = value or found
-        if found is None:
-            return None
-        try:
-            version = msgspec.json.decode(found, type=dict[str, object]).get("format")
-            if not isinstance(version, int) or version > FORMAT:
-                raise RekeyError(
-                    self._copy.name,
-                    f"its progress has format {version}, this version reads {FORMAT}",
-                    "Run the newer version.",
-                )
-            progress = msgspec.json.decode(found, type=Progress)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RekeyError(
-                self._copy.name, f"its progress cannot be read: {error}", f"Something else wrote to topic {topic!r}."
-            ) from error
-        for then, now in ((progress.source, self._source), (progress.copy, self._copy)):
-            if then != (now.name, now.topic_id):
-                raise RekeyError(
-                    self._copy.name,
-                    f"it was begun with topic {then[0]!r} of id {then[1]}, {now.name!r} has id {now.topic_id} now",
-                    "Offsets of one mean nothing in the other: choose another name for the copy (streams.*.topic).",
-                )
-        return progress
+        return None if found is None else progress_of(found, self._source, self._copy)
 
     def _found(self, positions: list[int], first: Sequence[int], ends: list[int]) -> _There:
         """What the end of the copy holds of the source from `positions` on: it is not made again. A set, and not the newest of
@@ -292,7 +248,7 @@ class Rekeying:
         begins = self.log.begin_offsets(self._copy.name)
         spans = {p: (max(first[p], begins[p]), end) for p, end in enumerate(ends) if first[p] < end}
         found: _There = defaultdict(set)
-        for batch in _read(self.log, self._copy.name, spans):
+        for batch in read(self.log, self._copy.name, spans):
             for headers in batch.headers or ():
                 origin = origin_of(headers or (), self._source.name)
                 if origin is not None and origin[0] < len(positions) and origin[1] >= positions[origin[0]]:
@@ -338,13 +294,20 @@ class Rekeying:
     def _keep(self) -> None:
         """Say how far it is; everything that was sent is acknowledged. One that comes late, from who was shut out, only has
         the next one look further back."""
-        ends = tuple(self.log.end_offsets(self._copy.name))
+        if not self._is_ahead():
+            self._first = tuple(self.log.end_offsets(self._copy.name))
         names = ((self._source.name, self._source.topic_id), (self._copy.name, self._copy.topic_id))
-        record = Progress(FORMAT, *names, tuple(self._positions), ends)
+        record = Progress(FORMAT, *names, tuple(self._positions), self._first)
         noting = self._noting = self._noting or self.log.appender()
         noting.append(
             progress_topic(self._copy.name), 0, OutRecord(msgspec.json.encode(record), self._source.name.encode())
         )
+
+    def _is_ahead(self) -> bool:
+        """Whether the copy holds records that are still to be met in the source, from who was here before: they lie where it
+        was looked for them, and there the next one has to look too."""
+        pairs = ((origin, max(offsets)) for (_, origin), offsets in self._there.items() if offsets)
+        return any(newest >= self._positions[origin] for origin, newest in pairs)
 
     def _see(self) -> None:
         """How much is left, for lag tools and for people; whether the topics are what they were."""
@@ -380,20 +343,3 @@ class Rekeying:
             _log.warning("%s: whoever goes on will see", error)
         self._drop()
         self._leases.close()
-
-
-def _read(log: Log, topic: str, spans: dict[int, tuple[int, int]]) -> Iterator[RecordBatch]:
-    """Everything in [begin, end) of some partitions."""
-    open_ = {(topic, p): begin for p, (begin, end) in spans.items() if begin < end}
-    reader = log.reader(keys=False, headers=True)
-    try:
-        reader.assign(open_)
-        while open_:
-            for batch in reader.poll(_CHUNK, 200):
-                where, end = (topic, batch.partition), spans[batch.partition][1]
-                part, _ = batch.split(end)
-                yield part
-                if batch.next_offset >= end and open_.pop(where, None) is not None:
-                    reader.pause([held for held in ((topic, p) for p in spans) if held not in open_])
-    finally:
-        reader.close()

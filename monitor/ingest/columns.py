@@ -263,7 +263,8 @@ class Classes:
         self._leaf = leaf
         self._words: dict[str, float] = {word: float(number) for word, number in words.items()}
         self._known = None if known is None else sorted(known)
-        self._as_text = leaf.source.kind in ("header", "const") or (leaf.source.kind == "key" and not leaf.source.path)
+        places = leaf.source.places
+        self._as_text = any(at.kind in ("header", "const") or (at.kind == "key" and not at.path) for at in places)
 
     def read(self, column: Column, problems: Problems) -> tuple[Float64s, Bools | None]:
         """The numbers, and where the field is null (None: nowhere). Nulls and problems have NaN."""

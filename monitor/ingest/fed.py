@@ -10,15 +10,17 @@ from monitor.events import LabelColumns, PredictionColumns
 
 @dataclass(slots=True)
 class Fed:
-    """Rows that can be used; bad values by feature, which reject nothing; records that are no rows, by reason."""
+    """Offset of the newest row that can be used; bad values by feature, which reject nothing; records that are no rows, by
+    reason."""
 
-    usable: int = 0
+    usable: int | None = None
     faults: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
 
     def take(self, columns: PredictionColumns | LabelColumns) -> None:
         """A batch was decoded."""
-        self.usable += len(columns)
+        if len(columns):
+            self.usable = int(columns.offsets[-1])
         if isinstance(columns, PredictionColumns) and columns.faults:
             self.faults.update(columns.faults)
         if columns.skipped:

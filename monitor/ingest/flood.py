@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.events import Reason
+from monitor.events import Reason, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,18 @@ class Streak:
         """Whether nothing can be used any more."""
         return self.rejected >= UNREADABLE_RECORDS
 
-    def step(self, usable: int, reasons: Sequence[str], at_ms: int) -> Streak:
-        """Take a batch with so many usable rows, and the reasons of what was rejected. What is rejected for its model alone
-        could be read: it says nothing."""
-        counted = [reason for reason in reasons if reason != Reason.UNKNOWN_MODEL]
-        if usable or len(counted) < len(reasons):
-            return Streak()
-        if not counted:
-            return self
-        return Streak(self.rejected + len(counted), self.since_ms if self.rejected else at_ms, counted[-1])
+    def step(self, usable: int | None, rejected: Sequence[Rejected], at_ms: int) -> Streak:
+        """Take what was rejected of a batch, in order, and the offset of its newest row that can be used. What is rejected for
+        its model alone could be read."""
+        read = [each.offset for each in rejected if each.reason is Reason.UNKNOWN_MODEL]
+        last = max(read, default=None) if usable is None else max([usable, *read])
+        if last is not None:
+            rejected = [each for each in rejected if each.offset > last]
+        before = self if last is None else Streak()
+        if not rejected:
+            return before
+        since_ms = before.since_ms if before.rejected else at_ms
+        return Streak(before.rejected + len(rejected), since_ms, str(rejected[-1].reason))
 
 
 @dataclass(frozen=True, slots=True)

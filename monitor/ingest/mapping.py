@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -111,12 +111,25 @@ def _withdrawn(stream: PredictionStream) -> Source | None:
 
 def needs_keys(leaves: Mapping[str, Leaf]) -> bool:
     """True if a field comes from the key."""
-    return any(leaf.source.kind == "key" for leaf in leaves.values())
+    return any(leaf.source.kind == "key" for leaf in each_place(leaves.values()))
 
 
 def needs_headers(leaves: Mapping[str, Leaf]) -> bool:
     """True if a field comes from a header."""
-    return any(leaf.source.kind == "header" for leaf in leaves.values())
+    return any(leaf.source.kind == "header" for leaf in each_place(leaves.values()))
+
+
+def each_place(leaves: Iterable[Leaf]) -> list[Leaf]:
+    """The leaves with those that may be at several places as one for each of them. Such a number is read as whatever it is,
+    since only its absence tells that the next place is meant."""
+    found: list[Leaf] = []
+    for leaf in leaves:
+        if leaf.source.kind != "any":
+            found.append(leaf)
+            continue
+        kind = Kind.CLASS if leaf.kind is Kind.NUMERIC else leaf.kind
+        found += [Leaf(leaf.name, kind, place) for place in leaf.source.options]
+    return found
 
 
 def known_classes(values: Mapping[str, float], positives: Sequence[float]) -> frozenset[float]:

@@ -22,7 +22,7 @@ from monitor.events import Headers, Int64s, RecordBatch
 from monitor.ingest.careful import SHALLOW_BYTES, Failure, check_size, parse_key, parse_object, read_leaf, read_leaves
 from monitor.ingest.envelopes import Texts
 from monitor.ingest.interner import Interner
-from monitor.ingest.mapping import Leaf
+from monitor.ingest.mapping import Leaf, each_place
 from monitor.ingest.rows import Rows
 from monitor.ingest.structs import Chunk, FastReader
 from monitor.ingest.tree import Unsuitable
@@ -68,8 +68,15 @@ class RecordReader:
     def __init__(self, leaves: Sequence[Leaf], max_bytes: int, interners: Mapping[int, Interner] | None = None) -> None:
         """Records longer than `max_bytes` fail unparsed. Columns come in the order of `leaves`; those with one of
         `interners` (by their number) may come as its codes."""
-        self._leaves = tuple(leaves)
+        self._wanted = tuple(leaves)
+        self._leaves = tuple(each_place(leaves))
+        self._choices = _choices(leaves)
         self._max_bytes = max_bytes
+        if len(self._leaves) != len(leaves):
+            interners = {
+                self._choices[i][0]: held for i, held in (interners or {}).items() if len(self._choices[i]) == 1
+            }
+            leaves = self._leaves
         self._in_value = [i for i, leaf in enumerate(leaves) if leaf.source.kind == "value"]
         self._value_leaves = tuple(leaves[i] for i in self._in_value)
         self._in_json_key = [i for i, leaf in enumerate(leaves) if leaf.source.kind == "key" and leaf.source.path]
@@ -169,8 +176,8 @@ class RecordReader:
         failures[place] = found
 
     def _completed(self, block: Block, batch: RecordBatch) -> Block:
-        """A block with the columns of leaves that are not in the value."""
-        if len(self._in_value) == len(self._leaves):
+        """A block with the columns of leaves that are not in the value, and one for each leaf that may be at several places."""
+        if len(self._in_value) == len(self._leaves) == len(self._wanted):
             return block
         columns: dict[int, Column] = dict(zip(self._in_value, block.columns, strict=True))
         n = len(block)
@@ -200,7 +207,11 @@ class RecordReader:
                 leaf = self._leaves[i]
                 around = batch.around[leaf.source.kind]
                 columns[i] = [_around(around[place], leaf) for place in places]
-        return Block(block.places, [columns[i] for i in range(len(self._leaves))], block.faults)
+        if len(self._leaves) == len(self._wanted):
+            return Block(block.places, [columns[i] for i in range(len(self._leaves))], block.faults)
+        chosen = [_first([columns[i] for i in places], self._leaves[places[0]].absent) for places in self._choices]
+        own = {place: leaf for leaf, places in enumerate(self._choices) for place in places}
+        return Block(block.places, chosen, [(row, own[leaf]) for row, leaf in block.faults])
 
     def _decided(self, block: Block, batch: RecordBatch) -> Block:
         """A block of rows that were read carefully, with what their envelope decides."""
@@ -209,7 +220,7 @@ class RecordReader:
         columns = [list(plain(column)) for column in block.columns]
         for row, place in enumerate(map(int, block.places)):
             decided = batch.decided.get(place, {})
-            for i, leaf in enumerate(self._leaves):
+            for i, leaf in enumerate(self._wanted):
                 if leaf.name in decided:
                     columns[i][row] = decided[leaf.name]
         return Block(block.places, [*columns], block.faults)
@@ -239,3 +250,21 @@ def _known(rows: Rows) -> dict[int, Failure | bytes]:
     """Rows that could not be opened, and those that need care: their envelope decides some of their fields."""
     found: dict[int, Failure | bytes] = {row: rows.values[row] or b"" for row in rows.decided}
     return found | dict(rows.failed)
+
+
+def _choices(leaves: Sequence[Leaf]) -> list[list[int]]:
+    """By leaf the numbers of its places among all of them."""
+    found: list[list[int]] = []
+    at = 0
+    for leaf in leaves:
+        found.append(list(range(at, at + len(leaf.source.places))))
+        at += len(leaf.source.places)
+    return found
+
+
+def _first(columns: Sequence[Column], absent: object) -> Column:
+    """In each row what is at the first place that has something."""
+    chosen = columns[0]
+    for other in columns[1:]:
+        chosen = [b if a is absent else a for a, b in zip(plain(chosen), plain(other), strict=True)]
+    return chosen

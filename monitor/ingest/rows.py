@@ -19,7 +19,7 @@ from monitor.events import Headers, Int64s, Reason, RecordBatch
 from monitor.ingest.careful import Failure, check_size
 from monitor.ingest.envelopes import Inner, Skip, unwrapper_of, with_data
 from monitor.ingest.formats import Framed
-from monitor.ingest.mapping import Leaf
+from monitor.ingest.mapping import Leaf, each_place
 from monitor.ingest.members import Part, elements_of, heads_of, is_null, leaves_of, members_of, spliced
 
 ELEMENTS_MAX: Final = 10_000
@@ -106,7 +106,7 @@ class Opener:
     def __init__(self, stream: PredictionStream | LabelStream, leaves: Sequence[Leaf]) -> None:
         """`leaves`: those that are mapped."""
         paths: dict[str, list[tuple[str, ...]]] = {kind: [] for kind in AROUND}
-        for leaf in leaves:
+        for leaf in each_place(leaves):
             if leaf.source.kind in AROUND:
                 paths[leaf.source.kind].append(leaf.source.path)
         self._max_bytes, self._json_bytes = stream.max_bytes, value_bytes(stream)

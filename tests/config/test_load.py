@@ -97,7 +97,7 @@ http: {port: 99999}
         "c.yaml:1:12: namespace: 'drift line' cannot be used here; allowed: letters, digits, '.', '_' and '-'",
         (
             "c.yaml:5:18: streams.predictions.fields.id: 'id' is not a place in a record; allowed: $.a.b (in the value), key, "
-            "key:$.a.b, header:NAME, outer:$.a.b, envelope:$.a.b or {const: x}; did you mean '$.id'?"
+            "key:$.a.b, header:NAME, outer:$.a.b, envelope:$.a.b, {const: x} or {any: [...]}; did you mean '$.id'?"
         ),
         (
             "c.yaml:5:90: streams.predictions.fields.scor: is not a key of streams.predictions.fields; allowed: id, model, "

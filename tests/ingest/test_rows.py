@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -318,3 +319,65 @@ def test_keys_and_headers_of_the_record_are_those_of_its_rows() -> None:
     )
     found = decoder.decode(whole)
     assert [decoder.versions.values[code] for code in found.version] == ["1", "1", "3"]
+
+
+# -- several places ----------------------------------------------------------------------------------------------------
+
+SEVERAL = {
+    "score": {"any": ["$.score", "$.probability"]},
+    "model": {"any": ["$.model", "header:model"]},
+    "at": {"from": {"any": ["$.at", "$.when.at"]}, "unit": "ms"},
+}
+RENAMED_FEATURES = {
+    "hour": {"from": {"any": ["$.features.hour", "$.features.h"]}, "type": "numeric"},
+    "origin": {"from": {"any": ["$.features.origin", "$.from"]}, "type": "categorical"},
+}
+
+
+moved_features: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"hour": st.sampled_from([1, 2.5, "x", None, True, [1]]), "origin": st.sampled_from(["EWR", 5, None, {}])}
+)
+moved_rows = st.builds(
+    build.record,
+    score=st.sampled_from([0.5, "x", None, 2, True]),
+    at=st.sampled_from([AT_MS, None, "t"]),
+    features=moved_features,
+)
+
+
+@settings(max_examples=examples(100))
+@given(st.lists(st.tuples(moved_rows, st.booleans()), max_size=30))
+def test_a_field_is_read_at_the_first_of_its_places_that_has_it(rows: list[tuple[dict[str, Any], bool]]) -> None:
+    plain = predictions({})
+    several = predictions({"features": RENAMED_FEATURES}, SEVERAL)
+    values, headers = [], []
+    for row, renamed in rows:
+        if renamed:
+            moved = {k: v for k, v in row.items() if k not in ("score", "at", "model")}
+            features = {"h": row["features"]["hour"]}
+            moved |= {"probability": row["score"], "when": {"at": row["at"]}, "from": row["features"]["origin"]}
+            values.append(json.dumps({**moved, "features": features}).encode())
+        else:
+            values.append(json.dumps(row).encode())
+        headers.append([("model", b"delay")] if renamed else [])
+    one = plain.decode(batch([json.dumps(row).encode() for row, _ in rows]))
+    two = several.decode(batch(values, headers=headers))
+    for name in ("ids", "at_ms", "score", "predicted", "offsets"):
+        assert getattr(one, name).tolist() == getattr(two, name).tolist()
+    assert build.rows(plain, one) == build.rows(several, two)
+    assert [r.offset for r in one.rejected] == [r.offset for r in two.rejected]
+    assert one.faults == two.faults
+
+
+def test_null_takes_a_label_back_at_whichever_place_it_stands() -> None:
+    decoder = labels({}, {"label": {"any": ["$.label", "$.truth"]}})
+    rows: list[dict[str, Any]] = [
+        {"label": None, "truth": 1},
+        {"truth": None},
+        {"truth": 0},
+        {"label": 1, "truth": 0},
+        {},
+    ]
+    found = decoder.decode(batch([json.dumps({"id": "a", "at": AT_MS, **row}).encode() for row in rows]))
+    assert [None if math.isnan(value) else value for value in found.value.tolist()] == [None, None, 0, 1]
+    assert told(found.rejected) == [(104, None, "missing")]

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from monitor.adapters.partitioner import murmur2_partition, murmur2_partitions
 from monitor.config import Config, loads
 from monitor.daemon.merge import Due, Merge
-from monitor.daemon.rekey import PROGRESS_MS, RekeyError, Rekeying, progress_topic
+from monitor.daemon.rekey import PROGRESS_MS, Rekeying
+from monitor.daemon.rekey_progress import RekeyError, progress_topic
 from monitor.errors import OffsetLost
 from monitor.ingest.routing import FROM
 from monitor.ports import OutRecord, TopicSpec
@@ -87,7 +88,7 @@ def run_through(log: FragileWorld, config: Config, faults: list[tuple[int, Fault
     raise AssertionError("more crashes than were planned")
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(300), deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(
         st.builds(lambda i, at: {"id": i, "at": at, "label": 1}, st.text(max_size=3), st.integers(0, 99)), max_size=60
