@@ -148,10 +148,18 @@ def _labels(rng: np.random.Generator, at: Int64s, number: Int64s, traffic: Traff
 class Dealt:
     """Rows that were made up, in place of decoders and coder: what they would make of records is dealt here."""
 
-    def __init__(self, config: Config, plan: Plan, versions: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        config: Config,
+        plan: Plan,
+        versions: int,
+        rng: np.random.Generator,
+        models: tuple[ModelPlan, ...] = (),
+    ) -> None:
+        """`models`: those that rows are of; by default all that are listed."""
         self._plan, self._rng, self._versions = plan, rng, versions
         self._task, self._classes = task_name(config), len(coded_classes(config))
-        self._models = tuple(plan.models.values()) or tuple(plan.all_models)
+        self._models = models or tuple(plan.models.values()) or tuple(plan.all_models)
         self.models = Interner(plan.models)
         self._groups = Groups()
         self._read = [0, 0]
