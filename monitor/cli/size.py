@@ -86,15 +86,37 @@ def command(
 
 def sized(config: Any, traffic: Any, processes: int, records_per_second: float | None) -> dict[str, Any]:
     """What it needs, as it goes into JSON."""
-    from monitor.daemon.recovery import ASSUMED_ROWS_PER_SECOND
     from monitor.daemon.trial import need
+    from monitor.daemon.trial_windows import held
     from monitor.plan import plan_of
-    from monitor.telemetry import estimate_series
 
-    needed = need(config, plan_of(config), traffic)
+    plan = plan_of(config)
+    needed, windows = need(config, plan, traffic), held(config, plan, traffic)
     owned = -(-traffic.partitions // processes)
-    series = sum(estimate_series(config, versions=traffic.versions, partitions=owned).values())
-    of_process = needed.held_rows * owned
+    series, of_models = _series(config, plan, traffic, owned)
+    rows_per_second = records_per_second or _rows_per_second(config, plan, traffic)
+    recovery = needed.recovery_rows / rows_per_second
+    return {
+        "held_rows": round(needed.held_rows * traffic.partitions),
+        "bytes_per_row": round(needed.join_bytes / max(needed.held_rows, 1.0), 1),
+        "join_bytes": round(needed.join_bytes * traffic.partitions),
+        "windows": round(windows.windows),
+        "windows_bytes": round(windows.nbytes),
+        "process_bytes": round(needed.join_bytes * owned + windows.nbytes) + PROCESS_BYTES,
+        "ledger_bytes_per_day": round(needed.ledger_bytes_per_day * traffic.partitions),
+        "commits_per_second": round(needed.commits_per_second * traffic.partitions, 3),
+        "bytes_per_commit": round(needed.bytes_per_commit),
+        "series": series,
+        "series_budget": config.series_budget,
+        "recovery_rows": round(needed.recovery_rows),
+        "recovery_seconds": round(recovery, 1),
+        "restart_seconds": round(recovery * owned, 1),
+        "records_per_second": round(rows_per_second),
+        "warnings": _warnings(config, needed.held_rows * owned, of_models),
+    }
+
+
+def _warnings(config: Any, of_process: float, series: int) -> list[str]:
     warnings = []
     if of_process > config.state.max_rows:
         warnings.append(
@@ -102,21 +124,39 @@ def sized(config: Any, traffic: Any, processes: int, records_per_second: float |
             "in the topic; raise it, add processes or shorten time.horizon"
         )
     if series > config.series_budget:
-        warnings.append(f"{series:,} series are more than series_budget ({config.series_budget:,}): some are left out")
-    return {
-        "held_rows": round(needed.held_rows * traffic.partitions),
-        "bytes_per_row": round(needed.join_bytes / max(needed.held_rows, 1.0), 1),
-        "join_bytes": round(needed.join_bytes * traffic.partitions),
-        "process_bytes": round(needed.join_bytes * owned) + PROCESS_BYTES,
-        "ledger_bytes_per_day": round(needed.ledger_bytes_per_day * traffic.partitions),
-        "commits_per_second": round(needed.commits_per_second * traffic.partitions, 3),
-        "bytes_per_commit": round(needed.bytes_per_commit),
-        "series": series,
-        "series_budget": config.series_budget,
-        "recovery_rows": round(needed.recovery_rows),
-        "recovery_seconds": round(needed.recovery_rows / (records_per_second or ASSUMED_ROWS_PER_SECOND), 1),
-        "warnings": warnings,
-    }
+        warnings.append(
+            f"{series:,} series of models are more than series_budget ({config.series_budget:,}): the rest is left out"
+        )
+    return warnings
+
+
+def _rows_per_second(config: Any, plan: Any, traffic: Any) -> float:
+    from monitor.daemon.recovery import ASSUMED_ROWS_PER_SECOND
+    from monitor.daemon.trial_reading import reading
+
+    found = reading(config, plan, traffic)
+    return found.rows_per_second if found is not None else ASSUMED_ROWS_PER_SECOND
+
+
+def _series(config: Any, plan: Any, traffic: Any, owned: int) -> tuple[int, int]:
+    """Series that the process exports that evaluates, while nothing fires; and those of models that there would be."""
+    from monitor.adapters.exposition import Exposer, WindowLabels
+    from monitor.cli.observer import base_view
+    from monitor.daemon.trial_series import newest
+    from monitor.telemetry import BY_NAME, estimate_series
+
+    at_most = estimate_series(config, versions=traffic.versions, partitions=owned)
+    bounded = sum(number for name, number in at_most.items() if not BY_NAME[name].budgeted)
+    of_models = sum(at_most[f"driftline_{kind}_threshold"] for kind in ("quality", "drift"))
+    for model in newest(config, plan, traffic):
+        samples: list[tuple[str, str]] = []
+        for view in model.views:
+            WindowLabels(config.namespace, view.key.series, view.key.window, view.kind).write(view, samples)
+        of_models += len(samples) * model.models
+    # Those about the process itself: what the same listener says of this one.
+    own = Exposer().render(base_view(config, "", 0)).text.splitlines()
+    bounded += sum(line.startswith((b"process_", b"python_")) for line in own)
+    return bounded + min(of_models, config.series_budget), of_models
 
 
 def _print(document: dict[str, Any]) -> None:
@@ -127,7 +167,8 @@ def _print(document: dict[str, Any]) -> None:
     lines = [
         ("predictions held", f"{document['held_rows']:,}", f"{document['bytes_per_row']:g} bytes each in the join"),
         ("memory of the join", size(document["join_bytes"]), "of all processes together"),
-        ("memory of a process", size(document["process_bytes"]), "of the one that owns most partitions"),
+        ("memory of windows", size(document["windows_bytes"]), f"{document['windows']:,} of them, in the one that evaluates"),
+        ("memory of a process", size(document["process_bytes"]), "of one that evaluates and owns most partitions"),
         (
             "ledger a day",
             size(document["ledger_bytes_per_day"]),
@@ -137,8 +178,9 @@ def _print(document: dict[str, Any]) -> None:
         (
             "recovery",
             f"{document['recovery_seconds']:g} s",
-            f"{document['recovery_rows']:,} records of a partition are read again",
+            f"{document['recovery_rows']:,} records of a partition are read again, {document['records_per_second']:,} a second",
         ),
+        ("restart of a process", f"{document['restart_seconds']:g} s", "of one that owns most partitions"),
     ]
     for name, number, more in lines:
         click.echo(f"{name:<22}{number:>16}   {more}")

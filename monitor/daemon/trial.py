@@ -157,8 +157,7 @@ class Dealt:
         models: tuple[ModelPlan, ...] = (),
     ) -> None:
         """`models`: those that rows are of; by default all that are listed."""
-        self._plan, self._rng, self._versions = plan, rng, versions
-        self._task, self._classes = task_name(config), len(coded_classes(config))
+        self._config, self._plan, self._rng, self._versions = config, plan, rng, versions
         self._models = models or tuple(plan.models.values()) or tuple(plan.all_models)
         self.models = Interner(plan.models)
         self._groups = Groups()
@@ -229,10 +228,15 @@ class Dealt:
         return LabelColumns(number, at, _ids(number), at, self._answers(len(at)))
 
     def _answers(self, n: int) -> Float64s:
-        rng = self._rng
-        if self._task == "regression":
-            return rng.normal(0.0, 1.0, n)
-        return rng.integers(0, self._classes + 1 if self._task == "multiclass" else 2, n).astype(np.float64)
+        return answers(self._config, self._rng, n)
+
+
+def answers(config: Config, rng: np.random.Generator, n: int) -> Float64s:
+    """What models predict, or what was true: numbers, or codes of classes, evenly."""
+    task = task_name(config)
+    if task == "regression":
+        return rng.normal(0.0, 1.0, n)
+    return rng.integers(0, len(coded_classes(config)) + 1 if task == "multiclass" else 2, n).astype(np.float64)
 
 
 def _named(model: ModelPlan, key: int) -> Group:
