@@ -106,6 +106,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="driftline", prog_name="driftline", message="%(prog)s %(version)s")
 def cli() -> None:
     """Driftline tells you, while it happens, whether the models you run in production are still right.
 
