@@ -178,6 +178,8 @@ class Run:
             first.end(signal.SIGKILL)
             second = Process(arguments, self.port, self.folder / "second.log")
             found |= self._recover(second)
+            producer.stop()
+            found["client"] = [client(self.bootstrap, topic) for topic in ("predictions", "labels")]
         finally:
             producer.stop()
             for process in (first, second):
@@ -234,6 +236,27 @@ class Run:
             time.sleep(0.01)
 
 
+def client(bootstrap: str, topic: str) -> dict[str, float]:
+    """What this process's first thread takes to have the records of a topic handed over: microseconds and bytes of one."""
+    from monitor.adapters.kafka_log import KafkaLog
+
+    log = KafkaLog(bootstrap, {}, "size-client")
+    reader = log.reader(keys=False, headers=False)
+    ends = log.end_offsets(topic)
+    reader.assign({(topic, partition): 0 for partition, end in enumerate(ends) if end})
+    records = nbytes = 0
+    time.sleep(2)  # so that there is something to hand over: who waits for the broker takes no processor
+    began = time.thread_time()
+    while records < sum(ends):
+        for batch in reader.poll(5_000, 200):
+            records += len(batch)
+            nbytes += sum(map(len, batch.values))  # type: ignore[arg-type]
+    took = time.thread_time() - began
+    reader.close()
+    log.close()
+    return {"us": 1e6 * took / records, "bytes": nbytes / records}
+
+
 def kernel(pid: int) -> dict[str, int]:
     """Bytes by the names of the kernel."""
     lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
@@ -266,6 +289,8 @@ def table(case: Case, pairs: list[Pair], measured: dict[str, Any]) -> str:
         lines.append(f"{pair.name:<24}{pair.predicted:>16,.1f}{pair.measured:>16,.1f}{pair.off:>+8.0%}{mark}")
     lines.append(f"{'peak_bytes':<24}{'':>16}{measured['peak_bytes']:>16,.1f}")
     lines.append(f"{'restart_by_the_clock':<24}{'':>16}{measured['restart_by_the_clock']:>16,.1f}")
+    for topic, cost in zip(("predictions", "labels"), measured["client"], strict=True):
+        lines.append(f"the client hands over {topic} of {cost['bytes']:.0f} bytes in {cost['us']:.2f} us each")
     return "\n".join(lines)
 
 
