@@ -36,8 +36,8 @@ def rights_of(config: Config, *, create: bool = False, literal: bool = False) ->
         names.append(f"{config.namespace}.snapshots")
         own = (*own, *(() if "Delete" in own else ("Delete",)))
     prefix = f"{config.namespace}."
-    for name in names if literal else [prefix]:
-        found.append(Right("topic", name, not literal, own, "what it counted and decided"))
+    own_names = names if literal else [prefix]
+    found += [Right("topic", name, not literal, own, "what it counted and decided") for name in own_names]
     if config.dead_letters.enabled:
         letters = ("Write", *(("Create",) if create else ()))
         found += [Right("topic", topic_of(name), False, letters, "records that cannot be used") for name in sources]

@@ -58,4 +58,6 @@ def command(
     else:
         for right in rights:
             pattern = "prefixed" if right.prefixed else "literal"
-            click.echo(f"{right.resource:<6} {right.name:<32} {pattern:<9} {', '.join(right.operations):<24} {right.why}")
+            click.echo(
+                f"{right.resource:<6} {right.name:<32} {pattern:<9} {', '.join(right.operations):<24} {right.why}"
+            )

@@ -167,7 +167,11 @@ def _print(document: dict[str, Any]) -> None:
     lines = [
         ("predictions held", f"{document['held_rows']:,}", f"{document['bytes_per_row']:g} bytes each in the join"),
         ("memory of the join", size(document["join_bytes"]), "of all processes together"),
-        ("memory of windows", size(document["windows_bytes"]), f"{document['windows']:,} of them, in the one that evaluates"),
+        (
+            "memory of windows",
+            size(document["windows_bytes"]),
+            f"{document['windows']:,} of them, in the one that evaluates",
+        ),
         ("memory of a process", size(document["process_bytes"]), "of one that evaluates and owns most partitions"),
         (
             "ledger a day",

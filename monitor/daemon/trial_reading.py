@@ -152,9 +152,7 @@ def _times(at: Int64s, leaf: Leaf, unit: str) -> list[Any]:
     return [ms / 1_000 for ms in at.tolist()] if unit == "s" else at.tolist()
 
 
-def _batches(
-    topic: str, leaves: Mapping[str, Leaf], columns: Mapping[str, list[Any]], at: Int64s
-) -> list[RecordBatch]:
+def _batches(topic: str, leaves: Mapping[str, Leaf], columns: Mapping[str, list[Any]], at: Int64s) -> list[RecordBatch]:
     values, keys, headers = list[bytes | None](), list[bytes | None](), list[list[tuple[str, bytes]]]()
     for row in zip(*(columns[name] for name in leaves), strict=True):
         value, key, plain, said = dict[str, Any](), dict[str, Any](), b"", list[tuple[str, bytes]]()

@@ -83,8 +83,8 @@ def _views(
     groups = Groups()
     codes = [groups.code(Group(model.name, str(number))) for number in range(len(keys))]
     summary = Summariser(plan, groups)
-    for code, n, known in zip(codes, rows, labelled, strict=True):
-        n, known = min(n, MOST_ROWS), min(known, MOST_ROWS, n)
+    for code, came, told in zip(codes, rows, labelled, strict=True):
+        n, known = min(came, MOST_ROWS), min(came, told, MOST_ROWS)
         group, when, one = np.full(n, code, np.uint32), np.full(n, START_MS), np.ones(n, np.int64)
         score, said = rng.random(n), answers(config, rng, n)
         bins = np.zeros((n, plan.width), np.uint8)

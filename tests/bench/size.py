@@ -3,11 +3,11 @@
     python -m tests.bench.size --folder build/size                     # on a Kafka that it starts, some minutes for each
     python -m tests.bench.size --folder build/size --case binary       # only those whose name has this in it
 
-For each configuration records of horizon + lateness and a bit more are there already, from now on they come at their pace. The
-daemon reads what is there and lives on for a while. Then it is looked at: rows and bytes of the join and series by what it
-exports, memory by what the kernel says (resident now; `peak`: the most so far), the ledger by the values that were appended in that
-time. Then it is killed and another one started: how long the rebuild of all partitions takes, as processor time of the thread that
-does it (what else the machine does is not in it) and by the clock.
+For each configuration records of horizon + lateness and a bit more are there already, from now on they come at their pace.
+The daemon reads what is there and lives on for a while. Then it is looked at: rows and bytes of the join and series by what it
+exports, memory by what the kernel says (resident now; `peak`: the most so far), the ledger by the values that were appended
+meanwhile. Then it is killed and another one started: how long the rebuild of all partitions takes, as processor time of the
+thread that does it (what else the machine does is not in it) and by the clock.
 
 Prints a table, and one JSON line for each configuration. Exit code 1 when a prediction is off by more than a quarter.
 """
@@ -170,11 +170,11 @@ class Run:
         first = Process(arguments, self.port, self.folder / "first.log")
         second: Process | None = None
         try:
-            self._wait_until_read(first, producer)
+            self.wait_until_read(first)
             time.sleep(5)
             began = time.time()
             time.sleep(self.live_s)
-            found = self._look(first) | self._ledger(began, time.time())
+            found = self.look(first) | self._ledger(began, time.time())
             first.end(signal.SIGKILL)
             second = Process(arguments, self.port, self.folder / "second.log")
             found |= self._recover(second)
@@ -187,7 +187,8 @@ class Run:
                     process.end(signal.SIGKILL)
         return found
 
-    def _wait_until_read(self, process: Process, producer: Producer) -> None:
+    def wait_until_read(self, process: Process) -> None:
+        """Wait until it has read what is there."""
         began = time.monotonic()
         while time.monotonic() - began < PATIENCE_S:
             status = process.status()
@@ -199,7 +200,8 @@ class Run:
             time.sleep(0.5)
         raise RuntimeError(f"{self.case.name}: it does not catch up")
 
-    def _look(self, process: Process) -> dict[str, Any]:
+    def look(self, process: Process) -> dict[str, Any]:
+        """What it holds and exports now."""
         with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
             lines = [line for line in answer.read().decode().splitlines() if line and not line.startswith("#")]
         status = process.status()
@@ -240,7 +242,7 @@ def client(bootstrap: str, topic: str) -> dict[str, float]:
     """What this process's first thread takes to have the records of a topic handed over: microseconds and bytes of one."""
     from monitor.adapters.kafka_log import KafkaLog
 
-    log = KafkaLog(bootstrap, {}, "size-client")
+    log = KafkaLog(bootstrap, group="size-client")
     reader = log.reader(keys=False, headers=False)
     ends = log.end_offsets(topic)
     reader.assign({(topic, partition): 0 for partition, end in enumerate(ends) if end})

@@ -14,10 +14,11 @@ import orjson
 
 from monitor.daemon.trial import Traffic
 
-_FIELDS = "id: $.id, model: $.model, version: $.version, at: {from: $.at, unit: ms}"
-_LABELS = "{topic: labels, fields: {id: $.id, at: {from: $.at, unit: ms}, label: $.label}}"
+FIELDS = "id: $.id, model: $.model, version: $.version, at: {from: $.at, unit: ms}"
+LABELS = "{topic: labels, fields: {id: $.id, at: {from: $.at, unit: ms}, label: $.label}}"
 NUMBERS = tuple(f"n{i:02}" for i in range(24))
 WORDS = tuple(f"w{i}" for i in range(6))
+LETTERS = "abcdefghijklmnopqrst"
 _THIRTY = ", ".join([*(f"{n}: numeric" for n in NUMBERS), *(f"{w}: categorical" for w in WORDS)])
 _MANY = ", ".join(f"{{name: model-{i:02}, task: regression}}" for i in range(40))
 _RULES = """
@@ -56,9 +57,9 @@ CASES = (
 streams:
   predictions:
     topic: predictions
-    fields: {{{_FIELDS}, score: $.score}}
+    fields: {{{FIELDS}, score: $.score}}
     features: {{n00: numeric, n01: numeric, n02: numeric, n03: numeric, w0: categorical, w1: categorical}}
-  labels: {_LABELS}
+  labels: {LABELS}
 time: {{horizon: 40m, lateness: 10m, tick: 1m}}
 models: [{{name: m, segments: {{w0: [a, b, c, d, e], w1: [a, b, c]}}REFERENCE}}]
 windows: [10m, 1h]
@@ -74,9 +75,9 @@ windows: [10m, 1h]
 streams:
   predictions:
     topic: predictions
-    fields: {{{_FIELDS}, prediction: $.prediction}}
+    fields: {{{FIELDS}, prediction: $.prediction}}
     features: {{{_THIRTY}}}
-  labels: {_LABELS}
+  labels: {LABELS}
 time: {{horizon: 1h, lateness: 30m, tick: 1m}}
 models: [{{name: m, task: multiclass, classes: [ant, bee, cat, dog, eel, fox, gnu, hen], segments: {{w0: [a, b]}}REFERENCE}}]
 windows: [30m]
@@ -91,8 +92,8 @@ windows: [30m]
         "regression, 40 models",
         f"""
 streams:
-  predictions: {{topic: predictions, fields: {{{_FIELDS}, prediction: $.prediction}}}}
-  labels: {_LABELS}
+  predictions: {{topic: predictions, fields: {{{FIELDS}, prediction: $.prediction}}}}
+  labels: {LABELS}
 time: {{horizon: 20m, lateness: 20m, tick: 30s}}
 models: [{_MANY}]
 windows: [5m, {{size: 1h, slide: 10m}}]
@@ -146,7 +147,7 @@ class Stream:
             record["prediction"] = self._answer()
         features: dict[str, Any] = {}
         for name in case.features:
-            word = "other" if rng.random() < 0.1 else "abcdefgh"[rng.integers(case.words)]
+            word = "other" if rng.random() < 0.1 else LETTERS[rng.integers(case.words)]
             features[name] = word if name in WORDS else round(float(rng.lognormal()), 5)
         return orjson.dumps(record | ({"features": features} if features else {}))
 

@@ -46,7 +46,9 @@ def test_the_user_is_the_one_that_the_pods_log_in_as() -> None:
 def test_the_rights_are_those_that_driftline_says_it_needs() -> None:
     user = yaml.safe_load((STRIMZI / "user.yaml").read_text())
     found = {
-        (acl["resource"]["type"], acl["resource"]["name"], acl["resource"]["patternType"] == "prefix"): acl["operations"]
+        (acl["resource"]["type"], acl["resource"]["name"], acl["resource"]["patternType"] == "prefix"): acl[
+            "operations"
+        ]
         for acl in user["spec"]["authorization"]["acls"]
     }
     wanted = {(right.resource, right.name, right.prefixed): list(right.operations) for right in rights_of(CONFIG)}
