@@ -10,8 +10,9 @@ import click
 from monitor.cli.common import config_options, load_config, output_option
 
 _SHARE = click.FloatRange(0.0, 1.0)
-PROCESS_BYTES = 200 << 20
-"""A process without rows: the interpreter, its libraries, the client's buffers and some thousand windows."""
+PROCESS_BYTES = 190_000_000
+"""A process without rows and windows: the interpreter and its libraries (85 MB), the client's buffers (30 MB), and what batches
+that come and go and answers to who asks leave in the heap (75 MB)."""
 
 
 @click.command("size")
@@ -61,6 +62,7 @@ def command(
       driftline size -c driftline.yaml --rate 50 --delay 2d --labelled 0.6 --partitions 12 --processes 3
       driftline size -c driftline.yaml --rate 2000 --set time.horizon=7d -o json | jq .process_bytes
     """
+    from monitor.adapters.allocator import keep_freed_memory
     from monitor.cli.show import note, print_json
     from monitor.config.durations import parse_duration
     from monitor.daemon.trial import Traffic
@@ -74,6 +76,7 @@ def command(
         raise click.UsageError(
             f"--processes {processes} is more than --partitions {partitions}: the others would stand by"
         )
+    keep_freed_memory()  # as the daemon does: what is tried takes the time that it takes there
     traffic = Traffic(rate, labelled, delay_ms, versions, partitions)
     document = sized(config, traffic, processes, records_per_second)
     if output == "json":
@@ -87,12 +90,14 @@ def command(
 def sized(config: Any, traffic: Any, processes: int, records_per_second: float | None) -> dict[str, Any]:
     """What it needs, as it goes into JSON."""
     from monitor.daemon.trial import need
+    from monitor.daemon.trial_burst import burst
     from monitor.daemon.trial_windows import held
     from monitor.plan import plan_of
 
     plan = plan_of(config)
     needed, windows = need(config, plan, traffic), held(config, plan, traffic)
     owned = -(-traffic.partitions // processes)
+    working = burst(config, plan, traffic).of(owned)
     series, of_models = _series(config, plan, traffic, owned)
     rows_per_second = records_per_second or _rows_per_second(config, plan, traffic)
     recovery = needed.recovery_rows / rows_per_second
@@ -102,7 +107,8 @@ def sized(config: Any, traffic: Any, processes: int, records_per_second: float |
         "join_bytes": round(needed.join_bytes * traffic.partitions),
         "windows": round(windows.windows),
         "windows_bytes": round(windows.nbytes),
-        "process_bytes": round(needed.join_bytes * owned + windows.nbytes) + PROCESS_BYTES,
+        "working_bytes": round(working),
+        "process_bytes": round(needed.join_bytes * owned + windows.nbytes + working) + PROCESS_BYTES,
         "ledger_bytes_per_day": round(needed.ledger_bytes_per_day * traffic.partitions),
         "commits_per_second": round(needed.commits_per_second * traffic.partitions, 3),
         "bytes_per_commit": round(needed.bytes_per_commit),

@@ -174,6 +174,13 @@ class Dealt:
         self, partition: Partition, at: Int64s, number: Int64s, truths: tuple[Int64s, Int64s], end_ms: int
     ) -> Commit:
         """Feed what is due before `end_ms` and was not fed yet, and commit."""
+        self.feed(partition, at, number, truths, end_ms)
+        return partition.commit(Chain(1, "0" * 32, self._read[0], bytes(16)), Flags())
+
+    def feed(
+        self, partition: Partition, at: Int64s, number: Int64s, truths: tuple[Int64s, Int64s], end_ms: int
+    ) -> None:
+        """Feed what is due before `end_ms` and was not fed yet."""
         begin, end = self._read[0], int(np.searchsorted(at, end_ms))
         if end > begin:
             self._columns = self._predictions(at[begin:end], number[begin:end])
@@ -183,7 +190,6 @@ class Dealt:
             self._columns = self._truths(truths[0][first:last], truths[1][first:last])
             partition.feed_labels(_batch("labels", first, last))
         self._read = [end, last]
-        return partition.commit(Chain(1, "0" * 32, end, bytes(16)), Flags())
 
     # -- what the engine asks of decoders and coder ------------------------------------------------------------------
 

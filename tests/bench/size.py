@@ -30,6 +30,9 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import numpy as np
+
+from monitor.daemon.trial_reading import yardstick_secs
 from tests.bench import daemon
 from tests.bench.recovery import Process
 from tests.bench.size_cases import CASES, Case, Stream
@@ -160,8 +163,9 @@ class Run:
         """Run, look, kill, run again."""
         from monitor.config import load
 
-        time_ = load([self.config]).time
-        span_ms = round(SPANS * (time_.horizon_ms + time_.lateness_ms))
+        config = load([self.config])
+        horizon_ms = config.time.horizon_ms if config.streams.labels is not None else 0
+        span_ms = round(SPANS * (horizon_ms + config.time.lateness_ms))
         now_ms = round(time.time() * 1_000)
         producer = Producer(self.bootstrap, Stream(self.case, now_ms - span_ms, now_ms + PATIENCE_S * 1_000))
         producer.catch_up()
@@ -179,7 +183,6 @@ class Run:
             second = Process(arguments, self.port, self.folder / "second.log")
             found |= self._recover(second)
             producer.stop()
-            found["client"] = [client(self.bootstrap, topic) for topic in ("predictions", "labels")]
         finally:
             producer.stop()
             for process in (first, second):
@@ -256,7 +259,23 @@ def client(bootstrap: str, topic: str) -> dict[str, float]:
     took = time.thread_time() - began
     reader.close()
     log.close()
-    return {"us": 1e6 * took / records, "bytes": nbytes / records}
+    return {"us": 1e6 * took / records, "bytes": nbytes / records, "yards": took / records / yardstick_secs()}
+
+
+def clients(cluster: KafkaCluster, records: int) -> None:
+    """Print what the client takes for records of each case, and the two numbers that say it of any size."""
+    costs = []
+    for case in CASES:
+        for topic in ("predictions", "labels"):
+            cluster.delete_topics([topic])
+            cluster.create_topic(topic, 1)
+        span_ms = round(1_000 * records / case.traffic.rate)
+        Producer(cluster.bootstrap_servers, Stream(case, 1_700_000_000_000, 1_700_000_000_000 + span_ms)).catch_up()
+        costs += [client(cluster.bootstrap_servers, topic) for topic in ("predictions", "labels")]
+        for cost in costs[-2:]:
+            print(f"{case.name}: {cost['bytes']:.0f} bytes, {cost['us']:.2f} us, {cost['yards']:.2f} yards", flush=True)
+    slope, each = np.polyfit([cost["bytes"] for cost in costs], [cost["yards"] for cost in costs], 1)
+    print(f"CLIENT, CLIENT_A_BYTE = {each:.2f}, {slope:.5f}")
 
 
 def kernel(pid: int) -> dict[str, int]:
@@ -291,8 +310,6 @@ def table(case: Case, pairs: list[Pair], measured: dict[str, Any]) -> str:
         lines.append(f"{pair.name:<24}{pair.predicted:>16,.1f}{pair.measured:>16,.1f}{pair.off:>+8.0%}{mark}")
     lines.append(f"{'peak_bytes':<24}{'':>16}{measured['peak_bytes']:>16,.1f}")
     lines.append(f"{'restart_by_the_clock':<24}{'':>16}{measured['restart_by_the_clock']:>16,.1f}")
-    for topic, cost in zip(("predictions", "labels"), measured["client"], strict=True):
-        lines.append(f"the client hands over {topic} of {cost['bytes']:.0f} bytes in {cost['us']:.2f} us each")
     return "\n".join(lines)
 
 
@@ -300,8 +317,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.size", description=__doc__.partition("\n")[0])
     parser.add_argument("--folder", type=Path, required=True, help="must not exist; removed at the end")
     parser.add_argument("--case", default="", help="part of the name of those to run")
+    parser.add_argument(
+        "--unseen", action="store_true", help="only those that were not looked at while the model was made"
+    )
     parser.add_argument("--live", type=float, default=60, help="seconds for which it is looked at how the ledger grows")
     parser.add_argument("--keep", action="store_true", help="keep the folder")
+    parser.add_argument("--client", type=int, metavar="N", help="only what the client takes to hand N records over")
     arguments = parser.parse_args()
     wrong = 0
     with ExitStack() as closing:
@@ -309,7 +330,11 @@ def main() -> int:
         if not arguments.keep:
             closing.callback(shutil.rmtree, arguments.folder)
         cluster = closing.enter_context(KafkaCluster(heap_mb=1024))
-        for number, case in enumerate(c for c in CASES if arguments.case in c.name):
+        if arguments.client:
+            clients(cluster, arguments.client)
+            return 0
+        chosen = [c for c in CASES if arguments.case in c.name and not (arguments.unseen and c.seen)]
+        for number, case in enumerate(chosen):
             run = Run(case, cluster, arguments.folder / str(number), f"size-{number}", arguments.live)
             run.prepare()
             predicted, measured = run.predict(), run.measure()

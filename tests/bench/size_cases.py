@@ -21,6 +21,9 @@ WORDS = tuple(f"w{i}" for i in range(6))
 LETTERS = "abcdefghijklmnopqrst"
 _THIRTY = ", ".join([*(f"{n}: numeric" for n in NUMBERS), *(f"{w}: categorical" for w in WORDS)])
 _MANY = ", ".join(f"{{name: model-{i:02}, task: regression}}" for i in range(40))
+_EIGHT = ", ".join(
+    f"{{name: model-{i}, task: multiclass, classes: [ant, bee, cat], segments: {{w0: [a, b], w1: [c, d]}}}}" for i in range(8)
+)
 _RULES = """
 rules:
   - {name: worse, metric: METRIC, op: "OP", threshold: LIMIT, window: WINDOW, min_rows: 50, severity: ticket}
@@ -102,6 +105,68 @@ windows: [5m, {{size: 1h, slide: 10m}}]
         Traffic(rate=250, labelled=0.7, delay_ms=60_000, versions=1, partitions=4),
         task="regression",
         models=tuple(f"model-{i:02}" for i in range(40)),
+    ),
+    Case(
+        "inputs only, 12 partitions",
+        f"""
+streams:
+  predictions:
+    topic: predictions
+    fields: {{{FIELDS}, score: $.score}}
+    features: {{{", ".join(f"{n}: numeric" for n in NUMBERS[:10])}, w0: categorical}}
+time: {{lateness: 30m, tick: 1m}}
+models:
+  - {{name: m, segments: {{w0: [a, b, c, d]}}REFERENCE}}
+windows: [15m]
+""",
+        Traffic(rate=200, labelled=0.0, delay_ms=0, versions=2, partitions=12),
+        features=(*NUMBERS[:10], "w0"),
+        words=4,
+        reference=True,
+        seen=False,
+    ),
+    Case(
+        "binary with estimates and a budget, labels late",
+        f"""
+streams:
+  predictions:
+    topic: predictions
+    fields: {{{FIELDS}, score: $.score}}
+    features: {{n00: numeric, n01: numeric, w0: categorical}}
+  labels: {LABELS}
+time: {{horizon: 2h, lateness: 20m, tick: 1m}}
+models: [{{name: m, segments: {{w0: [a, b, c]}}REFERENCE}}]
+windows: [20m, day]
+estimates: true
+budget: {{false_pages: 1, per: 30d}}
+state: {{commit_interval: 2s}}
+""",
+        Traffic(rate=50, labelled=0.8, delay_ms=2_400_000, versions=1, partitions=6),
+        features=("n00", "n01", "w0"),
+        words=3,
+        reference=True,
+        seen=False,
+    ),
+    Case(
+        "multiclass, sliding windows, 8 models",
+        f"""
+streams:
+  predictions:
+    topic: predictions
+    fields: {{{FIELDS}, prediction: $.prediction}}
+    features: {{w0: categorical, w1: categorical}}
+  labels: {LABELS}
+time: {{horizon: 15m, lateness: 15m, tick: 1m}}
+models: [{_EIGHT}]
+windows: [{{size: 30m, slide: 10m}}]
+state: {{commit_interval: 1s}}
+""",
+        Traffic(rate=200, labelled=1.0, delay_ms=30_000, versions=2, partitions=2),
+        task="multiclass",
+        models=tuple(f"model-{i}" for i in range(8)),
+        features=("w0", "w1"),
+        words=4,
+        seen=False,
     ),
 )
 
