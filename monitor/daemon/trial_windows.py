@@ -48,17 +48,21 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Windows that are held at a time, of everything that is evaluated, and the bytes that they take."""
+    """Windows that are held at a time, of everything that is evaluated, and the bytes that they take. `told`: bytes of the
+    revisions of a tick, which are held until those of all ticks that were closed together are published."""
 
     windows: float
     nbytes: float
+    told: float
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What was found of a shape: bytes of a view of each kind, of what leads to it, and of the model besides."""
+    """What was found of a shape: bytes of a view of each kind and of what is published of it, of what leads to a view, and of
+    the model besides."""
 
     view: dict[Kind, float]
+    payload: dict[Kind, float]
     place: float
     model: float
 
@@ -110,7 +114,7 @@ def segment_shares(model: ModelPlan) -> Iterator[tuple[str, float]]:
 
 def held(config: Config, plan: Plan, traffic: Traffic) -> Held:
     """What the evaluator of a deployment holds once as many windows become final as begin."""
-    windows = nbytes = 0.0
+    windows = nbytes = told = 0.0
     all_shapes = shapes(plan)
     per_version_ms = traffic.rate / 1_000 / sum(shape.models for shape in all_shapes) / traffic.versions
     slots = sum(s.models * traffic.versions * sum(1 for _ in segment_shares(s.model)) for s in all_shapes)
@@ -130,7 +134,15 @@ def held(config: Config, plan: Plan, traffic: Traffic) -> Held:
                     windows += there * live
                     nbytes += there * (live * 8 * cells.size + shelved * (cost.view[kind] + cost.place))
                     nbytes += there * max(0.0, remembered - shelved) * cost.view[kind]
-    return Held(windows, nbytes)
+                    moved = shape.models * traffic.versions * -math.expm1(-per_version_ms * share * plan.join.tick_ms)
+                    told += moved * _touched(window, kind, traffic) * (cost.view[kind] + cost.payload[kind])
+    return Held(windows, nbytes, told)
+
+
+def _touched(window: Window, kind: Kind, traffic: Traffic) -> float:
+    """Windows of a series that what comes in a tick belongs to; labels come for those of about twice their delay."""
+    late_ms = 2 * traffic.delay_ms * traffic.labelled if kind is Kind.PERFORMANCE else 0
+    return (size_ms(window) + late_ms) / slide_ms(window)
 
 
 def _numbers(model: ModelPlan, kind: Kind) -> int:
@@ -157,16 +169,19 @@ def tried(config: Config, plan: Plan, model: ModelPlan, versions: int) -> Cost:
         dealt = Dealt(config, alone, versions, rng, (model,))
         partition = dealt.partition()
         seen: list[_Seen] = []
+        said: dict[Kind, list[int]] = {kind: [] for kind in Kind}
         for step in range(1, STEPS + 1):
             evaluator.feed(0, dealt.step(partition, at, number, (known, number), START_MS + step * every_ms))
-            for _ in evaluator.close():
-                pass
+            for output in evaluator.close():
+                for view, payload in zip(output.windows, output.payloads, strict=True):
+                    said[view.kind].append(len(payload))
             if step in (FIRST, STEPS):
                 seen.append(_Seen.of(evaluator, tracemalloc.get_traced_memory()[0] - before))
     finally:
         if not tracing:
             tracemalloc.stop()
-    return _cost(*seen)
+    payload = {kind: float(np.mean(sizes)) if sizes else 0.0 for kind, sizes in said.items()}
+    return _cost(payload, *seen)
 
 
 def evaluator_of(config: Config, plan: Plan) -> Evaluator:
@@ -196,12 +211,12 @@ class _Seen:
         return cls(traced, views, nbytes, cells)
 
 
-def _cost(first: _Seen, last: _Seen) -> Cost:
+def _cost(payload: dict[Kind, float], first: _Seen, last: _Seen) -> Cost:
     view = {kind: last.view_bytes[kind] / max(1, last.views[kind]) for kind in last.views}
     rest = [one.traced - one.cell_bytes - sum(one.view_bytes.values()) for one in (first, last)]
     views = [sum(one.views.values()) for one in (first, last)]
     place = max(0.0, (rest[1] - rest[0]) / max(1, views[1] - views[0]))
-    return Cost(view, place, max(0.0, rest[1] - place * views[1]))
+    return Cost(view, payload, place, max(0.0, rest[1] - place * views[1]))
 
 
 def bytes_of(view: WindowView) -> int:

@@ -22,7 +22,8 @@ LETTERS = "abcdefghijklmnopqrst"
 _THIRTY = ", ".join([*(f"{n}: numeric" for n in NUMBERS), *(f"{w}: categorical" for w in WORDS)])
 _MANY = ", ".join(f"{{name: model-{i:02}, task: regression}}" for i in range(40))
 _EIGHT = ", ".join(
-    f"{{name: model-{i}, task: multiclass, classes: [ant, bee, cat], segments: {{w0: [a, b], w1: [c, d]}}}}" for i in range(8)
+    f"{{name: model-{i}, task: multiclass, classes: [ant, bee, cat], segments: {{w0: [a, b], w1: [c, d]}}}}"
+    for i in range(8)
 )
 _RULES = """
 rules:
