@@ -62,7 +62,7 @@ class Groups:
         if code is None:
             code = self._codes[group] = len(self.items)
             if code == len(self._hashes):
-                self._key_codes, self._hashes = (np.resize(one, 2 * code) for one in (self._key_codes, self._hashes))
+                self._key_codes, self._hashes = np.resize(self._key_codes, 2 * code), np.resize(self._hashes, 2 * code)
             self.items.append(group)
             key = self._keys.setdefault((group.model, group.version), len(self._keys))
             text = "\x1f".join((group.model, group.version, *(f"{d}={v}" for d, v in group.segments)))

@@ -15,6 +15,13 @@ PROCESS_BYTES = 165_000_000
 that come and go and answers to who asks leave in the heap (50 MB, seen from 35 to 90)."""
 
 
+_OF_MODELS = (
+    "quality_threshold", "drift_threshold", "quality_coverage_expected_ratio", "quality_settled_until_timestamp_seconds",
+    "quality_estimate", "quality_bound",
+)  # fmt: skip
+"""Families under the series budget of which a configuration alone says how many there are."""
+
+
 @click.command("size")
 @config_options
 @click.option(
@@ -165,11 +172,11 @@ def _series(config: Any, plan: Any, traffic: Any, owned: int) -> tuple[int, int]
     from monitor.adapters.exposition import Exposer, WindowLabels
     from monitor.cli.observer import base_view
     from monitor.daemon.trial_series import newest
-    from monitor.telemetry import BY_NAME, estimate_series
+    from monitor.telemetry import BY_NAME, PREFIX, estimate_series
 
     at_most = estimate_series(config, versions=traffic.versions, partitions=owned)
     bounded = sum(number for name, number in at_most.items() if not BY_NAME[name].budgeted)
-    of_models = sum(at_most[f"driftline_{kind}_threshold"] for kind in ("quality", "drift"))
+    of_models = sum(at_most[PREFIX + name] for name in _OF_MODELS)
     for model in newest(config, plan, traffic):
         samples: list[tuple[str, str]] = []
         for view in model.views:

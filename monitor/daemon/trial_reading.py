@@ -33,7 +33,7 @@ from monitor.ingest.values import Kind
 from monitor.partition import Chain, Flags, Partition
 from monitor.plan import Plan
 
-ROWS = 60_000
+ROWS = 40_000
 """Records that are tried: a table has grown a few times by then."""
 CHUNK_ROWS = 1_000
 """Records of a batch, about what a client has ready at a time."""
@@ -42,7 +42,7 @@ CLIENT, CLIENT_A_BYTE = 2.9, 0.0036
 `python -m tests.bench.size --client` measures both."""
 YARDSTICK = b'{"id":"0000c0de-feed-4bad-8cab-0000feedc0de","at":1700000000000,"label":1}'
 YARDS = 20_000
-TRIES = 5
+TRIES = 3
 """Each of which may have been disturbed: the quickest counts."""
 UNLISTED_VALUES = 12
 """Values of a categorical feature of which none are segments."""

@@ -29,11 +29,11 @@ from monitor.plan import ModelPlan, Plan
 from monitor.windows.shelf import FINALS_KEPT
 from monitor.windows.view import Kind, WindowView
 
-STEPS, FIRST = 24, 6
+STEPS, FIRST = 14, 4
 """Windows of each series that are tried, and those after which it is looked for the first time: names are new before."""
 ROWS = 100_000
 """Rows of a trial at most, so many that each series has some in each window."""
-ROWS_A_SERIES = 20
+ROWS_A_SERIES = 8
 MONTH_MS = 2_629_746_000
 DAY_MS = 86_400_000
 FLOAT_BYTES, INT_BYTES = 24, 28

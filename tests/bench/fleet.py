@@ -2,7 +2,7 @@
 
     python -m tests.bench.fleet --folder build/fleet [--rate 500] [--live 180]
 
-On a Kafka that it starts. Half an hour of records is there already, the rest comes at its pace, so that most series have rows
+On a Kafka that it starts. Five minutes of records are there already, the rest comes at its pace, so that most series have rows
 in every tick. It says how large commits and windows are, what a tick and a scrape take, and the memory; what `driftline size`
 had predicted stands beside it. Nothing may break: the daemon lives, no append is refused for its size, windows of every model
 are published, and the ledger passes its audit. Exit code 1 when something does.
@@ -32,7 +32,7 @@ from tests.checker.sources import Kafka, flat
 from tests.kafka.broker import KafkaCluster
 
 MODELS, VERSIONS = 200, 5
-HISTORY_MS = 1_800_000
+HISTORY_MS = 300_000
 
 
 def case_of(rate: float, models: int, versions: int) -> Case:
