@@ -142,7 +142,7 @@ def _ticks_at_once(config: Any, traffic: Any, rows_per_second: float) -> float:
         config.state.max_batch_rows * traffic.partitions,
     )
     behind = (times.lateness_ms + (times.horizon_ms if labelled else 0)) / times.tick_ms
-    return min(behind, most / (traffic.rate * (1 + labelled) * times.tick_ms / 1_000))
+    return float(min(behind, most / (traffic.rate * (1 + labelled) * times.tick_ms / 1_000)))
 
 
 def _warnings(config: Any, of_process: float, series: int) -> list[str]:

@@ -180,8 +180,7 @@ def tried(config: Config, plan: Plan, model: ModelPlan, versions: int) -> Cost:
     finally:
         if not tracing:
             tracemalloc.stop()
-    payload = {kind: float(np.mean(sizes)) if sizes else 0.0 for kind, sizes in said.items()}
-    return _cost(payload, *seen)
+    return _cost({kind: float(np.mean(sizes)) if sizes else 0.0 for kind, sizes in said.items()}, *seen)
 
 
 def evaluator_of(config: Config, plan: Plan) -> Evaluator:

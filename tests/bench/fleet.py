@@ -1,11 +1,12 @@
 """A fleet in one pair of topics: 200 models, each with 5 versions and 20 segments, which is 21,000 series of each kind.
 
-    python -m tests.bench.fleet --folder build/fleet [--rate 500] [--live 180]
+    python -m tests.bench.fleet                                   # the engine alone, in this process
+    python -m tests.bench.fleet --kafka --folder build/fleet      # the daemon, on a Kafka that it starts
 
-On a Kafka that it starts. Five minutes of records are there already, the rest comes at its pace, so that most series have rows
-in every tick. It says how large commits and windows are, what a tick and a scrape take, and the memory; what `driftline size`
-had predicted stands beside it. Nothing may break: the daemon lives, no append is refused for its size, windows of every model
-are published, and the ledger passes its audit. Exit code 1 when something does.
+Alone: commits of half a second, the largest commit there can be, what a tick takes (processor time) once most series have rows in
+each, what a scrape of it takes, and memory. On Kafka five minutes of records are there already, the rest comes at its pace; what
+`driftline size` had predicted stands beside it. Nothing may break: the daemon lives, no append is refused for its size, windows
+of every model are published, and the ledger passes its audit. Exit code 1 when something does.
 """
 
 from __future__ import annotations
@@ -13,17 +14,29 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from monitor.daemon.trial import Traffic
+import numpy as np
+
+from monitor.adapters.exposition import Exposer
+from monitor.cli.observer import base_view
+from monitor.config import loads
+from monitor.daemon.trial import START_MS, Dealt, Traffic
+from monitor.daemon.trial_windows import evaluator_of
+from monitor.ledger.records import encode
+from monitor.partition import Chain, Flags
+from monitor.plan import plan_of
+from monitor.view import Newest
 from tests.bench import daemon
 from tests.bench.recovery import Process
 from tests.bench.size import Producer, Run, thread_secs
@@ -141,15 +154,76 @@ class Fleet(Run):
         }
 
 
+def alone(case: Case, ticks: int) -> dict[str, Any]:
+    """The engine of one partition and the evaluator, over rows that are dealt: what each takes of processor and memory."""
+    config = loads(case.text)
+    plan, traffic, rng = plan_of(config), case.traffic, np.random.default_rng(1)
+    tick_ms, commit_ms = config.time.tick_ms, config.state.commit_interval_ms
+    n = round(traffic.rate * ticks * tick_ms / 1_000)
+    at = START_MS + np.sort(rng.integers(0, ticks * tick_ms, n))
+    number, known = np.arange(n), at + 20_000
+    dealt = Dealt(config, plan, traffic.versions, rng)
+    partition, evaluator = dealt.partition(), evaluator_of(config, plan)
+    newest, commits, took, told, payload = Newest(), list[int](), list[float](), list[int](), 0
+    for end in range(START_MS + commit_ms, START_MS + ticks * tick_ms + 1, commit_ms):
+        commit = dealt.step(partition, at, number, (known, number), end)
+        commits.append(len(encode(commit)))
+        began, windows = time.thread_time(), 0
+        evaluator.feed(0, commit)
+        for output in evaluator.close():
+            newest.add(output.windows)
+            windows += len(output.windows)
+            payload += sum(map(len, output.payloads))
+        took.append(time.thread_time() - began)
+        told.append(windows)
+    per_tick = tick_ms // commit_ms
+    burst_rows = np.arange(config.state.max_batch_rows)
+    dealt_again = Dealt(config, plan, traffic.versions, rng)
+    other = dealt_again.partition()
+    dealt_again.feed(
+        other, START_MS + burst_rows, burst_rows, (burst_rows[:0], burst_rows[:0]), START_MS + len(burst_rows)
+    )
+    largest = len(encode(other.commit(Chain(1, "0" * 32, 0, bytes(16)), Flags())))
+    view = replace(base_view(config, "bench", START_MS), windows=newest.views())
+    exposer, scrapes = Exposer(), list[float]()
+    exposition = exposer.render(view)
+    for _ in range(3):
+        began = time.thread_time()
+        exposition = exposer.render(view)
+        scrapes.append(time.thread_time() - began)
+    stores = [store for engine in evaluator.engines.values() for store in engine.kept[0]]
+    return {
+        "commit_bytes": float(np.mean(commits[per_tick:])),
+        "largest_commit_bytes": largest,
+        "evaluator_secs_a_tick": sum(took[-2 * per_tick :]) / 2,
+        "windows_a_tick": sum(told[-2 * per_tick :]) / 2,
+        "payload_bytes_a_window": payload / sum(told),
+        "windows_in_view": len(view.windows),
+        "cell_bytes": sum(store.nbytes for store in stores),
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "scrape_secs": min(scrapes),
+        "scrape_bytes": len(exposition.text),
+        "exported_series": exposition.exported_series,
+        "dropped_series": exposition.dropped_series,
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.fleet", description=__doc__.partition("\n")[0])
-    parser.add_argument("--folder", type=Path, required=True, help="must not exist; removed at the end")
+    parser.add_argument("--kafka", action="store_true", help="the daemon on a Kafka that is started for it")
+    parser.add_argument("--folder", type=Path, help="with --kafka: must not exist; removed at the end")
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--models", type=int, default=MODELS)
     parser.add_argument("--versions", type=int, default=VERSIONS)
     parser.add_argument("--live", type=float, default=180)
+    parser.add_argument("--ticks", type=int, default=6)
     arguments = parser.parse_args()
     case = case_of(arguments.rate, arguments.models, arguments.versions)
+    if not arguments.kafka:
+        show(alone(case, arguments.ticks), {})
+        return 0
+    if arguments.folder is None:
+        parser.error("--kafka needs --folder")
     with ExitStack() as closing:
         arguments.folder.mkdir(parents=True)
         closing.callback(shutil.rmtree, arguments.folder)
@@ -158,12 +232,17 @@ def main() -> int:
         run.prepare()
         predicted = run.predict()
         found = run.live(arguments.live)
+    show(found, predicted)
+    whole = found["models_with_windows"] == arguments.models and found["audit"] == 0 and not found["complaints"]
+    return 0 if whole else 1
+
+
+def show(found: dict[str, Any], predicted: dict[str, Any]) -> None:
+    """For people, then as JSON."""
     for name, value in found.items():
         beside = f"   predicted {predicted[name]:,}" if isinstance(predicted.get(name), int | float) else ""
         print(f"{name:<24}{value if isinstance(value, list) else format(value, ',.2f'):>18}{beside}")
     print(json.dumps({"predicted": predicted, "found": found}))
-    whole = found["models_with_windows"] == arguments.models and found["audit"] == 0 and not found["complaints"]
-    return 0 if whole else 1
 
 
 if __name__ == "__main__":

@@ -222,7 +222,7 @@ class Run:
 
     def _ledger(self, began_s: float, ended_s: float) -> dict[str, float]:
         records = flat(Kafka(self.bootstrap).read(f"{self.namespace}.ledger"))
-        sizes = [len(r.value or b"") for r in records if began_s <= r.timestamp_ms / 1_000 < ended_s]
+        sizes = [len(r.value or b"") for r in records if began_s <= (r.timestamp_ms or 0) / 1_000 < ended_s]
         a_day = 86_400 / (ended_s - began_s)
         return {"ledger_bytes_per_day": sum(sizes) * a_day, "commits_per_second": len(sizes) / (ended_s - began_s)}
 

@@ -1,4 +1,4 @@
-"""The image is built from the Dockerfile and runs as a pod would run it, on a base made of Debian's packages (tests/tools/image)."""
+"""The image is built and runs as a pod would run it, on a base made of Debian's packages (tests/tools/image)."""
 
 from __future__ import annotations
 
