@@ -1,8 +1,9 @@
-"""Where in a record a field comes from: the value, the key, a header, or a constant.
+"""Where in a record a field comes from: the value, the key, a header, what it is wrapped in, or a constant.
 
 Written as `$.a.b` (JSON path into the value), `key` (the whole key as text), `key:$.a.b` (JSON path into the key),
-`header:NAME`, or `{const: x}`. A path is a chain of object keys, `$.a.b` or `$['a b'].c`; array positions,
-wildcards and filters are not supported: a field has one place.
+`header:NAME`, `outer:$.a.b` (beside the array of `each`), `envelope:$.a.b` (in the `envelope`), or `{const: x}`. A path is
+a chain of object keys, `$.a.b` or `$['a b'].c`; array positions, wildcards and filters are not supported: a field has one
+place.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ LONGEST_PATH = 16
 """Steps of a path. Decoders refuse deeper nesting than this anyway."""
 
 _STEP = re.compile(r"""\.([A-Za-z_$@][\w$@-]*)|\[(?:'([^']+)'|"([^"]+)")\]""", re.ASCII)
-_ALLOWED = "$.a.b (in the value), key, key:$.a.b, header:NAME or {const: x}"
+_ALLOWED = "$.a.b (in the value), key, key:$.a.b, header:NAME, outer:$.a.b, envelope:$.a.b or {const: x}"
+AROUND = ("outer", "envelope")
+"""Kinds of places in what a row is wrapped in."""
 
 
 def parse_path(text: str) -> tuple[str, ...]:
@@ -65,7 +68,7 @@ def _quoted(step: str) -> str:
 
 _SOURCE_SCHEMA: dict[str, Any] = {
     "anyOf": [
-        {"type": "string", "pattern": r"^(\$[.\[].+|key|key:\$[.\[].+|header:.+)$"},
+        {"type": "string", "pattern": r"^(\$[.\[].+|key|(key|outer|envelope):\$[.\[].+|header:.+)$"},
         {
             "type": "object",
             "properties": {"const": {"type": ["string", "number", "boolean"]}},
@@ -82,10 +85,11 @@ class Source:
     """One place in a record. `kind` says which of the other attributes counts.
 
     value: `path` into the JSON value. key: `path` into the JSON key, or () for the whole key as text.
-    header: `name`; of a repeated header the last one counts. const: `const`.
+    header: `name`; of a repeated header the last one counts. const: `const`. outer, envelope: `path` into what holds the
+    array that the row is from, and into the envelope of its record.
     """
 
-    kind: Literal["value", "key", "header", "const"]
+    kind: Literal["value", "key", "header", "const", "outer", "envelope"]
     path: tuple[str, ...] = ()
     name: str = ""
     const: str = ""
@@ -97,6 +101,10 @@ class Source:
             return cls("key")
         if text.startswith("key:"):
             return cls("key", path=parse_path(text[4:]))
+        if text.startswith("outer:"):
+            return cls("outer", path=parse_path(text[6:]))
+        if text.startswith("envelope:"):
+            return cls("envelope", path=parse_path(text[9:]))
         if text.startswith("header:"):
             if not text[7:]:
                 raise ValueError("'header:' names no header; write header:NAME")
@@ -110,6 +118,8 @@ class Source:
         """The text form; a constant as `{const: x}`."""
         if self.kind == "key":
             return f"key:{format_path(self.path)}" if self.path else "key"
+        if self.kind in AROUND:
+            return f"{self.kind}:{format_path(self.path)}"
         if self.kind == "header":
             return f"header:{self.name}"
         return f"{{const: {self.const}}}" if self.kind == "const" else format_path(self.path)
@@ -136,15 +146,15 @@ def _write_source(source: Source) -> str | dict[str, str]:
 SourceField = Annotated[Source, BeforeValidator(_read_source), PlainSerializer(_write_source), Written(_SOURCE_SCHEMA)]
 """A field of the config that is a Source."""
 
-TimeUnit = Literal["ms", "s", "iso"]
+TimeUnit = Literal["ms", "s", "us", "ns", "iso"]
 
 
 class TimeField(Section):
-    """Where an event time comes from, and its unit: milliseconds or seconds since 1970 (`s` may have a fraction), or
-    ISO 8601 text. A plain source means milliseconds."""
+    """Where an event time comes from, and its unit: milli-, micro- or nanoseconds or seconds since 1970 (`s` may have a
+    fraction), or ISO 8601 text. A plain source means milliseconds."""
 
     source: SourceField = Field(alias="from", description="Where the time is found.", examples=["$.at"])
-    unit: TimeUnit = Field("ms", description="ms or s since 1970, or iso for ISO 8601 text.")
+    unit: TimeUnit = Field("ms", description="ms, s, us or ns since 1970, or iso for ISO 8601 text.")
 
     @model_validator(mode="before")
     @classmethod
@@ -185,7 +195,7 @@ _TIME_SCHEMA: dict[str, Any] = {
         *_SOURCE_SCHEMA["anyOf"][:1],
         {
             "type": "object",
-            "properties": {"from": _SOURCE_SCHEMA, "unit": {"enum": ["ms", "s", "iso"]}},
+            "properties": {"from": _SOURCE_SCHEMA, "unit": {"enum": ["ms", "s", "us", "ns", "iso"]}},
             "required": ["from"],
             "additionalProperties": False,
         },

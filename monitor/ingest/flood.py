@@ -6,7 +6,11 @@ partition in which more than `ratio` were bad starts a flood; a whole stretch th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+from monitor.events import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,35 @@ class FloodState:
     records: int = 0
     bad: int = 0
     flooding: bool = False
+
+
+UNREADABLE_RECORDS: Final = 20
+"""So many records one after the other, none of which can be used, are no accident of single records: a field was renamed, or
+the configuration does not fit. Fewer would wake people for a handful of broken records in a quiet partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """Rejections since the last row that could be used, and when the first of them was written."""
+
+    rejected: int = 0
+    since_ms: int = 0
+    reason: str = ""
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether nothing can be used any more."""
+        return self.rejected >= UNREADABLE_RECORDS
+
+    def step(self, usable: int, reasons: Sequence[str], at_ms: int) -> Streak:
+        """Take a batch with so many usable rows, and the reasons of what was rejected. What is rejected for its model alone
+        could be read: it says nothing."""
+        counted = [reason for reason in reasons if reason != Reason.UNKNOWN_MODEL]
+        if usable or len(counted) < len(reasons):
+            return Streak()
+        if not counted:
+            return self
+        return Streak(self.rejected + len(counted), self.since_ms if self.rejected else at_ms, counted[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def prediction_leaves(stream: PredictionStream) -> dict[str, Leaf]:
     optional = (
         ("score", Kind.NUMBER, fields.score),
         ("prediction", Kind.CLASS, fields.prediction),
-        ("withdrawn", Kind.FLAG, fields.withdrawn),
+        ("withdrawn", Kind.FLAG, _withdrawn(stream)),
     )
     leaves |= {name: Leaf(name, kind, source) for name, kind, source in optional if source is not None}
     for name, source in (fields.scores or {}).items():
@@ -100,6 +100,13 @@ def label_leaves(stream: LabelStream) -> dict[str, Leaf]:
         "at": time_leaf(fields.at),
         "label": Leaf("label", Kind.CLASS, fields.label),
     }
+
+
+def _withdrawn(stream: PredictionStream) -> Source | None:
+    """Where it says that a prediction is taken back; an envelope may decide it, so that no record says it."""
+    if stream.fields.withdrawn is None and stream.envelope is not None and stream.envelope.withdraws:
+        return Source("const", const="false")
+    return stream.fields.withdrawn
 
 
 def needs_keys(leaves: Mapping[str, Leaf]) -> bool:

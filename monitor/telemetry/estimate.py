@@ -96,7 +96,7 @@ def _estimate_model(
     segments = len(segments_of(model))
     spans = versions * segments * windows
     subjects = len(model.features) + score
-    performance = len(exported(performance_of(model.task, model.classes or ()))) if labels else 0
+    performance = len(exported(performance_of(model))) if labels else 0
     for name in ("quality_score", "quality_score_lower", "quality_score_upper"):
         count[name] += spans * performance
     for name in ("quality_samples", "quality_seen", "quality_coverage_ratio"):

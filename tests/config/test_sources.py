@@ -41,8 +41,8 @@ def test_a_formatted_path_reads_back(path: list[str]) -> None:
         (
             "id",
             (
-                "'id' is not a place in a record; allowed: $.a.b (in the value), key, key:$.a.b, header:NAME or {const: x}; "
-                "did you mean '$.id'?"
+                "'id' is not a place in a record; allowed: $.a.b (in the value), key, key:$.a.b, header:NAME, "
+                "outer:$.a.b, envelope:$.a.b or {const: x}; did you mean '$.id'?"
             ),
         ),
         ("$", "'$' names the whole value; name a field in it, as in '$.id'"),
