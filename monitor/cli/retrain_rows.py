@@ -113,13 +113,7 @@ class TopicData:
         return r.keep(self._store, [], found, until_ms, policy) if found else None
 
     def compared(
-        self,
-        policy: Policy,
-        served: Collection[str],
-        other: Collection[str],
-        since_ms: int,
-        until_ms: int,
-        alive: Alive,
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
         """See Data. What is looked at again and again is no version to be kept."""
         _, found = self._version(policy, until_ms, alive, keep=False)
@@ -214,13 +208,7 @@ class EitherData:
         return self._of(policy).watched(policy, names, since_ms, until_ms, alive)
 
     def compared(
-        self,
-        policy: Policy,
-        served: Collection[str],
-        other: Collection[str],
-        since_ms: int,
-        until_ms: int,
-        alive: Alive,
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
         """See Data."""
         return self._of(policy).compared(policy, served, other, since_ms, until_ms, alive)

@@ -10,9 +10,9 @@ are turned into numbers. Bytes are Base64.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import Any, Final
 
 import msgspec
@@ -124,7 +124,7 @@ def _avro(number: int | str, schema: Schema) -> Callable[[bytes], bytes] | Failu
         return Failure(Reason.SCHEMA, f"schema {number} cannot be read: {type(error).__name__}")
 
     def read(payload: bytes) -> bytes:
-        file = io.BytesIO(payload)
+        file = BytesIO(payload)
         record = schemaless_reader(file, parsed, None)
         if file.tell() != len(payload):
             raise ValueError("bytes are left")
