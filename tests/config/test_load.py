@@ -117,8 +117,8 @@ http: {port: 99999}
             "did you mean '1m'?"
         ),
         (
-            "c.yaml:12:10: horizon: is not a key of the top level; allowed: namespace, kafka, streams, time, models, "
-            "unlisted_models, windows, drift, estimates, rules, budget, advisories, explanations, "
+            "c.yaml:12:10: horizon: is not a key of the top level; allowed: namespace, kafka, schema_registry, streams, time, "
+            "models, unlisted_models, windows, drift, estimates, rules, budget, advisories, explanations, "
             "grouping, maintenance, label_feed, labels, state, "
             "dead_letters, http, series_budget; 'horizon' belongs under time"
         ),
