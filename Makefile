@@ -18,7 +18,7 @@ VERSIONS := 3.11 3.12 3.13
 ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test check format test-quick test-kafka verify bench lowest pythons lock hooks tools clean
+.PHONY: help setup demo test check format test-quick test-kafka verify image bench lowest pythons lock hooks tools clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -70,6 +70,9 @@ test-kafka: $(VENV)/developed ## the tests on a real Kafka
 verify: $(VENV)/developed tools ## hours: the slow tests, all examples of every law, every part of tests/verify; writes tests/verify/report.md
 	@DRIFTLINE_THOROUGH=1 $(PYTEST) -m "slow or not kafka" $(ARGS)
 	@$(BIN)/python -m tests.verify all
+
+image: ## build deploy/Dockerfile on a base of Debian's packages and run it, without a container engine (root; some minutes)
+	@bash tests/tools/image --folder build/image $(ARGS)
 
 bench: $(VENV)/developed ## measure on a real Kafka; prints a table, writes build/bench.json
 	@$(BIN)/python -m tests.bench $(ARGS)

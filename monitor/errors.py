@@ -5,6 +5,7 @@
     ├── LogError                 the log (Kafka or embedded) refused or failed
     │   ├── LogUnreachable       no answer within the time allowed (exit 69)
     │   │   └── SchemasUnreachable   nor from the schema registry: records cannot be read until it answers
+    │   ├── NotAllowed           the brokers do not let this user do it (exit 78)
     │   ├── UnknownOutcome       an append may or may not have landed; read the log to know
     │   └── OffsetLost           records needed are no longer in the log
     ├── LedgerError              the ledger cannot be continued: another topic, a broken chain, a newer format
@@ -42,6 +43,10 @@ class LogError(MonitorError):
 
 class LogUnreachable(LogError):
     """No broker answered within the time allowed. Retrying may help."""
+
+
+class NotAllowed(LogError):
+    """The brokers do not let this user do it: an access control list lacks a right. Retrying will not help."""
 
 
 class SchemasUnreachable(LogUnreachable):

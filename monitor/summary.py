@@ -240,13 +240,15 @@ class Summariser:
             self.performance.add(slot[rows], cell.astype(np.int64), amount)
 
     def _split(self, group: UInt32s) -> Sequence[tuple[ModelPlan, Int64s | slice]]:
-        while len(self._model_code) < len(self._groups):
-            name = self._groups.items[len(self._model_code)].model
-            model = self._plan.model(name)
-            if model.name not in {m.name for m in self._distinct}:
-                self._distinct.append(model)
-            code = [m.name for m in self._distinct].index(model.name)
-            self._model_code = np.append(self._model_code, np.int32(code))
+        if len(self._model_code) < len(self._groups):
+            known = {model.name: code for code, model in enumerate(self._distinct)}
+            new = list[int]()
+            for unknown in self._groups.items[len(self._model_code) :]:
+                if unknown.model not in known:
+                    known[unknown.model] = len(self._distinct)
+                    self._distinct.append(self._plan.model(unknown.model))
+                new.append(known[unknown.model])
+            self._model_code = np.append(self._model_code, np.array(new, np.int32))
         if len(self._distinct) == 1:
             return [(self._distinct[0], slice(None))]
         codes = self._model_code[group]

@@ -385,6 +385,11 @@ class TickEngine:
         known = self._stores.get(key.series.model)
         return known[1].read([key])[0] if known is not None and key in known[1] else None
 
+    @property
+    def kept(self) -> tuple[list[WindowStore], list[Shelf]]:
+        """What is in memory of windows: the cells of those that may change, and the views that can be asked for."""
+        return [store for _, store in self._stores.values()], list(self._shelves.values())
+
     def newest(self) -> list[WindowView]:
         """The newest view of every series and window that there still is: what telemetry shows."""
         names, goes_on = self._windows.names, self._windows.goes_on

@@ -49,6 +49,11 @@ class WindowStore:
     def __contains__(self, key: object) -> bool:
         return key in self._rows
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the matrix, rows that wait for a window among them."""
+        return self._cells.nbytes
+
     def apply(self, piece: Piece, final_before_ms: int) -> Touched:
         """Add what a tick brings, a whole piece, to every window it belongs to. Windows that ended by `final_before_ms` are
         not begun again."""

@@ -172,7 +172,13 @@ class Fakes:
         return Dataset(digest_of(b"live"), digest_of(b""), digest_of(b"live"), 0, 3000, until_ms)
 
     def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int, alive: Alive
+        self,
+        policy: Policy,
+        served: Collection[str],
+        other: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        alive: Alive,
     ) -> Dataset | None:
         self.watches += 1
         self.compared_with = (tuple(served), tuple(other))
