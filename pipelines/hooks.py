@@ -82,7 +82,9 @@ class Hooks:
 
     def clear(self, policy: Policy, alive: Alive, why: str = "the run has ended") -> None:
         """See Executor. Withdrawn is as gone as it gets."""
-        for found in self._handoffs.under_way(policy.model, through(alive)):
+        keeping = through(alive)
+        logs = meanwhile(lambda: self._handoffs.logs(policy.model), keeping)
+        for found in self._handoffs.under_way(policy.model, logs, keeping):
             self._withdraw(found, why, alive)
 
     # ------------------------------------------------------------------------------------------------------- within

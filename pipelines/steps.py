@@ -259,7 +259,7 @@ def promote(task: Task) -> Next:
             return Next(State.PROBATION, Reason.PROMOTED, f"version {facts['version']} is {task.policy.alias}")
         case Move.CONFLICT:
             return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, done.detail)
-        case Move.REFUSED:
+        case Move.REFUSED | Move.FROZEN:
             return Next(State.REJECTED, Reason.MOVE_REFUSED, done.detail)
 
 
@@ -328,6 +328,9 @@ def _back(task: Task) -> Next:
     done = task.ports.models.rollback(
         task.policy, task.admission.run, facts["version"], facts["champion"], task.owner, task.now_ms
     )
+    if done.move is Move.FROZEN:
+        remedy = "It goes back when the alias is unfrozen, or moved by a person."
+        raise StepFailed(f"version {facts['version']}", f"is worse and cannot go back: {done.detail}", remedy, again=True)
     if done.move is Move.REFUSED:
         return Next(State.FAILED, Reason.MOVE_REFUSED, f"it is worse and could not be rolled back: {done.detail}")
     if done.move is Move.CONFLICT:
