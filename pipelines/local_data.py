@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from pipelines.codec import digest_of
 from pipelines.errors import NotFound
+from pipelines.meanwhile import meanwhile
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
 from pipelines.quality import Checks
@@ -65,8 +66,12 @@ class FileData:
 
     def collect(self, policy: Policy, until_ms: int, alive: Alive) -> Dataset:
         """See Data."""
-        train, test = split(self._labelled(policy, until_ms, whole=True), policy)
-        return keep(self._store, train, test, until_ms, policy)
+
+        def fixed() -> Dataset:
+            train, test = split(self._labelled(policy, until_ms, whole=True), policy)
+            return keep(self._store, train, test, until_ms, policy)
+
+        return meanwhile(fixed, alive)
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """See Data."""
@@ -76,8 +81,12 @@ class FileData:
         self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
         """See Data."""
-        rows = predicted_by(self._labelled(policy, until_ms), names, since_ms, policy)
-        return keep(self._store, [], rows, until_ms, policy) if rows else None
+
+        def fixed() -> Dataset | None:
+            rows = predicted_by(self._labelled(policy, until_ms), names, since_ms, policy)
+            return keep(self._store, [], rows, until_ms, policy) if rows else None
+
+        return meanwhile(fixed, alive)
 
     def compared(
         self,
@@ -89,8 +98,12 @@ class FileData:
         alive: Alive,
     ) -> Dataset | None:
         """See Data."""
-        rows = comparable(self._labelled(policy, until_ms), served, other, since_ms, policy)
-        return keep(self._store, [], rows, until_ms, policy) if rows else None
+
+        def fixed() -> Dataset | None:
+            rows = comparable(self._labelled(policy, until_ms), served, other, since_ms, policy)
+            return keep(self._store, [], rows, until_ms, policy) if rows else None
+
+        return meanwhile(fixed, alive)
 
     def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
         """See Data."""

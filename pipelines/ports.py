@@ -146,6 +146,7 @@ class Move(StrEnum):
     ALREADY = "already"  # this run did it before
     CONFLICT = "conflict"  # the alias does not point where the run believes
     REFUSED = "refused"  # a rule of the registry says no
+    FROZEN = "frozen"  # a person stopped automatic moves, and may let them go on
 
 
 class Moving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

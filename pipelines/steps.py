@@ -259,7 +259,7 @@ def promote(task: Task) -> Next:
             return Next(State.PROBATION, Reason.PROMOTED, f"version {facts['version']} is {task.policy.alias}")
         case Move.CONFLICT:
             return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, done.detail)
-        case Move.REFUSED:
+        case Move.REFUSED | Move.FROZEN:
             return Next(State.REJECTED, Reason.MOVE_REFUSED, done.detail)
 
 
@@ -267,7 +267,7 @@ def probation(task: Task) -> Next | None:
     """Watch the new version on what comes in, and go back if it is worse."""
     facts, policy = task.view.facts, task.policy
     if facts.get("probation") == Reason.WORSE:
-        return _back(task)
+        return _back(task, facts.get("probation_detail", ""))
     serving = task.ports.models.serving(policy)
     if serving is None or serving.version != facts["version"]:
         return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, "somebody moved the alias during probation")
@@ -287,7 +287,7 @@ def probation(task: Task) -> Next | None:
         return None
     if reason is Reason.WORSE:
         task.note({"probation": str(reason), "probation_detail": detail})
-        return _back(task)
+        return _back(task, detail)
     return Next(State.SETTLED if reason is Reason.NOT_WORSE else State.TIMED_OUT, reason, detail)
 
 
@@ -323,16 +323,19 @@ def _watching(task: Task) -> Policy:
     )
 
 
-def _back(task: Task) -> Next:
+def _back(task: Task, why: str) -> Next:
     facts = task.view.facts
     done = task.ports.models.rollback(
         task.policy, task.admission.run, facts["version"], facts["champion"], task.owner, task.now_ms
     )
+    if done.move is Move.FROZEN:
+        remedy = "It goes back when the alias is unfrozen, or moved by a person."
+        raise StepFailed(f"version {facts['version']}", f"is worse and cannot go back: {done.detail}", remedy, again=True)
     if done.move is Move.REFUSED:
         return Next(State.FAILED, Reason.MOVE_REFUSED, f"it is worse and could not be rolled back: {done.detail}")
     if done.move is Move.CONFLICT:
         return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, done.detail)
-    return Next(State.ROLLED_BACK, Reason.WORSE, f"version {facts['champion']} is {task.policy.alias} again")
+    return Next(State.ROLLED_BACK, Reason.WORSE, f"version {facts['champion']} is {task.policy.alias} again: {why}")
 
 
 STEPS: Final[Mapping[State, Callable[[Task], Next | None]]] = {

@@ -15,7 +15,7 @@ from pipelines.gate import GateSpec, Outcome, Paired
 from pipelines.journal import Reason
 from pipelines.orchestrator import Orchestrator
 from pipelines.policy import DAY_MS, HOUR_MS, Data, Policy, Probation, Train, Trigger
-from pipelines.ports import Alive, Artifact, Dataset, Serving
+from pipelines.ports import Alive, Artifact, Dataset, Move, Moving, Serving
 from pipelines.probation import probation_spec, watch
 from pipelines.states import State
 from pipelines.trigger import Asked, Why
@@ -102,6 +102,31 @@ def test_what_is_worse_and_cannot_go_back_is_no_undecided_end(monkeypatch: pytes
     story.later(15 * DAY_MS)
     assert story.journal.view.state is State.FAILED
     assert story.journal.view.detail.startswith("it is worse and could not be rolled back: version 1 is gone")
+
+
+def test_what_is_worse_under_a_frozen_alias_goes_back_when_it_is_unfrozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = promoted()
+    story.ports.live = -0.2
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "pipelines.local_models.LocalModels.rollback", lambda *_: Moving(Move.FROZEN, "champion is frozen")
+        )
+        for _ in range(8):
+            assert story.later(HOUR_MS) == []
+        assert "version 2 is worse and cannot go back: champion is frozen" in story.journal.view.tried
+    story.ports.live = 0.1  # it was worse: what comes later is not asked any more
+    assert story.later(HOUR_MS) == [(State.ROLLED_BACK, Reason.WORSE)]
+    assert story.champion == 1
+
+
+def test_a_rollback_that_a_rule_refuses_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = promoted()
+    story.ports.live = -0.2
+    monkeypatch.setattr(
+        "pipelines.local_models.LocalModels.rollback", lambda *_: Moving(Move.REFUSED, "the registry says retired")
+    )
+    assert story.later(HOUR_MS) == [(State.FAILED, Reason.MOVE_REFUSED)]
+    assert story.journal.view.detail == "it is worse and could not be rolled back: the registry says retired"
 
 
 @pytest.mark.parametrize("fault", [GONE, CUT, AWAY])
