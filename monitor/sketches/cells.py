@@ -6,7 +6,7 @@ contributions of its rows. Sums are exact, so they merge in any order, and the n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -118,6 +118,10 @@ class Cells:
     def fixed(self, name: str) -> Float64s:
         """The single cell of that name in every window, shape (W,), converted from its fixed-point unit."""
         return from_fixed(self.count(name), self.layout.part(name).fraction_bits)
+
+    def rows(self, places: Sequence[int]) -> Cells:
+        """The windows at these places."""
+        return Cells(self.layout, self.array[list(places)])
 
     def __add__(self, other: Cells) -> Cells:
         """Cell by cell, window by window.
