@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.common import config_options, embedded_option, load_config, output_option
+from monitor.cli.common import config_options, embedded_option, load_config, output_option, processes_option
 from monitor.cli.ranges import BOUND_HELP
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on with the backtest in --to DIR if one was interrupted there; begin it if there is none.",
 )
+@processes_option
 @output_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
@@ -83,6 +84,7 @@ def command(
     page: Path | None,
     show_values: bool,
     resume: bool,
+    processes: int | None,
     output: str,
     quiet: bool,
 ) -> None:
@@ -91,8 +93,8 @@ def command(
     Alerts with their times, the difference to another configuration (--against) or between two versions of the models
     (--versions), to known incidents (--incidents: delay, lead time, misses, false alarms) and to other values of rules
     (--sweep: records are read and joined once). Gates (--fail-on) are counts (alerts, pages, tickets, amended, missed,
-    false_alarms, delay_hours) or metrics of final windows (recall@1d); one that holds ends the command with 3. Nothing is
-    written but into --to and beside --report.
+    false_alarms, delay_hours) or metrics of final windows on --min-rows rows (recall@1d); one that holds ends the command
+    with 3. Nothing is written but into --to and beside --report.
 
     \b
     Examples:
@@ -105,13 +107,17 @@ def command(
     """
     from monitor.cli import backtest_run
     from monitor.cli.logs import set_up
+    from monitor.cli.replay_processes import origin_of
 
     set_up("text", "WARNING")
     inputs = [path for path in (*files, *others, known, directory) if path is not None]
     _refuse_what_does_not_go_together(directory, page, inputs, resume=resume, show_values=show_values)
     config = _config(files, overrides)
     other = _other(files, others, other_overrides, versions)
-    wanted = backtest_run.Wanted(starts, ends, resume, output, quiet, kept=directory is not None, what="backtest")
+    origin = origin_of(files, overrides, embedded, recording, processes)
+    wanted = backtest_run.Wanted(
+        starts, ends, resume, output, quiet, kept=directory is not None, what="backtest", origin=origin
+    )
     asked = backtest_run.Asked(
         config,
         other,
@@ -121,6 +127,7 @@ def command(
         page,
         show_values,
         versions,
+        origin_of(others or files, other_overrides, embedded, recording, processes),
     )
     with closing(_source(config, recording, embedded)) as source:
         backtest_run.run(source, asked, directory, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,9 @@ class Headway:
     partitions: tuple[PartitionHeadway, ...] = ()
 
 
-def headway(worker: Worker) -> Headway:
-    """How far it is now."""
-    partitions = []
+def headway(worker: Worker, others: Sequence[PartitionHeadway] = ()) -> Headway:
+    """How far it is now, with partitions that other processes read."""
+    partitions = list(others)
     for partition, task in sorted(worker.tasks.items()):
         genesis = task.writer.follower.state.genesis
         assert genesis is not None
@@ -53,7 +54,7 @@ def headway(worker: Worker) -> Headway:
         sum(own.to_read for own in partitions),
         sum(e.closed for e in engines),
         sum(e.to_close for e in engines),
-        tuple(partitions),
+        tuple(sorted(partitions, key=lambda own: own.partition)),
     )
 
 
