@@ -50,6 +50,13 @@ if TYPE_CHECKING:
     "--sweep", "sweeps", multiple=True, metavar="KEY=V1,V2", help="Judge with each of these values of a rule."
 )
 @click.option("--fail-on", "gates", multiple=True, metavar="GATE", help="Exit with 3 if this holds, e.g. 'pages > 3'.")
+@click.option(
+    "--min-rows",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="Rows that the metric of a gate must rest on: smaller windows are not judged.",
+)
 @click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), help="Leave files here.")
 @click.option(
     "--report",
@@ -80,6 +87,7 @@ def command(
     known: Path | None,
     sweeps: tuple[str, ...],
     gates: tuple[str, ...],
+    min_rows: int,
     directory: Path | None,
     page: Path | None,
     show_values: bool,
@@ -128,6 +136,7 @@ def command(
         show_values,
         versions,
         origin_of(others or files, other_overrides, embedded, recording, processes),
+        min_rows,
     )
     with closing(_source(config, recording, embedded)) as source:
         backtest_run.run(source, asked, directory, wanted)

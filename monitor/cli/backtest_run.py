@@ -14,7 +14,17 @@ import click
 
 from monitor.backtest.differences import differences, of_version
 from monitor.backtest.episodes import Episode, episodes
-from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge, refuse_unknown
+from monitor.backtest.gates import (
+    MIN_ROWS,
+    SCORED,
+    Gate,
+    GateError,
+    gate_of,
+    judge,
+    metric_gates,
+    refuse_unknown,
+    too_small,
+)
 from monitor.backtest.incidents import Incident, IncidentsError, Score, incidents_of, score
 from monitor.backtest.tradeoff import front
 from monitor.cli import backtest_checks as checks
@@ -55,6 +65,8 @@ class Asked:
     """Versions of the models that are compared."""
     other_origin: Origin | None = None
     """`Wanted.origin` of the other configuration."""
+    min_rows: int = MIN_ROWS
+    """Rows that the metric of a gate must rest on in a window."""
 
 
 @dataclass
@@ -88,9 +100,11 @@ def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> No
         first = _outcome(source, asked, asked.config, folder / FIRST, wanted, told)
         likewise = replace(wanted, origin=asked.other_origin)
         second = _outcome(source, asked, asked.other, folder / SECOND, likewise) if asked.other else None
-        broken = judge(asked.gates, _counts(first.alerts, first.score), first.windows())
+        broken = judge(asked.gates, _counts(first.alerts, first.score), first.windows(), asked.min_rows)
         report = _report(asked, first, second, told)
         report["gates"] = {"asked": [gate.text for gate in asked.gates], "failed": _plain(broken)}
+        if small := too_small(metric_gates(asked.gates), first.windows(), asked.min_rows):
+            report["gates"] |= {"min_rows": asked.min_rows, "too_small": small}
         if directory is not None:
             _write(directory / "backtest.json", report)
         written = []
