@@ -89,15 +89,19 @@ class RunProgress:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._rows: dict[int, TaskID] = {}
+        self._others: Sequence[PartitionHeadway] = ()
+        self._before = 0  # read when this run began
 
     def show(self, worker: Worker, others: Sequence[PartitionHeadway] = ()) -> None:
         """Take note of the time, and refresh when it is due. Called once a loop, and at every tick. `others`: how far
         partitions are that other processes read."""
         if not worker.tasks:
             return
+        self._others = others
         now, closed = time.monotonic(), ticks_closed(worker)
         if self._pace is None:
             self._pace = Pace(headway(worker, others))
+            self._before = self._pace.first.read - sum(worker.statistics.consumed.values())
         else:
             self._pace.spent(now - self._seen, evaluating=closed != self._closed)
             self._pace.meet(others)
@@ -137,11 +141,24 @@ class RunProgress:
             )
 
     def close(self, worker: Worker, others: int = 0) -> None:
-        """Take the bar away and say what was done; `others`: records that other processes read."""
+        """Take the bar away and say what was done, in the numbers of the progress before; `others`: records that other
+        processes read."""
         if self._bar is not None:
             self._bar.stop()
-        read = sum(worker.statistics.consumed.values()) + others
-        print(f"driftline: {read:,} records read in {time.monotonic() - self._opened:.1f} s", file=sys.stderr)
+        own = sum(worker.statistics.consumed.values()) + others
+        took = f"{time.monotonic() - self._opened:.1f} s"
+        before = 0 if others else self._before
+        said = done(headway(worker, self._others), own, took, before)
+        if not own and self._pace is None and worker.finished:
+            said = "nothing to read: all of it was read, and settled, before"
+        print(f"driftline: {said}", file=sys.stderr)
+
+
+def done(at: Headway, own: int, took: str, before: int = 0) -> str:
+    """What was done: `own` records by this run, and how far that led. `before`: what was read when it began."""
+    if at.to_read:
+        return f"{own:,} records read in {took}; {at.read:,} of {at.read + at.to_read:,} are done"
+    return f"{own:,} records read in {took}" + (f", after {before:,} that were read before" if before > 0 else "")
 
 
 def line(pace: Pace, at: Headway) -> str:
