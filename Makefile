@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 # Whole files go to the processes, in the order of collection. Quick tests only: those on a broker measure how long things take.
 SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# 5 is pytest's "no test was collected": right where ARGS names tests of the other kind only, a mistake where there are no ARGS.
+NONE_CHOSEN = { code=$$?; [ $$code -eq 5 ] && [ -n "$(ARGS)" ] || exit $$code; }
 LOCKING := uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --quiet
 VERSIONS := 3.11 3.12 3.13
@@ -56,7 +58,8 @@ check: $(VENV)/developed ## ruff, mypy --strict, import contracts
 	@$(BIN)/lint-imports --no-logo --cache-dir build/import_linter
 
 test: check tools ## everything but the slow tests: checks first, then quick tests, then those on a real Kafka
-	@$(PYTEST) -m "not slow" $(ARGS)
+	@$(PYTEST) $(SPREAD) -m "not slow and not kafka" $(ARGS) || $(NONE_CHOSEN)
+	@$(PYTEST) -m "kafka and not slow" $(ARGS) || $(NONE_CHOSEN)
 
 test-quick: $(VENV)/developed ## the tests that need no broker
 	@$(PYTEST) $(SPREAD) -m "not slow and not kafka" $(ARGS)

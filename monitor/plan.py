@@ -210,6 +210,8 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
             coded=coded_classes(config),
             scored=scored_classes(config),
             delay_ends=ends,
+            one_vs_rest=model.one_vs_rest,
+            costs=model.costs.model_dump() if model.costs is not None else None,
         ),
         positive=float(model.positive),
         features=tuple(features),

@@ -42,6 +42,7 @@ from pipelines.tables import Row, numbers, parse_rows, write_rows
 
 MODEL_BYTES_MAX: Final = 2 * 2**30
 _NAME_HEX_DIGITS: Final = 16
+_MS_MOST: Final = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,9 @@ class FileSteps:
 
             def leans(files: Mapping[str, ModelFile]) -> list[float]:
                 scores, _ = self._scores(policy, many, files, alive)
+                if not np.isfinite(scores).all():
+                    why = "has scores that are no numbers where a feature's values are dealt out anew"
+                    raise StepFailed("the explanation", why, "Score whatever values a feature has.")
                 return importances(labels, scores, policy.gate.loss, features)
 
             new = leans(challenger.files)
@@ -188,10 +192,10 @@ class FileSteps:
             try:
                 found = json.loads((job / "out/scores.json").read_bytes())
                 scores = np.array([np.nan if value is None else float(value) for value in found], dtype=np.float64)
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
                 raise StepFailed("scoring", f"left no list of numbers: {error}", "Write out/scores.json.") from None
             if function is not None:  # without the start of a Python; of a command all of it counts
-                taken_ms = float(json.loads((job / TIMING).read_bytes())["ms"])
+                taken_ms = _timed(job / TIMING)
         if scores.size != len(rows):
             raise StepFailed(
                 "scoring", f"gave {scores.size:,} scores for {len(rows):,} rows", "Give one for each, in order."
@@ -254,9 +258,18 @@ def _result(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_bytes())
         canonical_bytes(said)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StepFailed("out/result.json", f"cannot be kept: {error}", "Write one JSON object without NaN.") from None
     return said if isinstance(said, dict) else {"said": said}
+
+
+def _timed(path: Path) -> float | None:
+    """The ms that a function took, None where nobody says: whoever runs steps elsewhere need not use our runner."""
+    try:
+        said = json.loads(path.read_bytes())["ms"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return float(said) if isinstance(said, int | float) and 0 <= said < _MS_MOST else None
 
 
 def _environment() -> dict[str, str]:

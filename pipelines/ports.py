@@ -207,14 +207,22 @@ class Data(Protocol):
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """What forbids training on it."""
 
-    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
+    def watched(
+        self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
+    ) -> Dataset | None:
         """Labelled rows that a promoted version predicted, all in `test`; None when there are none.
 
         Predictions call the version one of `names`. Rows that do not say who predicted count from the promotion on.
         """
 
     def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+        self,
+        policy: Policy,
+        served: Collection[str],
+        other: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        alive: Alive,
     ) -> Dataset | None:
         """Labelled rows that two versions can be compared on, all in `test`, in the order in which their labels became known;
         None when there are none. They were predicted from `since_ms` on by a version that is called one of `served`. Where

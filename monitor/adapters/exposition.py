@@ -28,6 +28,7 @@ from monitor.telemetry import (
     NAMESPACE_LABEL,
     OUTCOMES,
     PREFIX,
+    SKIPS,
     TaskState,
 )
 from monitor.view import StreamStatus, View
@@ -181,6 +182,8 @@ class Exposer:
             yield self._one("records_lost_total", counters.lost.get(topic, 0), topic)
             for reason in Reason:
                 yield self._one("records_rejected_total", _in(counters.rejected, topic, reason), topic, reason)
+            for skip in SKIPS:
+                yield self._one("records_skipped_total", _in(counters.skipped, topic, skip), topic, skip)
             for form in DEAD_LETTER_FORMS:
                 yield self._one("dead_letters_total", _in(counters.dead_letters, topic, form), topic, form)
         for p in view.partitions:

@@ -67,9 +67,10 @@ def processes_option(command: F) -> F:
 
 def load_config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
     """The configuration of a command. Raises ConfigError."""
+    from monitor.adapters.schema_registry import with_schemas
     from monitor.config import load
 
-    return load(list(files), list(overrides), environ=dict(os.environ))
+    return with_schemas(load(list(files), list(overrides), environ=dict(os.environ)))
 
 
 def open_log(config: Config) -> Log:

@@ -207,6 +207,7 @@ class Observer:
         return Counters(
             consumed=dict(statistics.consumed),
             rejected={topic: dict(reasons) for topic, reasons in statistics.rejected.items()},
+            skipped={topic: dict(reasons) for topic, reasons in statistics.skipped.items()},
             dead_letters={topic: dict(forms) for topic, forms in worker.dead_letters.written.items()},
             feature_faults=dict(statistics.faults),
             commits={"accepted": worker.commits, "lost": worker.lost},

@@ -92,6 +92,7 @@ def build(
       driftline reference build -c driftline.yaml --model fraud --first 20000 -o fraud.reference.json
       driftline reference build -c driftline.yaml --file last-month.jsonl.gz -o fraud.reference.json
     """
+    from monitor.adapters.schema_registry import with_schemas
     from monitor.cli.reference_rows import rows_of_file, rows_of_topic
     from monitor.cli.show import note
     from monitor.config import load
@@ -105,7 +106,7 @@ def build(
         raise click.UsageError(_half_a_range(from_ms, to_ms))
     if str(output) != "-" and output.exists() and not force:
         raise click.UsageError(f"{str(output)!r} exists; --force replaces it")
-    config = load(list(files), list(overrides), environ=dict(os.environ), require_references=False)
+    config = with_schemas(load(list(files), list(overrides), environ=dict(os.environ), require_references=False))
     name = _model(config, model)
     origin: Origin
     if data is not None:

@@ -104,17 +104,19 @@ class TopicData:
                 if sentence is not None:
                     yield Finding("quality", sentence)
 
-    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
+    def watched(
+        self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
+    ) -> Dataset | None:
         """See Data. What is looked at again and again is no version to be kept."""
-        _, found = self._version(policy, until_ms, lambda: None, keep=False)
+        _, found = self._version(policy, until_ms, alive, keep=False)
         found = r.predicted_by(found, names, since_ms, policy)
         return r.keep(self._store, [], found, until_ms, policy) if found else None
 
     def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
         """See Data. What is looked at again and again is no version to be kept."""
-        _, found = self._version(policy, until_ms, lambda: None, keep=False)
+        _, found = self._version(policy, until_ms, alive, keep=False)
         rows = r.comparable(found, served, other, since_ms, policy)
         return r.keep(self._store, [], rows, until_ms, policy) if rows else None
 
@@ -199,15 +201,17 @@ class EitherData:
         """See Data."""
         return self._of(policy).validate(policy, dataset)
 
-    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
-        """See Data."""
-        return self._of(policy).watched(policy, names, since_ms, until_ms)
-
-    def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    def watched(
+        self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
         """See Data."""
-        return self._of(policy).compared(policy, served, other, since_ms, until_ms)
+        return self._of(policy).watched(policy, names, since_ms, until_ms, alive)
+
+    def compared(
+        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int, alive: Alive
+    ) -> Dataset | None:
+        """See Data."""
+        return self._of(policy).compared(policy, served, other, since_ms, until_ms, alive)
 
     def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
         """See Data."""

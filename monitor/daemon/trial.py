@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
@@ -147,6 +147,8 @@ def _labels(rng: np.random.Generator, at: Int64s, number: Int64s, traffic: Traff
 
 class Dealt:
     """Rows that were made up, in place of decoders and coder: what they would make of records is dealt here."""
+
+    opens: Final = False  # as decoders whose records are their rows
 
     def __init__(self, config: Config, plan: Plan, versions: int, rng: np.random.Generator) -> None:
         self._plan, self._rng, self._versions = plan, rng, versions

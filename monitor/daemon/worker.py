@@ -215,8 +215,9 @@ class Worker:
             self.feeds.heard(batch.partition, stream, now)
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
             rejected = feed(batch)
-            self.statistics.take(batch, rejected, task.engine.take_faults())
-            self.dead_letters.take(batch, rejected)
+            found = task.engine.take_fed()
+            self.statistics.take(batch, rejected, found)
+            self.dead_letters.take(batch, rejected, found.usable)
         if fed or self.capacity.full:
             self._intake.pause(self.capacity.waiting(engines, fed_rows, now))
         if self._intake.behind:
@@ -289,7 +290,7 @@ class Worker:
         now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
         self.silence.open(partition, now)
         self.capacity.take_over(partition, full=task.flags.full)
-        self.dead_letters.take_over(partition, task.flags.floods)
+        self.dead_letters.take_over(partition, task.flags)
         heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
         self.feeds.open(partition, heard[0], heard[1], task.flags)
         tell_of_opening(task)

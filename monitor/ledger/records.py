@@ -31,7 +31,9 @@ PARTIAL_FORMAT = 5
 ROSTER_FORMAT = 6
 """Of a commit that counts by a roster of models, and of an evaluation that changes it: versions that read up to 5 would count
 other models."""
-NEWEST = 6
+ROWS_FORMAT = 7
+"""Of a commit that counts rows beside records, which versions that read up to 6 would take for a loss of records."""
+NEWEST = 7
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -138,6 +140,14 @@ class Flood(msgspec.Struct, frozen=True, array_like=True):
     since_ms: int  # the log's own time of the records that began it: a bad record has no event time
 
 
+class Unreadable(msgspec.Struct, frozen=True, array_like=True):
+    """None of the newest records of one stream of a partition could be used, as it stood at the commit."""
+
+    stream: int  # 0 predictions, 1 labels
+    since_ms: int  # the log's own time of the first of them
+    reason: str  # of the newest one
+
+
 class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """One micro-batch. Counts iff epoch and owner match, `sequence` is the next and both ranges start where the last
     ended. Ranges are half-open offsets of the source partition."""
@@ -184,6 +194,17 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     version counted it."""
     rosters: tuple[Adopted, ...] | msgspec.UnsetType = msgspec.UNSET
     """Which roster counts from which offset on, as far back as a rebuild reads. Written (ROSTER_FORMAT) once models changed."""
+    rows: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET
+    """Rows read since genesis: predictions, labels. Written (ROWS_FORMAT) where a record of either stream may hold several, or
+    none; elsewhere each record is a row."""
+
+    unreadable: tuple[Unreadable, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Streams of which nothing can be used any more. Written only where there is one, likewise."""
+
+    @property
+    def rows_read(self) -> tuple[int, int]:
+        """What is accounted for."""
+        return self.records if isinstance(self.rows, msgspec.UnsetType) else self.rows
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):

@@ -165,6 +165,7 @@ class CourseCells(Cells):
         object.__setattr__(self, "layout", course.layout)
         object.__setattr__(self, "_course", course)
         object.__setattr__(self, "_found", dict[str, Int64s]())
+        object.__setattr__(self, "_made", {})
 
     def __len__(self) -> int:
         return len(self._course)

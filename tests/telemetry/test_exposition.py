@@ -123,7 +123,7 @@ def test_counters_are_there_before_anything_is_counted() -> None:
     fresh = replace(view, counters=type(view.counters)())
     exported = samples(Exposer(process=False), fresh)
     rejected = [value for (name, _), value in exported.items() if name == "driftline_records_rejected_total"]
-    assert len(rejected) == 2 * 12
+    assert len(rejected) == 2 * 13
     assert set(rejected) == {0.0}
 
 
