@@ -50,9 +50,11 @@ IDLE_WAIT_MS = 20
 
 @dataclass(slots=True)
 class WorkerOptions:
-    """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop."""
+    """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop; who `helps`
+    stops when the partitions that it holds are read to the end."""
 
     until_end: bool = False
+    helps: bool = False
 
 
 class _Stopped(Exception):
@@ -380,8 +382,8 @@ class Worker:
 
     def done(self) -> bool:
         """With `until_end`: everything is settled, by us or by another worker."""
-        if not self.options.until_end:
-            return False
+        if self.options.helps or not self.options.until_end:
+            return self.options.helps and bool(self.tasks) and all(task.ended for task in self.tasks.values())
         if self.judge is not None:
             return self.judge.settled
         now = self.clock.monotonic_ms()
