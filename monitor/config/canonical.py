@@ -54,6 +54,8 @@ def everything(config: Config) -> dict[str, Any]:
         del data["drift"]["pairs"]
     if not config.explanations:
         del data["explanations"]
+    if "upgrade_after_ms" not in config.state.model_fields_set:
+        del data["state"]["upgrade_after"]
     for later in ("maintenance", "advisories"):
         if not data[later]:
             del data[later]

@@ -71,6 +71,10 @@ class Binary:
     cells: CellLayout = LAYOUT
     metrics: Mapping[str, Metric]
 
+    def of_edition(self, number: int) -> Binary:
+        """The same in every edition."""
+        return self
+
     def contribute(
         self,
         score: Float64s,

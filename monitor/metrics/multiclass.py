@@ -241,6 +241,10 @@ class Multiclass:
         self._first: Int32s = np.array([self.cells.index(name) for name in names], np.int32)
         self.metrics: Mapping[str, Metric] = MappingProxyType(self._metrics())
 
+    def of_edition(self, number: int) -> Multiclass:
+        """The same in every edition."""
+        return self
+
     def contribute(
         self,
         score: Float64s,

@@ -96,6 +96,10 @@ class Regression:
             }
         )
 
+    def of_edition(self, number: int) -> Regression:
+        """The same in every edition."""
+        return self
+
     def contribute(
         self,
         score: Float64s,

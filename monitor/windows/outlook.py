@@ -111,6 +111,10 @@ class LabelBook:
         self.grid = Grid.of(self._epoch_ms, self.span_ms, self.shape.ends)
         self._blocks: dict[Version, dict[int, Int64s]] = {}  # of history
 
+    def use(self, plan: Plan) -> None:
+        """The plan has another edition, whose cells begin with those of the one before."""
+        self._plan = plan
+
     # -- what ticks brought --------------------------------------------------------------------------------------
 
     def take(self, tick: int, arrived: Iterable[Arrival]) -> None:
