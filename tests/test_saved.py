@@ -66,14 +66,14 @@ EVALUATOR = evaluator()
 BOOK = LabelBook(PLAN)
 # What is in memory -> where it is saved, its fields, and what of it is the configuration or follows from the rest.
 KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
-    "evaluator": (EVALUATOR, SavedEvaluator, {"_plan", "_book", "adopted"}),  # beside the roster
+    "evaluator": (EVALUATOR, SavedEvaluator, {"_plan", "_book", "adopted", "editions"}),  # beside the roster, and beside it all
     "engine": (
         EVALUATOR.engines[Kind.INPUT],
         SavedEngine,
         # of the windows there are: when they are over and final, and so which ticks have something to do
         # of the rules: `hands_out_cells`; `_standing` is there only while ticks are handed out
-        {"_plan", "_windows", "_losses", "kind", "_in_hand", "_due", "_over", "_agenda", "_formulas", "arrival_cells",
-         "hands_out_cells", "_standing"},
+        {"_plan", "_windows", "_losses", "_editions", "kind", "_in_hand", "_due", "_over", "_agenda", "_formulas",
+         "arrival_cells", "hands_out_cells", "_standing"},
     ),
     "store": (EVALUATOR.engines[Kind.INPUT]._store("m")[1], SavedStore, {"layout", "_windows", "_free", "_spans", "_members"}),
     "watch": (watch(), SavedWatch, {"_namespace", "labels", "_topics", "_untold"}),  # told before anything is saved

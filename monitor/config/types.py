@@ -135,6 +135,14 @@ class State(Section):
     trim: Flag = Field(
         False, description="true: records of `ledger` and `evals` below the older of two checkpoints are deleted."
     )
+    upgrade_after_ms: PositiveDuration = Field(
+        600_000,
+        alias="upgrade_after",
+        description="After an upgrade: how long all partitions must have been with workers of the new version, and not changed "
+        "hands, before the namespace goes over to what that version decides otherwise. Until then one may go back to the earlier "
+        "version.",
+        examples=["7d"],
+    )
 
 
 class Flood(Section):

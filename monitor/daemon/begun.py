@@ -23,7 +23,7 @@ from monitor.daemon import references
 from monitor.daemon.checkpoints import of_ledger
 from monitor.daemon.tail import read_range
 from monitor.errors import ConfigError, OffsetLost
-from monitor.ledger import generations, roster
+from monitor.ledger import announcements, generations, roster
 from monitor.ledger.records import Genesis
 from monitor.ports import Appender, Log, OutRecord
 
@@ -118,7 +118,7 @@ def documents(log: Log, topic: str) -> dict[bytes, bytes]:
     return {key: value for key, value in kept(log, topic).items() if not key.startswith(NO_DOCUMENTS)}
 
 
-NO_DOCUMENTS = (generations.PREFIX, roster.PREFIX, references.BYTES, references.NAMES)
+NO_DOCUMENTS = (announcements.PREFIX, generations.PREFIX, roster.PREFIX, references.BYTES, references.NAMES)
 """Beginnings of keys in the topic of configurations that are of something else."""
 
 

@@ -23,6 +23,7 @@ import msgspec
 from monitor.daemon.tail import Follower, follow_from_start
 from monitor.errors import LedgerError, LogError, OffsetLost
 from monitor.ledger.checkpoints import (
+    EDITION_FORMAT,
     EVALS,
     FORMAT,
     CheckpointError,
@@ -32,6 +33,7 @@ from monitor.ledger.checkpoints import (
     describe,
     join_parts,
     ledger_of,
+    names_edition,
     open_manifest,
     parts_of,
     seal,
@@ -297,7 +299,7 @@ def refuse_without_beginning(log: Log, topic: str, partition: int) -> None:
 def manifest_of(of: str, follower: Follower, committed_ms: tuple[int | None, int | None] = (None, None)) -> Manifest:
     """What is saved of a follower; `describe` adds what is said of a body."""
     return Manifest(
-        format=FORMAT,
+        format=EDITION_FORMAT if names_edition(follower.state) else FORMAT,
         of=of,
         fold=Fold.of(follower.state),
         place=place_of(follower),

@@ -142,10 +142,11 @@ class EvaluatorCheckpoints:
     ) -> None:
         """Save what was decided; right after it was committed and published, so that it is a function of `evals`."""
         folds = tuple(Fold.of(follower.state) for follower in followers)
-        saved = save(evaluator)
-        body = encode_body(SavedEvaluation(folds, rejected, rules.digest, saved, rules.generation or UNSET))
+        editions = evaluator.editions.save() or UNSET
+        saved = SavedEvaluation(folds, rejected, rules.digest, save(evaluator), rules.generation or UNSET, editions)
+        body = encode_body(saved)
         manifest = with_ledger(manifest_of(EVALS, evals), followers)
-        manifest = msgspec.structs.replace(manifest, format=format_of(saved))
+        manifest = msgspec.structs.replace(manifest, format=max(manifest.format, format_of(saved)))
         self.begun_at(followers)
         if self._checkpoints.write(manifest, body):
             _log.info("checkpoint of evals at offset %d: %d bytes", manifest.place.at, len(body))

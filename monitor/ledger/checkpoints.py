@@ -20,7 +20,7 @@ import msgspec
 
 from monitor.errors import MonitorError
 from monitor.ledger.fold import FoldState
-from monitor.ledger.records import Commit, EvalCommit, EvalModels, EvalPane, EvalSwitch, Genesis
+from monitor.ledger.records import Commit, EvalCommit, EvalEdition, EvalModels, EvalPane, EvalSwitch, Genesis
 
 FORMAT = 1
 """Version of the manifest and of every body, but for those that say otherwise. Newer code reads older ones: under a
@@ -41,7 +41,9 @@ CROSSED_FORMAT = 7
 """Of one whose body has combinations of segments: versions that read up to 6 would count them from the middle of a window."""
 LISTED_FORMAT = 8
 """Of one whose body has a roster of models: versions that read up to 7 would count other ones."""
-NEWEST = 8
+EDITION_FORMAT = 9
+"""Of one that names an edition after the first: versions that read up to 8 would count and decide otherwise."""
+NEWEST = 9
 """What this code reads up to."""
 PART_BYTES = 512 * 1024
 """Of a body, compressed, in one record: half of what a broker takes unless it is told otherwise."""
@@ -69,7 +71,7 @@ class Fold(msgspec.Struct, frozen=True):
     next_label: int
     chain: bytes
     commit: Commit | None
-    evaluation: EvalCommit | EvalSwitch | EvalPane | EvalModels | None
+    evaluation: EvalCommit | EvalSwitch | EvalPane | EvalModels | EvalEdition | None
     lost_predictions: int
     lost_labels: int
     gap: bool
@@ -120,6 +122,12 @@ class Manifest(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _manifests: msgspec.msgpack.Decoder[Manifest] = msgspec.msgpack.Decoder(Manifest)
+
+
+def names_edition(state: FoldState) -> bool:
+    """Whether a record in it names an edition after the first: its manifest has EDITION_FORMAT."""
+    named = [last.edition for last in (state.genesis, state.commit) if last is not None]
+    return isinstance(state.evaluation, EvalEdition) or any(one is not msgspec.UNSET for one in named)
 
 
 def ledger_of(partition: int) -> str:

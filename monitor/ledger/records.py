@@ -8,12 +8,14 @@ refuses newer ones.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
-from monitor.errors import LedgerError
+from monitor.editions import Edition, Named
+from monitor.errors import LedgerError, NewerVersion
 from monitor.events import Int64s
 from monitor.ingest.clocks import ClockState
 from monitor.ledger.roster import Adopted, Roster
@@ -31,7 +33,9 @@ PARTIAL_FORMAT = 5
 ROSTER_FORMAT = 6
 """Of a commit that counts by a roster of models, and of an evaluation that changes it: versions that read up to 5 would count
 other models."""
-NEWEST = 6
+EDITION_FORMAT = 7
+"""Of whatever names an edition after the first: versions that read up to 6 would count and decide otherwise."""
+NEWEST = 7
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -56,6 +60,8 @@ class Genesis(msgspec.Struct, frozen=True, tag="genesis", tag_field="kind"):
     prediction_start: int
     label_start: int
     config: str  # digest
+    edition: Named = msgspec.UNSET
+    """That a namespace begins with; every partition with the same. Written (EDITION_FORMAT) from the second on."""
 
 
 class Fence(msgspec.Struct, frozen=True, tag="fence", tag_field="kind"):
@@ -184,6 +190,8 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     version counted it."""
     rosters: tuple[Adopted, ...] | msgspec.UnsetType = msgspec.UNSET
     """Which roster counts from which offset on, as far back as a rebuild reads. Written (ROSTER_FORMAT) once models changed."""
+    edition: Named = msgspec.UNSET
+    """By which its sums are counted. Written (EDITION_FORMAT) from the second on."""
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
@@ -260,7 +268,20 @@ class EvalModels(EvalCommit, frozen=True, tag="models", tag_field="kind", kw_onl
     roster: Roster
 
 
-Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch | EvalPane | EvalModels
+class EvalEdition(EvalCommit, frozen=True, tag="edition", tag_field="kind", kw_only=True):
+    """An evaluation that was decided by an edition after the first (EDITION_FORMAT). It says beside that what the kinds above
+    say, each where it changes something."""
+
+    edition: Edition
+    edition_from_ms: int | msgspec.UnsetType = msgspec.UNSET
+    """Where that is another edition than before: windows that start at this event time or later are of it, the start of a pane
+    of which nothing had been read. Those before stay of theirs."""
+    generation: Generation | msgspec.UnsetType = msgspec.UNSET
+    windows_from_ms: int | msgspec.UnsetType = msgspec.UNSET
+    roster: Roster | msgspec.UnsetType = msgspec.UNSET
+
+
+Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch | EvalPane | EvalModels | EvalEdition
 
 
 def switch_of(
@@ -283,16 +304,39 @@ def models_of(evaluation: EvalCommit, roster: Roster) -> EvalModels:
     return EvalModels(**(msgspec.structs.asdict(evaluation) | {"format": ROSTER_FORMAT, "roster": roster}))
 
 
+def by_edition(evaluation: EvalCommit, edition: Edition, from_ms: int | None) -> EvalEdition:
+    """The evaluation, of whatever kind, as one that was decided by an edition after the first; `from_ms`: where that begins if
+    it does now."""
+    began = msgspec.UNSET if from_ms is None else from_ms
+    fields = {"format": EDITION_FORMAT, "edition": edition, "edition_from_ms": began}
+    return EvalEdition(**(msgspec.structs.asdict(evaluation) | fields))
+
+
+def edition_named(evaluation: EvalCommit) -> Named:
+    """What an evaluation says of the edition that it was decided by."""
+    return evaluation.edition if isinstance(evaluation, EvalEdition) else msgspec.UNSET
+
+
+def generation_of(evaluation: EvalCommit) -> Generation | None:
+    """Which generation holds from an evaluation on; None where it is that from before."""
+    return _said(evaluation.generation) if isinstance(evaluation, EvalSwitch | EvalEdition) else None
+
+
 def roster_of(evaluation: EvalCommit) -> Roster | None:
     """The models from an evaluation on; None where they are those from before."""
-    if not isinstance(evaluation, EvalSwitch | EvalModels) or isinstance(evaluation.roster, msgspec.UnsetType):
-        return None
-    return evaluation.roster
+    return _said(evaluation.roster) if isinstance(evaluation, EvalSwitch | EvalModels | EvalEdition) else None
 
 
 def windows_from_ms(evaluation: EvalCommit) -> int | None:
     """Since when the windows of an evaluation's configuration hold; None where they are those from before."""
-    return evaluation.windows_from_ms if isinstance(evaluation, EvalPane) else None
+    return _said(evaluation.windows_from_ms) if isinstance(evaluation, EvalPane | EvalEdition) else None
+
+
+_T = TypeVar("_T")
+
+
+def _said(value: _T | msgspec.UnsetType) -> _T | None:
+    return None if isinstance(value, msgspec.UnsetType) else value
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -307,21 +351,29 @@ def encode(record: Record) -> bytes:
 def decode(raw: bytes, where: str) -> Record:
     """The record in `raw`; `where` names it in errors.
 
-    Raises LedgerError for bytes that are no record, or of a newer format than this code writes.
+    Raises LedgerError for bytes that are no record, NewerVersion for a newer format than this code reads.
     """
     try:
-        version = msgspec.convert(msgspec.msgpack.decode(raw)["format"], int)
+        fields = msgspec.msgpack.decode(raw)
+        version = msgspec.convert(fields["format"], int)
     except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
     if version > NEWEST:
-        raise LedgerError(
-            f"{where} has format {version}, this version of Driftline reads up to {NEWEST}",
-            "Run the version that wrote it, or a newer one: a downgrade cannot read its ledger.",
+        raise NewerVersion(
+            f"{where} has format {version}, this version of Driftline reads up to {NEWEST}", _release_of(fields)
         )
     try:
         return _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
+
+
+def _release_of(fields: Mapping[str, Any]) -> str | None:
+    """The release that a record of any later format needs, by the edition that it names."""
+    match fields.get("edition"):
+        case [int(), str(release), *_]:
+            return release
+    return None
 
 
 def digest_of(raw: bytes) -> bytes:

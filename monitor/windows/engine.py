@@ -10,29 +10,32 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
+from monitor.editions import DETAILED
 from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ingest.clocks import NEVER
 from monitor.ledger.records import Delta
 from monitor.metrics.task import Metric
 from monitor.plan import ModelPlan, Plan
-from monitor.sketches.cells import CellLayout, Cells, checked
-from monitor.windows import measure, payload
+from monitor.sketches.cells import CellLayout, checked
+from monitor.windows import measure
 from monitor.windows.arrivals import Arrival, arrivals
 from monitor.windows.asked import Together
 from monitor.windows.crossed import Addition, Crossed
+from monitor.windows.editions import Editions
 from monitor.windows.in_hand import Measured, Stack, Standing, Summed
+from monitor.windows.kept import FinalSums
 from monitor.windows.losses import Losses
 from monitor.windows.measure import Revision
 from monitor.windows.outlook import LabelBook
-from monitor.windows.pieces import Piece, add_up_waiting
+from monitor.windows.pieces import Piece, add_up_waiting, pieces_of
 from monitor.windows.schedule import Schedule
 from monitor.windows.shelf import Shelf
 from monitor.windows.store import WindowStore
+from monitor.windows.told import only_finals_told, told
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 CELLS_AT_ONCE = 1 << 18
@@ -62,8 +65,12 @@ class ClosedTick:
 class TickEngine:
     """All windows of one kind, and the contributions that wait for their tick."""
 
-    def __init__(self, plan: Plan, schedule: Schedule, losses: Losses, kind: Kind) -> None:
+    def __init__(
+        self, plan: Plan, schedule: Schedule, losses: Losses, kind: Kind, editions: Editions | None = None
+    ) -> None:
+        """`editions`: where windows are not all of the plan's."""
         self._plan, self._windows, self._losses, self.kind = plan, schedule, losses, kind
+        self._editions = editions or Editions(plan)
         self.next_tick: int | None = None
         """The earliest tick that is still open; None before the first one closed."""
         self.unplaced = 0
@@ -75,6 +82,7 @@ class TickEngine:
         self.hands_out_cells = False
         """Whether somebody asks for the sums of windows (`cells`) while ticks are handed out."""
         self._standing: Standing | None = None
+        self._finals = FinalSums()
         self.book = LabelBook(plan, self.is_lost) if plan.estimates and kind is Kind.PERFORMANCE else None
         """How labels come, where windows are to say what to expect."""
         self.crossed = Crossed()
@@ -98,32 +106,20 @@ class TickEngine:
         """Ticks in which something happens and that are not closed yet, as far as that is known now."""
         return len(self._agenda) + self._in_hand
 
-    def add(self, groups: Sequence[Group], delta: Delta) -> None:
-        """What a commit contributes. Decided ticks are never rewritten: what is late for one goes to the next."""
-        tick, group, pane_ms = delta.column("tick"), delta.column("group"), delta.column("pane") * self._plan.pane_ms
-        length, cells, amounts = delta.column("length"), delta.column("cell"), delta.column("amount")
-        self.newest_pane_ms = max(self.newest_pane_ms, int(pane_ms.max(initial=NEVER)))
-        if self.next_tick is not None:
-            tick = np.maximum(tick, self.next_tick)
-        models = [g.model for g in groups]
-        names = list(dict.fromkeys(models))
-        model = np.array([names.index(name) for name in models], np.int64)[group]
-        order = np.lexsort((tick, model))
-        tick, model, group, pane_ms = tick[order], model[order], group[order], pane_ms[order]
-        first, length = (np.cumsum(length) - length)[order], length[order]
-        after = np.cumsum(length)
-        place = np.repeat(first - (after - length), length) + np.arange(int(length.sum()))
-        cells, amounts = cells[place], amounts[place]
-        cuts = [
-            *np.flatnonzero((np.diff(tick, prepend=-1) != 0) | (np.diff(model, prepend=-1) != 0)).tolist(),
-            len(tick),
-        ]
-        for start, stop in pairwise(cuts):
-            part, inner = slice(start, stop), slice(int(after[start] - length[start]), int(after[stop - 1]))
-            piece = Piece(groups, group[part], pane_ms[part], length[part], cells[inner], amounts[inner])
-            at = int(tick[start])
-            self._schedule(at)
-            self._waiting[at].append((names[int(model[start])], piece))
+    def add(self, groups: Sequence[Group], delta: Delta, *, later: bool = False) -> None:
+        """What a commit contributes. Decided ticks are never rewritten: what is late for one goes to the next. `later`: it was
+        counted by an edition that does not hold yet, whose own cells are left out."""
+        pane_ms = self._plan.pane_ms
+        self.newest_pane_ms = max(
+            self.newest_pane_ms, int(delta.column("pane").max(initial=NEVER // pane_ms)) * pane_ms
+        )
+        for tick, model, piece in pieces_of(groups, delta, pane_ms, self.next_tick):
+            self._schedule(tick)
+            self._waiting[tick].append((model, piece.below(self._width(model)) if later else piece))
+
+    def _width(self, model: str) -> int:
+        """Cells of a model's vector."""
+        return self._layout(self._plan.model(model)).size
 
     def _schedule(self, tick: int) -> None:
         if not (tick in self._waiting or tick in self._due or tick in self._over):
@@ -139,6 +135,9 @@ class TickEngine:
         A window that everything was taken back from has no final value: whether it ever showed one depends on the order
         of the records, and a final value may not.
         """
+        keeps = self.hands_out_cells and self._editions.number >= DETAILED
+        if not keeps:
+            self._finals.clear()
         while self._agenda and self._agenda[0] < below:
             stacks: dict[str, Stack] = defaultdict(Stack)
             summed: list[Summed] = []
@@ -160,6 +159,8 @@ class TickEngine:
                     views, shown[model] = measured[model].views[part], part.stop
                     if self._standing is not None and number:
                         self._standing.follow((view for view, _ in views), measured[model].cells[part])
+                    if keeps:
+                        self._finals.keep((view for view, _ in views), measured[model].cells[part])
                     own += views
                 yield self._show(tick, own)
             self._standing = None
@@ -174,6 +175,17 @@ class TickEngine:
         """The schedule of windows has changed."""
         for _, store in self._stores.values():
             store.follow_schedule()
+
+    def follow_editions(self) -> None:
+        """Another edition holds: windows that live on keep their sums, with nothing in the cells that it adds."""
+        self._plan = self._editions.plan
+        for model, (_, store) in list(self._stores.items()):
+            plan = self._plan.model(model)
+            store.widen(self._layout(plan))
+            self._stores[model] = (plan, store)
+        self._formulas.clear()
+        if self.book is not None:
+            self.book.use(self._plan)
 
     def lose(self, from_ms: int, until_ms: int) -> None:
         """Something was lost of a span of event time: windows that touch it are told anew, as partial."""
@@ -199,7 +211,7 @@ class TickEngine:
         tick = heapq.heappop(self._agenda)
         self.close_quietly(tick + 1)
         if not all(piece.whole for _, piece in self._waiting.get(tick, ())):
-            add_up_waiting(self._waiting, below, lambda model: self._layout(self._plan.model(model)).size)
+            add_up_waiting(self._waiting, below, self._width)
         by_model = dict[str, Piece]()
         for model, piece in self._waiting.pop(tick, ()):
             counts = self._windows.counts(model, piece.pane_ms)  # its model may have begun, or have left, meanwhile
@@ -262,7 +274,7 @@ class TickEngine:
         return known
 
     def _layout(self, plan: ModelPlan) -> CellLayout:
-        return plan.input_cells if self.kind is Kind.INPUT else plan.task.cells
+        return plan.cells_of(inputs=self.kind is Kind.INPUT)
 
     def _stack(self, stack: Stack, model: str, keys: Sequence[WindowKey], tick: int) -> None:
         store = self._store(model)[1]
@@ -292,29 +304,14 @@ class TickEngine:
     def _measure(self, model: str, stack: Stack) -> Measured:
         plan, store = self._store(model)
         cells = checked(store.cells(np.concatenate(stack.cells)))
-        if self._plan.finals_only:
-            return self._measure_finals(model, plan, stack.revisions, cells)
-        views, metrics = self._views_of(plan, stack.revisions, cells)
-        return Measured(list(zip(views, payload.encode_all(views, metrics), strict=True)), cells.array)
-
-    def _measure_finals(self, model: str, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells) -> Measured:
-        """Of what is final the views and their bytes; of the rest views that can be asked."""
+        if not self._plan.finals_only:
+            return Measured(told(self._editions, model, self.kind, stack.revisions, cells), cells.array)
         if model not in self._formulas:
             self._formulas[model] = measure.formulas(plan, self.kind)
         asked = Together(plan, self.kind, self._formulas[model], cells)
-        found: list[tuple[WindowView, bytes | None]] = [
-            (view, None) for view in asked.views(self._plan.config_digest, revisions)
-        ]
-        if rows := [row for row, revision in enumerate(revisions) if revision.final]:
-            own = Cells(cells.layout, cells.array[rows])
-            views, metrics = self._views_of(plan, [revisions[row] for row in rows], own)
-            for row, view, value in zip(rows, views, payload.encode_all(views, metrics), strict=True):
-                found[row] = view, value
-        return Measured(found, cells.array, asked)
-
-    def _views_of(self, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells) -> measure.Measured:
-        views_of = measure.input_views if self.kind is Kind.INPUT else measure.performance_views
-        return views_of(plan, self._plan.config_digest, revisions, cells)
+        return Measured(
+            only_finals_told(asked, self._plan, model, self.kind, stack.revisions, cells), cells.array, asked
+        )
 
     def _let_go(self, measured: Measured) -> None:
         """All ticks of a stack are handed out: only what is on a shelf can be asked for still."""
@@ -331,9 +328,10 @@ class TickEngine:
             shelf = self._shelves[series, view.key.window]
             if not shelf.views:
                 self._versions[series.model, series.segment].add(series)
-            shelf.put(view)
+            self._finals.forget(series, view.key.window, shelf.put(view))
             if view.final and not view.seen and not any(view.counts.values()):
                 shelf.remove(view.key.start_ms)
+                self._finals.forget(series, view.key.window, (view.key.start_ms,))
                 vanished.append(view)
             else:
                 revised.append(view)
@@ -379,7 +377,10 @@ class TickEngine:
         return sorted(own for own in known if own.version == series.version and own.segment != series.segment)
 
     def cells(self, key: WindowKey) -> Int64s | None:
-        """The sums of a window at the end of the tick that is handed out; None of one that is final or has none."""
+        """The sums of a window at the end of the tick that is handed out; None of one that has none, or became final when nobody
+        asked for them."""
+        if (kept := self._finals.get(key)) is not None:
+            return kept
         if self._standing is not None:
             return self._standing.get(key)
         known = self._stores.get(key.series.model)

@@ -7,13 +7,15 @@ window: added in one commit and taken back in another must look like never added
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from monitor.events import Bools, Int64s
 from monitor.groups import Group
+from monitor.ledger.records import Delta
 from monitor.sketches import sparse
 
 CELLS_AT_ONCE = 1 << 17
@@ -41,6 +43,38 @@ class Piece:
         inner = np.repeat(slots, self.length)
         own = self.group[slots], self.pane_ms[slots], self.length[slots]
         return Piece(self.groups, *own, self.cells[inner], self.amounts[inner], whole=self.whole)
+
+    def below(self, width: int) -> Piece:
+        """Its first so many cells; not of a whole one, whose slots all have some."""
+        inside = self.cells < width
+        slot = np.repeat(np.arange(len(self.length)), self.length)[inside]
+        length = np.bincount(slot, minlength=len(self.length)).astype(np.int64)
+        return Piece(self.groups, self.group, self.pane_ms, length, self.cells[inside], self.amounts[inside])
+
+
+def pieces_of(
+    groups: Sequence[Group], delta: Delta, pane_ms: int, open_tick: int | None
+) -> Iterator[tuple[int, str, Piece]]:
+    """What a commit brings, by tick and model: decided ticks are never rewritten, so what is late for one goes to `open_tick`,
+    the first that is open (None before one closed). `pane_ms`: size of a pane."""
+    tick, group, pane = delta.column("tick"), delta.column("group"), delta.column("pane") * pane_ms
+    length, cells, amounts = delta.column("length"), delta.column("cell"), delta.column("amount")
+    if open_tick is not None:
+        tick = np.maximum(tick, open_tick)
+    models = [g.model for g in groups]
+    names = list(dict.fromkeys(models))
+    model = np.array([names.index(name) for name in models], np.int64)[group]
+    order = np.lexsort((tick, model))
+    tick, model, group, pane = tick[order], model[order], group[order], pane[order]
+    first, length = (np.cumsum(length) - length)[order], length[order]
+    after = np.cumsum(length)
+    place = np.repeat(first - (after - length), length) + np.arange(int(length.sum()))
+    cells, amounts = cells[place], amounts[place]
+    cuts = [*np.flatnonzero((np.diff(tick, prepend=-1) != 0) | (np.diff(model, prepend=-1) != 0)).tolist(), len(tick)]
+    for start, stop in pairwise(cuts):
+        part, inner = slice(start, stop), slice(int(after[start] - length[start]), int(after[stop - 1]))
+        piece = Piece(groups, group[part], pane[part], length[part], cells[inner], amounts[inner])
+        yield int(tick[start]), names[int(model[start])], piece
 
 
 def add_up_waiting(waiting: dict[int, list[tuple[str, Piece]]], below: int, width_of: Callable[[str], int]) -> None:

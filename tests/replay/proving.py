@@ -28,11 +28,13 @@ def run_again(log: MemoryLog, config: Config) -> tuple[Again, list[Difference]]:
     """Without them."""
     decisions, plan = DiskDecisions(), as_begun(log, config, plan_of(config))
     try:
-        live = live_run(log, config, plan.config_digest, source_topics(log, config))
+        live = live_run(log, config, plan, source_topics(log, config))
         again = Again(config, live, decisions)
         own = MemoryLog(log.clock)
         before = {name: log.end_offsets(name) for name in log._topics}
-        worker = rerun(log, own, config, plan, live.spans, own.clock, dead_letters, again.observe)
+        worker = rerun(
+            log, own, config, plan.of_edition(live.edition), live.spans, own.clock, dead_letters, again.observe
+        )
         worker.run()
         assert worker.finished
         assert {name: log.end_offsets(name) for name in log._topics} == before, "a replay wrote to the log it reads"
