@@ -116,7 +116,7 @@ RENAMED: dict[str, dict[str, str | None]] = {
                 "cohorts": "_cohorts", "reference": "_reference", "state": "_state", "blind": "_blind", "begins": "_begins"},
     "hold": {"standing": "standstills", "over": None},
     "engine": {"final_before_ms": "_final_before_ms", "waiting": "_waiting", "stores": "_stores", "shelves": "_shelves",
-               "versions": "_versions", "names": None},
+               "versions": "_versions", "finals": "_finals", "names": None},
     "store": {"windows": "_rows", "cells": "_cells"},
     "watch": {"began": "_began", "told_ms": "_told_ms", "labels": "_feed", "predictions": "_predictions"},
     "feed": {name: f"_{name}" for name in ("reached", "last", "waited_for", "told_ms", "fired_ms", "stalled", "untold")},

@@ -24,6 +24,6 @@ with (folder / "predictions.jsonl").open("w") as predictions, (folder / "labels.
     ):
         at = START_MS + i * DAY_MS // A_DAY
         features = {name: str(loans[name][i]) for name in CATEGORIES}
-        loan = {"id": f"loan-{i}", "at": at, "score": hundredths / 100, "prediction": answer, **features}
+        loan = {"id": f"loan-{i}", "at": at, "score": hundredths / 100, "prediction": answer, "features": features}
         predictions.write(dumps(loan) + "\n")
         labels.write(dumps({"id": f"loan-{i}", "at": at + 7 * DAY_MS, "repaid": repaid}) + "\n")

@@ -125,6 +125,13 @@ EVALUATION = SavedEvaluation(
     ),
 )
 BODY = encode_body(EVALUATION)
+
+
+def _with(**fields: object) -> SavedEvaluation:
+    """The evaluation, with these fields of its evaluator."""
+    return msgspec.structs.replace(EVALUATION, evaluator=msgspec.structs.replace(EVALUATION.evaluator, **fields))
+
+
 LATER = msgspec.structs.replace(EVALUATION, generation=Generation(3, 1_700_000_000_125, "signal"))
 
 _THIRDS, _NOTHING = np.array([1 / 3, -np.inf]).astype("<f8").tobytes(), pack([0, 0])
@@ -308,21 +315,12 @@ BEGUN_BODY = encode_body(BEGUN)
 _TOGETHER = SavedCrossed(
     "m", "1", "all", "1d", 0, ((("hue", "red"), ("size", "l")), (("hue", "red"), ("size", "other"))), pack([7, 2, 1, 0])
 )  # fmt: skip
-CROSSED = msgspec.structs.replace(
-    EVALUATION,
-    evaluator=msgspec.structs.replace(
-        EVALUATION.evaluator,
-        engines={"performance": msgspec.structs.replace(ENGINE, crossed=(_TOGETHER,)), "input": ENGINE},
-    ),
-)
+CROSSED = _with(engines={"performance": msgspec.structs.replace(ENGINE, crossed=(_TOGETHER,)), "input": ENGINE})
 CROSSED_BODY = encode_body(CROSSED)
-LISTED = msgspec.structs.replace(
-    EVALUATION,
-    evaluator=msgspec.structs.replace(
-        EVALUATION.evaluator, models=SavedModels(ROSTER, (Adopted(900, 2, NEVER), Adopted(1_017, 4, 1_704_110_400_000)))
-    ),
-)
+LISTED = _with(models=SavedModels(ROSTER, (Adopted(900, 2, NEVER), Adopted(1_017, 4, 1_704_110_400_000))))
 LISTED_BODY = encode_body(LISTED)
+_KEPT = msgspec.structs.replace(ENGINE, finals=((SERIES, "1d", 0, pack([3, 0, 40, 1 << 40])),))
+FINALS = _with(engines={"performance": ENGINE, "input": _KEPT})
 OF_EDITIONS = msgspec.structs.replace(LATER, editions=((1, NEVER), (2, 1_704_067_200_000)))
 OF_EDITIONS_BODY = encode_body(OF_EDITIONS)
 
@@ -382,6 +380,7 @@ SAVED: dict[str, bytes] = {
     "ledger-edition": seal(LEDGER_EDITION_MANIFEST),
     "evals-edition": seal(EDITION_MANIFEST),
     "body-edition": OF_EDITIONS_BODY,
+    "body-finals": encode_body(msgspec.structs.replace(FINALS, editions=OF_EDITIONS.editions)),
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 

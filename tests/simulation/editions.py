@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -16,7 +15,6 @@ from monitor.editions import NEWEST
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics.binary import BINARY, LAYOUT, Binary
 from monitor.metrics.estimates import Estimates
-from monitor.metrics.task import Metric
 from monitor.plan import Plan, plan_of
 from monitor.sketches.cells import CellLayout, Cells, CellSlice
 from tests.adapters.memory import MemoryLog
@@ -31,6 +29,10 @@ class Surer(Binary):
     """The task `binary` as that edition has it."""
 
     cells: CellLayout = LAYOUT + CellLayout((CellSlice("sure"),))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics = MappingProxyType({**self.metrics, "sureness": _sureness})
 
     def of_edition(self, number: int) -> Binary:
         return self if number == SECOND else BINARY.of_edition(number)
@@ -55,10 +57,6 @@ def _sureness(cells: Cells) -> Estimates:
     own.array[:, own.layout.index("labelled")] = cells.count("labelled")
     own.array[:, own.layout.index("tp")] = cells.count("sure")
     return BINARY.metrics["accuracy"](own)
-
-
-_ALL: Mapping[str, Metric] = {**BINARY.metrics, "sureness": _sureness}
-Surer.metrics = MappingProxyType(_ALL)
 
 
 def next_plan(config: Config) -> Plan:

@@ -79,5 +79,6 @@ def test_before_edition_2_and_where_nobody_asks_there_are_none(edition: int, ask
 def test_who_stops_asking_keeps_nothing() -> None:
     made, _ = closed()
     made.hands_out_cells = False
-    assert list(made.close(LAST + 100)) == []
+    for _ in made.close(LAST + 100):
+        pass
     assert made.cells(key((LAST - 1) // 10)) is None
