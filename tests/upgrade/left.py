@@ -2,10 +2,10 @@
 
     python -m tests.upgrade.left NAME [TREE]
 
-writes `tests/golden/releases/NAME/`: of each kind of model a namespace whose only worker was killed, and how it would have ended;
-and what the golden files of single formats held. TREE is a folder with the code of that release, this tree unless it is given. A
-folder that is there is never written again. Every later release reads it, proves it, and ends it as the release itself would
-have (`test_releases.py`).
+writes `tests/golden/releases/NAME/`: of each kind of model a namespace whose only worker was killed, and how it would have
+ended; and what the golden files of single formats held. TREE is a folder with the code and the golden files of that release, this
+tree unless it is given. A folder that is there is never written again. Every later release reads it, proves it, and ends it as
+the release itself would have (`test_releases.py`).
 
 A namespace is a gzipped file of JSON lines: the first says what the log is, the others are its records,
 `[topic, partition, offset, timestamp, key, value, headers]` in Base64.
@@ -42,7 +42,7 @@ ROOT: Final = Path(__file__).parents[2]
 GOLDEN: Final = ROOT / "tests" / "golden"
 RELEASES: Final = GOLDEN / "releases"
 FORMAT: Final = 1
-FLIGHTS: Final = 900
+FLIGHTS: Final = 500
 NAMESPACE: Final = "left"
 EVERYTHING: Final = """
 namespace: left
@@ -67,7 +67,7 @@ models:
     reference: flights.reference.json
     segments: {origin: [EWR, JFK], carrier: [UA, B6]}
     quality: {window: 1h, features: {distance: {min: 50, max: 2600, missing: {at_most: 0.01}}}, volume: {at_least: 5}}
-state: {max_batch_rows: 40, commit_interval: 1ms, checkpoint_records: 4, trim: true}
+state: {max_batch_rows: 40, commit_interval: 1ms, checkpoint_records: 12, trim: true}
 """
 OTHERS: Final = """
 namespace: left
@@ -84,7 +84,7 @@ windows: [50s, 150s]
 rules: [{{name: bad, metric: {metric}, op: ">", threshold: 0.1, window: 50s, min_rows: 1}}]
 state: {{max_batch_rows: 9, commit_interval: 1ms}}
 """
-CLASSES: Final = ("task: multiclass, classes: [cat, dog, owl]", "log_loss")
+CLASSES: Final = ("task: multiclass, classes: [cat, dog, owl]", "accuracy")
 NUMBERS: Final = ("task: regression, largest: 1000", "mae")
 
 
@@ -109,7 +109,7 @@ def kinds() -> dict[str, Kind]:
     """By name."""
     demo = ROOT / "monitor" / "demo"
     flights = {name: (demo / name).read_text() for name in ("flights.yaml", "flights.reference.json")}
-    found = {"flights": Kind({**flights, "everything.yaml": EVERYTHING}, turns=18, pace=20)}
+    found = {"flights": Kind({**flights, "everything.yaml": EVERYTHING}, turns=22, pace=8)}
     for name, (model, metric) in (("classes", CLASSES), ("numbers", NUMBERS)):
         found[name] = Kind({"driftline.yaml": OTHERS.format(model=model, metric=metric)}, turns=12, pace=5)
     return found
@@ -180,8 +180,8 @@ def leave(kind: str, folder: Path) -> tuple[bytes, dict[str, Any]]:
 
 def ended(log: MemoryLog) -> dict[str, Any]:
     """Digests of the final windows by key, and of the alerts."""
-    windows = {key.decode(): _digest(value) for key, value in sorted(finals(log, NAMESPACE).items())}
-    return {"windows": windows, "alerts": [_digest(value) for value in alerts(log, NAMESPACE)]}
+    windows = {key.decode(): _digest(value)[:16] for key, value in sorted(finals(log, NAMESPACE).items())}
+    return {"windows": windows, "alerts": [_digest(value)[:16] for value in alerts(log, NAMESPACE)]}
 
 
 def _digest(raw: bytes) -> str:
@@ -248,29 +248,26 @@ def restore(raw: bytes) -> tuple[World, Kind]:
     return log, Kind(head["files"], 0, 0)
 
 
-def formats() -> dict[str, Any]:
+def formats(golden: Path) -> dict[str, Any]:
     """The golden files of single formats with their digests, and how many lines those have that grow by lines."""
     found: dict[str, Any] = {}
-    for path in sorted(GOLDEN.rglob("*")):
-        if path.is_file() and RELEASES not in path.parents:
+    for path in sorted(golden.rglob("*")):
+        if path.is_file() and golden / RELEASES.name not in path.parents:
             raw = path.read_bytes()
-            grows = path.suffix == ".txt"
-            found[str(path.relative_to(GOLDEN))] = {
-                "lines": raw.count(b"\n") if grows else None,
-                "sha256": _digest(raw),
-            }
+            lines = raw.count(b"\n") if path.suffix == ".txt" else None
+            found[str(path.relative_to(golden))] = {"lines": lines, "sha256": _digest(raw)}
     return found
 
 
-def write(name: str, folder: Path) -> None:
-    """Write the folder of a release."""
+def write(name: str, folder: Path, golden: Path) -> None:
+    """Write the folder of a release, which came with the golden files in `golden`."""
     target = RELEASES / name
     target.mkdir(parents=True)
     for kind in kinds():
         left, how = leave(kind, folder)
         (target / f"{kind}.jsonl.gz").write_bytes(left)
         (target / f"{kind}.ended.json").write_bytes(orjson.dumps(how, option=orjson.OPT_INDENT_2))
-    (target / "formats.json").write_bytes(orjson.dumps(formats(), option=orjson.OPT_INDENT_2))
+    (target / "formats.json").write_bytes(orjson.dumps(formats(golden), option=orjson.OPT_INDENT_2))
 
 
 def main(name: str, tree: str | None = None) -> int:
@@ -283,7 +280,7 @@ def main(name: str, tree: str | None = None) -> int:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        write(name, Path(folder))
+        write(name, Path(folder), Path.cwd() / GOLDEN.relative_to(ROOT))
     return 0
 
 

@@ -44,7 +44,7 @@ def test_what_it_had_decided_is_proved(path: Path, tmp_path: Path) -> None:
     log, kind = restore(path.read_bytes())
     proved = prove(log, kind.config(tmp_path))
     assert sentences(proved.differences) == []
-    assert proved.evaluations > 3
+    assert proved.evaluations >= 2
     assert proved.commits > 3
 
 
@@ -81,7 +81,7 @@ def test_there_is_a_folder_of_each_release_with_a_namespace_of_each_kind_of_mode
 
 def test_a_folder_that_is_there_is_not_written_again(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
-        left.write(FOLDERS[0].name, tmp_path)
+        left.write(FOLDERS[0].name, tmp_path, GOLDEN)
 
 
 def test_a_file_is_the_log_that_it_was_made_of(tmp_path: Path) -> None:
