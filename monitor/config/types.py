@@ -19,6 +19,7 @@ from monitor.config.kafka import Kafka
 from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
 from monitor.config.quality import Quality
+from monitor.config.renamed import OldName
 from monitor.config.rules import Rule
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.tasks import LARGEST_LARGEST, MOST_CLASSES, SMALLEST_LARGEST, ClassName
@@ -283,6 +284,7 @@ class Config(Section):
     http: Http = Field(default_factory=lambda: Http.model_validate({}))
     series_budget: Count = Field(10_000, ge=1, description="Most Prometheus series of models; the rest is counted.")
     _references: Mapping[str, ReferenceFile] = PrivateAttr(default_factory=dict)
+    _old_names: tuple[OldName, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _resolve_and_check(self, info: ValidationInfo) -> Config:
@@ -335,6 +337,17 @@ class Config(Section):
         """The same config, knowing the reference files it names."""
         copy = self.model_copy()
         copy._references = dict(sorted(files.items()))
+        return copy
+
+    @property
+    def old_names(self) -> tuple[OldName, ...]:
+        """Keys that were written under names which they had in earlier releases, to be told."""
+        return self._old_names
+
+    def with_old_names(self, found: tuple[OldName, ...]) -> Config:
+        """The same config, knowing where it was written in old names."""
+        copy = self.model_copy()
+        copy._old_names = found
         return copy
 
     def document(self) -> str:

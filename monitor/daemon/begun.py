@@ -22,7 +22,7 @@ from monitor.config.windows import Window
 from monitor.daemon import references
 from monitor.daemon.checkpoints import of_ledger
 from monitor.daemon.tail import read_range
-from monitor.errors import ConfigError, OffsetLost
+from monitor.errors import ConfigError, NewerVersion, OffsetLost
 from monitor.ledger import announcements, generations, roster
 from monitor.ledger.records import Genesis
 from monitor.ports import Appender, Log, OutRecord
@@ -103,6 +103,18 @@ def _genesis(log: Log, topics: Topics, partition: int) -> Genesis | None:
     except OffsetLost:  # trimmed since it was asked where the topic begins: a checkpoint has it now
         return _genesis(log, topics, partition)
     return None
+
+
+def of_document(text: bytes, digest: str, namespace: str) -> Config:
+    """A configuration that was in force, as it is kept. Raises NewerVersion for one with keys that this version does not
+    know."""
+    try:
+        return recorded(text)
+    except ConfigError as error:
+        raise NewerVersion(
+            f"the configuration {digest[:19]}, which namespace {namespace!r} goes by, says what this version of Driftline does "
+            f"not know ({error.problems[0]})"
+        ) from error
 
 
 def _configurations(there: Mapping[bytes, bytes]) -> Iterator[tuple[str, Config]]:

@@ -331,6 +331,11 @@ class Judge:
         """Whether other rules than those of the worker's own configuration are in force."""
         return self._rules.digest not in ("", self._rules.own)
 
+    @property
+    def waiting(self) -> tuple[str, str]:
+        """Which models wait for owners of partitions, and which edition; empty where none does."""
+        return self.models.waiting, self.editions.waiting
+
     def _go_on_with_own(self) -> None:
         """Go on with the rules of the own configuration, and say so, unless what is in force was decided by somebody who
         knew his later. Where the rules stay, the generation goes into whatever is recorded next."""

@@ -107,9 +107,10 @@ class EvaluatorCheckpoints:
         """
         if self._begins() != self._looked_at:
             raise LostOwnership(self._evals, 0, Verdict.NOT_OWNER)
-        refuse_without_beginning(self._log, self._evals, 0)
+        newer = self._checkpoints.newer
+        refuse_without_beginning(self._log, self._evals, 0, newer)
         for partition in range(self._partitions):
-            refuse_without_beginning(self._log, self._ledger, partition)
+            refuse_without_beginning(self._log, self._ledger, partition, newer)
 
     def _resumed(self, found: Found, overtaken: bool) -> Resumed:
         manifest = found.manifest

@@ -15,12 +15,22 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from monitor.errors import MonitorError
 from monitor.ledger.fold import FoldState
-from monitor.ledger.records import Commit, EvalCommit, EvalEdition, EvalModels, EvalPane, EvalSwitch, Genesis
+from monitor.ledger.records import (
+    Commit,
+    EvalCommit,
+    EvalEdition,
+    EvalModels,
+    EvalPane,
+    EvalSwitch,
+    Genesis,
+    release_of,
+)
 
 FORMAT = 1
 """Version of the manifest and of every body, but for those that say otherwise. Newer code reads older ones: under a
@@ -58,6 +68,14 @@ class CheckpointError(MonitorError):
     def __init__(self, where: str, why: str) -> None:
         super().__init__(f"{where} cannot be used: {why}")
         self.where, self.why = where, why
+
+
+class NewerCheckpoint(CheckpointError):
+    """One that a later version wrote. `release`: the first that reads it, None where it does not say."""
+
+    def __init__(self, where: str, why: str, release: str | None) -> None:
+        super().__init__(where, why)
+        self.release = release
 
 
 class Fold(msgspec.Struct, frozen=True):
@@ -162,13 +180,15 @@ def encode_body(state: msgspec.Struct) -> bytes:
 
 
 def open_manifest(raw: bytes, where: str) -> Manifest:
-    """The manifest in `raw`. Raises CheckpointError when it is damaged or of a newer format."""
+    """The manifest in `raw`. Raises CheckpointError when it is damaged, NewerCheckpoint when a later version wrote it."""
     try:
-        version = msgspec.msgpack.decode(raw)["format"]
+        fields = msgspec.msgpack.decode(raw)
+        version = msgspec.convert(fields["format"], int)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(where, f"it is damaged ({error})") from error
-    if not isinstance(version, int) or version > NEWEST:
-        raise CheckpointError(where, f"it has format {version}, this version of Driftline reads up to {NEWEST}")
+    if version > NEWEST:
+        why = f"it has format {version}, this version of Driftline reads up to {NEWEST}"
+        raise NewerCheckpoint(where, why, _release_of(fields))
     try:
         manifest = _manifests.decode(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -176,6 +196,13 @@ def open_manifest(raw: bytes, where: str) -> Manifest:
     if seal(manifest) != raw:
         raise CheckpointError(where, "it is damaged (its digest is another)")
     return manifest
+
+
+def _release_of(fields: Mapping[str, Any]) -> str | None:
+    """The release that a checkpoint of any later format needs, by the edition that its records name."""
+    fold = fields.get("fold")
+    records = fold.values() if isinstance(fold, dict) else ()
+    return max((named for one in records if isinstance(one, dict) and (named := release_of(one))), default=None)
 
 
 def join_parts(manifest: Manifest, found: Mapping[int, bytes], where: str) -> bytes:

@@ -360,7 +360,7 @@ def decode(raw: bytes, where: str) -> Record:
         raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
     if version > NEWEST:
         raise NewerVersion(
-            f"{where} has format {version}, this version of Driftline reads up to {NEWEST}", _release_of(fields)
+            f"{where} has format {version}, this version of Driftline reads up to {NEWEST}", release_of(fields)
         )
     try:
         return _decoder.decode(raw)
@@ -368,7 +368,7 @@ def decode(raw: bytes, where: str) -> Record:
         raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
 
 
-def _release_of(fields: Mapping[str, Any]) -> str | None:
+def release_of(fields: Mapping[str, Any]) -> str | None:
     """The release that a record of any later format needs, by the edition that it names."""
     match fields.get("edition"):
         case [int(), str(release), *_]:

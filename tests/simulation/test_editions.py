@@ -8,10 +8,12 @@ import gc
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UnsetType
 
 from monitor.adapters.comparison import DiskDecisions
 from monitor.cli.exits import BAD_CONFIG, code_of
@@ -21,11 +23,11 @@ from monitor.daemon.worker import Worker
 from monitor.editions import FIRST, known_to, number_of
 from monitor.errors import LedgerError, NewerVersion
 from monitor.ingest.clocks import NEVER
-from monitor.ledger.records import EDITION_FORMAT, Commit, EvalCommit, EvalEdition
+from monitor.ledger.records import Commit, EvalCommit, EvalEdition
 from monitor.saved import read_evaluation
 from tests.examples import examples
 from tests.oracle.join import Label, Prediction
-from tests.simulation.editions import SECOND, next_plan, process_of, settings_of
+from tests.simulation.editions import LATER, THIS, next_plan, process_of, settings_of
 from tests.simulation.fragile import TURNS_MAX, Crash, Fault, FragileWorld
 from tests.simulation.histories import PARTITIONS, labels, predictions, split
 from tests.simulation.saving import whole
@@ -56,7 +58,7 @@ def calm(n: int = 120) -> FragileWorld:
 def a_world(p: list[Prediction], q: list[Label]) -> FragileWorld:
     """A log on which the namespaces `first` and `second` came to their ends, each by a release of its own."""
     log = topics(split(p), split(q), FragileWorld())
-    for namespace, edition in (("first", FIRST), ("second", SECOND)):
+    for namespace, edition in (("first", THIS), ("second", LATER)):
         finish(log, [process_of(log, settings_of(namespace), edition)])
     return log
 
@@ -139,7 +141,7 @@ def test_a_namespace_goes_over_at_a_pane_and_every_window_is_of_one_release_from
     log = calm()
     pace(log, 6)
     begun_by_the_earlier(log, 12)
-    finish(log, [process_of(log, settings_of("one"), SECOND)])
+    finish(log, [process_of(log, settings_of("one"), LATER)])
     from_ms = check(log)
     assert from_ms is not None
     assert from_ms % PANE_MS == 0
@@ -152,17 +154,22 @@ def test_a_namespace_goes_over_at_a_pane_and_every_window_is_of_one_release_from
 def test_a_namespace_that_is_begun_by_the_later_release_is_of_its_edition_from_the_first_record() -> None:
     log = calm()
     named = [one["edition"] for one in raw(log, "second.ledger") if one["kind"] in ("genesis", "commit")]
-    assert named == [[SECOND, "unreleased"]] * len(named)
+    assert named == [[LATER, "unreleased"]] * len(named)
     assert all(isinstance(one, EvalEdition) for one in evaluations(log, "second"))
     assert begins(log, "second") == []
     assert differences(log, "second") == []
 
 
 def raw(log: FragileWorld, topic: str) -> list[dict[str, object]]:
-    import msgspec
-
     partitions = range(1 if topic.endswith("evals") else PARTITIONS)
     return [msgspec.msgpack.decode(s.record.value or b"") for p in partitions for s in log.records(topic, p)]
+
+
+def named(record: dict[str, object]) -> int:
+    """The edition that a record names."""
+    edition = record.get("edition", [FIRST])
+    assert isinstance(edition, list)
+    return int(edition[0])
 
 
 # -- releases share it -----------------------------------------------------------------------------------------------
@@ -170,7 +177,7 @@ def raw(log: FragileWorld, topic: str) -> list[dict[str, object]]:
 
 def begun_by_the_earlier(log: FragileWorld, turns: int = 8, **settings_: object) -> None:
     """A namespace that the earlier release has begun and left."""
-    process = process_of(log, settings_of("one", **settings_), FIRST, until_end=False)  # type: ignore[arg-type]
+    process = process_of(log, settings_of("one", **settings_), THIS, until_end=False)  # type: ignore[arg-type]
     turn(log, [process], turns)
     process.close()
 
@@ -180,17 +187,17 @@ def test_while_an_earlier_release_owns_a_partition_nothing_is_written_that_it_do
     pace(log, 3)
     own = settings_of("one", after="400ms")
     begun_by_the_earlier(log)
-    later = process_of(log, own, SECOND)
+    later = process_of(log, own, LATER)
     turn(log, [later])
-    earlier = process_of(log, own, FIRST)
+    earlier = process_of(log, own, THIS)
     turn(log, [later, earlier], 5)
     assert later.judge is not None
     assert earlier.tasks
     assert later.tasks
-    assert any(known_to(str(one["owner"])) == SECOND for one in raw(log, "one.ledger") if one["kind"] == "fence")
+    assert any(known_to(str(one["owner"])) == LATER for one in raw(log, "one.ledger") if one["kind"] == "fence")
     finish(log, [later, earlier])
     written = [*raw(log, "one.ledger"), *raw(log, "one.evals")]
-    assert max(int(str(one["format"])) for one in written) < EDITION_FORMAT
+    assert {named(one) for one in written if one["kind"] != "fence"} == {THIS}
     assert check(log) is None
 
 
@@ -198,17 +205,17 @@ def test_it_waits_until_every_owner_counts_by_it_however_late_one_hears_of_it() 
     log = calm(240)
     pace(log, 2)
     begun_by_the_earlier(log)
-    processes = [process_of(log, settings_of("one", after="200ms"), SECOND) for _ in range(2)]
+    processes = [process_of(log, settings_of("one", after="200ms"), LATER) for _ in range(2)]
     for _ in range(50):
         turn(log, processes)
         editions = {p: number_of(last.edition) for p in range(PARTITIONS) if (last := last_commit(log, p)) is not None}
-        if set(editions.values()) == {FIRST, SECOND}:
+        if set(editions.values()) == {THIS, LATER}:
             break
     else:
         raise AssertionError("both took it over at once")
     assert all(len(process.tasks) == 1 for process in processes)
     judge = next(process.judge for process in processes if process.judge is not None)
-    assert judge.editions.waiting == f"edition {SECOND} waits until every partition counts by it"
+    assert judge.editions.waiting == f"edition {LATER} waits until every partition counts by it"
     assert begins(log) == []
     finish(log, processes)
     assert check(log) is not None
@@ -223,14 +230,14 @@ def test_who_opens_after_it_began_goes_over_at_the_same_pane(more: int) -> None:
     log = calm(240)
     pace(log, 6)
     begun_by_the_earlier(log)
-    process = process_of(log, settings_of("one"), SECOND)
+    process = process_of(log, settings_of("one"), LATER)
     for _ in range(TURNS_MAX):
         turn(log, [process])
         if begins(log):
             break
     turn(log, [process], more)
     log.crashed(process)
-    finish(log, [process_of(log, settings_of("one"), SECOND)])
+    finish(log, [process_of(log, settings_of("one"), LATER)])
     assert check(log) is not None
 
 
@@ -238,14 +245,15 @@ def test_the_evaluator_goes_back_and_forth_between_releases_until_it_is_announce
     log = calm()
     pace(log, 4)
     own = settings_of("one", every=3, after="1d")
-    for edition in (FIRST, SECOND) * 4:
+    for edition in (THIS, LATER) * 4:
         process = process_of(log, own, edition, until_end=False)
         turn(log, [process], 5)
         assert process.judge is not None
         process.close()
-    finish(log, [process_of(log, own, FIRST)])
-    assert {one.manifest.format for one in whole(log, "one")} == {1}, (
-        "checkpoints, too, are what the earlier release reads"
+    finish(log, [process_of(log, own, THIS)])
+    editions = [read_evaluation(one.body()).editions for one in whole(log, "one")]
+    assert all(isinstance(terms, UnsetType) or terms[-1][0] == THIS for terms in editions), (
+        "which the earlier one reads"
     )
     assert check(log) is None
 
@@ -255,7 +263,7 @@ def test_after_it_went_over_the_earlier_release_is_refused_and_leaves_nothing_be
     pace(log, 6)
     own = settings_of("one", every=3, trim=True)
     begun_by_the_earlier(log, every=3, trim=True)
-    later = process_of(log, own, SECOND, until_end=False)
+    later = process_of(log, own, LATER, until_end=False)
     for _ in range(TURNS_MAX):
         turn(log, [later])
         if begins(log):
@@ -263,14 +271,14 @@ def test_after_it_went_over_the_earlier_release_is_refused_and_leaves_nothing_be
     turn(log, [later], 3)
     later.close()
     before = {name: log.end_offsets(name) for name in ("one.ledger", "one.evals", "one.checkpoints", "one.configs")}
-    again = process_of(log, own, FIRST, until_end=False)
+    again = process_of(log, own, THIS, until_end=False)
     with pytest.raises(
-        NewerVersion, match=rf"edition {SECOND}, this version of Driftline knows up to 1\. Run Driftline unreleased"
+        NewerVersion, match=rf"edition {LATER}, this version of Driftline knows up to {THIS}\. Run Driftline unreleased"
     ):
         turn(log, [again], 3)
     assert before == {name: log.end_offsets(name) for name in before}, "it fenced nobody off"
     again.close()
-    finish(log, [process_of(log, own, SECOND)])
+    finish(log, [process_of(log, own, LATER)])
     check(log)
 
 
@@ -283,11 +291,11 @@ def test_an_evaluator_of_the_earlier_release_refuses_commits_of_the_later_editio
     log = calm()
     pace(log, 6)
     own = settings_of("one")
-    earlier = process_of(log, own, FIRST, until_end=False)
+    earlier = process_of(log, own, THIS, until_end=False)
     turn(log, [earlier], 8)
     assert earlier.judge is not None
     commit = next(one for one in accepted(log, "second.ledger") if isinstance(one, Commit))
-    with pytest.raises(NewerVersion, match=f"partition 0 of the ledger of namespace 'one' goes by edition {SECOND}"):
+    with pytest.raises(NewerVersion, match=f"partition 0 of the ledger of namespace 'one' goes by edition {LATER}"):
         earlier.judge.evaluator.feed(0, commit)
     earlier.close()
 
@@ -295,7 +303,7 @@ def test_an_evaluator_of_the_earlier_release_refuses_commits_of_the_later_editio
 def test_an_edition_that_does_not_say_where_it_begins_is_refused() -> None:
     log = calm()
     own = settings_of("first")
-    process = process_of(log, own, SECOND)
+    process = process_of(log, own, LATER)
     turn(log, [process], 2)
     assert process.judge is not None
     (strange,) = evaluations(log, "second")[-1:]
@@ -325,10 +333,10 @@ def test_any_crash_around_the_upgrade_leaves_the_windows_that_were_to_be(
     )
     pace(log, rows)
     own = settings_of("one", every=every, after="20ms")
-    earlier = process_of(log, own, FIRST, until_end=False)
+    earlier = process_of(log, own, THIS, until_end=False)
     turn(log, [earlier], turns)
     log.crashed(earlier)
-    through(log, faults, lambda: process_of(log, own, SECOND))
+    through(log, faults, lambda: process_of(log, own, LATER))
     check(log)
 
 
@@ -365,7 +373,7 @@ def test_a_fault_at_any_append_of_the_upgrade_is_made_good(nth: int, fault: Faul
     pace(log, 6)
     own = settings_of("one", every=4, trim=True)
     begun_by_the_earlier(log, every=4, trim=True)
-    through(log, [(nth, fault)], lambda: process_of(log, own, SECOND))
+    through(log, [(nth, fault)], lambda: process_of(log, own, LATER))
     assert log.happened == [fault]
     assert check(log) is not None
     commits = [one for one in accepted(log, "one.ledger") if isinstance(one, Commit)]
