@@ -1,0 +1,42 @@
+"""Runs of the topics beside a namespace that went over to another edition, or did not: to compare, and to explain an alert."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.cli.explain import editions_of
+from monitor.errors import LedgerError
+from tests.replay.proving import run_again, sentences
+from tests.simulation.editions import LATER, THIS, next_plan, process_of, settings_of
+from tests.simulation.test_crashes import pace
+from tests.simulation.test_editions import begun_by_the_earlier, calm, finish
+
+
+def test_a_run_without_decisions_is_of_the_edition_that_decided() -> None:
+    log = calm()
+    for namespace in ("first", "second"):
+        own = settings_of(namespace)
+        again, found = run_again(log, own, next_plan(own))
+        assert sentences(found) == []
+        assert again.finals > 10
+
+
+def test_a_run_without_decisions_is_refused_where_the_edition_changed() -> None:
+    log = calm()
+    pace(log, 6)
+    begun_by_the_earlier(log, 12)
+    finish(log, [process_of(log, settings_of("one"), LATER)])
+    with pytest.raises(LedgerError, match=f"namespace 'one' went over to edition {LATER} while it ran"):
+        run_again(log, settings_of("one"), next_plan(settings_of("one")))
+
+
+def test_an_alert_is_looked_for_under_each_edition_that_held_the_newest_first() -> None:
+    log = calm()
+    pace(log, 6)
+    begun_by_the_earlier(log, 12)
+    own = settings_of("one")
+    assert editions_of(log, own, next_plan(own)) == [THIS]
+    finish(log, [process_of(log, own, LATER)])
+    assert editions_of(log, own, next_plan(own)) == [LATER, THIS]
+    assert editions_of(log, own, next_plan(own).of_edition(THIS)) == [THIS]
+    assert editions_of(log, settings_of("second"), next_plan(own)) == [LATER]
