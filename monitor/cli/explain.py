@@ -179,7 +179,7 @@ def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) 
     plan = counted(source, config, plan_of(config)).plan  # with the models that were taken out since
     best = _Again()
     for number, held in _held(source, config):
-        for edition in _editions(source, config, plan):
+        for edition in editions_of(source, config, plan):
             under = plan.of_edition(edition)
             again = _Again(number, _again(source, held, under, event, quiet=quiet), held, under)
             if again.event is not None and not _differing(event, again.event):
@@ -189,7 +189,7 @@ def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) 
     return best
 
 
-def _editions(source: Log, config: Config, plan: Plan) -> list[int]:
+def editions_of(source: Log, config: Config, plan: Plan) -> list[int]:
     """The editions that the namespace went by, the newest first, as far as this version knows them."""
     from monitor.daemon.begun import begun, kept
     from monitor.editions import number_of

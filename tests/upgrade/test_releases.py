@@ -10,6 +10,8 @@ import orjson
 import pytest
 
 from monitor.alerts import cloudevents
+from monitor.config.canonical import digest_bytes
+from monitor.daemon.begun import documents
 from monitor.daemon.checkpoints import of_evals
 from monitor.windows import payload
 from tests.replay.proving import prove, sentences
@@ -56,6 +58,15 @@ def test_what_it_published_is_read(path: Path, tmp_path: Path) -> None:
     for topic in ("alerts", "alerts.state"):
         for value in outputs(log, topic):
             assert cloudevents.encode(cloudevents.parse(value)) == value
+
+
+@pytest.mark.parametrize("path", LEFT)
+def test_its_configuration_is_the_same_document_so_workers_of_both_go_by_one_generation(
+    path: Path, tmp_path: Path
+) -> None:
+    log, kind = restore(path.read_bytes())
+    document = kind.config(tmp_path).document().encode()
+    assert documents(log, f"{NAMESPACE}.configs")[digest_bytes(document).encode()] == document
 
 
 @pytest.mark.parametrize("path", [one for one in LEFT if "flights" in str(one.id)])
