@@ -36,11 +36,12 @@ from monitor.ledger.roster import Adopted, Roster
 from monitor.plan import Plan
 from monitor.windows import payload
 from monitor.windows.editions import Editions
-from monitor.windows.engine import ClosedTick, TickEngine
+from monitor.windows.engine import TickEngine
 from monitor.windows.lookup import Lookup
 from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
 from monitor.windows.spans import shortest
+from monitor.windows.stacks import ClosedTick
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 

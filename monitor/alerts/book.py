@@ -12,7 +12,7 @@ from monitor.alerts.advance import Turn, amendments, gone, move
 from monitor.alerts.decision import Action, Decided, Decision, decide, hold
 from monitor.alerts.event import AlertEvent, BudgetAlert, Change, Reason
 from monitor.alerts.explanation import explain, explain_since
-from monitor.alerts.replaced import end, is_replaced
+from monitor.alerts.replaced import Replacements, end
 from monitor.alerts.rules import applies, can_be_held, kind_of, mature
 from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.state import AlertKey, AlertState, Entry, Phase, warmed
@@ -172,6 +172,7 @@ class RuleBook:
         active = frozenset(active_series)
         entries, events, decisions = dict(state.entries), list[AlertEvent](), list[Decided]()
         touched = active.union(key.series for key in revised)
+        replacements = Replacements(lookup, kind)
         for series in sorted(touched | _silent(state, touched)):
             for rule in self.watching(series, kind):
                 key = AlertKey(rule.name, series)
@@ -188,7 +189,7 @@ class RuleBook:
                     decision = decide(rule, entry, view, rows_came=came, tick_size_ms=tick_size_ms, tick_ms=tick_ms)
                 else:  # only another version's windows changed
                     decision = Decision(Action.KEEP, Reason.NO_ROWS)
-                if decision.action in _STANDS and is_replaced(rule, series, kind, of_age, lookup):
+                if decision.action in _STANDS and replacements.replaced(rule, series, of_age):
                     decision = end(entry)
                 elif series not in touched:
                     continue

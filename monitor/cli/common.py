@@ -54,11 +54,23 @@ def output_option(command: F) -> F:
     )(command)
 
 
+def processes_option(command: F) -> F:
+    """`--processes N`."""
+    return click.option(
+        "--processes",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Read and join in so many processes, at most one for each partition. By default one for each processor where "
+        "there is much to read.",
+    )(command)
+
+
 def load_config(
     files: tuple[Path, ...], overrides: tuple[str, ...], tell: Callable[[str], None] | None = None
 ) -> Config:
     """The configuration of a command. Raises ConfigError. `tell` hears what is written in names of earlier releases; unless it is
     given a person does, on standard error."""
+    from monitor.adapters.schema_registry import with_schemas
     from monitor.config import load
 
     config = load(list(files), list(overrides), environ=dict(os.environ))
@@ -67,7 +79,7 @@ def load_config(
             tell(str(old))
         else:
             click.echo(f"driftline: {old}", err=True)
-    return config
+    return with_schemas(config)
 
 
 def open_log(config: Config) -> Log:

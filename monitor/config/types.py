@@ -21,6 +21,7 @@ from monitor.config.maintenance import Maintenance
 from monitor.config.quality import Quality
 from monitor.config.renamed import OldName
 from monitor.config.rules import Rule
+from monitor.config.schema_registry import SchemaRegistry
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.tasks import LARGEST_LARGEST, MOST_CLASSES, SMALLEST_LARGEST, ClassName
 from monitor.config.times import Time
@@ -229,6 +230,7 @@ class Config(Section):
         "driftline", description="Prefix of internal topics and of the group, so that two deployments share a broker."
     )
     kafka: Kafka | None = Field(None, description="Left out, only --embedded runs.")
+    schema_registry: SchemaRegistry | None = Field(None, description="Left out, records of format avro cannot be read.")
     streams: Streams
     time: Time = Field(default_factory=lambda: Time.model_validate({}))
     models: tuple[Model, ...] = Field((), description="The models to expect.")

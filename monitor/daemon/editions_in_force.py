@@ -24,8 +24,9 @@ from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator
 from monitor.ledger import announcements
 from monitor.ledger.announcements import Announcement
+from monitor.ledger.evaluated import by_edition, edition_named
 from monitor.ledger.fold import FoldState
-from monitor.ledger.records import EvalCommit, EvalEdition, Genesis, by_edition, edition_named
+from monitor.ledger.records import EvalCommit, EvalEdition, Genesis
 from monitor.ports import Appender, Log, WallClock
 
 _log = logging.getLogger("driftline.evaluator")

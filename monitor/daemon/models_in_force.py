@@ -20,8 +20,9 @@ from monitor.daemon.counted import Counted, OlderRoster
 from monitor.daemon.tail import Follower, Stored
 from monitor.evaluator import Evaluator
 from monitor.ingest.clocks import FOREVER, NEVER
+from monitor.ledger.evaluated import models_of, roster_of, switch_of
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import EvalCommit, Generation, models_of, roster_of, switch_of
+from monitor.ledger.records import EvalCommit, Generation
 from monitor.ledger.roster import Roster
 from monitor.ports import Appender, Log
 

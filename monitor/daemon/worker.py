@@ -50,9 +50,11 @@ IDLE_WAIT_MS = 20
 
 @dataclass(slots=True)
 class WorkerOptions:
-    """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop."""
+    """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop; who `helps`
+    stops when the partitions that it holds are read to the end."""
 
     until_end: bool = False
+    helps: bool = False
 
 
 class _Stopped(Exception):
@@ -213,8 +215,9 @@ class Worker:
             self.feeds.heard(batch.partition, stream, now)
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
             rejected = feed(batch)
-            self.statistics.take(batch, rejected, task.engine.take_faults())
-            self.dead_letters.take(batch, rejected)
+            found = task.engine.take_fed()
+            self.statistics.take(batch, rejected, found)
+            self.dead_letters.take(batch, rejected, found.usable)
         if fed or self.capacity.full:
             self._intake.pause(self.capacity.waiting(engines, fed_rows, now))
         if self._intake.behind:
@@ -287,7 +290,7 @@ class Worker:
         now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
         self.silence.open(partition, now)
         self.capacity.take_over(partition, full=task.flags.full)
-        self.dead_letters.take_over(partition, task.flags.floods)
+        self.dead_letters.take_over(partition, task.flags)
         heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
         self.feeds.open(partition, heard[0], heard[1], task.flags)
         tell_of_opening(task)
@@ -379,8 +382,8 @@ class Worker:
 
     def done(self) -> bool:
         """With `until_end`: everything is settled, by us or by another worker."""
-        if not self.options.until_end:
-            return False
+        if self.options.helps or not self.options.until_end:
+            return self.options.helps and bool(self.tasks) and all(task.ended for task in self.tasks.values())
         if self.judge is not None:
             return self.judge.settled
         now = self.clock.monotonic_ms()

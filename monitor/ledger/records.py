@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -33,9 +33,11 @@ PARTIAL_FORMAT = 5
 ROSTER_FORMAT = 6
 """Of a commit that counts by a roster of models, and of an evaluation that changes it: versions that read up to 5 would count
 other models."""
-EDITION_FORMAT = 7
-"""Of whatever names an edition after the first: versions that read up to 6 would count and decide otherwise."""
-NEWEST = 7
+ROWS_FORMAT = 7
+"""Of a commit that counts rows beside records, which versions that read up to 6 would take for a loss of records."""
+EDITION_FORMAT = 8
+"""Of whatever names an edition after the first: versions that read up to 7 would count and decide otherwise."""
+NEWEST = 8
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -144,6 +146,14 @@ class Flood(msgspec.Struct, frozen=True, array_like=True):
     since_ms: int  # the log's own time of the records that began it: a bad record has no event time
 
 
+class Unreadable(msgspec.Struct, frozen=True, array_like=True):
+    """None of the newest records of one stream of a partition could be used, as it stood at the commit."""
+
+    stream: int  # 0 predictions, 1 labels
+    since_ms: int  # the log's own time of the first of them
+    reason: str  # of the newest one
+
+
 class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """One micro-batch. Counts iff epoch and owner match, `sequence` is the next and both ranges start where the last
     ended. Ranges are half-open offsets of the source partition."""
@@ -190,8 +200,20 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     version counted it."""
     rosters: tuple[Adopted, ...] | msgspec.UnsetType = msgspec.UNSET
     """Which roster counts from which offset on, as far back as a rebuild reads. Written (ROSTER_FORMAT) once models changed."""
+    rows: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET
+    """Rows read since genesis: predictions, labels. Written (ROWS_FORMAT) where a record of either stream may hold several, or
+    none; elsewhere each record is a row."""
+
+    unreadable: tuple[Unreadable, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Streams of which nothing can be used any more. Written only where there is one, likewise."""
+
     edition: Named = msgspec.UNSET
     """By which its sums are counted. Written (EDITION_FORMAT) from the second on."""
+
+    @property
+    def rows_read(self) -> tuple[int, int]:
+        """What is accounted for."""
+        return self.records if isinstance(self.rows, msgspec.UnsetType) else self.rows
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
@@ -284,59 +306,11 @@ class EvalEdition(EvalCommit, frozen=True, tag="edition", tag_field="kind", kw_o
 Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch | EvalPane | EvalModels | EvalEdition
 
 
-def switch_of(
-    evaluation: EvalCommit,
-    generation: Generation,
-    windows_from_ms: int | None = None,
-    roster: Roster | msgspec.UnsetType = msgspec.UNSET,
-) -> EvalSwitch:
-    """The evaluation, as one that names a generation, since when its windows hold where they are others, and its models where
-    they are."""
-    fields = msgspec.structs.asdict(evaluation) | {"generation": generation, "roster": roster}
-    least = FORMAT if roster is msgspec.UNSET else ROSTER_FORMAT
-    if windows_from_ms is None:
-        return EvalSwitch(**(fields | {"format": max(least, SWITCH_FORMAT)}))
-    return EvalPane(**(fields | {"format": max(least, PANE_FORMAT), "windows_from_ms": windows_from_ms}))
-
-
-def models_of(evaluation: EvalCommit, roster: Roster) -> EvalModels:
-    """The evaluation, as one from which on windows of models begin."""
-    return EvalModels(**(msgspec.structs.asdict(evaluation) | {"format": ROSTER_FORMAT, "roster": roster}))
-
-
-def by_edition(evaluation: EvalCommit, edition: Edition, from_ms: int | None) -> EvalEdition:
-    """The evaluation, of whatever kind, as one that was decided by an edition after the first; `from_ms`: where that begins if
-    it does now."""
-    began = msgspec.UNSET if from_ms is None else from_ms
-    fields = {"format": EDITION_FORMAT, "edition": edition, "edition_from_ms": began}
-    return EvalEdition(**(msgspec.structs.asdict(evaluation) | fields))
-
-
-def edition_named(evaluation: EvalCommit) -> Named:
-    """What an evaluation says of the edition that it was decided by."""
-    return evaluation.edition if isinstance(evaluation, EvalEdition) else msgspec.UNSET
-
-
-def generation_of(evaluation: EvalCommit) -> Generation | None:
-    """Which generation holds from an evaluation on; None where it is that from before."""
-    return _said(evaluation.generation) if isinstance(evaluation, EvalSwitch | EvalEdition) else None
-
-
-def roster_of(evaluation: EvalCommit) -> Roster | None:
-    """The models from an evaluation on; None where they are those from before."""
-    return _said(evaluation.roster) if isinstance(evaluation, EvalSwitch | EvalModels | EvalEdition) else None
-
-
-def windows_from_ms(evaluation: EvalCommit) -> int | None:
-    """Since when the windows of an evaluation's configuration hold; None where they are those from before."""
-    return _said(evaluation.windows_from_ms) if isinstance(evaluation, EvalPane | EvalEdition) else None
-
-
-_T = TypeVar("_T")
-
-
-def _said(value: _T | msgspec.UnsetType) -> _T | None:
-    return None if isinstance(value, msgspec.UnsetType) else value
+def format_of_commit(edition: Named, *, opens: bool, rosters: bool) -> int:
+    """The least that a commit needs: `opens` where it counts rows beside records, `rosters` where it names any."""
+    if edition is not msgspec.UNSET:
+        return EDITION_FORMAT
+    return ROWS_FORMAT if opens else ROSTER_FORMAT if rosters else FORMAT
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -6,7 +6,7 @@ contributions of its rows. Sums are exact, so they merge in any order, and the n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -122,6 +122,10 @@ class Cells:
     def fixed(self, name: str) -> Float64s:
         """The single cell of that name in every window, shape (W,), converted from its fixed-point unit."""
         return from_fixed(self.count(name), self.layout.part(name).fraction_bits)
+
+    def rows(self, places: Sequence[int]) -> Cells:
+        """The windows at these places."""
+        return Cells(self.layout, self.array[list(places)])
 
     def once(self, name: str, make: Callable[[Cells], T]) -> T:
         """What several metrics are read off, made when the first asks for it; of one name always by the same `make`."""

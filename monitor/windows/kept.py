@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from monitor.events import Int64s
 from monitor.ledger.records import pack, unpack
-from monitor.windows.view import SeriesKey, WindowKey, WindowView
+from monitor.windows.view import SeriesKey, WindowKey
 
 SavedSums = tuple[tuple[tuple[str, str, str], str, int, bytes], ...]
 """Series, window name, start and packed sums, ascending."""
@@ -24,11 +24,9 @@ class FinalSums:
     def __init__(self) -> None:
         self._packed: dict[_Key, bytes] = {}
 
-    def keep(self, views: Iterable[WindowView], cells: Int64s) -> None:
-        """The sums of those of some windows that are final: a row each."""
-        for view, row in zip(views, cells, strict=True):
-            if view.final:
-                self._packed[_of(view.key)] = pack(row)
+    def keep(self, key: WindowKey, cells: Int64s) -> None:
+        """The sums of a window that became final."""
+        self._packed[_of(key)] = pack(cells)
 
     def get(self, key: WindowKey) -> Int64s | None:
         """The sums of a window, if they are kept."""

@@ -97,7 +97,7 @@ http: {port: 99999}
         "c.yaml:1:12: namespace: 'drift line' cannot be used here; allowed: letters, digits, '.', '_' and '-'",
         (
             "c.yaml:5:18: streams.predictions.fields.id: 'id' is not a place in a record; allowed: $.a.b (in the value), key, "
-            "key:$.a.b, header:NAME or {const: x}; did you mean '$.id'?"
+            "key:$.a.b, header:NAME, outer:$.a.b, envelope:$.a.b, {const: x} or {any: [...]}; did you mean '$.id'?"
         ),
         (
             "c.yaml:5:90: streams.predictions.fields.scor: is not a key of streams.predictions.fields; allowed: id, model, "
@@ -117,8 +117,8 @@ http: {port: 99999}
             "did you mean '1m'?"
         ),
         (
-            "c.yaml:12:10: horizon: is not a key of the top level; allowed: namespace, kafka, streams, time, models, "
-            "unlisted_models, windows, drift, estimates, rules, budget, advisories, explanations, "
+            "c.yaml:12:10: horizon: is not a key of the top level; allowed: namespace, kafka, schema_registry, streams, time, "
+            "models, unlisted_models, windows, drift, estimates, rules, budget, advisories, explanations, "
             "grouping, maintenance, label_feed, labels, state, "
             "dead_letters, http, series_budget; 'horizon' belongs under time"
         ),

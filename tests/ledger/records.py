@@ -12,6 +12,7 @@ import msgspec
 
 from monitor.editions import Edition
 from monitor.ingest.clocks import NEVER
+from monitor.ledger.evaluated import by_edition, models_of, switch_of
 from monitor.ledger.records import (
     Clock,
     Commit,
@@ -28,11 +29,9 @@ from monitor.ledger.records import (
     Remembered,
     SourceTopic,
     Unowned,
-    by_edition,
+    Unreadable,
     encode,
-    models_of,
     pack,
-    switch_of,
 )
 from monitor.ledger.roster import Adopted, Listed, Roster
 
@@ -145,6 +144,10 @@ RECORDS["commit-remembered"] = msgspec.structs.replace(
         pack([0, 1]),
     ),
 )
+RECORDS["commit-unreadable"] = msgspec.structs.replace(
+    _COMMIT, unreadable=(Unreadable(1, 1_700_000_000_123, "missing"),)
+)
+RECORDS["commit-rows"] = msgspec.structs.replace(_COMMIT, format=7, records=(506, 300), rows=(1_506, 800))
 RECORDS["switch"] = switch_of(_EVAL, Generation(3, 1_700_000_000_125, "signal"))
 RECORDS["gap-partial"] = Gap(5, "labels", (17, 19), "ada", "retention", bytes(range(16, 32)), 1_704_067_200_000)
 RECORDS["pane"] = switch_of(_EVAL, Generation(4, 1_700_000_000_126, "file"), 1_704_067_200_000)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from monitor.events import Float64s
+Float64s = NDArray[np.float64]
 
 NODES = 120
 

@@ -5,7 +5,7 @@ import { cell, empty, has, interval, right, section, spread, table } from "./par
 const DISTANCES = ["psi", "psi_corrected", "ks", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"];
 const LATER = "still waits for labels that may change it";
 const of = (metric) => metric.split(":")[0];
-const isDrift = (metric) => metric.includes(":") && !/^(recall|precision|f1|unlabelled|completed)$/.test(of(metric));
+const isDrift = (metric) => metric.includes(":") && !/^(recall|precision|f1|roc_auc|unlabelled|completed|bounds)$/.test(of(metric));
 
 export const own = (windows, choice) => windows.filter((w) => w.key.series.model === choice.model && w.key.series.version === choice.version
   && w.key.series.segment === choice.segment && w.key.window === choice.window);

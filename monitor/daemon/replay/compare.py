@@ -26,8 +26,9 @@ from monitor.daemon.tail import Stored, follow_from_start
 from monitor.errors import LedgerError
 from monitor.evaluator import TickOutput
 from monitor.ingest.clocks import FOREVER
+from monitor.ledger.evaluated import roster_of, windows_from_ms
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import Commit, EvalCommit, EvalEdition, roster_of, windows_from_ms
+from monitor.ledger.records import Commit, EvalCommit, EvalEdition
 from monitor.plan import Plan
 from monitor.ports import Decided, Decisions, Log
 from monitor.windows import payload

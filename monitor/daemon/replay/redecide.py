@@ -19,8 +19,9 @@ from monitor.daemon.rules_in_force import RulesInForce, evaluations
 from monitor.daemon.tail import Follower, Stored, follow_from_start
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
+from monitor.ledger.evaluated import roster_of, windows_from_ms
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import Commit, EvalCommit, Gap, roster_of, windows_from_ms
+from monitor.ledger.records import Commit, EvalCommit, Gap
 from monitor.plan import Plan
 from monitor.ports import Log
 from monitor.saved import restore
