@@ -9,7 +9,7 @@ clocks of all partitions have passed it, and is then evaluated once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import UNSET
@@ -28,18 +28,19 @@ from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch
 from monitor.alerts.watching import Look
 from monitor.config.windows import Window
-from monitor.events import Int64s
+from monitor.editions import refuse_newer
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.records import Commit, Gap, Unowned
 from monitor.ledger.roster import Adopted, Roster
 from monitor.plan import Plan
 from monitor.windows import payload
-from monitor.windows.crossed import Combination, Errors
+from monitor.windows.editions import Editions
 from monitor.windows.engine import TickEngine
+from monitor.windows.lookup import Lookup
 from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
-from monitor.windows.spans import spans_of
+from monitor.windows.spans import shortest
 from monitor.windows.stacks import ClosedTick
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
@@ -100,15 +101,15 @@ class Evaluator:
         budget: BudgetWatch | None = None,
     ) -> None:
         self._plan, self._book, self._watch = plan, book, watch
-        self.schedule, self.losses = Schedule(windows), Losses()
+        self.schedule, self.losses, self.editions = Schedule(windows), Losses(), Editions(plan)
         self._traffic = TrafficWatch(book.namespace, self.schedule, self.losses, plan.join.tick_ms)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
         self._traffic.maintained = book.maintained
         self._watch.labels = book.common_labels
         self.clocks = [PartitionClock() for _ in range(partitions)]
-        self.engines = {Kind.INPUT: TickEngine(plan, self.schedule, self.losses, Kind.INPUT)}
-        if plan.has_labels:
-            self.engines[Kind.PERFORMANCE] = TickEngine(plan, self.schedule, self.losses, Kind.PERFORMANCE)
+        kinds = (Kind.INPUT, Kind.PERFORMANCE) if plan.has_labels else (Kind.INPUT,)
+        shared = self.schedule, self.losses
+        self.engines = {kind: TickEngine(plan, *shared, kind, self.editions) for kind in kinds}
         self.alerts = AlertState()
         self.labels, self._advice = self._hold_of(book), self._advice_of(book)
         self._groups = GroupBook.of(self._plan, book.grouping)
@@ -123,14 +124,19 @@ class Evaluator:
     # -- input ---------------------------------------------------------------------------------------------------
 
     def feed(self, partition: int, commit: Commit | Gap) -> None:
-        """Take an accepted commit of a partition; its contributions wait for their ticks. Or a gap: windows are partial."""
+        """Take an accepted commit of a partition; its contributions wait for their ticks. Or a gap: windows are partial.
+
+        Raises NewerVersion for a commit that was counted by an edition that this code does not know.
+        """
         if isinstance(commit, Gap):
             self._lose(self.clocks[partition], commit)
             return
         groups = [Group(g.model, g.version, tuple((d, v) for d, v in g.segments)) for g in commit.groups]
+        where = f"partition {partition} of the ledger of namespace {self._book.namespace!r}"
+        later = refuse_newer(commit.edition, self.editions.known, where) > self.editions.number
         for kind, delta in ((Kind.INPUT, commit.inputs), (Kind.PERFORMANCE, commit.performance)):
             if delta is not None and kind in self.engines:
-                self.engines[kind].add(groups, delta)
+                self.engines[kind].add(groups, delta, later=later)
         clock = self.clocks[partition]
         clock.prediction_ms = commit.prediction_clock.maximum_ms
         clock.label_ms = commit.label_clock.maximum_ms
@@ -210,6 +216,7 @@ class Evaluator:
             below = self.open_tick(kind)
             if below is None:
                 continue
+            engine.hands_out_cells = kind is Kind.INPUT and self._book.reads_cells
             for closed in engine.close(below):
                 decided = True
                 yield self._close(kind, closed)
@@ -257,6 +264,21 @@ class Evaluator:
         for engine in self.engines.values():
             engine.follow_schedule()
 
+    def begin_with_edition(self, number: int) -> None:
+        """Everything is of this edition: nothing was fed yet."""
+        self.editions.begin_with(number)
+        self._follow_editions()
+
+    def go_over(self, number: int, from_ms: int) -> None:
+        """Decide by another edition from the next tick on. Windows that start at `from_ms` or later are of it: the start of a
+        pane that nothing was fed of, whose records all owners count by it."""
+        self.editions.go_over(number, from_ms)
+        self._follow_editions()
+
+    def _follow_editions(self) -> None:
+        for engine in self.engines.values():
+            engine.follow_editions()
+
     def list_models(self, roster: Roster) -> None:
         """From now on these are the models, and their windows may start where it says. What it changes lies at event times of
         which nothing was fed. The rules about them come with the next `switch`."""
@@ -301,7 +323,7 @@ class Evaluator:
         knows = self._book.knows
         arrived = [one for one in closed.arrivals if knows(one.model)]
         slow = self.labels.step(closed.tick, arrived) if kind is Kind.PERFORMANCE and happened else []
-        lookup, outage_of = _Lookup(self.engines), OutagesAt(self.labels, tick_ms)
+        lookup, outage_of = Lookup(self.engines), OutagesAt(self.labels, tick_ms)
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, lookup, outage_of)
         self.alerts = step.state
         traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
@@ -309,7 +331,7 @@ class Evaluator:
         watched = [one for one in arrived if not worked_on(one.model, one.pane_ms, one.pane_ms + pane_ms)]
         is_lost = self.engines[kind].is_lost
         told = self._budget.step(kind, closed.tick, watched, outage_of, is_lost) if happened else []
-        told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
+        told = [self._book.with_cause(event, shortest(self.schedule.current), lookup) for event in told]
         seen = closed.active.union(view.key.series for view in judged) if self._advice.asks else frozenset()
         touched = {series for series in seen if knows(series.model)}
         advice = self._advice.step(kind, tick_ms, touched, lookup, outage_of)
@@ -357,44 +379,3 @@ class Evaluator:
         """First open tick of input and of performance windows, 0 before any closed."""
         ticks = {kind: engine.next_tick or 0 for kind, engine in self.engines.items()}
         return ticks[Kind.INPUT], ticks.get(Kind.PERFORMANCE, 0)
-
-
-def _shortest(windows: Sequence[Window]) -> str:
-    """The name of the shortest window that tiles time; of sliding ones, where there are no others."""
-
-    def size(window: Window) -> tuple[bool, int]:
-        start, end = next(spans_of(window, 0))
-        return window.size_ms != window.slide_ms, end - start
-
-    return min(windows, key=size).name
-
-
-@dataclass(frozen=True, slots=True)
-class _Lookup:
-    engines: dict[Kind, TickEngine]
-
-    def newest_mature(
-        self, series: SeriesKey, window: str, kind: Kind, predicate: Callable[[WindowView], bool]
-    ) -> WindowView | None:
-        engine = self.engines.get(kind)
-        return engine.newest_mature(series, window, predicate) if engine else None
-
-    def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
-        engine = self.engines.get(kind)
-        return engine.other_versions(series) if engine else ()
-
-    def held(self, series: SeriesKey, window: str, kind: Kind) -> Mapping[int, WindowView]:
-        engine = self.engines.get(kind)
-        return engine.held(series, window) if engine else {}
-
-    def segments(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
-        engine = self.engines.get(kind)
-        return engine.segments(series) if engine else ()
-
-    def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
-        engine = self.engines.get(kind)
-        return engine.cells(key) if engine else None
-
-    def combinations(self, series: SeriesKey, window: str, starts: Iterable[int]) -> Mapping[Combination, Errors]:
-        engine = self.engines.get(Kind.PERFORMANCE)
-        return engine.crossed.total(series, window, starts) if engine else {}

@@ -21,6 +21,7 @@ from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric, o
 from monitor.drift.document import loads
 from monitor.drift.pairs import CELLS, GROUPS, groups_of, pair_name
 from monitor.drift.reference import SCORE, Reference, histogram_name
+from monitor.editions import NEWEST
 from monitor.errors import ReferenceProfileError
 from monitor.events import Int64s
 from monitor.join.inputs import JoinParams
@@ -97,6 +98,14 @@ class ModelPlan:
     pairs: tuple[PairPlan, ...] = ()
     """Pairs of its features that are watched; none without a reference."""
 
+    def cells_of(self, *, inputs: bool) -> CellLayout:
+        """The vector of its input windows, or of its performance windows."""
+        return self.input_cells if inputs else self.task.cells
+
+    def of_edition(self, number: int) -> ModelPlan:
+        """The plan as an edition has it."""
+        return replace(self, task=self.task.of_edition(number))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -115,6 +124,17 @@ class Plan:
     """Whether windows say what is to be expected while labels are missing."""
     finals_only: bool = False
     """Whether of windows only the final value is told, as in a backtest; rules read every revision all the same."""
+    edition: int = NEWEST
+    """That of its tasks: of a plan as it was compiled the newest that this code knows."""
+
+    def of_edition(self, number: int) -> Plan:
+        """The plan as an edition up to its own has it."""
+        if number == self.edition:
+            return self
+        assert number < self.edition, f"a plan of edition {self.edition} does not know edition {number}"
+        models = {name: model.of_edition(number) for name, model in self.models.items()}
+        template = None if self.template is None else self.template.of_edition(number)
+        return replace(self, models=models, template=template, edition=number)
 
     @property
     def width(self) -> int:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from monitor.config import Config, canonical, recorded
+from monitor.config import Config, canonical
 from monitor.config.diff import labels_alike
 from monitor.config.types import Model, ReferenceFile
 from monitor.daemon import references
-from monitor.daemon.begun import Begun, begun_as, kept
+from monitor.daemon.begun import Begun, begun_as, kept, of_document
 from monitor.errors import LedgerError, MonitorError
 from monitor.ingest.clocks import NEVER
 from monitor.ledger import roster as rosters
@@ -133,7 +133,8 @@ def _goes_on(config: Config, roster: Roster) -> bool:
 def _union(config: Config, roster: Roster, there: Mapping[bytes, bytes]) -> Config:
     """The configuration with the models of the roster, those that were taken out among them."""
     texts = {one.document: there.get(one.document.encode()) for one in roster.models}
-    held = {document: recorded(text) for document, text in texts.items() if text is not None}
+    kept_texts = {document: text for document, text in texts.items() if text is not None}
+    held = {document: of_document(text, document, config.namespace) for document, text in kept_texts.items()}
     models: dict[str, Model] = {}
     files: dict[str, ReferenceFile] = {"*": config.references["*"]} if "*" in config.references else {}
     for one in roster.models:

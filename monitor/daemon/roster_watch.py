@@ -10,7 +10,9 @@ from monitor.daemon.begun import kept
 from monitor.daemon.counted import Counted, counted, newest
 from monitor.daemon.genesis import begin
 from monitor.daemon.timers import Every
+from monitor.editions import FIRST
 from monitor.errors import LedgerError
+from monitor.ledger import announcements
 from monitor.ledger.roster import Roster
 from monitor.plan import plan_of
 from monitor.ports import Appender, Log
@@ -33,6 +35,8 @@ class Rosters:
         self._end = -1
         self._config: Config | None = None
         self._begun = False
+        self.edition = FIRST
+        """The newest that is announced."""
         self.complaint = ""
         """Why this worker cannot count the models that the namespace counts; empty while it can."""
 
@@ -45,14 +49,18 @@ class Rosters:
                 genesis is not None and genesis.config != worker.plan.config_digest
             ):  # while this worker started, by another one
                 return counted(self._log, worker.config, plan_of(worker.config))
-        announced = worker.judge is not None and worker.judge.models.take_announced()
+        judge = worker.judge
+        announced = judge is not None and (judge.models.take_announced() or judge.editions.take_announced())
         if not (self._every.due(now_ms) or announced):
             return None
         config, by = worker.config, worker.counted
         end = self._log.end_offsets(self._topic)[0]
         if end == self._end and config is self._config:  # nothing that was in the way can have gone
+            self._adopt(worker)
             return None
-        roster = newest(kept(self._log, self._topic), self._topic)
+        there = kept(self._log, self._topic)
+        roster, self.edition = newest(there, self._topic), announcements.newest(there, self._topic)
+        self._adopt(worker)
         found, complaint = None, ""
         if roster is not None and roster.number > by.roster.number:
             found, complaint = self._counted(config, roster)
@@ -71,6 +79,11 @@ class Rosters:
         if found is not None or complaint:
             self.complaint = complaint
         return found
+
+    def _adopt(self, worker: Worker) -> None:
+        """Have every partition count by the edition that is announced."""
+        for task in worker.tasks.values():
+            task.adopt(self.edition)
 
     def _counted(self, config: Config, roster: Roster) -> tuple[Counted | None, str]:
         """What a worker with this configuration counts by the roster; else why it cannot."""

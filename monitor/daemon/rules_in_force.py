@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
-from monitor.config import Config, recorded
+from monitor.config import Config
 from monitor.config.canonical import digest_bytes
 from monitor.config.windows import Window
-from monitor.daemon.begun import documents
+from monitor.daemon.begun import documents, of_document
 from monitor.daemon.tail import Follower, follow_from_start, read_range
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
@@ -96,5 +96,5 @@ class RulesInForce:
                 f"topic {topic!r}",
                 "Choose another `namespace`.",
             )
-        config = recorded(document)
+        config = of_document(document, digest, self._config.namespace)
         return RuleBook.of(config, self._plan), BudgetWatch.of(config, self._plan), config.windows

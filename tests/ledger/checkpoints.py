@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -31,6 +32,7 @@ from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
     BEGUN_FORMAT,
     CROSSED_FORMAT,
+    EDITION_FORMAT,
     GROUPED_FORMAT,
     HELD_FORMAT,
     LEARNED_FORMAT,
@@ -123,6 +125,13 @@ EVALUATION = SavedEvaluation(
     ),
 )
 BODY = encode_body(EVALUATION)
+
+
+def _with(**fields: object) -> SavedEvaluation:
+    """The evaluation, with these fields of its evaluator."""
+    return msgspec.structs.replace(EVALUATION, evaluator=msgspec.structs.replace(EVALUATION.evaluator, **fields))
+
+
 LATER = msgspec.structs.replace(EVALUATION, generation=Generation(3, 1_700_000_000_125, "signal"))
 
 _THIRDS, _NOTHING = np.array([1 / 3, -np.inf]).astype("<f8").tobytes(), pack([0, 0])
@@ -306,21 +315,14 @@ BEGUN_BODY = encode_body(BEGUN)
 _TOGETHER = SavedCrossed(
     "m", "1", "all", "1d", 0, ((("hue", "red"), ("size", "l")), (("hue", "red"), ("size", "other"))), pack([7, 2, 1, 0])
 )  # fmt: skip
-CROSSED = msgspec.structs.replace(
-    EVALUATION,
-    evaluator=msgspec.structs.replace(
-        EVALUATION.evaluator,
-        engines={"performance": msgspec.structs.replace(ENGINE, crossed=(_TOGETHER,)), "input": ENGINE},
-    ),
-)
+CROSSED = _with(engines={"performance": msgspec.structs.replace(ENGINE, crossed=(_TOGETHER,)), "input": ENGINE})
 CROSSED_BODY = encode_body(CROSSED)
-LISTED = msgspec.structs.replace(
-    EVALUATION,
-    evaluator=msgspec.structs.replace(
-        EVALUATION.evaluator, models=SavedModels(ROSTER, (Adopted(900, 2, NEVER), Adopted(1_017, 4, 1_704_110_400_000)))
-    ),
-)
+LISTED = _with(models=SavedModels(ROSTER, (Adopted(900, 2, NEVER), Adopted(1_017, 4, 1_704_110_400_000))))
 LISTED_BODY = encode_body(LISTED)
+_KEPT = msgspec.structs.replace(ENGINE, finals=((SERIES, "1d", 0, pack([3, 0, 40, 1 << 40])),))
+FINALS = _with(engines={"performance": ENGINE, "input": _KEPT})
+OF_EDITIONS = msgspec.structs.replace(LATER, editions=((1, NEVER), (2, 1_704_067_200_000)))
+OF_EDITIONS_BODY = encode_body(OF_EDITIONS)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -337,6 +339,11 @@ GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=GROUPED_FO
 BEGUN_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=BEGUN_FORMAT), BEGUN_BODY, [b"a part"])
 CROSSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=CROSSED_FORMAT), CROSSED_BODY, [b"a part"])
 LISTED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LISTED_FORMAT), LISTED_BODY, [b"a part"])
+_BY_EDITION: list[Any] = [RECORDS[name] for name in ("genesis-edition", "commit-edition", "edition-begins")]
+_OF_LEDGER = _manifest("ledger/3", replace(PARTITION, genesis=_BY_EDITION[0], commit=_BY_EDITION[1]), ())
+LEDGER_EDITION_MANIFEST = describe(msgspec.structs.replace(_OF_LEDGER, format=EDITION_FORMAT), b"", [])
+_OF_BEGINS = _manifest("evals", replace(DECIDED, evaluation=_BY_EDITION[2]), (Place(8, bytes(16), 9),))
+EDITION_MANIFEST = describe(msgspec.structs.replace(_OF_BEGINS, format=EDITION_FORMAT), OF_EDITIONS_BODY, [b"a part"])
 HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
@@ -370,13 +377,17 @@ SAVED: dict[str, bytes] = {
     "body-crossed": CROSSED_BODY,
     "evals-models": seal(LISTED_MANIFEST),
     "body-models": LISTED_BODY,
+    "ledger-edition": seal(LEDGER_EDITION_MANIFEST),
+    "evals-edition": seal(EDITION_MANIFEST),
+    "body-edition": OF_EDITIONS_BODY,
+    "body-finals": encode_body(msgspec.structs.replace(FINALS, editions=OF_EDITIONS.editions)),
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
     """The bytes of each format: 1, with what was learned 2, what is held or a schedule 3, advice 4, groups 5, beginnings 6,
-    combinations 7, rosters of models 8."""
+    combinations 7, rosters of models 8, editions 9."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

@@ -12,6 +12,7 @@ from monitor.ledger.checkpoints import (
     Fold,
     describe,
     join_parts,
+    names_edition,
     open_manifest,
     parts_of,
     seal,
@@ -30,6 +31,7 @@ from tests.ledger.checkpoints import (
     CROSSED,
     CROSSED_MANIFEST,
     DENSE,
+    EDITION_MANIFEST,
     EVALS_MANIFEST,
     EVALUATION,
     GROUPED,
@@ -37,8 +39,10 @@ from tests.ledger.checkpoints import (
     HELD,
     HELD_MANIFEST,
     LATER,
+    LEDGER_EDITION_MANIFEST,
     LEDGER_MANIFEST,
     LOST,
+    OF_EDITIONS,
     PARTITION,
     SAVED,
     SCHEDULED,
@@ -89,6 +93,15 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-groups"]) == GROUPED
     assert read_evaluation(golden()["body-begun"]) == BEGUN
     assert read_evaluation(golden()["body-crossed"]) == CROSSED
+
+
+def test_what_names_an_edition_is_read_and_told_apart() -> None:
+    assert read_evaluation(golden()["body-edition"]) == OF_EDITIONS
+    for name, manifest in (("ledger-edition", LEDGER_EDITION_MANIFEST), ("evals-edition", EDITION_MANIFEST)):
+        found = open_manifest(golden()[name], "the checkpoint")
+        assert msgspec.structs.replace(found, check=b"") == manifest
+        assert names_edition(found.fold.state())
+    assert not names_edition(PARTITION)
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:
