@@ -341,7 +341,8 @@ def test_a_gap_marks_windows_in_the_next_tick_that_closes_whoever_closes_it() ->
     to_mark = {kind: set(engine.to_mark) for kind, engine in evaluator.engines.items()}
     assert all(to_mark.values())
     again = new_evaluator(own)
-    restore(again, save(evaluator), RuleBook.of(own), BudgetWatch.of(own, plan_of(own)), own.windows)
+    begun = RuleBook.of(own), BudgetWatch.of(own, plan_of(own)), own.windows
+    restore(again, save(evaluator), *begun, editions=evaluator.editions.save())
     next_ticks = {kind: engine.next_tick for kind, engine in evaluator.engines.items()}
     for each in (evaluator, again):
         for one in ours[at + 1 :]:  # their clocks alone: nothing but the gap touches a window
