@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from monitor.events import Bools, Int64s, PredictionColumns, Reason, Rejected, Unlisted
 from monitor.ingest.clocks import NEVER, ClockState, advance
 from monitor.ingest.interner import Interner
-from monitor.ledger.records import Clock, Commit
+from monitor.ledger.records import FORMAT, Clock, Commit, format_of
 from monitor.ledger.roster import Adopted, Roster, since
 
 _NOT_YET = "model: added to `models`, not when its record was read"
@@ -40,6 +40,7 @@ class Admission:
         self.clock: ClockState | None = None
         """The clock over what counts and what was rejected for its model alone; None where it is that over what counts."""
         self._tables: dict[int, Int64s] = {}
+        self._several = roster is not None and bool(roster.several)
 
     @property
     def has_to_say(self) -> bool:
@@ -71,13 +72,19 @@ class Admission:
 
     def _until(self, columns: PredictionColumns) -> Int64s:
         """Up to which event time a prediction of its model counts where it lies in the log, by row."""
-        place = np.searchsorted([one.offset for one in self.adopted], columns.offsets, side="right")
-        numbers = [0, *(one.number for one in self.adopted)]
-        found = np.zeros(len(columns), np.int64)
-        for each in np.unique(place).tolist():
-            rows = place == each
-            found[rows] = self._table(numbers[each])[columns.model[rows]]
+        numbers, found = self._numbers(columns), np.zeros(len(columns), np.int64)
+        for each in np.unique(numbers).tolist():
+            rows = numbers == each
+            found[rows] = self._table(each)[columns.model[rows]]
         return found
+
+    def _numbers(self, columns: PredictionColumns) -> Int64s:
+        place = np.searchsorted([one.offset for one in self.adopted], columns.offsets, side="right")
+        return np.array([0, *(one.number for one in self.adopted)], np.int64)[place]
+
+    def numbers(self, columns: PredictionColumns) -> Int64s | None:
+        """The roster by which each prediction counts; None where no model has more than one edition."""
+        return self._numbers(columns) if self._several else None
 
     def _table(self, number: int) -> Int64s:
         known = self._tables.get(number)
@@ -135,6 +142,10 @@ class Admission:
         """What a commit says of rosters, where a rebuild begins at offset `floor`: from then on it is what was said."""
         self.said = self.adopted = since(self.adopted, floor)
         return self.said
+
+    def format_of(self, rosters: tuple[Adopted, ...]) -> int:
+        """That of a commit that says these."""
+        return format_of(self._roster, rosters[-1].number) if rosters and self._roster is not None else FORMAT
 
     def newest_rejected(self, rejected: int) -> int | UnsetType:
         """What a commit says of `unlisted_ms`, beside so many rejections since the ledger began."""

@@ -9,7 +9,7 @@ clocks of all partitions have passed it, and is then evaluated once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import UNSET
@@ -22,24 +22,23 @@ from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, Standing
 from monitor.alerts.grouping import GroupBook
 from monitor.alerts.label_hold import LabelHold, OutagesAt
+from monitor.alerts.lookup import Lookup, shortest
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.standstill import Outage
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch
 from monitor.alerts.watching import Look
 from monitor.config.windows import Window
-from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.records import Commit, Gap, Unowned
 from monitor.ledger.roster import Adopted, Roster
 from monitor.plan import Plan
 from monitor.windows import payload
-from monitor.windows.crossed import Combination, Errors
-from monitor.windows.engine import ClosedTick, TickEngine
+from monitor.windows.engine import TickEngine
+from monitor.windows.in_hand import ClosedTick
 from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
-from monitor.windows.spans import spans_of
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 
@@ -260,7 +259,8 @@ class Evaluator:
     def list_models(self, roster: Roster) -> None:
         """From now on these are the models, and their windows may start where it says. What it changes lies at event times of
         which nothing was fed. The rules about them come with the next `switch`."""
-        self.roster, self.schedule.models = roster, roster.terms()
+        self.roster = roster
+        self.schedule.list_models(roster.terms())
         for engine in self.engines.values():
             engine.follow_schedule()
 
@@ -301,7 +301,7 @@ class Evaluator:
         knows = self._book.knows
         arrived = [one for one in closed.arrivals if knows(one.model)]
         slow = self.labels.step(closed.tick, arrived) if kind is Kind.PERFORMANCE and happened else []
-        lookup, outage_of = _Lookup(self.engines), OutagesAt(self.labels, tick_ms)
+        lookup, outage_of = Lookup(self.engines), OutagesAt(self.labels, tick_ms)
         step = self._book.step(self.alerts, tick_ms, size_ms, kind, judged, closed.active, lookup, outage_of)
         self.alerts = step.state
         traffic = self._traffic.close(closed.tick, closed.active, judged) if kind is Kind.INPUT else []
@@ -309,7 +309,7 @@ class Evaluator:
         watched = [one for one in arrived if not worked_on(one.model, one.pane_ms, one.pane_ms + pane_ms)]
         is_lost = self.engines[kind].is_lost
         told = self._budget.step(kind, closed.tick, watched, outage_of, is_lost) if happened else []
-        told = [self._book.with_cause(event, _shortest(self.schedule.current), lookup) for event in told]
+        told = [self._book.with_cause(event, shortest(self.schedule.current), lookup) for event in told]
         seen = closed.active.union(view.key.series for view in judged) if self._advice.asks else frozenset()
         touched = {series for series in seen if knows(series.model)}
         advice = self._advice.step(kind, tick_ms, touched, lookup, outage_of)
@@ -357,44 +357,3 @@ class Evaluator:
         """First open tick of input and of performance windows, 0 before any closed."""
         ticks = {kind: engine.next_tick or 0 for kind, engine in self.engines.items()}
         return ticks[Kind.INPUT], ticks.get(Kind.PERFORMANCE, 0)
-
-
-def _shortest(windows: Sequence[Window]) -> str:
-    """The name of the shortest window that tiles time; of sliding ones, where there are no others."""
-
-    def size(window: Window) -> tuple[bool, int]:
-        start, end = next(spans_of(window, 0))
-        return window.size_ms != window.slide_ms, end - start
-
-    return min(windows, key=size).name
-
-
-@dataclass(frozen=True, slots=True)
-class _Lookup:
-    engines: dict[Kind, TickEngine]
-
-    def newest_mature(
-        self, series: SeriesKey, window: str, kind: Kind, predicate: Callable[[WindowView], bool]
-    ) -> WindowView | None:
-        engine = self.engines.get(kind)
-        return engine.newest_mature(series, window, predicate) if engine else None
-
-    def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
-        engine = self.engines.get(kind)
-        return engine.other_versions(series) if engine else ()
-
-    def held(self, series: SeriesKey, window: str, kind: Kind) -> Mapping[int, WindowView]:
-        engine = self.engines.get(kind)
-        return engine.held(series, window) if engine else {}
-
-    def segments(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
-        engine = self.engines.get(kind)
-        return engine.segments(series) if engine else ()
-
-    def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
-        engine = self.engines.get(kind)
-        return engine.cells(key) if engine else None
-
-    def combinations(self, series: SeriesKey, window: str, starts: Iterable[int]) -> Mapping[Combination, Errors]:
-        engine = self.engines.get(Kind.PERFORMANCE)
-        return engine.crossed.total(series, window, starts) if engine else {}

@@ -6,6 +6,7 @@ Codes are local to a process and only grow; what leaves the process is the group
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -13,10 +14,27 @@ from numpy.typing import NDArray
 
 from monitor.events import UInt64s
 
+_EDITION = "\x1e"
+"""Between a model and the number of its edition. No name of a model holds a control character (`ingest.interner.is_name`)."""
+
+
+def edition_of(model: str, number: int) -> str:
+    """What the n-th meaning of a model is counted as, 0 for the first: it has the name of the model."""
+    return f"{model}{_EDITION}{number}" if number else model
+
+
+def model_of(edition: str) -> str:
+    """The model that an edition is of."""
+    return edition.partition(_EDITION)[0]
+
 
 # A struct and not a dataclass: every tick looks up the windows of a few dozen, and a dataclass hashes anew each time.
 class Group(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
-    """Model, version and (dimension, value) pairs in the order of the model's segments."""
+    """Model, version and (dimension, value) pairs in the order of the model's segments.
+
+    `model` is an edition of one. A prediction that is counted for several editions has a group that names them all: its model,
+    and the segments of each behind a pair that names the edition (`together`).
+    """
 
     model: str
     version: str
@@ -26,9 +44,35 @@ class Group(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
         """The segments a row of this group belongs to: `all` and each `dimension=value`."""
         return ("all", *(f"{dimension}={value}" for dimension, value in self.segments))
 
+    def parts(self) -> tuple[Group, ...]:
+        """The group of each edition that it names, in their order; itself where it is of one."""
+        if not self.segments or self.segments[0][0] != _EDITION:
+            return (self,)
+        found: list[tuple[str, list[tuple[str, str]]]] = []
+        for name, value in self.segments:
+            if name == _EDITION:
+                found.append((value, []))
+            else:
+                found[-1][1].append((name, value))
+        return tuple(Group(edition, self.version, tuple(segments)) for edition, segments in found)
+
+    def order(self) -> tuple[tuple[object, ...], tuple[object, ...]]:
+        """What orders contents of predictions before their bins, and after. Of several editions the first decides: whether a
+        later one counts already may not be seen in the earlier."""
+        first, *rest = self.parts()
+        return (model_of(first.model), first.version, first.segments), tuple(rest)
+
+
+def together(parts: Sequence[Group]) -> Group:
+    """The group of a prediction that is counted in each of these, of different editions of one model."""
+    if len(parts) == 1:
+        return parts[0]
+    segments = tuple(pair for part in parts for pair in ((_EDITION, part.model), *part.segments))
+    return Group(model_of(parts[0].model), parts[0].version, segments)
+
 
 class Groups:
-    """Interner of groups: dense codes, the code of (model, version) per group, a hash per group."""
+    """Interner of groups: dense codes, the code of (model, version) per group, whatever the edition, a hash per group."""
 
     __slots__ = ("_codes", "_keys", "hashes", "items", "key_codes")
 
@@ -48,7 +92,7 @@ class Groups:
         if code is None:
             code = self._codes[group] = len(self.items)
             self.items.append(group)
-            key = self._keys.setdefault((group.model, group.version), len(self._keys))
+            key = self._keys.setdefault((model_of(group.model), group.version), len(self._keys))
             text = "\x1f".join((group.model, group.version, *(f"{d}={v}" for d, v in group.segments)))
             digest = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
             self.key_codes = np.append(self.key_codes, np.int32(key))

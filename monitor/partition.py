@@ -30,7 +30,7 @@ from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcome
 from monitor.join.restamped import Known, Restamped, batch_of
 from monitor.join.tables import SCORE_BYTES, with_scores
 from monitor.ledger.floors import Floors
-from monitor.ledger.records import FORMAT, ROSTER_FORMAT, Clock, Commit, Delta, Flood, Floor, GroupName, pack
+from monitor.ledger.records import Clock, Commit, Delta, Flood, Floor, GroupName, pack
 from monitor.ledger.remembered import KNOWN_MAX, known_of, packed
 from monitor.ledger.roster import Roster
 from monitor.plan import Plan
@@ -194,7 +194,7 @@ class Partition:
             rows = PredictionColumns.joined(batches)
             ids, at = rows.ids, rows.at_ms
             self.clocks[0], before = advance(clock, at, ids, self.shared.plan.max_jump_ms)
-            group, bins = self.shared.coder.code(rows)
+            group, bins = self.shared.coder.code(rows, self.admission.numbers(rows))
             bins = with_scores(bins, rows.scores)
             # A withdrawal need not say a class.
             predicted = np.where(np.isnan(rows.predicted), 0.0, rows.predicted).astype(np.uint8)
@@ -242,7 +242,7 @@ class Partition:
         *floors, known = self._released_floors()
         rosters = self.admission.to_say(floors[0].offset)
         commit = Commit(
-            format=ROSTER_FORMAT if rosters else FORMAT,
+            format=self.admission.format_of(rosters),
             epoch=chain.epoch,
             owner=chain.owner,
             sequence=chain.sequence + 1,

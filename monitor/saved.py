@@ -27,6 +27,7 @@ from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
     BEGUN_FORMAT,
     CROSSED_FORMAT,
+    EDITIONS_FORMAT,
     FORMAT,
     GROUPED_FORMAT,
     HELD_FORMAT,
@@ -109,8 +110,8 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
 
 def format_of(saved: SavedEvaluator) -> int:
     """The oldest format of checkpoints that knows everything in it."""
-    if saved.models is not msgspec.UNSET:
-        return LISTED_FORMAT
+    if not isinstance(saved.models, msgspec.UnsetType):
+        return EDITIONS_FORMAT if saved.models.roster.several else LISTED_FORMAT
     if any(own.crossed is not msgspec.UNSET for own in saved.engines.values()):
         return CROSSED_FORMAT
     if not isinstance(saved.budget, msgspec.UnsetType) and has_begins(saved.budget):

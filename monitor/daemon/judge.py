@@ -39,7 +39,6 @@ from monitor.ledger.records import (
     FORMAT,
     Commit,
     EvalCommit,
-    EvalSwitch,
     Gap,
     Generation,
     Unowned,
@@ -144,8 +143,7 @@ class Judge:
             for done, evaluation in enumerate(history):
                 self.models.again(evaluation)
                 switched = list(self._with_rules(evaluation.rules, windows_from_ms(evaluation)))
-                if isinstance(evaluation, EvalSwitch):
-                    self._rules.generation = evaluation.generation
+                self._rules.recorded(evaluation)
                 for partition, end in enumerate(evaluation.ledger):
                     ahead.catch_up(partition, end, self._feeder(partition))
                 if evaluation.unowned is not UNSET:
@@ -297,9 +295,10 @@ class Judge:
             unowned=self._unowned,
         )
         new = self._generation
-        self.writer.append(self.models.recording(evaluation, new, self._windows_from_ms))
+        evaluation = self.models.recording(evaluation, new, self._windows_from_ms)
+        self.writer.append(evaluation)
+        self._rules.recorded(evaluation)
         if new is not None:
-            self._rules.generation = new
             self._remember_generation(new)
         self.models.recorded()
         self._unowned, self._generation, self._windows_from_ms = UNSET, None, None
@@ -355,8 +354,9 @@ class Judge:
 
     def _remember_generation(self, generation: Generation) -> None:
         """Keep which generation it is for people, where it is not kept already."""
-        digests = self._rules.digest, self._plan.config_digest
-        record = GenerationRecord.of(generation, *digests, self._rules.windows_from_ms)
+        rules = self._rules
+        since = rules.windows_from_ms, rules.roster
+        record = GenerationRecord.of(generation, rules.digest, self._plan.config_digest, *since)
         keep(self._log, self._appender, self._topics.configs, record.key, encode(record))
 
     def _decide(self) -> Iterator[TickOutput]:

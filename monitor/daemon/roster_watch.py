@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from monitor.config import Config, canonical
+from monitor.config import Config
 from monitor.daemon.begun import kept
 from monitor.daemon.counted import Counted, counted, newest
 from monitor.daemon.genesis import begin
 from monitor.daemon.timers import Every
-from monitor.errors import LedgerError
+from monitor.errors import LedgerError, ReferenceProfileError
 from monitor.ledger.roster import Roster
 from monitor.plan import plan_of
 from monitor.ports import Appender, Log
@@ -43,8 +43,8 @@ class Rosters:
             genesis, self._begun = begin(self._log, appender, worker.sources, worker.counted), True
             if (
                 genesis is not None and genesis.config != worker.plan.config_digest
-            ):  # while this worker started, by another one
-                return counted(self._log, worker.config, plan_of(worker.config))
+            ):  # by another one, while this one started
+                return self._as_begun(worker.config)
         announced = worker.judge is not None and worker.judge.models.take_announced()
         if not (self._every.due(now_ms) or announced):
             return None
@@ -55,7 +55,7 @@ class Rosters:
         roster = newest(kept(self._log, self._topic), self._topic)
         found, complaint = None, ""
         if roster is not None and roster.number > by.roster.number:
-            found, complaint = self._counted(config, roster)
+            found, complaint = self._counted(config, roster, by)
         self._end, self._config = (
             end,
             config,
@@ -72,21 +72,30 @@ class Rosters:
             self.complaint = complaint
         return found
 
-    def _counted(self, config: Config, roster: Roster) -> tuple[Counted | None, str]:
+    def _as_begun(self, config: Config) -> Counted | None:
+        """What a worker with this configuration counts in a namespace that another one has begun; None where it cannot, which is
+        refused by name when a partition is opened."""
+        try:
+            return counted(self._log, config, plan_of(config))
+        except LedgerError as error:
+            self.complaint = str(error)
+            _log.error("this worker cannot count what the namespace counts: %s", error)
+            return None
+
+    def _counted(self, config: Config, roster: Roster, by: Counted) -> tuple[Counted | None, str]:
         """What a worker with this configuration counts by the roster; else why it cannot."""
         try:
             found = counted(self._log, config, plan_of(config))
             if found.roster.number < roster.number:
                 raise LedgerError(
-                    f"the configuration of this worker says otherwise of its models{_which(config, roster)}",
+                    f"the configuration of this worker says otherwise what its models answer{_which(config, by)}",
                     "Give it the newest one.",
                 )
-        except LedgerError as error:
+        except (LedgerError, ReferenceProfileError) as error:
             return None, str(error)
         return found, ""
 
 
-def _which(config: Config, roster: Roster) -> str:
-    own = canonical.sections(config)
-    names = sorted({one.name for one in roster.models if own.get(one.name, one.section) != one.section})
+def _which(config: Config, by: Counted) -> str:
+    names = by.counts_otherwise(config)
     return f": {', '.join(map(repr, names))}" if names else ""

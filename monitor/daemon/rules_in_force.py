@@ -17,7 +17,7 @@ from monitor.daemon.tail import Follower, follow_from_start, read_range
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import EvalCommit, Generation
+from monitor.ledger.records import EvalCommit, EvalSwitch, Generation, roster_of
 from monitor.plan import Plan
 from monitor.ports import Log
 
@@ -51,6 +51,14 @@ class RulesInForce:
         """Which one that is; None where none was recorded."""
         self.windows_from_ms: int | None = None
         """Since when its windows hold, where they came with it."""
+        self.roster: int | None = None
+        """Number of the roster of models that came with it, where one did."""
+
+    def recorded(self, evaluation: EvalCommit) -> None:
+        """Take what an evaluation says of a generation."""
+        if isinstance(evaluation, EvalSwitch):
+            self.generation, roster = evaluation.generation, roster_of(evaluation)
+            self.roster = None if roster is None else roster.number
 
     def use(self, config: Config) -> None:
         """From now on this is the own configuration. What is in force stays."""

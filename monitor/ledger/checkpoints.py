@@ -41,7 +41,9 @@ CROSSED_FORMAT = 7
 """Of one whose body has combinations of segments: versions that read up to 6 would count them from the middle of a window."""
 LISTED_FORMAT = 8
 """Of one whose body has a roster of models: versions that read up to 7 would count other ones."""
-NEWEST = 8
+EDITIONS_FORMAT = 10
+"""Of one with models that have had more than one edition: versions that read up to 9 would take those for other models."""
+NEWEST = 10
 """What this code reads up to."""
 PART_BYTES = 512 * 1024
 """Of a body, compressed, in one record: half of what a broker takes unless it is told otherwise."""

@@ -31,7 +31,9 @@ PARTIAL_FORMAT = 5
 ROSTER_FORMAT = 6
 """Of a commit that counts by a roster of models, and of an evaluation that changes it: versions that read up to 5 would count
 other models."""
-NEWEST = 6
+EDITION_FORMAT = 7
+"""The same where a model has had more than one edition: versions that read up to 6 would take those for other models."""
+NEWEST = 7
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -272,15 +274,20 @@ def switch_of(
     """The evaluation, as one that names a generation, since when its windows hold where they are others, and its models where
     they are."""
     fields = msgspec.structs.asdict(evaluation) | {"generation": generation, "roster": roster}
-    least = FORMAT if roster is msgspec.UNSET else ROSTER_FORMAT
+    least = FORMAT if isinstance(roster, msgspec.UnsetType) else format_of(roster)
     if windows_from_ms is None:
         return EvalSwitch(**(fields | {"format": max(least, SWITCH_FORMAT)}))
     return EvalPane(**(fields | {"format": max(least, PANE_FORMAT), "windows_from_ms": windows_from_ms}))
 
 
 def models_of(evaluation: EvalCommit, roster: Roster) -> EvalModels:
-    """The evaluation, as one from which on windows of models begin."""
-    return EvalModels(**(msgspec.structs.asdict(evaluation) | {"format": ROSTER_FORMAT, "roster": roster}))
+    """The evaluation, as one from which on windows of models, or of their editions, begin."""
+    return EvalModels(**(msgspec.structs.asdict(evaluation) | {"format": format_of(roster), "roster": roster}))
+
+
+def format_of(roster: Roster, number: int | None = None) -> int:
+    """That of a record that counts by a roster, as it was under a number, or changes to it."""
+    return EDITION_FORMAT if roster.several_at(roster.number if number is None else number) else ROSTER_FORMAT
 
 
 def roster_of(evaluation: EvalCommit) -> Roster | None:

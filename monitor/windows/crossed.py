@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from monitor.events import Bools, Int64s
-from monitor.groups import Group
+from monitor.groups import Group, model_of
 from monitor.metrics.binary import BINARY
 from monitor.metrics.multiclass import Multiclass
 from monitor.metrics.task import Task
@@ -72,9 +72,9 @@ class Crossed:
         live: Container[object],
     ) -> list[Addition]:
         """What pieces of one model add to those of its windows (`spans` of a pane) that are `live`."""
-        if plan.name not in self._counted:
-            self._counted[plan.name] = crossed(plan.dimensions), _weights(plan.task)
-        dimensions, weights = self._counted[plan.name]
+        if plan.edition not in self._counted:
+            self._counted[plan.edition] = crossed(plan.dimensions), _weights(plan.task)
+        dimensions, weights = self._counted[plan.edition]
         if not dimensions or not weights.any():
             return []
         sums: dict[tuple[Group, int], tuple[int, int]] = {}
@@ -85,7 +85,7 @@ class Crossed:
         found = []
         for (group, pane_ms), (rows, errors) in sums.items():
             if rows or errors:
-                series = SeriesKey(group.model, group.version, group.series()[0])
+                series = SeriesKey(model_of(group.model), group.version, group.series()[0])
                 own = tuple(part for part in group.segments if part[0] in dimensions)
                 keys = (WindowKey(series, *span) for span in spans(pane_ms))
                 found += [Addition(key, own, rows, errors) for key in keys if key in live]

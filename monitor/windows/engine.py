@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -25,7 +24,7 @@ from monitor.windows import measure, payload
 from monitor.windows.arrivals import Arrival, arrivals
 from monitor.windows.asked import Together
 from monitor.windows.crossed import Addition, Crossed
-from monitor.windows.in_hand import Measured, Stack, Standing, Summed
+from monitor.windows.in_hand import ClosedTick, Measured, Stack, Standing, Summed
 from monitor.windows.losses import Losses
 from monitor.windows.measure import Revision
 from monitor.windows.outlook import LabelBook
@@ -38,25 +37,6 @@ from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 CELLS_AT_ONCE = 1 << 18
 """Cells of the windows that are measured at once: 2 MB, so that a formula's columns stay in the cache."""
 _Series = tuple[SeriesKey, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedTick:
-    """What closing a tick did to the windows of one kind, everything sorted.
-
-    `revised` got a revision; of those of them that are told, `told`, the published bytes are in `payloads`. `ended` did not
-    get one, but this tick reached their end.
-    `vanished` became final with nothing left in them. `active` are the series that had rows.
-    """
-
-    tick: int
-    revised: list[WindowView]
-    told: list[WindowView]
-    payloads: list[bytes]
-    ended: list[WindowView]
-    vanished: list[WindowView]
-    active: frozenset[SeriesKey]
-    arrivals: Sequence[Arrival] = ()
 
 
 class TickEngine:
@@ -199,7 +179,7 @@ class TickEngine:
         tick = heapq.heappop(self._agenda)
         self.close_quietly(tick + 1)
         if not all(piece.whole for _, piece in self._waiting.get(tick, ())):
-            add_up_waiting(self._waiting, below, lambda model: self._layout(self._plan.model(model)).size)
+            add_up_waiting(self._waiting, below, lambda model: self._layout(self._plan.counted_as(model)).size)
         by_model = dict[str, Piece]()
         for model, piece in self._waiting.pop(tick, ()):
             counts = self._windows.counts(model, piece.pane_ms)  # its model may have begun, or have left, meanwhile
@@ -214,7 +194,7 @@ class TickEngine:
             self.book.take(tick, self._arrived(by_model, 0))
         self.to_mark.clear()
         for key in self._due.pop(tick, ()):
-            changed.setdefault(key.series.model, set()).add(key)
+            changed.setdefault(self._edition(key), set()).add(key)
         revised = {model: sorted(changed[model]) for model in sorted(changed) if changed[model]}
         for model, keys in revised.items():
             self._stack(stacks[model], model, keys, tick)
@@ -230,7 +210,9 @@ class TickEngine:
     def _arrived(self, by_model: Mapping[str, Piece], cells: int) -> list[Arrival]:
         """What a tick brought, in the first so many cells, 0 for all."""
         sizes = {model: cells or self._store(model)[1].layout.size for model in by_model}
-        return [one for model, piece in sorted(by_model.items()) for one in arrivals(piece, sizes[model])]
+        # What counts for several editions came once: for the one in force.
+        own = {model: piece.only(self._windows.in_force(model, piece.pane_ms)) for model, piece in by_model.items()}
+        return [one for model, piece in sorted(own.items()) for one in arrivals(piece, sizes[model])]
 
     def _settling_ms(self) -> int:
         """How long after its end a window can still change."""
@@ -257,9 +239,12 @@ class TickEngine:
     def _store(self, model: str) -> tuple[ModelPlan, WindowStore]:
         known = self._stores.get(model)
         if known is None:
-            plan = self._plan.model(model)
+            plan = self._plan.counted_as(model)
             known = self._stores[model] = (plan, WindowStore(model, self._layout(plan), self._windows))
         return known
+
+    def _edition(self, key: WindowKey) -> str:
+        return self._windows.edition_at(key.series.model, key.start_ms)
 
     def _layout(self, plan: ModelPlan) -> CellLayout:
         return plan.input_cells if self.kind is Kind.INPUT else plan.task.cells
@@ -303,7 +288,7 @@ class TickEngine:
             self._formulas[model] = measure.formulas(plan, self.kind)
         asked = Together(plan, self.kind, self._formulas[model], cells)
         found: list[tuple[WindowView, bytes | None]] = [
-            (view, None) for view in asked.views(self._plan.config_digest, revisions)
+            (view, None) for view in asked.views(self.config_of(plan), revisions)
         ]
         if rows := [row for row, revision in enumerate(revisions) if revision.final]:
             own = Cells(cells.layout, cells.array[rows])
@@ -314,7 +299,11 @@ class TickEngine:
 
     def _views_of(self, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells) -> measure.Measured:
         views_of = measure.input_views if self.kind is Kind.INPUT else measure.performance_views
-        return views_of(plan, self._plan.config_digest, revisions, cells)
+        return views_of(plan, self.config_of(plan), revisions, cells)
+
+    def config_of(self, plan: ModelPlan) -> str:
+        """The digest of the configuration that gives an edition its meaning."""
+        return plan.config_digest or self._plan.config_digest
 
     def _let_go(self, measured: Measured) -> None:
         """All ticks of a stack are handed out: only what is on a shelf can be asked for still."""
@@ -382,7 +371,7 @@ class TickEngine:
         """The sums of a window at the end of the tick that is handed out; None of one that is final or has none."""
         if self._standing is not None:
             return self._standing.get(key)
-        known = self._stores.get(key.series.model)
+        known = self._stores.get(self._edition(key))
         return known[1].read([key])[0] if known is not None and key in known[1] else None
 
     def newest(self) -> list[WindowView]:

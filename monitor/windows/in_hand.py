@@ -44,6 +44,25 @@ class Summed:
     crossed: Sequence[Addition]
 
 
+@dataclass(frozen=True, slots=True)
+class ClosedTick:
+    """What closing a tick did to the windows of one kind, everything sorted.
+
+    `revised` got a revision; of those of them that are told, `told`, the published bytes are in `payloads`. `ended` did not
+    get one, but this tick reached their end.
+    `vanished` became final with nothing left in them. `active` are the series that had rows.
+    """
+
+    tick: int
+    revised: list[WindowView]
+    told: list[WindowView]
+    payloads: list[bytes]
+    ended: list[WindowView]
+    vanished: list[WindowView]
+    active: frozenset[SeriesKey]
+    arrivals: Sequence[Arrival] = ()
+
+
 class Standing:
     """The sums of the windows at the end of the tick that is handed out, while later ones are in the stores already.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.events import Int64s
-from monitor.groups import Group
+from monitor.groups import Group, model_of
 from monitor.sketches.cells import CellLayout, Cells
 from monitor.windows.pieces import Piece
 from monitor.windows.schedule import Schedule
@@ -30,7 +30,7 @@ class Touched:
 
 
 class WindowStore:
-    """The live windows of one model and one kind of vector."""
+    """The live windows of one edition of a model and one kind of vector."""
 
     def __init__(self, model: str, layout: CellLayout, schedule: Schedule) -> None:
         self.model, self.layout = model, layout
@@ -103,7 +103,7 @@ class WindowStore:
         spans = self.spans(pane_ms)
         return [
             WindowKey(series, name, start, end)
-            for series in (SeriesKey(group.model, group.version, segment) for segment in group.series())
+            for series in (SeriesKey(model_of(group.model), group.version, segment) for segment in group.series())
             for name, start, end in spans
         ]
 

@@ -23,7 +23,8 @@ from monitor.metrics.foreseen import ForeseenBinary
 from monitor.plan import Plan, plan_of
 from monitor.windows import engine as ticks
 from monitor.windows import payload, pieces
-from monitor.windows.engine import ClosedTick, TickEngine
+from monitor.windows.engine import TickEngine
+from monitor.windows.in_hand import ClosedTick
 from monitor.windows.losses import Losses
 from monitor.windows.saved import SavedEngine, restore, save
 from monitor.windows.schedule import Schedule
