@@ -109,8 +109,9 @@ class ModelsInForce:
         from_ms = self._may_begin_ms()
         if from_ms is None or self.roster.number > self._by.roster.number:
             return False
-        waited = [one for one in self.roster.models if one.waits]
+        waited, number = [one for one in self.roster.models if one.waits], self.roster.number
         self._take(self.roster.begun(from_ms, self._evaluator.schedule.ends_ms(from_ms)))
+        self._announced = self.roster.number > number
         _log.info("models %s are counted by every partition: their windows begin at %d", counted.named(waited), from_ms)
         return True
 
@@ -161,6 +162,6 @@ class ModelsInForce:
             counted.remember(self._log, self._appender, self._topic, self._evaluator.roster)
 
     def take_announced(self) -> bool:
-        """Whether models were announced since it was last asked."""
+        """Whether owners are to count otherwise than when it was last asked."""
         announced, self._announced = self._announced, False
         return announced

@@ -209,7 +209,7 @@ def test_a_file_that_is_being_written_is_not_read_half(d: Deployment) -> None:
             "windows.30s (added (30s)): this namespace counts in panes of 20s, which do not make up 30s: take it back",
         ),
         (("topic: labels", "topic: truths"), "streams.labels.topic (labels -> truths) gives rows another meaning"),
-        (("models: [{name: m}]", "models: [{name: m, positive: 0}]"), "models.m.positive (1.0 -> 0.0) gives rows"),
+        (("models: [{name: m}]", "models: [{name: m, positive: 0}]"), "models.m.positive (1 -> 0) gives rows"),
         (("commit_interval: 1ms", "commit_interval: 2ms"), "state.commit_interval (1ms -> 2ms) is bound at the start"),
         (("stalled_after: 60s", "stalled_after: 50s"), "time.stalled_after (1m -> 50s) is bound at the start"),
         (("namespace: one", "namespace: two"), "namespace (one -> two) is bound at the start"),
