@@ -37,6 +37,12 @@ class Counted:
     """Where the sections of the models stand that the namespace was begun with."""
     first: Config
     """What the namespace was begun with, as far as it means anything."""
+    in_hindsight: bool = False
+    """Whether the roster holds from the beginning, as where a run that is over is made again: nothing changes it."""
+
+    def hindsight(self) -> Counted:
+        """The same for a run over everything from the beginning: windows are of the editions that they were of."""
+        return replace(self, roster=self.roster.in_hindsight(), in_hindsight=True)
 
     def counts_otherwise(self, config: Config) -> list[str]:
         """The models that a configuration lists and that answer another question than the roster knows them for."""

@@ -35,6 +35,8 @@ class ModelsInForce:
         self._log, self._appender, self._topic = log, appender, topic
         self._by, self._evaluator, self._announced = by, evaluator, False
         self._to_record: Roster | None = None
+        if by.in_hindsight:
+            evaluator.list_models(by.roster)
 
     @property
     def roster(self) -> Roster:
@@ -80,6 +82,8 @@ class ModelsInForce:
         """Whether a configuration that comes into force, as generation `number`, has other models or editions of them: then they
         are announced."""
         held, evaluator = self.roster, self._evaluator
+        if self._by.in_hindsight:
+            return False
         at_ms = self._next_pane_ms
         wanted = counted.listed(config, config, self._by.first)
         number = max(number, held.number + 1)  # one that an edition took when it began is not taken again
@@ -119,7 +123,7 @@ class ModelsInForce:
         """Where windows of the models that wait may start: at the first pane after everything that any owner read without
         counting it by this roster. None while none waits, or one does not have it."""
         evaluator, roster = self._evaluator, self.roster
-        if not roster.waits or any(one.number < roster.number for one in evaluator.adopted):
+        if self._by.in_hindsight or not roster.waits or any(one.number < roster.number for one in evaluator.adopted):
             return None
         pane_ms, newest_ms = self._by.plan.pane_ms, max(one.newest_ms for one in evaluator.adopted)
         from_ms = max(self._next_pane_ms, (newest_ms // pane_ms + 1) * pane_ms if newest_ms > NEVER else 0)

@@ -40,11 +40,13 @@ class Rosters:
         """What a worker is to count by from here on; None where that stays. The first time a namespace is begun that nobody
         has begun yet."""
         if not self._begun:
-            genesis, self._begun = begin(self._log, appender, worker.sources, worker.counted), True
-            if (
-                genesis is not None and genesis.config != worker.plan.config_digest
-            ):  # by another one, while this one started
-                return self._as_begun(worker.config)
+            # By another one, where it is begun otherwise: while this one started.
+            genesis, found = begin(self._log, appender, worker.sources, worker.counted), None
+            if genesis is not None and genesis.config != worker.plan.config_digest:
+                found = self._as_begun(worker.config)
+            self._begun = True  # now, and not before the log has answered: who has not read it asks again
+            if found is not None:
+                return found
         announced = worker.judge is not None and worker.judge.models.take_announced()
         if not (self._every.due(now_ms) or announced):
             return None
@@ -77,7 +79,7 @@ class Rosters:
         refused by name when a partition is opened."""
         try:
             return counted(self._log, config, plan_of(config))
-        except LedgerError as error:
+        except (LedgerError, ReferenceProfileError) as error:
             self.complaint = str(error)
             _log.error("this worker cannot count what the namespace counts: %s", error)
             return None

@@ -154,6 +154,12 @@ class Roster(msgspec.Struct, frozen=True):
         ]
         return type(self)(number, (*models, *(msgspec.structs.replace(one, entered=number) for one in come)))
 
+    def in_hindsight(self) -> Self:
+        """The roster of somebody who reads everything from the beginning and knows how it came: each edition counts from the
+        first record on, as far as its windows ask for it."""
+        models = (msgspec.structs.replace(one, entered=0, left=None if one.left is None else 0) for one in self.models)
+        return type(self)(self.number, tuple(models))
+
     def begun(self, from_ms: int, ends_ms: int) -> Self:
         """The roster with everything that waited begun at the start of a pane. The editions before leave there, and count up to
         `ends_ms`, where the last window that starts before ends: owners count otherwise then, so it has a number of its own."""

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from monitor.config.types import Config
+from monitor.daemon.counted import Counted
 from monitor.daemon.dead_letter_office import Post
 from monitor.daemon.replay.slices import SlicedLog, Span
 from monitor.daemon.topics import internal_topics
@@ -30,12 +31,14 @@ def rerun(
     tell: Callable[[Worker], None] | None = None,
     *,
     finals_only: bool = False,
+    by: Counted | None = None,
 ) -> Worker:
     """The worker that will read `spans` of `source` to their end, settle everything and stop; `run` it. With
     `finals_only` it publishes no window before it is final: rules read every revision all the same.
 
     It writes the internal topics of `config`'s namespace to `own` and nothing anywhere else: dead letters are counted
-    and not written again. What is in `own` already it goes on from, as after any restart.
+    and not written again. What is in `own` already it goes on from, as after any restart. `by`: what rows are counted by where
+    that is not `config` and `plan` alone.
     """
     quiet = config.model_copy(
         update={
@@ -50,4 +53,5 @@ def rerun(
     log = SlicedLog(source, own, spans, writable, clock)
     # The plan is that of the configuration as it was given: what it says of the meaning is what is published.
     plan = dataclasses.replace(plan, finals_only=finals_only)
-    return Worker(log, quiet, plan, clock, post, WorkerOptions(until_end=True), observe, tell)
+    counted = None if by is None else dataclasses.replace(by, plan=plan)
+    return Worker(log, quiet, plan, clock, post, WorkerOptions(until_end=True), observe, tell, counted=counted)
