@@ -37,7 +37,7 @@ class Coder:
         categories: Mapping[str, Interner],
         roster: Roster | None = None,
     ) -> None:
-        """`roster`: which editions of its models count; it may be left out where each has but one."""
+        """`roster`: which senses of its models count; it may be left out where each has but one."""
         self._plan, self._groups = plan, groups
         self._models, self._versions, self._categories = models, versions, categories
         self._roster, self._several = roster, roster.several if roster is not None else frozenset()
@@ -49,14 +49,14 @@ class Coder:
 
     def code(self, columns: PredictionColumns, numbers: Int64s | None = None) -> tuple[UInt32s, UInt8s]:
         """Group code (n,) and bins (n, widest model) of predictions, n > 0. `numbers`: of the roster by which each counts,
-        None where all models have but one edition."""
+        None where all models have but one sense."""
         n, first = len(columns), int(columns.model[0])
         if numbers is None and (columns.model == first).all():
             return self._code_as(self._alone(first), columns, None)
         group, bins = np.zeros(n, np.uint32), np.zeros((n, self._plan.width), np.uint8)
         for model in np.unique(columns.model).tolist():
             rows = np.flatnonzero(columns.model == model)
-            for plans, own in self._by_editions(model, columns, rows, numbers):
+            for plans, own in self._by_senses(model, columns, rows, numbers):
                 group[own], bins[own] = self._code_as(plans, columns, own)
         return group, bins
 
@@ -66,22 +66,22 @@ class Coder:
             plans = self._plans[model] = (self._plan.model(self._models.values[model]),)
         return plans
 
-    def _by_editions(
+    def _by_senses(
         self, model: int, columns: PredictionColumns, rows: Int64s, numbers: Int64s | None
     ) -> Iterator[tuple[tuple[ModelPlan, ...], Int64s]]:
-        """Rows of a model by the editions that they count for."""
+        """Rows of a model by the senses that they count for."""
         name = self._models.values[model]
         if numbers is None or name not in self._several:
             yield self._alone(model), rows
             return
         for number in np.unique(numbers[rows]).tolist():
             own = rows[numbers[rows] == number]
-            editions = self._at(number)[name]
-            until = np.array([until_ms for _, until_ms in editions], np.int64)
+            senses = self._at(number)[name]
+            until = np.array([until_ms for _, until_ms in senses], np.int64)
             counts = columns.at_ms[own][:, np.newaxis] < until
-            which = counts @ (1 << np.arange(len(editions)))
+            which = counts @ (1 << np.arange(len(senses)))
             for one in np.unique(which).tolist():
-                plans = [self._plan.counted_as(edition) for i, (edition, _) in enumerate(editions) if one >> i & 1]
+                plans = [self._plan.counted_as(sense) for i, (sense, _) in enumerate(senses) if one >> i & 1]
                 yield tuple(plans), own[which == one]
 
     def _at(self, number: int) -> Mapping[str, tuple[tuple[str, int], ...]]:
@@ -100,7 +100,7 @@ class Coder:
         return group, self._bins(plans, columns, rows, len(version))
 
     def _together(self, codes: Sequence[UInt32s]) -> UInt32s:
-        """The group of rows that each have one in several editions."""
+        """The group of rows that each have one in several senses."""
         unique, inverse = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
         items = self._groups.items
         made = [self._groups.code(together([items[code] for code in own])) for own in unique.tolist()]
@@ -125,25 +125,25 @@ class Coder:
         return out
 
     def _code_of(self, plan: ModelPlan, key: int) -> int:
-        code = self._group_codes.get((plan.edition, key))
+        code = self._group_codes.get((plan.sense, key))
         if code is None:
             rest, segments = key, []
             for dimension in reversed(plan.dimensions):
                 rest, index = divmod(rest, len(dimension.values) + 1)
                 segments.append((dimension.name, (*dimension.values, OTHER)[index]))
-            group = Group(plan.edition, self._versions.values[rest], tuple(reversed(segments)))
-            code = self._group_codes[plan.edition, key] = self._groups.code(group)
+            group = Group(plan.sense, self._versions.values[rest], tuple(reversed(segments)))
+            code = self._group_codes[plan.sense, key] = self._groups.code(group)
         return code
 
     def _segments(self, plan: ModelPlan, dimension: Dimension) -> Int64s:
         names = self._categories[dimension.column].values
-        table = self._segment_tables.get((plan.edition, dimension.name))
+        table = self._segment_tables.get((plan.sense, dimension.name))
         if table is None or len(table) != len(names) + 2:
             place = {value: i for i, value in enumerate(dimension.values)}
             other = len(dimension.values)
             # The last two places are reached by the codes of missing (-1) and invalid (-2) values.
             table = np.array([*(place.get(name, other) for name in names), other, other], np.int64)
-            self._segment_tables[plan.edition, dimension.name] = table
+            self._segment_tables[plan.sense, dimension.name] = table
         return table
 
     def _bins(self, plans: tuple[ModelPlan, ...], columns: PredictionColumns, rows: Int64s | None, n: int) -> UInt8s:
@@ -151,7 +151,7 @@ class Coder:
         done = set[int]()
         for plan in plans:
             for place, feature in zip(plan.places, plan.features, strict=True):
-                if place not in done:  # of two editions that keep the same bins
+                if place not in done:  # of two senses that keep the same bins
                     done.add(place)
                     bins[place] = self._codes(plan, feature, columns, rows)
         return np.ascontiguousarray(bins.T)
@@ -166,9 +166,9 @@ class Coder:
         self, plan: ModelPlan, feature: FeaturePlan, binning: CategoricalBinning | CheckedCategorical
     ) -> UInt8s:
         names = self._categories[feature.column].values
-        table = self._bin_tables.get((plan.edition, feature.name))
+        table = self._bin_tables.get((plan.sense, feature.name))
         if table is None or len(table) != len(names) + 2:
-            table = self._bin_tables[plan.edition, feature.name] = binning.table(names)
+            table = self._bin_tables[plan.sense, feature.name] = binning.table(names)
         return table
 
 

@@ -14,26 +14,26 @@ from numpy.typing import NDArray
 
 from monitor.events import UInt64s
 
-_EDITION = "\x1e"
-"""Between a model and the number of its edition. No name of a model holds a control character (`ingest.interner.is_name`)."""
+_SENSE = "\x1e"
+"""Between a model and the number of its sense. No name of a model holds a control character (`ingest.interner.is_name`)."""
 
 
-def edition_of(model: str, number: int) -> str:
+def sense_of(model: str, number: int) -> str:
     """What the n-th meaning of a model is counted as, 0 for the first: it has the name of the model."""
-    return f"{model}{_EDITION}{number}" if number else model
+    return f"{model}{_SENSE}{number}" if number else model
 
 
-def model_of(edition: str) -> str:
-    """The model that an edition is of."""
-    return edition.partition(_EDITION)[0]
+def model_of(sense: str) -> str:
+    """The model that a sense is of."""
+    return sense.partition(_SENSE)[0]
 
 
 # A struct and not a dataclass: every tick looks up the windows of a few dozen, and a dataclass hashes anew each time.
 class Group(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """Model, version and (dimension, value) pairs in the order of the model's segments.
 
-    `model` is an edition of one. A prediction that is counted for several editions has a group that names them all: its model,
-    and the segments of each behind a pair that names the edition (`together`).
+    `model` is a sense of one. A prediction that is counted for several senses has a group that names them all: its model,
+    and the segments of each behind a pair that names the sense (`together`).
     """
 
     model: str
@@ -45,34 +45,34 @@ class Group(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
         return ("all", *(f"{dimension}={value}" for dimension, value in self.segments))
 
     def parts(self) -> tuple[Group, ...]:
-        """The group of each edition that it names, in their order; itself where it is of one."""
-        if not self.segments or self.segments[0][0] != _EDITION:
+        """The group of each sense that it names, in their order; itself where it is of one."""
+        if not self.segments or self.segments[0][0] != _SENSE:
             return (self,)
         found: list[tuple[str, list[tuple[str, str]]]] = []
         for name, value in self.segments:
-            if name == _EDITION:
+            if name == _SENSE:
                 found.append((value, []))
             else:
                 found[-1][1].append((name, value))
-        return tuple(Group(edition, self.version, tuple(segments)) for edition, segments in found)
+        return tuple(Group(sense, self.version, tuple(segments)) for sense, segments in found)
 
     def order(self) -> tuple[tuple[object, ...], tuple[object, ...]]:
-        """What orders contents of predictions before their bins, and after. Of several editions the first decides: whether a
+        """What orders contents of predictions before their bins, and after. Of several senses the first decides: whether a
         later one counts already may not be seen in the earlier."""
         first, *rest = self.parts()
         return (model_of(first.model), first.version, first.segments), tuple(rest)
 
 
 def together(parts: Sequence[Group]) -> Group:
-    """The group of a prediction that is counted in each of these, of different editions of one model."""
+    """The group of a prediction that is counted in each of these, of different senses of one model."""
     if len(parts) == 1:
         return parts[0]
-    segments = tuple(pair for part in parts for pair in ((_EDITION, part.model), *part.segments))
+    segments = tuple(pair for part in parts for pair in ((_SENSE, part.model), *part.segments))
     return Group(model_of(parts[0].model), parts[0].version, segments)
 
 
 class Groups:
-    """Interner of groups: dense codes, the code of (model, version) per group, whatever the edition, a hash per group."""
+    """Interner of groups: dense codes, the code of (model, version) per group, whatever the sense, a hash per group."""
 
     __slots__ = ("_codes", "_keys", "hashes", "items", "key_codes")
 

@@ -273,6 +273,7 @@ class Partition:
             remembered=packed(known, self.shared.groups),
             unlisted_ms=self.admission.newest_rejected(self.join.prediction_outcomes.rejected),
             unlisted_clock=self.admission.clock_to_say(),
+            unlisted_ahead=self.admission.ahead_to_say(),
             rosters=rosters or UNSET,
         )
         self._from = list(self._next)
@@ -338,11 +339,11 @@ class Partition:
         self.join.prediction_outcomes = PredictionOutcomes(**{**predictions, "pending": 0})
         self.join.label_outcomes = LabelOutcomes(**{**labels, "waiting": 0})
         self._read = list(commit.records)
-        self.admission.resume(commit)
+        self.admission.resume(commit, self.shared.plan.max_jump_ms)
 
     def remember(self, commit: Commit) -> None:
         """Before the records from the floors on are fed again: know the keys whose predictions came before them."""
-        self.admission.resume(commit)
+        self.admission.resume(commit, self.shared.plan.max_jump_ms)
         if known := known_of(commit, self.shared.groups):
             self.join.add_predictions(batch_of(known, self.clocks[0].maximum_ms, self.join.predictions.features))
             self.join.repeats.clear()
@@ -394,4 +395,4 @@ class Partition:
         self.join.label_outcomes = LabelOutcomes(**labels)
         self._read = list(commit.records)
         self._from = list(self._next)
-        self.admission.resume(commit)
+        self.admission.resume(commit, self.shared.plan.max_jump_ms)

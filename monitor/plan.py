@@ -2,7 +2,7 @@
 
 Everything the engine needs to know about a model is here as values: its task, its segments, its watched features and
 where their bins lie in the vector of counts. A model that is not listed gets the template's plan under its own name. One that has
-meant something else before, or is going to, has a plan for each of its editions (`ledger.roster`).
+meant something else before, or is going to, has a plan for each of its senses (`ledger.roster`).
 """
 
 from __future__ import annotations
@@ -109,14 +109,14 @@ class ModelPlan:
     """Distances to the reference that its input windows carry."""
     pairs: tuple[PairPlan, ...] = ()
     """Pairs of its features that are watched; none without a reference."""
-    edition: str = ""
+    sense: str = ""
     """What its predictions are counted as."""
     places: tuple[int, ...] = ()
     """Where the bins of its features lie among those that are kept of a prediction."""
     threshold: float | None = None
     """At which score a prediction is positive; None where it is as it was decoded."""
     config_digest: str | None = None
-    """Of the configuration that this edition came with; None of those that the namespace's own stands for."""
+    """Of the configuration that this sense came with; None of those that the namespace's own stands for."""
 
     @property
     def bins(self) -> int:
@@ -141,8 +141,8 @@ class Plan:
     """Whether windows say what is to be expected while labels are missing."""
     finals_only: bool = False
     """Whether of windows only the final value is told, as in a backtest; rules read every revision all the same."""
-    editions: Mapping[str, ModelPlan] = field(default_factory=dict)
-    """Every edition of every model there ever was; empty where each has but one. `models` has those that came last."""
+    senses: Mapping[str, ModelPlan] = field(default_factory=dict)
+    """Every sense of every model there ever was; empty where each has but one. `models` has those that came last."""
 
     @property
     def width(self) -> int:
@@ -151,19 +151,19 @@ class Plan:
 
     @property
     def all_models(self) -> tuple[ModelPlan, ...]:
-        """The listed models, in all their editions, and the template."""
-        return (*(self.editions or self.models).values(), *((self.template,) if self.template else ()))
+        """The listed models, in all their senses, and the template."""
+        return (*(self.senses or self.models).values(), *((self.template,) if self.template else ()))
 
     def of_window(self, model: str, config_digest: str) -> ModelPlan:
         """The plan by which a window of a model was counted that says this digest of a configuration."""
-        found = (one for one in self.editions.values() if one.name == model and one.config_digest is not None)
-        known = self.models.get(model) if not self.editions else self.editions.get(model)
+        found = (one for one in self.senses.values() if one.name == model and one.config_digest is not None)
+        known = self.models.get(model) if not self.senses else self.senses.get(model)
         return next((one for one in found if one.config_digest == config_digest), known) or self.model(model)
 
-    def counted_as(self, edition: str) -> ModelPlan:
-        """The plan of an edition; that of a model that has but one. Raises KeyError where there is none."""
-        known = self.editions.get(edition)
-        return self.model(edition) if known is None else known
+    def counted_as(self, sense: str) -> ModelPlan:
+        """The plan of a sense; that of a model that has but one. Raises KeyError where there is none."""
+        known = self.senses.get(sense)
+        return self.model(sense) if known is None else known
 
     def model(self, name: str) -> ModelPlan:
         """The plan of a model; an unlisted one follows the template. Raises KeyError where there is none."""
@@ -172,7 +172,7 @@ class Plan:
             return known
         if self.template is None:
             raise KeyError(name)
-        return replace(self.template, name=name, edition=name)
+        return replace(self.template, name=name, sense=name)
 
 
 def plan_of(config: Config) -> Plan:
@@ -278,7 +278,7 @@ def compile_model(
         labels={**config.labels, **model.labels},
         distances=config.drift.carried,
         pairs=pairs,
-        edition=name,
+        sense=name,
         places=tuple(range(len(features))),
     )
 

@@ -27,13 +27,13 @@ from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
     BEGUN_FORMAT,
     CROSSED_FORMAT,
-    EDITIONS_FORMAT,
     FORMAT,
     GROUPED_FORMAT,
     HELD_FORMAT,
     LEARNED_FORMAT,
     LISTED_FORMAT,
     SCHEDULE_FORMAT,
+    SENSES_FORMAT,
     Fold,
 )
 from monitor.ledger.records import Generation
@@ -111,7 +111,7 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
 def format_of(saved: SavedEvaluator) -> int:
     """The oldest format of checkpoints that knows everything in it."""
     if not isinstance(saved.models, msgspec.UnsetType):
-        return EDITIONS_FORMAT if saved.models.roster.several else LISTED_FORMAT
+        return SENSES_FORMAT if saved.models.roster.several else LISTED_FORMAT
     if any(own.crossed is not msgspec.UNSET for own in saved.engines.values()):
         return CROSSED_FORMAT
     if not isinstance(saved.budget, msgspec.UnsetType) and has_begins(saved.budget):

@@ -270,7 +270,7 @@ class Summariser:
             self.performance.add(slot[rows], cell.astype(np.int64), amount)
 
     def _counted_as(self, group: UInt32s) -> Iterator[tuple[UInt32s, Int64s | slice]]:
-        """The group that rows count for: of a row that counts for several editions one after the other."""
+        """The group that rows count for: of a row that counts for several senses one after the other."""
         for code in range(len(self._parts), len(self._groups)):
             parts = self._groups.items[code].parts()
             self._parts.append((code,) if len(parts) == 1 else tuple(self._groups.code(part) for part in parts))
@@ -291,9 +291,9 @@ class Summariser:
         while len(self._model_code) < len(self._groups):
             name = self._groups.items[len(self._model_code)].model
             model = self._plan.counted_as(name)
-            if model.edition not in {m.edition for m in self._distinct}:
+            if model.sense not in {m.sense for m in self._distinct}:
                 self._distinct.append(model)
-            code = [m.edition for m in self._distinct].index(model.edition)
+            code = [m.sense for m in self._distinct].index(model.sense)
             self._model_code = np.append(self._model_code, np.int32(code))
         if len(self._distinct) == 1:
             return [(self._distinct[0], slice(None))]
@@ -302,7 +302,7 @@ class Summariser:
 
 
 def _answers(model: ModelPlan, score: Float64s, predicted: UInt8s) -> Float64s:
-    """What predictions answered, as an edition of their model reads it."""
+    """What predictions answered, as a sense of their model reads it."""
     if model.threshold is None:
         return predicted.astype(np.float64)
     return (score >= model.threshold).astype(np.float64)

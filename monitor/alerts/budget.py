@@ -96,9 +96,9 @@ class BudgetWatch:
         told = self._close_before(kind, beat, end_ms, outage_of, is_lost)
         held = self._series[kind]
         for arrival in arrived:
-            own, plan = (arrival.model, arrival.version), self._plan.counted_as(arrival.edition)
-            series = held.get(own) or self.begin(kind, own, arrival.edition)
-            if series is not None and series.edition != arrival.edition:
+            own, plan = (arrival.model, arrival.version), self._plan.counted_as(arrival.sense)
+            series = held.get(own) or self.begin(kind, own, arrival.sense)
+            if series is not None and series.sense != arrival.sense:
                 series, ended = self._change(kind, own, series, arrival, end_ms)
                 told += ended
             if series is not None and not is_lost(arrival.pane_ms, arrival.pane_ms + self._plan.pane_ms):
@@ -107,14 +107,14 @@ class BudgetWatch:
             told += self._close_before(kind, beat + 1, end_ms, outage_of, is_lost)
         return told
 
-    def begin(self, kind: Kind, own: tuple[str, str], edition: str) -> Series | None:
-        """From now on a version of a model, as this edition of it, is watched; None where there is nothing to watch."""
-        series = self._new(kind, edition)
+    def begin(self, kind: Kind, own: tuple[str, str], sense: str) -> Series | None:
+        """From now on a version of a model, as this sense of it, is watched; None where there is nothing to watch."""
+        series = self._new(kind, sense)
         return None if series is None else self._series[kind].setdefault(own, series)
 
-    def _new(self, kind: Kind, edition: str) -> Series | None:
+    def _new(self, kind: Kind, sense: str) -> Series | None:
         assert self.budget is not None
-        model, join = self._plan.counted_as(edition), self._plan.join
+        model, join = self._plan.counted_as(sense), self._plan.join
         if not watched(model, kind):
             return None
         horizon_ms, pane_ms = join.bounds.horizon_ms, self._plan.pane_ms
@@ -123,12 +123,12 @@ class BudgetWatch:
     def _change(
         self, kind: Kind, own: tuple[str, str], was: Series, arrival: Arrival, end_ms: int
     ) -> tuple[Series | None, list[AlertEvent]]:
-        """Something came of another edition than before. Where that is asked the same it goes on with what was learned; else it
-        learns from the beginning, what fires ends, and what still comes of the edition before is not looked at."""
-        new = self._new(kind, arrival.edition)
+        """Something came of another sense than before. Where that is asked the same it goes on with what was learned; else it
+        learns from the beginning, what fires ends, and what still comes of the sense before is not looked at."""
+        new = self._new(kind, arrival.sense)
         if new is not None and new.asks_what(was):
             if arrival.pane_ms >= was.from_ms:
-                was.edition, was.from_ms = arrival.edition, arrival.pane_ms
+                was.sense, was.from_ms = arrival.sense, arrival.pane_ms
             return was, []
         if arrival.pane_ms < was.from_ms:
             return None, []
@@ -210,5 +210,5 @@ class BudgetWatch:
 
     def _config_of(self, kind: Kind, own: tuple[str, str]) -> str:
         series = self._series[kind].get(own)
-        digest = None if series is None else self._plan.counted_as(series.edition).config_digest
+        digest = None if series is None else self._plan.counted_as(series.sense).config_digest
         return digest or self._plan.config_digest

@@ -63,7 +63,7 @@ class SavedCohorts(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SavedSeries(msgspec.Struct, frozen=True):
-    """`Series`: one version of a model, in the edition of it that came last."""
+    """`Series`: one version of a model, in the sense of it that came last."""
 
     model: str
     version: str
@@ -75,7 +75,7 @@ class SavedSeries(msgspec.Struct, frozen=True):
     state: SavedEvidence | None
     blind: bool
     begins: tuple[tuple[int, int], ...] | msgspec.UnsetType = msgspec.UNSET  # left out where there are none
-    from_ms: int | msgspec.UnsetType = msgspec.UNSET  # left out of what was always counted as one edition
+    from_ms: int | msgspec.UnsetType = msgspec.UNSET  # left out of what was always counted as one sense
 
 
 class SavedCause(msgspec.Struct, frozen=True):
@@ -163,7 +163,7 @@ def has_begins(saved: SavedBudget) -> bool:
 def _save_series(own: tuple[str, str], series: Series) -> SavedSeries:
     cohorts = series._cohorts
     return SavedSeries(
-        series.edition,
+        series.sense,
         own[1],
         beat=series._beat,
         counts=_save_vectors(series._counts),

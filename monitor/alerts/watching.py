@@ -152,7 +152,7 @@ class Series:
 
     def __init__(self, plan: ModelPlan, kind: Kind, budget: BudgetConfig, *, horizon_ms: int, pane_ms: int) -> None:
         self._budget, self._asked = budget, watched(plan, kind)
-        self.edition, self.from_ms = plan.edition, NEVER
+        self.sense, self.from_ms = plan.sense, NEVER
         """What its predictions are counted as, and from which event time on as nothing else."""
         both = [*self._asked, *watched(plan, Kind.INPUT if kind is Kind.PERFORMANCE else Kind.PERFORMANCE)]
         # The kinds are decided apart, as their clocks are; each has the share of the budget that its areas weigh.

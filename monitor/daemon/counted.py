@@ -1,6 +1,6 @@
-"""What a worker counts by: the models of the namespace's roster, in all their editions, whatever its own files list.
+"""What a worker counts by: the models of the namespace's roster, in all their senses, whatever its own files list.
 
-A worker's files and the roster differ while a change is on its way, and where a model was taken out, or became another edition,
+A worker's files and the roster differ while a change is on its way, and where a model was taken out, or became another sense,
 whose windows are not all final. Sections stand in the configurations that the namespace keeps, references beside them, so every
 worker can count what any of them counts.
 """
@@ -15,9 +15,9 @@ import msgspec
 from monitor.config import Config, canonical, recorded
 from monitor.config.diff import labels_alike
 from monitor.config.types import ReferenceFile
-from monitor.daemon import editions, references
+from monitor.daemon import references, senses
 from monitor.daemon.begun import Begun, begun_as, kept
-from monitor.daemon.editions import Section
+from monitor.daemon.senses import Section
 from monitor.errors import LedgerError, MonitorError
 from monitor.ingest.clocks import NEVER
 from monitor.ledger import roster as rosters
@@ -41,7 +41,7 @@ class Counted:
     """Whether the roster holds from the beginning, as where a run that is over is made again: nothing changes it."""
 
     def hindsight(self) -> Counted:
-        """The same for a run over everything from the beginning: windows are of the editions that they were of."""
+        """The same for a run over everything from the beginning: windows are of the senses that they were of."""
         return replace(self, roster=self.roster.in_hindsight(), in_hindsight=True)
 
     def counts_otherwise(self, config: Config) -> list[str]:
@@ -143,29 +143,29 @@ def _goes_on(config: Config, roster: Roster) -> bool:
 
 def _counts(config: Config, begun: Begun, roster: Roster, there: Mapping[bytes, bytes]) -> Counted:
     sections = list(_sections(config, begun.config, roster, there))
-    newest_of = {one.name: edition for one, edition in zip(roster.models, roster.editions, strict=True)}
-    union = editions.union(config, begun.config, sections)
-    plan = editions.compiled(union, begun.config, sections, newest_of)
+    newest_of = {one.name: sense for one, sense in zip(roster.models, roster.senses, strict=True)}
+    union = senses.union(config, begun.config, sections)
+    plan = senses.compiled(union, begun.config, sections, newest_of)
     plan = replace(plan, config_digest=begun.digest, pane_ms=begun.pane_ms)
     return Counted(union, plan, roster, begun.source, begun.config)
 
 
 def _sections(config: Config, first: Config, roster: Roster, there: Mapping[bytes, bytes]) -> Iterator[Section]:
-    """What every edition is, those among them of models that were taken out: as the worker's own configuration has it, else as
+    """What every sense is, those among them of models that were taken out: as the worker's own configuration has it, else as
     one that was kept."""
     texts = {one.document: there.get(one.document.encode()) for one in roster.models}
     held = {document: recorded(text) for document, text in texts.items() if text is not None}
     own, seen = canonical.sections(config, first), set[str]()
-    for one, edition in zip(roster.models, roster.editions, strict=True):
-        if edition in seen:
+    for one, sense in zip(roster.models, roster.senses, strict=True):
+        if sense in seen:
             continue
-        seen.add(edition)
+        seen.add(sense)
         source = config if own.get(one.name) == one.section else held.get(one.document)
         model = next((m for m in source.models if m.name == one.name), None) if source is not None else None
         if source is None or model is None:
             raise _not_kept(config, f"configuration {one.document[:19]} with the section of model {one.name!r}")
-        digest = None if edition == one.name else one.document
-        yield Section(edition, model, source, _reference(config, one, source, there), digest)
+        digest = None if sense == one.name else one.document
+        yield Section(sense, model, source, _reference(config, one, source, there), digest)
 
 
 def _reference(config: Config, one: Listed, source: Config, there: Mapping[bytes, bytes]) -> ReferenceFile | None:

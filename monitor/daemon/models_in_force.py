@@ -79,14 +79,14 @@ class ModelsInForce:
         self.need(*named)
 
     def follow(self, config: Config, number: int) -> bool:
-        """Whether a configuration that comes into force, as generation `number`, has other models or editions of them: then they
+        """Whether a configuration that comes into force, as generation `number`, has other models or senses of them: then they
         are announced."""
         held, evaluator = self.roster, self._evaluator
         if self._by.in_hindsight:
             return False
         at_ms = self._next_pane_ms
         wanted = counted.listed(config, config, self._by.first)
-        number = max(number, held.number + 1)  # one that an edition took when it began is not taken again
+        number = max(number, held.number + 1)  # one that a sense took when it began is not taken again
         roster = held.followed_by(number, wanted, at_ms, evaluator.schedule.ends_ms(at_ms))
         if roster is None:
             return False

@@ -59,9 +59,9 @@ def decoders(
 
 
 def named_values(plan: Plan) -> dict[str, list[str]]:
-    """The values that segments, and what is declared of quality, name of each column, in whatever edition of a model."""
+    """The values that segments, and what is declared of quality, name of each column, in whatever sense of a model."""
     found: dict[str, list[str]] = {}
-    for model in plan.editions.values():
+    for model in plan.senses.values():
         for dimension in model.dimensions:
             found.setdefault(dimension.column, []).extend(dimension.values)
         for feature in model.features:

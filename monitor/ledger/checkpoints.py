@@ -41,8 +41,8 @@ CROSSED_FORMAT = 7
 """Of one whose body has combinations of segments: versions that read up to 6 would count them from the middle of a window."""
 LISTED_FORMAT = 8
 """Of one whose body has a roster of models: versions that read up to 7 would count other ones."""
-EDITIONS_FORMAT = 10
-"""Of one with models that have had more than one edition: versions that read up to 9 would take those for other models."""
+SENSES_FORMAT = 10
+"""Of one with models that have had more than one sense: versions that read up to 9 would take those for other models."""
 NEWEST = 10
 """What this code reads up to."""
 PART_BYTES = 512 * 1024

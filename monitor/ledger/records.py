@@ -31,9 +31,9 @@ PARTIAL_FORMAT = 5
 ROSTER_FORMAT = 6
 """Of a commit that counts by a roster of models, and of an evaluation that changes it: versions that read up to 5 would count
 other models."""
-EDITION_FORMAT = 7
-"""The same where a model has had more than one edition: versions that read up to 6 would take those for other models."""
-NEWEST = 7
+SENSE_FORMAT = 8
+"""The same where a model has had more than one sense: versions that read up to 7 would take those for other models."""
+NEWEST = 8
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -186,6 +186,10 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     version counted it."""
     rosters: tuple[Adopted, ...] | msgspec.UnsetType = msgspec.UNSET
     """Which roster counts from which offset on, as far back as a rebuild reads. Written (ROSTER_FORMAT) once models changed."""
+    unlisted_ahead: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Of predictions that were rejected for their model: the newest event time within reach of `unlisted_clock` (NEVER for none),
+    then the times beyond it, ascending, the nearest of them. Written only where there are any beyond; absent in records of earlier
+    versions."""
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
@@ -281,13 +285,13 @@ def switch_of(
 
 
 def models_of(evaluation: EvalCommit, roster: Roster) -> EvalModels:
-    """The evaluation, as one from which on windows of models, or of their editions, begin."""
+    """The evaluation, as one from which on windows of models, or of their senses, begin."""
     return EvalModels(**(msgspec.structs.asdict(evaluation) | {"format": format_of(roster), "roster": roster}))
 
 
 def format_of(roster: Roster, number: int | None = None) -> int:
     """That of a record that counts by a roster, as it was under a number, or changes to it."""
-    return EDITION_FORMAT if roster.several_at(roster.number if number is None else number) else ROSTER_FORMAT
+    return SENSE_FORMAT if roster.several_at(roster.number if number is None else number) else ROSTER_FORMAT
 
 
 def roster_of(evaluation: EvalCommit) -> Roster | None:

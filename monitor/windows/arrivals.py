@@ -14,7 +14,7 @@ from monitor.windows.pieces import Piece
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """The sum of a tick's contributions to one version of a model in one pane of event time; `cells` as in the window's
-    vector, which is that of an `edition` of the model. Takings back are in it, so a cell can be negative."""
+    vector, which is that of an `sense` of the model. Takings back are in it, so a cell can be negative."""
 
     model: str
     version: str
@@ -23,8 +23,8 @@ class Arrival:
     of: str | None = None
 
     @property
-    def edition(self) -> str:
-        """The edition of the model that it was counted as."""
+    def sense(self) -> str:
+        """The sense of the model that it was counted as."""
         return self.of or self.model
 
 
@@ -45,7 +45,7 @@ def arrivals(piece: Piece, width: int) -> list[Arrival]:
         inside = int(np.searchsorted(cells, width))
         total[cells[:inside]] += piece.amounts[part][:inside]
     return [
-        Arrival(model_of(edition), version, pane_ms, cells, edition)
-        for (edition, version, pane_ms), cells in sorted(sums.items())
+        Arrival(model_of(sense), version, pane_ms, cells, sense)
+        for (sense, version, pane_ms), cells in sorted(sums.items())
         if cells.any()
     ]

@@ -72,9 +72,9 @@ class Crossed:
         live: Container[object],
     ) -> list[Addition]:
         """What pieces of one model add to those of its windows (`spans` of a pane) that are `live`."""
-        if plan.edition not in self._counted:
-            self._counted[plan.edition] = crossed(plan.dimensions), _weights(plan.task)
-        dimensions, weights = self._counted[plan.edition]
+        if plan.sense not in self._counted:
+            self._counted[plan.sense] = crossed(plan.dimensions), _weights(plan.task)
+        dimensions, weights = self._counted[plan.sense]
         if not dimensions or not weights.any():
             return []
         sums: dict[tuple[Group, int], tuple[int, int]] = {}

@@ -194,7 +194,7 @@ class TickEngine:
             self.book.take(tick, self._arrived(by_model, 0))
         self.to_mark.clear()
         for key in self._due.pop(tick, ()):
-            changed.setdefault(self._edition(key), set()).add(key)
+            changed.setdefault(self._sense(key), set()).add(key)
         revised = {model: sorted(changed[model]) for model in sorted(changed) if changed[model]}
         for model, keys in revised.items():
             self._stack(stacks[model], model, keys, tick)
@@ -210,7 +210,7 @@ class TickEngine:
     def _arrived(self, by_model: Mapping[str, Piece], cells: int) -> list[Arrival]:
         """What a tick brought, in the first so many cells, 0 for all."""
         sizes = {model: cells or self._store(model)[1].layout.size for model in by_model}
-        # What counts for several editions came once: for the one in force.
+        # What counts for several senses came once: for the one in force.
         own = {model: piece.only(self._windows.in_force(model, piece.pane_ms)) for model, piece in by_model.items()}
         return [one for model, piece in sorted(own.items()) for one in arrivals(piece, sizes[model])]
 
@@ -243,8 +243,8 @@ class TickEngine:
             known = self._stores[model] = (plan, WindowStore(model, self._layout(plan), self._windows))
         return known
 
-    def _edition(self, key: WindowKey) -> str:
-        return self._windows.edition_at(key.series.model, key.start_ms)
+    def _sense(self, key: WindowKey) -> str:
+        return self._windows.sense_at(key.series.model, key.start_ms)
 
     def _layout(self, plan: ModelPlan) -> CellLayout:
         return plan.input_cells if self.kind is Kind.INPUT else plan.task.cells
@@ -302,7 +302,7 @@ class TickEngine:
         return views_of(plan, self.config_of(plan), revisions, cells)
 
     def config_of(self, plan: ModelPlan) -> str:
-        """The digest of the configuration that gives an edition its meaning."""
+        """The digest of the configuration that gives a sense its meaning."""
         return plan.config_digest or self._plan.config_digest
 
     def _let_go(self, measured: Measured) -> None:
@@ -371,7 +371,7 @@ class TickEngine:
         """The sums of a window at the end of the tick that is handed out; None of one that is final or has none."""
         if self._standing is not None:
             return self._standing.get(key)
-        known = self._stores.get(self._edition(key))
+        known = self._stores.get(self._sense(key))
         return known[1].read([key])[0] if known is not None and key in known[1] else None
 
     def newest(self) -> list[WindowView]:

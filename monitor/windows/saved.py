@@ -361,7 +361,7 @@ def _save_view(view: WindowView, names: dict[tuple[tuple[str, ...], tuple[str, .
 def _read_view(engine: TickEngine, series: SeriesKey, window: str, saved: SavedView, of: SavedEngine) -> WindowView:
     """What no longer changes of a view is as it was; one that is to be marked is marked before anything reads it."""
     metrics, counts = of.names[saved.names]
-    plan = engine._store(engine._windows.edition_at(series.model, saved.start_ms))[0]
+    plan = engine._store(engine._windows.sense_at(series.model, saved.start_ms))[0]
     return WindowView(
         WindowKey(series, window, saved.start_ms, saved.end_ms),
         engine.kind,

@@ -30,7 +30,7 @@ class Touched:
 
 
 class WindowStore:
-    """The live windows of one edition of a model and one kind of vector."""
+    """The live windows of one sense of a model and one kind of vector."""
 
     def __init__(self, model: str, layout: CellLayout, schedule: Schedule) -> None:
         self.model, self.layout = model, layout

@@ -36,6 +36,7 @@ from monitor.ledger.checkpoints import (
     LEARNED_FORMAT,
     LISTED_FORMAT,
     SCHEDULE_FORMAT,
+    SENSES_FORMAT,
     Fold,
     Manifest,
     Place,
@@ -50,7 +51,7 @@ from monitor.ledger.roster import Adopted
 from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator, SavedModels
 from monitor.windows.saved import SavedBook, SavedEngine, SavedPiece, SavedShelf, SavedStore, SavedView
 from monitor.windows.saved_crossed import SavedCrossed
-from tests.ledger.records import RECORDS, ROSTER
+from tests.ledger.records import RECORDS, ROSTER, SENSES
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "checkpoints-v1.txt"
 
@@ -321,6 +322,14 @@ LISTED = msgspec.structs.replace(
     ),
 )
 LISTED_BODY = encode_body(LISTED)
+_AS_NOW = msgspec.structs.replace(_SERIES, model="m\x1e1", from_ms=1_704_326_400_000)
+_SENSES = SavedModels(SENSES.begun(1_704_326_400_000, 1_704_412_800_000), (Adopted(1_017, 6, NEVER),) * 2)
+_NONE: dict[str, tuple[SavedOpen, ...]] = {"performance": (), "input": ()}
+_OF_SENSES = SavedBudget({"performance": (_AS_NOW,), "input": ()}, _NONE)
+SENSED = msgspec.structs.replace(
+    LISTED, evaluator=msgspec.structs.replace(LISTED.evaluator, models=_SENSES, budget=_OF_SENSES)
+)
+SENSED_BODY = encode_body(SENSED)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -336,6 +345,7 @@ ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=ADVISED_FO
 GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=GROUPED_FORMAT), GROUPED_BODY, [b"a part"])
 BEGUN_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=BEGUN_FORMAT), BEGUN_BODY, [b"a part"])
 CROSSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=CROSSED_FORMAT), CROSSED_BODY, [b"a part"])
+SENSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=SENSES_FORMAT), SENSED_BODY, [b"a part"])
 LISTED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LISTED_FORMAT), LISTED_BODY, [b"a part"])
 HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
 
@@ -370,13 +380,15 @@ SAVED: dict[str, bytes] = {
     "body-crossed": CROSSED_BODY,
     "evals-models": seal(LISTED_MANIFEST),
     "body-models": LISTED_BODY,
+    "evals-senses": seal(SENSED_MANIFEST),
+    "body-senses": SENSED_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
     """The bytes of each format: 1, with what was learned 2, what is held or a schedule 3, advice 4, groups 5, beginnings 6,
-    combinations 7, rosters of models 8."""
+    combinations 7, rosters of models 8, senses of models 10."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

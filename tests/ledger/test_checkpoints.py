@@ -43,6 +43,8 @@ from tests.ledger.checkpoints import (
     SAVED,
     SCHEDULED,
     SCHEDULED_MANIFEST,
+    SENSED,
+    SENSED_MANIFEST,
     SWITCH_MANIFEST,
     golden,
 )
@@ -58,6 +60,7 @@ MANIFESTS = {
     "evals-groups": GROUPED_MANIFEST,
     "evals-begun": BEGUN_MANIFEST,
     "evals-crossed": CROSSED_MANIFEST,
+    "evals-senses": SENSED_MANIFEST,
 }
 
 
@@ -89,6 +92,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-groups"]) == GROUPED
     assert read_evaluation(golden()["body-begun"]) == BEGUN
     assert read_evaluation(golden()["body-crossed"]) == CROSSED
+    assert read_evaluation(golden()["body-senses"]) == SENSED
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:

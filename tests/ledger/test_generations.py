@@ -32,7 +32,7 @@ def with_a_reference(of: Config) -> Config:
     return listed.with_references({"m": ReferenceFile.of("m.json", b'{"a": "reference"}')})
 
 
-BEGUN = ROSTER.begun(1_704_153_600_000)
+BEGUN = ROSTER.begun(1_704_153_600_000, 1_704_240_000_000)
 
 
 def test_what_is_written_now_is_what_was_written_then() -> None:

@@ -83,7 +83,7 @@ def a_world(p: list[Prediction], q: list[Label], every: Sequence[Said]) -> Fragi
 
 
 def expected(log: FragileWorld, roster: Roster, every: Sequence[str]) -> dict[bytes, dict[str, object]]:
-    """What there must be: of every model the windows that started under an edition, as if it always had been that one. `every`:
+    """What there must be: of every model the windows that started under a sense, as if it always had been that one. `every`:
     the configurations, in the order of the calm namespaces."""
     documents = [digest_bytes(loads(one).document().encode()) for one in every]
     found: dict[bytes, dict[str, object]] = {}
@@ -151,7 +151,7 @@ def test_what_changes_holds_from_a_pane_on_and_equals_what_always_was_so(before:
     assert min(starts) < new.from_ms <= max(starts)
 
 
-def test_commits_say_which_edition_they_count_and_older_versions_refuse_them() -> None:
+def test_commits_say_which_sense_they_count_and_older_versions_refuse_them() -> None:
     log = a_world(*in_order(300), [{}, WATCHED | MAPPED])
     pace(log, 6)
     texts = [text("one", {}), text("one", WATCHED | MAPPED)]
@@ -162,7 +162,7 @@ def test_commits_say_which_edition_they_count_and_older_versions_refuse_them() -
     assert begun.number == announced.number + 1, "owners count otherwise from there on"
     for partition in range(2):
         commits = [one for one in accepted(log, "one.ledger", partition) if isinstance(one, Commit)]
-        assert {one.format for one in commits} == {1, 7}
+        assert {one.format for one in commits} == {1, 8}
         deltas = [(one.groups, one.inputs) for one in commits if one.inputs is not None]
         names = [{groups[code].model for code in delta.column("group").tolist()} for groups, delta in deltas]
         both = {"m", "m\x1e1"}
@@ -220,7 +220,7 @@ def test_a_change_is_taken_back_before_it_holds_and_another_takes_its_place() ->
     assert [one.from_ms is not None for one in roster.models] == [True, True, False, True]
 
 
-def test_an_edition_comes_back_and_is_the_one_it_was() -> None:
+def test_an_sense_comes_back_and_is_the_one_it_was() -> None:
     every = [{}, WATCHED | MAPPED]
     log = a_world(*in_order(300), every)
     pace(log, 6)
@@ -228,7 +228,7 @@ def test_an_edition_comes_back_and_is_the_one_it_was() -> None:
     run(log, [], Files(texts[0]), [(9, texts[1]), (22, texts[0])])
     roster = check(log, texts, texts[0])
     assert [one.name for one in roster.models] == ["m", "n", "m", "m"]
-    assert roster.editions == ("m", "n", "m\x1e1", "m")
+    assert roster.senses == ("m", "n", "m\x1e1", "m")
     assert roster.models[-1].from_ms is not None
 
 
@@ -241,7 +241,7 @@ def test_a_restart_with_other_files_changes_what_is_watched_and_checkpoints_know
     run(log, [(60, crash), (40, crash), (60, crash)], Files(texts[0]), [(9, texts[1]), (30, texts[2])])
     assert log.happened == [crash] * 3
     assert whole(log, "one")[0].manifest.format == 10
-    assert log.begin_offsets("one.evals") > [0], "which edition holds since when is in the checkpoint alone"
+    assert log.begin_offsets("one.evals") > [0], "which sense holds since when is in the checkpoint alone"
     last = newest(kept(log, "one.configs"), "one.configs")
     assert last is not None
     assert told(log, "one") == expected(log, last, texts)
@@ -251,7 +251,11 @@ def test_a_restart_with_other_files_changes_what_is_watched_and_checkpoints_know
 # -- whatever happens around it --------------------------------------------------------------------------------------
 
 sets = st.lists(
-    st.sampled_from([{}, WATCHED | MAPPED, {"m": "features: [size, hue]"} | MOVED, DISTANT]), min_size=2, max_size=3
+    st.sampled_from(
+        [{}, WATCHED | MAPPED, {"m": "features: [size], segments: {hue: [red, blue, green]}"} | MOVED, DISTANT]
+    ),
+    min_size=2,
+    max_size=3,
 )
 faults_ = st.lists(st.one_of(crashes, crashes, silences), max_size=4)
 turns_ = st.lists(st.integers(2, 40), min_size=2, max_size=2).map(sorted)

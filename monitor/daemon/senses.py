@@ -1,7 +1,7 @@
-"""Every edition of every model that a namespace counts, compiled: from the configurations that it keeps.
+"""Every sense of every model that a namespace counts, compiled: from the configurations that it keeps.
 
 A model that comes to mean something else goes on to be counted as it was, beside its new meaning, until the windows that had
-begun are over. So what is decoded, and what is kept of a prediction, is what all its editions need: features that two of them
+begun are over. So what is decoded, and what is kept of a prediction, is what all its senses need: features that two of them
 read from different places are two columns, and bins that they share are kept once.
 """
 
@@ -17,17 +17,17 @@ from monitor.drift.checked import Checked
 from monitor.drift.document import loads
 from monitor.drift.reference import Reference
 from monitor.errors import ReferenceProfileError
-from monitor.groups import edition_of
+from monitor.groups import sense_of
 from monitor.metrics.foreseen import ForeseenBinary
 from monitor.plan import TEMPLATE, ModelPlan, Plan, assemble, compile_model
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What an edition is: the section of its model, the configuration in which it stands, its reference, and the digest of
+    """What a sense is: the section of its model, the configuration in which it stands, its reference, and the digest of
     that configuration where it is not the namespace's own."""
 
-    edition: str
+    sense: str
     model: Model
     source: Config
     reference: ReferenceFile | None
@@ -35,7 +35,7 @@ class Section:
 
 
 def union(config: Config, first: Config, sections: Sequence[Section]) -> Config:
-    """The configuration that reads what all editions need: each model once, as its first edition has it. `first`: the
+    """The configuration that reads what all senses need: each model once, as its first sense has it. `first`: the
     configuration that the namespace was begun with."""
     features, _ = _columns(first, sections)
     models = {section.model.name: section.model for section in reversed(sections)}
@@ -53,21 +53,21 @@ def union(config: Config, first: Config, sections: Sequence[Section]) -> Config:
 
 
 def compiled(everything: Config, first: Config, sections: Sequence[Section], newest: Mapping[str, str]) -> Plan:
-    """The plan of all editions. `everything`: their `union`; `newest`: the edition of each model that came last.
+    """The plan of all senses. `everything`: their `union`; `newest`: the sense of each model that came last.
 
-    Raises ReferenceProfileError for a reference that is none, or lacks what its edition watches.
+    Raises ReferenceProfileError for a reference that is none, or lacks what its sense watches.
     """
     _, columns = _columns(first, sections)
     by_score = everything.streams.predictions.fields.prediction is None
     kept: dict[str, list[tuple[str, Binning | Checked]]] = {}
     firsts: dict[str, Model] = {}
-    editions: dict[str, ModelPlan] = {}
+    senses: dict[str, ModelPlan] = {}
     for section in sections:
         one = firsts.setdefault(section.model.name, section.model)
-        own = _compile(everything, section, columns[section.edition])
-        editions[section.edition] = replace(
+        own = _compile(everything, section, columns[section.sense])
+        senses[section.sense] = replace(
             own,
-            edition=section.edition,
+            sense=section.sense,
             places=_places(own, kept.setdefault(own.name, [])),
             threshold=section.model.threshold if by_score and section.model.threshold != one.threshold else None,
             config_digest=section.config_digest,
@@ -75,15 +75,13 @@ def compiled(everything: Config, first: Config, sections: Sequence[Section], new
     template = everything.unlisted_models
     file = everything.references.get(TEMPLATE)
     rest = None if template is None else compile_model(first, template, "(unlisted)", _loaded(TEMPLATE, file))
-    plan = assemble(everything, {name: editions[edition] for name, edition in newest.items()}, rest)
-    foreseen = any(isinstance(one.task, ForeseenBinary) for one in (*editions.values(), *((rest,) if rest else ())))
-    return replace(
-        plan, editions=editions if len(editions) > len(newest) else {}, estimates=foreseen and plan.has_labels
-    )
+    plan = assemble(everything, {name: senses[sense] for name, sense in newest.items()}, rest)
+    foreseen = any(isinstance(one.task, ForeseenBinary) for one in (*senses.values(), *((rest,) if rest else ())))
+    return replace(plan, senses=senses if len(senses) > len(newest) else {}, estimates=foreseen and plan.has_labels)
 
 
 def _compile(everything: Config, section: Section, columns: Mapping[str, str]) -> ModelPlan:
-    """The plan of one edition, as its own configuration has it; what all models share is that of all of them."""
+    """The plan of one sense, as its own configuration has it; what all models share is that of all of them."""
     streams = everything.streams.model_copy(
         update={
             "predictions": everything.streams.predictions.model_copy(
@@ -99,16 +97,16 @@ def _compile(everything: Config, section: Section, columns: Mapping[str, str]) -
 
 
 def _columns(first: Config, sections: Sequence[Section]) -> tuple[dict[str, object], dict[str, dict[str, str]]]:
-    """The features that are decoded, by column, and by edition which column each of its features is, where it is not its name."""
+    """The features that are decoded, by column, and by sense which column each of its features is, where it is not its name."""
     features: dict[str, object] = dict(first.streams.predictions.features)
     columns: dict[str, dict[str, str]] = {}
     for section in sections:
-        mapped, own = section.source.streams.predictions.features, columns.setdefault(section.edition, {})
+        mapped, own = section.source.streams.predictions.features, columns.setdefault(section.sense, {})
         for name in (*section.model.features, *section.model.segments):
             number, column = 0, name
             while features.setdefault(column, mapped[name]) != mapped[name]:
                 number += 1
-                column = edition_of(name, number)
+                column = sense_of(name, number)
             if number:
                 own[name] = column
     return features, columns
