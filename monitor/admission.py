@@ -35,7 +35,7 @@ class Admission:
     """
 
     def __init__(self, roster: Roster | None, models: Interner) -> None:
-        self._roster, self._models = roster, models
+        self.roster, self._models = roster, models
         self.adopted: tuple[Adopted, ...] = ()
         self.said: tuple[Adopted, ...] = ()
         """What the last commit said of them."""
@@ -62,15 +62,15 @@ class Admission:
     def adopt(self, offset: int, newest_ms: int) -> None:
         """Count by the newest roster from an offset on. `newest_ms`: no record below it that was rejected for its model has a
         later event time."""
-        assert self._roster is not None
-        assert self._roster.number > self.number, "rosters are taken over in their order"
-        self.adopted = (*self.adopted, Adopted(offset, self._roster.number, newest_ms))
+        assert self.roster is not None
+        assert self.roster.number > self.number, "rosters are taken over in their order"
+        self.adopted = (*self.adopted, Adopted(offset, self.roster.number, newest_ms))
 
     def take(self, columns: PredictionColumns) -> PredictionColumns:
         """The columns of a batch without what is not counted, which is rejected."""
         if columns.unlisted is not None:
             self._reject(columns.unlisted)
-        if self._roster is None or not self._roster.number or not len(columns):
+        if self.roster is None or not self.roster.number or not len(columns):
             return columns
         until = self._until(columns)
         if (out := columns.at_ms >= until).any():
@@ -96,9 +96,9 @@ class Admission:
     def _table(self, number: int) -> Int64s:
         known = self._tables.get(number)
         if known is None or len(known) < len(self._models):
-            assert self._roster is not None
+            assert self.roster is not None
             most = dict[str, int]()
-            for one in self._roster.models:
+            for one in self.roster.models:
                 most[one.name] = max(most.get(one.name, NEVER), one.counts_until(number))
             # Others that were decoded count by a template.
             known = np.array([most.get(name, FOREVER) for name in self._models.values], np.int64)
@@ -163,7 +163,7 @@ class Admission:
 
     def format_of(self, rosters: tuple[Adopted, ...]) -> int:
         """That of a commit that says these."""
-        return format_of(self._roster, rosters[-1].number) if rosters and self._roster is not None else FORMAT
+        return format_of(self.roster, rosters[-1].number) if rosters and self.roster is not None else FORMAT
 
     def newest_rejected(self, rejected: int) -> int | UnsetType:
         """What a commit says of `unlisted_ms`, beside so many rejections since the ledger began."""
@@ -188,11 +188,9 @@ class Admission:
         unlisted_ms = None if commit.prediction_outcomes["rejected"] else NEVER
         self.unlisted_ms = unlisted_ms if commit.unlisted_ms is UNSET else commit.unlisted_ms
         self.clock = None if commit.unlisted_clock is UNSET else commit.unlisted_clock.state()
-        self._near_ms, self._far = NEVER, ()
-        if commit.unlisted_ahead is not UNSET:
-            self._near_ms, *far = commit.unlisted_ahead
-            self._far = tuple(far)
-        elif self.clock is not None and self.unlisted_ms is not None:
+        said = (NEVER,) if commit.unlisted_ahead is UNSET else commit.unlisted_ahead
+        self._near_ms, self._far = said[0], tuple(said[1:])
+        if commit.unlisted_ahead is UNSET and self.clock is not None and self.unlisted_ms is not None:
             self._keep_in_mind([self.unlisted_ms], max_jump_ms)
             if self._far:  # an earlier version did not say, but what its clock knows
                 self._keep_in_mind([*self._far, *(at for at, _ in self.clock.ahead)], max_jump_ms)

@@ -47,6 +47,10 @@ class Coder:
         self._bin_tables: dict[tuple[str, str], UInt8s] = {}
         self._group_codes: dict[tuple[str, int], int] = {}
 
+    def use(self, roster: Roster) -> None:
+        """Go on with a later roster, of the same senses."""
+        self._roster = roster
+
     def code(self, columns: PredictionColumns, numbers: Int64s | None = None) -> tuple[UInt32s, UInt8s]:
         """Group code (n,) and bins (n, widest model) of predictions, n > 0. `numbers`: of the roster by which each counts,
         None where all models have but one sense."""

@@ -38,6 +38,10 @@ class ModelsInForce:
         if by.in_hindsight:
             evaluator.list_models(by.roster)
 
+    def use(self, by: Counted) -> None:
+        """Go on with what its process counts by now, of the same senses."""
+        self._by = by
+
     @property
     def roster(self) -> Roster:
         """What holds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from monitor.config import Config
@@ -67,9 +68,7 @@ class Rosters:
                 "the models of the namespace have changed, and this worker goes on with the ones before: %s", complaint
             )
         if found is not None and roster is not None:
-            _log.info(
-                "the models of the namespace have changed: partitions are opened again, with roster %d", roster.number
-            )
+            _log.info("the models of the namespace have changed: partitions go on with roster %d", roster.number)
         if found is not None or complaint:
             self.complaint = complaint
         return found
@@ -96,6 +95,26 @@ class Rosters:
         except (LedgerError, ReferenceProfileError) as error:
             return None, str(error)
         return found, ""
+
+
+def goes_on(worker: Worker, newer: Counted) -> bool:
+    """Whether a worker could go on with what it counts, in other places: a later roster whose senses are those that it counts
+    says only where some begin and others end. Nothing has to be read again for that; each task says so in its next commit."""
+    ours, theirs = worker.counted.roster, newer.roster
+    if (
+        theirs.number <= ours.number
+        or theirs.senses != ours.senses
+        or newer.plan.config_digest != worker.plan.config_digest
+    ):
+        return False
+    worker.counted = replace(worker.counted, roster=theirs)
+    worker.shared.roster = theirs
+    worker.shared.coder.use(theirs)
+    for task in worker.tasks.values():
+        task.take_roster_over()
+    if worker.judge is not None:
+        worker.judge.models.use(worker.counted)
+    return True
 
 
 def _which(config: Config, by: Counted) -> str:

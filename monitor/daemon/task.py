@@ -92,7 +92,7 @@ class Task:
         self._need_its_roster()
         try:
             self._rebuild(progress)
-            self._take_roster_over()
+            self.take_roster_over()
             self._checkpoint()
         except BaseException:
             self.close()
@@ -152,9 +152,10 @@ class Task:
         if commit is not None and commit.rosters is not UNSET and commit.rosters[-1].number > ours:
             raise OlderRoster(f"partition {self.partition}", commit.rosters[-1].number, ours)
 
-    def _take_roster_over(self) -> None:
+    def take_roster_over(self) -> None:
         """Count by the roster of this process from here on; the next commit says so."""
         admission, state, roster = self.engine.admission, self.writer.follower.state, self._shared.roster
+        admission.roster = roster
         if roster is None or roster.number <= admission.number or state.ended:
             return
         clock, near_ms = self.engine.clocks[0], NEVER if self.committed_ms[0] is None else self.committed_ms[0]

@@ -187,9 +187,9 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     rosters: tuple[Adopted, ...] | msgspec.UnsetType = msgspec.UNSET
     """Which roster counts from which offset on, as far back as a rebuild reads. Written (ROSTER_FORMAT) once models changed."""
     unlisted_ahead: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
-    """Of predictions that were rejected for their model: the newest event time within reach of `unlisted_clock` (NEVER for none),
-    then the times beyond it, ascending, the nearest of them. Written only where there are any beyond; absent in records of earlier
-    versions."""
+    """Of predictions that were rejected for their model: the newest event time within reach of `unlisted_clock` (NEVER for
+    none), then the times beyond it, ascending, the nearest of them. Written only where there are any beyond; absent in records
+    of earlier versions."""
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):
