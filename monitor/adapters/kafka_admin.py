@@ -173,11 +173,11 @@ class KafkaAdmin:
                     f"there is no topic {topic!r} in this cluster; create it or correct the name", topic=topic
                 )
             wanted = {TopicPartition(topic, each.id): spec for each in described.partitions}
-            futures = self._client.list_offsets(
-                wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_secs
-            )
             why = "a partition had no offset"
             try:
+                futures = self._client.list_offsets(
+                    wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_secs
+                )
                 found = {where.partition: future.result().offset for where, future in futures.items()}
                 # A client whose broker died in between may give an offset that is none, and no error.
                 if may_lack or min(found.values()) >= 0:
