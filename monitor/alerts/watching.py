@@ -340,6 +340,7 @@ def season_of(pane_ms: int, budget: BudgetConfig) -> int:
 
 
 def largest(alarm: Alarm, most: int) -> Sequence[tuple[Cause, Area, int]]:
-    """The causes to be told with their areas and when they began: those that are listed, then the largest, at most so many."""
-    told = zip(alarm.causes, alarm.areas, alarm.begins, strict=True)
+    """The causes to be told with their areas and when they began: those that are listed, then the largest, at most so many. What
+    had no rows since it began, as a feature of which every value is missing, says nothing."""
+    told = (one for one in zip(alarm.causes, alarm.areas, alarm.begins, strict=True) if one[0].rows)
     return sorted(told, key=lambda one: not one[0].listed)[:most]

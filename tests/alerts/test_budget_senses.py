@@ -92,7 +92,7 @@ def test_what_is_asked_in_the_same_way_goes_on_with_what_was_learned() -> None:
     assert story.learned(Kind.INPUT)
     assert story.beat(Kind.INPUT, NOW, cells) == []
     assert story.learned(Kind.INPUT)
-    assert story.beat(Kind.INPUT, NAME, cells, pane=1) == [], "what comes late of the sense before is looked at as well"
+    assert story.beat(Kind.INPUT, NAME, cells, pane=2) == [], "what comes late of the sense before is looked at as well"
     assert story.watch._series[Kind.INPUT][OWN].sense == NOW
 
 
