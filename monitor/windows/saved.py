@@ -147,7 +147,10 @@ def restore(engine: TickEngine, saved: SavedEngine) -> None:
     """Make a new engine what another was. Raises ValueError when it was not one of this plan."""
     engine.next_tick, engine.unplaced, engine.closed = saved.next_tick, saved.unplaced, saved.closed
     engine._final_before_ms = saved.final_before_ms
-    if (engine.book is None) != isinstance(saved.book, msgspec.UnsetType):
+    came_later = bool(engine._plan.senses) and isinstance(
+        saved.book, msgspec.UnsetType
+    )  # nothing came yet that asks for it
+    if (engine.book is None) != isinstance(saved.book, msgspec.UnsetType) and not came_later:
         raise ValueError(
             "it has a book of how labels come where the configuration asks for none, or the other way round"
         )

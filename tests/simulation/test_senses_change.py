@@ -233,7 +233,7 @@ def test_an_sense_comes_back_and_is_the_one_it_was() -> None:
 
 
 def test_a_restart_with_other_files_changes_what_is_watched_and_checkpoints_know_it() -> None:
-    every = [{}, WATCHED | MAPPED, DISTANT]
+    every = [{}, WATCHED | MAPPED, FORESEEN]
     log = a_world(*in_order(300), every)
     pace(log, 4)
     texts = [text("one", said, every=3, trim=True) for said in every]
