@@ -23,7 +23,7 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from monitor.adapters.kafka_settings import Errors, Settings, connect, log_error
-from monitor.errors import LogError, OffsetLost
+from monitor.errors import LogError, LogUnreachable, OffsetLost
 from monitor.events import Headers, Int64s, RecordBatch
 
 Where = tuple[str, int]
@@ -251,7 +251,13 @@ class KafkaReader:
             begin, end = self._consumer.get_watermark_offsets(TopicPartition(*where), timeout=_BOUNDS_TIMEOUT_SECS)
         except KafkaException as e:
             return log_error("asking for the bounds of a partition", e.args[0], topic=where[0], partition=where[1])
-        return OffsetLost(*where, self._positions[where], begin, end)
+        wanted = self._positions[where]
+        if begin <= wanted <= end:  # it was refused by a broker that did not know better yet
+            said = (
+                f"topic {where[0]!r} partition {where[1]}: offset {wanted} was refused and is there now: leaders move"
+            )
+            return LogUnreachable(said, topic=where[0], partition=where[1])
+        return OffsetLost(*where, wanted, begin, end)
 
     def _take(self, wanted: set[Where]) -> None:
         if wanted:

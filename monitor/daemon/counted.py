@@ -117,6 +117,12 @@ def counted(log: Log, config: Config, plan: Plan) -> Counted:
     return alone(config, plan) if by.counts_otherwise(config) else by
 
 
+def answers_otherwise(log: Log, config: Config) -> list[str]:
+    """The models that a configuration lists and that answer another question than the namespace knows them for."""
+    there, found = _goes_on_with(log, config)
+    return [] if found is None else _counts(config, *found, there).counts_otherwise(config)
+
+
 def as_begun(log: Log, config: Config, plan: Plan) -> Plan:
     """The plan of a configuration under the digest, and with the panes, that the namespace goes by, where it can go on with
     it. Its models are those of the configuration."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from monitor.config import Config
 from monitor.daemon.begun import kept
-from monitor.daemon.counted import Counted, counted, newest
+from monitor.daemon.counted import Counted, answers_otherwise, counted, newest
 from monitor.daemon.genesis import begin
 from monitor.daemon.timers import Every
 from monitor.errors import LedgerError, ReferenceProfileError
@@ -58,7 +58,7 @@ class Rosters:
         roster = newest(kept(self._log, self._topic), self._topic)
         found, complaint = None, ""
         if roster is not None and roster.number > by.roster.number:
-            found, complaint = self._counted(config, roster, by)
+            found, complaint = self._counted(config, roster)
         self._end, self._config = (
             end,
             config,
@@ -83,13 +83,13 @@ class Rosters:
             _log.error("this worker cannot count what the namespace counts: %s", error)
             return None
 
-    def _counted(self, config: Config, roster: Roster, by: Counted) -> tuple[Counted | None, str]:
+    def _counted(self, config: Config, roster: Roster) -> tuple[Counted | None, str]:
         """What a worker with this configuration counts by the roster; else why it cannot."""
         try:
             found = counted(self._log, config, plan_of(config))
             if found.roster.number < roster.number:
                 raise LedgerError(
-                    f"the configuration of this worker says otherwise what its models answer{_which(config, by)}",
+                    f"the configuration of this worker says otherwise what its models answer{_which(self._log, config)}",
                     "Give it the newest one.",
                 )
         except (LedgerError, ReferenceProfileError) as error:
@@ -117,6 +117,6 @@ def goes_on(worker: Worker, newer: Counted) -> bool:
     return True
 
 
-def _which(config: Config, by: Counted) -> str:
-    names = by.counts_otherwise(config)
+def _which(log: Log, config: Config) -> str:
+    names = answers_otherwise(log, config)
     return f": {', '.join(map(repr, names))}" if names else ""

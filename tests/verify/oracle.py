@@ -55,7 +55,7 @@ def complaints(simulation: Simulation) -> list[str]:
         for raw in sources["predictions"]
     ]
     labels = [labels_of(raw, FIELDS) for raw in sources["labels"]]
-    expected = {}
+    expected: dict[join.WindowOf, Mapping[str, int]] = {}
     for params, more in ((SIM_PARAMS, False), (WATCHED_PARAMS, True)):
         whole = join.final_windows(predictions, labels, params).items()
         expected |= {

@@ -30,7 +30,7 @@ from monitor.errors import LogUnreachable, UnknownOutcome
 from monitor.events import RecordBatch
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicInfo, TopicSpec
-from tests.adapters.memory import ManualClock, MemoryLeases, Stored
+from tests.adapters.memory import ManualClock, MemoryLeases
 from tests.simulation.fragile import Crash, Fault, FragileWorld
 from tests.simulation.world import PacedReader, worker
 from tests.verify.scenario import Scenario, draw
@@ -56,7 +56,7 @@ class JumpingClock(ManualClock):
 
 
 class SimulatedWorld(FragileWorld):
-    """Asks before every effect what is to happen there. What leaves the log is remembered, for the oracle."""
+    """Asks before every effect what is to happen there."""
 
     clock: JumpingClock
 
@@ -64,20 +64,10 @@ class SimulatedWorld(FragileWorld):
         super().__init__()
         self.clock = JumpingClock()
         self.effect = effect
-        self._left: dict[tuple[str, int], list[Stored]] = {}
 
     def plan(self, fault: Fault) -> None:
         """This is to happen at the next append."""
         self._faults[self.appends + 1] = fault
-
-    def whole(self, topic: str, partition: int) -> list[Stored]:
-        """Every record that the partition ever held."""
-        return [*self._left.get((topic, partition), []), *self.records(topic, partition)]
-
-    def truncate(self, topic: str, partition: int, begin: int) -> None:
-        gone = [stored for stored in self.records(topic, partition) if stored.offset < begin]
-        self._left.setdefault((topic, partition), []).extend(gone)
-        super().truncate(topic, partition, begin)
 
     def _append(self, topic: str, partition: int, record: OutRecord) -> int:
         self.effect("append")
