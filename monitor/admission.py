@@ -128,7 +128,7 @@ class Admission:
         if not parts or (self.clock is None and not unlisted):
             return
         rows = Unlisted.joined([*(Unlisted(part.offsets, part.ids, part.at_ms) for part in parts), *unlisted])
-        order = np.argsort(rows.offsets)
+        order = np.argsort(rows.offsets, kind="stable")  # rows of one record: those that count first
         at_ms, ids = rows.at_ms[order], rows.ids[order]
         self.clock, _ = advance(self.clock or clock, at_ms, ids, max_jump_ms)
         self._keep_in_mind([*self._far, *(at for part in unlisted for at in part.at_ms.tolist())], max_jump_ms)

@@ -4,6 +4,8 @@
     ├── ConfigError              the configuration cannot be used (exit 78); carries every problem found
     ├── LogError                 the log (Kafka or embedded) refused or failed
     │   ├── LogUnreachable       no answer within the time allowed (exit 69)
+    │   │   └── SchemasUnreachable   nor from the schema registry: records cannot be read until it answers
+    │   ├── NotAllowed           the brokers do not let this user do it (exit 78)
     │   ├── UnknownOutcome       an append may or may not have landed; read the log to know
     │   └── OffsetLost           records needed are no longer in the log
     ├── LedgerError              the ledger cannot be continued: another topic, a broken chain, a newer format
@@ -41,6 +43,21 @@ class LogError(MonitorError):
 
 class LogUnreachable(LogError):
     """No broker answered within the time allowed. Retrying may help."""
+
+
+class NotAllowed(LogError):
+    """The brokers do not let this user do it: an access control list lacks a right. Retrying will not help."""
+
+
+class SchemasUnreachable(LogUnreachable):
+    """The schema registry did not say what a schema is. Reading waits; nothing is lost."""
+
+    def __init__(self, url: str, number: int | str, why: str) -> None:
+        super().__init__(
+            f"the schema registry at {url} does not say what schema {number} is: {why}. Records of it wait; look at the "
+            "registry and at schema_registry in the configuration"
+        )
+        self.url, self.number, self.why = url, number, why
 
 
 class UnknownOutcome(LogError):

@@ -36,9 +36,9 @@ from monitor.ledger.roster import Adopted, Roster
 from monitor.plan import Plan
 from monitor.windows import payload
 from monitor.windows.engine import TickEngine
-from monitor.windows.in_hand import ClosedTick
 from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
+from monitor.windows.stacks import ClosedTick
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
 
@@ -208,7 +208,6 @@ class Evaluator:
             below = self.open_tick(kind)
             if below is None:
                 continue
-            engine.hands_out_cells = kind is Kind.INPUT and self._book.reads_cells
             for closed in engine.close(below):
                 decided = True
                 yield self._close(kind, closed)

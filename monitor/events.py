@@ -82,6 +82,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"  # not JSON, or not an object
     ENCODING = "encoding"  # not UTF-8
     NESTING = "nesting"  # deeper than the decoder follows
+    SCHEMA = "schema"  # no id of a schema, or of one that is not known, or not read here
     OVERSIZED = "oversized"  # longer than streams.*.max_bytes
     EMPTY = "empty"  # null or zero-length value
     MISSING = "missing"  # a required field is absent or null
@@ -100,6 +101,8 @@ class Rejected:
     offset: int
     reason: Reason
     detail: str
+    index: int | None = None
+    """Its place in the array of its record; None where it is the record as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class Unlisted:
 class PredictionColumns:
     """Decoded predictions of one RecordBatch; rejected records are in `rejected` only.
 
+    `offsets` increases, strictly unless records hold several rows.
     Codes index the decoder's interners, which only ever grow: `model`, `version` and the values of `category`.
     `score` is NaN where the stream maps none; of regression models it is the number they predicted. `predicted` is the class
     as the task counts it (binary: 0 or 1; multiclass: its code; regression: 0). `scores` (n, k) are the probabilities of
@@ -143,6 +147,12 @@ class PredictionColumns:
     scores: Float64s | None = None
     unlisted: Unlisted | None = None
     """What was rejected for its model alone; None where nothing was."""
+    places: Int64s | None = None
+    """Of a batch whose records were opened: which of its rows each one is. None: each record is a row."""
+    index: Int64s | None = None
+    """Likewise the place of each in the array of its record."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Records that are no rows and no mistakes, by reason."""
 
     def __len__(self) -> int:
         return len(self.at_ms)
@@ -155,6 +165,8 @@ class PredictionColumns:
             numeric={name: column[rows] for name, column in self.numeric.items()},
             category={name: column[rows] for name, column in self.category.items()},
             scores=None if self.scores is None else self.scores[rows],
+            places=None if self.places is None else self.places[rows],
+            index=None if self.index is None else self.index[rows],
         )
 
     @classmethod
@@ -190,6 +202,7 @@ class LabelColumns:
     at_ms: Int64s
     value: Float64s
     rejected: Sequence[Rejected] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.at_ms)

@@ -71,17 +71,31 @@ def together(parts: Sequence[Group]) -> Group:
     return Group(model_of(parts[0].model), parts[0].version, segments)
 
 
+_ROOM = 64
+
+
 class Groups:
     """Interner of groups: dense codes, the code of (model, version) per group, whatever the sense, a hash per group."""
 
-    __slots__ = ("_codes", "_keys", "hashes", "items", "key_codes")
+    __slots__ = ("_codes", "_hashes", "_key_codes", "_keys", "items")
 
     def __init__(self) -> None:
         self.items: list[Group] = []
         self._codes: dict[Group, int] = {}
         self._keys: dict[tuple[str, str], int] = {}
-        self.key_codes: NDArray[np.int32] = np.zeros(0, np.int32)
-        self.hashes: UInt64s = np.zeros(0, np.uint64)
+        # Twice as long whenever they are full: a model with a version for each record makes groups by the thousand.
+        self._key_codes: NDArray[np.int32] = np.zeros(_ROOM, np.int32)
+        self._hashes: UInt64s = np.zeros(_ROOM, np.uint64)
+
+    @property
+    def key_codes(self) -> NDArray[np.int32]:
+        """The code of (model, version) by group."""
+        return self._key_codes[: len(self.items)]
+
+    @property
+    def hashes(self) -> UInt64s:
+        """The hash by group."""
+        return self._hashes[: len(self.items)]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -91,10 +105,11 @@ class Groups:
         code = self._codes.get(group)
         if code is None:
             code = self._codes[group] = len(self.items)
+            if code == len(self._hashes):
+                self._key_codes, self._hashes = np.resize(self._key_codes, 2 * code), np.resize(self._hashes, 2 * code)
             self.items.append(group)
             key = self._keys.setdefault((model_of(group.model), group.version), len(self._keys))
             text = "\x1f".join((group.model, group.version, *(f"{d}={v}" for d, v in group.segments)))
             digest = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-            self.key_codes = np.append(self.key_codes, np.int32(key))
-            self.hashes = np.append(self.hashes, np.uint64(digest))
+            self._key_codes[code], self._hashes[code] = key, digest
         return code

@@ -8,7 +8,6 @@ the ledger: if the append fails, the partition is dropped and rebuilt from the l
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,14 +22,28 @@ from monitor.groups import Groups
 from monitor.ingest.clocks import ENDED, ClockState, advance
 from monitor.ingest.decode_labels import LabelDecoder
 from monitor.ingest.decode_predictions import PredictionDecoder
+from monitor.ingest.fed import Fed
+from monitor.ingest.rows import portions
 from monitor.join.inputs import LabelBatch, PredictionBatch
 from monitor.join.join import Join
 from monitor.join.memory import Memory
-from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, as_counts, as_they_wait
+from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcomes, Read, as_counts
 from monitor.join.restamped import Known, Restamped, batch_of
 from monitor.join.tables import SCORE_BYTES, with_scores
 from monitor.ledger.floors import Floors
-from monitor.ledger.records import Clock, Commit, Delta, Flood, Floor, GroupName, pack
+from monitor.ledger.rebuilt import refuse_another_state
+from monitor.ledger.records import (
+    FORMAT,
+    ROWS_FORMAT,
+    Clock,
+    Commit,
+    Delta,
+    Flood,
+    Floor,
+    GroupName,
+    Unreadable,
+    pack,
+)
 from monitor.ledger.remembered import KNOWN_MAX, known_of, packed
 from monitor.ledger.roster import Roster
 from monitor.plan import Plan
@@ -55,6 +68,11 @@ class Shared:
     roster: Roster | None = None
     """The models of the plan, and since when they count; None where they always were the same."""
 
+    @property
+    def opens(self) -> bool:
+        """Whether a record of either stream may hold several rows, or none."""
+        return self.predictions.opens or (self.labels is not None and self.labels.opens)
+
 
 @dataclass(frozen=True, slots=True)
 class Flags:
@@ -67,6 +85,7 @@ class Flags:
     full: bool = False
     quiet: bool = False
     silent: bool = False
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +119,11 @@ class Partition:
         self.clocks = [predictions[1], labels[1]]
         self.floors = [Floors(), Floors()]
         self.restamped = Restamped(shared.plan.join.lateness_ms)
-        self._read = [0, 0]
+        self._read = Read()
         self._waiting: tuple[list[PredictionColumns], list[LabelColumns]] = ([], [])
         self._waiting_rows = [0, 0]
         self._mark_from = [predictions[0], labels[0]]
-        self._faults: Counter[str] = Counter()
+        self._fed = Fed()
         self.admission = Admission(shared.roster, shared.predictions.models)
 
     def close(self) -> None:
@@ -135,28 +154,30 @@ class Partition:
 
     def feed_predictions(self, batch: RecordBatch) -> Sequence[Rejected]:
         """Take predictions; returns what was rejected, for the dead letters."""
+        if self.shared.predictions.opens and len(parts := list(portions(batch))) > 1:
+            return [each for part in parts for each in self.feed_predictions(part)]
         columns = self.admission.take(self.shared.predictions.decode(batch))
-        self._advance(0, batch)
+        self._advance(0, batch, columns)
         self.join.prediction_outcomes.rejected += len(columns.rejected)
-        if columns.faults:
-            self._faults.update(columns.faults)
         self._waiting[0].append(columns)
         self._waiting_rows[0] += len(columns)
         if self._waiting_rows[0] >= ROWS_PER_UPDATE:
             self._join_predictions()
         return columns.rejected
 
-    def take_faults(self) -> Counter[str]:
-        """Bad feature values by feature since the last call; they reject nothing."""
-        faults, self._faults = self._faults, Counter()
-        return faults
+    def take_fed(self) -> Fed:
+        """What was fed since the last call."""
+        fed, self._fed = self._fed, Fed()
+        return fed
 
     def feed_labels(self, batch: RecordBatch) -> Sequence[Rejected]:
         """Take labels; returns what was rejected, for the dead letters."""
         decoder = self.shared.labels
         assert decoder is not None, "labels are fed in predictions-only mode"
+        if decoder.opens and len(parts := list(portions(batch))) > 1:
+            return [each for part in parts for each in self.feed_labels(part)]
         columns = decoder.decode(batch)
-        self._advance(1, batch)
+        self._advance(1, batch, columns)
         self.join.label_outcomes.rejected += len(columns.rejected)
         self._waiting[1].append(columns)
         self._waiting_rows[1] += len(columns)
@@ -164,7 +185,7 @@ class Partition:
             self._join_labels()
         return columns.rejected
 
-    def _advance(self, stream: int, batch: RecordBatch) -> None:
+    def _advance(self, stream: int, batch: RecordBatch, columns: PredictionColumns | LabelColumns) -> None:
         if int(batch.offsets[0]) < self._next[stream]:
             raise LedgerError(
                 f"partition {self.partition} of {batch.topic!r}: offset {int(batch.offsets[0])} was read after "
@@ -172,7 +193,8 @@ class Partition:
                 "The reader went back; reopen the partition.",
             )
         self._next[stream] = batch.next_offset
-        self._read[stream] += len(batch)
+        self._read.take(stream, len(batch), len(columns) + len(columns.rejected))
+        self._fed.take(columns)
 
     def skip_to(self, stream: int, offset: int) -> None:
         """The log holds nothing more below `offset` of a stream (0 predictions, 1 labels)."""
@@ -242,7 +264,7 @@ class Partition:
         *floors, known = self._released_floors()
         rosters = self.admission.to_say(floors[0].offset)
         commit = Commit(
-            format=self.admission.format_of(rosters),
+            format=max(self.admission.format_of(rosters), ROWS_FORMAT if self.shared.opens else FORMAT),
             epoch=chain.epoch,
             owner=chain.owner,
             sequence=chain.sequence + 1,
@@ -256,7 +278,8 @@ class Partition:
             config=self.shared.plan.config_digest,
             prediction_outcomes=as_counts(self.join.prediction_outcomes),
             label_outcomes=as_counts(self.join.label_outcomes),
-            records=(self._read[0], self._read[1]),
+            records=(self._read.records[0], self._read.records[1]),
+            rows=(self._read.rows[0], self._read.rows[1]) if self.shared.opens else UNSET,
             held=self.join.held,
             state=self.join.digest,
             groups=names,
@@ -270,6 +293,7 @@ class Partition:
             quiet=flags.quiet or UNSET,
             floods=flags.floods or UNSET,
             silent=flags.silent or UNSET,
+            unreadable=flags.unreadable or UNSET,
             remembered=packed(known, self.shared.groups),
             unlisted_ms=self.admission.newest_rejected(self.join.prediction_outcomes.rejected),
             unlisted_clock=self.admission.clock_to_say(),
@@ -320,9 +344,9 @@ class Partition:
         the latest, have no outcome yet and are in neither."""
         waiting = self._waiting_rows
         return Conservation(
-            self._read[0] - waiting[0],
+            self._read.rows[0] - waiting[0],
             self.join.prediction_outcomes.total(),
-            self._read[1] - waiting[1],
+            self._read.rows[1] - waiting[1],
             self.join.label_outcomes.total(),
         )
 
@@ -338,7 +362,7 @@ class Partition:
         labels["orphaned"] += labels["waiting"]
         self.join.prediction_outcomes = PredictionOutcomes(**{**predictions, "pending": 0})
         self.join.label_outcomes = LabelOutcomes(**{**labels, "waiting": 0})
-        self._read = list(commit.records)
+        self._read = Read(commit.records, commit.rows_read)
         self.admission.resume(commit, self.shared.plan.max_jump_ms)
 
     def remember(self, commit: Commit) -> None:
@@ -366,33 +390,11 @@ class Partition:
             "label clock": self.clocks[1],
             "pending": self.join.prediction_outcomes.pending,
         }
-        labels = as_they_wait(commit.label_outcomes, self.join.label_outcomes.waiting)
-        recorded = {
-            "offsets": (commit.predictions[1], commit.labels[1]),
-            "rows held": tuple(commit.held),
-            "state digest": commit.state,
-            "prediction clock": commit.prediction_clock.state(),
-            "label clock": commit.label_clock.state(),
-            "pending": commit.prediction_outcomes["pending"],
-        }
-        for name, value in recorded.items():
-            if rebuilt[name] != value:
-                raise LedgerError(
-                    f"partition {self.partition}: rebuilding the join gave {name} {rebuilt[name]}, commit "
-                    f"{commit.sequence} recorded {value}",
-                    "The source topics changed under the ledger (compaction, truncation, re-creation), or the "
-                    "configuration did.",
-                )
-        if labels["outside"] < 0:
-            raise LedgerError(
-                f"partition {self.partition}: rebuilding the join gave {self.join.label_outcomes.waiting} waiting labels, "
-                f"commit {commit.sequence} recorded {commit.label_outcomes['waiting']}",
-                "This is a bug in Driftline. Please report it with `driftline ledger audit`.",
-            )
+        labels = refuse_another_state(self.partition, commit, rebuilt, self.join.label_outcomes.waiting)
         self.skip_to(0, lost_up_to[0])
         self.skip_to(1, lost_up_to[1])
         self.join.prediction_outcomes = PredictionOutcomes(**commit.prediction_outcomes)
         self.join.label_outcomes = LabelOutcomes(**labels)
-        self._read = list(commit.records)
+        self._read = Read(commit.records, commit.rows_read)
         self._from = list(self._next)
         self.admission.resume(commit, self.shared.plan.max_jump_ms)

@@ -160,6 +160,10 @@ class Plan:
         known = self.models.get(model) if not self.senses else self.senses.get(model)
         return next((one for one in found if one.config_digest == config_digest), known) or self.model(model)
 
+    def config_of(self, model: ModelPlan) -> str:
+        """The digest of the configuration that gives a sense its meaning."""
+        return model.config_digest or self.config_digest
+
     def counted_as(self, sense: str) -> ModelPlan:
         """The plan of a sense; that of a model that has but one. Raises KeyError where there is none."""
         known = self.senses.get(sense)
@@ -267,6 +271,8 @@ def compile_model(
             coded=coded_classes(config),
             scored=scored_classes(config),
             delay_ends=ends,
+            one_vs_rest=model.one_vs_rest,
+            costs=model.costs.model_dump() if model.costs is not None else None,
         ),
         positive=float(model.positive),
         features=tuple(features),

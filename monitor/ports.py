@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -91,6 +91,15 @@ class Appender(Protocol):
         """Free what the client holds; calling it twice is fine."""
 
 
+@runtime_checkable
+class Fences(Protocol):
+    """A log whose records may still come when the process that sent them is gone."""
+
+    def fenced_appender(self, name: str) -> Appender:
+        """An appender that shuts out every earlier one of its name: what that one sent is there by then, or never will be.
+        Others see what is sent when `flush` has come back."""
+
+
 class Leases(Protocol):
     """Which partitions of a lease topic this process may own. Exclusivity is advisory: the ledger's fence decides."""
 
@@ -145,6 +154,23 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Free what the client holds; calling it twice is fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema as its registry keeps it: AVRO, JSON or PROTOBUF, its text, and those of the schemas that it names, in the order
+    in which they name each other."""
+
+    kind: str
+    text: str
+    references: tuple[str, ...] = ()
+
+
+class Schemas(Protocol):
+    """What a schema registry knows (`monitor.adapters.schema_registry`)."""
+
+    def schema(self, number: int | str) -> Schema | None:
+        """The schema of an id, or of a GUID; None where the registry does not know it. Raises SchemasUnreachable."""
 
 
 class KeptColumns(Protocol):

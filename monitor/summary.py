@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +75,18 @@ class Slots:
         out: Int64s = np.array(self._numbers(unique, wide, long, first_pane, first_tick), np.int64)[inverse]
         return out
 
+    @cached_property
+    def columns(self) -> tuple[Int64s, Int64s, Int64s]:
+        """Group, pane and tick of each slot. To be read when no more slots come, as is `order`."""
+        whole = np.fromiter(chain.from_iterable(self.known), np.int64, 3 * len(self.known)).reshape(-1, 3)
+        return whole[:, 0], whole[:, 1], whole[:, 2]
+
+    @cached_property
+    def order(self) -> Int64s:
+        """The slots by group, pane and tick."""
+        group, pane, tick = self.columns
+        return np.lexsort((tick, pane, group))
+
     def _numbers(self, codes: Int64s, wide: int, long: int, first_pane: int, first_tick: int) -> list[int]:
         known = self.known
         rest, tick = np.divmod(codes, long)
@@ -127,11 +141,12 @@ class Accumulator:
         ends = np.searchsorted(cells, np.arange(1, len(slots.known) + 1) * self._stride)
         lengths = np.diff(ends, prepend=0)
         # Cells are sorted by slot, and slots are numbered as they came: whole runs of cells change places.
-        order = [i for _, i in sorted(slots.known.items()) if lengths[i]]
-        keys = np.array(list(slots.known), np.int64).reshape(-1, 3)[order]
+        (group, pane, tick), order = slots.columns, slots.order
+        order = order[lengths[order] != 0]
         length, first = lengths[order], (ends - lengths)[order]
         place = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(len(cells))
-        return Sums(keys[:, 0], keys[:, 1], keys[:, 2], length, cells[place] % self._stride, amounts[place])
+        cells = cells[place] - np.repeat(order * self._stride, length)
+        return Sums(group[order], pane[order], tick[order], length, cells, amounts[place])
 
     def _compact(self) -> None:
         """Fold what was added into sorted distinct cells. Where much falls together, the next fold may wait longer."""
@@ -146,16 +161,12 @@ class Accumulator:
             self._raw_limit = min(self._raw_limit * 2, _RAW_LAST) if together else _RAW_FIRST
 
     def _aggregate(self) -> tuple[Int64s, Int64s]:
-        ones = np.concatenate(self._ones) if self._ones else np.zeros(0, np.int64)
         keys, amounts = np.concatenate(self._keys), np.concatenate(self._amounts)
         size = self._slots * self._stride
-        if not sparse.is_dense(size, len(ones) + len(keys)):
-            whole = np.concatenate([ones, keys]), np.concatenate([np.ones(len(ones), np.int64), amounts])
-            return sparse.add_up(*whole, size)
-        dense = np.bincount(ones, minlength=size)
-        np.add.at(dense, keys, amounts)
-        cells = np.flatnonzero(dense != 0)  # of booleans: ten times as fast as of integers
-        return cells, dense[cells]
+        if self._ones:
+            counted = sparse.count(np.concatenate(self._ones), size)
+            keys, amounts = np.concatenate([keys, counted[0]]), np.concatenate([amounts, counted[1]])
+        return sparse.add_up(keys, amounts, size)
 
 
 class Summariser:
@@ -288,13 +299,15 @@ class Summariser:
                 yield own[rows].astype(np.uint32), rows
 
     def _split(self, group: UInt32s) -> Sequence[tuple[ModelPlan, Int64s | slice]]:
-        while len(self._model_code) < len(self._groups):
-            name = self._groups.items[len(self._model_code)].model
-            model = self._plan.counted_as(name)
-            if model.sense not in {m.sense for m in self._distinct}:
-                self._distinct.append(model)
-            code = [m.sense for m in self._distinct].index(model.sense)
-            self._model_code = np.append(self._model_code, np.int32(code))
+        if len(self._model_code) < len(self._groups):
+            known = {model.sense: code for code, model in enumerate(self._distinct)}
+            new = list[int]()
+            for unknown in self._groups.items[len(self._model_code) :]:
+                if unknown.model not in known:
+                    known[unknown.model] = len(self._distinct)
+                    self._distinct.append(self._plan.counted_as(unknown.model))
+                new.append(known[unknown.model])
+            self._model_code = np.append(self._model_code, np.array(new, np.int32))
         if len(self._distinct) == 1:
             return [(self._distinct[0], slice(None))]
         codes = self._model_code[group]

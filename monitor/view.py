@@ -188,6 +188,7 @@ class Counters:
 
     consumed: Mapping[str, int] = field(default_factory=dict)  # by topic
     rejected: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by topic, reason
+    skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # likewise
     lost: Mapping[str, int] = field(default_factory=dict)  # by topic, offsets
     dead_letters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by topic, form
     feature_faults: Mapping[str, int] = field(default_factory=dict)  # by feature

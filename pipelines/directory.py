@@ -65,8 +65,8 @@ class DirectoryStore:
 
     def logs(self, prefix: str = "") -> list[str]:
         """See Store."""
-        root = self.directory / "logs"
-        found = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.entry")} if root.is_dir() else set()
+        root, part = self.directory / "logs", self.directory / "logs" / prefix
+        found = {path.parent.relative_to(root).as_posix() for path in part.rglob("*.entry")} if part.is_dir() else set()
         return sorted(log for log in found if not prefix or log == prefix or log.startswith(f"{prefix}/"))
 
     def create_document(self, name: str, body: bytes) -> bool:

@@ -35,6 +35,7 @@ from pipelines.explanation import (
 from pipelines.gate import Paired
 from pipelines.intake import NO_SOURCE, Groups
 from pipelines.losses import Floats
+from pipelines.meanwhile import meanwhile
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Artifact, Dataset, Known, ModelFile, Scored, Serving, Store
 from pipelines.runner import FORMAT, TIMING
@@ -42,6 +43,7 @@ from pipelines.tables import Row, numbers, parse_rows, write_rows
 
 MODEL_BYTES_MAX: Final = 2 * 2**30
 _NAME_HEX_DIGITS: Final = 16
+_MS_MOST: Final = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,12 @@ class FileSteps:
 
     def train(self, policy: Policy, run: str, attempt: int, dataset: Dataset, alive: Alive) -> Artifact:
         """See Trainer."""
-        rows = b"".join(self._store.blob(dataset.train))
+        rows = meanwhile(lambda: b"".join(self._store.blob(dataset.train)), alive)
         function, command = _what(policy.train.function, policy.train.command, "pipelines.trainer:train")
         name = f"train-{run[:12]}-{attempt}"
         with self._job(policy, name, "train", rows) as job:
             self._executor.execute(Work(f"train-{run[:12]}", policy, job, function, command), alive)
-            files = {path: self._keep(job / "out/model" / path) for path in _files(job / "out/model")}
+            files = meanwhile(lambda: self._kept(job / "out/model"), alive)
             said = _result(job / "out/result.json")
         return Artifact(files, _environment(), said)
 
@@ -99,7 +101,7 @@ class FileSteps:
     ) -> Paired:
         """See Evaluator."""
         known = Known(champion=policy.data.score) if known is None else known
-        rows = self._rows(dataset.test, "the held-out rows")
+        rows = self._rows(dataset.test, "the held-out rows", alive)
         labels = numbers(rows, policy.data.label)
         taken: float | None = None
         if known.challenger is not None:
@@ -107,7 +109,7 @@ class FileSteps:
         else:
             new, taken = self._scores(policy, rows, challenger.files, alive)
         if champion is None:
-            trained_on = numbers(self._rows(dataset.train, "the rows"), policy.data.label)
+            trained_on = numbers(self._rows(dataset.train, "the rows", alive), policy.data.label)
             old = np.full(len(rows), float(trained_on.mean()) if trained_on.size else np.nan)
         elif known.champion is not None:
             old = numbers(rows, known.champion)
@@ -125,7 +127,7 @@ class FileSteps:
         self, policy: Policy, rows: str, model: Serving | None, alive: Alive, known: str | None = None
     ) -> Scored:
         """See Evaluator."""
-        found = self._rows(rows, "the rows")
+        found = self._rows(rows, "the rows", alive)
         scores = None
         if known is not None:
             scores = numbers(found, known)
@@ -145,7 +147,11 @@ class FileSteps:
         """See Evaluator. A champion that is known by a column of scores cannot be asked for others."""
         asked = EXPLAIN_ROWS if policy.gate.explain_rows is UNSET else policy.gate.explain_rows
         features = policy.data.features[:FEATURES_MOST]
-        rows = [row for row in self._rows(dataset.test, "the held-out rows") if row.get(policy.data.label) is not None]
+        rows = [
+            row
+            for row in self._rows(dataset.test, "the held-out rows", alive)
+            if row.get(policy.data.label) is not None
+        ]
         chosen = sample(rows, asked)
         importance: tuple[Importance, ...] = ()
         if chosen:
@@ -153,6 +159,9 @@ class FileSteps:
 
             def leans(files: Mapping[str, ModelFile]) -> list[float]:
                 scores, _ = self._scores(policy, many, files, alive)
+                if not np.isfinite(scores).all():
+                    why = "has scores that are no numbers where a feature's values are dealt out anew"
+                    raise StepFailed("the explanation", why, "Score whatever values a feature has.")
                 return importances(labels, scores, policy.gate.loss, features)
 
             new = leans(challenger.files)
@@ -167,31 +176,29 @@ class FileSteps:
 
     # ------------------------------------------------------------------------------------------------------- within
 
-    def _rows(self, digest: str, what: str) -> list[Row]:
-        return parse_rows(b"".join(self._store.blob(digest)), what)
+    def _rows(self, digest: str, what: str, alive: Alive) -> list[Row]:
+        return meanwhile(lambda: parse_rows(b"".join(self._store.blob(digest)), what), alive)
 
     def _scores(
         self, policy: Policy, rows: Sequence[Row], files: Mapping[str, ModelFile], alive: Alive
     ) -> tuple[Floats, float | None]:
         """The scores, and the ms for 1,000 rows."""
         hidden = {policy.data.label, policy.data.score}
-        shown = write_rows({key: value for key, value in row.items() if key not in hidden} for row in rows)
+        seen = ({key: value for key, value in row.items() if key not in hidden} for row in rows)
+        shown = meanwhile(lambda: write_rows(seen), alive)
         function, command = _what(policy.train.score_function, policy.train.score_command, "pipelines.trainer:score")
         of_what = [policy.digest, digest_of(shown), *sorted(file.digest for file in files.values())]
         name = f"score-{digest_of(canonical_bytes(of_what)).removeprefix('sha256:')[:_NAME_HEX_DIGITS]}"
         with self._job(policy, name, "score", shown) as job:
-            for path, file in files.items():
-                target = job / "in/model" / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(b"".join(self._store.blob(file.digest)))
+            meanwhile(lambda: self._lay_out(files, job / "in/model"), alive)
             taken_ms = self._executor.execute(Work(name, policy, job, function, command), alive)
             try:
                 found = json.loads((job / "out/scores.json").read_bytes())
                 scores = np.array([np.nan if value is None else float(value) for value in found], dtype=np.float64)
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
                 raise StepFailed("scoring", f"left no list of numbers: {error}", "Write out/scores.json.") from None
             if function is not None:  # without the start of a Python; of a command all of it counts
-                taken_ms = float(json.loads((job / TIMING).read_bytes())["ms"])
+                taken_ms = _timed(job / TIMING)
         if scores.size != len(rows):
             raise StepFailed(
                 "scoring", f"gave {scores.size:,} scores for {len(rows):,} rows", "Give one for each, in order."
@@ -213,9 +220,16 @@ class FileSteps:
         yield job
         shutil.rmtree(job)  # only after success: what failed can be looked at
 
-    def _keep(self, path: Path) -> ModelFile:
-        blob = self._store.put_blob([path.read_bytes()])
-        return ModelFile(blob.digest, blob.size_bytes)
+    def _kept(self, folder: Path) -> dict[str, ModelFile]:
+        """The files of a model that was trained, as blobs."""
+        found = {path: self._store.put_blob([(folder / path).read_bytes()]) for path in _files(folder)}
+        return {path: ModelFile(blob.digest, blob.size_bytes) for path, blob in found.items()}
+
+    def _lay_out(self, files: Mapping[str, ModelFile], folder: Path) -> None:
+        for path, file in files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(b"".join(self._store.blob(file.digest)))
 
 
 def _what(function: str | None, command: Sequence[str], default: str) -> tuple[str | None, Sequence[str]]:
@@ -254,9 +268,18 @@ def _result(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_bytes())
         canonical_bytes(said)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StepFailed("out/result.json", f"cannot be kept: {error}", "Write one JSON object without NaN.") from None
     return said if isinstance(said, dict) else {"said": said}
+
+
+def _timed(path: Path) -> float | None:
+    """The ms that a function took, None where nobody says: whoever runs steps elsewhere need not use our runner."""
+    try:
+        said = json.loads(path.read_bytes())["ms"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return float(said) if isinstance(said, int | float) and 0 <= said < _MS_MOST else None
 
 
 def _environment() -> dict[str, str]:

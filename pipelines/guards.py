@@ -40,15 +40,25 @@ def guarded(
         outcome = Outcome.ERROR
     elif Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
+    untested = tuple(_not_tested(report, guards, anchor))
+    asked = [each for each in untested if each.what in GUARDS and each.why is not Untested.NOT_ASKED]
+    first = paired.champion_scores is None  # nobody's decisions flip where nothing serves yet
+    lacking = [each for each in asked if not (first and each.what == Reason.FLIPS) and outcome is not Outcome.ERROR]
+    if outcome is Outcome.PASS and lacking:
+        outcome = Outcome.INCONCLUSIVE  # a limit that nobody could look at is not kept
     broken = [guard for guard in guards if guard.outcome is not Outcome.PASS]
-    detail = "; ".join([*(guard.detail for guard in broken), f"{'but for that ' if broken else ''}{report.detail}"])
+    said = [
+        *(guard.detail for guard in broken),
+        *(f"{each.what} could not be tested: {each.detail}" for each in lacking),
+    ]
+    detail = "; ".join([*said, f"{'but for that ' if said else ''}{report.detail}"])
     return msgspec.structs.replace(
         report,
         format=FORMAT,
         outcome=outcome,
-        reasons=(*report.reasons, *(guard.name for guard in broken)),
+        reasons=(*report.reasons, *(guard.name for guard in broken), *([Reason.UNTESTED] if lacking else [])),
         guards=guards,
-        not_tested=(*_not_tested(report, guards), *more),
+        not_tested=(*untested, *more),
         detail=detail,
     )
 
@@ -117,7 +127,7 @@ def _anchored(anchor: Paired, spec: GateSpec) -> Guard:
     return Guard(Reason.ANCHOR, outcome, found, asked.margin, detail)
 
 
-def _not_tested(report: GateReport, guards: tuple[Guard, ...]) -> Iterator[NotTested]:
+def _not_tested(report: GateReport, guards: tuple[Guard, ...], anchor: Paired | None) -> Iterator[NotTested]:
     spec = report.spec
     if not spec.segments:
         yield NotTested("segments", Untested.NOT_ASKED)
@@ -131,6 +141,8 @@ def _not_tested(report: GateReport, guards: tuple[Guard, ...]) -> Iterator[NotTe
                 f"differences up to {(found.upper - found.lower) / 2:.4g} could not show"
             )
             yield NotTested(segment.name, Untested.FEW_ROWS, detail)
+    for name in _absent(report, anchor):
+        yield NotTested(f"{name} on the anchor set", Untested.FEW_ROWS, "no row of it has this value")
     limits = (spec.anchor, spec.calibration_max, spec.flips_ratio_max, spec.size_bytes_max, spec.scoring_ms)
     tested = {guard.name for guard in guards}
     for name, limit in zip(GUARDS, limits, strict=True):
@@ -145,6 +157,15 @@ def _not_tested(report: GateReport, guards: tuple[Guard, ...]) -> Iterator[NotTe
             few = name is Reason.CALIBRATION and report.overall.rows < CALIBRATION_ROWS_MIN
             why = Untested.FEW_ROWS if few else Untested.NOT_HERE
             yield NotTested(str(name), why, _LACKS[name])
+
+
+def _absent(report: GateReport, anchor: Paired | None) -> Iterator[str]:
+    """Guarded segments of the held-out rows that the anchor set has no row of."""
+    if anchor is None or not anchor.champion.size:
+        return
+    for name in report.spec.segments:
+        there = {f"{name}={value}" for value in anchor.segments.get(name, ())}
+        yield from (s.name for s in report.segments if s.name.startswith(f"{name}=") and s.name not in there)
 
 
 _LACKS: Final = {

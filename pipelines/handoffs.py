@@ -148,10 +148,13 @@ class HandOffs:
             _, of, name = log.split("/")
             yield self.read(of, name)
 
-    def under_way(self, model: str, alive: Alive) -> Iterator[HandOff]:
-        """Those of a model that have not ended. Logs stay, so there may be many: `alive` is called for each, and one with a
-        result is not read."""
-        for log in self._store.logs(f"{ROOT}/{model}"):
+    def logs(self, model: str) -> list[str]:
+        """The logs of all hand-offs of a model, those that have ended too. They stay, so there may be many."""
+        return self._store.logs(f"{ROOT}/{model}")
+
+    def under_way(self, model: str, logs: Sequence[str], alive: Alive) -> Iterator[HandOff]:
+        """Those of a model that have not ended. `alive` is called for each of the logs, and one with a result is not read."""
+        for log in logs:
             alive()
             name = log.split("/")[2]
             if self._store.document(f"{RESULTS}{name}") is None and (found := self.read(model, name)).open:

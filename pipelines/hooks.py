@@ -25,6 +25,7 @@ from pipelines.errors import CancelAsked, ConfigError, Halted, StepFailed
 from pipelines.filesteps import Work
 from pipelines.handoffs import Accepted, Delivered, Failed, HandOff, HandOffs, Requested, Withdrawn
 from pipelines.hook_spec import LONGEST_MS, REQUESTED, WITHDRAWN, Webhook, headers, message, secrets_of
+from pipelines.meanwhile import meanwhile
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Store, through
 from pipelines.post import Answer, Lost, post
@@ -66,10 +67,10 @@ class Hooks:
             why = "and executor.webhook.starting are more than six days together"
             raise ConfigError("train.timeout", why, "The store keeps what a step reads for a week.")
         self._secrets()  # a secret that cannot be used is said before anything is asked for
-        brought = send(self._store, work.directory)
+        brought = meanwhile(lambda: send(self._store, work.directory), alive)
         name = self._name(work, brought)
         if has_result(self._store, name):
-            take(self._store, name, work.directory)  # somebody waited for it, and left
+            meanwhile(lambda: take(self._store, name, work.directory), alive)  # somebody waited for it, and left
             return
         found = self._requested(work, name, brought, limit_ms)
         try:
@@ -77,11 +78,13 @@ class Hooks:
         except (CancelAsked, Halted):
             self._withdraw(found, "it was stopped", alive)
             raise
-        self._conclude(found, work)
+        self._conclude(found, work, alive)
 
     def clear(self, policy: Policy, alive: Alive, why: str = "the run has ended") -> None:
         """See Executor. Withdrawn is as gone as it gets."""
-        for found in self._handoffs.under_way(policy.model, through(alive)):
+        keeping = through(alive)
+        logs = meanwhile(lambda: self._handoffs.logs(policy.model), keeping)
+        for found in self._handoffs.under_way(policy.model, logs, keeping):
             self._withdraw(found, why, alive)
 
     # ------------------------------------------------------------------------------------------------------- within
@@ -200,12 +203,15 @@ class Hooks:
             alive()
             self._sleep(ALIVE_SECS)
 
-    def _conclude(self, found: HandOff, work: Work) -> None:
+    def _taken(self, name: str, listing: str, work: Work) -> None:
+        settle(self._store, name, listing)
+        take(self._store, name, work.directory)
+
+    def _conclude(self, found: HandOff, work: Work, alive: Alive) -> None:
         what = f"hand-off {found.id!r}"
         match found.ending:
             case Delivered(listing=listing):
-                settle(self._store, found.name, PREFIX + listing)
-                take(self._store, found.name, work.directory)
+                meanwhile(lambda: self._taken(found.name, PREFIX + listing, work), alive)
             case Failed(why=why, again=again, actor=actor):
                 self._handoffs.told(found)
                 remedy = "It is tried again." if again else f"Ask {actor}, who did it."

@@ -36,6 +36,7 @@ from pipelines.job_spec import (
     limit_secs,
     over,
 )
+from pipelines.meanwhile import meanwhile
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Store, through
 
@@ -121,9 +122,9 @@ class Jobs:
         if work.policy.train.environment and self._place.variables is None:
             why = "names variables of this process, which a Job must not be shown"
             raise ConfigError("train.environment", why, "Keep them in a Secret: executor.kubernetes.variables.")
-        errand = self._errand(work)
+        errand = self._errand(work, alive)
         if has_result(self._store, errand.name):
-            take(self._store, errand.name, work.directory)  # somebody waited for it, and left
+            self._take(errand.name, work, alive)  # somebody waited for it, and left
             return
         wanted = job_of(errand, work.policy, self._place, self._address)
         deadline = self._clock() + limit_secs(work.policy, self._place) + SLACK_SECS
@@ -158,9 +159,12 @@ class Jobs:
 
     # ------------------------------------------------------------------------------------------------------- within
 
-    def _errand(self, work: Work) -> Errand:
+    def _take(self, name: str, work: Work, alive: Alive) -> None:
+        meanwhile(lambda: take(self._store, name, work.directory), alive)
+
+    def _errand(self, work: Work, alive: Alive) -> Errand:
         """What is to be done, under a name of its own: another image, or other rows, are other work."""
-        brought = send(self._store, work.directory)
+        brought = meanwhile(lambda: send(self._store, work.directory), alive)
         number = 1
         while True:
             errand = Errand("", brought, work.function, work.command)
@@ -212,7 +216,7 @@ class Jobs:
 
     def _conclude(self, end: Ending, name: str, work: Work, alive: Alive) -> None:
         if has_result(self._store, name):  # the step did its work, whatever became of the pod after that
-            take(self._store, name, work.directory)
+            self._take(name, work, alive)
             return
         what, look = f"Job {name!r}", f"`kubectl logs job/{name} -c step` shows its output while it is kept."
         if end.end is End.TIMED_OUT:

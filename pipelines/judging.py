@@ -14,10 +14,10 @@ from msgspec import UNSET
 
 from pipelines import codec
 from pipelines.errors import StepFailed
-from pipelines.gate import CHAMPION, GateReport, NotTested, Outcome, Untested, judge
+from pipelines.gate import CHAMPION, SEGMENTS_MAX, GateReport, NotTested, Outcome, Paired, Untested, judge
 from pipelines.gate_page import page
 from pipelines.guards import guarded
-from pipelines.intake import capped, surprising
+from pipelines.intake import NO_SOURCE, capped, surprising
 from pipelines.policy import Labels, Policy
 from pipelines.ports import Alive, Artifact, Dataset, Finding, Ports, Serving
 
@@ -45,8 +45,9 @@ def judged(
         )  # the base rate is that of the training rows
         anchor = ports.evaluator.losses(policy, rows, challenger, champion, alive)
     size_bytes = sum(file.size_bytes for file in challenger.files.values())
+    unseen = untested_segments(ports, policy, dataset, paired, alive)
     report = guarded(
-        judge(paired, policy.gate, alpha, rival), paired, anchor, size_bytes, (*more, *untested_labels(policy))
+        judge(paired, policy.gate, alpha, rival), paired, anchor, size_bytes, (*unseen, *more, *untested_labels(policy))
     )
     if report.outcome is Outcome.ERROR:
         return report
@@ -57,6 +58,22 @@ def judged(
         assert report.not_tested is not UNSET
         return msgspec.structs.replace(report, not_tested=(*report.not_tested, left_out))
     return msgspec.structs.replace(report, explanation=explanation)
+
+
+def untested_segments(
+    ports: Ports, policy: Policy, dataset: Dataset, paired: Paired, alive: Alive
+) -> Iterator[NotTested]:
+    """Values of guarded segments that rows to train on have and none of those to judge by."""
+    if not policy.gate.segments:
+        return
+    groups = ports.evaluator.scored(policy, dataset.train, None, alive).groups
+    for name in policy.gate.segments:
+        judged_by = {str(value) for value in paired.segments.get(name, ())} | {NO_SOURCE}
+        values, counts = np.unique(groups.get(name, np.array([], dtype=object)), return_counts=True)
+        for value, count in list(zip(values.tolist(), counts.tolist(), strict=True))[:SEGMENTS_MAX]:
+            if value not in judged_by:
+                detail = f"no row to judge by; {count:,} to train on"
+                yield NotTested(f"{name}={value}", Untested.FEW_ROWS, detail)
 
 
 def untested_labels(policy: Policy) -> Iterator[NotTested]:

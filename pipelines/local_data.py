@@ -9,10 +9,22 @@ from msgspec import UNSET
 
 from pipelines.codec import digest_of
 from pipelines.errors import NotFound
+from pipelines.meanwhile import meanwhile
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
 from pipelines.quality import Checks
-from pipelines.rows import VERSION, comparable, findings, keep, labelled, need_columns, of_span, predicted_by, split
+from pipelines.rows import (
+    comparable,
+    findings,
+    keep,
+    labelled,
+    named,
+    need_columns,
+    need_values,
+    of_span,
+    predicted_by,
+    split,
+)
 from pipelines.tables import Row, read_rows
 
 
@@ -54,37 +66,57 @@ class FileData:
 
     def collect(self, policy: Policy, until_ms: int, alive: Alive) -> Dataset:
         """See Data."""
-        train, test = split(self._labelled(policy, until_ms, whole=True), policy)
-        return keep(self._store, train, test, until_ms, policy)
+
+        def fixed() -> Dataset:
+            train, test = split(self._labelled(policy, until_ms, whole=True), policy)
+            return keep(self._store, train, test, until_ms, policy)
+
+        return meanwhile(fixed, alive)
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """See Data."""
         return findings(self._store, dataset, policy, self._declared(policy.model))
 
-    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
-        """See Data."""
-        rows = predicted_by(self._labelled(policy, until_ms), names, since_ms, policy)
-        return keep(self._store, [], rows, until_ms, policy) if rows else None
-
-    def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    def watched(
+        self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
         """See Data."""
-        rows = comparable(self._labelled(policy, until_ms), served, other, since_ms, policy)
-        return keep(self._store, [], rows, until_ms, policy) if rows else None
+
+        def fixed() -> Dataset | None:
+            rows = predicted_by(self._labelled(policy, until_ms), names, since_ms, policy)
+            return keep(self._store, [], rows, until_ms, policy) if rows else None
+
+        return meanwhile(fixed, alive)
+
+    def compared(
+        self,
+        policy: Policy,
+        served: Collection[str],
+        other: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        alive: Alive,
+    ) -> Dataset | None:
+        """See Data."""
+
+        def fixed() -> Dataset | None:
+            rows = comparable(self._labelled(policy, until_ms), served, other, since_ms, policy)
+            return keep(self._store, [], rows, until_ms, policy) if rows else None
+
+        return meanwhile(fixed, alive)
 
     def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
         """See Data."""
         path = self._path(policy)
         rows = read_rows(path)
         need_columns(rows, policy, repr(str(path)))
+        need_values(rows, policy, repr(str(path)))
         return keep(self._store, [], of_span(rows, policy, from_ms, until_ms), until_ms, policy)
 
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         """See Data."""
         rows = read_rows(self._path(policy))
-        said = [row[VERSION] for row in rows if VERSION in row]
-        return any(version in names for version in said) if said else None
+        return named(rows, names)
 
     def _labelled(self, policy: Policy, until_ms: int, *, whole: bool = False) -> list[Row]:
         """`whole`: every column of the policy has to be there. A version on probation is watched on what is there."""
@@ -92,6 +124,7 @@ class FileData:
         rows = read_rows(path)
         if whole:
             need_columns(rows, policy, repr(str(path)))
+            need_values(rows, policy, repr(str(path)))
         return labelled(rows, policy, until_ms)
 
     def _path(self, policy: Policy) -> Path:

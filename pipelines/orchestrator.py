@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipelines.book import Book
-from pipelines.errors import NotFound, NotInstalled, StepFailed
+from pipelines.errors import ConfigError, NotFound, NotInstalled, StepFailed
 from pipelines.firing import Firing
 from pipelines.policy import Policy
 from pipelines.ports import Ports
@@ -72,7 +72,9 @@ class Orchestrator:
             alerts = self._ports.alerts.firing()
             now_ms = self._ports.clock.now_ms()
             return self._book.admit(policy, lambda runs: self._decide(policy, alerts, runs, asked), by, now_ms)
-        except (NotFound, NotInstalled, StepFailed) as error:  # of one model; the others go on
+        except (ConfigError, NotFound, NotInstalled, StepFailed) as error:  # of one model; the others go on
+            if asked is not None and isinstance(error, ConfigError):
+                raise  # whoever asked can mend it
             return Plan(policy.model, Why.UNREADABLE, str(error))
 
     def advance(self, run: str) -> list[Happening]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final
 
@@ -227,6 +228,29 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if document[section][name] == default:
                 del document[section][name]
         return document
+
+
+def senseless(policy: Policy) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What a policy says that cannot be meant: the key, and why. Asked of what is written, not of what a store keeps: it was
+    taken once, and has to stay readable."""
+    watched, most = policy.probation, policy.gate.loss.most
+    at = "probation"
+    if watched.least_ms > watched.most_ms:
+        yield (at,), "least must not be above most"
+    if not 0 <= watched.margin < most:
+        yield (at, "margin"), f"is {watched.margin:g}; write at least 0, and less than the largest loss ({most:g})"
+    if not 0 < watched.alpha < 0.5:
+        yield (at, "alpha"), f"is {watched.alpha:g}; write more than 0 and less than 0.5"
+    if watched.rows_min < 1:
+        yield (at, "rows_min"), f"is {watched.rows_min}; write at least 1"
+    for key, ratio in (
+        (("gate", "untested_ratio_max"), policy.gate.untested_ratio_max),
+        (("data", "missing_ratio_max"), policy.data.missing_ratio_max),
+    ):
+        if not 0 <= ratio <= 1:
+            yield key, f"is {ratio:g}; write a share between 0 and 1"
+    if policy.tries_max < 1:
+        yield ("tries_max",), f"is {policy.tries_max}; write at least 1"
 
 
 _ADDED: Final = (("trigger", "after_ms", 0), ("probation", "every_ms", HOUR_MS))

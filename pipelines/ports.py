@@ -146,6 +146,7 @@ class Move(StrEnum):
     ALREADY = "already"  # this run did it before
     CONFLICT = "conflict"  # the alias does not point where the run believes
     REFUSED = "refused"  # a rule of the registry says no
+    FROZEN = "frozen"  # a person stopped automatic moves, and may let them go on
 
 
 class Moving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,14 +208,22 @@ class Data(Protocol):
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """What forbids training on it."""
 
-    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
+    def watched(
+        self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
+    ) -> Dataset | None:
         """Labelled rows that a promoted version predicted, all in `test`; None when there are none.
 
         Predictions call the version one of `names`. Rows that do not say who predicted count from the promotion on.
         """
 
     def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+        self,
+        policy: Policy,
+        served: Collection[str],
+        other: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        alive: Alive,
     ) -> Dataset | None:
         """Labelled rows that two versions can be compared on, all in `test`, in the order in which their labels became known;
         None when there are none. They were predicted from `since_ms` on by a version that is called one of `served`. Where

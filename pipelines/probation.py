@@ -8,6 +8,7 @@ that all is well: a probation without labels ends undecided, and a person is tol
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 
 from pipelines.gate import GateReport, GateSpec, Goal, Outcome, Paired, judge
 from pipelines.journal import Reason
@@ -15,11 +16,13 @@ from pipelines.policy import Policy
 
 
 def probation_spec(policy: Policy) -> GateSpec:
-    """What is asked of a version on probation."""
+    """What is asked of a version on probation. Without a margin it has to be better: that it is not worse by more than 0 no
+    number of rows shows. What a change is worth was asked before it was promoted, and is no reason to go back."""
     watched = policy.probation
     return msgspec.structs.replace(
-        policy.gate, goal=Goal.NOT_WORSE, margin=watched.margin, alpha=watched.alpha, rows_min=watched.rows_min
-    )
+        policy.gate, goal=Goal.NOT_WORSE if watched.margin else Goal.BETTER, margin=watched.margin, alpha=watched.alpha,
+        rows_min=watched.rows_min, worth=UNSET,
+    )  # fmt: skip
 
 
 def watch(policy: Policy, paired: Paired | None, since_ms: int, now_ms: int) -> tuple[Reason | None, GateReport | None]:

@@ -6,7 +6,7 @@ ms, and if wished when the label became known (`known_ms`) and which version pre
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +19,7 @@ from pipelines.policy import Policy, ScoredBy
 from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Dataset, Finding, Store
 from pipelines.quality import Checks, failing
 from pipelines.suggest import hint, listing
-from pipelines.tables import Row, numbers, parse_rows, write_rows
+from pipelines.tables import Row, numbers, parse_rows, row_bytes, write_rows
 
 KNOWN: Final = "known_ms"
 VERSION: Final = "version"
@@ -48,18 +48,62 @@ def need_columns(rows: Iterable[Row], policy: Policy, where: str, *, anchor: boo
         raise NotFound(f"rows of {policy.model} in {where}", f"are not what its policy says: {what}", remedy)
 
 
+def need_values(rows: Iterable[Row], policy: Policy, where: str) -> None:
+    """Raises NotFound for rows without a time, and for a label or its time that is something else than a number or null: each
+    would be left out without a word."""
+    at, label = policy.data.at, policy.data.label
+    tests: tuple[tuple[str, str, Callable[[object], bool], str], ...] = (
+        ("at", at, lambda value: _ms(value) is not None, "a whole number of ms"),
+        ("label", label, lambda value: value is None or isinstance(value, int | float), "a number, or null"),
+        (KNOWN, KNOWN, lambda value: value is None or _ms(value) is not None, "a whole number of ms, or null"),
+    )
+    odd: dict[str, list[int]] = {}
+    count = 0
+    for count, row in enumerate(rows, 1):
+        for key, column, fits, _ in tests:
+            if not fits(row.get(column)):
+                odd.setdefault(key, []).append(count)
+    said = [
+        f"{key}: {column!r} must be {wanted}, and is not in {len(odd[key]):,} of {count:,} rows, first in row {odd[key][0]:,}"
+        for key, column, _, wanted in tests
+        if key in odd
+    ]
+    if said:
+        raise NotFound(
+            f"rows of {policy.model} in {where}", f"are not what its policy says: {'; '.join(said)}", "Mend them."
+        )
+
+
+def _ms(value: object) -> int | None:
+    """A time in ms, also where it was written as 1760000000000.0; None for what is none."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _known_ms(row: Row, at: str) -> int | None:
+    """When the label became known: with the prediction, where the row does not say. None where it says no time."""
+    return _ms(row.get(KNOWN) or row[at])
+
+
+def _version(row: Row) -> str | None:
+    """Who predicted the row, as predictions say it: 2 is "2"."""
+    said = row.get(VERSION)
+    return None if said is None else str(_ms(said) if isinstance(said, float) and said.is_integer() else said)
+
+
 def labelled(rows: Iterable[Row], policy: Policy, until_ms: int) -> list[Row]:
     """Rows of the policy's window, which ends with the newest one, whose label was known by then, in order of time."""
     at, label = policy.data.at, policy.data.label
     known = [
         row
         for row in rows
-        if isinstance(row.get(at), int) and isinstance(row.get(label), int | float)
-        if int(row.get(KNOWN) or row[at]) <= until_ms and row[at] <= until_ms
+        if _ms(row.get(at)) is not None and isinstance(row.get(label), int | float)
+        if (known_ms := _known_ms(row, at)) is not None and known_ms <= until_ms and row[at] <= until_ms
     ]
     newest = max((row[at] for row in known), default=0)
     inside = (row for row in known if row[at] > newest - policy.data.window_ms)
-    return sorted(inside, key=lambda row: (row[at], canonical_bytes(row)))
+    return sorted(inside, key=lambda row: (row[at], row_bytes(row)))
 
 
 def of_span(rows: Iterable[Row], policy: Policy, from_ms: int, until_ms: int) -> list[Row]:
@@ -68,15 +112,22 @@ def of_span(rows: Iterable[Row], policy: Policy, from_ms: int, until_ms: int) ->
     found = [
         row
         for row in rows
-        if isinstance(row.get(at), int) and from_ms <= row[at] < until_ms and isinstance(row.get(label), int | float)
+        if _ms(row.get(at)) is not None and from_ms <= row[at] < until_ms and isinstance(row.get(label), int | float)
     ]
-    return sorted(found, key=lambda row: (row[at], canonical_bytes(row)))
+    return sorted(found, key=lambda row: (row[at], row_bytes(row)))
 
 
 def predicted_by(rows: Iterable[Row], names: Collection[str], since_ms: int, policy: Policy) -> list[Row]:
     """Rows that a version predicted. Rows that do not say their version are taken for its own from `since_ms` on."""
-    found = [row for row in rows if (row[VERSION] in names if VERSION in row else row[policy.data.at] >= since_ms)]
+    said = ((row, _version(row)) for row in rows)
+    found = [row for row, version in said if (row[policy.data.at] >= since_ms if version is None else version in names)]
     return _as_labels_came(judgeable(found, policy), policy)
+
+
+def named(rows: Iterable[Row], names: Collection[str]) -> bool | None:
+    """Whether a version that is called one of `names` predicted any of the rows; None where no row says its version."""
+    said = {version for row in rows if (version := _version(row)) is not None}
+    return not said.isdisjoint(names) if said else None
 
 
 def comparable(
@@ -87,16 +138,16 @@ def comparable(
     later = [row for row in rows if row[at] >= since_ms]
     shadow = policy.shadow
     if shadow is UNSET or shadow.scored_by is ScoredBy.DRIFTLINE:
-        found = [row for row in later if VERSION not in row or row[VERSION] in served]
+        found = [row for row in later if (version := _version(row)) is None or version in served]
         return _as_labels_came(judgeable(found, policy), policy)
     key, score = str(policy.data.id), str(policy.data.score)
     theirs: dict[object, Row] = {}
     for row in later:
-        if row.get(VERSION) in other and row.get(key) is not None:
+        if _version(row) in other and row.get(key) is not None:
             theirs.setdefault(row[key], row)
     pairs: dict[object, Row] = {}
     for row in later:
-        if row.get(VERSION) in served and row.get(key) in theirs:
+        if _version(row) in served and row.get(key) in theirs:
             scores = {SERVED_SCORE: row.get(score), OTHER_SCORE: theirs[row[key]].get(score)}
             pairs.setdefault(row[key], {**row, **scores})
     return _as_labels_came(judgeable(list(pairs.values()), policy), policy)
@@ -105,7 +156,7 @@ def comparable(
 def _as_labels_came(rows: list[Row], policy: Policy) -> list[Row]:
     """In the order in which a look at them could first have seen them: each look extends the one before."""
     at = policy.data.at
-    return sorted(rows, key=lambda row: (int(row.get(KNOWN) or row[at]), row[at], canonical_bytes(row)))
+    return sorted(rows, key=lambda row: (_known_ms(row, at) or 0, row[at], row_bytes(row)))
 
 
 def judgeable(rows: list[Row], policy: Policy) -> list[Row]:
@@ -154,7 +205,7 @@ def findings(store: Store, dataset: Dataset, policy: Policy, declared: Checks) -
             found.append(Finding("missing", f"{name} is missing in {missing:.0%} of the rows"))
     if len(np.unique(numbers(rows, policy.data.label))) < 2:
         found.append(Finding("label", "all labels are the same"))
-    same = len(rows) - len({canonical_bytes(row) for row in rows})
+    same = len(rows) - len({row_bytes(row) for row in rows})
     if same > len(rows) / 10:
         found.append(Finding("duplicates", f"{same:,} of {len(rows):,} rows are there more than once"))
     return tuple(found)

@@ -9,12 +9,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from pipelines.errors import StepFailed
+from pipelines.errors import ConfigError, NotFound, NotInstalled, StepFailed
 from pipelines.firing import Kind, concerning
-from pipelines.gate import NotTested, Outcome, Paired
+from pipelines.gate import BASE_RATE, NotTested, Outcome, Paired
 from pipelines.journal import Reason, RunView
 from pipelines.judging import importance, judged, kept, taken_in
-from pipelines.policy import Policy, Promotion, ScoredBy
+from pipelines.policy import DAY_MS, Policy, Promotion, ScoredBy
 from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Alive, Artifact, Dataset, Draft, Known, Move, Ports, Serving
 from pipelines.probation import watch
 from pipelines.runs import Admission, Mode
@@ -151,7 +151,7 @@ def _gate(task: Task) -> Mapping[str, Any]:
     report = judged(
         task.ports, task.policy, task.dataset, task.artifact, champion, task.alive, task.admission.alpha, more=more
     )
-    against = f"{task.admission.model}@{champion.version}" if champion else "the base rate"
+    against = f"{task.admission.model}@{champion.version}" if champion else BASE_RATE
     facts: dict[str, Any] = {
         "champion": champion.version if champion else None,
         "gate": kept(task.ports, report, f"run {task.admission.run[:12]} of {task.admission.model} against {against}"),
@@ -197,12 +197,13 @@ def shadow(task: Task) -> Next | None:
     if champion is None or champion.version != facts["champion"]:
         return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, "it was compared with a champion that is gone")
     mine = task.ports.models.version(policy, facts["version"])
-    rows = task.ports.data.compared(policy, champion.names, mine.names, task.view.since_ms, task.now_ms)
+    since_ms, now_ms, alive = task.view.since_ms, task.now_ms, task.alive
+    rows = _looked(lambda: task.ports.data.compared(policy, champion.names, mine.names, since_ms, now_ms, alive))
     paired = None
     if rows is not None:
         known = Known(SERVED_SCORE, OTHER_SCORE) if asked.scored_by is ScoredBy.SERVING else Known(policy.data.score)
         paired = task.ports.evaluator.losses(policy, rows, task.artifact, champion, task.alive, known)
-    reason, report, detail = shadow_watch(policy, asked, paired, task.admission.alpha, task.view.since_ms, task.now_ms)
+    reason, report, detail = shadow_watch(policy, asked, paired, task.admission.alpha, since_ms, now_ms)
     if reason is None:
         return None
     title = f"shadow of version {facts['version']} of {task.admission.model} beside version {champion.version}"
@@ -211,6 +212,14 @@ def shadow(task: Task) -> Next | None:
         return Next(State.REJECTED, reason, detail, kept_as)
     onward = _onward(task)
     return Next(onward.to, reason, "; ".join(part for part in (detail, onward.detail) if part), kept_as)
+
+
+def _looked(ask: Callable[[], Dataset | None]) -> Dataset | None:
+    """Rows that somebody else keeps, and that may be there again later. Raises StepFailed."""
+    try:
+        return ask()
+    except (ConfigError, NotFound, NotInstalled, StepFailed) as error:
+        raise StepFailed(error.what, error.why, error.remedy, again=True) from error
 
 
 def _onward(task: Task) -> Next:
@@ -250,7 +259,7 @@ def promote(task: Task) -> Next:
             return Next(State.PROBATION, Reason.PROMOTED, f"version {facts['version']} is {task.policy.alias}")
         case Move.CONFLICT:
             return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, done.detail)
-        case Move.REFUSED:
+        case Move.REFUSED | Move.FROZEN:
             return Next(State.REJECTED, Reason.MOVE_REFUSED, done.detail)
 
 
@@ -258,7 +267,7 @@ def probation(task: Task) -> Next | None:
     """Watch the new version on what comes in, and go back if it is worse."""
     facts, policy = task.view.facts, task.policy
     if facts.get("probation") == Reason.WORSE:
-        return _back(task)
+        return _back(task, facts.get("probation_detail", ""))
     serving = task.ports.models.serving(policy)
     if serving is None or serving.version != facts["version"]:
         return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, "somebody moved the alias during probation")
@@ -278,20 +287,21 @@ def probation(task: Task) -> Next | None:
         return None
     if reason is Reason.WORSE:
         task.note({"probation": str(reason), "probation_detail": detail})
-        return _back(task)
+        return _back(task, detail)
     return Next(State.SETTLED if reason is Reason.NOT_WORSE else State.TIMED_OUT, reason, detail)
 
 
 def _reversed(task: Task, serving: Serving) -> tuple[Paired | None, str]:
     """The reverse shadow: the version that was replaced, on the rows that its successor serves; or why there is none."""
-    policy, version = task.policy, task.view.facts["version"]
+    policy, version = _watching(task), task.view.facts["version"]
+    since_ms, now_ms = task.view.since_ms, task.now_ms
     before = task.ports.models.version(policy, task.view.facts["champion"])
     by_serving = policy.shadow is not UNSET and policy.shadow.scored_by is ScoredBy.SERVING
     if by_serving:
-        rows = task.ports.data.compared(policy, serving.names, before.names, task.view.since_ms, task.now_ms)
+        rows = task.ports.data.compared(policy, serving.names, before.names, since_ms, now_ms, task.alive)
         known = Known(champion=OTHER_SCORE, challenger=SERVED_SCORE)
     else:
-        rows = task.ports.data.watched(policy, serving.names, task.view.since_ms, task.now_ms)
+        rows = task.ports.data.watched(policy, serving.names, since_ms, now_ms, task.alive)
         known = Known(challenger=policy.data.score)  # what it served; the one before is asked again
     if rows is None:
         both = f" and of version {before.version}" if by_serving else ""
@@ -304,16 +314,28 @@ def _reversed(task: Task, serving: Serving) -> tuple[Paired | None, str]:
         return None, f"version {before.version} cannot be scored again: {error}"
 
 
-def _back(task: Task) -> Next:
+def _watching(task: Task) -> Policy:
+    """The policy with a window that holds the whole probation: a look that left the first rows out would begin anew."""
+    days = 1 + -(-(task.now_ms - task.view.since_ms) // DAY_MS)
+    data = task.policy.data
+    return msgspec.structs.replace(
+        task.policy, data=msgspec.structs.replace(data, window_ms=max(data.window_ms, days * DAY_MS))
+    )
+
+
+def _back(task: Task, why: str) -> Next:
     facts = task.view.facts
     done = task.ports.models.rollback(
         task.policy, task.admission.run, facts["version"], facts["champion"], task.owner, task.now_ms
     )
+    if done.move is Move.FROZEN:
+        remedy = "It goes back when the alias is unfrozen, or moved by a person."
+        raise StepFailed(f"version {facts['version']}", f"is worse and cannot go back: {done.detail}", remedy, again=True)
     if done.move is Move.REFUSED:
         return Next(State.FAILED, Reason.MOVE_REFUSED, f"it is worse and could not be rolled back: {done.detail}")
     if done.move is Move.CONFLICT:
         return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, done.detail)
-    return Next(State.ROLLED_BACK, Reason.WORSE, f"version {facts['champion']} is {task.policy.alias} again")
+    return Next(State.ROLLED_BACK, Reason.WORSE, f"version {facts['champion']} is {task.policy.alias} again: {why}")
 
 
 STEPS: Final[Mapping[State, Callable[[Task], Next | None]]] = {

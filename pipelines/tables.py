@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,21 +27,21 @@ def read_rows(path: Path) -> list[Row]:
             from pyarrow import parquet
         except ImportError:
             raise NotInstalled("reading Parquet", "pyarrow", "datasets") from None
-        found: list[Row] = parquet.read_table(path).to_pylist()
+        found: list[Row] = [_without_nan(row) for row in parquet.read_table(path).to_pylist()]
         return found
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     return parse_rows(raw, str(path))
 
 
 def parse_rows(raw: bytes, where: str) -> list[Row]:
-    """Rows from JSON lines. Raises StepFailed with the line that is none."""
+    """Rows from JSON lines; NaN, which some write for what is missing, is null. Raises StepFailed with the line that is none."""
     rows = []
     for number, line in enumerate(raw.splitlines(), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError as error:
+            row = json.loads(line, parse_constant=_constant)
+        except (ValueError, RecursionError) as error:
             raise StepFailed(f"line {number} of {where}", f"is not JSON: {error}", "Write one object a line.") from None
         if not isinstance(row, dict):
             raise StepFailed(f"line {number} of {where}", "is no object", "Write one object a line.")
@@ -48,12 +49,26 @@ def parse_rows(raw: bytes, where: str) -> list[Row]:
     return rows
 
 
-def write_rows(rows: Iterable[Row]) -> bytes:
-    """JSON lines, the same bytes for the same rows. Raises StepFailed for what JSON cannot hold."""
+def _constant(name: str) -> None:
+    if name != "NaN":
+        raise ValueError(f"{name} is no number")
+
+
+def _without_nan(row: Row) -> Row:
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+
+
+def row_bytes(row: Row) -> bytes:
+    """A row as JSON, the same bytes for the same content. Raises StepFailed for what JSON cannot hold."""
     try:
-        return b"".join(canonical_bytes(row) + b"\n" for row in rows)
+        return canonical_bytes(row)
     except (TypeError, ValueError) as error:
         raise StepFailed("a row", f"cannot be kept as JSON: {error}", "Use numbers, texts and null.") from None
+
+
+def write_rows(rows: Iterable[Row]) -> bytes:
+    """JSON lines, the same bytes for the same rows. Raises StepFailed, as `row_bytes`."""
+    return b"".join(row_bytes(row) + b"\n" for row in rows)
 
 
 def numbers(rows: Sequence[Row], column: str) -> Floats:

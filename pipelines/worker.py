@@ -17,8 +17,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pipelines.book import Book, Journal
-from pipelines.errors import CancelAsked, ConfigError, Fenced, FormatError, Halted, NotFound, NotInstalled, StepFailed
-from pipelines.journal import Claimed, Moved, Noted, Reason, Record, Renewed, RunView, Tried, record_format
+from pipelines.errors import (
+    CancelAsked,
+    ConfigError,
+    Fenced,
+    FormatError,
+    Halted,
+    NotFound,
+    NotInstalled,
+    PipelineError,
+    StepFailed,
+)
+from pipelines.journal import Claimed, Moved, Noted, Reason, Record, Renewed, RunView, Tried, journal_log, record_format
 from pipelines.ports import Ports
 from pipelines.runs import Admission
 from pipelines.states import WAITING, State, cancellable
@@ -97,7 +107,11 @@ class Worker:
         """Whether a run that waits has something to do. Nothing is changed: a step that wants to note something is due."""
 
         def alive() -> None:
-            """Nothing is held."""
+            """Nothing is held; whoever is cancelled, stopped or overtaken looks no further."""
+            if view.state is not State.PROBATION and (why := self._stopped(admission.model)) is not None:
+                raise Halted(admission.run, why)
+            if self._book.store.last(journal_log(admission.run)) > view.length:
+                raise Fenced(admission.run, self._owner)
 
         def note(facts: dict[str, Any]) -> None:
             raise _WantsToNote(facts)
@@ -108,6 +122,9 @@ class Worker:
             return False
         try:
             return STEPS[view.state](Task(self._ports, admission, view, self._owner, alive, note)) is not None
+        except (Fenced, Halted):
+            self._looked.pop(admission.run, None)  # that was no look
+            return False
         except (_WantsToNote, ConfigError, FormatError, NotFound, NotInstalled, StepFailed):
             return True
 
@@ -157,15 +174,45 @@ class Worker:
             return STEPS[view.state](task)
         except CancelAsked:
             return self._step(held)
-        except (ConfigError, FormatError, NotFound, NotInstalled) as error:  # the store's own errors are not the run's
+        except (
+            ConfigError,
+            FormatError,
+            NotFound,
+            NotInstalled,
+            StepFailed,
+        ) as error:  # the store's own are not the run's
+            return self._troubled(held, error)
+
+    def _troubled(self, held: _Held, error: PipelineError) -> Next | None:
+        """What follows from a step that did not do its work."""
+        view, again = held.view, isinstance(error, StepFailed) and error.again
+        if view.state is State.PROBATION or (view.state is State.SHADOWING and again):
+            return self._unseen(held, error)
+        if not isinstance(error, StepFailed):
             return Next(State.FAILED, Reason.STEP_FAILED, str(error))
-        except StepFailed as error:
-            if error.timed_out:
-                return self._over(held, Next(State.TIMED_OUT, Reason.STEP_TIMED_OUT, str(error)))
-            if not error.again or held.view.tries + 1 >= admission.policy.tries_max:
-                return self._over(held, Next(State.FAILED, Reason.STEP_FAILED, str(error)))
-            held.tried(str(error))
+        if error.timed_out:
+            return self._over(held, Next(State.TIMED_OUT, Reason.STEP_TIMED_OUT, str(error)))
+        if not again or view.tries + 1 >= held.admission.policy.tries_max:
+            return self._over(held, Next(State.FAILED, Reason.STEP_FAILED, str(error)))
+        held.tried(str(error))
+        return None
+
+    def _unseen(self, held: _Held, error: PipelineError) -> Next | None:
+        """A look that could not be made. What was promoted is not left alone over that: it is looked at again, until its time
+        is over."""
+        view, policy = held.view, held.admission.policy
+        shadowing = view.state is State.SHADOWING
+        most_ms = policy.shadow.most_ms if shadowing and policy.shadow else policy.probation.most_ms
+        over = self._ports.clock.now_ms() >= view.since_ms + most_ms
+        if not over or view.tries + 1 < policy.tries_max:
+            self._looked.pop(held.admission.run, None)
+            held.tried(str(error), max(RETRY_MS, _every_ms(held.admission, view.state)))
             return None
+        if view.facts.get("probation") == Reason.WORSE:
+            why = f"it is worse and could not be rolled back: {error}"
+            return self._over(held, Next(State.FAILED, Reason.STEP_FAILED, why))
+        end = (State.REJECTED, Reason.SHADOW_UNDECIDED) if shadowing else (State.TIMED_OUT, Reason.UNDECIDED)
+        return self._over(held, Next(*end, f"it could not be looked at: {error}"))
 
     def _over(self, held: _Held, following: Next) -> Next | None:
         """The end of a run in the middle of a step. A step may be at work although nobody here waits for it: its worker
@@ -229,9 +276,10 @@ class _Held:
         """Enter what came of a part of a step."""
         self._enter(lambda head: Noted(**head, facts=facts))
 
-    def tried(self, why: str) -> None:
-        """Enter that a step did not work, and give the lease back."""
-        later_ms = self._ports.clock.now_ms() + RETRY_MS * 4 ** min(self.view.tries, _RETRY_DOUBLINGS)
+    def tried(self, why: str, most_ms: int | None = None) -> None:
+        """Enter that a step did not work, and give the lease back. `most_ms`: until it is tried again, at most."""
+        wait_ms = RETRY_MS * 4 ** min(self.view.tries, _RETRY_DOUBLINGS)
+        later_ms = self._ports.clock.now_ms() + (wait_ms if most_ms is None else min(wait_ms, most_ms))
         self._enter(lambda head: Tried(**head, why=why, not_before_ms=later_ms))
 
     def give_back(self) -> None:
@@ -250,7 +298,7 @@ class _Held:
 
     def keep(self) -> None:
         """Renew the lease when half of it is over. Raises Fenced."""
-        if self._book.store.last(f"runs/{self.admission.run}") > self.view.length:
+        if self._book.store.last(journal_log(self.admission.run)) > self.view.length:
             self._reread()
         assert self.view.lease is not None
         now_ms = self._ports.clock.now_ms()

@@ -91,7 +91,8 @@ class DirectoryStore:
     def logs(self, prefix: str = "") -> list[str]:
         """See Store."""
         with self._explained("logs"):
-            found = {folder for folder, name in self._walk("logs") if ENTRY.fullmatch(name)}
+            below_it = self._walk(f"logs/{prefix}".rstrip("/"))  # the logs of a model, not all there are
+            found = {folder for folder, name in below_it if ENTRY.fullmatch(name)}
         return sorted(log for log in (f.removeprefix("logs/") for f in found) if below(log, prefix))
 
     def create_document(self, name: str, body: bytes) -> bool:
@@ -105,9 +106,10 @@ class DirectoryStore:
     def documents(self, prefix: str = "") -> list[str]:
         """See Store."""
         with self._explained("documents"):
-            names = [
-                f"{folder}/{found[1]}" for folder, n in self._walk("documents") if (found := DOCUMENT.fullmatch(n))
-            ]
+            below_it = self._walk(f"documents/{prefix}".rstrip("/"))
+            names = {f"{folder}/{found[1]}" for folder, n in below_it if (found := DOCUMENT.fullmatch(n))}
+            if prefix and self._files.status(document_path(prefix.rstrip("/"))) is not None:
+                names.add(f"documents/{prefix}".rstrip("/"))
         return sorted(name for name in (n.removeprefix("documents/") for n in names) if below(name, prefix))
 
     # -------------------------------------------------------------------------------------------------------- blobs

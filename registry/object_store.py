@@ -97,7 +97,8 @@ class ObjectStore:
 
     def logs(self, prefix: str = "") -> list[str]:
         """See Store."""
-        parts = (path.removeprefix(f"{LOGS}/").rpartition("/") for path, _ in self._objects.list(LOGS))
+        paths = self._objects.list(f"{LOGS}/{prefix}".rstrip("/"))  # of a model's logs, not of all there are
+        parts = (path.removeprefix(f"{LOGS}/").rpartition("/") for path, _ in paths)
         found = {log for log, _, name in parts if log and ENTRY.fullmatch(name)}
         return sorted(log for log in found if below(log, prefix))
 
@@ -111,8 +112,11 @@ class ObjectStore:
 
     def documents(self, prefix: str = "") -> list[str]:
         """See Store."""
-        paths = (path.removeprefix(f"{DOCUMENTS}/") for path, _ in self._objects.list(DOCUMENTS))
-        names = [found[1] for path in paths if (found := DOCUMENT.fullmatch(path))]
+        folder = f"{DOCUMENTS}/{prefix}".rstrip("/")
+        paths = (path.removeprefix(f"{DOCUMENTS}/") for path, _ in self._objects.list(folder))
+        names = {found[1] for path in paths if (found := DOCUMENT.fullmatch(path))}
+        if prefix and self._objects.exists(document_path(prefix.rstrip("/"))):
+            names.add(prefix.rstrip("/"))
         return sorted(name for name in names if below(name, prefix))
 
     # -------------------------------------------------------------------------------------------------------- blobs

@@ -71,11 +71,15 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
         EVALUATOR.engines[Kind.INPUT],
         SavedEngine,
         # of the windows there are: when they are over and final, and so which ticks have something to do
-        # of the rules: `hands_out_cells`; `_standing` is there only while ticks are handed out
-        {"_plan", "_windows", "_losses", "kind", "_in_hand", "_due", "_over", "_agenda", "_formulas", "arrival_cells",
-         "hands_out_cells", "_standing"},
+        # `_in_hand` and `_now` are there only while ticks are handed out
+        {"_plan", "_windows", "_ticking", "_losses", "kind", "_in_hand", "_now", "_due", "_over", "_agenda", "_planned",
+         "_in_wait", "_measuring", "arrival_cells"},
     ),
-    "store": (EVALUATOR.engines[Kind.INPUT]._store("m")[1], SavedStore, {"layout", "_windows", "_free", "_spans", "_members"}),
+    "store": (
+        EVALUATOR.engines[Kind.INPUT]._store("m")[1],
+        SavedStore,
+        {"layout", "_windows", "_ticking", "_free", "_keys", "ends_ms", "_spans", "_members"},
+    ),
     "watch": (watch(), SavedWatch, {"_namespace", "labels", "_topics", "_untold"}),  # told before anything is saved
     "feed": (watch()._feed, SavedFeed, {"partitions", "_needed"}),
     "book": (

@@ -58,7 +58,7 @@ def test_what_two_senses_read_from_different_places_are_two_columns_and_bins_the
     (moved,) = (dimension.column for dimension in second.dimensions)
     assert moved != "hue"
     mapped = everything.streams.predictions.features
-    assert {name: mapped[name].source.path for name in ("hue", moved)} == {  # type: ignore[union-attr]
+    assert {name: mapped[name].source.path for name in ("hue", moved)} == {
         "hue": ("features", "hue"), moved: ("features", "colour"),
     }  # fmt: skip
     assert first.places == (0,)

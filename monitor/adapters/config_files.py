@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from monitor.adapters.schema_registry import with_schemas
 from monitor.config import Config, load
 
 
@@ -33,4 +34,4 @@ class ConfigFiles:
 
     def read(self) -> Config:
         """The configuration as it is now. Raises ConfigError."""
-        return load(list(self._paths), list(self._overrides), environ=self._environ)
+        return with_schemas(load(list(self._paths), list(self._overrides), environ=self._environ))

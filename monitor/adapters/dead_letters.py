@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import orjson
 
 from monitor.errors import LogError
@@ -25,6 +26,8 @@ FORMAT: Final = b"1"
 LETTER_BYTES_MAX: Final = 500_000
 """A record that fits its own topic need not fit this one, with our headers beside it: brokers and clients take a million
 bytes by default. A larger record stays where it is, and its letter says where."""
+ELEMENTS_TOLD: Final = 100
+"""Elements of one record that its letter names; of more only the number is told."""
 _CHUNK: Final = 1_000
 _WAIT_MS: Final = 200
 
@@ -34,11 +37,16 @@ def topic_of(source: str) -> str:
     return f"{source}.dlq"
 
 
-def letter(batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool, namespace: str) -> OutRecord:
-    """The letter that a namespace writes about one rejected record. Without `payload`, and for records that are too large
-    for a letter, coordinates and reason only: no value, key or header."""
-    ours = _headers(namespace, batch.topic, batch.partition, rejected.offset, str(rejected.reason), rejected.detail)
+def letter(batch: RecordBatch, place: int, rejected: Sequence[Rejected], *, payload: bool, namespace: str) -> OutRecord:
+    """The letter that a namespace writes about one record: it was rejected, or elements of its array were. Without `payload`,
+    and for records that are too large for a letter, coordinates and reasons only: no value, key or header."""
+    first = rejected[0]
+    ours = _headers(namespace, batch.topic, batch.partition, first.offset, str(first.reason), first.detail)
     ours.append((f"{PREFIX}timestamp", b"%d" % int(batch.timestamps_ms[place])))
+    if first.index is not None:
+        told = [(each.index, str(each.reason), each.detail) for each in rejected[:ELEMENTS_TOLD]]
+        ours.append((f"{PREFIX}elements", orjson.dumps(told)))
+        ours.append((f"{PREFIX}elements-rejected", b"%d" % len(rejected)))
     if not payload:
         return OutRecord(None, None, ours)
     value = batch.values[place]
@@ -83,6 +91,15 @@ def _headers(
 
 
 @dataclass(frozen=True, slots=True)
+class Element:
+    """An element of a record's array that was rejected, and its place there."""
+
+    index: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """A letter as read. `source` is (topic, partition, offset) of the record it speaks of; of a pointer the first one."""
 
@@ -95,11 +112,18 @@ class Letter:
     value: bytes | None
     headers: Headers  # the original ones
     namespace: str | None = None  # whose letter it is; None in letters of earlier versions
+    elements: tuple[Element, ...] = ()  # what of a record was rejected; none: it was as a whole
+    rejected: int = 1  # elements that were, the first `ELEMENTS_TOLD` of them are told
 
     @property
     def is_pointer(self) -> bool:
         """Whether it stands for a range."""
         return self.reason == FLOOD
+
+    @property
+    def reasons(self) -> Sequence[str]:
+        """Of each rejection that is told."""
+        return [each.reason for each in self.elements] or [self.reason]
 
 
 def read(log: Log, source: str, namespace: str | None = None) -> Iterator[Letter]:
@@ -149,7 +173,19 @@ def _letters(batch: RecordBatch) -> Iterator[Letter]:
         reason, detail = (ours.get(f"{PREFIX}{name}", b"").decode(errors="replace") for name in ("reason", "detail"))
         whose = ours.get(f"{PREFIX}namespace")
         of = None if whose is None else whose.decode(errors="replace")
-        yield Letter(offset, batch.partition, source, reason, detail, key, value, rest, of)
+        elements = _elements(ours.get(f"{PREFIX}elements"))
+        count = ours.get(f"{PREFIX}elements-rejected", b"1")
+        rejected = int(count) if count.isdigit() else 1
+        yield Letter(offset, batch.partition, source, reason, detail, key, value, rest, of, elements, rejected)
+
+
+def _elements(told: bytes | None) -> tuple[Element, ...]:
+    """None where somebody else wrote something else."""
+    try:
+        found = msgspec.convert(orjson.loads(told or b"[]"), list[tuple[int, str, str]])
+        return tuple(Element(*each) for each in found)
+    except (orjson.JSONDecodeError, msgspec.ValidationError):
+        return ()
 
 
 def replay(log: Log, appender: Appender, letters: Sequence[Letter]) -> int:

@@ -11,10 +11,12 @@ window ends last, then by name. The first series that does not fit and all after
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.adapters.exposition_sizes import family_of, sizes
 from monitor.adapters.exposition_text import HEADERS, OPENMETRICS_HEADERS, escape, number, prefix, seconds
 from monitor.alerts.operational import NAMES
 from monitor.config.metric_names import BASES, DECLARED, DEPENDENCE, DISTANCES
@@ -28,6 +30,7 @@ from monitor.telemetry import (
     NAMESPACE_LABEL,
     OUTCOMES,
     PREFIX,
+    SKIPS,
     TaskState,
 )
 from monitor.view import StreamStatus, View
@@ -85,24 +88,29 @@ class Exposer:
     # ------------------------------------------------------------------------------------------ under the budget
 
     def _budgeted(self, view: View, body: dict[str, list[str]]) -> tuple[int, int]:
-        room, exported, dropped = view.series_budget, 0, 0
-        groups: Iterable[list[Sample]] = (
-            *([sample] for sample in self._alerts(view)),
-            *([sample] for sample in self._thresholds(view)),
-            *self._series(view),
-        )
+        room, exported, left_out = view.series_budget, 0, Counter[str]()
         full = False
-        for samples in groups:
-            full = full or exported + len(samples) > room
+        for name, line in (*self._alerts(view), *self._thresholds(view)):
+            full = full or exported == room
             if full:
-                dropped += len(samples)
-                for name, _ in samples:
-                    self._dropped[name] += 1
+                left_out[name] += 1
             else:
-                exported += len(samples)
-                for name, line in samples:
-                    body[name].append(line)
-        return exported, dropped
+                exported += 1
+                body[name].append(line)
+        for windows in _series(view):
+            samples = [] if full else self._samples(windows)
+            full = full or exported + len(samples) > room
+            if full:  # what is not shown is counted and not written: of a fleet that is most
+                for window in windows:
+                    for name, number in sizes(window):
+                        left_out[name] += number
+                continue
+            exported += len(samples)
+            for name, line in samples:
+                body[name].append(line)
+        for name, count in left_out.items():
+            self._dropped[name] += count
+        return exported, left_out.total()
 
     def _alerts(self, view: View) -> Iterable[Sample]:
         firing = dict.fromkeys((a.rule, *_key(a.series), a.severity) for a in view.alerts if a.state == "firing")
@@ -118,23 +126,15 @@ class Exposer:
                 name, labels = "quality_threshold", (t.rule, t.model, t.segment, t.window, t.metric, t.direction)
             yield name, self._labelled(name, *labels) + number(t.threshold)
 
-    def _series(self, view: View) -> Iterable[list[Sample]]:
-        groups: dict[SeriesKey, dict[tuple[str, Kind], WindowView]] = {}
-        for window in view.windows:
-            groups.setdefault(window.key.series, {})[window.key.window, window.kind] = window
-
-        def place(series: SeriesKey) -> tuple[bool, int, SeriesKey]:
-            return series.segment != "all", -max(w.key.end_ms for w in groups[series].values()), series
-
-        for series in sorted(groups, key=place):
-            samples: list[Sample] = []
-            for (name, kind), window in sorted(groups[series].items()):
-                slot = (series, name, kind)
-                labels = self._windows.get(slot)
-                if labels is None:
-                    labels = self._windows[slot] = WindowLabels(self._namespace, series, name, kind)
-                labels.write(window, samples)
-            yield samples
+    def _samples(self, windows: Iterable[WindowView]) -> list[Sample]:
+        samples: list[Sample] = []
+        for window in windows:
+            slot = (window.key.series, window.key.window, window.kind)
+            labels = self._windows.get(slot)
+            if labels is None:
+                labels = self._windows[slot] = WindowLabels(self._namespace, *slot)
+            labels.write(window, samples)
+        return samples
 
     # -------------------------------------------------------------------------------- bounded by the config alone
 
@@ -181,6 +181,8 @@ class Exposer:
             yield self._one("records_lost_total", counters.lost.get(topic, 0), topic)
             for reason in Reason:
                 yield self._one("records_rejected_total", _in(counters.rejected, topic, reason), topic, reason)
+            for skip in SKIPS:
+                yield self._one("records_skipped_total", _in(counters.skipped, topic, skip), topic, skip)
             for form in DEAD_LETTER_FORMS:
                 yield self._one("dead_letters_total", _in(counters.dead_letters, topic, form), topic, form)
         for p in view.partitions:
@@ -268,6 +270,19 @@ class Exposer:
         return b"".join(text), b"".join([*openmetrics, b"# EOF\n"])
 
 
+def _series(view: View) -> Iterable[list[WindowView]]:
+    """The windows of each series (model, version, segment), in the order in which series go out."""
+    groups: dict[SeriesKey, dict[tuple[str, Kind], WindowView]] = {}
+    for window in view.windows:
+        groups.setdefault(window.key.series, {})[window.key.window, window.kind] = window
+
+    def place(series: SeriesKey) -> tuple[bool, int, SeriesKey]:
+        return series.segment != "all", -max(w.key.end_ms for w in groups[series].values()), series
+
+    for series in sorted(groups, key=place):
+        yield [window for _, window in sorted(groups[series].items())]
+
+
 class WindowLabels:
     """The label strings of one series' window, by metric, built when the metric is first seen."""
 
@@ -347,7 +362,7 @@ class WindowLabels:
             if estimate.value is None or not colon:
                 continue  # `volume` is input_samples
             of_method = method in DISTANCES or method in DECLARED or method == DEPENDENCE
-            name = _INPUT.get(method, "drift_score")
+            name = family_of(metric)
             prefixes = self._metrics.get(metric)
             if prefixes is None:
                 labels = (*self._base, feature, *((method,) if of_method else ()))
@@ -355,7 +370,6 @@ class WindowLabels:
             out.append((name, prefixes[0] + number(estimate.value)))
 
 
-_INPUT = {"missing": "feature_missing_ratio", **dict.fromkeys(DECLARED, "feature_violation_ratio")}
 _SCORE = ("quality_score", "quality_score_lower", "quality_score_upper")
 
 

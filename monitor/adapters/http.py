@@ -31,7 +31,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from monitor.adapters.http_answers import LIVE_WITHIN_MS, Pages, Snapshot, text
+from monitor.adapters.http_answers import LIVE_WITHIN_MS, Pages, Shown, text
 from monitor.adapters.http_token import TokenFile
 from monitor.errors import MonitorError
 
@@ -88,7 +88,7 @@ class HttpServer:
         self,
         host: str,
         port: int,
-        snapshot: Callable[[], Snapshot],
+        snapshot: Callable[[], Shown],
         heartbeat_age_ms: Callable[[], int],
         *,
         live_within_ms: int = LIVE_WITHIN_MS,

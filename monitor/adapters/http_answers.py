@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from monitor.adapters.exposition import OPENMETRICS, TEXT, Exposition
 from monitor.history import Choice, Past, select
@@ -49,28 +49,40 @@ ASSETS: Final = {
 """The files of the page, and their types."""
 
 
+class Shown(Protocol):
+    """What the endpoints hand out at one moment. Each form is made when it is asked for, or was: a probe pays for no scrape."""
+
+    @property
+    def exposition(self) -> Exposition:
+        """For Prometheus."""
+
+    @property
+    def status(self) -> bytes:
+        """As JSON."""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Of readiness."""
+
+    @property
+    def past(self) -> Past:
+        """Of which a request may choose a part."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the endpoints hand out at one moment: the exposition, the status as JSON, the checks of readiness,
-    and the past, of which a request may choose a part."""
+    """All of it, finished."""
 
     exposition: Exposition = field(default_factory=lambda: Exposition(b"", b"# EOF\n", 0, 0))
     status: bytes = b"{}"
     checks: tuple[Check, ...] = (Check("started", False, "the process is starting"),)
     past: Past = field(default_factory=Past)
 
-    @property
-    def ready(self) -> bool:
-        """Whether every check holds."""
-        return all(check.ok for check in self.checks)
-
 
 class Pages:
     """The handlers. They choose between finished bytes."""
 
-    def __init__(
-        self, snapshot: Callable[[], Snapshot], heartbeat_age_ms: Callable[[], int], live_within_ms: int
-    ) -> None:
+    def __init__(self, snapshot: Callable[[], Shown], heartbeat_age_ms: Callable[[], int], live_within_ms: int) -> None:
         self._snapshot, self._age, self._within = snapshot, heartbeat_age_ms, live_within_ms
         self._zipped: tuple[bytes, bytes] = (b"", gzip.compress(b""))
 

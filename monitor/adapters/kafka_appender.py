@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from monitor.adapters.kafka_settings import Errors, Settings, connect
+from monitor.adapters.kafka_settings import NOT_ALLOWED, Errors, Settings, connect, log_error
 from monitor.errors import LogError, UnknownOutcome
 from monitor.ports import OutRecord
 
@@ -105,6 +105,8 @@ class KafkaAppender:
             return self._unknown(f"{error.str()} ({error.name()})", topic, partition)
         self._drop()
         where = _where(topic, partition)
+        if error.name() in NOT_ALLOWED:
+            return log_error(f"{where}: appending", error, topic=topic, partition=partition)
         why = f"{error.str()} ({error.name()})"
         return LogError(f"{where}: the record was refused: {why}", topic=topic, partition=partition)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from monitor.adapters.kafka_admin import KafkaAdmin
 from monitor.adapters.kafka_appender import KafkaAppender
+from monitor.adapters.kafka_fenced import KafkaFencedAppender
 from monitor.adapters.kafka_leases import KafkaLeases
 from monitor.adapters.kafka_reader import KafkaReader
 from monitor.adapters.kafka_settings import (
@@ -41,6 +42,7 @@ class KafkaLog:
         check(properties or {})
         self.client_errors: Errors = {}
         self._bootstrap, self._properties, self._group = bootstrap, dict(properties or {}), group
+        self._timeout_secs = timeout_ms / 1000
         self._admin = KafkaAdmin(admin_settings(bootstrap, self._properties), self.client_errors, timeout_ms / 1000)
 
     def cluster_id(self) -> str:
@@ -85,6 +87,11 @@ class KafkaLog:
     def appender(self) -> KafkaAppender:
         """A producer of its own."""
         return KafkaAppender(appender_settings(self._bootstrap, self._properties), self.client_errors)
+
+    def fenced_appender(self, name: str) -> KafkaFencedAppender:
+        """A transactional producer of that name. Takes the right to write and to describe the transactional id."""
+        settings = appender_settings(self._bootstrap, self._properties)
+        return KafkaFencedAppender(settings, self.client_errors, name, self._timeout_secs)
 
     def leases(self, topic: str, group: str) -> KafkaLeases:
         """Join the consumer group `group` on the lease topic."""

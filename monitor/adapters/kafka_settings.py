@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from monitor.errors import ConfigError, LogError, LogUnreachable
+from monitor.errors import ConfigError, LogError, LogUnreachable, NotAllowed
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError
@@ -239,8 +239,16 @@ def plainly(error: KafkaError) -> str:
     return _WHEN.sub("", _WHERE.sub("", error.str()))
 
 
+NOT_ALLOWED = {"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED"}
+"""Names of the errors that mean: an access control list lacks a right of this user."""
+
+
 def log_error(doing: str, error: KafkaError, *, topic: str | None = None, partition: int | None = None) -> LogError:
     """The error of ours for one of librdkafka's: LogUnreachable when nobody answered, or only somebody who does not lead,
-    else LogError."""
+    NotAllowed where a right is missing, else LogError."""
+    said = f"{doing} failed: {error.str()} ({error.name()})"
+    if error.name() in NOT_ALLOWED:
+        hint = "Grant it to the user that Driftline logs in as: `driftline config acls` lists what it needs."
+        return NotAllowed(f"{said}. {hint}", topic=topic, partition=partition)
     kind = LogUnreachable if error.name() in UNREACHABLE | MOVING else LogError
-    return kind(f"{doing} failed: {error.str()} ({error.name()})", topic=topic, partition=partition)
+    return kind(said, topic=topic, partition=partition)

@@ -14,12 +14,21 @@ from typing import Final, Protocol, runtime_checkable
 from monitor.adapters.dead_letters import topic_of
 from monitor.adapters.placement import Placement, disagreeing, sample
 from monitor.config.durations import format_duration
+from monitor.config.streams import LabelStream, PredictionStream
 from monitor.config.types import Config
+from monitor.ingest.id_texts import IdTexts
 from monitor.ports import Log, TopicInfo
 
 _READ: Final = ("READ", "DESCRIBE")
 _SEND: Final = ("WRITE", "DESCRIBE")
 _WRITE: Final = ("READ", "WRITE", "DESCRIBE")
+REMEDY: Final = (
+    "let `driftline rekey` copy the labels to where their predictions are: streams.labels.rekey: {from: TOPIC}, and a new name "
+    "as streams.labels.topic."
+)
+_APART: Final = f"Labels will not meet their predictions. Key both topics by the id, or {REMEDY}"
+IDS_THAT_TELL: Final = 20
+"""Fewer ids may lie where a hash would put them by chance."""
 
 
 class Level(StrEnum):
@@ -60,24 +69,36 @@ def preflight(log: Log, config: Config) -> Sequence[Finding]:
     Takes a few seconds on Kafka. Raises LogUnreachable when no broker answers; every other trouble is a finding.
     """
     findings = [Finding(Level.OK, "cluster", log.cluster_id())]
-    sources = [config.streams.predictions.topic]
-    if config.streams.labels is not None:
-        sources.append(config.streams.labels.topic)
-    found = {name: log.topic(name) for name in sources}
+    streams = {s.topic: s for s in (config.streams.predictions, config.streams.labels) if s is not None}
+    found = {name: log.topic(name) for name in streams}
     existing = [info for info in found.values() if info is not None]
     for name, info in found.items():
-        findings += [_missing(name)] if info is None else _source(info, config)
-    if len(existing) == len(sources):
+        findings += [_missing(name, streams[name])] if info is None else _source(info, config)
+        findings += _copied(log, streams[name])
+    if len(existing) == len(streams):
         findings += _partitions(existing)
-        findings += _placement([sample(log, info.name) for info in existing])
+        findings += _placement([sample(log, info.name, IdTexts(streams[info.name])) for info in existing])
     findings += _internal(log, config, existing[0].partitions if existing else None)
     if isinstance(log, KnowsRights):
         findings += _rights(log, config, [info.name for info in existing])
     return findings
 
 
-def _missing(name: str) -> Finding:
-    return Finding(Level.ERROR, f"topic {name}", "there is no such topic", "Create it, or correct `streams`.")
+def _missing(name: str, stream: PredictionStream | LabelStream) -> Finding:
+    hint = "Create it, or correct `streams`." if stream.rekey is None else "`driftline rekey` makes it: start it first."
+    return Finding(Level.ERROR, f"topic {name}", "there is no such topic", hint)
+
+
+def _copied(log: Log, stream: PredictionStream | LabelStream) -> Iterator[Finding]:
+    """The topic that a re-keyed one is copied from."""
+    if stream.rekey is None:
+        return
+    what = f"topic {stream.rekey.source}, of which {stream.topic} is a copy"
+    info = log.topic(stream.rekey.source)
+    if info is None:
+        yield Finding(Level.ERROR, what, "there is no such topic", "Create it, or correct `rekey.from`.")
+    else:
+        yield Finding(Level.OK, what, f"{info.partitions} partitions")
 
 
 def _source(info: TopicInfo, config: Config) -> Iterator[Finding]:
@@ -136,7 +157,7 @@ def _partitions(sources: list[TopicInfo]) -> Iterator[Finding]:
         Level.ERROR,
         "partitions",
         value,
-        "A label must be in the partition of its prediction: give both topics the same number of partitions.",
+        f"A label must be in the partition of its prediction: give both topics the same number of partitions, or {REMEDY}",
     )
 
 
@@ -156,13 +177,36 @@ def _placement(samples: list[Placement]) -> Iterator[Finding]:
         elif each.partitions > 1:
             hash_name = each.partitioner or "no hash that is known here"
             yield Finding(Level.OK, what, f"{each.keyed} keys, placed by {hash_name}")
-    if len(samples) == 2 and samples[0].partitions == samples[1].partitions > 1 and all(each.keyed for each in samples):
-        yield _agreement(*samples)
+    if len(samples) == 2 and samples[0].partitions == samples[1].partitions > 1:
+        by_ids = _by_ids(*samples)
+        if by_ids is not None:
+            yield by_ids
+        if (by_ids is None or by_ids.level is not Level.ERROR) and all(each.keyed for each in samples):
+            yield _agreement(*samples)
+
+
+def _by_ids(left: Placement, right: Placement) -> Finding | None:
+    """What the ids themselves tell; None where that is nothing."""
+    what = f"ids of {left.topic} and {right.topic}"
+    shared, apart = disagreeing(left.ids, right.ids)
+    names = (left.id_partitioner, right.id_partitioner)
+    if apart:
+        value = f"{apart} of {shared} ids seen in both lie in different partitions"
+        return Finding(Level.ERROR, what, value, _APART)
+    if (names[0] is None) != (names[1] is None) and min(len(left.ids), len(right.ids)) >= IDS_THAT_TELL and not shared:
+        by_id, other = (left, right) if names[0] is not None else (right, left)
+        value = f"{by_id.topic} is placed by its ids ({by_id.id_partitioner}), {other.topic} by something else"
+        return Finding(Level.ERROR, what, value, _APART)
+    if shared:
+        return Finding(Level.OK, what, f"{shared} ids seen in both, all in one place")
+    return (
+        Finding(Level.OK, what, f"both placed by their ids ({names[0]})") if names[0] == names[1] is not None else None
+    )
 
 
 def _agreement(left: Placement, right: Placement) -> Finding:
     what = f"placement of {left.topic} and {right.topic}"
-    shared, apart = disagreeing(left, right)
+    shared, apart = disagreeing(left.places, right.places)
     names = (left.partitioner, right.partitioner)
     told = f"{left.topic} by {names[0] or 'an unknown hash'}, {right.topic} by {names[1] or 'an unknown hash'}"
     if apart or (None not in names and names[0] != names[1]):

@@ -15,8 +15,10 @@ ids somewhere is counted (`mentions`) and taken out only where that is asked for
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,10 +40,9 @@ from monitor.adapters.recording_format import (
     read_blocks,
 )
 from monitor.events import Int64s, RecordBatch
+from monitor.ingest.id_texts import IdTexts
 from monitor.ingest.ids import hash_text
-from monitor.ingest.mapping import label_leaves, prediction_leaves
-from monitor.ingest.records import RecordReader
-from monitor.ingest.values import plain
+from monitor.ingest.rows import Rows
 
 if TYPE_CHECKING:
     from monitor.config.types import Config
@@ -52,11 +53,13 @@ Tell = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Places of a batch: records of the ids, records that cannot be read and hold one, records of others that hold one."""
+    """Places of a batch: records of the ids, records that cannot be read and hold one, records of others that hold one.
+    `rewritten`: of records that hold rows of others too, by place, the value without those of the ids."""
 
     own: Int64s
     unread: Int64s
     mentions: Int64s
+    rewritten: Mapping[int, bytes] = field(default_factory=dict)
 
 
 class Matcher:
@@ -65,12 +68,13 @@ class Matcher:
     def __init__(self, config: Config, needles: Needles) -> None:
         self.needles = needles
         predictions, labels = config.streams.predictions, config.streams.labels
-        self._readers = {
-            predictions.topic: [RecordReader((prediction_leaves(predictions)["id"],), predictions.max_bytes)]
-        }
-        if labels is not None:
-            reader = RecordReader((label_leaves(labels)["id"],), labels.max_bytes)
-            self._readers.setdefault(labels.topic, []).append(reader)
+        self._readers: dict[str, list[IdTexts]] = {}
+        for stream in (predictions, labels):
+            if stream is None:
+                continue
+            copied = [] if stream.rekey is None else [stream.rekey.source]
+            for topic in (stream.topic, *copied):
+                self._readers.setdefault(topic, []).append(IdTexts(stream))
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -80,20 +84,52 @@ class Matcher:
     def hits(self, batch: RecordBatch) -> Hits:
         """Of a batch with keys and headers, of one of `topics`."""
         own, read = np.zeros(len(batch), np.bool_), np.zeros(len(batch), np.bool_)
+        rewritten: dict[int, bytes] = {}
         for reader in self._readers[batch.topic]:
-            for block in reader.read(batch).blocks:
-                for place, value in zip(block.places, plain(block.columns[0]), strict=True):
-                    if isinstance(value, str | int):
-                        read[int(place)] = True
-                        own[int(place)] |= str(value) in self.needles.texts
+            rows = reader.open(batch)
+            opened = isinstance(rows, Rows)
+            elements: dict[int, set[int]] = {}
+            for row, text in reader.read(rows):
+                place = int(rows.records[row]) if isinstance(rows, Rows) else row
+                read[place] = True
+                if text in self.needles.texts:
+                    own[place] = True
+                    if isinstance(rows, Rows):
+                        elements.setdefault(place, set()).add(int(rows.index[row]))
+            if opened:
+                rewritten |= self._rewritten(batch, reader, elements)
         held = self._holding(batch)
-        return Hits(*(np.flatnonzero(which) for which in (own, held & ~read & ~own, held & read & ~own)))
+        own_places, unread, mentions = (
+            np.flatnonzero(which) for which in (own, held & ~read & ~own, held & read & ~own)
+        )
+        return Hits(own_places, unread, mentions, rewritten)
+
+    def _rewritten(self, batch: RecordBatch, reader: IdTexts, elements: Mapping[int, set[int]]) -> dict[int, bytes]:
+        """The values of records that are left where only elements of the ids go. One that would hold an id even then goes as a
+        whole, as one does of which nothing would be left."""
+        found: dict[int, bytes] = {}
+        for place, gone in elements.items():
+            value, headers = batch.values[place], () if batch.headers is None else batch.headers[place] or ()
+            if value is None or reader.opener is None:
+                continue
+            left = reader.opener.only(value, headers, partial(_stays, gone))
+            if left is None:
+                continue
+            without = batch.rows(place, place + 1, batch.next_offset)
+            rest = replace(without, values=[left])
+            if len(reader.open(rest)) and not self.needles.within(record_bytes(rest, 0)):
+                found[place] = left
+        return found
 
     def _holding(self, batch: RecordBatch) -> np.ndarray:
         """Which records hold an id in their bytes."""
         found = np.zeros(len(batch), np.bool_)
         found[list(self.needles.each(all_bytes(batch)))] = True
         return found
+
+
+def _stays(gone: AbstractSet[int], index: int) -> bool:
+    return index not in gone
 
 
 def all_bytes(batch: RecordBatch) -> list[bytes]:
@@ -146,14 +182,16 @@ def count(log: RecordedLog, matcher: Matcher, tell: Tell = lambda *_: None) -> C
 def redact(
     log: RecordedLog, matcher: Matcher, who: Who, *, mentions: bool, tell: Tell = lambda *_: None
 ) -> tuple[Counts, int]:
-    """Take the records out; what was found, and how many records are gone. A recording without any keeps its bytes."""
-    found, hit = Counts(leftovers=len(leftovers(log))), dict[str, set[int]]()
+    """Take the records out, or the rows of the ids out of records that hold others too; what was found, and how many records
+    are gone or hold less. A recording without any keeps its bytes."""
+    found, hit = Counts(leftovers=len(leftovers(log))), dict[str, dict[int, bytes | None]]()
     for segment, _, batch in _source_batches(log, matcher, tell):
         hits = matcher.hits(batch)
         found.add(batch.topic, hits)
         places = [*hits.own, *hits.unread, *(hits.mentions if mentions else ())]
         if places:
-            hit.setdefault(segment.file, set()).update(batch.offsets[places].tolist())
+            own = {int(batch.offsets[place]): hits.rewritten.get(int(place)) for place in places}
+            hit.setdefault(segment.file, {}).update(own)
     gone = sum(map(len, hit.values()))
     if gone:
         _publish(log, matcher.needles, who, hit, gone)
@@ -186,7 +224,7 @@ def _source_batches(log: RecordedLog, matcher: Matcher, tell: Tell) -> Iterator[
                         tell(done, total)
 
 
-def _publish(log: RecordedLog, needles: Needles, who: Who, hit: dict[str, set[int]], gone: int) -> None:
+def _publish(log: RecordedLog, needles: Needles, who: Who, hit: dict[str, dict[int, bytes | None]], gone: int) -> None:
     manifest = log.manifest
     before = () if manifest.redactions is UNSET else manifest.redactions
     number = len(before) + 1
@@ -222,27 +260,28 @@ def was_redacted(redactions: Sequence[Redaction] | msgspec.UnsetType, text: str)
 
 
 def _rewritten(
-    log: RecordedLog, topic: str, partition: int, segment: Segment, offsets: set[int], number: int
+    log: RecordedLog, topic: str, partition: int, segment: Segment, hit: Mapping[int, bytes | None], number: int
 ) -> Segment:
-    """The segment without some of its offsets, under a name that counts the redactions."""
+    """The segment without some of its offsets, or with other values there, under a name that counts the redactions."""
     stem = f"{segment.first:020d}.{number}.seg"
     file = f"{segment.file.rpartition('/')[0]}/{stem}"
     source = log.directory / segment.file
     with source.open("rb") as held:
-        left = (_without(batch, offsets) for batch in read_blocks(held, str(source), topic, partition))
+        left = (_without(batch, hit) for batch in read_blocks(held, str(source), topic, partition))
         return write_segment(log.directory, file, segment.first, segment.next, left)
 
 
-def _without(batch: RecordBatch, offsets: set[int]) -> RecordBatch:
+def _without(batch: RecordBatch, hit: Mapping[int, bytes | None]) -> RecordBatch:
     assert batch.keys is not None
     assert batch.headers is not None
-    kept = [place for place, offset in enumerate(batch.offsets.tolist()) if offset not in offsets]
+    values = [hit.get(offset, value) for offset, value in zip(batch.offsets.tolist(), batch.values, strict=True)]
+    kept = [place for place, offset in enumerate(batch.offsets.tolist()) if hit.get(offset, b"") is not None]
     return RecordBatch(
         batch.topic,
         batch.partition,
         batch.offsets[kept],
         batch.timestamps_ms[kept],
-        [batch.values[place] for place in kept],
+        [values[place] for place in kept],
         batch.next_offset,
         [batch.keys[place] for place in kept],
         [batch.headers[place] for place in kept],

@@ -12,7 +12,7 @@ from monitor.alerts.advance import Turn, amendments, gone, move
 from monitor.alerts.decision import Action, Decided, Decision, decide, hold
 from monitor.alerts.event import AlertEvent, BudgetAlert, Change, Reason
 from monitor.alerts.explanation import explain, explain_since
-from monitor.alerts.replaced import end, is_replaced
+from monitor.alerts.replaced import Replacements, end
 from monitor.alerts.rules import applies, can_be_held, kind_of, mature
 from monitor.alerts.standstill import NO_OUTAGE, Outage
 from monitor.alerts.state import AlertKey, AlertState, Entry, Phase, warmed
@@ -20,7 +20,6 @@ from monitor.config.advisories import Advisory
 from monitor.config.grouping import Grouping
 from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
-from monitor.config.metric_names import DISTANCES
 from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
 from monitor.config.rules import Rule
 from monitor.config.types import Config
@@ -106,8 +105,6 @@ class RuleBook:
         self._model_labels = model_labels
         self.limits, self.listed, self.label_feed = limits, listed, label_feed
         self.explains, self._plan_of = plan_of is not None, plan_of
-        self.reads_cells = self.explains and any(rule.metric.partition(":")[0] in DISTANCES for rule in self._rules)
-        """Whether it asks for the sums of windows: for the bins that moved."""
         self._maintenance, self.advisories = tuple(maintenance), tuple(advisories)
         self.grouping = grouping
         # Memos of pure functions, bounded by the series that exist.
@@ -172,6 +169,7 @@ class RuleBook:
         active = frozenset(active_series)
         entries, events, decisions = dict(state.entries), list[AlertEvent](), list[Decided]()
         touched = active.union(key.series for key in revised)
+        replacements = Replacements(lookup, kind)
         for series in sorted(touched | _silent(state, touched)):
             for rule in self.watching(series, kind):
                 key = AlertKey(rule.name, series)
@@ -188,7 +186,7 @@ class RuleBook:
                     decision = decide(rule, entry, view, rows_came=came, tick_size_ms=tick_size_ms, tick_ms=tick_ms)
                 else:  # only another version's windows changed
                     decision = Decision(Action.KEEP, Reason.NO_ROWS)
-                if decision.action in _STANDS and is_replaced(rule, series, kind, of_age, lookup):
+                if decision.action in _STANDS and replacements.replaced(rule, series, of_age):
                     decision = end(entry)
                 elif series not in touched:
                     continue

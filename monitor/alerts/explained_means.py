@@ -37,7 +37,21 @@ Both = tuple[Lot, Lot]
 """Now, and before."""
 
 
-EXPLAINED: Final = frozenset({"bias", "mae", "rmse", "r2"})
+EXPLAINED: Final = frozenset(
+    {
+        "bias",
+        "mae",
+        "mse",
+        "rmse",
+        "r2",
+        "explained_variance",
+        "mape",
+        "rmsle",
+        "median_ae",
+        "pinball_0_1",
+        "pinball_0_9",
+    }
+)
 """Metrics whose rules are explained."""
 
 

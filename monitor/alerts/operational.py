@@ -26,7 +26,7 @@ from monitor.alerts.event import ABOUT_DATA, LAST_MS, About, AlertEvent, Severit
 from monitor.alerts.label_hold import LABELS_SLOW
 from monitor.alerts.traffic import MODEL_SILENT, VOLUME_LOW
 from monitor.ingest.clocks import FOREVER, NEVER
-from monitor.ledger.records import Commit, Flood
+from monitor.ledger.records import Commit, Flood, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,13 @@ FLOOD: Final = Condition(
     "ticket",
     "so many records are rejected that dead letters are cut to pointers; look at driftline dlq list",
     "rejected records are few again",
+)
+UNREADABLE: Final = Condition(
+    "records-unreadable",
+    "page",
+    "none of the newest records can be used, so a mapped field was renamed or the configuration does not fit; look at driftline "
+    "dlq list, and map it anew",
+    "records can be used again",
 )
 FULL: Final = Condition(
     "join-full",
@@ -71,7 +78,7 @@ UNOWNED: Final = Condition(
     "somebody works on it again",
 )
 NAMES: Final = (
-    *(condition.name for condition in (FLOOD, FULL, STALLED, UNOWNED, SILENT)),
+    *(condition.name for condition in (FLOOD, UNREADABLE, FULL, STALLED, UNOWNED, SILENT)),
     MODEL_SILENT,
     VOLUME_LOW,
     LABELS_SLOW,
@@ -118,7 +125,10 @@ class OperationalWatch:
         self._note(FLOOD, of, commit.sequence, at_ms, holds=commit.flooding and not floods)  # of an earlier version
         for stream, topic in enumerate(self._topics):
             flood = next((flood for flood in floods if flood.stream == stream), None)
-            self._note_flood(partition, topic, commit.sequence, at_ms, flood)
+            self._note_stream(FLOOD, partition, topic, commit.sequence, at_ms, flood)
+            lost = () if commit.unreadable is UNSET else commit.unreadable
+            unreadable = next((each for each in lost if each.stream == stream), None)
+            self._note_stream(UNREADABLE, partition, topic, commit.sequence, at_ms, unreadable)
         self._note(FULL, of, commit.sequence, at_ms, holds=commit.full is True)
         silent, heard = commit.silent is True, not (commit.idle or commit.ended)
         self._feed.note(partition, at_ms, stalled=commit.stalled, waited_for=heard)
@@ -139,17 +149,29 @@ class OperationalWatch:
         self._told_ms[what] = at_ms = max(at_ms, self._told_ms.get(what, NEVER) + 1)
         return at_ms
 
-    def _note_flood(self, partition: int, topic: str, sequence: int, at_ms: int, flood: Flood | None) -> None:
+    def _note_stream(
+        self,
+        condition: Condition,
+        partition: int,
+        topic: str,
+        sequence: int,
+        at_ms: int,
+        found: Flood | Unreadable | None,
+    ) -> None:
+        facts: dict[str, int | str] = {"topic": topic, "partition": partition}
+        if isinstance(found, Unreadable):
+            facts["reason"] = found.reason
         of = _Of(
             partition,
             f"{topic}/partition/{partition}",
             f"{topic}, partition {partition}",
-            {"topic": topic, "partition": partition},
+            facts,
         )
-        if (flood is not None) == ((FLOOD.name, of.scope) in self._began):
+        if (found is not None) == ((condition.name, of.scope) in self._began):
             return
-        known_ms = at_ms if at_ms > NEVER or flood is None else flood.since_ms
-        self._note(FLOOD, of, sequence, self._later(of.scope, known_ms), holds=flood is not None)
+        known_ms = at_ms if at_ms > NEVER or found is None else found.since_ms
+        what = of.scope if condition is FLOOD else f"{condition.name}/{of.scope}"
+        self._note(condition, of, sequence, self._later(what, known_ms), holds=found is not None)
 
     def _note(self, condition: Condition, of: _Of, sequence: int, at_ms: int, *, holds: bool) -> None:
         key = (condition.name, of.scope)

@@ -19,7 +19,7 @@ from monitor.alerts.event import AdvisoryAlert, BudgetAlert, Evidence, Operation
 from monitor.alerts.explained import Crossed, CrossedSlice, Explanation, Means, Slice
 from monitor.alerts.explained_crossed import DRAWN
 from monitor.alerts.rules import Test
-from monitor.metrics import agreement, intervals
+from monitor.metrics import agreement, intervals, operating
 from monitor.windows.canonical import rounded
 from monitor.windows.view import Estimate
 
@@ -134,8 +134,11 @@ def _of_matrix(evidence: Evidence) -> Iterator[Line]:
 
 def _value(metric: str, tp: float, fp: float, fn: float, tn: float) -> float | None:
     try:
-        if metric == "f1":
-            return 2 * tp / (2 * tp + fp + fn)
+        if metric in _BETA_SQUARED:
+            b = _BETA_SQUARED[metric]
+            return (1 + b) * tp / ((1 + b) * tp + b * fn + fp)
+        if metric == "g_mean":
+            return math.sqrt(tp / (tp + fn) * tn / (tn + fp))
         if metric == "balanced_accuracy":
             return (tp / (tp + fn) + tn / (tn + fp)) / 2
         if metric == "kappa":
@@ -148,8 +151,10 @@ def _value(metric: str, tp: float, fp: float, fn: float, tn: float) -> float | N
 
 def _variance(metric: str, tp: float, fp: float, fn: float, tn: float, value: float) -> float:
     a, b, c, d = (np.array([count]) for count in (tp, fp, fn, tn))
-    if metric == "f1":
-        return float(intervals.f1_variance(a, b, c)[0])
+    if metric in _BETA_SQUARED:
+        return float(operating.f_beta(math.sqrt(_BETA_SQUARED[metric]), a, b, c)[1][0])
+    if metric == "g_mean":
+        return float(operating.g_mean(a, b, c, d)[1][0])
     if metric == "balanced_accuracy":
         return float(intervals.balanced_accuracy_variance(a, b, c, d)[0])
     if metric == "kappa":
@@ -157,8 +162,12 @@ def _variance(metric: str, tp: float, fp: float, fn: float, tn: float, value: fl
     return float(intervals.mcc_variance(a, b, c, d, np.array([value]))[0])
 
 
+_BETA_SQUARED: Final[Mapping[str, float]] = {"f1": 1.0, "f0_5": 0.25, "f2": 4.0}
 _MATRIX: Final[Mapping[str, tuple[str, float]]] = {
     "f1": ("2 tp / (2 tp + fp + fn)", 0.0),
+    "f0_5": ("1.25 tp / (1.25 tp + 0.25 fn + fp)", 0.0),
+    "f2": ("5 tp / (5 tp + 4 fn + fp)", 0.0),
+    "g_mean": ("root(tp / (tp + fn) x tn / (tn + fp))", 0.0),
     "balanced_accuracy": ("(tp / (tp + fn) + tn / (tn + fp)) / 2", 0.0),
     "mcc": ("(tp tn - fp fn) / root((tp + fp) (tp + fn) (tn + fp) (tn + fn))", -1.0),
     "kappa": ("(n (tp + tn) - c) / (n^2 - c), n = all, c = (tp + fn) (tp + fp) + (tn + fp) (tn + fn)", -1.0),

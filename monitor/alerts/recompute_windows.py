@@ -4,13 +4,13 @@ definition of the metric; and what an advisory's detector says to the values tha
 Who explains an alert runs the engine over the topics again: the cells are what the run counted. Metrics of a confusion matrix
 are worked out of the counts in the alert itself (`recompute`).
 
-Not done: estimates while labels are missing, dependence of pairs, R2.
+Other tasks than binary are told in `recompute_tasks`. Not done: estimates while labels are missing, dependence of pairs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,13 +18,18 @@ import numpy as np
 from monitor.alerts.advice import Begun
 from monitor.alerts.event import AdvisoryAlert
 from monitor.alerts.recompute import Line, Number
+from monitor.alerts.recompute_tasks import of_multiclass, of_regression
 from monitor.config.detectors import make
 from monitor.config.metric_names import SCORE
 from monitor.drift.binning import NumericBinning
 from monitor.drift.checked import CheckedCategorical, CheckedNumeric, of_base
 from monitor.drift.distances import PSI_FLOOR
 from monitor.events import Int64s
+from monitor.metrics.binary import Binary
 from monitor.metrics.calibration import BINS
+from monitor.metrics.multiclass import Multiclass
+from monitor.metrics.regression import Regression
+from monitor.metrics.task import Task
 from monitor.plan import FeaturePlan, ModelPlan
 from monitor.sketches.cells import CellLayout
 from monitor.windows.view import Kind
@@ -42,11 +47,7 @@ def window_lines(
     metric: str, published: float | None, path: str, plan: ModelPlan, kind: Kind, cells: Int64s
 ) -> Iterator[Line]:
     """The value of a metric from a window's cells; nothing of metrics that are not told here. `path`: where it stands."""
-    if kind is Kind.PERFORMANCE:
-        layout = plan.task.cells
-        found = _loss(metric, layout, cells) or _area(metric, layout, cells) or _of_scores(metric, layout, cells)
-    else:
-        found = _of_feature(metric, plan, cells)
+    found = _of_task(metric, plan.task, cells) if kind is Kind.PERFORMANCE else _of_feature(metric, plan, cells)
     if found is not None:
         formula, inputs, result = found
         yield Line(metric, formula, inputs, result, published, path)
@@ -72,6 +73,27 @@ def advisory_lines(data: AdvisoryAlert, begun: Begun) -> Iterator[Line]:
 _Found = tuple[str, Mapping[str, Number], float | None]
 
 
+def _of_task(metric: str, task: Task, cells: Int64s) -> _Found | None:
+    """The value of a metric of performance."""
+    if isinstance(task, Regression):
+        return of_regression(metric, task, cells)
+    layout = task.cells
+    if isinstance(task, Multiclass):
+        return of_multiclass(metric, task, cells) or _loss(metric, layout, cells)
+    if isinstance(task, Binary) and metric == "cost" and task.costs is not None:
+        return _cost(task.costs, layout, cells)
+    return _loss(metric, layout, cells) or _area(metric, layout, cells) or _of_scores(metric, layout, cells)
+
+
+def _cost(costs: Mapping[str, float], layout: CellLayout, cells: Int64s) -> _Found:
+    """What the rows of the matrix cost, on average."""
+    counts = {name: int(cells[layout.index(name)]) for name in costs}
+    rows = sum(counts.values())
+    inputs: dict[str, Number] = {**counts, **{f"cost of {name}": cost for name, cost in costs.items()}}
+    total = math.fsum(count * costs[name] for name, count in counts.items())
+    return "sum of rows x their cost / rows", inputs, total / rows if rows else None
+
+
 def _loss(metric: str, layout: CellLayout, cells: Int64s) -> _Found | None:
     """Log loss and Brier score: means of sums in units of 2**-30."""
     if metric not in ("log_loss", "brier") or "scored" not in layout or metric not in layout:
@@ -82,8 +104,8 @@ def _loss(metric: str, layout: CellLayout, cells: Int64s) -> _Found | None:
 
 
 def _area(metric: str, layout: CellLayout, cells: Int64s) -> _Found | None:
-    """ROC AUC: the share of pairs of a positive and a negative in which the positive has the larger score."""
-    if metric != "roc_auc" or "positives" not in layout:
+    """ROC AUC: the share of pairs of a positive and a negative in which the positive scores higher. Gini: twice that - 1."""
+    if metric not in ("roc_auc", "gini") or "positives" not in layout:
         return None
     positives, negatives = (cells[layout.slice(name)].tolist() for name in ("positives", "negatives"))
     won = tied = below = 0
@@ -92,12 +114,16 @@ def _area(metric: str, layout: CellLayout, cells: Int64s) -> _Found | None:
     n, m = sum(positives), sum(negatives)
     inputs = {"pairs in order": won, "pairs in one of 1200 bins": tied, "positives": n, "negatives": m}
     formula = "(pairs in order + pairs in one of 1200 bins / 2) / (positives x negatives)"
-    return formula, inputs, (won + tied / 2) / (n * m) if n * m else None
+    area = (won + tied / 2) / (n * m) if n * m else None
+    if metric == "gini":
+        return f"2 {formula} - 1", inputs, None if area is None else 2 * area - 1
+    return formula, inputs, area
 
 
 def _of_scores(metric: str, layout: CellLayout, cells: Int64s) -> _Found | None:
-    """Average precision, bin by bin from the highest score down; calibration error in 15 bins of 80 score bins each."""
-    if metric not in ("average_precision", "ece") or "positives" not in layout:
+    """Average precision, bin by bin from the highest score down; how far the classes are apart; calibration errors in 15 bins of
+    80 score bins each."""
+    if metric not in ("average_precision", "ks_classes", *_CALIBRATION) or "positives" not in layout:
         return None
     pairs = list(zip(*(cells[layout.slice(name)].tolist() for name in ("positives", "negatives")), strict=True))
     n, m = (sum(column) for column in zip(*pairs, strict=True))
@@ -110,15 +136,47 @@ def _of_scores(metric: str, layout: CellLayout, cells: Int64s) -> _Found | None:
             total += own * found / (found + false) if own else 0.0
         formula = "sum over 1200 score bins, highest first, of its positives x precision down to it, / positives"
         return formula, inputs, total / n if n else None
-    width, off = len(pairs) // BINS, 0.0
+    if metric == "ks_classes":
+        apart, own, other = 0.0, 0, 0
+        for of_bin, others in pairs:
+            own, other = own + of_bin, other + others
+            apart = max(apart, abs(own / n - other / m)) if n and m else 0.0
+        formula = "largest |share of positives - share of negatives up to a score bin's end|"
+        return formula, inputs, apart if n and m else None
+    return _calibration(metric, pairs, inputs)
+
+
+def _calibration(metric: str, pairs: Sequence[tuple[int, int]], inputs: dict[str, Number]) -> _Found:
+    width, gaps = len(pairs) // BINS, list[tuple[int, float]]()
     for begin in range(0, len(pairs), width):
         part = pairs[begin : begin + width]
-        hits = sum(own for own, _ in part)
+        hits, rows = sum(own for own, _ in part), sum(map(sum, part))
         promised = math.fsum(sum(both) * (begin + k + 0.5) / len(pairs) for k, both in enumerate(part))
-        off += abs(hits - promised)
-        if sum(map(sum, part)):
+        if rows:
+            gaps.append((rows, abs(hits - promised) / rows))
             inputs |= {f"bin {begin // width + 1}, positives": hits, f"bin {begin // width + 1}, scores": promised}
-    return "sum over 15 bins of abs(positives - sum of scores) / rows", inputs, off / (n + m) if n + m else None
+    formula, of = _CALIBRATION[metric]
+    return formula, inputs, of(gaps) if gaps else None
+
+
+def _rows_of(gaps: Sequence[tuple[int, float]]) -> int:
+    return sum(rows for rows, _ in gaps)
+
+
+_CALIBRATION: Mapping[str, tuple[str, Callable[[Sequence[tuple[int, float]]], float]]] = {
+    "ece": (
+        "sum over 15 bins of abs(positives - sum of scores) / rows",
+        lambda gaps: math.fsum(rows * gap for rows, gap in gaps) / _rows_of(gaps),
+    ),
+    "rmsce": (
+        "root(sum over 15 bins of (positives - sum of scores)^2 / rows of the bin / rows)",
+        lambda gaps: math.sqrt(math.fsum(rows * gap * gap for rows, gap in gaps) / _rows_of(gaps)),
+    ),
+    "mce": (
+        "largest of 15 bins' abs(positives - sum of scores) / rows of the bin",
+        lambda gaps: max(gap for _, gap in gaps),
+    ),
+}
 
 
 def _of_feature(metric: str, plan: ModelPlan, cells: Int64s) -> _Found | None:

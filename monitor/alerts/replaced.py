@@ -8,6 +8,7 @@ beside it, or a pause of all versions, replaces nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from heapq import nlargest
 from typing import Protocol
 
 from monitor.alerts.decision import Action, Decision
@@ -29,16 +30,36 @@ class Versions(Protocol):
         """The same model and segment under every other version that ever had a window."""
 
 
-def is_replaced(
-    rule: Rule, series: SeriesKey, kind: Kind, mature: Callable[[WindowView], bool], windows: Versions
-) -> bool:
-    """`mature`: whether the rule may judge a window."""
-    others = windows.other_versions(series, kind)
-    if not others:
-        return False
-    own = windows.newest_mature(series, rule.window, kind, lambda view: view.seen > 0)
-    newest = (windows.newest_mature(other, rule.window, kind, mature) for other in others)
-    return any(view is not None and (own is None or own.key.start_ms < view.key.start_ms) for view in newest)
+class Replacements:
+    """Which versions are replaced, at the end of one tick. What is looked up of all versions of a model is looked up once:
+    if each of a thousand asked for the others, a million would be."""
+
+    def __init__(self, windows: Versions, kind: Kind) -> None:
+        self._windows, self._kind = windows, kind
+        self._newest: dict[tuple[str, str, str], list[tuple[int, SeriesKey]]] = {}
+
+    def replaced(self, rule: Rule, series: SeriesKey, mature: Callable[[WindowView], bool]) -> bool:
+        """`mature`: whether the rule may judge a window of the model."""
+        others = [start_ms for start_ms, own in self._newest_of(rule, series, mature) if own != series]
+        if not others:
+            return False
+        own = self._windows.newest_mature(series, rule.window, self._kind, lambda view: view.seen > 0)
+        return own is None or own.key.start_ms < others[0]
+
+    def _newest_of(
+        self, rule: Rule, series: SeriesKey, mature: Callable[[WindowView], bool]
+    ) -> list[tuple[int, SeriesKey]]:
+        """The two versions whose newest mature windows start last: one of them is another one."""
+        key = (rule.name, series.model, series.segment)
+        found = self._newest.get(key)
+        if found is None:
+            others = self._windows.other_versions(series, self._kind)
+            newest = (
+                (self._windows.newest_mature(one, rule.window, self._kind, mature), one) for one in (*others, series)
+            )
+            starts = ((view.key.start_ms, one) for view, one in newest if view is not None)
+            found = self._newest[key] = nlargest(2, starts) if others else []
+        return found
 
 
 def end(entry: Entry) -> Decision:

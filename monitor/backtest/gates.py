@@ -34,6 +34,10 @@ _FIELDS: Final = {
 """Metrics, as rules know them, that windows of a kind have as a field of their own."""
 
 
+MIN_ROWS: Final = 100
+"""Rows that a metric must rest on to be judged, as of a rule that does not say: one wrong of three is no recall of 0.67."""
+
+
 class GateError(MonitorError):
     """A gate that cannot be read, or that asks for what there is not."""
 
@@ -82,12 +86,15 @@ def _number(text: str) -> float | None:
 
 
 def judge(
-    gates: Iterable[Gate], counted: Mapping[str, float | None], windows: Iterable[Mapping[str, Any]]
+    gates: Iterable[Gate],
+    counted: Mapping[str, float | None],
+    windows: Iterable[Mapping[str, Any]],
+    min_rows: int = MIN_ROWS,
 ) -> list[Broken]:
     """The gates that fail. A count that does not exist (`missed` without incidents) is an error, one without a value does
     not fail; but an incident that was missed has no end to its delay, so an upper limit of `delay_hours` fails. A metric
-    fails by the worst final window of the segment `all` in which it has a value, and when it has one in none. Raises
-    GateError for a name that no window has."""
+    fails by the worst final window of the segment `all` in which it has a value that rests on `min_rows` rows, and when there
+    is none. Raises GateError for a name that no window has."""
     found, final = [], [w for w in windows if w["segment"] == "all"]
     for gate in gates:
         if gate.name in COUNTED:
@@ -101,14 +108,39 @@ def judge(
             elif value is not None and gate.holds(value):
                 found.append(Broken(gate=gate.text, value=value, where="the whole range"))
             continue
-        broken = _worst(gate, final)
+        broken = _worst(gate, final, min_rows)
         if broken is not None:
             found.append(broken)
     return found
 
 
-def _worst(gate: Gate, windows: list[Mapping[str, Any]]) -> Broken | None:
-    chosen = [w for w in windows if gate.window in ("", w["window"]) and _has(w, gate.name)]
+def metric_gates(gates: Iterable[Gate]) -> list[Gate]:
+    """Those about metrics of windows."""
+    return [gate for gate in gates if gate.name not in COUNTED]
+
+
+def too_small(gates: Iterable[Gate], windows: Iterable[Mapping[str, Any]], min_rows: int) -> dict[str, int]:
+    """How many windows have a value of a gate's metric that rests on fewer rows, by gate; those without any are left out."""
+    final = [w for w in windows if w["segment"] == "all"]
+    found = {}
+    for gate in gates:
+        valued = [w for w in _chosen(gate, final) if _value(w, gate.name) is not None]
+        if small := sum(not _is_large(w, gate.name, min_rows) for w in valued):
+            found[gate.text] = small
+    return found
+
+
+def _chosen(gate: Gate, windows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [w for w in windows if gate.window in ("", w["window"]) and _has(w, gate.name)]
+
+
+def _is_large(window: Mapping[str, Any], name: str, min_rows: int) -> bool:
+    """Whether a value rests on enough rows; counts are what they are."""
+    return name in _FIELDS or window["metrics"][name]["rows"] >= min_rows
+
+
+def _worst(gate: Gate, windows: list[Mapping[str, Any]], min_rows: int) -> Broken | None:
+    chosen = _chosen(gate, windows)
     if not chosen:
         names = sorted({name for w in windows for name in w["metrics"]} | {w["window"] for w in windows})
         raise GateError(
@@ -121,7 +153,12 @@ def _worst(gate: Gate, windows: list[Mapping[str, Any]]) -> Broken | None:
         # A gate that nothing could be held to is not passed: labels that are read from a wrong field would keep it green.
         many = "the one window" if len(values) == 1 else f"all {len(values)} windows"
         return Broken(gate=gate.text, value=None, where=many, judged=False)
-    failing = [(value, w) for value, w in values if value is not None and gate.holds(value)]
+    large = [(value, w) for value, w in values if value is not None and _is_large(w, gate.name, min_rows)]
+    if not large:
+        most = max(w["metrics"][gate.name]["rows"] for value, w in values if value is not None)
+        where = f"a window on {min_rows} rows: the largest has {most}; --min-rows says how many are enough"
+        return Broken(gate=gate.text, value=None, where=where, judged=False)
+    failing = [(value, w) for value, w in large if gate.holds(value)]
     if not failing:
         return None
     value, window = (min if gate.op in ("<", "<=") else max)(failing, key=lambda one: one[0])

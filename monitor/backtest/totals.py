@@ -130,7 +130,7 @@ class Adding:
             for stream, own in (("predictions", commit.prediction_outcomes), ("labels", commit.label_outcomes)):
                 for name, count in own.items():
                     outcomes[stream][name] = outcomes[stream].get(name, 0) + count
-        read = {name: sum(c.records[i] for c in commits) for i, name in enumerate(outcomes)}
+        read = {name: sum(c.rows_read[i] for c in commits) for i, name in enumerate(outcomes)}
         if not self.plan.has_labels:
             del outcomes["labels"], read["labels"]
         return Totals(

@@ -21,6 +21,7 @@ _ALL = {
     "init": ("monitor.cli.init", "Propose a configuration from two topics or files."),
     "demo": ("monitor.cli.demo", "Play a month of flights, with an incident."),
     "produce": ("monitor.cli.produce", "Send JSON lines into a topic."),
+    "rekey": ("monitor.cli.rekey", "Copy a topic so that its records are where the other stream has their ids."),
     "windows": ("monitor.cli.windows", "Show windows and their metrics."),
     "alerts": ("monitor.cli.alerts", "List alerts, or follow them."),
     "explain": ("monitor.cli.explain", "Work out every number of an alert again, from the topics."),
@@ -106,6 +107,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="driftline", prog_name="driftline", message="%(prog)s %(version)s")
 def cli() -> None:
     """Driftline tells you, while it happens, whether the models you run in production are still right.
 

@@ -62,7 +62,15 @@ def _duration(text: str) -> int:
 )
 @store_option
 @click.option("--name", help="Of the archive; the configuration's namespace unless given.")
-@click.option("--pane", "pane_ms", type=_duration, default="1d", show_default=True, help="How much is one segment.")
+@click.option(
+    "--pane",
+    "pane_ms",
+    type=_duration,
+    default="1d",
+    show_default=True,
+    metavar="DURATION",
+    help="How much is one segment.",
+)
 @click.option("--ids", is_flag=True, help="Keep ids as they are. Without it only their hashes are kept.")
 @click.option(
     "--until-end", is_flag=True, help="Nothing more comes: all panes are closed, and what they hold is final."
@@ -185,7 +193,15 @@ def verify(name: str, store: Location) -> None:
 @command.command("count")
 @click.argument("name")
 @store_option
-@click.option("--window", "window_ms", type=_duration, default="1d", show_default=True, help="Length of a window.")
+@click.option(
+    "--window",
+    "window_ms",
+    type=_duration,
+    default="1d",
+    show_default=True,
+    metavar="DURATION",
+    help="Length of a window.",
+)
 @click.option("--from", "from_ms", type=iso_ms, metavar="ISO", help="Predictions made at or after this time …")
 @click.option("--until", "until_ms", type=iso_ms, metavar="ISO", help="… and before this one (event time).")
 def count(name: str, store: Location, window_ms: int, from_ms: int | None, until_ms: int | None) -> None:

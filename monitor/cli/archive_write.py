@@ -15,6 +15,7 @@ from monitor.cli.scan import ScanProgress
 from monitor.ingest.clocks import NEVER, ClockState
 from pipelines.dataset import archive as a
 from pipelines.dataset import manifest as m
+from pipelines.dataset.errors import READINGS_MAX, Overtaken
 from pipelines.dataset.redaction import Erased, Erasures
 from pipelines.dataset.table import Schema
 
@@ -53,19 +54,23 @@ def write(config: Config, log: Log, archive: a.Archive, store: a.LogStore, asked
 
     An erasure keeps its ids first and then adds a commit to every archive. So the erased ids are asked for after the log was
     folded: of an erasure that is not among them the commit is still to come, and either is ours before it, and seen by it, or
-    loses against it."""
+    loses against it. Raises Overtaken; what was committed stays."""
     topics = Topics(config, log, ids=asked.ids)
     state = archive.begin(_begun(topics, asked))
     erasures = Erasures(store)
     for partition in range(topics.predictions.partitions):
         crossed = False
-        while True:
+        for _ in range(READINGS_MAX):
             forgotten = erasures.now()
             commit = _Partition(topics, state, partition, asked).commit(archive, forgotten)
             if erasures.now() == forgotten and (commit is None or archive.commit(state, commit)):
                 break
             crossed |= erasures.now() != forgotten
             state = archive.state()  # another writer, or an erasure, was first: what it did is not done again
+        else:
+            raise Overtaken(
+                f"partition {partition} of the archive {archive.name!r}", "ids were erased, or others wrote,"
+            )
         if commit is not None or crossed:
             written = ((), (0, 0)) if commit is None else (commit.segments, commit.lost)
             yield Written(partition, *written, crossed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.common import config_options, embedded_option, load_config, output_option
+from monitor.cli.common import config_options, embedded_option, load_config, output_option, processes_option
 from monitor.cli.ranges import BOUND_HELP
 
 if TYPE_CHECKING:
@@ -50,6 +50,13 @@ if TYPE_CHECKING:
     "--sweep", "sweeps", multiple=True, metavar="KEY=V1,V2", help="Judge with each of these values of a rule."
 )
 @click.option("--fail-on", "gates", multiple=True, metavar="GATE", help="Exit with 3 if this holds, e.g. 'pages > 3'.")
+@click.option(
+    "--min-rows",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="Rows that the metric of a gate must rest on: smaller windows are not judged.",
+)
 @click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), help="Leave files here.")
 @click.option(
     "--report",
@@ -64,6 +71,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on with the backtest in --to DIR if one was interrupted there; begin it if there is none.",
 )
+@processes_option
 @output_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
@@ -79,10 +87,12 @@ def command(
     known: Path | None,
     sweeps: tuple[str, ...],
     gates: tuple[str, ...],
+    min_rows: int,
     directory: Path | None,
     page: Path | None,
     show_values: bool,
     resume: bool,
+    processes: int | None,
     output: str,
     quiet: bool,
 ) -> None:
@@ -91,8 +101,8 @@ def command(
     Alerts with their times, the difference to another configuration (--against) or between two versions of the models
     (--versions), to known incidents (--incidents: delay, lead time, misses, false alarms) and to other values of rules
     (--sweep: records are read and joined once). Gates (--fail-on) are counts (alerts, pages, tickets, amended, missed,
-    false_alarms, delay_hours) or metrics of final windows (recall@1d); one that holds ends the command with 3. Nothing is
-    written but into --to and beside --report.
+    false_alarms, delay_hours) or metrics of final windows on --min-rows rows (recall@1d); one that holds ends the command
+    with 3. Nothing is written but into --to and beside --report.
 
     \b
     Examples:
@@ -105,13 +115,17 @@ def command(
     """
     from monitor.cli import backtest_run
     from monitor.cli.logs import set_up
+    from monitor.cli.replay_processes import origin_of
 
     set_up("text", "WARNING")
     inputs = [path for path in (*files, *others, known, directory) if path is not None]
     _refuse_what_does_not_go_together(directory, page, inputs, resume=resume, show_values=show_values)
     config = _config(files, overrides)
     other = _other(files, others, other_overrides, versions)
-    wanted = backtest_run.Wanted(starts, ends, resume, output, quiet, kept=directory is not None, what="backtest")
+    origin = origin_of(files, overrides, embedded, recording, processes)
+    wanted = backtest_run.Wanted(
+        starts, ends, resume, output, quiet, kept=directory is not None, what="backtest", origin=origin
+    )
     asked = backtest_run.Asked(
         config,
         other,
@@ -121,6 +135,8 @@ def command(
         page,
         show_values,
         versions,
+        origin_of(others or files, other_overrides, embedded, recording, processes),
+        min_rows,
     )
     with closing(_source(config, recording, embedded)) as source:
         backtest_run.run(source, asked, directory, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,11 +102,31 @@ def why_rejected(
 
 
 def say_what_was_rejected(runs: Sequence[tuple[Config, Rejected, Mapping[str, Mapping[str, int]] | None]]) -> None:
-    """Say why records could not be used, each topic once unless two configurations say something else of it."""
+    """Say why records could not be used, each topic once unless two configurations say something else of it. Of as many that a
+    run rejected before it was resumed, another run that knows the reasons speaks for both."""
     from monitor.cli.show import note
 
-    for line in dict.fromkeys(line for run in runs for line in why_rejected(*run)):
+    known = [Counter({topic: sum(reasons.values()) for topic, reasons in rejected.items()}) for _, rejected, _ in runs]
+    for line in dict.fromkeys(
+        line
+        for config, rejected, outcomes in runs
+        for line in why_rejected(config, rejected, _unexplained(config, rejected, outcomes, known))
+    ):
         note(line)
+
+
+def _unexplained(
+    config: Config, rejected: Rejected, outcomes: Mapping[str, Mapping[str, int]] | None, known: Sequence[Counter[str]]
+) -> dict[str, Mapping[str, int]]:
+    """The outcomes of the streams of which no run knows why just as many were rejected."""
+    topics = {"predictions": config.streams.predictions.topic}
+    if config.streams.labels is not None:
+        topics["labels"] = config.streams.labels.topic
+    return {
+        name: counts
+        for name, counts in (outcomes or {}).items()
+        if not any(own[topics[name]] == counts.get("rejected", 0) for own in known) or rejected.get(topics[name])
+    }
 
 
 def outcomes_told(name: str, records: Mapping[str, int], outcomes: Mapping[str, Mapping[str, int]]) -> str:

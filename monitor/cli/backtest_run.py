@@ -14,7 +14,17 @@ import click
 
 from monitor.backtest.differences import differences, of_version
 from monitor.backtest.episodes import Episode, episodes
-from monitor.backtest.gates import SCORED, Gate, GateError, gate_of, judge, refuse_unknown
+from monitor.backtest.gates import (
+    MIN_ROWS,
+    SCORED,
+    Gate,
+    GateError,
+    gate_of,
+    judge,
+    metric_gates,
+    refuse_unknown,
+    too_small,
+)
 from monitor.backtest.incidents import Incident, IncidentsError, Score, incidents_of, score
 from monitor.backtest.tradeoff import front
 from monitor.cli import backtest_checks as checks
@@ -23,6 +33,7 @@ from monitor.cli.replay_run import Wanted
 from monitor.cli.report import write as files
 
 if TYPE_CHECKING:
+    from monitor.cli.replay_processes import Origin
     from monitor.config.types import Config
     from monitor.plan import Plan
     from monitor.ports import Log
@@ -52,6 +63,10 @@ class Asked:
     """Whether the report may name bins by the values they hold."""
     versions: tuple[str, str] | None = None
     """Versions of the models that are compared."""
+    other_origin: Origin | None = None
+    """`Wanted.origin` of the other configuration."""
+    min_rows: int = MIN_ROWS
+    """Rows that the metric of a gate must rest on in a window."""
 
 
 @dataclass
@@ -83,10 +98,13 @@ def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> No
                 checks.refuse_an_empty_range(source, config, wanted.starts, wanted.ends)
         told: dict[str, list[Episode]] = {}
         first = _outcome(source, asked, asked.config, folder / FIRST, wanted, told)
-        second = _outcome(source, asked, asked.other, folder / SECOND, wanted) if asked.other else None
-        broken = judge(asked.gates, _counts(first.alerts, first.score), first.windows())
+        likewise = replace(wanted, origin=asked.other_origin)
+        second = _outcome(source, asked, asked.other, folder / SECOND, likewise) if asked.other else None
+        broken = judge(asked.gates, _counts(first.alerts, first.score), first.windows(), asked.min_rows)
         report = _report(asked, first, second, told)
         report["gates"] = {"asked": [gate.text for gate in asked.gates], "failed": _plain(broken)}
+        if small := too_small(metric_gates(asked.gates), first.windows(), asked.min_rows):
+            report["gates"] |= {"min_rows": asked.min_rows, "too_small": small}
         if directory is not None:
             _write(directory / "backtest.json", report)
         written = []
@@ -213,9 +231,7 @@ def _counts(alerts: Sequence[Episode], scored: Score | None) -> dict[str, float 
 
 
 def _report(asked: Asked, first: Outcome, second: Outcome | None, told: Mapping[str, list[Episode]]) -> dict[str, Any]:
-    # That it was interrupted is no part of what was asked: resumed, it leaves the bytes of one that was not.
-    typed = [word for word in sys.argv[1:] if word != "--resume"]
-    report: dict[str, Any] = {"format": FORMAT, "command": ["driftline", *typed], FIRST: _of(first)}
+    report: dict[str, Any] = {"format": FORMAT, "command": ["driftline", *_typed(sys.argv[1:])], FIRST: _of(first)}
     if second is not None:
         compared = differences(first.alerts, second.alerts, first.windows(), second.windows())
         report |= {SECOND: _of(second), "differences": _plain(compared)}
@@ -226,6 +242,19 @@ def _report(asked: Asked, first: Outcome, second: Outcome | None, told: Mapping[
         rows = [{"set": name, **_counts(told[name], _score(told[name], asked, read_ms))} for name in asked.variants]
         report["sweep"] = [{**row, "front": best} for row, best in zip(rows, front(rows), strict=True)]
     return report
+
+
+def _typed(words: Sequence[str]) -> list[str]:
+    """The command line without what is no part of what was asked: that it was interrupted, and how many processes shared the
+    work. However that was, the same bytes are left."""
+    kept = list[str]()
+    rest = iter(words)
+    for word in rest:
+        if word == "--processes":
+            next(rest, None)
+        elif word != "--resume" and not word.startswith("--processes="):
+            kept.append(word)
+    return kept
 
 
 def _of_versions(asked: Asked, outcome: Outcome, versions: tuple[str, str]) -> dict[str, Any]:

@@ -39,6 +39,9 @@ def say(report: Mapping[str, Any], output: str, directory: Path | None, written:
             note(f"gate: {gate['gate']} cannot be judged, which fails: there is no value in {gate['where']}")
             continue
         note(f"gate: {gate['gate']} holds: {_by(gate['value'])} in {gate['where']}")
+    for gate, windows in report["gates"].get("too_small", {}).items():
+        many = "1 window was" if windows == 1 else f"{windows:,} windows were"
+        note(f"gate: {gate}: {many} not judged, on fewer than {report['gates']['min_rows']} rows (--min-rows)")
     _files(directory, written)
 
 

@@ -54,11 +54,23 @@ def output_option(command: F) -> F:
     )(command)
 
 
+def processes_option(command: F) -> F:
+    """`--processes N`."""
+    return click.option(
+        "--processes",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Read and join in so many processes, at most one for each partition. By default one for each processor where "
+        "there is much to read.",
+    )(command)
+
+
 def load_config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
     """The configuration of a command. Raises ConfigError."""
+    from monitor.adapters.schema_registry import with_schemas
     from monitor.config import load
 
-    return load(list(files), list(overrides), environ=dict(os.environ))
+    return with_schemas(load(list(files), list(overrides), environ=dict(os.environ)))
 
 
 def open_log(config: Config) -> Log:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from monitor.cli.common import config_options, load_config, output_option
+from monitor.cli.config_acls import command as acls
 from monitor.cli.config_history import history
 from monitor.cli.exits import GATE
 
@@ -16,7 +17,8 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @click.group("config")
 def command() -> None:
-    """Show the configuration as it is in force, its schema, what differs between two, or what a namespace went by.
+    """Show the configuration as it is in force, its schema, what differs between two, what a namespace went by, or the rights
+    that it needs.
 
     \b
     Examples:
@@ -24,10 +26,12 @@ def command() -> None:
       driftline config schema > driftline.schema.json
       driftline config diff old.yaml new.yaml
       driftline config history -c driftline.yaml
+      driftline config acls -c driftline.yaml
     """
 
 
 command.add_command(history)
+command.add_command(acls)
 
 
 @command.command("show")

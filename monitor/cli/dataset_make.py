@@ -17,7 +17,7 @@ from monitor.config import canonical
 from monitor.errors import MonitorError
 from monitor.events import Int64s
 from pipelines.dataset import manifest as m
-from pipelines.dataset.errors import BadDataset
+from pipelines.dataset.errors import READINGS_MAX, BadDataset, Overtaken
 from pipelines.dataset.redaction import NOBODY, REDACTED, Erased
 from pipelines.dataset.row_digest import RowDigest
 from pipelines.dataset.selection import blocks, checked, wants
@@ -40,18 +40,20 @@ def make(
     config: Config, log: Log, shelf: Shelf, selection: m.Selection, alive: Callable[[], None] = lambda: None
 ) -> m.Manifest:
     """Read, join, keep the segments; the manifest is returned and not kept yet. `alive` is called again and again and may
-    raise to end it. Raises BadDataset when there is no row."""
+    raise to end it. Raises BadDataset when there is no row, and Overtaken."""
     from pipelines.dataset import parquet
 
     parquet.require()
     topics = Topics(config, log, ids=selection.ids)
     spans = _everything(topics, checked(_known_models(topics, selection)))
-    while True:
+    for _ in range(READINGS_MAX):
         made = _Making(shelf, erased := shelf.erased())
         for joined in joined_partitions(topics, spans, selection, "making the dataset", alive=alive):
             made.add(joined)
         if shelf.erased() == erased:  # reading takes long: what was asked for meanwhile may not come back
             break
+    else:
+        raise Overtaken("the dataset", "ids were erased")
     if not made.rows or made.whole is None:
         without = ", ".join(f"{count:,} {name}" for name, count in sorted(made.lost.items())) or "there is no record"
         raise BadDataset("the dataset", f"would have no row: {without}", "Choose a range that has some.")

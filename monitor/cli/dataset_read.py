@@ -13,9 +13,7 @@ from monitor.daemon.shared import make_shared
 from monitor.errors import MonitorError, OffsetLost
 from monitor.events import Int64s, LabelColumns, PredictionColumns, RecordBatch, Rejected
 from monitor.ingest.clocks import ClockState, advance
-from monitor.ingest.mapping import prediction_leaves
-from monitor.ingest.records import RecordReader
-from monitor.ingest.values import plain
+from monitor.ingest.id_texts import IdTexts
 from monitor.plan import plan_of
 
 if TYPE_CHECKING:
@@ -101,7 +99,7 @@ class Topics:
                 f"topic {self.predictions.name!r} has {self.predictions.partitions} partitions and {self.labels.name!r} "
                 f"has {self.labels.partitions}: labels would not meet their predictions. Give both the same number."
             )
-        self._ids = RecordReader((prediction_leaves(stream)["id"],), stream.max_bytes) if ids else None
+        self._ids = IdTexts(stream) if ids else None
 
     def _topic(self, name: str) -> TopicInfo:
         found = self.log.topic(name)
@@ -142,9 +140,10 @@ class Topics:
         scan = self.scan([(partition, predictions, labels)])
         for batch in self._batches(scan):
             if batch.topic == self.predictions.name:
-                columns = self.shared.predictions.decode(batch)
+                rows = self.shared.predictions.open(batch)
+                columns = self.shared.predictions.decode(rows)
                 of_predictions.add(columns, jump)
-                ids += self._texts(batch, columns)
+                ids += self._texts(rows, columns)
             else:
                 assert of_labels is not None
                 assert self.shared.labels is not None
@@ -165,11 +164,9 @@ class Topics:
         keys, headers = any(d.needs_keys for d in decoders), any(d.needs_headers for d in decoders)
         return (batch for batch in scan.batches(self.log, keys=keys, headers=headers) if len(batch))
 
-    def _texts(self, batch: RecordBatch, columns: PredictionColumns) -> list[str]:
+    def _texts(self, rows: RecordBatch, columns: PredictionColumns) -> list[str]:
         if self._ids is None or not len(columns):
             return []
-        found: dict[int, str] = {}
-        for block in self._ids.read(batch).blocks:
-            for place, value in zip(block.places, plain(block.columns[0]), strict=True):
-                found[int(place)] = value if isinstance(value, str) else str(value)
-        return [found[place] for place in np.searchsorted(batch.offsets, columns.offsets).tolist()]
+        found = dict(self._ids.read(rows))
+        places = np.searchsorted(rows.offsets, columns.offsets) if columns.places is None else columns.places
+        return [found[place] for place in places.tolist()]

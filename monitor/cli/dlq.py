@@ -72,7 +72,8 @@ def list_letters(
     """Count dead letters by topic and reason, and list the last, partition by partition.
 
     JSON: {"reasons": {TOPIC: {REASON: count}}, "letters": [{"letter", "topic", "partition", "offset", "reason",
-    "detail", "pointer", "bytes", "namespace"}]}; `reasons` counts all, `letters` is cut by --limit.
+    "detail", "elements", "pointer", "bytes", "namespace"}]}; `reasons` counts all, `letters` is cut by --limit. `elements`
+    are those of a record with an array that were rejected: [{"index", "reason", "detail"}], the first 100.
 
     \b
     Examples:
@@ -90,7 +91,7 @@ def list_letters(
     kept: deque[dict[str, Any]] = deque(maxlen=most or None)
     try:
         for letter in _letters(log, config, stream, reason, all_namespaces):
-            counts.setdefault(letter.source[0], Counter())[letter.reason] += 1
+            counts.setdefault(letter.source[0], Counter()).update(letter.reasons)
             kept.append(_line(letter))
     finally:
         log.close()
@@ -142,7 +143,8 @@ def show_letter(
         print_json({**_line(found), "key": _readable(found.key), "value": _readable(found.value), "headers": headers})
         return
     click.echo(f"letter   {_name(found)}")
-    click.echo(f"reason   {found.reason}: {_visible(found.detail)}")
+    for told in _told(found):
+        click.echo(f"reason   {_visible(told)}")
     for name, value in [("key", found.key), *((f"header {name}", value) for name, value in found.headers)]:
         click.echo(f"{_visible(name):<8} {_printed(value)}")
     click.echo(f"value    {_printed(found.value)}")
@@ -172,7 +174,8 @@ def replay_letters(
     """Send records back to the topic and partition they came from, after what was wrong has been put right.
 
     They are read again like any record: what is still wrong is put aside again, what is counted already counts as a
-    duplicate. A pointer sends its whole range. Records that are older than `time.lateness` are late. JSON:
+    duplicate, the other elements of a record with an array too. A pointer sends its whole range. Records that are older
+    than `time.lateness` are late. JSON:
     {"letters": n, "sent": n}.
 
     \b
@@ -258,7 +261,7 @@ def _letters(
         if topic is None or stream not in (None, name) or log.topic(topic_of(topic)) is None:
             continue
         for letter in read(log, topic, None if all_namespaces else config.namespace):
-            if reason in (None, letter.reason):
+            if reason is None or reason in letter.reasons:
                 yield letter
 
 
@@ -295,10 +298,28 @@ def _line(letter: Letter) -> dict[str, Any]:
         "offset": offset,
         "reason": letter.reason,
         "detail": letter.detail,
+        "elements": [{"index": each.index, "reason": each.reason, "detail": each.detail} for each in letter.elements],
         "pointer": letter.is_pointer,
         "bytes": None if letter.value is None else len(letter.value),
         "namespace": letter.namespace,
     }
+
+
+def _told(letter: Letter) -> list[str]:
+    """What was wrong, a line each: of the record, or of each element."""
+    if not letter.elements:
+        return [f"{letter.reason}: {letter.detail}"]
+    told = [f"#{each.index} {each.reason}: {each.detail}" for each in letter.elements]
+    more = letter.rejected - len(told)
+    return [*told, f"{more:,} more elements"] if more > 0 else told
+
+
+def _short(line: dict[str, Any]) -> str:
+    """What was wrong, for a cell: of the elements the first."""
+    if not line["elements"]:
+        return str(line["detail"])
+    first, more = line["elements"][0], len(line["elements"]) - 1
+    return f"#{first['index']}: {first['detail']}" + (f"; {more} more" if more else "")
 
 
 def _readable(data: bytes | None) -> Any:
@@ -331,7 +352,9 @@ def _table(counts: dict[str, Counter[str]], kept: Iterable[dict[str, Any]], *, w
     last = show.table("last", *names, "bytes", right=("bytes",))
     for line in kept:
         size = "-" if line["bytes"] is None else f"{line['bytes']:,}"
-        last.add_row(*(show.plain(str(line[name] or "-")) for name in names), size)
+        last.add_row(
+            *(show.plain((_short(line) if name == "detail" else str(line[name] or "-")) or "-") for name in names), size
+        )
     out = show.console()
     out.print(summary)
     out.print(last)

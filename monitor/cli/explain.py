@@ -191,6 +191,7 @@ def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) 
 
 def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
     """The configurations that held, the newest first, with their numbers; the given one where none is kept."""
+    from monitor.adapters.schema_registry import with_schemas
     from monitor.config import recorded
     from monitor.daemon.begun import documents
     from monitor.daemon.generations import history
@@ -204,7 +205,8 @@ def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
         if text is not None and record.document not in tried:
             tried.add(record.document)
             held = recorded(text)
-            yield record.number, held.model_copy(update={"kafka": config.kafka})
+            own = {"kafka": config.kafka, "schema_registry": config.schema_registry}
+            yield record.number, with_schemas(held.model_copy(update=own))
     if not tried:
         yield None, config
 

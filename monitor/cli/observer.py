@@ -6,10 +6,10 @@ import dataclasses
 import math
 import platform
 from collections import Counter, defaultdict
+from functools import cached_property
 from typing import Literal
 
-from monitor.adapters.exposition import Exposer
-from monitor.adapters.http_answers import Snapshot
+from monitor.adapters.exposition import Exposer, Exposition
 from monitor.alerts.event import AdvisoryAlert, AlertEvent, BudgetAlert, Change, OperationalAlert, RuleAlert, Standing
 from monitor.config.types import Config
 from monitor.daemon.generations import Known
@@ -21,7 +21,7 @@ from monitor.history import DelayPoint, History, Past
 from monitor.ingest.clocks import FOREVER, NEVER, ClockState
 from monitor.plan import Plan
 from monitor.ports import WallClock
-from monitor.readiness import Places, readiness, standing, stuck
+from monitor.readiness import Check, Places, readiness, standing, stuck
 from monitor.telemetry import Configuration, TaskState
 from monitor.view import (
     ActiveAlert,
@@ -48,6 +48,29 @@ RECENT = 200
 """Windows that the demo's table can look back on."""
 
 
+class Rendered:
+    """A view in each form in which it is asked for, made by the one thread that asks, the listener's: the worker pays nothing for
+    what nobody looks at, and a probe nothing for what a scrape wants."""
+
+    def __init__(self, view: View, past: Past, exposer: Exposer) -> None:
+        self.view, self.past, self._exposer = view, past, exposer
+
+    @cached_property
+    def exposition(self) -> Exposition:
+        """For Prometheus."""
+        return self._exposer.render(self.view)
+
+    @cached_property
+    def status(self) -> bytes:
+        """As JSON."""
+        return encode(self.view)
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """Of readiness."""
+        return readiness(self.view)
+
+
 class Observer:
     """Listens to a worker; `snapshot` is what the HTTP listener hands out, `view` what people and `top` see."""
 
@@ -70,7 +93,7 @@ class Observer:
         self._places: Places = {}
         self.heartbeat_ms = clock.monotonic_ms()
         self.view = base
-        self._rendered: tuple[View | None, Snapshot] = (None, Snapshot())
+        self._shown = Rendered(base, self.past, self._exposer)
 
     # -- what happens --------------------------------------------------------------------------------------------
 
@@ -109,13 +132,12 @@ class Observer:
         self.view = self._base
 
     @property
-    def snapshot(self) -> Snapshot:
-        """The view as the HTTP listener hands it out, rendered once by the one thread that asks, the listener's: the
-        worker pays nothing for what nobody looks at. A view never changes."""
+    def snapshot(self) -> Rendered:
+        """The view as the HTTP listener hands it out. A view never changes."""
         view = self.view
-        if self._rendered[0] is not view:
-            self._rendered = view, Snapshot(self._exposer.render(view), encode(view), readiness(view), self.past)
-        return self._rendered[1]
+        if self._shown.view is not view:
+            self._shown = Rendered(view, self.past, self._exposer)
+        return self._shown
 
     def heartbeat_age_ms(self) -> int:
         """How long ago the loop last came round; called from the listener's thread."""
@@ -209,6 +231,7 @@ class Observer:
         return Counters(
             consumed=dict(statistics.consumed),
             rejected={topic: dict(reasons) for topic, reasons in statistics.rejected.items()},
+            skipped={topic: dict(reasons) for topic, reasons in statistics.skipped.items()},
             dead_letters={topic: dict(forms) for topic, forms in worker.dead_letters.written.items()},
             feature_faults=dict(statistics.faults),
             commits={"accepted": worker.commits, "lost": worker.lost},

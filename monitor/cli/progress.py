@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from monitor.cli.show import minute
@@ -40,6 +41,13 @@ class Pace:
             self.evaluating_s += seconds
         else:
             self.reading_s += seconds
+
+    def meet(self, others: Sequence[PartitionHeadway]) -> None:
+        """Partitions that another process reads, of which it may not have spoken before: their pace counts from here."""
+        known = {own.partition for own in self.first.partitions}
+        if new := [own for own in others if own.partition not in known]:
+            read = self.first.read + sum(own.read for own in new)
+            self.first = replace(self.first, read=read, partitions=(*self.first.partitions, *new))
 
     def left_s(self, now: Headway) -> float | None:
         """Seconds to the end; None while one of the two has work and no pace yet. What is still to be read brings ticks
@@ -81,24 +89,30 @@ class RunProgress:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._rows: dict[int, TaskID] = {}
+        self._others: Sequence[PartitionHeadway] = ()
+        self._before = 0  # read when this run began
 
-    def show(self, worker: Worker) -> None:
-        """Take note of the time, and refresh when it is due. Called once a loop, and at every tick."""
+    def show(self, worker: Worker, others: Sequence[PartitionHeadway] = ()) -> None:
+        """Take note of the time, and refresh when it is due. Called once a loop, and at every tick. `others`: how far
+        partitions are that other processes read."""
         if not worker.tasks:
             return
+        self._others = others
         now, closed = time.monotonic(), ticks_closed(worker)
         if self._pace is None:
-            self._pace = Pace(headway(worker))
+            self._pace = Pace(headway(worker, others))
+            self._before = self._pace.first.read - sum(worker.statistics.consumed.values())
         else:
             self._pace.spent(now - self._seen, evaluating=closed != self._closed)
+            self._pace.meet(others)
         self._seen, self._closed = now, closed
         if now < self._due:
             return
         self._due = now + self._every_s
+        at = headway(worker, others)
         if self._people:
-            self._draw(self._pace, headway(worker))
+            self._draw(self._pace, at)
         else:
-            at = headway(worker)
             print("\n".join([line(self._pace, at), *partition_lines(self._pace, at)]), file=sys.stderr)
 
     def _draw(self, pace: Pace, at: Headway) -> None:
@@ -126,12 +140,25 @@ class RunProgress:
                 self._rows[own.partition], description=told, completed=own.read / total if total else 1.0, eta=eta
             )
 
-    def close(self, worker: Worker) -> None:
-        """Take the bar away and say what was done."""
+    def close(self, worker: Worker, others: int = 0) -> None:
+        """Take the bar away and say what was done, in the numbers of the progress before; `others`: records that other
+        processes read."""
         if self._bar is not None:
             self._bar.stop()
-        read = sum(worker.statistics.consumed.values())
-        print(f"driftline: {read:,} records read in {time.monotonic() - self._opened:.1f} s", file=sys.stderr)
+        own = sum(worker.statistics.consumed.values()) + others
+        took = f"{time.monotonic() - self._opened:.1f} s"
+        before = 0 if others else self._before
+        said = done(headway(worker, self._others), own, took, before)
+        if not own and self._pace is None and worker.finished:
+            said = "nothing to read: all of it was read, and settled, before"
+        print(f"driftline: {said}", file=sys.stderr)
+
+
+def done(at: Headway, own: int, took: str, before: int = 0) -> str:
+    """What was done: `own` records by this run, and how far that led. `before`: what was read when it began."""
+    if at.to_read:
+        return f"{own:,} records read in {took}; {at.read:,} of {at.read + at.to_read:,} are done"
+    return f"{own:,} records read in {took}" + (f", after {before:,} that were read before" if before > 0 else "")
 
 
 def line(pace: Pace, at: Headway) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,20 @@ def command() -> None:
 @config_options
 @embedded_option
 @click.option("--model", help="Which model; may be left out when the configuration lists one.")
-@click.option("--from", "from_ms", type=iso_ms, metavar="ISO", help="Predictions made at or after this time …")
-@click.option("--to", "to_ms", type=iso_ms, metavar="ISO", help="… and before this one (event time).")
+@click.option(
+    "--from",
+    "from_ms",
+    type=iso_ms,
+    metavar="ISO",
+    help="Predictions made at or after this time (event time), with --to.",
+)
+@click.option(
+    "--to",
+    "to_ms",
+    type=iso_ms,
+    metavar="ISO",
+    help="And before this one, with --from. With --file either may be left out.",
+)
 @click.option("--first", type=click.IntRange(min=1), metavar="N", help="The first N predictions of the topic.")
 @click.option(
     "--file",
@@ -79,6 +92,7 @@ def build(
       driftline reference build -c driftline.yaml --model fraud --first 20000 -o fraud.reference.json
       driftline reference build -c driftline.yaml --file last-month.jsonl.gz -o fraud.reference.json
     """
+    from monitor.adapters.schema_registry import with_schemas
     from monitor.cli.reference_rows import rows_of_file, rows_of_topic
     from monitor.cli.show import note
     from monitor.config import load
@@ -89,10 +103,10 @@ def build(
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
         raise click.UsageError("--to is not after --from: no prediction can be between them")
     if data is None and first is None and (from_ms is None or to_ms is None):
-        raise click.UsageError("a range of the topic needs both --from and --to")
+        raise click.UsageError(_half_a_range(from_ms, to_ms))
     if str(output) != "-" and output.exists() and not force:
         raise click.UsageError(f"{str(output)!r} exists; --force replaces it")
-    config = load(list(files), list(overrides), environ=dict(os.environ), require_references=False)
+    config = with_schemas(load(list(files), list(overrides), environ=dict(os.environ), require_references=False))
     name = _model(config, model)
     origin: Origin
     if data is not None:
@@ -149,6 +163,20 @@ def show_reference(file: Path, output: str) -> None:
     _table(reference)
     for sentence in limits:
         note(sentence)
+
+
+def _half_a_range(from_ms: int | None, to_ms: int | None) -> str:
+    """What is missing of a range of the topic. The profile says which range it is of, so both ends have to be said."""
+    given, missing, end = ("--to", "--from", "begins") if from_ms is None else ("--from", "--to", "ends")
+    known_ms = to_ms if from_ms is None else from_ms
+    assert known_ms is not None
+    at = datetime.fromtimestamp(known_ms / 1000, UTC)
+    example = at + (timedelta(days=7) if from_ms is not None else timedelta(days=-7))
+    return (
+        f"{given} {at:%Y-%m-%dT%H:%MZ} is one end of a range of event time; say where it {end} as well, for instance "
+        f"{missing} {example:%Y-%m-%dT%H:%MZ} for a week. For the first predictions there are, whenever they were made, "
+        "use --first N instead."
+    )
 
 
 def _model(config: Config, name: str | None) -> str:

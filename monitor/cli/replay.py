@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.common import config_options, embedded_option, load_config, output_option
+from monitor.cli.common import config_options, embedded_option, load_config, output_option, processes_option
 from monitor.cli.ranges import BOUND_HELP
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--from", "starts", multiple=True, metavar="BOUND", help=f"{BOUND_HELP} With --verify a time, or held.")
 @click.option("--until", "ends", multiple=True, metavar="BOUND", help="Likewise, the first that is left out.")
 @click.option("--resume", is_flag=True, help="Go on with a replay to files or topics that was interrupted.")
+@processes_option
 @output_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
@@ -46,6 +47,7 @@ def command(
     starts: tuple[str, ...],
     ends: tuple[str, ...],
     resume: bool,
+    processes: int | None,
     output: str,
     quiet: bool,
 ) -> None:
@@ -64,8 +66,11 @@ def command(
     """
     from monitor.cli import replay_run, replay_verify
     from monitor.cli.logs import set_up
+    from monitor.cli.replay_processes import origin_of
 
     _refuse_mixtures(verify, without_decisions, directory, to_topics, namespace, ends, resume)
+    if processes is not None and (verify or to_topics):
+        raise click.UsageError("--processes is for a replay into files, or into nothing")
     set_up("text", "WARNING")
     config = load_config(files, overrides)
     source = _source(config, embedded, recording, read_only=not to_topics)
@@ -73,7 +78,8 @@ def command(
         if verify:
             replay_verify.run(source, config, without_decisions, starts, output, quiet=quiet)
             return
-        plan = replay_run.Wanted(starts, ends, resume, output, quiet)
+        origin = origin_of(files, overrides, embedded, recording, processes)
+        plan = replay_run.Wanted(starts, ends, resume, output, quiet, origin=origin)
         if to_topics:
             assert namespace is not None
             target = source if recording is None else _target(config, embedded)

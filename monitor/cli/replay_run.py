@@ -14,7 +14,9 @@ import click
 
 if TYPE_CHECKING:
     from monitor.adapters.replay_files import Spec
+    from monitor.cli.replay_processes import Origin
     from monitor.config.types import Config
+    from monitor.daemon.replay.sharing import Share
     from monitor.daemon.worker import Worker
     from monitor.evaluator import TickOutput
     from monitor.ports import Log
@@ -34,6 +36,8 @@ class Wanted:
     kept: bool = True
     what: str = "replay"
     """What people called it: a backtest is a replay of which more is asked."""
+    origin: Origin | None = None
+    """What other processes open, where some may share the work."""
 
 
 @dataclass
@@ -85,7 +89,7 @@ def replayed(
             refuse_another(source, config, wanted, spec, directory)
         own = EmbeddedLog(directory / replay_files.WORK)
         try:
-            summary = _run(source, own, config, spec.spans, wanted, observe, finals_only=True)
+            summary = _run(source, own, config, spec.spans, wanted, observe, work=directory / replay_files.WORK)
             result = replay_files.finish(directory, own, config.topics(), spec)
             if then is not None:
                 then(own, len(next(iter(spec.spans.values()))))
@@ -180,14 +184,17 @@ def _run(
     wanted: Wanted,
     observe: Callable[[TickOutput], None] | None = None,
     *,
-    finals_only: bool = False,
+    work: Path | None = None,
 ) -> dict[str, Any]:
-    """Run to the end, and what there was to it. `finals_only`: windows are told once, when they are final."""
+    """Run to the end, and what there was to it. `work`: the directory of `own`, where that is files: windows are told once,
+    when they are final, and other processes may share the work."""
     from monitor.adapters import dead_letters
     from monitor.adapters.allocator import keep_freed_memory
     from monitor.adapters.clock import SystemClock
     from monitor.cli.progress import RunProgress
+    from monitor.cli.replay_processes import Helpers
     from monitor.cli.run import Signals
+    from monitor.config.canonical import digest_bytes
     from monitor.daemon.counted import as_begun
     from monitor.daemon.replay.rerun import rerun
     from monitor.plan import plan_of
@@ -195,22 +202,29 @@ def _run(
     keep_freed_memory()
     counted, began = Counted(), time.monotonic()
     bar = None if wanted.quiet else RunProgress()
+    share, others = _shared(wanted, spans) if work is not None else (None, [])
 
     def tell(worker: Worker) -> None:
+        reached = helpers.look()
         if bar is not None:
-            bar.show(worker)
+            bar.show(worker, reached)
 
     def closed(output: TickOutput) -> None:
         counted.observe(output)
         if observe is not None:
             observe(output)
 
-    plan = as_begun(source, config, plan_of(config))
-    worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, closed, tell, finals_only=finals_only)
-    with Signals(worker) as signals:
+    plan, digest = as_begun(source, config, plan_of(config)), digest_bytes(config.document().encode())
+    clock, finals_only = SystemClock(), work is not None
+    worker = rerun(
+        source, own, config, plan, spans, clock, dead_letters, closed, tell, finals_only=finals_only, share=share
+    )
+    with Signals(worker) as signals, Helpers(wanted.origin, digest, work or Path(), spans, others) as helpers:
         worker.run()
+        if worker.finished:
+            helpers.wait()
     if bar is not None:
-        bar.close(worker)
+        bar.close(worker, helpers.consumed)
     if not worker.finished:
         then = "--resume goes on" if wanted.kept else "nothing of it is kept"
         click.echo(f"driftline: the {wanted.what} was interrupted before its end; {then}", err=True)
@@ -218,15 +232,33 @@ def _run(
     return {
         "records": {name: sum(end - start for start, end in ranges) for name, ranges in spans.items()},
         "ranges": {name: [list(span) for span in ranges] for name, ranges in spans.items()},
-        "rejected": {
-            topic: {str(reason): count for reason, count in reasons.items()}
-            for topic, reasons in worker.statistics.rejected.items()
-        },
+        "rejected": _together([worker.statistics.rejected, *helpers.rejected]),
         "revisions": counted.revisions,
         "windows": counted.finals,
         "alerts": counted.alerts,
         "seconds": round(time.monotonic() - began, 3),
     }
+
+
+def _shared(wanted: Wanted, spans: Spans) -> tuple[Share | None, list[Share]]:
+    """What this process does and what others do."""
+    from monitor.daemon.replay.sharing import shares
+
+    partitions = len(next(iter(spans.values())))
+    records = sum(end - start for ranges in spans.values() for start, end in ranges)
+    own, *others = shares(partitions, 1 if wanted.origin is None else wanted.origin.wanted(records, partitions))
+    return own, others
+
+
+def _together(rejected: Sequence[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
+    """By topic and reason, of all processes."""
+    found: dict[str, dict[str, int]] = {}
+    for own in rejected:
+        for topic, reasons in own.items():
+            known = found.setdefault(topic, {})
+            for reason, count in reasons.items():
+                known[str(reason)] = known.get(str(reason), 0) + count
+    return found
 
 
 def _say(summary: Mapping[str, Any], config: Config, wanted: Wanted) -> None:

@@ -205,6 +205,8 @@ class RegistryModels:
             _, verdict = fold(state, move, body)
             if verdict is Verdict.MOVED_MEANWHILE:
                 return Moving.conflict(policy.alias, state.alias(policy.alias).version, replaces)
+            if verdict is Verdict.FROZEN:
+                return Moving(Move.FROZEN, f"{policy.alias} is frozen")
             if verdict is not Verdict.ACCEPTED:
                 return Moving(Move.REFUSED, f"the registry says {verdict}")
             if chained.append(self.catalog.store, moves_log(policy.model), bodies, body):

@@ -22,6 +22,7 @@ from monitor.errors import LogError, MonitorError
 from pipelines import rows as r
 from pipelines.dataset.errors import BadDataset
 from pipelines.errors import ConfigError, StepFailed
+from pipelines.meanwhile import meanwhile
 
 if TYPE_CHECKING:
     from monitor.cli.dataset_read import Topics
@@ -72,7 +73,7 @@ class TopicData:
         """See Data. What the journal keeps is fixed by a dataset version, so it can be made again from the topics."""
         digest, found = self._version(policy, until_ms, alive)
         train, test = r.split(found, policy)
-        return r.keep(self._store, train, test, until_ms, policy, digest)
+        return meanwhile(lambda: r.keep(self._store, train, test, until_ms, policy, digest), alive)
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """See Data. Rows are held to what the configuration that they are read by declares of the model."""
@@ -104,19 +105,27 @@ class TopicData:
                 if sentence is not None:
                     yield Finding("quality", sentence)
 
-    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
-        """See Data. What is looked at again and again is no version to be kept."""
-        _, found = self._version(policy, until_ms, lambda: None, keep=False)
-        found = r.predicted_by(found, names, since_ms, policy)
-        return r.keep(self._store, [], found, until_ms, policy) if found else None
-
-    def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    def watched(
+        self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
         """See Data. What is looked at again and again is no version to be kept."""
-        _, found = self._version(policy, until_ms, lambda: None, keep=False)
+        _, found = self._version(policy, until_ms, alive, keep=False)
+        found = r.predicted_by(found, names, since_ms, policy)
+        return meanwhile(lambda: r.keep(self._store, [], found, until_ms, policy), alive) if found else None
+
+    def compared(
+        self,
+        policy: Policy,
+        served: Collection[str],
+        other: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        alive: Alive,
+    ) -> Dataset | None:
+        """See Data. What is looked at again and again is no version to be kept."""
+        _, found = self._version(policy, until_ms, alive, keep=False)
         rows = r.comparable(found, served, other, since_ms, policy)
-        return r.keep(self._store, [], rows, until_ms, policy) if rows else None
+        return meanwhile(lambda: r.keep(self._store, [], rows, until_ms, policy), alive) if rows else None
 
     def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
         """See Data."""
@@ -153,7 +162,7 @@ class TopicData:
         digest = self._shelf.add(manifest)[0] if keep else None
         names = _names(manifest.schema) | ({_ID_HASH: _ID_HASH} if policy.data.id else {})
         found = (row for table in self._shelf.tables(manifest) for row in _rows(table, names))
-        return digest, r.labelled(found, policy, until_ms)
+        return digest, meanwhile(lambda: r.labelled(found, policy, until_ms), alive)
 
     @contextmanager
     def _topics(self, policy: Policy) -> Iterator[Topics]:
@@ -199,15 +208,23 @@ class EitherData:
         """See Data."""
         return self._of(policy).validate(policy, dataset)
 
-    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
-        """See Data."""
-        return self._of(policy).watched(policy, names, since_ms, until_ms)
-
-    def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+    def watched(
+        self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
         """See Data."""
-        return self._of(policy).compared(policy, served, other, since_ms, until_ms)
+        return self._of(policy).watched(policy, names, since_ms, until_ms, alive)
+
+    def compared(
+        self,
+        policy: Policy,
+        served: Collection[str],
+        other: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        alive: Alive,
+    ) -> Dataset | None:
+        """See Data."""
+        return self._of(policy).compared(policy, served, other, since_ms, until_ms, alive)
 
     def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
         """See Data."""

@@ -10,8 +10,16 @@ import click
 from monitor.cli.common import config_options, load_config, output_option
 
 _SHARE = click.FloatRange(0.0, 1.0)
-PROCESS_BYTES = 200 << 20
-"""A process without rows: the interpreter, its libraries, the client's buffers and some thousand windows."""
+PROCESS_BYTES = 165_000_000
+"""A process without rows and windows: the interpreter and its libraries (85 MB), the client's buffers (30 MB), and what batches
+that come and go and answers to who asks leave in the heap (50 MB, seen from 35 to 90)."""
+
+
+_OF_MODELS = (
+    "quality_threshold", "drift_threshold", "quality_coverage_expected_ratio", "quality_settled_until_timestamp_seconds",
+    "quality_estimate", "quality_bound",
+)  # fmt: skip
+"""Families under the series budget of which a configuration alone says how many there are."""
 
 
 @click.command("size")
@@ -29,7 +37,7 @@ PROCESS_BYTES = 200 << 20
 @click.option(
     "--records-per-second",
     type=click.FloatRange(min=1),
-    help="How fast a rebuild reads, as `driftline top` or the log tell. Default: the 100,000 assumed before one was measured.",
+    help="How fast a rebuild reads, as `driftline top` or the log tell. Default: as fast as it is tried here.",
 )
 @output_option
 def command(
@@ -46,14 +54,17 @@ def command(
 ) -> None:
     """Tell what a configuration needs at a rate: memory, ledger, Prometheus series, and how long a recovery takes.
 
-    Nothing is connected to. The engine is tried on rows that are made up as stated, and what it holds and writes is scaled
-    to the rate. Numbers are those of a steady state, which is reached after horizon + lateness. The ledger is told before
-    the client compresses it, and is kept until it is trimmed. Not in it: files of rows beyond `state.memory_rows`, and the
-    topics of windows and alerts.
+    Nothing is connected to. The engine, the evaluator and the decoders are tried on rows that are made up as stated, and what
+    they hold, write and take is scaled to the rate. Numbers are those of a steady state, which is reached after horizon +
+    lateness. The ledger is told before the client compresses it, and is kept until it is trimmed. A recovery is told for a
+    free processor like this one, once the session of who was killed has timed out; what the evaluator decides again is not in
+    it. Not in any: files of rows beyond `state.memory_rows`, and the topics of windows and alerts.
 
-    JSON: {"held_rows", "bytes_per_row", "join_bytes", "process_bytes", "ledger_bytes_per_day", "commits_per_second",
-    "bytes_per_commit", "series", "series_budget", "recovery_rows", "recovery_seconds", "warnings"}; rows and bytes of the
-    join are of the whole deployment, those of a process of the one that owns most, recovery is of one partition.
+    JSON: {"held_rows", "bytes_per_row", "join_bytes", "windows", "windows_bytes", "working_bytes", "process_bytes",
+    "ledger_bytes_per_day", "commits_per_second", "bytes_per_commit", "series", "series_budget", "recovery_rows",
+    "recovery_seconds", "restart_seconds", "records_per_second", "warnings"}; rows and bytes of the join are of the whole
+    deployment, windows of the process that evaluates, those of a process of the one that evaluates and owns most, series those
+    that it exports while nothing fires, recovery is of one partition, restart of all that a process owns.
 
     \b
     Examples:
@@ -61,6 +72,7 @@ def command(
       driftline size -c driftline.yaml --rate 50 --delay 2d --labelled 0.6 --partitions 12 --processes 3
       driftline size -c driftline.yaml --rate 2000 --set time.horizon=7d -o json | jq .process_bytes
     """
+    from monitor.adapters.allocator import keep_freed_memory
     from monitor.cli.show import note, print_json
     from monitor.config.durations import parse_duration
     from monitor.daemon.trial import Traffic
@@ -74,6 +86,7 @@ def command(
         raise click.UsageError(
             f"--processes {processes} is more than --partitions {partitions}: the others would stand by"
         )
+    keep_freed_memory()  # as the daemon does: what is tried takes the time that it takes there
     traffic = Traffic(rate, labelled, delay_ms, versions, partitions)
     document = sized(config, traffic, processes, records_per_second)
     if output == "json":
@@ -86,15 +99,53 @@ def command(
 
 def sized(config: Any, traffic: Any, processes: int, records_per_second: float | None) -> dict[str, Any]:
     """What it needs, as it goes into JSON."""
-    from monitor.daemon.recovery import ASSUMED_ROWS_PER_SECOND
     from monitor.daemon.trial import need
+    from monitor.daemon.trial_burst import burst
+    from monitor.daemon.trial_windows import held
     from monitor.plan import plan_of
-    from monitor.telemetry import estimate_series
 
-    needed = need(config, plan_of(config), traffic)
+    plan = plan_of(config)
+    needed, windows = need(config, plan, traffic), held(config, plan, traffic)
     owned = -(-traffic.partitions // processes)
-    series = sum(estimate_series(config, versions=traffic.versions, partitions=owned).values())
-    of_process = needed.held_rows * owned
+    series, of_models = _series(config, plan, traffic, owned)
+    rows_per_second = records_per_second or _rows_per_second(config, plan, traffic)
+    recovery = needed.recovery_rows / rows_per_second
+    working = burst(config, plan, traffic).of(owned) + windows.told * _ticks_at_once(config, traffic, rows_per_second)
+    return {
+        "held_rows": round(needed.held_rows * traffic.partitions),
+        "bytes_per_row": round(needed.join_bytes / max(needed.held_rows, 1.0), 1),
+        "join_bytes": round(needed.join_bytes * traffic.partitions),
+        "windows": round(windows.windows),
+        "windows_bytes": round(windows.nbytes),
+        "working_bytes": round(working),
+        "process_bytes": round(needed.join_bytes * owned + windows.nbytes + working) + PROCESS_BYTES,
+        "ledger_bytes_per_day": round(needed.ledger_bytes_per_day * traffic.partitions),
+        "commits_per_second": round(needed.commits_per_second * traffic.partitions, 3),
+        "bytes_per_commit": round(needed.bytes_per_commit),
+        "series": series,
+        "series_budget": config.series_budget,
+        "recovery_rows": round(needed.recovery_rows),
+        "recovery_seconds": round(recovery, 1),
+        "restart_seconds": round(recovery * owned, 1),
+        "records_per_second": round(rows_per_second),
+        "warnings": _warnings(config, needed.held_rows * owned, of_models),
+    }
+
+
+def _ticks_at_once(config: Any, traffic: Any, rows_per_second: float) -> float:
+    """Ticks that are closed together while a process catches up: commits are put off then."""
+    from monitor.daemon.timers import PATIENCE
+
+    times, labelled = config.time, traffic.labelled if config.streams.labels is not None else 0.0
+    most = min(
+        rows_per_second * (1 + PATIENCE) * config.state.commit_interval_ms / 1_000,
+        config.state.max_batch_rows * traffic.partitions,
+    )
+    behind = (times.lateness_ms + (times.horizon_ms if labelled else 0)) / times.tick_ms
+    return float(min(behind, most / (traffic.rate * (1 + labelled) * times.tick_ms / 1_000)))
+
+
+def _warnings(config: Any, of_process: float, series: int) -> list[str]:
     warnings = []
     if of_process > config.state.max_rows:
         warnings.append(
@@ -102,21 +153,39 @@ def sized(config: Any, traffic: Any, processes: int, records_per_second: float |
             "in the topic; raise it, add processes or shorten time.horizon"
         )
     if series > config.series_budget:
-        warnings.append(f"{series:,} series are more than series_budget ({config.series_budget:,}): some are left out")
-    return {
-        "held_rows": round(needed.held_rows * traffic.partitions),
-        "bytes_per_row": round(needed.join_bytes / max(needed.held_rows, 1.0), 1),
-        "join_bytes": round(needed.join_bytes * traffic.partitions),
-        "process_bytes": round(needed.join_bytes * owned) + PROCESS_BYTES,
-        "ledger_bytes_per_day": round(needed.ledger_bytes_per_day * traffic.partitions),
-        "commits_per_second": round(needed.commits_per_second * traffic.partitions, 3),
-        "bytes_per_commit": round(needed.bytes_per_commit),
-        "series": series,
-        "series_budget": config.series_budget,
-        "recovery_rows": round(needed.recovery_rows),
-        "recovery_seconds": round(needed.recovery_rows / (records_per_second or ASSUMED_ROWS_PER_SECOND), 1),
-        "warnings": warnings,
-    }
+        warnings.append(
+            f"{series:,} series of models are more than series_budget ({config.series_budget:,}): the rest is left out"
+        )
+    return warnings
+
+
+def _rows_per_second(config: Any, plan: Any, traffic: Any) -> float:
+    from monitor.daemon.recovery import ASSUMED_ROWS_PER_SECOND
+    from monitor.daemon.trial_reading import reading
+
+    found = reading(config, plan, traffic)
+    return found.rows_per_second if found is not None else ASSUMED_ROWS_PER_SECOND
+
+
+def _series(config: Any, plan: Any, traffic: Any, owned: int) -> tuple[int, int]:
+    """Series that the process exports that evaluates, while nothing fires; and those of models that there would be."""
+    from monitor.adapters.exposition import Exposer, WindowLabels
+    from monitor.cli.observer import base_view
+    from monitor.daemon.trial_series import newest
+    from monitor.telemetry import BY_NAME, PREFIX, estimate_series
+
+    at_most = estimate_series(config, versions=traffic.versions, partitions=owned)
+    bounded = sum(number for name, number in at_most.items() if not BY_NAME[name].budgeted)
+    of_models = sum(at_most[PREFIX + name] for name in _OF_MODELS)
+    for model in newest(config, plan, traffic):
+        samples: list[tuple[str, str]] = []
+        for view in model.views:
+            WindowLabels(config.namespace, view.key.series, view.key.window, view.kind).write(view, samples)
+        of_models += len(samples) * model.models
+    # Those about the process itself: what the same listener says of this one.
+    own = Exposer().render(base_view(config, "", 0)).text.splitlines()
+    bounded += sum(line.startswith((b"process_", b"python_")) for line in own)
+    return bounded + min(of_models, config.series_budget), of_models
 
 
 def _print(document: dict[str, Any]) -> None:
@@ -127,7 +196,12 @@ def _print(document: dict[str, Any]) -> None:
     lines = [
         ("predictions held", f"{document['held_rows']:,}", f"{document['bytes_per_row']:g} bytes each in the join"),
         ("memory of the join", size(document["join_bytes"]), "of all processes together"),
-        ("memory of a process", size(document["process_bytes"]), "of the one that owns most partitions"),
+        (
+            "memory of windows",
+            size(document["windows_bytes"]),
+            f"{document['windows']:,} of them, in the one that evaluates",
+        ),
+        ("memory of a process", size(document["process_bytes"]), "of one that evaluates and owns most partitions"),
         (
             "ledger a day",
             size(document["ledger_bytes_per_day"]),
@@ -137,8 +211,9 @@ def _print(document: dict[str, Any]) -> None:
         (
             "recovery",
             f"{document['recovery_seconds']:g} s",
-            f"{document['recovery_rows']:,} records of a partition are read again",
+            f"{document['recovery_rows']:,} records of a partition are read again, {document['records_per_second']:,} a second",
         ),
+        ("restart of a process", f"{document['restart_seconds']:g} s", "of one that owns most partitions"),
     ]
     for name, number, more in lines:
         click.echo(f"{name:<22}{number:>16}   {more}")

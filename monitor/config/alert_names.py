@@ -15,6 +15,7 @@ BUILT_IN: Final = frozenset(
         "model-silent",
         "partition-unowned",
         "predictions-silent",
+        "records-unreadable",
         "volume-low",
     }
 )

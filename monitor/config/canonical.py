@@ -54,6 +54,10 @@ def everything(config: Config) -> dict[str, Any]:
         del data["drift"]["pairs"]
     if not config.explanations:
         del data["explanations"]
+    template = data.get("unlisted_models")
+    for model in (*data["models"], *([template] if isinstance(template, dict) else ())):
+        if not model["one_vs_rest"]:
+            del model["one_vs_rest"]
     for later in ("maintenance", "advisories"):
         if not data[later]:
             del data[later]
@@ -78,13 +82,18 @@ def meaning(config: Config, idle_after: str = _IDLE_AFTER_ONCE) -> dict[str, Any
         **({"drift": drift} if drift else {}),
         **({"estimates": True} if config.estimates else {}),
         "format": 1,
-        "streams": data["streams"],
+        "streams": {name: _stream_meaning(stream) for name, stream in data["streams"].items()},
         "time": {key: value for key, value in data["time"].items() if key not in OPERATIONAL_TIMES}
         | {"idle_after": idle_after},
         "models": sorted(models, key=lambda model: str(model["name"])),
         "unlisted_models": template,
         "windows": sorted(data["windows"], key=dumps),
     }
+
+
+def _stream_meaning(stream: dict[str, Any]) -> dict[str, Any]:
+    """Where the records of a topic were copied from changes nothing in them."""
+    return {key: value for key, value in stream.items() if key != "rekey"}
 
 
 def sections(config: Config, begun: Config | None = None) -> dict[str, str]:

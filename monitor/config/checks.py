@@ -27,6 +27,7 @@ from monitor.config.rule_checks import (
     stretches_of_maintenance,
     subjects,
 )
+from monitor.config.stream_checks import streams
 from monitor.config.suggest import hint, listing
 from monitor.config.windows import Window
 
@@ -50,7 +51,7 @@ def cross_field(config: Config, *, recorded: bool = False) -> list[Problem]:
     return [
         *_kafka(config),
         *estimate_checks.estimates(config),
-        *_streams(config),
+        *streams(config),
         *_time(config),
         *_models(config),
         *pair_checks.pairs(config),
@@ -73,47 +74,6 @@ def _kafka(config: Config) -> Iterator[Problem]:
             yield Problem(at, f"this property belongs to Driftline: {OWNED[key]}. Leave it out")
         elif "_" in key and not key.endswith("_file"):
             yield Problem(at, f"no librdkafka property has '_' in its name; did you mean {key.replace('_', '.')!r}?")
-
-
-def _streams(config: Config) -> Iterator[Problem]:
-    predictions, labels = config.streams.predictions, config.streams.labels
-    fields: Path = ("streams", "predictions", "fields")
-    if predictions.fields.score is None and predictions.fields.prediction is None:
-        sentence = "neither score nor prediction is set; at least one of them is needed, as in score: $.score"
-        yield Problem(fields, sentence, ((*fields, "score"), (*fields, "prediction")))
-    yield from task_checks.streams(config)
-    internal = {name: part for part, name in _internal(config)}
-    for name, stream in (("predictions", predictions), ("labels", labels)):
-        at = ("streams", name, "topic")
-        if stream is not None and stream.topic in internal:
-            yield Problem(
-                at, f"{stream.topic!r} is an internal topic of namespace {config.namespace!r}", (("namespace",),)
-            )
-    if labels is not None and labels.topic == predictions.topic:
-        other = ("streams", "predictions", "topic")
-        yield Problem(
-            ("streams", "labels", "topic"),
-            f"{labels.topic!r} is also the topic of the predictions; the two must differ",
-            (other,),
-        )
-    elif labels is not None and labels.topic == f"{predictions.topic}.dlq":
-        yield Problem(("streams", "labels", "topic"), f"{labels.topic!r} is where rejected predictions go")
-    elif labels is not None and predictions.topic == f"{labels.topic}.dlq":
-        yield Problem(("streams", "predictions", "topic"), f"{predictions.topic!r} is where rejected labels go")
-    if labels is None or labels.absent is None:
-        return
-    if labels.absent.after_ms > config.time.horizon_ms:
-        yield Problem(
-            ("streams", "labels", "absent", "after"),
-            f"{format_duration(labels.absent.after_ms)} is longer than time.horizon "
-            f"({format_duration(config.time.horizon_ms)}); a label is not waited for beyond the horizon",
-            (("time", "horizon"),),
-        )
-
-
-def _internal(config: Config) -> list[tuple[str, str]]:
-    topics = config.topics()
-    return [(part, str(getattr(topics, part))) for part in topics.__slots__]
 
 
 def _time(config: Config) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median, variance
 from typing import Final
@@ -228,19 +228,28 @@ def word_values(column: Column, scores: Mapping[int, float]) -> tuple[dict[str, 
     # A word that hardly occurs is more likely a slip than a class: left out, it is a dead letter, and somebody looks.
     words = [str(word) for word, n in counts.most_common() if isinstance(word, str) and word and n >= least]
     higher = _word_with_higher_scores(column, words, scores)
+    negatives = [word for word in words if _NEGATIVE.match(snake(word))]
     meant = {word: int(bool(_POSITIVE.match(snake(word)))) for word in words}
-    if 0 < sum(meant.values()) < len(words) and all(meant[w] or _NEGATIVE.match(snake(w)) for w in words):
+    said = {word: one for word, one in meant.items() if one or word in negatives}
+    if 0 < sum(said.values()) < len(said):
         odd = higher is not None and not meant[higher]
         how = "; the scores say the opposite, look at it" if odd else ""
-        return _ones_first(meant), f"by what the words mean{how}"
+        if unsaid := [word for word in words if word not in said]:
+            how = f"; look at it: {_listed(unsaid)} could be either, and records with it are rejected until it is here"
+        return _ones_first(said), f"by what the words mean{how}"
     if higher is not None:
         return {higher: 1, next(word for word in words if word != higher): 0}, "the word with the higher scores is 1"
-    negatives = [word for word in words if _NEGATIVE.match(snake(word))]
     if 0 < len(negatives) < len(words):
         return _ones_first({word: int(word not in negatives) for word in words}), "by what the words mean; look at it"
     if 0 < sum(meant.values()) < len(words):
         return _ones_first(meant), "by what the words mean; look at it"
     return _ones_first({word: int(word == words[-1]) for word in words}), "a guess: the rarest word is 1; look at it"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Some words, quoted."""
+    first = ", ".join(map(repr, words[:3]))
+    return first if len(words) <= 3 else f"{first} and {len(words) - 3} more"
 
 
 def _word_with_higher_scores(column: Column, words: list[str], scores: Mapping[int, float]) -> str | None:

@@ -22,23 +22,35 @@ BINARY: dict[str, tuple[float, float]] = {
     "precision": (0.0, 1.0),
     "recall": (0.0, 1.0),
     "f1": (0.0, 1.0),
+    "f0_5": (0.0, 1.0),
+    "f2": (0.0, 1.0),
     "specificity": (0.0, 1.0),
     "npv": (0.0, 1.0),
     "fpr": (0.0, 1.0),
     "balanced_accuracy": (0.0, 1.0),
+    "g_mean": (0.0, 1.0),
     "mcc": (-1.0, 1.0),
     "kappa": (-1.0, 1.0),
     "log_loss": (0.0, math.inf),
     "brier": (0.0, 1.0),
     "ece": (0.0, 1.0),
+    "rmsce": (0.0, 1.0),
+    "mce": (0.0, 1.0),
     "roc_auc": (0.0, 1.0),
+    "gini": (-1.0, 1.0),
+    "ks_classes": (0.0, 1.0),
     "average_precision": (0.0, 1.0),
     "prevalence": (0.0, 1.0),
 }
 """Performance metrics of binary models, with the smallest and largest value each can take. All need labels."""
 
-NEED_SCORE = frozenset({"log_loss", "brier", "ece", "roc_auc", "average_precision"})
-"""Performance metrics that need a score, not only a class."""
+NEED_SCORE = frozenset(
+    {
+        *("log_loss", "brier", "ece", "rmsce", "mce", "roc_auc", "gini", "ks_classes", "average_precision"),
+        *("top2_accuracy", "top3_accuracy", "top5_accuracy", "roc_auc_macro"),
+    }
+)
+"""Performance metrics that need a score, or probabilities, not only a class. Those of one class have its name behind a colon."""
 
 BASES = ("completed", "unlabelled")
 """What an estimate rests on, as in the outlook of a window: late labels, or scores alone."""
@@ -46,7 +58,7 @@ BASES = ("completed", "unlabelled")
 ESTIMATED: Mapping[str, tuple[str, ...]] = {
     "completed": ("accuracy", "precision", "recall", "f1", "specificity"),
     "unlabelled": ("accuracy", "precision", "recall", "f1", "specificity", "roc_auc", "residual"),
-    "bounds": ("accuracy", "precision", "recall", "specificity"),
+    "bounds": ("accuracy", "precision", "recall", "f1", "specificity", "roc_auc"),
 }
 """Metrics that an outlook can have, by what it says. Rules name those of a basis as `BASIS:METRIC`."""
 
@@ -100,6 +112,11 @@ def needs_labels(metric: str) -> bool:
     """Whether the metric is of the performance kind; the others are computed from predictions alone."""
     head, colon, _ = metric.partition(":")
     return head not in INPUT if colon else metric != VOLUME
+
+
+def needs_score(metric: str) -> bool:
+    """Whether the metric is one of performance that needs a score, not only a class."""
+    return metric.partition(":")[0] in NEED_SCORE and needs_labels(metric)
 
 
 def estimate_of(metric: str) -> tuple[str, str] | None:
@@ -171,7 +188,7 @@ def known(
 ) -> list[str]:
     """Every name a rule may use: performance first, then inputs, then the `declared` ones, then `estimates`. `more` are the
     distances beside the standard ones, `pairs` the names of the pairs."""
-    bare = [m for m in performance if score or m not in NEED_SCORE]
+    bare = [m for m in performance if score or not needs_score(m)]
     distances = [*STANDARD, *(name for name in more if name not in STANDARD)]
     inputs = [f"{head}:{name}" for name in features for head in (*distances, "missing")]
     return [

@@ -2,17 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, model_validator
 
 from monitor.config.base import Name, Number, Section, Topic
 from monitor.config.durations import PositiveDuration, Size
+from monitor.config.envelopes import ArrayField, EnvelopeField
 from monitor.config.sources import FeatureField, SourceField, TimeSource, format_path
 from monitor.config.tasks import ClassName, LabelValue
+from monitor.ports import Schemas
 
 FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s:=$,][^\s:=,]*$")]
 """A feature's name becomes part of metric names (`psi:NAME`) and segments (`NAME=value`)."""
+
+
+class Rekey(Section):
+    """`topic` is a copy that `driftline rekey` makes of another topic, in which each record is where the other stream has its
+    id."""
+
+    source: Topic = Field(alias="from", description="The topic that is copied.", examples=["outcomes"])
+    by: SourceField | None = Field(
+        None,
+        description="What the partition of the copy follows from; what the other topic is keyed by. Default: the id.",
+        examples=["$.customer"],
+    )
+    partitioner: Literal["murmur2", "crc32"] = Field(
+        "murmur2",
+        description="The hash that places it: murmur2 as Java's producers do and Driftline, crc32 as librdkafka's by default.",
+    )
+
+
+ValueFormat = Literal["json", "avro", "json-schema"]
+_FORMAT = Field(
+    None,
+    description="json: as it is. avro, json-schema: in the framing of a schema registry; avro needs `schema_registry`. "
+    "Default: json.",
+    examples=["avro"],
+)
+
+
+class Decoded(Section):
+    """A stream whose values may need their schemas; `schemas` says where they are, and is no part of the configuration."""
+
+    _schemas: Schemas | None = PrivateAttr(None)
+
+    @property
+    def schemas(self) -> Schemas | None:
+        """Where the schemas of its records are; None where nobody said."""
+        return self._schemas
+
+    def read_with(self, schemas: Schemas) -> None:
+        """Whoever decodes this stream from here on asks there."""
+        self._schemas = schemas
+
+
+_REKEY = Field(
+    None,
+    description="Left out, the topic is read as its producers write it.",
+    examples=[{"from": "outcomes"}],
+)
 
 
 class PredictionFields(Section):
@@ -42,11 +91,25 @@ class PredictionFields(Section):
     withdrawn: SourceField | None = Field(None, description="A true boolean here takes the prediction back.")
 
 
-class PredictionStream(Section):
+class PredictionStream(Decoded):
     """The topic of predictions and how it is read."""
 
     topic: Topic = Field(description="Kafka topic of the predictions.", examples=["predictions"])
     max_bytes: Size = Field(1 << 20, description="Longer records are rejected as oversized.")
+    envelope: EnvelopeField | None = Field(
+        None,
+        description="What the records are wrapped in: cloudevents or debezium, or {format: ..., ...}. "
+        "Left out, the value is the prediction itself.",
+        examples=["cloudevents", {"format": "debezium", "deletes": "ignore"}],
+    )
+    each: ArrayField | None = Field(
+        None,
+        description="The array whose elements are predictions, up to 10000 of them a record; `$.…` is then a place in an "
+        "element, `outer:$.…` one beside the array.",
+        examples=["$.predictions"],
+    )
+    format: ValueFormat | None = _FORMAT
+    rekey: Rekey | None = _REKEY
     fields: PredictionFields
     features: dict[FeatureName, FeatureField] = Field(
         default_factory=dict,
@@ -98,11 +161,25 @@ class Absent(Section):
     )
 
 
-class LabelStream(Section):
+class LabelStream(Decoded):
     """The topic of labels and how it is read."""
 
     topic: Topic = Field(description="Kafka topic of the labels.", examples=["labels"])
     max_bytes: Size = Field(1 << 20, description="Longer records are rejected as oversized.")
+    envelope: EnvelopeField | None = Field(
+        None,
+        description="What the records are wrapped in: cloudevents or debezium, or {format: ..., ...}. "
+        "Left out, the value is the label itself.",
+        examples=["cloudevents", {"format": "debezium", "deletes": "ignore"}],
+    )
+    each: ArrayField | None = Field(
+        None,
+        description="The array whose elements are labels, up to 10000 of them a record; `$.…` is then a place in an "
+        "element, `outer:$.…` one beside the array.",
+        examples=["$.labels"],
+    )
+    format: ValueFormat | None = _FORMAT
+    rekey: Rekey | None = _REKEY
     fields: LabelFields
     values: dict[Name, Number] = Field(
         default_factory=dict,

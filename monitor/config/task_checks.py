@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 _FIELDS: Path = ("streams", "predictions", "fields")
 _TASKS: tuple[Path, ...] = (("models", "*", "task"), ("unlisted_models", "task"))
-_OWN_KEYS = {"threshold": "binary", "positive": "binary", "classes": "multiclass", "largest": "regression"}
+_OWN_KEYS = {
+    "threshold": "binary",
+    "positive": "binary",
+    "costs": "binary",
+    "classes": "multiclass",
+    "one_vs_rest": "multiclass",
+    "largest": "regression",
+}
 """Keys of a model that mean something to one task only."""
 
 
@@ -32,7 +39,7 @@ def any_score(config: Config) -> bool:
 
 def needs_score(config: Config, metric: str, path: Path) -> Iterator[Problem]:
     """A rule on a metric of scores that are not there."""
-    by_score = metric in metric_names.NEED_SCORE or metric.startswith("unlabelled:")
+    by_score = metric_names.needs_score(metric) or metric.startswith("unlabelled:")
     if by_score and not has_scores(config):
         name = "scores" if task_name(config) == "multiclass" else "score"
         what = "the probability of each class" if name == "scores" else "a score"
@@ -70,6 +77,7 @@ def models(config: Config) -> Iterator[Problem]:
                 )
         if model.task == "multiclass":
             yield from _classes(model, at)
+            yield from _areas(config, model, at)
 
 
 def _placed(config: Config) -> Iterator[tuple[Path, ModelTemplate]]:
@@ -90,6 +98,18 @@ def _classes(model: ModelTemplate, at: Path) -> Iterator[Problem]:
     for index, name in enumerate(model.classes or ()):
         if name in (model.classes or ())[:index]:
             yield Problem((*at, "classes", index), f"the class {name!r} is listed twice")
+
+
+def _areas(config: Config, model: ModelTemplate, at: Path) -> Iterator[Problem]:
+    """Areas under ROC curves without the probabilities that they are made of."""
+    scores = config.streams.predictions.fields.scores or {}
+    missing = [name for name in model.classes or () if name not in scores]
+    if model.one_vs_rest and missing:
+        sentence = (
+            "areas under ROC curves need the probability of every class, and streams.predictions.fields.scores does not map that "
+            f"of {listing(missing)}"
+        )
+        yield Problem((*at, "one_vs_rest"), sentence, ((*_FIELDS, "scores"), (*at, "classes")))
 
 
 def streams(config: Config) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ multiclass models share one list of codes: the names, sorted. Codes are thereby 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, StringConstraints
@@ -30,6 +30,9 @@ SMALLEST_LARGEST, LARGEST_LARGEST = 1e-9, 1e15
 _WHOLE = ("seen", "labelled", "coverage")
 _SHARE = (0.0, 1.0)
 
+TOP = (2, 3, 5)
+"""How many first classes are looked at, each as `topK_accuracy`, where there are more classes than that."""
+
 MULTICLASS: dict[str, tuple[float, float]] = {
     **{name: BINARY[name] for name in _WHOLE},
     "accuracy": _SHARE,
@@ -38,18 +41,35 @@ MULTICLASS: dict[str, tuple[float, float]] = {
     "mcc": (-1.0, 1.0),
     "kappa": (-1.0, 1.0),
     "log_loss": (0.0, math.inf),
+    **{f"top{k}_accuracy": _SHARE for k in TOP},
+    "brier": (0.0, math.inf),
+    "ece": _SHARE,
 }
 """Performance metrics of multiclass models with their ranges; those of single classes are `PER_CLASS`."""
 
 PER_CLASS = ("precision", "recall", "f1")
 """Metrics of one class, as `NAME:CLASS`."""
+AREAS = ("roc_auc_macro", "roc_auc")
+"""Of models with `one_vs_rest`: the mean area under the ROC curves of all classes, and that of one, as `NAME:CLASS`."""
+COST = "cost"
+"""Of binary models with `costs`."""
 
 REGRESSION: dict[str, tuple[float, float]] = {
     **{name: BINARY[name] for name in _WHOLE},
     "bias": (-math.inf, math.inf),
     "mae": (0.0, math.inf),
+    "mse": (0.0, math.inf),
     "rmse": (0.0, math.inf),
     "r2": (-math.inf, 1.0),
+    "explained_variance": (-math.inf, 1.0),
+    "correlation": (-1.0, 1.0),
+    "mape": (0.0, math.inf),
+    "rmsle": (0.0, math.inf),
+    "median_ae": (0.0, math.inf),
+    "max_error": (0.0, math.inf),
+    **dict.fromkeys(("error_p05", "error_p50", "error_p95"), (-math.inf, math.inf)),
+    **dict.fromkeys(("pinball_0_1", "pinball_0_9"), (0.0, math.inf)),
+    "at_or_below": _SHARE,
     "overflow": _SHARE,
 }
 """Performance metrics of regression models with their ranges."""
@@ -139,14 +159,21 @@ def performance(models: Iterable[ModelTemplate]) -> Mapping[str, tuple[float, fl
     """The performance metrics that rules about these models may name, with their ranges."""
     found: dict[str, tuple[float, float]] = {}
     for model in models:
-        found |= performance_of(model.task, model.classes or ())
+        found |= performance_of(model)
     return found or BINARY
 
 
-def performance_of(task: str, classes: Sequence[str] = ()) -> Mapping[str, tuple[float, float]]:
-    """The performance metrics of a task, with their ranges."""
-    if task == "binary":
-        return BINARY
-    if task == "regression":
+def performance_of(model: ModelTemplate) -> Mapping[str, tuple[float, float]]:
+    """The performance metrics of a model, with their ranges."""
+    if model.task == "binary":
+        return BINARY if model.costs is None else BINARY | {COST: (-math.inf, math.inf)}
+    if model.task == "regression":
         return REGRESSION
-    return MULTICLASS | {f"{name}:{each}": _SHARE for each in (*classes, OTHER) for name in PER_CLASS}
+    classes = model.classes or ()
+    gone = {f"top{k}_accuracy" for k in TOP if k >= len(classes)}
+    found = {name: ends for name, ends in MULTICLASS.items() if name not in gone}
+    mean, each = AREAS if model.one_vs_rest else (None, None)
+    if mean is not None:
+        found[mean] = _SHARE
+    found |= {f"{name}:{own}": _SHARE for own in (*classes, OTHER) for name in PER_CLASS}
+    return found | ({} if each is None else {f"{each}:{own}": _SHARE for own in classes})

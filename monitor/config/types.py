@@ -20,6 +20,7 @@ from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
 from monitor.config.quality import Quality
 from monitor.config.rules import Rule
+from monitor.config.schema_registry import SchemaRegistry
 from monitor.config.streams import FeatureName, Streams
 from monitor.config.tasks import LARGEST_LARGEST, MOST_CLASSES, SMALLEST_LARGEST, ClassName
 from monitor.config.times import Time
@@ -27,6 +28,15 @@ from monitor.config.windows import Window, WindowField
 
 RECORDED: Mapping[str, bool] = {"recorded": True}
 """Context of the validation of a configuration that was in force already, maybe under an earlier version."""
+
+
+class Costs(Section):
+    """What an answer costs, in any unit; a gain is negative."""
+
+    tp: Number = Field(0.0, description="Called positive, and was.")
+    fp: Number = Field(0.0, description="Called positive, and was not.", examples=[1])
+    fn: Number = Field(0.0, description="Not called positive, and was.", examples=[25])
+    tn: Number = Field(0.0, description="Not called positive, and was not.")
 
 
 class ModelTemplate(Section):
@@ -44,6 +54,14 @@ class ModelTemplate(Section):
         None,
         description="Multiclass: the classes, as records write them. All others are one class, `other`.",
         examples=[["cat", "dog", "bird"]],
+    )
+    one_vs_rest: Flag = Field(
+        False,
+        description="Multiclass: count what areas under ROC curves are made of, of each class against all others: 5.5 KB more "
+        "in a window for each class.",
+    )
+    costs: Costs | None = Field(
+        None, description="Binary: what answers cost, right or wrong; windows carry their mean as `cost`."
     )
     largest: Annotated[Number, Field(ge=SMALLEST_LARGEST, le=LARGEST_LARGEST)] | None = Field(
         None,
@@ -203,6 +221,7 @@ class Config(Section):
         "driftline", description="Prefix of internal topics and of the group, so that two deployments share a broker."
     )
     kafka: Kafka | None = Field(None, description="Left out, only --embedded runs.")
+    schema_registry: SchemaRegistry | None = Field(None, description="Left out, records of format avro cannot be read.")
     streams: Streams
     time: Time = Field(default_factory=lambda: Time.model_validate({}))
     models: tuple[Model, ...] = Field((), description="The models to expect.")

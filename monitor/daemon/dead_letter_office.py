@@ -6,14 +6,17 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol
 
 import numpy as np
 
 from monitor.config.types import Config
 from monitor.events import RecordBatch, Rejected
-from monitor.ingest.flood import Breaker, FloodState
-from monitor.ledger.records import Flood
+from monitor.ingest.flood import UNREADABLE_RECORDS, Breaker, FloodState, Streak
+from monitor.ledger.records import Flood, Unreadable
+from monitor.partition import Flags
 from monitor.ports import Appender, Log, OutRecord, TopicSpec
 
 _logger = logging.getLogger("driftline.dead_letters")
@@ -30,8 +33,10 @@ class Post(Protocol):
     def topic_of(self, source: str) -> str:
         """The dead-letter topic of a source topic."""
 
-    def letter(self, batch: RecordBatch, place: int, rejected: Rejected, *, payload: bool, namespace: str) -> OutRecord:
-        """The letter of one rejected record."""
+    def letter(
+        self, batch: RecordBatch, place: int, rejected: Sequence[Rejected], *, payload: bool, namespace: str
+    ) -> OutRecord:
+        """The letter of one record, with all that was rejected of it."""
 
     def pointer(
         self, topic: str, partition: int, first: int, next_offset: int, reasons: dict[str, int], *, namespace: str
@@ -59,6 +64,7 @@ class DeadLetterOffice:
         self._namespace, self._topics = config.namespace, config.source_topics()
         self._floods: dict[_Place, FloodState] = {}
         self._since: dict[_Place, int] = {}
+        self._streaks: dict[_Place, Streak] = {}
         self._ranges: dict[_Place, _Range] = {}
         self._made: set[str] = set()
         self._unflushed = False
@@ -68,13 +74,18 @@ class DeadLetterOffice:
         """Write through another producer from now on."""
         self._appender, self._unflushed = appender, False
 
-    def take(self, batch: RecordBatch, rejected: Sequence[Rejected]) -> None:
-        """A batch was fed."""
+    def take(self, batch: RecordBatch, rejected: Sequence[Rejected], usable: int | None) -> None:
+        """A batch was fed; `usable`: the offset of the newest row that could be used."""
         place = (batch.topic, batch.partition)
+        if rejected or place in self._streaks:
+            self._note_streak(place, batch, rejected, usable)
         before = self._floods.get(place)
         if not rejected and before is None:
             return
-        state = self._breaker.step(before or FloodState(), len(batch), len(rejected))
+        bad = len(
+            {each.offset for each in rejected}
+        )  # records: a letter is about one, however many of its rows were bad
+        state = self._breaker.step(before or FloodState(), len(batch), bad)
         self._note(place, before, state, int(batch.timestamps_ms.max()))
         if rejected and self._settings.enabled:
             self._made_sure(batch.topic)
@@ -82,6 +93,16 @@ class DeadLetterOffice:
                 self._point(place, rejected)
             else:
                 self._copy(batch, rejected)
+
+    def _note_streak(self, place: _Place, batch: RecordBatch, rejected: Sequence[Rejected], usable: int | None) -> None:
+        before = self._streaks.get(place, Streak())
+        state = self._streaks[place] = before.step(usable, rejected, int(batch.timestamps_ms.max()))
+        if state.unreadable and not before.unreadable:
+            _logger.error(
+                "%s[%d]: none of the last records can be used (%s): %s", *place, state.reason, rejected[-1].detail
+            )
+        elif before.unreadable and not state.unreadable:
+            _logger.info("%s[%d]: records can be used again", *place)
 
     def _note(self, place: _Place, before: FloodState | None, state: FloodState, at_ms: int) -> None:
         was = before is not None and before.flooding
@@ -104,13 +125,14 @@ class DeadLetterOffice:
             self._made.add(topic)
 
     def _copy(self, batch: RecordBatch, rejected: Sequence[Rejected]) -> None:
-        places = np.searchsorted(batch.offsets, [r.offset for r in rejected]).tolist()
+        by_record = {offset: list(own) for offset, own in groupby(rejected, attrgetter("offset"))}
+        places = np.searchsorted(batch.offsets, list(by_record)).tolist()
         topic = self._post.topic_of(batch.topic)
-        for place, record in zip(places, rejected, strict=True):
+        for place, own in zip(places, by_record.values(), strict=True):
             payload, namespace = self._settings.payload, self._namespace
-            letter = self._post.letter(batch, place, record, payload=payload, namespace=namespace)
+            letter = self._post.letter(batch, place, own, payload=payload, namespace=namespace)
             self._appender.send(topic, letter)
-        self.written[batch.topic]["record"] += len(rejected)
+        self.written[batch.topic]["record"] += len(by_record)
         self._unflushed = True
 
     def _point(self, place: _Place, rejected: Sequence[Rejected]) -> None:
@@ -141,8 +163,19 @@ class DeadLetterOffice:
                 found.append(Flood(stream, state.records, state.bad, self._since[place]))
         return tuple(found)
 
-    def take_over(self, partition: int, floods: Sequence[Flood]) -> None:
-        """The partition is ours, and its last commit says that these floods go on: a flood outlives its owner."""
+    def unreadable(self, partition: int) -> tuple[Unreadable, ...]:
+        """The streams of a partition of which nothing can be used now."""
+        streaks = [(stream, self._streaks.get((topic, partition))) for stream, topic in enumerate(self._topics)]
+        return tuple(
+            Unreadable(stream, s.since_ms, s.reason) for stream, s in streaks if s is not None and s.unreadable
+        )
+
+    def take_over(self, partition: int, flags: Flags) -> None:
+        """The partition is ours, and its last commit says that these go on: they outlive its owner."""
+        for each in flags.unreadable:
+            streak = Streak(UNREADABLE_RECORDS, each.since_ms, each.reason)
+            self._streaks[self._topics[each.stream], partition] = streak
+        floods = flags.floods
         for flood in floods:
             place = (self._topics[flood.stream], partition)
             self._floods[place] = FloodState(flood.records, flood.bad, flooding=True)
@@ -151,4 +184,5 @@ class DeadLetterOffice:
     def forget(self, partition: int) -> None:
         """The partition is not ours any more, or will be read again."""
         self._floods = {place: s for place, s in self._floods.items() if place[1] != partition}
+        self._streaks = {place: s for place, s in self._streaks.items() if place[1] != partition}
         self._ranges = {place: r for place, r in self._ranges.items() if place[1] != partition}

@@ -19,6 +19,7 @@ def flags_to_commit(worker: Worker, task: Task, now: int, *, due: bool, large: b
     flags = Flags(
         **worker.feeds.recorded(partition),
         floods=worker.dead_letters.floods(partition),
+        unreadable=worker.dead_letters.unreadable(partition),
         full=partition in worker.capacity.full,
         quiet=worker.silence.quiet(task, now, ask=due and rows > 0 and not stopping),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,17 +35,20 @@ class Headway:
     partitions: tuple[PartitionHeadway, ...] = ()
 
 
-def headway(worker: Worker) -> Headway:
-    """How far it is now."""
-    partitions = []
+def headway(worker: Worker, others: Sequence[PartitionHeadway] = ()) -> Headway:
+    """How far it is now, with partitions that other processes read."""
+    partitions = list(others)
     for partition, task in sorted(worker.tasks.items()):
         genesis = task.writer.follower.state.genesis
         assert genesis is not None
         starts = (genesis.prediction_start, genesis.label_start)
+        state = task.writer.follower.state
+        # Of one whose end is recorded nothing is rebuilt, so its engine does not know how far it was read.
+        reached = (state.next_prediction, state.next_label) if task.ended else task.engine.next_offsets
         read = to_read = 0
         for stream, ends in enumerate(worker.finish):
-            read += task.engine.next_offsets[stream] - starts[stream]
-            to_read += ends[partition] - task.engine.next_offsets[stream]
+            read += reached[stream] - starts[stream]
+            to_read += max(0, ends[partition] - reached[stream])
         at_ms = task.engine.clocks[0].maximum_ms
         partitions.append(PartitionHeadway(partition, read, to_read, at_ms if NEVER < at_ms < FOREVER else None))
     engines = worker.judge.evaluator.engines.values() if worker.judge is not None else ()
@@ -53,7 +57,7 @@ def headway(worker: Worker) -> Headway:
         sum(own.to_read for own in partitions),
         sum(e.closed for e in engines),
         sum(e.to_close for e in engines),
-        tuple(partitions),
+        tuple(sorted(partitions, key=lambda own: own.partition)),
     )
 
 

@@ -89,7 +89,7 @@ class Judge:
         self._rules = RulesInForce(log, config, self._plan, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
-        self._reader = log.reader(keys=False, headers=False)
+        self.reader = log.reader(keys=False, headers=False)
         names = (self._topics.ledger, self._topics.evals, self._topics.checkpoints)
         every, trims = config.state.checkpoint_records, config.state.trim
         self._checkpoints = EvaluatorCheckpoints(log, names, partitions, every, trims=trims)
@@ -128,7 +128,7 @@ class Judge:
         self.models.remember()
         self._go_on_with_own()
         self._checkpoint()
-        self._reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
+        self.reader.assign({(self._topics.ledger, p): f.next_offset for p, f in enumerate(self.followers)})
 
     def _decide_again(
         self, history: Sequence[EvalCommit], progress: Callable[[int, int], None] | None
@@ -232,7 +232,7 @@ class Judge:
         if not self.settled and self.models.begin():
             self._commit(finished=False)
         try:
-            read = poll_followers(self._reader, self.followers, self._on_record, wait_ms=0)
+            read = poll_followers(self.reader, self.followers, self._on_record, wait_ms=0)
         except OffsetLost as lost:  # trimmed while this process slept: another evaluator has gone on
             raise LostOwnership(self._topics.evals, 0, Verdict.NOT_OWNER) from lost
         if self.settled:
@@ -395,4 +395,4 @@ class Judge:
 
     def close(self) -> None:
         """Stop reading. Nothing is lost: the next evaluator goes on from `evals`."""
-        self._reader.close()
+        self.reader.close()

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from monitor.config.streams import LabelStream, PredictionStream
 from monitor.config.types import Config
 from monitor.errors import LedgerError, LogUnreachable
 from monitor.ledger.records import SourceTopic
@@ -36,21 +37,25 @@ class Sources:
 
 def source_topics(log: Log, config: Config) -> Sources:
     """Look the source topics up. Raises LedgerError when one is missing or their partition counts differ."""
-    predictions = _topic(log, config.streams.predictions.topic)
-    labels = _topic(log, config.streams.labels.topic) if config.streams.labels else None
+    predictions = _topic(log, config.streams.predictions)
+    labels = _topic(log, config.streams.labels) if config.streams.labels else None
     if labels is not None and labels.partitions != predictions.partitions:
         raise LedgerError(
             f"topic {predictions.name!r} has {predictions.partitions} partitions and {labels.name!r} has "
             f"{labels.partitions}, so a label is not in the partition of its prediction",
-            "Give both the same number of partitions and key both by the id; `driftline check --live` looks closer.",
+            "Give both the same number of partitions and key both by the id, or let `driftline rekey` copy the labels to where "
+            "their predictions are (streams.labels.rekey); `driftline check --live` looks closer.",
         )
     return Sources(predictions, labels)
 
 
-def _topic(log: Log, name: str) -> TopicInfo:
-    info = log.topic(name)
+def _topic(log: Log, stream: PredictionStream | LabelStream) -> TopicInfo:
+    info = log.topic(stream.topic)
     if info is None:
-        raise LedgerError(f"there is no topic {name!r}", "Create it, or correct `streams` in the configuration.")
+        hint = "Create it, or correct `streams` in the configuration."
+        if stream.rekey is not None:
+            hint = f"It is a copy of {stream.rekey.source!r} that `driftline rekey` makes: start that first."
+        raise LedgerError(f"there is no topic {stream.topic!r}", hint)
     return info
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from monitor.events import RecordBatch, Rejected
+from monitor.ingest.fed import Fed
 from monitor.view import Durations
 
 
@@ -17,15 +18,18 @@ class Statistics:
     consumed: Counter[str] = field(default_factory=Counter)  # by topic
     rejected: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by topic, reason
     faults: Counter[str] = field(default_factory=Counter)  # by feature
+    skipped: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by topic, reason
     unplaced: int = 0  # windows that were final when something came for them
     commit_durations: Durations = field(default_factory=Durations)
 
-    def take(self, batch: RecordBatch, rejected: Sequence[Rejected], faults: Mapping[str, int]) -> None:
+    def take(self, batch: RecordBatch, rejected: Sequence[Rejected], fed: Fed) -> None:
         """A batch was fed."""
         self.consumed[batch.topic] += len(batch)
         for record in rejected:
             self.rejected[batch.topic][record.reason] += 1
-        self.faults.update(faults)
+        self.faults.update(fed.faults)
+        if fed.skipped:
+            self.skipped[batch.topic].update(fed.skipped)
 
     def committed(self, took_ms: int) -> None:
         """A commit was acknowledged."""

@@ -199,7 +199,9 @@ class Task:
             self._read_again(commit, rows_to_read_again(commit), progress)
         floods = () if commit.floods is UNSET else commit.floods
         full, silent = commit.full is True, commit.silent is True
-        self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods)  # these outlive their owner
+        unreadable = () if commit.unreadable is UNSET else commit.unreadable
+        # These outlive their owner.
+        self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods, unreadable=unreadable)
 
     def _from_snapshot(self, commit: Commit, progress: Callable[[int, int], None] | None) -> bool:
         """Whether a snapshot gave the state of the commit, with what came after it read again."""
@@ -239,6 +241,7 @@ class Task:
                 self._refeed(stream, engine.next_offsets[stream], ends[stream], feed, total, progress)
         state = self.writer.follower.state
         engine.resume(commit, (state.next_prediction, state.next_label))
+        engine.take_fed()  # what was read again is no news
         self._snapshot_at = sum(ends)
 
     def _begin_at(self, predictions: tuple[int, ClockState], labels: tuple[int, ClockState]) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
@@ -148,10 +148,19 @@ def _labels(rng: np.random.Generator, at: Int64s, number: Int64s, traffic: Traff
 class Dealt:
     """Rows that were made up, in place of decoders and coder: what they would make of records is dealt here."""
 
-    def __init__(self, config: Config, plan: Plan, versions: int, rng: np.random.Generator) -> None:
-        self._plan, self._rng, self._versions = plan, rng, versions
-        self._task, self._classes = task_name(config), len(coded_classes(config))
-        self._models = tuple(plan.models.values()) or tuple(plan.all_models)
+    opens: Final = False  # as decoders whose records are their rows
+
+    def __init__(
+        self,
+        config: Config,
+        plan: Plan,
+        versions: int,
+        rng: np.random.Generator,
+        models: tuple[ModelPlan, ...] = (),
+    ) -> None:
+        """`models`: those that rows are of; by default all that are listed."""
+        self._config, self._plan, self._rng, self._versions = config, plan, rng, versions
+        self._models = models or tuple(plan.models.values()) or tuple(plan.all_models)
         self.models = Interner(plan.models)
         self._groups = Groups()
         self._read = [0, 0]
@@ -167,6 +176,13 @@ class Dealt:
         self, partition: Partition, at: Int64s, number: Int64s, truths: tuple[Int64s, Int64s], end_ms: int
     ) -> Commit:
         """Feed what is due before `end_ms` and was not fed yet, and commit."""
+        self.feed(partition, at, number, truths, end_ms)
+        return partition.commit(Chain(1, "0" * 32, self._read[0], bytes(16)), Flags())
+
+    def feed(
+        self, partition: Partition, at: Int64s, number: Int64s, truths: tuple[Int64s, Int64s], end_ms: int
+    ) -> None:
+        """Feed what is due before `end_ms` and was not fed yet."""
         begin, end = self._read[0], int(np.searchsorted(at, end_ms))
         if end > begin:
             self._columns = self._predictions(at[begin:end], number[begin:end])
@@ -176,7 +192,6 @@ class Dealt:
             self._columns = self._truths(truths[0][first:last], truths[1][first:last])
             partition.feed_labels(_batch("labels", first, last))
         self._read = [end, last]
-        return partition.commit(Chain(1, "0" * 32, end, bytes(16)), Flags())
 
     # -- what the engine asks of decoders and coder ------------------------------------------------------------------
 
@@ -221,10 +236,15 @@ class Dealt:
         return LabelColumns(number, at, _ids(number), at, self._answers(len(at)))
 
     def _answers(self, n: int) -> Float64s:
-        rng = self._rng
-        if self._task == "regression":
-            return rng.normal(0.0, 1.0, n)
-        return rng.integers(0, self._classes + 1 if self._task == "multiclass" else 2, n).astype(np.float64)
+        return answers(self._config, self._rng, n)
+
+
+def answers(config: Config, rng: np.random.Generator, n: int) -> Float64s:
+    """What models predict, or what was true: numbers, or codes of classes, evenly."""
+    task = task_name(config)
+    if task == "regression":
+        return rng.normal(0.0, 1.0, n)
+    return rng.integers(0, len(coded_classes(config)) + 1 if task == "multiclass" else 2, n).astype(np.float64)
 
 
 def _named(model: ModelPlan, key: int) -> Group:

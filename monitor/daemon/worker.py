@@ -50,9 +50,10 @@ IDLE_WAIT_MS = 20
 
 @dataclass(slots=True)
 class WorkerOptions:
-    """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop."""
+    """How long to run: `until_end` of both topics as they are now, all settled; who `helps` stops once what it holds is read."""
 
     until_end: bool = False
+    helps: bool = False
 
 
 class _Stopped(Exception):
@@ -213,8 +214,9 @@ class Worker:
             self.feeds.heard(batch.partition, stream, now)
             feed = task.engine.feed_labels if stream else task.engine.feed_predictions
             rejected = feed(batch)
-            self.statistics.take(batch, rejected, task.engine.take_faults())
-            self.dead_letters.take(batch, rejected)
+            found = task.engine.take_fed()
+            self.statistics.take(batch, rejected, found)
+            self.dead_letters.take(batch, rejected, found.usable)
         if fed or self.capacity.full:
             self._intake.pause(self.capacity.waiting(engines, fed_rows, now))
         if self._intake.behind:
@@ -233,8 +235,7 @@ class Worker:
             self.judge.use(known)
 
     def _follow_roster(self, now: int) -> None:
-        """Where the models are others now, begin anew with them, as after a restart, unless what is counted stays: each task
-        says so in its next commit."""
+        """Where the models are others now, begin anew with them, as after a restart, unless what is counted stays."""
         if (newer := self.rosters.newer(self, self._appender, now)) is None or goes_on(self, newer):
             return
         self._drop_everything()
@@ -288,7 +289,7 @@ class Worker:
         now, wall = self.clock.monotonic_ms(), self.clock.now_ms()
         self.silence.open(partition, now)
         self.capacity.take_over(partition, full=task.flags.full)
-        self.dead_letters.take_over(partition, task.flags.floods)
+        self.dead_letters.take_over(partition, task.flags)
         heard = [now - max(0, wall - (at_ms or wall)) for at_ms in task.committed_ms]
         self.feeds.open(partition, heard[0], heard[1], task.flags)
         tell_of_opening(task)
@@ -380,8 +381,8 @@ class Worker:
 
     def done(self) -> bool:
         """With `until_end`: everything is settled, by us or by another worker."""
-        if not self.options.until_end:
-            return False
+        if self.options.helps or not self.options.until_end:
+            return self.options.helps and bool(self.tasks) and all(task.ended for task in self.tasks.values())
         if self.judge is not None:
             return self.judge.settled
         now = self.clock.monotonic_ms()

@@ -12,6 +12,7 @@ from monitor.events import Int64s, Reason, RecordBatch, Rejected
 from monitor.ingest.careful import Failure
 from monitor.ingest.columns import Problems
 from monitor.ingest.records import Reading
+from monitor.ingest.rows import Rows
 
 Arrays = dict[str, NDArray[Any]]
 """Arrays of one length by field."""
@@ -55,9 +56,13 @@ def rejections(
     by_place = dict(failures)
     by_place |= {row if places is None else int(places[row]): failure for row, failure in problems.by_row.items()}
     return tuple(
-        Rejected(int(batch.offsets[place]), failure.reason, failure.detail[:200])
+        Rejected(int(batch.offsets[place]), failure.reason, failure.detail[:200], _index(batch, place))
         for place, failure in sorted(by_place.items(), key=lambda item: item[0])
     )
+
+
+def _index(batch: RecordBatch, place: int) -> int | None:
+    return index if isinstance(batch, Rows) and (index := int(batch.index[place])) >= 0 else None
 
 
 def fault_counts(problems: Problems) -> dict[str, int]:

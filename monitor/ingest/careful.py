@@ -91,7 +91,7 @@ def parse_object(value: bytes) -> dict[str, object] | Failure:
     except RecursionError:
         return Failure(Reason.NESTING, "nested deeper than the interpreter follows")
     if not isinstance(parsed, dict):
-        return Failure(Reason.MALFORMED, f"{_type_name(parsed)}, where an object is needed")
+        return Failure(Reason.MALFORMED, f"{type_name(parsed)}, where an object is needed")
     return parsed
 
 
@@ -133,7 +133,7 @@ def _fit(value: object, kind: Kind) -> object:
     if value is None:
         return False if kind is Kind.FLAG else None
     if type(value) not in _ACCEPTED[kind]:
-        return Misfit(_type_name(value))
+        return Misfit(type_name(value))
     if kind in _AS_FLOAT and isinstance(value, (int, float)):
         number = _as_float(value)
         # A score or time that is not finite is told apart later, with its own reason.
@@ -158,5 +158,6 @@ def _integer(digits: str) -> float:
 _DECODER: Final = json.JSONDecoder(parse_constant=float, parse_int=_integer)
 
 
-def _type_name(value: object) -> str:
+def type_name(value: object) -> str:
+    """What a parsed value is, with its article."""
     return "null" if value is None else _TYPE_NAMES[type(value)]

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from monitor.config.sources import TimeUnit
 from monitor.events import INVALID, MISSING, WRONG_NUMBER, Bools, Float64s, Int32s, Int64s, Reason, UInt64s
 from monitor.ingest import times
 from monitor.ingest.careful import Failure
@@ -22,6 +23,8 @@ from monitor.ingest.mapping import Leaf, number_of_text
 from monitor.ingest.packing import PackError, pack_float64s
 from monitor.ingest.values import UNSET, Codes, Column, Kind, Misfit, plain
 
+_UNITS: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_PER_MS: Final = {"ms": 1.0, "us": 1e3, "ns": 1e6}
 _BLOCK: Final = 64  # rows that are looked at singly when one of them is bad
 _UNLISTED: Final = "model: not one of `models`, and `unlisted_models` is reject"
 _UNPACKABLE: Final = (PackError, OverflowError, TypeError)
@@ -118,17 +121,17 @@ def names(column: Column, field: str, interner: Interner, problems: Problems) ->
     return codes
 
 
-def event_times(column: Column, leaf: Leaf, seconds: bool, problems: Problems) -> Int64s:
+def event_times(column: Column, leaf: Leaf, unit: TimeUnit, problems: Problems) -> Int64s:
     """Event times in ms; 0 with a problem where there is none."""
     if leaf.kind is Kind.ISO:
         ms = _times_of_text(plain(column), problems)
         detail = "at: not an RFC 3339 time with an offset, or outside the years 1970 to 9999"
     else:
         numbers = _numbers(column, "at", problems)
-        if not seconds and times.all_within(numbers, times.LAST_MS):
+        if unit == "ms" and times.all_within(numbers, times.LAST_MS):
             return np.rint(numbers).astype(np.int64)
-        ms = times.ms_of_seconds(numbers) if seconds else times.ms_of_numbers(numbers)
-        detail = f"at: outside the years 1970 to 9999 when read as {'seconds' if seconds else 'milliseconds'}"
+        ms = times.ms_of_seconds(numbers) if unit == "s" else times.ms_of_numbers(numbers / _PER_MS[unit])
+        detail = f"at: outside the years 1970 to 9999 when read as {_UNITS[unit]}"
     if ms.min() < 0:
         bad = ms == times.UNREADABLE
         ms[bad] = 0
@@ -260,7 +263,8 @@ class Classes:
         self._leaf = leaf
         self._words: dict[str, float] = {word: float(number) for word, number in words.items()}
         self._known = None if known is None else sorted(known)
-        self._as_text = leaf.source.kind in ("header", "const") or (leaf.source.kind == "key" and not leaf.source.path)
+        places = leaf.source.places
+        self._as_text = any(at.kind in ("header", "const") or (at.kind == "key" and not at.path) for at in places)
 
     def read(self, column: Column, problems: Problems) -> tuple[Float64s, Bools | None]:
         """The numbers, and where the field is null (None: nowhere). Nulls and problems have NaN."""

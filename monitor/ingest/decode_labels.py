@@ -15,6 +15,7 @@ from monitor.ingest.assemble import Arrays, joined, reject_future, rejections, r
 from monitor.ingest.class_names import ClassNames
 from monitor.ingest.columns import Problems
 from monitor.ingest.records import Block, RecordReader
+from monitor.ingest.rows import Rows, opener_of, value_bytes
 
 _NEVER_OPTIONAL: Final = ()
 _EMPTY: Final[Arrays] = {
@@ -41,19 +42,33 @@ class LabelDecoder:
         """`known`: the numbers a label may be, after `values` (`mapping.known_classes` for binary tasks); None: any.
         `classes`: labels are names, and their values the codes of these."""
         self._leaves = mapping.label_leaves(stream)
-        self._reader = RecordReader(tuple(self._leaves.values()), stream.max_bytes)
-        self._seconds = stream.fields.at.unit == "s"
+        self._reader = RecordReader(tuple(self._leaves.values()), value_bytes(stream))
+        self._unit = stream.fields.at.unit
+        self._opener = opener_of(stream, list(self._leaves.values()))
+        self.opens = self._opener is not None
         self._skew_ms = skew_ms
         leaf = self._leaves["label"]
         self._classes: convert.Classes | ClassNames = (
             convert.Classes(leaf, stream.values, known) if classes is None else ClassNames(leaf, classes)
         )
         self.needs_keys = mapping.needs_keys(self._leaves)
-        self.needs_headers = mapping.needs_headers(self._leaves)
+        self.needs_headers = mapping.needs_headers(self._leaves) or (
+            self._opener is not None and self._opener.needs_headers
+        )
+
+    def ready(self, batch: RecordBatch) -> None:
+        """Have everything at hand that a batch is decoded with. Raises SchemasUnreachable: then it is to be tried again."""
+        if self._opener is not None:
+            self._opener.ready(batch)
+
+    def open(self, batch: RecordBatch) -> RecordBatch:
+        """The rows of a batch: itself where its records are its rows, or where it was opened before."""
+        return batch if self._opener is None or isinstance(batch, Rows) else self._opener.open(batch)
 
     def decode(self, batch: RecordBatch) -> LabelColumns:
-        """The columns of a batch, in offset order; rows and rejections together are the records. Never raises for what
+        """The columns of a batch, in offset order; rows and rejections together are its rows. Never raises for what
         a record holds. The arrays must not be written to."""
+        batch = self.open(batch)
         reading = self._reader.read(batch)
         problems = Problems()
         parts = [self._convert(block, problems) for block in reading.blocks]
@@ -73,6 +88,7 @@ class LabelDecoder:
             at_ms=arrays["at"],
             value=arrays["label"],
             rejected=rejections(batch, reading.failures, places, problems),
+            skipped=batch.skipped if isinstance(batch, Rows) else {},
         )
 
     def _convert(self, block: Block, problems: Problems) -> Arrays:
@@ -80,7 +96,7 @@ class LabelDecoder:
         id_column, at_column, label_column = block.columns
         arrays: Arrays = {
             "id": convert.ids(id_column, problems),
-            "at": convert.event_times(at_column, self._leaves["at"], self._seconds, problems),
+            "at": convert.event_times(at_column, self._leaves["at"], self._unit, problems),
             "label": self._classes.read(label_column, problems)[0],
         }
         problems.base += len(block)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from monitor.config.streams import PredictionStream
 from monitor.config.types import Model, ModelTemplate
-from monitor.events import Float64s, PredictionColumns, Reason, RecordBatch, Unlisted
+from monitor.events import Float64s, Int64s, PredictionColumns, Reason, RecordBatch, Unlisted
 from monitor.ingest import columns as convert
 from monitor.ingest import mapping
 from monitor.ingest.assemble import Arrays, fault_counts, joined, reject_future, rejections, rows_to_keep
@@ -18,6 +18,7 @@ from monitor.ingest.class_names import ClassNames
 from monitor.ingest.columns import Problems
 from monitor.ingest.interner import Interner, is_category, is_name
 from monitor.ingest.records import Block, RecordReader
+from monitor.ingest.rows import Rows, opener_of, value_bytes
 from monitor.ingest.values import Column, Kind
 
 OVERFLOW: Final = "…overflow"
@@ -53,10 +54,14 @@ class PredictionDecoder:
         """`template` is for models that are not listed; None rejects them. `known_categories` (feature -> values, e.g. of
         references) are told apart however many others came before; those of `segments` always are."""
         self._leaves = mapping.prediction_leaves(stream)
-        self._seconds = stream.fields.at.unit == "s"
+        self._unit = stream.fields.at.unit
+        self._opener = opener_of(stream, list(self._leaves.values()))
+        self.opens = self._opener is not None
         self._skew_ms = skew_ms
         self.needs_keys = mapping.needs_keys(self._leaves)
-        self.needs_headers = mapping.needs_headers(self._leaves)
+        self.needs_headers = mapping.needs_headers(self._leaves) or (
+            self._opener is not None and self._opener.needs_headers
+        )
 
         self.models = Interner((model.name for model in models), limit=None if template else 0, admits=is_name)
         self.versions = Interner(admits=is_name)
@@ -69,7 +74,7 @@ class PredictionDecoder:
         interner_of = {"model": self.models, "version": self.versions}
         interner_of |= {f"feature:{name}": interner for name, interner in self.categories.items()}
         interners = {i: interner_of[field] for i, field in enumerate(self._leaves) if field in interner_of}
-        self._reader = RecordReader(tuple(self._leaves.values()), stream.max_bytes, interners)
+        self._reader = RecordReader(tuple(self._leaves.values()), value_bytes(stream), interners)
         self._leaf_names = [leaf.name for leaf in self._leaves.values()]
         self._numeric, self._categorical = (
             {f"feature:{name}": name for name, feature in stream.features.items() if feature.type == wanted}
@@ -92,9 +97,19 @@ class PredictionDecoder:
         known = mapping.known_classes(stream.values, [kind.positive for kind in kinds])
         return convert.Classes(leaf, stream.values, None if self._task == "regression" else known)
 
+    def ready(self, batch: RecordBatch) -> None:
+        """Have everything at hand that a batch is decoded with. Raises SchemasUnreachable: then it is to be tried again."""
+        if self._opener is not None:
+            self._opener.ready(batch)
+
+    def open(self, batch: RecordBatch) -> RecordBatch:
+        """The rows of a batch: itself where its records are its rows, or where it was opened before."""
+        return batch if self._opener is None or isinstance(batch, Rows) else self._opener.open(batch)
+
     def decode(self, batch: RecordBatch) -> PredictionColumns:
-        """The columns of a batch, in offset order; rows and rejections together are the records. Never raises for what
+        """The columns of a batch, in offset order; rows and rejections together are its rows. Never raises for what
         a record holds. The arrays must not be written to."""
+        batch = self.open(batch)
         reading = self._reader.read(batch)
         problems = Problems()
         parts = [self._convert(block, problems) for block in reading.blocks]
@@ -128,6 +143,7 @@ class PredictionDecoder:
             faults=fault_counts(problems),
             scores=np.stack([arrays[field] for field, _ in self._scores], axis=1) if self._scores else None,
             unlisted=unlisted,
+            **_of_rows(batch, places, keep),
         )
 
     def _convert(self, block: Block, problems: Problems) -> Arrays:
@@ -138,7 +154,7 @@ class PredictionDecoder:
             "id": convert.ids(columns["id"], problems),
             "model": convert.names(columns["model"], "model", self.models, problems),
             "version": convert.names(columns["version"], "version", self.versions, problems),
-            "at": convert.event_times(columns["at"], self._leaves["at"], self._seconds, problems),
+            "at": convert.event_times(columns["at"], self._leaves["at"], self._unit, problems),
             "withdrawn": convert.flags(columns["withdrawn"], "withdrawn", problems)
             if "withdrawn" in columns
             else np.zeros(n, np.bool_),
@@ -179,6 +195,15 @@ class PredictionDecoder:
         if not clean:
             predicted[np.isnan(value)] = math.nan
         return predicted
+
+
+def _of_rows(batch: RecordBatch, places: Int64s | None, keep: Int64s | None) -> dict[str, Any]:
+    """What is said of rows beside their columns, where records were opened."""
+    if not isinstance(batch, Rows):
+        return {}
+    own = np.arange(len(batch)) if places is None else places
+    own = own if keep is None else own[keep]
+    return {"places": own, "index": batch.index[own], "skipped": batch.skipped}
 
 
 def _unlisted(arrays: Arrays, problems: Problems) -> Unlisted | None:

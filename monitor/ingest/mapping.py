@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,7 +82,7 @@ def prediction_leaves(stream: PredictionStream) -> dict[str, Leaf]:
     optional = (
         ("score", Kind.NUMBER, fields.score),
         ("prediction", Kind.CLASS, fields.prediction),
-        ("withdrawn", Kind.FLAG, fields.withdrawn),
+        ("withdrawn", Kind.FLAG, _withdrawn(stream)),
     )
     leaves |= {name: Leaf(name, kind, source) for name, kind, source in optional if source is not None}
     for name, source in (fields.scores or {}).items():
@@ -102,14 +102,34 @@ def label_leaves(stream: LabelStream) -> dict[str, Leaf]:
     }
 
 
+def _withdrawn(stream: PredictionStream) -> Source | None:
+    """Where it says that a prediction is taken back; an envelope may decide it, so that no record says it."""
+    if stream.fields.withdrawn is None and stream.envelope is not None and stream.envelope.withdraws:
+        return Source("const", const="false")
+    return stream.fields.withdrawn
+
+
 def needs_keys(leaves: Mapping[str, Leaf]) -> bool:
     """True if a field comes from the key."""
-    return any(leaf.source.kind == "key" for leaf in leaves.values())
+    return any(leaf.source.kind == "key" for leaf in each_place(leaves.values()))
 
 
 def needs_headers(leaves: Mapping[str, Leaf]) -> bool:
     """True if a field comes from a header."""
-    return any(leaf.source.kind == "header" for leaf in leaves.values())
+    return any(leaf.source.kind == "header" for leaf in each_place(leaves.values()))
+
+
+def each_place(leaves: Iterable[Leaf]) -> list[Leaf]:
+    """The leaves with those that may be at several places as one for each of them. Such a number is read as whatever it is,
+    since only its absence tells that the next place is meant."""
+    found: list[Leaf] = []
+    for leaf in leaves:
+        if leaf.source.kind != "any":
+            found.append(leaf)
+            continue
+        kind = Kind.CLASS if leaf.kind is Kind.NUMERIC else leaf.kind
+        found += [Leaf(leaf.name, kind, place) for place in leaf.source.options]
+    return found
 
 
 def known_classes(values: Mapping[str, float], positives: Sequence[float]) -> frozenset[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 
@@ -63,6 +63,20 @@ class Conservation:
             f"predictions: {self.predictions_read} read, {self.predictions_accounted} accounted for; "
             f"labels: {self.labels_read} read, {self.labels_accounted} accounted for"
         )
+
+
+class Read:
+    """Records and rows read since the ledger began, of predictions and of labels. A record is a row, unless the stream says
+    that it may hold several, or none: then only rows are accounted for."""
+
+    def __init__(self, records: Sequence[int] = (0, 0), rows: Sequence[int] | None = None) -> None:
+        self.records = list(records)
+        self.rows = list(self.records if rows is None else rows)
+
+    def take(self, stream: int, records: int, rows: int) -> None:
+        """A batch of a stream (0 predictions, 1 labels)."""
+        self.records[stream] += records
+        self.rows[stream] += rows
 
 
 def as_counts(outcomes: PredictionOutcomes | LabelOutcomes) -> dict[str, int]:

@@ -42,8 +42,8 @@ class Audit:
 
     @property
     def read(self) -> tuple[int, int]:
-        """Records read of predictions and of labels, by the last commit."""
-        return self.state.commit.records if self.state.commit else (0, 0)
+        """Predictions and labels read, by the last commit."""
+        return self.state.commit.rows_read if self.state.commit else (0, 0)
 
 
 def _lost_records(before: FoldState, record: Record, verdict: Verdict) -> str | None:
@@ -61,9 +61,9 @@ def _lost_records(before: FoldState, record: Record, verdict: Verdict) -> str | 
 def _violations(before: FoldState, commit: Commit) -> list[str]:
     found: list[str] = []
     conservation = Conservation(
-        commit.records[0],
+        commit.rows_read[0],
         PredictionOutcomes(**commit.prediction_outcomes).total(),
-        commit.records[1],
+        commit.rows_read[1],
         LabelOutcomes(**commit.label_outcomes).total(),
     )
     if not conservation.holds:
@@ -92,6 +92,8 @@ def _backward(last: Commit, commit: Commit) -> list[str]:
         ("label clock", last.label_clock.maximum_ms, commit.label_clock.maximum_ms),
         ("predictions read", last.records[0], commit.records[0]),
         ("labels read", last.records[1], commit.records[1]),
+        ("prediction rows read", last.rows_read[0], commit.rows_read[0]),
+        ("label rows read", last.rows_read[1], commit.rows_read[1]),
         ("prediction floor", last.prediction_floor.offset, commit.prediction_floor.offset),
         ("label floor", last.label_floor.offset, commit.label_floor.offset),
     )

@@ -31,9 +31,12 @@ PARTIAL_FORMAT = 5
 ROSTER_FORMAT = 6
 """Of a commit that counts by a roster of models, and of an evaluation that changes it: versions that read up to 5 would count
 other models."""
-SENSE_FORMAT = 8
-"""The same where a model has had more than one sense: versions that read up to 7 would take those for other models."""
-NEWEST = 8
+ROWS_FORMAT = 7
+"""Of a commit that counts rows beside records, which versions that read up to 6 would take for a loss of records."""
+SENSE_FORMAT = 9
+"""Of one as ROSTER_FORMAT where a model has had more than one sense: versions that read up to 8 would take those for other
+models."""
+NEWEST = 9
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -140,6 +143,14 @@ class Flood(msgspec.Struct, frozen=True, array_like=True):
     since_ms: int  # the log's own time of the records that began it: a bad record has no event time
 
 
+class Unreadable(msgspec.Struct, frozen=True, array_like=True):
+    """None of the newest records of one stream of a partition could be used, as it stood at the commit."""
+
+    stream: int  # 0 predictions, 1 labels
+    since_ms: int  # the log's own time of the first of them
+    reason: str  # of the newest one
+
+
 class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """One micro-batch. Counts iff epoch and owner match, `sequence` is the next and both ranges start where the last
     ended. Ranges are half-open offsets of the source partition."""
@@ -190,6 +201,17 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     """Of predictions that were rejected for their model: the newest event time within reach of `unlisted_clock` (NEVER for
     none), then the times beyond it, ascending, the nearest of them. Written only where there are any beyond; absent in records
     of earlier versions."""
+    rows: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET
+    """Rows read since genesis: predictions, labels. Written (ROWS_FORMAT) where a record of either stream may hold several, or
+    none; elsewhere each record is a row."""
+
+    unreadable: tuple[Unreadable, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Streams of which nothing can be used any more. Written only where there is one, likewise."""
+
+    @property
+    def rows_read(self) -> tuple[int, int]:
+        """What is accounted for."""
+        return self.records if isinstance(self.rows, msgspec.UnsetType) else self.rows
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="kind"):

@@ -18,13 +18,13 @@ ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from monitor.events import Float64s, Int32s, Int64s
-from monitor.metrics import agreement, calibration, intervals, ranking
+from monitor.metrics import agreement, calibration, intervals, operating, ranking
+from monitor.metrics.earlier import NEWEST, known_to
 from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates, estimates, first_reason
 from monitor.metrics.losses import LARGEST_LOG_LOSS, SMALLEST_PROBABILITY, SQUARED_LOSS_BITS, mean_loss, without_score
 from monitor.metrics.task import Metric
@@ -65,11 +65,21 @@ _FIXED_CELLS: Final = tuple(
 
 
 class Binary:
-    """The task `binary`. Has no state; `BINARY` is the one to use."""
+    """The task `binary`; `BINARY` is that of models which say nothing of `costs`."""
 
     name: Final = "binary"
     cells: CellLayout = LAYOUT
     metrics: Mapping[str, Metric]
+
+    def __init__(self, costs: Mapping[str, float] | None = None, edition: int = NEWEST) -> None:
+        """`costs`: what a row of each cell of the matrix costs, where the model says."""
+        self.costs, self.edition = costs, edition
+        made = _METRICS if costs is None else _METRICS | {"cost": _cost(costs)}
+        self.metrics = known_to(edition, made, EDITION_1)
+
+    def of_edition(self, number: int) -> Binary:
+        """The task as an edition has it."""
+        return Binary(self.costs, number)
 
     def contribute(
         self,
@@ -198,14 +208,17 @@ def mcc(cells: Cells) -> Estimates:
     return estimates(value, intervals.normal(value, variance, -1.0, 1.0), labelled, undefined)
 
 
+def _area(cells: Cells) -> tuple[Float64s, Float64s, Float64s]:
+    return ranking.roc_auc(cells.histogram("positives"), cells.histogram("negatives"))
+
+
 @np.errstate(divide="ignore", invalid="ignore")
 def roc_auc(cells: Cells) -> Estimates:
     """Area under the ROC curve from the score histograms; `bound` is half the share of pairs tied within a bin.
 
     The interval is DeLong's around the binned value: sampling error only, the bound comes on top.
     """
-    positives, negatives = cells.histogram("positives"), cells.histogram("negatives")
-    area, bound, variance = ranking.roc_auc(positives, negatives)
+    area, bound, variance = cells.once("roc_auc", _area)
     undefined = without_score(cells)
     undefined[(undefined == DEFINED) & np.isnan(area)] = CODE_OF[Undefined.ONE_CLASS]
     return estimates(area, intervals.normal(area, variance, 0.0, 1.0), cells.count("scored"), undefined, bound)
@@ -221,12 +234,72 @@ def average_precision(cells: Cells) -> Estimates:
     return estimates(value, interval, cells.count("scored"), undefined, bound)
 
 
-def expected_calibration_error(cells: Cells) -> Estimates:
-    """Mean distance of scores from the frequencies they promise, in 15 equal-width bins (`calibration`)."""
-    positives, negatives = cells.histogram("positives"), cells.histogram("negatives")
-    value, bound, variance = calibration.calibration_error(positives, negatives)
-    interval = intervals.normal(value, variance, 0.0, 1.0)
-    return estimates(value, interval, cells.count("scored"), without_score(cells), bound)
+def _reliability(cells: Cells) -> calibration.Reliability:
+    return calibration.reliability(cells.histogram("positives"), cells.histogram("negatives"))
+
+
+def _of_calibration(of: Callable[[calibration.Reliability], calibration.Found]) -> Metric:
+    """A distance of scores from the frequencies they promise (`calibration`)."""
+
+    def metric(cells: Cells) -> Estimates:
+        value, bound, variance = of(cells.once("reliability", _reliability))
+        interval = intervals.normal(value, variance, 0.0, 1.0)
+        return estimates(value, interval, cells.count("scored"), without_score(cells), bound)
+
+    return metric
+
+
+def gini(cells: Cells) -> Estimates:
+    """2 AUC - 1, which is 0 as by chance: Somers' D of scores and labels."""
+    area = roc_auc(cells)
+    value, lower, upper = (2.0 * column - 1.0 for column in (area.value, area.lower, area.upper))
+    return estimates(value, (lower, upper), area.rows, area.undefined, 2.0 * area.bound)
+
+
+def ks_of_classes(cells: Cells) -> Estimates:
+    """Largest difference of the distribution functions of positives' and of negatives' scores."""
+    value, bound, interval = ranking.distance_of_classes(cells.histogram("positives"), cells.histogram("negatives"))
+    undefined = without_score(cells)
+    undefined[(undefined == DEFINED) & np.isnan(value)] = CODE_OF[Undefined.ONE_CLASS]
+    return estimates(value, interval, cells.count("scored"), undefined, bound)
+
+
+def _f_beta(beta: float) -> Metric:
+    """F in which recall counts beta times as much as precision; rows are all but the true negatives."""
+
+    def metric(cells: Cells) -> Estimates:
+        tp, fp, fn, _ = _matrix(cells)
+        rows = _sum(cells, ("tp", "fp", "fn"))
+        value, variance = operating.f_beta(beta, tp, fp, fn)
+        undefined = first_reason(
+            len(cells), (cells.count("labelled") == 0, Undefined.NO_ROWS), (rows == 0, Undefined.ZERO_DENOMINATOR)
+        )
+        return estimates(value, intervals.normal(value, variance, 0.0, 1.0), rows, undefined)
+
+    return metric
+
+
+def g_mean(cells: Cells) -> Estimates:
+    """Geometric mean of recall and specificity. Needs rows of both classes."""
+    tp, fp, fn, tn = _matrix(cells)
+    labelled = cells.count("labelled")
+    value, variance = operating.g_mean(tp, fp, fn, tn)
+    undefined = first_reason(
+        len(cells), (labelled == 0, Undefined.NO_ROWS), ((tp + fn == 0) | (tn + fp == 0), Undefined.ONE_CLASS)
+    )
+    return estimates(value, intervals.normal(value, variance, 0.0, 1.0), labelled, undefined)
+
+
+def _cost(costs: Mapping[str, float]) -> Metric:
+    """Mean cost of a labelled row, in the unit of the costs."""
+
+    def metric(cells: Cells) -> Estimates:
+        rows = cells.count("labelled")
+        value, variance = operating.mean_cost({name: cells.count(name) for name in operating.CELLS}, costs)
+        interval = intervals.normal(value, variance, min(costs.values()), max(costs.values()))
+        return estimates(value, interval, rows, first_reason(len(cells), (rows == 0, Undefined.NO_ROWS)))
+
+    return metric
 
 
 def kappa(cells: Cells) -> Estimates:
@@ -244,20 +317,45 @@ _METRICS: Final[dict[str, Callable[[Cells], Estimates]]] = {
     "precision": _proportion(("tp",), ("tp", "fp")),
     "recall": _proportion(("tp",), ("tp", "fn")),
     "f1": f1,
+    "f0_5": _f_beta(0.5),
+    "f2": _f_beta(2.0),
     "specificity": _proportion(("tn",), ("tn", "fp")),
     "npv": _proportion(("tn",), ("tn", "fn")),
     "fpr": _proportion(("fp",), ("tn", "fp")),
     "balanced_accuracy": balanced_accuracy,
+    "g_mean": g_mean,
     "mcc": mcc,
     "kappa": kappa,
     "prevalence": _proportion(("tp", "fn"), ("labelled",)),
     "log_loss": mean_loss("log_loss", LARGEST_LOG_LOSS),
     "brier": mean_loss("brier", 1.0),
-    "ece": expected_calibration_error,
+    "ece": _of_calibration(calibration.calibration_error),
+    "rmsce": _of_calibration(calibration.root_mean_squared_error),
+    "mce": _of_calibration(calibration.largest_error),
     "roc_auc": roc_auc,
+    "gini": gini,
+    "ks_classes": ks_of_classes,
     "average_precision": average_precision,
 }
-Binary.metrics = MappingProxyType(_METRICS)
+EDITION_1: Final = (
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "specificity",
+    "npv",
+    "fpr",
+    "balanced_accuracy",
+    "mcc",
+    "kappa",
+    "prevalence",
+    "log_loss",
+    "brier",
+    "ece",
+    "roc_auc",
+    "average_precision",
+)
+"""The metrics of the first edition; all others came with the second."""
 
 BINARY: Final = Binary()
-"""The task of every model with `task: binary`."""
+"""The task of models with `task: binary` that say nothing of costs."""

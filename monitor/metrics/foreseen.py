@@ -12,6 +12,7 @@ Cells of a window, after those of `binary`:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics.binary import LAYOUT as COUNTED
 from monitor.metrics.binary import SCORE_BINS, Binary, score_bins
+from monitor.metrics.earlier import NEWEST
 from monitor.sketches.cells import CellLayout, CellSlice
 
 COARSE_BINS: Final = 120
@@ -31,7 +33,8 @@ _OUTCOMES: Final = np.array([3, 1, 2, 0], np.int32)
 class ForeseenBinary(Binary):
     """The task `binary` where windows say what is to be expected. `ends` (J,), in ms, are those of the bins of delay."""
 
-    def __init__(self, ends: Int64s) -> None:
+    def __init__(self, ends: Int64s, costs: Mapping[str, float] | None = None, edition: int = NEWEST) -> None:
+        super().__init__(costs, edition)
         self.ends = ends
         self.cells = COUNTED + CellLayout(
             (
@@ -43,6 +46,10 @@ class ForeseenBinary(Binary):
         )
         names = ("called", "called_scores", "rejected_scores", "arrived")
         self._called, self._called_scores, self._rejected_scores, self._arrived = map(self.cells.index, names)
+
+    def of_edition(self, number: int) -> ForeseenBinary:
+        """The task as an edition has it."""
+        return ForeseenBinary(self.ends, self.costs, number)
 
     def contribute(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -19,16 +20,18 @@ LARGEST_LOG_LOSS: Final = 35.0
 _ROUNDING: Final = 2.0 ** -(FRACTION_BITS + 1)
 
 
-def mean_loss(name: str, highest: float) -> Metric:
-    """Mean of a loss over the scored rows with the normal interval of a mean, cut to the loss's range."""
+def mean_loss(name: str, highest: float, rows: str = "scored", why: Callable[[Cells], UInt8s] | None = None) -> Metric:
+    """Mean of a loss over the scored rows with the normal interval of a mean, cut to the loss's range. `rows`: the count of them,
+    `why`: the reason where there are none."""
+    counted, reason = rows, why or without_score
 
     @np.errstate(divide="ignore", invalid="ignore")
     def metric(cells: Cells) -> Estimates:
-        rows = cells.count("scored")
+        rows = cells.count(counted)
         total = cells.fixed(name)
         lower, upper = intervals.normal_mean(total, cells.fixed(f"{name}_squares"), rows)
         interval = np.maximum(lower, 0.0), np.minimum(upper, highest)
-        return estimates(total / rows, interval, rows, without_score(cells), _ROUNDING)
+        return estimates(total / rows, interval, rows, reason(cells), _ROUNDING)
 
     return metric
 

@@ -7,8 +7,8 @@ rows show of its error (Angelopoulos et al., 2023, with the power tuning of PPI+
 too many are good. What rows like these turned out to be in matured history, given that they were still waiting at this
 age, completes the matrix (Beta-binomial, by stratum).
 
-All work on integer counts of W windows. Not done: bounds of the ROC AUC; weights by inverse probability, which the
-completion by stratum and age replaces.
+All work on integer counts of W windows. Bounds of the ROC AUC are in `extremes`. Not done: weights by inverse probability, which
+the completion by stratum and age replaces.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def manski(tp: Int64s, fp: Int64s, fn: Int64s, tn: Int64s, called: Int64s, rejec
             "accuracy": (right / every, (right + called + rejected) / every),
             "precision": (tp / (tp + fp + called), (tp + called) / (tp + fp + called)),
             "recall": (tp / (tp + fn + rejected), (tp + called) / (tp + fn + called)),
+            "f1": (2 * tp / (2 * tp + fp + fn + called + rejected), 2 * (tp + called) / (2 * (tp + called) + fp + fn)),
             "specificity": (tn / (tn + fp + called), (tn + rejected) / (tn + fp + rejected)),
         }
 

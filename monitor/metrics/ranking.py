@@ -7,14 +7,22 @@ bound. Variance: DeLong, DeLong & Clarke-Pearson (1988), of the binned statistic
 That under the precision-recall curve is the average precision, the sum over steps of recall of the precision there, without
 interpolation. How far order within bins can move it is worked out for each bin. Its interval is the logit one of Boyd, Eng &
 Page (2013), with the number of positives.
+
+The Kolmogorov-Smirnov distance of the classes is the largest difference of their distribution functions: at the bins' ends it is
+exact, and within a bin it is bounded by what its rows could do.
 """
 
 from __future__ import annotations
+
+import math
+from typing import Final
 
 import numpy as np
 
 from monitor.events import Float64s, Int64s
 from monitor.metrics.intervals import Z95
+
+_DKW: Final = math.log(2.0 / 0.025)
 
 
 def roc_auc(positives: Int64s, negatives: Int64s) -> tuple[Float64s, Float64s, Float64s]:
@@ -70,6 +78,26 @@ def average_precision_interval(value: Float64s, positives: Int64s) -> tuple[Floa
     half = Z95 / np.sqrt(positives * inside * (1.0 - inside))
     logit = np.log(inside / (1.0 - inside))
     return 1.0 / (1.0 + np.exp(half - logit)), 1.0 / (1.0 + np.exp(-half - logit))
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def distance_of_classes(positives: Int64s, negatives: Int64s) -> tuple[Float64s, Float64s, tuple[Float64s, Float64s]]:
+    """Value, bound and interval of W windows: the exact distance lies between value and value + bound. NaN without positives or
+    negatives.
+
+    The interval is for the two distributions' own distance: out by both samples' radii by Dvoretzky, Kiefer, Wolfowitz and
+    Massart at 2.5 % each, and by the bound above. It holds for any distributions.
+    """
+    own, other = (rows.sum(axis=1).astype(np.float64) for rows in (positives, negatives))
+    share, other_share = positives / own[:, np.newaxis], negatives / other[:, np.newaxis]
+    after = np.cumsum(share, axis=1) - np.cumsum(other_share, axis=1)
+    before = np.concatenate((np.zeros((len(own), 1)), after[:, :-1]), axis=1)
+    value = np.minimum(np.abs(after).max(axis=1, initial=0.0), 1.0)
+    furthest = np.maximum(before + share, other_share - before).max(axis=1, initial=0.0)
+    value = np.where((own > 0) & (other > 0), value, np.nan)
+    bound = np.maximum(np.minimum(furthest, 1.0) - value, 0.0)
+    radius = sum(np.sqrt(_DKW / (2.0 * n)) for n in (own, other))
+    return value, bound, (np.maximum(value - radius, 0.0), np.minimum(value + bound + radius, 1.0))
 
 
 def _spread(rows: Int64s, doubled: Int64s, others: Int64s, own: Int64s, area: Float64s) -> Float64s:

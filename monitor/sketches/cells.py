@@ -6,13 +6,16 @@ contributions of its rows. Sums are exact, so they merge in any order, and the n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.sketches.fixed_point import CELL_LIMIT, from_fixed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +91,12 @@ class CellLayout:
 class Cells:
     """The vectors of W windows: `array` is int64 of shape (W, layout.size), row i being window i.
 
-    Nothing is copied: reading a slice gives a view of `array`.
+    Nothing is copied: reading a slice gives a view of `array`. Who has measured cells changes them by `add` only.
     """
 
     layout: CellLayout
     array: Int64s
+    _made: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.array.ndim != 2 or self.array.shape[1] != self.layout.size or self.array.dtype != np.int64:
@@ -118,6 +122,17 @@ class Cells:
     def fixed(self, name: str) -> Float64s:
         """The single cell of that name in every window, shape (W,), converted from its fixed-point unit."""
         return from_fixed(self.count(name), self.layout.part(name).fraction_bits)
+
+    def rows(self, places: Sequence[int]) -> Cells:
+        """The windows at these places."""
+        return Cells(self.layout, self.array[list(places)])
+
+    def once(self, name: str, make: Callable[[Cells], T]) -> T:
+        """What several metrics are read off, made when the first asks for it; of one name always by the same `make`."""
+        if name not in self._made:
+            self._made[name] = make(self)
+        found: T = self._made[name]
+        return found
 
     def __add__(self, other: Cells) -> Cells:
         """Cell by cell, window by window.
@@ -153,6 +168,7 @@ class Cells:
         if not np.shares_memory(target, self.array):
             raise ValueError("cells must be contiguous to be added to in place")
         np.add.at(target, flat.reshape(-1), amount.reshape(-1))
+        self._made.clear()
 
 
 def checked(cells: Cells) -> Cells:

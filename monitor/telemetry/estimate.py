@@ -22,6 +22,7 @@ from monitor.telemetry.families import (
     OUTCOMES,
     PREFIX,
     RELOADS,
+    SKIPS,
     TaskState,
     exported,
 )
@@ -69,7 +70,8 @@ def estimate_series(config: Config, *, versions: int = 2, partitions: int = 6) -
         "commit_duration_seconds": len(COMMIT_BOUNDS_MS) + 3,
     }
     values = {
-        "stream": topics, "topic": topics, "partition": partitions, "reason": len(Reason), "state": len(TaskState),
+        "stream": topics, "topic": topics, "partition": partitions, "reason": len(Reason), "skip": len(SKIPS),
+        "state": len(TaskState),
         "form": len(DEAD_LETTER_FORMS), "result": len(COMMIT_RESULTS), "loop": len(LOOPS),
         "outcome": len(RELOADS),
     }  # fmt: skip
@@ -96,7 +98,7 @@ def _estimate_model(
     segments = len(segments_of(model))
     spans = versions * segments * windows
     subjects = len(model.features) + score
-    performance = len(exported(performance_of(model.task, model.classes or ()))) if labels else 0
+    performance = len(exported(performance_of(model))) if labels else 0
     for name in ("quality_score", "quality_score_lower", "quality_score_upper"):
         count[name] += spans * performance
     for name in ("quality_samples", "quality_seen", "quality_coverage_ratio"):

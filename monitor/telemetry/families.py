@@ -10,6 +10,7 @@ from monitor.alerts.event import BUDGET_RULES, Change
 from monitor.alerts.operational import NAMES
 from monitor.config.metric_names import BASES, BINARY, DECLARED, DEPENDENCE, DISTANCES
 from monitor.events import Reason
+from monitor.ingest.envelopes import Skip
 from monitor.join.outcomes import LabelOutcomes, PredictionOutcomes
 
 PREFIX = "driftline_"
@@ -21,6 +22,8 @@ RELOADS = ("applied", "unchanged", "refused", "invalid")
 """What came of reading the configuration again: rules changed; nothing did; something that may not; it has mistakes."""
 DEAD_LETTER_FORMS = ("record", "pointer")
 """A copy of one record, or one pointer to a range of them (the flood breaker)."""
+SKIPS = tuple(map(str, Skip))
+"""Why a record is no row and no mistake either."""
 ALERT_CHANGES = tuple(Change)
 LOOPS = ("worker",)
 COMMIT_BOUNDS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
@@ -83,6 +86,7 @@ LABELS: Mapping[str, str] = {
     "topic": "the source topics: 2",
     "partition": "partitions of the source topics that this process owns",
     "reason": f"{len(Reason)} reasons of rejection",
+    "skip": f"{', '.join(f'`{skip}`' for skip in SKIPS)}",
     "form": ", ".join(f"`{f}`" for f in DEAD_LETTER_FORMS),
     "state": ", ".join(f"`{s}`" for s in TaskState),
     "result": ", ".join(f"`{r}`" for r in COMMIT_RESULTS),
@@ -292,7 +296,8 @@ _JOIN = _group(
 _STREAM = _group(
     "stream",
     _counter("records_consumed_total", ("topic",), "Records read, usable or not."),
-    _counter("records_rejected_total", ("topic", "reason"), "Records that could not be used."),
+    _counter("records_rejected_total", ("topic", "reason"), "Rows that could not be used."),
+    _counter("records_skipped_total", ("topic", "skip"), "Records that hold no row, such as tombstones."),
     _counter("records_lost_total", ("topic",), "Offsets recorded as lost: retention took them before they were read."),
     _counter("dead_letters_total", ("topic", "form"), "Dead letters written."),
     _gauge("consumer_lag_records", _TP, "End offset minus next offset to read; absent until the end is known."),

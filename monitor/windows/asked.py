@@ -60,12 +60,11 @@ class Together:
     def counts(self, row: int) -> Mapping[str, int]:
         """The counts of a window."""
         place = row if self._place is None else self._place[row]
-        own = Cells(self._cells.layout, self._cells.array[place : place + 1])
-        return measure.counts_of(self._plan, self._kind, own)[0]
+        return measure.counts_of(self._plan, self._kind, self._cells.rows([place]))[0]
 
     def keep(self, rows: Sequence[int]) -> None:
         """Only the windows of these rows are asked for from now on; the memory of the others is given back. Once."""
-        self._cells = Cells(self._cells.layout, self._cells.array[list(rows)])
+        self._cells = self._cells.rows(rows)
         self._columns.clear()
         self._place = {row: place for place, row in enumerate(rows)}
 

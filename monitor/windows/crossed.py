@@ -64,6 +64,13 @@ class Crossed:
         """By series (of all rows) and window name, by start."""
         self._counted: dict[str, tuple[frozenset[str], Int64s]] = {}
 
+    def crosses(self, plan: ModelPlan) -> bool:
+        """Whether combinations of a model's segments are kept."""
+        if plan.sense not in self._counted:
+            dimensions, weights = crossed(plan.dimensions), _weights(plan.task)
+            self._counted[plan.sense] = dimensions if weights.any() else frozenset(), weights
+        return bool(self._counted[plan.sense][0])
+
     def additions(
         self,
         plan: ModelPlan,
@@ -72,11 +79,9 @@ class Crossed:
         live: Container[object],
     ) -> list[Addition]:
         """What pieces of one model add to those of its windows (`spans` of a pane) that are `live`."""
-        if plan.sense not in self._counted:
-            self._counted[plan.sense] = crossed(plan.dimensions), _weights(plan.task)
-        dimensions, weights = self._counted[plan.sense]
-        if not dimensions or not weights.any():
+        if not self.crosses(plan):
             return []
+        dimensions, weights = self._counted[plan.sense]
         sums: dict[tuple[Group, int], tuple[int, int]] = {}
         for piece in pieces:
             for slot, rows, errors in _by_slot(piece, weights):

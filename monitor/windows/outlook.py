@@ -24,7 +24,9 @@ import numpy as np
 
 from monitor.events import Float64s, Int64s
 from monitor.metrics.delays import DelayCounts, DelayCurve, delay_ends
+from monitor.metrics.earlier import DETAILED, NEWEST
 from monitor.metrics.estimates import Estimates, estimates, first_reason
+from monitor.metrics.extremes import area_bounds
 from monitor.metrics.foreseen import COARSE_BINS, MATRIX, ForeseenBinary, coarsened
 from monitor.metrics.intervals import Z95
 from monitor.metrics.partial import Completion, Shared, manski
@@ -202,7 +204,7 @@ class LabelBook:
         revision i."""
         if not isinstance(plan.task, ForeseenBinary):
             return [None] * len(revisions)
-        bounds = bounds_of(cells)
+        bounds = bounds_of(cells, plan.task.edition)
         found = [Outlook(bounds=own) for own in bounds]
         waits = [i for i, revision in enumerate(revisions) if not revision.final]
         if waits:
@@ -284,12 +286,19 @@ class LabelBook:
         return [found[key.start_ms, key.end_ms] for key in keys]
 
 
-def bounds_of(cells: Cells) -> list[dict[str, tuple[float, float]]]:
+def bounds_of(cells: Cells, edition: int = NEWEST) -> list[dict[str, tuple[float, float]]]:
     """What the metrics of W windows can end at, whatever the missing labels say; without those that have no
     denominator."""
     tp, fp, fn, tn = (cells.count(name) for name in MATRIX)
     called, rejected = _open(cells)
     both = manski(tp, fp, fn, tn, called, rejected)
+    if edition >= DETAILED:
+        positives, negatives = cells.histogram("positives"), cells.histogram("negatives")
+        scored = cells.histogram("called_scores") + cells.histogram("rejected_scores")
+        missing = np.maximum(scored - coarsened(positives + negatives), 0)
+        both["roc_auc"] = area_bounds(positives, negatives, missing)
+    else:
+        del both["f1"]
     return [
         {
             name: (float(low[i]), float(high[i]))

@@ -23,13 +23,14 @@ from monitor.windows.saved_crossed import SavedCrossed, restore_crossed, save_cr
 from monitor.windows.shelf import Shelf
 from monitor.windows.store import WindowStore
 from monitor.windows.view import Estimate, SeriesKey, Undefined, WindowKey, WindowView
+from monitor.windows.waiting import Slots
 
 SeriesName = tuple[str, str, str]
 Span = tuple[SeriesName, str, int, int]
 
 
 class SavedPiece(msgspec.Struct, frozen=True, array_like=True):
-    """What waits for one tick of one model, added up: `store.Piece` with its groups as text, nothing that cancels."""
+    """What waits for one tick of one model, added up: a `Piece` with its groups as text, nothing that cancels."""
 
     model: str
     groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # version, segments
@@ -116,20 +117,22 @@ def save(engine: TickEngine) -> SavedEngine:
     for (series, window), shelf in sorted(engine._shelves.items()):
         views = tuple(_save_view(view, names) for _, view in sorted(shelf.views.items()))
         shelves.append(SavedShelf(_name(series), window, tuple(sorted(shelf.finals)), views))
-    waiting = []
-    for tick, pieces in sorted(engine._waiting.items()):
-        by_model: dict[str, list[Piece]] = {}
-        for model, piece in pieces:
-            by_model.setdefault(model, []).append(piece)
-        saved = [_save_pieces(model, by_model[model]) for model in sorted(by_model)]
-        waiting.append((tick, tuple(piece for piece in saved if piece is not None)))
+    # A tick whose contributions took each other back is saved too: it is going to be closed, which is recorded.
+    waiting: dict[int, list[SavedPiece]] = {tick: [] for tick in sorted(engine._in_wait)}
+    for model, waits in sorted(engine._waiting.items(), key=_first):
+        slots = waits.rest()
+        ticks = [] if slots is None else np.unique(slots.tick).tolist()
+        for tick, piece in zip(
+            ticks, slots.pieces(ticks, waits.names, engine._plan.pane_ms) if slots else (), strict=True
+        ):
+            waiting[tick].append(_save_piece(model, piece))
     versions = sorted(series for known in engine._versions.values() for series in known)
     return SavedEngine(
         next_tick=engine.next_tick,
         unplaced=engine.unplaced,
         closed=engine.closed,
         final_before_ms=engine._final_before_ms,
-        waiting=tuple(waiting),
+        waiting=tuple((tick, tuple(pieces)) for tick, pieces in waiting.items()),
         stores=tuple(
             _save_store(model, store) for model, (_, store) in sorted(engine._stores.items(), key=_first) if len(store)
         ),
@@ -158,7 +161,9 @@ def restore(engine: TickEngine, saved: SavedEngine) -> None:
         _restore_book(engine.book, saved.book)
     for tick, pieces in saved.waiting:
         engine._schedule(tick)
-        engine._waiting[tick] = [(piece.model, _read_piece(piece)) for piece in pieces]
+        engine._in_wait.add(tick)
+        for piece in pieces:
+            _restore_piece(engine, tick, piece)
     for stored in saved.stores:
         _restore_store(engine, stored)
     for series in saved.versions:
@@ -244,39 +249,33 @@ def _vector(cells: bytes, size: int) -> Int64s:
 # -- contributions that wait --------------------------------------------------------------------------------------
 
 
-def _save_pieces(model: str, pieces: Sequence[Piece]) -> SavedPiece | None:
-    """All of one tick as one piece; None when nothing is left of them."""
-    sums: dict[tuple[Group, int], dict[int, int]] = {}
-    for piece in pieces:
-        ends = np.cumsum(piece.length).tolist()
-        start = 0
-        cells, amounts = piece.cells.tolist(), piece.amounts.tolist()
-        for group, pane, end in zip(piece.group.tolist(), piece.pane_ms.tolist(), ends, strict=True):
-            own = sums.setdefault((piece.groups[group], pane), {})
-            for cell, amount in zip(cells[start:end], amounts[start:end], strict=True):
-                own[cell] = own.get(cell, 0) + amount
-            start = end
-    kept = {slot: left for slot, own in sums.items() if (left := sorted((c, a) for c, a in own.items() if a))}
-    if not kept:
-        return None
-    groups = sorted({group for group, _ in kept})
+def _save_piece(model: str, piece: Piece) -> SavedPiece:
+    """All that waits for one tick of one model, by slot."""
+    ends = np.cumsum(piece.length).tolist()
+    starts = [0, *ends[:-1]]
+    slots = sorted(
+        (piece.groups[group], pane, slice(start, end))
+        for group, pane, start, end in zip(piece.group.tolist(), piece.pane_ms.tolist(), starts, ends, strict=True)
+    )
+    groups = sorted({group for group, _, _ in slots})
     place = {group: i for i, group in enumerate(groups)}
-    slots = sorted(kept)
     return SavedPiece(
         model,
         tuple((group.version, group.segments) for group in groups),
-        pack([place[group] for group, _ in slots]),
-        pack([pane for _, pane in slots]),
-        pack([len(kept[slot]) for slot in slots]),
-        pack([cell for slot in slots for cell, _ in kept[slot]]),
-        pack([amount for slot in slots for _, amount in kept[slot]]),
+        pack([place[group] for group, _, _ in slots]),
+        pack([pane for _, pane, _ in slots]),
+        pack([own.stop - own.start for _, _, own in slots]),
+        pack(np.concatenate([piece.cells[own] for _, _, own in slots])),
+        pack(np.concatenate([piece.amounts[own] for _, _, own in slots])),
     )
 
 
-def _read_piece(saved: SavedPiece) -> Piece:
-    groups = [Group(saved.model, version, segments) for version, segments in saved.groups]
-    columns = (saved.group, saved.pane_ms, saved.length, saved.cells, saved.amounts)
-    return Piece(groups, *(unpack(column) for column in columns))
+def _restore_piece(engine: TickEngine, tick: int, saved: SavedPiece) -> None:
+    waits = engine._waits(saved.model)
+    numbers = np.array([waits.number(Group(saved.model, *name)) for name in saved.groups], np.int64)
+    pane = unpack(saved.pane_ms) // engine._plan.pane_ms
+    columns = (unpack(saved.length), unpack(saved.cells), unpack(saved.amounts))
+    waits.add(Slots(np.full(len(pane), tick), numbers[unpack(saved.group)], pane, *columns))
 
 
 # -- live windows -------------------------------------------------------------------------------------------------
@@ -292,13 +291,9 @@ def _key(span: Span) -> WindowKey:
 
 
 def _save_store(model: str, store: WindowStore) -> SavedStore:
-    keys = sorted(store._rows)
-    return SavedStore(
-        model,
-        tuple(map(_span, keys)),
-        pack([store.revisions[key] for key in keys]),
-        pack(store.read(keys).ravel()),
-    )
+    keys = store.live()
+    rows = [store.row(key) for key in keys]
+    return SavedStore(model, tuple(map(_span, keys)), pack(store.revisions[rows]), pack(store.read(rows).ravel()))
 
 
 def _restore_store(engine: TickEngine, saved: SavedStore) -> None:
@@ -323,16 +318,14 @@ def _widened(cells: Int64s, rows: int, layout: CellLayout) -> Int64s:
 
 
 def _put(store: WindowStore, keys: Sequence[WindowKey], cells: Int64s, revisions: Iterable[int]) -> None:
-    for key, row, revision in zip(keys, cells, revisions, strict=True):
-        place = store._rows[key] = store._row()
-        store._cells[place] = row
-        store.revisions[key] = revision
+    rows = np.array([store.put(key) for key in keys], np.int64)
+    store.write(rows, cells)
+    store.revisions[rows] = list(revisions)
 
 
 def _remember(engine: TickEngine, keys: Sequence[WindowKey]) -> None:
     """When each window is final, and when it is over if it is not yet: as was noted when it began."""
-    tick_ms = engine._plan.join.tick_ms
-    settling_ms = engine._settling_ms()
+    tick_ms, settling_ms = engine._ticking.tick_ms, engine._ticking.settling_ms
     for key in keys:
         engine._remind(engine._due, key.end_ms + settling_ms, key)
         if engine.next_tick is None or key.end_ms > engine.next_tick * tick_ms:
@@ -375,7 +368,7 @@ def _read_view(engine: TickEngine, series: SeriesKey, window: str, saved: SavedV
         saved.labelled,
         {name: _estimate(*fields) for name, fields in zip(metrics, saved.metrics, strict=True)},
         dict(zip(counts, saved.counts, strict=True)),
-        engine.config_of(plan),
+        engine._plan.config_of(plan),
         plan.reference_digest,
         partial=engine._losses.touch(engine.kind, saved.start_ms, saved.end_ms),
     )

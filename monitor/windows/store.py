@@ -5,43 +5,66 @@ Rows are sums of exact integers, so it does not matter in which order ticks, par
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from monitor.events import Int64s
 from monitor.groups import Group, model_of
 from monitor.sketches.cells import CellLayout, Cells
-from monitor.windows.pieces import Piece
 from monitor.windows.schedule import Schedule
 from monitor.windows.view import SeriesKey, WindowKey
+from monitor.windows.waiting import Slots, numbered
 
 _SPANS_KEPT = 4096
+_FIRST = 16
+_Ticks = TypeVar("_Ticks", int, Int64s)
 
 
-@dataclass(slots=True)
-class Touched:
-    """The windows that a tick changed, those of them that are new, and how many were final already and took nothing."""
+class Ticking(NamedTuple):
+    """How ticks and windows go together: how long a tick and a pane are, and how long after its end a window can change."""
 
-    keys: set[WindowKey]
-    new: list[WindowKey]
-    unplaced: int = 0
+    tick_ms: int
+    pane_ms: int
+    settling_ms: int
+
+    def final_before_ms(self, tick: _Ticks) -> _Ticks:
+        """Windows that end by then are final at the end of a tick, or of each of many."""
+        return (tick + 1) * self.tick_ms - self.settling_ms
+
+    def reaches(self, at_ms: int) -> int:
+        """The tick whose end reaches a moment."""
+        return -(-at_ms // self.tick_ms) - 1
+
+
+class Reach(NamedTuple):
+    """Which windows slots go to: slot[i] goes to the window in row[i], slots ascending. `new`: the windows that are begun by
+    that, and in which tick. `unplaced`: how often one was final already and took nothing."""
+
+    slot: Int64s
+    row: Int64s
+    new: list[tuple[WindowKey, int]]
+    unplaced: int
 
 
 class WindowStore:
     """The live windows of one sense of a model and one kind of vector."""
 
-    def __init__(self, model: str, layout: CellLayout, schedule: Schedule) -> None:
+    def __init__(self, model: str, layout: CellLayout, schedule: Schedule, ticking: Ticking) -> None:
         self.model, self.layout = model, layout
-        self._windows = schedule
-        self._cells: Int64s = np.zeros((16, layout.size), np.int64)
+        self._windows, self._ticking = schedule, ticking
         self._rows: dict[WindowKey, int] = {}
-        self._free: list[int] = list(range(15, -1, -1))
+        self._keys: list[WindowKey | None] = [None] * _FIRST
+        self._free: list[int] = list(range(_FIRST - 1, -1, -1))
+        self._cells: Int64s = np.zeros((_FIRST, layout.size), np.int64)
+        self.ends_ms: Int64s = np.zeros(_FIRST, np.int64)
+        """Where the window of each row ends."""
+        self.revisions: Int64s = np.zeros(_FIRST, np.int64)
+        """How many revisions the window of each row has had."""
         self._spans: dict[int, list[tuple[str, int, int]]] = {}
-        # Windows that a (group, pane) belongs to and their rows; forgotten whenever a row is.
-        self._members: dict[tuple[Group, int], tuple[list[WindowKey], list[int]]] = {}
-        self.revisions: dict[WindowKey, int] = {}
+        # Rows of the windows that a (group, pane) belongs to; forgotten whenever one is.
+        self._members: dict[tuple[int, int], Int64s] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -49,58 +72,74 @@ class WindowStore:
     def __contains__(self, key: object) -> bool:
         return key in self._rows
 
-    def apply(self, piece: Piece, final_before_ms: int) -> Touched:
-        """Add what a tick brings, a whole piece, to every window it belongs to. Windows that ended by `final_before_ms` are
-        not begun again."""
-        assert piece.whole, "what one commit brings is added up with what the others bring"
-        touched = Touched(set(), [])
-        groups, cells, amounts, size = piece.groups, piece.cells, piece.amounts, self.layout.size
-        start, parts, moves, added = 0, list[Int64s](), list[int](), list[Int64s]()
-        slots = zip(piece.group.tolist(), piece.pane_ms.tolist(), piece.length.tolist(), strict=True)
-        for group, pane_ms, length in slots:
-            end = start + length
-            own, sums = cells[start:end], amounts[start:end]
-            for row in self._reach((groups[group], pane_ms), final_before_ms, touched):
-                parts.append(own)
-                added.append(sums)
-                moves.append(row * size)
-            start = end
-        if parts:  # all at once: a call of NumPy costs as much as adding up what a tick brings
-            where = np.concatenate(parts)
-            where += np.repeat(moves, [len(part) for part in parts])
-            np.add.at(self._cells.reshape(-1), where, np.concatenate(added))
-        return touched
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the matrix, rows that wait for a window among them."""
+        return self._cells.nbytes
 
-    def _reach(self, slot: tuple[Group, int], final_before_ms: int, touched: Touched) -> list[int]:
-        """The rows of the windows that a (group, pane) belongs to, made where they are missing."""
-        known = self._members.get(slot)
-        if known is None:
-            keys, rows, unplaced = self._begin(slot, final_before_ms, touched.new)
-            touched.unplaced += unplaced
-            known = (keys, rows)
-            if not unplaced:
-                self._members[slot] = known
-        touched.keys.update(known[0])
-        return known[1]
+    def live(self) -> list[WindowKey]:
+        """The live windows, by key."""
+        return sorted(self._rows)
 
-    def _begin(
-        self, slot: tuple[Group, int], final_before_ms: int, new: list[WindowKey]
-    ) -> tuple[list[WindowKey], list[int], int]:
-        keys, rows, unplaced = list[WindowKey](), list[int](), 0
-        for key in self._keys(*slot):
-            row = self._rows.get(key)
-            if row is None:
-                if key.end_ms <= final_before_ms:
-                    unplaced += 1
-                    continue
-                new.append(key)
-                row = self._rows[key] = self._row()
-            keys.append(key)
-            rows.append(row)
-        return keys, rows, unplaced
+    def row(self, key: WindowKey) -> int:
+        """Where a live window is kept."""
+        return self._rows[key]
 
-    def _keys(self, group: Group, pane_ms: int) -> list[WindowKey]:
-        spans = self.spans(pane_ms)
+    def key(self, row: int) -> WindowKey:
+        """The window that is kept there."""
+        key = self._keys[row]
+        assert key is not None, "a row of a live window is asked for"
+        return key
+
+    def reach(self, slots: Slots, names: Sequence[Group]) -> Reach:
+        """The windows that slots, sorted by tick, go to. Missing ones are begun, but for those that were final by then."""
+        oldest = int(slots.pane.min())
+        number, codes = numbered((slots.pane - oldest) * len(names) + slots.group)
+        first = np.zeros(len(codes), np.int64)
+        first[number[::-1]] = slots.tick[::-1]
+        pairs = [(code % len(names), code // len(names) + oldest) for code in codes.tolist()]
+        ticks = dict(zip(pairs, first.tolist(), strict=True))
+        asked = {pair: self._keys_of(names[pair[0]], pair[1]) for pair in pairs if pair not in self._members}
+        new = self._begin({pair: (ticks[pair], keys) for pair, keys in asked.items()}.values())
+        members, absent = list[Int64s](), np.zeros(len(pairs), np.int64)
+        for i, pair in enumerate(pairs):
+            rows = self._members.get(pair)
+            if rows is None:
+                known = [row for key in asked[pair] if (row := self._rows.get(key)) is not None]
+                rows, absent[i] = np.array(known, np.int64), len(asked[pair]) - len(known)
+                if not absent[i]:
+                    self._members[pair] = rows
+            members.append(rows)
+        lengths = np.array([len(rows) for rows in members], np.int64)
+        each = lengths[number]
+        slot = np.repeat(np.arange(len(slots)), each)
+        place = np.repeat((np.cumsum(lengths) - lengths)[number] - (np.cumsum(each) - each), each)
+        place += np.arange(len(slot))
+        row = np.concatenate(members)[place]
+        goes = self.ends_ms[row] > self._ticking.final_before_ms(slots.tick[slot] - 1)
+        unplaced = int(absent[number].sum()) + int(np.count_nonzero(~goes))
+        return Reach(slot[goes], row[goes], new, unplaced) if unplaced else Reach(slot, row, new, 0)
+
+    def _begin(self, asked: Iterable[tuple[int, list[WindowKey]]]) -> list[tuple[WindowKey, int]]:
+        """Begin the windows that are missing, each in the earliest tick in which it is asked for."""
+        missing: dict[WindowKey, int] = {}
+        for tick, keys in asked:
+            for key in keys:
+                if key not in self._rows:
+                    missing[key] = min(tick, missing.get(key, tick))
+        new = [(key, tick) for key, tick in missing.items() if key.end_ms > self._ticking.final_before_ms(tick)]
+        for key, _ in new:
+            self.put(key)
+        return new
+
+    def put(self, key: WindowKey) -> int:
+        """Make room for a window; its row, which is all 0."""
+        row = self._rows[key] = self._row()
+        self._keys[row], self.ends_ms[row], self.revisions[row] = key, key.end_ms, 0
+        return row
+
+    def _keys_of(self, group: Group, pane: int) -> list[WindowKey]:
+        spans = self.spans(pane * self._ticking.pane_ms)
         return [
             WindowKey(series, name, start, end)
             for series in (SeriesKey(model_of(group.model), group.version, segment) for segment in group.series())
@@ -122,37 +161,38 @@ class WindowStore:
     def _row(self) -> int:
         if not self._free:
             size = len(self._cells)
-            grown = np.zeros((size + size // 2, self.layout.size), np.int64)
-            grown[:size] = self._cells
-            self._cells = grown
-            self._free = list(range(len(grown) - 1, size - 1, -1))
+            more = size // 2
+            self._cells = np.concatenate([self._cells, np.zeros((more, self.layout.size), np.int64)])
+            self.ends_ms, self.revisions = (
+                np.append(a, np.zeros(more, np.int64)) for a in (self.ends_ms, self.revisions)
+            )
+            self._keys += [None] * more
+            self._free = list(range(size + more - 1, size - 1, -1))
         return self._free.pop()
 
     def within(self, from_ms: int, until_ms: int) -> list[WindowKey]:
         """The live windows that touch a span of event time."""
         return [key for key in self._rows if key.start_ms < until_ms and from_ms < key.end_ms]
 
-    def read(self, keys: Sequence[WindowKey]) -> Int64s:
-        """A copy of the cells of windows, one row each."""
-        copy: Int64s = self._cells[[self._rows[key] for key in keys]]
+    def read(self, rows: Sequence[int] | Int64s) -> Int64s:
+        """A copy of the cells in these rows."""
+        copy: Int64s = self._cells[rows]
         return copy
 
-    def live(self) -> Iterator[tuple[WindowKey, Int64s]]:
-        """Every window that is not final, with a copy of its cells."""
-        copy = self._cells.copy()
-        return ((key, copy[row]) for key, row in self._rows.items())
+    def write(self, rows: Int64s, cells: Int64s) -> None:
+        """Replace the cells in these rows."""
+        self._cells[rows] = cells
 
     def cells(self, rows: Int64s) -> Cells:
         """Rows that were read, as cells of this layout."""
         return Cells(self.layout, rows)
 
-    def drop(self, keys: Iterable[WindowKey]) -> None:
+    def drop(self, rows: Iterable[int]) -> None:
         """Forget windows that are final."""
-        for key in keys:
-            row = self._rows.pop(key)
-            self._cells[row] = 0
+        for row in rows:
+            del self._rows[self.key(row)]
+            self._cells[row], self._keys[row] = 0, None
             self._free.append(row)
-            self.revisions.pop(key, None)
             self._members.clear()
         if len(self._spans) > _SPANS_KEPT:
             self._spans.clear()

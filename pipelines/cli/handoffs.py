@@ -56,7 +56,8 @@ def handoffs(
       driftline retrain handoffs flights --active --secret-file hook.secret --store ./store -o json
     """
     known = HandOffs(opened(ctx, store).store, None if secret_file is None else lambda: _secrets(secret_file))
-    found = [described(each) for each in known.all(model) if each.open or not active]
+    all_of_them = list(known.all(model))
+    found = [described(each) for each in all_of_them if each.open or not active]
     found.sort(key=lambda each: (-each["requested_ms"], each["handoff"]))
     if output == "json":
         for each in found:
@@ -64,6 +65,7 @@ def handoffs(
         return
     columns = ("handoff", "model", "requested", "until", "state", "detail")
     print_table(columns, [tuple(str(each[key]) for key in columns) for each in found])
+    note(f"{len(all_of_them):,} steps were handed on, {sum(each.open for each in all_of_them):,} have not ended")
 
 
 def described(found: HandOff) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from msgspec import UNSET
 from pipelines.cli.mistakes import Lines, Mistake, in_ms, mistakes
 from pipelines.errors import PolicyError
 from pipelines.places import Execution
-from pipelines.policy import Policy
+from pipelines.policy import Policy, senseless
 
 _ROWS, _ANCHOR, _EXECUTOR = "rows", "anchor", "executor"
 _BESIDE = frozenset({_ROWS, _ANCHOR, _EXECUTOR})
@@ -78,7 +78,13 @@ def _wrong(model: str, written: Any) -> list[Mistake]:
         found += mistakes(Execution, written[_EXECUTOR], (*at, _EXECUTOR))
     if not found:
         try:
-            asked = _policy(model, written).gate.anchor is not UNSET
+            policy = _policy(model, written)
+            found += [((*at, *key), why) for key, why in senseless(policy)]
+            elsewhere = _EXECUTOR in written and _executor(written[_EXECUTOR], Path()) != Execution()
+            if elsewhere and policy.gate.scoring_ms is not UNSET and policy.train.score_command:
+                why = "nobody knows how long a command took that runs elsewhere; write score_function, or take this out"
+                found.append(((*at, "gate", "scoring"), why))
+            asked = policy.gate.anchor is not UNSET
             if asked and _ANCHOR not in written:
                 found.append(((*at, "gate", "anchor"), f"names a digest, and {model}.anchor no file"))
             if not asked and _ANCHOR in written:

@@ -5,6 +5,7 @@
     ├── UnknownDataset       no such version
     ├── NameTaken            the name was given to another version (exit 3)
     ├── UnreadableDataset    a manifest or a segment is newer than this code, or not what it claims to be
+    ├── Overtaken            ids were erased each time that the rows had been read; trying again later helps
     └── ExtraMissing         an optional library is needed
 
 Each keeps its parts as fields; `str(error)` is the finished sentence.
@@ -12,7 +13,13 @@ Each keeps its parts as fields; `str(error)` is the finished sentence.
 
 from __future__ import annotations
 
-from pipelines.errors import ConfigError, PipelineError, Refused
+from typing import Final
+
+from pipelines.errors import ConfigError, PipelineError, Refused, StepFailed
+
+READINGS_MAX: Final = 10
+"""How often rows are read for one dataset, or one partition of an archive: each erasure that comes meanwhile costs a reading,
+and who erases without pause is told of, not waited for."""
 
 
 class DatasetError(PipelineError):
@@ -33,6 +40,18 @@ class NameTaken(DatasetError, Refused):
 
 class UnreadableDataset(DatasetError):
     """A document or segment cannot be read by this version of the code."""
+
+
+class Overtaken(DatasetError, StepFailed):
+    """Ids were erased, or others wrote, whenever the rows had been read."""
+
+    def __init__(self, what: str, they: str) -> None:
+        super().__init__(
+            what,
+            f"was begun {READINGS_MAX} times, and each time {they} meanwhile",
+            "Try again later; put ids that are to be erased into one request (`driftline redact --ids-from FILE`).",
+            again=True,
+        )
 
 
 class ExtraMissing(DatasetError):

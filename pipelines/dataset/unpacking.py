@@ -11,7 +11,7 @@ from msgspec import structs
 
 from pipelines.dataset import archive as a
 from pipelines.dataset import manifest as m
-from pipelines.dataset.errors import BadDataset
+from pipelines.dataset.errors import READINGS_MAX, BadDataset, Overtaken
 from pipelines.dataset.redaction import Erased
 from pipelines.dataset.row_digest import RowDigest
 from pipelines.dataset.selection import blocks
@@ -42,8 +42,8 @@ def rows(
 
 def dataset(archive: a.Archive, state: a.State, shelf: Shelf, selection: m.Selection) -> m.Manifest:
     """The manifest of a version of archived rows, whose segments are kept; its digest of rows is that of a version made of the
-    topics while they held them. Raises BadDataset where there is no row."""
-    while True:
+    topics while they held them. Raises BadDataset where there is no row, and Overtaken."""
+    for _ in range(READINGS_MAX):
         erased = shelf.erased()
         try:
             made = _dataset(archive, state, shelf, selection, erased)
@@ -53,6 +53,7 @@ def dataset(archive: a.Archive, state: a.State, shelf: Shelf, selection: m.Selec
             if archive.state().last == state.last:
                 raise
         state = archive.state()  # an erasure came meanwhile: its rows may not come back, and blobs of them are gone
+    raise Overtaken("the dataset", "ids were erased")
 
 
 def _dataset(archive: a.Archive, state: a.State, shelf: Shelf, selection: m.Selection, erased: Erased) -> m.Manifest:

@@ -103,7 +103,12 @@ def fsck_command(others: Others | None) -> click.Command:
 @click.command("gc")
 @click.option("--delete", is_flag=True, help="Remove it; without this, only say what would go.")
 @click.option(
-    "--grace", type=duration_ms, default="7d", show_default=True, help="Keep what was written since, whatever it is."
+    "--grace",
+    type=duration_ms,
+    default="7d",
+    show_default=True,
+    metavar="DURATION",
+    help="Keep what was written since, whatever it is.",
 )
 @store_option
 @output_option

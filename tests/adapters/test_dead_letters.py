@@ -40,7 +40,7 @@ def put_aside(log: Log, batch: RecordBatch, *offsets: int, payload: bool = True,
     for offset in offsets:
         rejected = Rejected(offset, Reason.MALFORMED, "line 1: expected a key")
         place = int(np.searchsorted(batch.offsets, offset))
-        letter = dead_letters.letter(batch, place, rejected, payload=payload, namespace=namespace)
+        letter = dead_letters.letter(batch, place, [rejected], payload=payload, namespace=namespace)
         appender.send("predictions.dlq", letter, batch.partition)
     appender.flush(1000)
 

@@ -53,6 +53,40 @@ def fill(log: Log, topic: str, place: Place | None, keys: range = range(300)) ->
     appender.flush(10_000)
 
 
+def fill_with_ids(log: Log, topic: str, by: Callable[[int], bytes], ids: range) -> None:
+    """Records with an id each, keyed by something that may have nothing to do with it."""
+    appender, count = log.appender(), len(log.end_offsets(topic))
+    for i in ids:
+        appender.send(topic, OutRecord(b'{"id": "id-%d"}' % i, by(i)), murmur2_partition(by(i), count))
+    appender.flush(10_000)
+
+
+@pytest.mark.parametrize("labels", [range(300), range(300, 600)])
+def test_labels_that_are_keyed_by_something_else_are_named_with_the_remedy(labels: range) -> None:
+    log = sources()
+    fill_with_ids(log, "predictions", lambda i: b"id-%d" % i, range(300))
+    fill_with_ids(log, "labels", lambda i: b"customer-%d" % (i % 40), labels)
+    (found,) = [each for each in preflight(log, config()) if each.level is Level.ERROR]
+    assert found.what == "ids of predictions and labels"
+    assert ("lie in different partitions" if labels.start == 0 else "labels by something else") in found.value
+    assert "`driftline rekey`" in found.hint
+
+
+def test_both_keyed_by_the_same_thing_that_is_no_id_is_fine() -> None:
+    log = sources()
+    for topic, ids in (("predictions", range(300)), ("labels", range(300, 600))):
+        fill_with_ids(log, topic, lambda i: b"customer-%d" % (i % 40), ids)
+    assert not [each for each in preflight(log, config()) if each.level is Level.ERROR]
+
+
+def test_a_copy_that_is_not_there_yet_and_its_source_are_told() -> None:
+    log = sources()
+    text = config(labels="copy").document().replace('"topic":"copy"', '"topic":"copy","rekey":{"from":"gone"}')
+    found = {each.what: each for each in preflight(log, loads(text)) if each.level is Level.ERROR}
+    assert "`driftline rekey` makes it" in found["topic copy"].hint
+    assert found["topic gone, of which copy is a copy"].value == "there is no such topic"
+
+
 def sources(partitions: int = 6, labels: int | None = None) -> MemoryLog:
     log = MemoryLog()
     log.ensure(TopicSpec("predictions", partitions))

@@ -89,6 +89,31 @@ def everything(log: RecordedLog | MemoryLog) -> list[tuple[str, int, bytes | Non
     ]
 
 
+def test_of_a_record_with_rows_of_others_the_rows_of_the_ids_leave_alone(tmp_path: Path) -> None:
+    path = tmp_path / "driftline.yaml"
+    path.write_text(a_config(tmp_path).document())
+    changed = ["streams.predictions.each=$.rows", "streams.predictions.fields.at.from=outer:$.at"]
+    config = load([path], changed, environ={})
+    log = MemoryLog()
+    for topic in ("p", "l"):
+        log.ensure(TopicSpec(topic, 2))
+    said = [["id-0", "id-1", "id-2"], ["id-1"], ["id-2", "id-1"], ["id-3"], ["id-2"]]
+    for n, ids in enumerate(said):
+        beside = "of id-1" if n == 2 else "1.50"
+        each = [{"id": one, "score": 0.5} for one in ids]
+        value = json.dumps({"at": 1_000 + n, "rows": each, "beside": beside}).replace('"1.50"', "1.50").encode()
+        log.appender().append("p", 0, OutRecord(value, None, (), 1_000 + n))
+    made, matcher = recorded(log, tmp_path / "r"), Matcher(config, Needles(["id-1"]))
+    found, gone = redact(made, matcher, WHO, mentions=False)
+    assert (found.own["p"], gone) == (3, 3)
+    left = {offset: value for where, offset, _, value in everything(RecordedLog(tmp_path / "r")) if where == "p/0"}
+    held = {offset: [row["id"] for row in json.loads(value or b"")["rows"]] for offset, value in left.items()}
+    assert held == {0: ["id-0", "id-2"], 3: ["id-3"], 4: ["id-2"]}, "one that names the id elsewhere goes whole"
+    assert b'"beside":1.50' in (left[0] or b"").replace(b" ", b""), "what is left keeps its bytes"
+    assert list(findings(RecordedLog(tmp_path / "r"))) == []
+    assert redact(RecordedLog(tmp_path / "r"), matcher, WHO, mentions=True)[1] == 0
+
+
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.sampled_from(IDS) | st.none(), max_size=40),

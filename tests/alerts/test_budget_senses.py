@@ -107,7 +107,7 @@ def test_where_other_inputs_are_watched_they_are_learned_anew_and_performance_is
     fired = [event for _ in range(3) for event in story.beat(Kind.INPUT, NAME, broken(then))]
     assert [event.data.state for event in fired] == ["firing"]
     (ended,) = story.beat(Kind.INPUT, NOW, as_usual(now))
-    assert (ended.data.state, ended.data.reason) == ("resolved", "rule_gone")  # type: ignore[union-attr]
+    assert (ended.data.state, ended.data.reason) == ("resolved", "rule_gone")
     assert ended.data.config == story.plan.config_digest, "it is about what was watched then"  # type: ignore[union-attr]
     assert not story.learned(Kind.INPUT)
     assert story.beat(Kind.INPUT, NAME, broken(then), pane=2) == [], "and what still comes of that is not looked at"

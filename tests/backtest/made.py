@@ -30,10 +30,10 @@ def event(change: str, tick_ms: int, episode: str = "e", **changed: Any) -> dict
     return {"id": f"{episode}{change}{tick_ms}", "type": type_, "data": {**data, **changed}}
 
 
-def window(value: float | None, start_ms: int = 0, **changed: Any) -> dict[str, Any]:
+def window(value: float | None, start_ms: int = 0, rows: int = 100, **changed: Any) -> dict[str, Any]:
     """A final window of one day."""
     made = {
         "model": "m", "version": "1", "segment": "all", "window": "day", "kind": "performance", "start_ms": start_ms,
-        "seen": 10, "metrics": {"recall": {"value": value}}, "config": "a", "reference": None,
+        "seen": 10, "metrics": {"recall": {"value": value, "rows": rows}}, "config": "a", "reference": None,
     }  # fmt: skip
     return {**made, **changed}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.backtest.gates import Broken, GateError, gate_of, judge, refuse_unknown
+from monitor.backtest.gates import Broken, GateError, gate_of, judge, metric_gates, refuse_unknown, too_small
 from tests.backtest.made import window
 
 COUNTS = {"pages": 3.0, "missed": 0.0, "delay_hours": None}
@@ -36,6 +36,21 @@ def test_a_metric_fails_by_its_worst_window() -> None:
     (broken,) = judge([gate_of("recall > 0.1")], {}, windows)
     assert broken.value == 0.7
     assert judge([gate_of("recall@day < 0.2")], {}, windows) == []
+
+
+def test_a_window_of_a_few_rows_decides_nothing() -> None:
+    windows = [window(0.7, rows=200), window(0.0, 1, rows=3), window(0.65, 2, rows=99), window(None, 3, rows=0)]
+    gate = gate_of("recall < 0.69")
+    assert judge([gate], {}, windows) == []
+    assert too_small([gate, gate_of("recall@1h < 1")], windows, 100) == {"recall < 0.69": 2}
+    assert [broken.value for broken in judge([gate], {}, windows, 99)] == [0.65]
+    assert [broken.value for broken in judge([gate], {}, windows, 0)] == [0.0]
+    (broken,) = judge([gate], {}, windows, 201)
+    assert (broken.value, broken.judged) == (None, False)
+    assert broken.where.startswith("a window on 201 rows: the largest has 200; --min-rows")
+    counts = [gate_of("seen < 11"), gate_of("volume < 1")]
+    assert [broken.gate for broken in judge(counts, {}, [*windows, window(None, kind="input")])] == ["seen < 11"]
+    assert metric_gates([gate, gate_of("pages > 3")]) == [gate]
 
 
 @pytest.mark.parametrize(

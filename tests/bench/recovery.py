@@ -84,6 +84,16 @@ class Process:
                 [daemon.driftline(), "run", *arguments], stdin=subprocess.DEVNULL, stderr=err
             )
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
     def status(self) -> dict[str, Any] | None:
         """None before it listens."""
         if self._process.poll() is not None:

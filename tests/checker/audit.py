@@ -152,8 +152,9 @@ def unaccounted(walked: Walk, commit: Mapping[str, Any], last: Mapping[str, Any]
     found = []
     for i, stream in enumerate(STREAMS):
         outcomes, read = commit[f"{stream.removesuffix('s')}_outcomes"], commit["records"][i]
-        if sum(outcomes.values()) != read:
-            found.append(f"{read} {stream} were read, {sum(outcomes.values())} have an outcome")
+        rows = commit.get("rows", commit["records"])[i]
+        if sum(outcomes.values()) != rows:
+            found.append(f"{rows} {stream} were read, {sum(outcomes.values())} have an outcome")
         found += [f"{stream} {name} is {count}" for name, count in outcomes.items() if count < 0]
         grown = read - (last["records"][i] if last else 0)
         if not 0 <= grown <= commit[stream][1] - commit[stream][0]:

@@ -19,11 +19,12 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import orjson
 
+from tests.checker.shapes import Shape, opened
 from tests.checker.sources import Raw, open_source
 from tests.oracle import join
 from tests.oracle.join import Calendar, Label, Params, Prediction, Window, WindowOf
@@ -266,12 +267,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--embedded", metavar="DIR")
     parser.add_argument("--predictions", required=True, metavar="FILE|TOPIC")
     parser.add_argument("--labels", required=True, metavar="FILE|TOPIC")
+    for stream in ("predictions", "labels"):
+        parser.add_argument(
+            f"--{stream}-shape", choices=get_args(Shape), default="plain", help="see tests.checker.shapes"
+        )
     parser.add_argument("--window", type=window, default="day")
     add_join_arguments(parser)
     arguments = parser.parse_args(argv)
     source, fields = open_source(arguments.bootstrap, arguments.embedded), Fields(threshold=arguments.threshold)
-    predictions = [predictions_of(log, fields) for log in source.read(arguments.predictions)]
-    labels = [labels_of(log, fields) for log in source.read(arguments.labels)]
+    shapes = arguments.predictions_shape, arguments.labels_shape
+    predictions = [predictions_of(opened(log, shapes[0]), fields) for log in source.read(arguments.predictions)]
+    labels = [labels_of(opened(log, shapes[1]), fields) for log in source.read(arguments.labels)]
     params = params_of(arguments, arguments.window)
     of_predictions, of_labels = join.outcomes(predictions, labels, params)
     json.dump(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 from monitor.cli.archive_write import Asked, write
 from monitor.cli.dataset_make import make
@@ -20,6 +21,7 @@ from pipelines.dataset import archive as a
 from pipelines.dataset import manifest as m
 from pipelines.dataset import redaction as r
 from pipelines.dataset.erasing import Erasing, affected, archived, finish, left_to_finish
+from pipelines.dataset.errors import READINGS_MAX, Overtaken
 from pipelines.dataset.shelf import Shelf
 from pipelines.dataset.unpacking import windows
 from registry.errors import StoreError
@@ -230,6 +232,43 @@ def test_a_dataset_is_made_again_when_ids_of_it_are_erased_while_it_is_made() ->
             assert list(affected(shelf, hashes(0, 1, 2))) == []
         assert steps > 3
         assert rows == {94}
+
+
+class Unending(MemoryStore):
+    """Others erase an id whenever somebody has looked at what was erased."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.erases, self.looks = False, 0
+
+    def documents(self, prefix: str = "") -> list[str]:
+        found = super().documents(prefix)
+        if prefix == r.REDACTIONS and self.erases:
+            self.looks += 1
+            key = r.keyed(hashes(1_000 + self.looks), r.key_of(self, b"k" * 16))
+            r.add(self, r.Redaction(1, *WHO[::2], f"request {self.looks}", key, (), ()))
+        return found
+
+
+@pytest.mark.parametrize("kind", ["topics", "archive", "writing"])
+def test_erasures_without_end_are_told_of_and_not_waited_for(kind: str) -> None:
+    store, topics = Unending(), log(steady(), steady(40))
+    if kind != "writing":
+        step(topics, store, ended=True)
+    store.erases = True
+    selection = m.Selection(from_ms=0, until_ms=1 << 50, ended=True)
+    ask: dict[str, Callable[[], object]] = {
+        "topics": lambda: make(CONFIG, topics, Shelf(store), selection),
+        "archive": lambda: from_archive(store),
+        "writing": lambda: step(topics, store),
+    }
+    with pytest.raises(Overtaken, match=r"was begun 10 times, and each time ids were erased") as raised:
+        ask[kind]()
+    assert raised.value.again, "a run of retraining tries again"
+    assert READINGS_MAX <= store.looks <= 6 * READINGS_MAX
+    store.erases = False
+    assert step(topics, store, ended=True) or kind != "writing"
+    assert from_archive(store).rows == 100
 
 
 def _rows_without() -> int:

@@ -200,6 +200,17 @@ def test_reasons_that_an_interrupted_process_knew_are_told_as_unknown(deployment
     assert "rejected in flights.predictions: 3 before it was resumed, whose reasons are not kept;" in done.err
 
 
+def test_a_run_that_knows_the_reasons_speaks_for_one_that_forgot_them(deployment: Deployment, tmp_path: Path) -> None:
+    kept = ("backtest", *deployment.where, "--to", tmp_path / "out", "-q")
+    assert driftline(*kept).code == 0
+    done = driftline(*kept, "--against-set", "rules.too-good.threshold=0.5", "--resume")
+    assert done.code == 0
+    told = [line for line in done.err.splitlines() if "rejected in flights.predictions" in line]
+    assert len(told) == 1
+    assert "malformed 1, " in told[0]
+    assert "before it was resumed" not in done.err
+
+
 def test_incidents_are_scored_and_gates_decide_the_exit_code(deployment: Deployment, tmp_path: Path) -> None:
     (tmp_path / "i.yaml").write_text(INCIDENTS)
     options = ("--incidents", tmp_path / "i.yaml", "--fail-on", "missed > 0", "--fail-on", "accuracy@day > 1")
@@ -223,6 +234,7 @@ def test_every_number_of_a_window_can_be_a_gate(deployment: Deployment, tmp_path
     valued = {n for w in windows if w["segment"] == "all" for n, m in w["metrics"].items() if m["value"] is not None}
     names = valued | {"seen", "labelled", "coverage", "volume"}
     gates = [part for name in sorted(names) for part in ("--fail-on", f"{name} < -2")]
+    gates += ["--min-rows", "0"]
     done = driftline("backtest", *deployment.where, "--to", tmp_path / "out", "--resume", "-q", "-o", "json", *gates)
     assert (done.code, len(done.json["gates"]["asked"])) == (0, len(names)), done.err
     gates = ["--fail-on", "volume >= 0", "--fail-on", "coverage <= 1"]
@@ -231,6 +243,17 @@ def test_every_number_of_a_window_can_be_a_gate(deployment: Deployment, tmp_path
     most = max(window["seen"] for window in own if window["kind"] == "input")
     least = min(window["coverage"] for window in own if window["coverage"] is not None)
     assert (done.code, [gate["value"] for gate in done.json["gates"]["failed"]]) == (3, [most, least])
+
+
+def test_windows_that_are_too_small_for_a_gate_are_told(deployment: Deployment, tmp_path: Path) -> None:
+    where = (*deployment.where, "--to", tmp_path / "out", "--resume", "-q", "--fail-on", "accuracy < 0.01")
+    assert "were not judged" not in driftline("backtest", *where).err
+    done = driftline("backtest", *where, "--min-rows", 900)
+    assert "gate: accuracy < 0.01: 1 window was not judged, on fewer than 900 rows (--min-rows)" in done.err
+    assert done.code == 0
+    done = driftline("backtest", *where, "--min-rows", 5_000)
+    assert "gate: accuracy < 0.01 cannot be judged, which fails: there is no value in a window on 5000 rows" in done.err
+    assert done.code == 3
 
 
 @pytest.mark.parametrize("resume", [(), ("--resume",)])

@@ -41,6 +41,10 @@ def test_a_mistyped_command_is_a_usage_error_with_a_suggestion() -> None:
     assert "did you mean 'windows'?" in shown.err
 
 
+def test_the_option_and_the_command_tell_the_same_version() -> None:
+    assert driftline("version").out.startswith(driftline("--version").out.strip())
+
+
 def test_help_loads_no_heavy_library() -> None:
     script = (
         "import sys; from monitor.cli.app import cli; cli.main(['--help'], standalone_mode=False); "

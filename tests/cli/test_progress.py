@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from monitor.adapters import dead_letters
-from monitor.cli.progress import PARTITIONS_MAX, Pace, line, partition_lines
+from monitor.cli.progress import PARTITIONS_MAX, Pace, RunProgress, done, line, partition_lines
 from monitor.daemon.headway import Headway, PartitionHeadway, headway, ticks_closed
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.plan import plan_of
@@ -67,6 +69,33 @@ def test_of_many_partitions_those_with_most_to_read_are_told() -> None:
     told = partition_lines(pace(1, 1), at)
     assert [int(each.split()[2]) for each in told[:-1]] == list(range(30 - PARTITIONS_MAX, 30))
     assert told[-1] == "driftline:   and 22 partitions with less to read"
+
+
+def test_what_is_said_at_the_end_are_the_numbers_of_the_progress_before() -> None:
+    assert done(Headway(900, 0, 9, 0), 900, "2.0 s") == "900 records read in 2.0 s"
+    assert (
+        done(Headway(900, 0, 9, 0), 200, "2.0 s", 700) == "200 records read in 2.0 s, after 700 that were read before"
+    )
+    assert done(Headway(800, 100, 9, 0), 100, "2.0 s", 700) == "100 records read in 2.0 s; 800 of 900 are done"
+
+
+def test_of_a_run_that_was_settled_everything_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        Prediction(id=f"p{i}", model="m", version="1", at=START_MS + 10 * i, score=0.9, prediction=1.0)
+        for i in range(9)
+    ]
+    log, setting = topics([rows[:5], rows[5:]], [[], []]), config("one")
+    for sentence in (
+        "driftline: 9 records read in SECONDS s\n",
+        "driftline: nothing to read: all of it was read, and settled, before\n",
+    ):
+        bar = RunProgress()
+        worker = Worker(
+            log, setting, plan_of(setting), log.clock, dead_letters, WorkerOptions(until_end=True), None, bar.show
+        )
+        worker.run()
+        bar.close(worker)
+        assert re.sub(r"\d+\.\d", "SECONDS", capsys.readouterr().err) == sentence
 
 
 def test_the_estimate_of_a_slow_evaluation_holds_from_its_first_ticks_on() -> None:

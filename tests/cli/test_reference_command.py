@@ -126,6 +126,29 @@ def test_the_predictions_must_be_chosen_in_one_way(deployment: Deployment, choic
     assert driftline("reference", "build", *deployment.where, *choice, "-o", "x").code == 2
 
 
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        (
+            ("--to", "2013-01-10"),
+            "--to 2013-01-10T00:00Z is one end of a range of event time; say where it begins as well, for",
+        ),
+        (("--to", "2013-01-10"), "instance --from 2013-01-03T00:00Z for a week."),
+        (("--from", "2013-01-10T06:00"), "say where it ends as well, for instance --to 2013-01-17T06:00Z for a week."),
+        (
+            ("--from", "2013-01-10"),
+            "For the first predictions there are, whenever they were made, use --first N instead.",
+        ),
+    ],
+)
+def test_half_a_range_says_what_the_other_half_looks_like(
+    deployment: Deployment, choice: tuple[str, ...], sentence: str
+) -> None:
+    built = driftline("reference", "build", *deployment.where, *choice, "-o", "x")
+    assert built.code == 2
+    assert sentence in " ".join(built.err.split())
+
+
 def test_a_range_that_ends_before_it_begins_is_a_usage_error(deployment: Deployment) -> None:
     span = ("--from", "2013-02-12", "--to", "2013-02-10")
     built = driftline("reference", "build", *deployment.where, *span, "-o", "x")

@@ -153,13 +153,13 @@ def test_predictions_of_two_versions_are_paired_by_the_hash_of_their_id(bench: B
     names = {
         w["version"] for w in driftline("windows", *bench.deployment.where, "--final", "-o", "json").json["windows"]
     }
-    found = data.compared(asked, names, names, 0, 2**50)
+    found = data.compared(asked, names, names, 0, 2**50, lambda: None)
     assert found is not None
     assert found.test_rows == data.mature(asked, 2**50) > 100
     rows = parse_rows(b"".join(DirectoryStore(bench.store).blob(found.test)), "the rows")
     assert all(row["score.served"] == row["score.other"] == row["score"] for row in rows), "each with itself"
     assert len({row["id_hash"] for row in rows}) == len(rows)
-    assert data.compared(asked, names, {"another"}, 0, 2**50) is None
+    assert data.compared(asked, names, {"another"}, 0, 2**50, lambda: None) is None
 
 
 def test_whether_predictions_name_a_version_is_read_from_the_windows(bench: Bench) -> None:

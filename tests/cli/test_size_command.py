@@ -14,17 +14,27 @@ CONFIG = Path(__file__).parents[2] / "monitor" / "demo" / "demo.yaml"
 def test_every_number_is_told_to_people_and_as_json() -> None:
     shown = driftline("size", "-c", CONFIG, "--rate", 10)
     assert shown.code == 0
-    for name in ("predictions held", "memory of the join", "memory of a process", "ledger a day", "recovery"):
+    for name in (
+        "predictions held",
+        "memory of the join",
+        "memory of windows",
+        "memory of a process",
+        "ledger a day",
+        "recovery",
+    ):
         assert name in shown.out
     found = driftline("size", "-c", CONFIG, "--rate", 10, "-o", "json").json
     assert found["held_rows"] == pytest.approx(10 * 72 * 3600, rel=0.05)  # horizon + lateness are 36 h each
     assert found["process_bytes"] > found["join_bytes"] > 64 * found["held_rows"]
-    assert found["recovery_seconds"] == pytest.approx(found["recovery_rows"] / 100_000, abs=0.1)
+    assert found["recovery_seconds"] == pytest.approx(found["recovery_rows"] / found["records_per_second"], abs=0.1)
+    assert found["restart_seconds"] == pytest.approx(6 * found["recovery_seconds"], rel=0.05, abs=0.3)
+    assert found["records_per_second"] > 1_000, "it was tried"
     assert found["warnings"] == []
 
 
 def test_twice_the_rate_is_twice_the_rows_and_less_than_twice_the_ledger() -> None:
-    one, two = (driftline("size", "-c", CONFIG, "--rate", rate, "-o", "json").json for rate in (200, 400))
+    known = ("--records-per-second", 100_000, "-o", "json")
+    one, two = (driftline("size", "-c", CONFIG, "--rate", rate, *known).json for rate in (200, 400))
     assert two["held_rows"] == pytest.approx(2 * one["held_rows"], rel=0.01)
     assert one["ledger_bytes_per_day"] < two["ledger_bytes_per_day"] < 2 * one["ledger_bytes_per_day"]
 
@@ -32,12 +42,16 @@ def test_twice_the_rate_is_twice_the_rows_and_less_than_twice_the_ledger() -> No
 def test_processes_share_the_memory_and_a_recovery_goes_by_the_rate_given() -> None:
     arguments = ("size", "-c", CONFIG, "--rate", 10, "--partitions", 6, "-o", "json", "--processes")
     alone, three = (driftline(*arguments, n, "--records-per-second", 1_000).json for n in (1, 3))
-    assert alone["process_bytes"] - three["process_bytes"] == pytest.approx(alone["join_bytes"] * 2 / 3, rel=0.01)
+    own, shared = (found["process_bytes"] - found["working_bytes"] for found in (alone, three))
+    assert own - shared == pytest.approx(alone["join_bytes"] * 2 / 3, rel=0.01)
+    assert alone["working_bytes"] > three["working_bytes"] > 0
     assert alone["recovery_seconds"] == pytest.approx(alone["recovery_rows"] / 1_000, abs=0.1)
 
 
 def test_what_does_not_fit_is_said_with_both_numbers() -> None:
-    shown = driftline("size", "-c", CONFIG, "--rate", 1_000, "--set", "state.max_rows=1000000")
+    shown = driftline(
+        "size", "-c", CONFIG, "--rate", 1_000, "--records-per-second", 100_000, "--set", "state.max_rows=1000000"
+    )
     assert shown.code == 0
     assert "state.max_rows is 1,000,000: there they wait in the topic; raise it, add processes" in shown.err
 

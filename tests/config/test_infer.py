@@ -382,6 +382,19 @@ def test_words_that_say_what_they_mean_are_not_asked_of_the_scores() -> None:
     assert how.endswith("look at it")
 
 
+def test_a_word_that_means_neither_is_left_to_whoever_knows() -> None:
+    """It was proposed as positive, because it is not negative."""
+    rows = [(word, 0.5) for word in ("no", "yes", "perhaps") for _ in range(50)]
+    values, how = words_of(rows)
+    assert values == {"yes": 1, "no": 0}
+    assert how == (
+        "by what the words mean; look at it: 'perhaps' could be either, and records with it are rejected until it is here"
+    )
+    many = [(word, 0.5) for word in ("no", "yes", "a", "b", "c", "d") for _ in range(50)]
+    assert "'a', 'b', 'c' and 1 more could be either" in words_of(many)[1]
+    assert words_of([(word, 0.5) for word in ("no", "perhaps") for _ in range(50)])[0] == {"perhaps": 1, "no": 0}
+
+
 def test_scores_decide_only_where_it_cannot_be_chance() -> None:
     apart = [(word, (0.7 if word == "blue" else 0.3) + i % 7 / 100) for i in range(40) for word in ("red", "blue")]
     assert words_of(apart) == ({"blue": 1, "red": 0}, "the word with the higher scores is 1")

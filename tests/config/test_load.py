@@ -97,7 +97,7 @@ http: {port: 99999}
         "c.yaml:1:12: namespace: 'drift line' cannot be used here; allowed: letters, digits, '.', '_' and '-'",
         (
             "c.yaml:5:18: streams.predictions.fields.id: 'id' is not a place in a record; allowed: $.a.b (in the value), key, "
-            "key:$.a.b, header:NAME or {const: x}; did you mean '$.id'?"
+            "key:$.a.b, header:NAME, outer:$.a.b, envelope:$.a.b, {const: x} or {any: [...]}; did you mean '$.id'?"
         ),
         (
             "c.yaml:5:90: streams.predictions.fields.scor: is not a key of streams.predictions.fields; allowed: id, model, "
@@ -117,8 +117,8 @@ http: {port: 99999}
             "did you mean '1m'?"
         ),
         (
-            "c.yaml:12:10: horizon: is not a key of the top level; allowed: namespace, kafka, streams, time, models, "
-            "unlisted_models, windows, drift, estimates, rules, budget, advisories, explanations, "
+            "c.yaml:12:10: horizon: is not a key of the top level; allowed: namespace, kafka, schema_registry, streams, time, "
+            "models, unlisted_models, windows, drift, estimates, rules, budget, advisories, explanations, "
             "grouping, maintenance, label_feed, labels, state, "
             "dead_letters, http, series_budget; 'horizon' belongs under time"
         ),
@@ -131,9 +131,9 @@ http: {port: 99999}
         ),
         (
             "c.yaml:18:25: rules[0].metric: 'recal' is not a metric; allowed: seen, labelled, coverage, accuracy, precision, "
-            "recall, f1, specificity, npv, fpr, balanced_accuracy, mcc, kappa, log_loss, brier, ece, roc_auc, average_precision, "
-            "prevalence, volume, psi:dest, ks:dest, missing:dest, psi:hour, ks:hour, missing:hour, "
-            "psi:$score, ks:$score; did you mean 'recall'?"
+            "recall, f1, f0_5, f2, specificity, npv, fpr, balanced_accuracy, g_mean, mcc, kappa, log_loss, brier, ece, "
+            "rmsce, mce, roc_auc, gini, ks_classes, average_precision, prevalence, volume, psi:dest, ks:dest, missing:dest, "
+            "psi:hour, ks:hour, missing:hour, psi:$score, ks:$score; did you mean 'recall'?"
         ),
         "c.yaml:18:79: rules[0].severity: 'critical' is not one of page, ticket, info; did you mean 'page'?",
         "c.yaml:19:14: http.port: 99999 is out of range; allowed: 0 to 65535",
@@ -180,7 +180,7 @@ def test_what_follows_from_another_mistake_is_not_said() -> None:
             ("{name: fraud}", "fraud"),
             (
                 "models[0]: 'fraud' is not a mapping; allowed: a mapping with task, threshold, positive, "
-                "classes, largest, features, segments, reference, quality, labels, name"
+                "classes, one_vs_rest, costs, largest, features, segments, reference, quality, labels, name"
             ),
         ),
         (("{name: fraud}", "{name: 7}"), "models[0].name: 7 is not text; did you mean '7', in quotes?"),

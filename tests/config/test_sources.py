@@ -41,8 +41,8 @@ def test_a_formatted_path_reads_back(path: list[str]) -> None:
         (
             "id",
             (
-                "'id' is not a place in a record; allowed: $.a.b (in the value), key, key:$.a.b, header:NAME or {const: x}; "
-                "did you mean '$.id'?"
+                "'id' is not a place in a record; allowed: $.a.b (in the value), key, key:$.a.b, header:NAME, "
+                "outer:$.a.b, envelope:$.a.b, {const: x} or {any: [...]}; did you mean '$.id'?"
             ),
         ),
         ("$", "'$' names the whole value; name a field in it, as in '$.id'"),
@@ -89,7 +89,7 @@ def test_a_feature_without_a_place_is_under_features() -> None:
 def test_a_unit_that_is_none_gets_a_hint() -> None:
     text = MINIMAL.replace("at: $.at", "at: {from: $.at, unit: seconds}")
     assert only_problem(text).endswith(
-        "streams.predictions.fields.at.unit: 'seconds' is not one of ms, s, iso; did you mean 's'?"
+        "streams.predictions.fields.at.unit: 'seconds' is not one of ms, s, us, ns, iso; did you mean 's'?"
     )
 
 

@@ -88,7 +88,7 @@ def test_rules_may_name_metrics_of_errors(metric: str) -> None:
         (
             NUMBER,
             "accuracy",
-            "'accuracy' is not a metric; allowed: seen, labelled, coverage, bias, mae, rmse, r2, overflow",
+            "'accuracy' is not a metric; allowed: seen, labelled, coverage, bias, mae, mse, rmse, r2,",
         ),
         (MINIMAL, "mae", "'mae' is not a metric"),
         (
@@ -190,3 +190,32 @@ def test_a_mistake_about_the_task_is_one_sentence(text: str, old: str, new: str,
 def test_a_threshold_that_no_r2_can_reach_is_told() -> None:
     text = ruled(NUMBER, "r2").replace("'<', threshold: 0.5", "'>', threshold: 1")
     assert "r2 > 1 never holds, because r2 is 1 or less" in problems(text)[0]
+
+
+ALL_SCORES = changed(
+    SEVERAL, "scores: {cat: $.p.cat}", "scores: {cat: $.p.c, dog: $.p.d, '3': $.p.three, 'true': $.p.t}"
+)
+
+
+def test_areas_under_curves_need_the_probability_of_every_class() -> None:
+    asked = "classes: [dog, cat, 3, true], one_vs_rest: true"
+    few = only_problem(changed(SEVERAL, "classes: [dog, cat, 3, true]", asked))
+    assert "models[0].one_vs_rest: areas under ROC curves need the probability of every class" in few
+    assert "does not map that of dog, 3, true" in few
+    config = loads(ruled(changed(ALL_SCORES, "classes: [dog, cat, 3, true]", asked), "roc_auc:dog"))
+    assert config.rules[0].metric == "roc_auc:dog"
+    assert "'roc_auc:dog' is not a metric" in only_problem(ruled(ALL_SCORES, "roc_auc:dog"))
+    assert "'one_vs_rest' means nothing to a regression model" in only_problem(
+        changed(NUMBER, "largest: 5000", "largest: 5000, one_vs_rest: true")
+    )
+
+
+def test_what_answers_cost_is_a_metric_where_it_is_said() -> None:
+    plain = changed(NUMBER, "{name: price, task: regression, largest: 5000}", "{name: price}")
+    asked = changed(plain, "{name: price}", "{name: price, costs: {fp: 1, fn: 25}}")
+    assert loads(ruled(asked, "cost")).rules[0].metric == "cost"
+    assert "'cost' is not a metric" in only_problem(ruled(plain, "cost"))
+    assert loads(asked).digest != loads(plain).digest
+    assert "'costs' means nothing to a regression model" in only_problem(
+        changed(NUMBER, "largest: 5000", "largest: 5000, costs: {fp: 1}")
+    )

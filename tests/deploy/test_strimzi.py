@@ -6,6 +6,7 @@ import yaml
 
 from monitor.adapters.dead_letters import topic_of
 from monitor.adapters.kafka_admin import topic_config
+from monitor.adapters.rights import rights_of
 from monitor.config import load
 from monitor.daemon.dead_letter_office import RETENTION_MS
 from monitor.daemon.topics import internal_topics
@@ -40,6 +41,18 @@ def test_the_user_is_the_one_that_the_pods_log_in_as() -> None:
     layer = yaml.safe_load((KUBERNETES / "components" / "kafka-auth" / "kafka.yaml").read_text())["kafka"]["properties"]
     assert layer["sasl.username"] == user["metadata"]["name"]
     assert layer["sasl.mechanism"].lower() == user["spec"]["authentication"]["type"]
+
+
+def test_the_rights_are_those_that_driftline_says_it_needs() -> None:
+    user = yaml.safe_load((STRIMZI / "user.yaml").read_text())
+    found = {
+        (acl["resource"]["type"], acl["resource"]["name"], acl["resource"]["patternType"] == "prefix"): acl[
+            "operations"
+        ]
+        for acl in user["spec"]["authorization"]["acls"]
+    }
+    wanted = {(right.resource, right.name, right.prefixed): list(right.operations) for right in rights_of(CONFIG)}
+    assert found == wanted
 
 
 def test_no_right_is_wider_than_a_name_or_the_prefix_of_the_namespace() -> None:

@@ -62,12 +62,19 @@ def secured() -> Iterator[SecuredKafka]:
 class Secured(Deployment):
     """Processes that log in. `prepare` makes a namespace's topics, as Strimzi would, and gives the rights."""
 
-    def __init__(self, broker: SecuredKafka, folder: Path, password: str = CANARY, address: str = "") -> None:
-        super().__init__(address or broker.address, "flights.predictions", "flights.labels", folder)
+    def __init__(
+        self,
+        broker: SecuredKafka,
+        folder: Path,
+        password: str = CANARY,
+        user: str = USER,
+        sources: tuple[str, str] = ("flights.predictions", "flights.labels"),
+    ) -> None:
+        super().__init__(broker.address, *sources, folder)
         self.broker = broker
         (folder / "password").write_text(f"{password}\n")
         layer = yaml.safe_load(self._layer.read_text())
-        layer["kafka"]["properties"] |= broker.properties(USER, folder / "password")
+        layer["kafka"]["properties"] |= broker.properties(user, folder / "password")
         self._layer.write_text(yaml.safe_dump(layer))
 
     def prepare(self, namespace: str, *, without: Acl | None = None) -> None:
@@ -157,8 +164,10 @@ def test_without_one_of_the_rights_it_says_that_it_lacks_it(
     secured.forbid(USER, missing)
     worker = deployment.worker(namespace, until_end=False)
     try:
-        eventually(lambda: "AUTHORIZATION_FAILED" in worker.said, 40, f"{missing} is missed")
+        assert worker.wait(60) == 78, worker.said[-2_000:]
+        assert "AUTHORIZATION_FAILED" in worker.said, f"{missing} is missed"
+        assert "`driftline config acls` lists what it needs" in worker.said
     finally:
-        worker.send(signal.SIGTERM)
+        worker.send(signal.SIGKILL)
         worker.wait(30)
         secured.allow(USER, [missing])

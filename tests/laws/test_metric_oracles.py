@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from monitor.metrics.binary import BINARY
+from monitor.metrics.calibration import calibration_error, reliability
 from monitor.metrics.task import evaluate
 from monitor.sketches.cells import Cells
 
@@ -52,12 +53,19 @@ def test_every_window_of_the_phishing_stream_is_scikit_learns() -> None:
         assert found["prevalence"].at(i).value == pytest.approx(float(row["base_rate"]), abs=1e-12)
 
 
-def test_the_calibration_error_of_every_window_is_torchmetrics_within_its_bound() -> None:
+CALIBRATION = {"ece": "ece15_l1_torchmetrics", "mce": "mce15_torchmetrics", "rmsce": "rmsce15_torchmetrics"}
+
+
+def test_the_calibration_errors_of_every_window_are_torchmetrics_within_their_bound() -> None:
     cells, table = phishing()
-    found = evaluate(BINARY, cells, ["ece"])["ece"]
+    found = evaluate(BINARY, cells, CALIBRATION)
+    tens = calibration_error(reliability(cells.histogram("positives"), cells.histogram("negatives"), 10))
     for i, row in enumerate(table):
-        assert 0.0 < found.at(i).bound < 0.0005
-        assert found.at(i).value == pytest.approx(float(row["ece15_l1_torchmetrics"]), abs=found.at(i).bound, rel=0)
+        for name, column in CALIBRATION.items():
+            one = found[name].at(i)
+            assert 0.0 < one.bound < 0.0005
+            assert one.value == pytest.approx(float(row[column]), abs=one.bound + 1e-6, rel=0), (row["window"], name)
+        assert tens[0][i] == pytest.approx(float(row["ece10_p1_plain"]), abs=tens[1], rel=0)
 
 
 def test_the_areas_bound_is_small_enough_to_be_useful() -> None:

@@ -27,6 +27,7 @@ from monitor.ledger.records import (
     Remembered,
     SourceTopic,
     Unowned,
+    Unreadable,
     encode,
     models_of,
     pack,
@@ -143,6 +144,10 @@ RECORDS["commit-remembered"] = msgspec.structs.replace(
         pack([0, 1]),
     ),
 )
+RECORDS["commit-unreadable"] = msgspec.structs.replace(
+    _COMMIT, unreadable=(Unreadable(1, 1_700_000_000_123, "missing"),)
+)
+RECORDS["commit-rows"] = msgspec.structs.replace(_COMMIT, format=7, records=(506, 300), rows=(1_506, 800))
 RECORDS["switch"] = switch_of(_EVAL, Generation(3, 1_700_000_000_125, "signal"))
 RECORDS["gap-partial"] = Gap(5, "labels", (17, 19), "ada", "retention", bytes(range(16, 32)), 1_704_067_200_000)
 RECORDS["pane"] = switch_of(_EVAL, Generation(4, 1_700_000_000_126, "file"), 1_704_067_200_000)
@@ -175,7 +180,7 @@ SENSES = Roster(5, (*ROSTER.begun(1_704_153_600_000, 1_704_240_000_000).models, 
 """`m` is to mean something else."""
 RECORDS["commit-senses"] = msgspec.structs.replace(
     _COMMIT,
-    format=8,
+    format=9,
     groups=(GroupName("m", "1", (("hue", "red"),)), GroupName("m\x1e1", "1", (("hue", "red"), ("kind", "other")))),
     rosters=(Adopted(1_017, 5, 1_704_110_400_000),),
 )

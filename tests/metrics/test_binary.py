@@ -137,7 +137,7 @@ def test_a_window_is_evaluated_to_the_same_bits_alone_and_among_others(rows: Row
 def test_a_value_lies_in_its_interval_and_range_or_there_is_a_reason(rows: Rows) -> None:
     for name, column in evaluate(BINARY, cells_of(rows)).items():
         found = column.at(0)
-        lowest = -1.0 if name in ("mcc", "kappa") else 0.0
+        lowest = -1.0 if name in ("mcc", "kappa", "gini") else 0.0
         assert (found.value is None) == (found.undefined is not None)
         if found.value is not None:
             assert lowest <= found.value <= (35.0 if name == "log_loss" else 1.0)
@@ -216,17 +216,24 @@ def test_rows_are_the_denominator_of_each_metric() -> None:
         "precision": 2,
         "recall": 2,
         "f1": 3,
+        "f0_5": 3,
+        "f2": 3,
         "specificity": 3,
         "npv": 3,
         "fpr": 3,
         "balanced_accuracy": 5,
+        "g_mean": 5,
         "mcc": 5,
         "kappa": 5,
         "prevalence": 5,
         "log_loss": 4,
         "brier": 4,
         "ece": 4,
+        "rmsce": 4,
+        "mce": 4,
         "roc_auc": 4,
+        "gini": 4,
+        "ks_classes": 4,
         "average_precision": 4,
     }
 

@@ -12,11 +12,15 @@ from monitor.drift.checked import Violation
 from monitor.drift.distances import PSI_FLOOR
 from monitor.drift.statistics import PUBLISHED, STATISTICS
 from monitor.metrics.binary import BINARY, SCORE_BINS
+from monitor.metrics.confidence import TOP
 from monitor.metrics.losses import SMALLEST_PROBABILITY
-from monitor.metrics.multiclass import ORDER, PER_CLASS
+from monitor.metrics.multiclass import ORDER, PER_CLASS, Multiclass
+from monitor.metrics.one_vs_rest import BINS, EQUAL, MEAN
+from monitor.metrics.one_vs_rest import PER_CLASS as AREA
 from monitor.metrics.regression import VALUE_BITS, Regression
 from monitor.windows.view import Undefined
 
+CLASSES = ("a", "b", "c", "d", "e", "f")
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "metrics.md").read_text()
 
 
@@ -32,7 +36,14 @@ def test_every_metric_of_the_task_is_described_in_its_order() -> None:
 
 def test_every_metric_of_the_other_tasks_is_described_in_its_order() -> None:
     of_class = [f"{name}:CLASS" for name in PER_CLASS]
-    assert described("Task `multiclass`") == [*ORDER, *of_class]
+    of_all = [*ORDER, *(f"top{k}_accuracy" for k in TOP), "brier", "ece"]
+    assert described("Task `multiclass`") == [*of_all, *of_class]
+    named = [*of_all, MEAN, *(f"{name}:{own}" for own in (*CLASSES, "other") for name in PER_CLASS)]
+    areas = [f"{AREA}:{own}" for own in CLASSES]
+    assert list(Multiclass(CLASSES, scored=CLASSES, one_vs_rest=True).metrics) == [*named, *areas]
+    assert f"`{MEAN}`" in DOCUMENT
+    assert f"`{AREA}:CLASS`" in DOCUMENT
+    assert f"are read off {BINS} bins: {EQUAL} of equal width" in DOCUMENT
     assert described("Task `regression`") == list(Regression().metrics)
     assert f"at most 2^{VALUE_BITS} units" in DOCUMENT
     assert f"{Regression().resolution:.1e} for the default".replace("e-0", "e-") in DOCUMENT

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.metrics.multiclass import MOST_CLASSES, ORDER, WIDTH, Multiclass
+from monitor.metrics.multiclass import MOST_CLASSES, ORDER, Multiclass
 from monitor.metrics.task import Task, evaluate
 from monitor.sketches.cells import Cells
 from monitor.windows.view import Estimate, Undefined
@@ -53,13 +53,14 @@ def test_multiclass_is_a_task_whose_vector_starts_with_seen_and_labelled() -> No
     assert task.cells.part("confusion").size == 16
     assert list(task.metrics) == [
         *ORDER,
+        *("top2_accuracy", "brier", "ece"),
         *(f"{m}:{c}" for c in (*CLASSES, "other") for m in ("precision", "recall", "f1")),
     ]
 
 
 def test_contributing_leaves_seen_to_the_engine_and_has_a_fixed_width() -> None:
     cell, amount = contribution([(0, 1, 0.5, NAN), (2, 3, NAN, NAN)])
-    assert cell.shape == amount.shape == (2, WIDTH)
+    assert cell.shape == amount.shape == (2, 5 + 6)
     assert (cell.dtype, amount.dtype) == (np.int32, np.int64)
     assert ANIMALS.cells.index("seen") not in cell
 

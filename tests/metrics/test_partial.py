@@ -74,6 +74,7 @@ def test_whatever_the_missing_labels_say_the_metric_ends_within_the_bounds(
         "accuracy": (a + d, a + b + c + d),
         "precision": (a, a + b),
         "recall": (a, a + c),
+        "f1": (2 * a, 2 * a + b + c),
         "specificity": (d, b + d),
     }
     for name, (above, below) in ends.items():

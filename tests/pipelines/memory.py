@@ -163,14 +163,22 @@ class Fakes:
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         return self.findings
 
-    def watched(self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int) -> Dataset | None:
+    def watched(
+        self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
+    ) -> Dataset | None:
         self.watches += 1
         if self.live is None:
             return None
         return Dataset(digest_of(b"live"), digest_of(b""), digest_of(b"live"), 0, 3000, until_ms)
 
     def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int
+        self,
+        policy: Policy,
+        served: Collection[str],
+        other: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        alive: Alive,
     ) -> Dataset | None:
         self.watches += 1
         self.compared_with = (tuple(served), tuple(other))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,13 +13,16 @@ from pipelines.cli.policies import load
 from pipelines.codec import digest_of
 from pipelines.errors import NotFound, PolicyError, StepFailed
 from pipelines.explanation import Explanation
-from pipelines.gate import Anchor, GateReport, GateSpec, Outcome, Reason
+from pipelines.filesteps import FileSteps, Work
+from pipelines.gate import Anchor, GateReport, GateSpec, Outcome, Reason, Untested
 from pipelines.intake import Intake
 from pipelines.judging import judged
 from pipelines.policy import Data, Policy, Train
-from pipelines.ports import Artifact, Known, Serving
+from pipelines.ports import Alive, Artifact, Known, Serving
+from pipelines.runner import TIMING, read_job, run
 from pipelines.tables import Row, write_rows
-from tests.pipelines.inprocess import Loop
+from pipelines.trainer import score
+from tests.pipelines.inprocess import InProcess, Loop
 from tests.pipelines.memory import policy
 
 ASKED = policy(
@@ -107,6 +111,62 @@ def test_a_verdict_stands_without_its_explanation_and_says_that_it_has_none(
     assert isinstance(report.not_tested, tuple)
     left_out = report.not_tested[-1]
     assert (left_out.what, left_out.detail) == ("what they look at", "the step ended with code 1. Look.")
+
+
+def test_a_segment_that_no_row_to_judge_by_is_of_is_listed(bench: Bench) -> None:
+    store = bench.loop.store
+    train = [{**row, "shop": "closed" if row["at_ms"] < 90 else row["shop"]} for row in rows(1_000)]
+    train[0].pop("shop")
+    given = msgspec.structs.replace(bench.dataset, train=store.put_blob([write_rows(train)]).digest)
+    report = judged(bench.ports, ASKED, given, bench.made, None, awake)
+    assert isinstance(report.not_tested, tuple)
+    few = [(each.what, each.detail) for each in report.not_tested if each.why is Untested.FEW_ROWS]
+    assert few == [("shop=closed", "no row to judge by; 89 to train on")]
+
+
+@pytest.mark.parametrize("left", [None, "[]", "{}", '{"ms": "soon"}', '{"ms": -1}', '{"ms": NaN}', "[" * 100_000])
+def test_a_step_that_does_not_say_how_long_it_took_is_not_known_to_be_fast(
+    bench: Bench, left: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of another system, which need not run our runner."""
+
+    def executed(self: InProcess, work: Work, alive: Alive) -> None:
+        assert work.function is not None
+        run(read_job(work.directory), score, work.directory)
+        (work.directory / TIMING).unlink()
+        if left is not None:
+            (work.directory / TIMING).write_text(left)
+
+    monkeypatch.setattr(InProcess, "execute", executed)
+    report = bench.judge(ASKED)
+    assert (report.outcome, report.reasons) == (Outcome.INCONCLUSIVE, (Reason.BETTER, Reason.UNTESTED))
+    assert "scoring could not be tested: nobody took the time" in report.detail
+
+
+@pytest.mark.parametrize("left", [f"[1{'0' * 400}]", "[" * 100_000, "7", '{"a": 1}', "[null, {}]"])
+def test_scores_that_are_none_are_said_and_end_nothing_else(
+    bench: Bench, left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def executed(self: InProcess, work: Work, alive: Alive) -> None:
+        (work.directory / "out/scores.json").write_text(left)
+
+    monkeypatch.setattr(InProcess, "execute", executed)
+    with pytest.raises(StepFailed, match="scoring left no list of numbers"):
+        bench.judge(ASKED)
+
+
+def test_scores_of_dealt_rows_that_are_no_numbers_leave_the_explanation_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = FileSteps._scores
+
+    def scores(self: FileSteps, asked: Policy, given: list[Row], *more: Any) -> object:
+        found, taken = known(self, asked, given, *more)
+        return (found if len(given) == bench.dataset.test_rows else found * np.nan), taken
+
+    monkeypatch.setattr(FileSteps, "_scores", scores)
+    report = bench.judge(msgspec.structs.replace(ASKED, data=Data("label", ("x",))))
+    assert (report.outcome, report.explanation) == (Outcome.PASS, msgspec.UNSET)
 
 
 def test_an_anchor_set_is_scored_like_the_held_out_rows_and_rejects_who_forgot_it(bench: Bench) -> None:

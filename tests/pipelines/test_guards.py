@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,38 @@ def test_a_guarded_segment_of_the_anchor_set_cannot_hide_in_the_rest() -> None:
     assert "country=AT of the anchor set" in by_segment.detail
     without = said(GateSpec(anchor=Anchor(DIGEST), segments=("country",)), pair(country=country), pair())
     assert without.outcome is Outcome.ERROR
+
+
+def test_a_segment_that_the_anchor_set_has_no_row_of_is_listed() -> None:
+    country, few = np.where(np.arange(ROWS) < 400, "AT", "DE"), np.full(ROWS, "DE")
+    report = said(GateSpec(anchor=Anchor(DIGEST), segments=("country",)), pair(country=country), pair(country=few))
+    assert report.outcome is Outcome.PASS
+    assert isinstance(report.not_tested, tuple)
+    assert report.not_tested[0] == NotTested(
+        "country=AT on the anchor set", Untested.FEW_ROWS, "no row of it has this value"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "lack", "what"),
+    [
+        (GateSpec(scoring_ms=500), {"scoring_ms": None}, "scoring"),
+        (GateSpec(flips_ratio_max=0.1), {"challenger_scores": None}, "flips"),
+        (GateSpec(calibration_max=0.1), {"labels": None}, "calibration"),
+    ],
+)
+def test_a_limit_that_nobody_could_look_at_holds_the_gate(spec: GateSpec, lack: dict[str, Any], what: str) -> None:
+    assert said(spec).outcome is not Outcome.INCONCLUSIVE
+    report = said(spec, replace(pair(), **lack))
+    assert (report.outcome, report.reasons) == (Outcome.INCONCLUSIVE, (Reason.BETTER, Reason.UNTESTED))
+    assert report.detail.startswith(f"{what} could not be tested: ")
+
+
+def test_a_first_version_flips_nobodys_decisions_and_what_cannot_be_judged_is_an_error_first() -> None:
+    assert said(GateSpec(flips_ratio_max=0.1), replace(pair(), champion_scores=None)).outcome is Outcome.PASS
+    report = said(GateSpec(flips_ratio_max=0.1, scoring_ms=5), pair(NEW * np.nan))
+    assert (report.outcome, report.reasons) == (Outcome.ERROR, (Reason.NOT_FINITE,))
+    assert report.detail.startswith("2,400 losses")
 
 
 def test_better_by_less_than_it_is_worth_is_futile_and_ends_the_matter() -> None:

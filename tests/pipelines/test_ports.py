@@ -16,7 +16,7 @@ from pipelines.local_models import LocalModels
 from pipelines.log import append, read_log
 from pipelines.ports import Artifact, Draft, ModelFile, Models, Move, Store
 from registry import chained
-from registry.aliases import Aliases
+from registry.aliases import Aliases, By
 from registry.catalog import Catalog
 from registry.directory import DirectoryStore as RegistryStore
 from registry.errors import Damaged
@@ -207,3 +207,18 @@ def test_what_a_rule_of_the_registry_forbids_is_refused_with_its_reason(tmp_path
     register((store, models), "a", 1)
     done = models.promote(policy(approvals=2), "a", 1, None, {"eve": "fine"}, "w1", 6)
     assert (done.move, done.detail) == (Move.REFUSED, "the registry says not_approved")
+
+
+def test_an_alias_that_a_person_froze_moves_when_it_is_unfrozen(tmp_path: Path) -> None:
+    store = RegistryStore(tmp_path)
+    catalog = Catalog(store)
+    aliases = Aliases(catalog)
+    models = RegistryModels(catalog, aliases)
+    for number, run in enumerate("ab", 1):
+        register((store, models), run, number)
+        models.promote(POLICY, run, number, number - 1 or None, {}, "w1", 6)
+    aliases.freeze("fraud", POLICY.alias, By("ada", "holiday", 7))
+    held = models.rollback(POLICY, "b", 2, 1, "w1", 8)
+    assert (held.move, held.detail) == (Move.FROZEN, f"{POLICY.alias} is frozen")
+    aliases.unfreeze("fraud", POLICY.alias, By("ada", "back", 9))
+    assert models.rollback(POLICY, "b", 2, 1, "w1", 10).move is Move.MOVED

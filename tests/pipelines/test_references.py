@@ -143,7 +143,7 @@ def test_the_rows_that_a_probation_looked_at_are_left_for_gc(tmp_path: Path) -> 
     (tmp_path / "joined.jsonl").write_text("\n".join(map(json.dumps, lines)))
     store = RegistryStore(tmp_path / "store")
     data = FileData(DirectoryStore(tmp_path / "store"), {"fraud": tmp_path / "joined.jsonl"})
-    looked = data.watched(policy(), {"2"}, 0, 9)
+    looked = data.watched(policy(), {"2"}, 0, 9, lambda: None)
     assert looked is not None
     found = list(fsck(store, others=PipelineThings()))
     assert {each.fault for each in found} == {Fault.UNREACHABLE}

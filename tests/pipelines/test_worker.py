@@ -118,6 +118,7 @@ def test_a_version_that_turns_out_worse_is_rolled_back_without_asking() -> None:
     story.ports.live = -0.2
     assert story.later(HOUR_MS) == [(State.ROLLED_BACK, Reason.WORSE)]
     assert story.champion == 1
+    assert story.journal.view.detail.startswith("version 1 is champion again: the challenger is not what was asked for: on 3,000")
 
 
 def test_a_probation_without_labels_never_counts_as_passed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -49,6 +50,34 @@ def test_nothing_is_cut_on_a_narrow_page(report: Report, browser: Page) -> None:
     assert "incident" in browser.value(heading)
     titles = browser.value("document.querySelectorAll('.chart .gtitle').length")
     assert titles == 0, "titles stand above the drawings, where no legend can lie over them"
+
+
+OUTSIDE = """[...document.querySelectorAll('.chart')].flatMap(chart => {
+  const room = chart.getBoundingClientRect();
+  return [...chart.querySelectorAll('.main-svg text')].filter(text => {
+    const own = text.getBoundingClientRect();
+    return own.width > 0 && (own.left < room.left - 1 || own.right > room.right + 1 || own.bottom > room.bottom + 1);
+  }).map(text => text.textContent);
+})"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_long_names_take_no_room_from_what_they_name(report: Report, browser: Page, tmp_path: Path, width: int) -> None:
+    long = {
+        "distance": "distance_between_the_two_airports_in_miles_of_the_day",
+        "low-recall": "low-recall-of-" + "a" * 50,
+    }
+    text = report.page.with_suffix(".json").read_text()
+    for name, longer in long.items():
+        text = re.sub(rf'(?<=[":~]){name}(?=["~])', longer, text)
+    (tmp_path / "long.html").write_text(renderer.render(json.loads(text), charts=True))
+    fresh(browser).open(tmp_path / "long.html", width)
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    assert browser.value(OUTSIDE) == []
+    drawn = browser.value("[...document.querySelectorAll('.chart [class*=tick] text')].map(text => text.textContent)")
+    assert any("\u2026" in name for name in drawn) is (width == 360)
+    assert any(long["low-recall"] in name for name in drawn) is (width == 1280)
+    assert browser.complaints == []
 
 
 def test_without_scripts_the_tables_are_there(report: Report, browser: Page) -> None:

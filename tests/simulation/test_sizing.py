@@ -10,10 +10,13 @@ import orjson
 import pytest
 
 from monitor.adapters import dead_letters
+from monitor.adapters.exposition import Exposer
 from monitor.cli.observer import Observer, base_view
+from monitor.cli.size import sized
 from monitor.config import Config, loads
 from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.trial import Traffic, need
+from monitor.daemon.trial_windows import held
 from monitor.daemon.worker import Worker, WorkerOptions
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicSpec
@@ -135,6 +138,16 @@ class Measured:
             "ledger_bytes_per_day": sum(values[len(values) // 2 :]) / days * 2,
         }
 
+    def windows(self) -> float:
+        """Windows that can still change."""
+        assert self.worker.judge is not None
+        engines = self.worker.judge.evaluator.engines.values()
+        return float(sum(len(store) for engine in engines for store in engine.kept[0]))
+
+    def series(self) -> int:
+        """What a scrape of the process would find."""
+        return sum(not line.startswith(b"#") for line in Exposer().render(self.observer.view).text.splitlines())
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
@@ -142,7 +155,11 @@ def test_what_is_predicted_is_within_a_quarter_of_what_is_measured(name: str) ->
     text, traffic = CONFIGS[name]
     config = loads(text)
     predicted = need(config, plan_of(config), traffic)
-    measured = Measured(config, traffic).numbers()
+    run = Measured(config, traffic)
+    measured = run.numbers()
+    predicted_series = sized(config, traffic, traffic.partitions, 1_000.0)["series"]
+    assert predicted_series == pytest.approx(run.series(), rel=WITHIN)
+    assert held(config, plan_of(config), traffic).windows == pytest.approx(run.windows(), rel=WITHIN)
     for what, found in measured.items():
         print(f"{name}: {what}: {getattr(predicted, what):,.0f} predicted, {found:,.0f} measured")
     wrong = {w: (getattr(predicted, w), f) for w, f in measured.items() if abs(getattr(predicted, w) / f - 1) > WITHIN}

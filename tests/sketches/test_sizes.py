@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.sketches.sizes import SIGNED, SIZE_BITS, SIZES, end_of, signed_bins, without_sign
+from monitor.sketches.sizes import (
+    FINE,
+    FINE_SIGNED,
+    FINE_SIZES,
+    SIGNED,
+    SIZE_BITS,
+    SIZES,
+    end_of,
+    fine_bins,
+    fine_ends,
+    signed_bins,
+    without_sign,
+)
 
 numbers = st.integers(-(2**SIZE_BITS), 2**SIZE_BITS)
 
@@ -42,3 +54,18 @@ def test_the_largest_sizes_are_in_the_last_bin() -> None:
     assert signed_bins(np.array([2**SIZE_BITS - 1, 2**SIZE_BITS, 2**50, -(2**50)])).tolist() == [
         SIGNED - 1, SIGNED - 1, SIGNED - 1, 0,
     ]  # fmt: skip
+
+
+@given(st.lists(st.integers(-(2**SIZE_BITS) + 1, 2**SIZE_BITS - 1), min_size=1, max_size=50))
+def test_fine_bins_are_parts_of_the_others_and_end_where_they_say(values: list[int]) -> None:
+    column, ends = np.array(values, np.int64), fine_ends()
+    assert len(ends) == FINE_SIZES + 1
+    found = fine_bins(column)
+    for value, place in zip(values, found.tolist(), strict=True):
+        size = abs(place - (FINE_SIZES - 1))
+        assert ends[size] <= abs(value) < ends[size + 1]
+        assert np.sign(value) == np.sign(place - (FINE_SIZES - 1))
+        assert size == 0 or ends[size + 1] / ends[size] <= 1 + 1 / FINE
+    assert without_sign(np.bincount(found, minlength=FINE_SIGNED)).sum() == len(values)
+    order = np.argsort(found, kind="stable")
+    assert (np.diff(signed_bins(column)[order]) >= 0).all()

@@ -159,6 +159,7 @@ def sample_view(
         counters=Counters(
             consumed={"predictions": 20_400, "labels": 19_800},
             rejected={"predictions": {"malformed": 3}},
+            skipped={"labels": {"tombstone": 2}},
             lost={},
             dead_letters={"predictions": {"record": 3}},
             feature_faults={"hour": 1},

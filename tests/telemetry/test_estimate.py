@@ -118,7 +118,7 @@ def test_what_an_outlook_can_have_is_what_the_metrics_give() -> None:
     bounds = manski(counts, counts, counts, counts, counts, counts)
     calibration = Calibration.of(np.array([1, 2]), np.array([2, 3]))
     by_score = estimate(calibration, np.array([[0, 2]]), np.array([[2, 0]]))
-    assert set(ESTIMATED["bounds"]) == set(bounds)
+    assert set(ESTIMATED["bounds"]) == {*bounds, "roc_auc"}
     assert set(ESTIMATED["completed"]) == set(RATIOS)
     assert set(ESTIMATED["unlabelled"]) == {*by_score, "residual"}
 

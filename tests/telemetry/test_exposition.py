@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from monitor.adapters.exposition import Exposer
 from monitor.alerts.event import LAST_MS
+from monitor.events import Reason
 from monitor.telemetry import BY_NAME, FAMILIES, NAMESPACE_LABEL, Type
 from monitor.view import View
 from monitor.windows.view import SeriesKey, WindowView
@@ -123,7 +124,7 @@ def test_counters_are_there_before_anything_is_counted() -> None:
     fresh = replace(view, counters=type(view.counters)())
     exported = samples(Exposer(process=False), fresh)
     rejected = [value for (name, _), value in exported.items() if name == "driftline_records_rejected_total"]
-    assert len(rejected) == 2 * 12
+    assert len(rejected) == 2 * len(Reason)
     assert set(rejected) == {0.0}
 
 

@@ -43,6 +43,7 @@ from tests.ledger import records as kept_records
 from tests.simulation.histories import split
 from tests.simulation.test_crashes import a_history
 from tests.simulation.world import CONFIG, LATENESS_S, config, topics, worker
+from tests.verify import fuzz_wrapped
 from tests.verify.fuzz import Target
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -50,7 +51,15 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 def targets() -> list[Target]:
     """All of them, with their corpora."""
-    return [*_sources(), *_ledger(), *_published(), *_recordings(), *_registry(), *_pipelines()]
+    return [
+        *_sources(),
+        *fuzz_wrapped.targets(),
+        *_ledger(),
+        *_published(),
+        *_recordings(),
+        *_registry(),
+        *_pipelines(),
+    ]
 
 
 # -- what others write -------------------------------------------------------------------------------------------------

@@ -21,13 +21,12 @@ from monitor.groups import Group
 from monitor.ledger.records import Delta, pack
 from monitor.metrics.foreseen import ForeseenBinary
 from monitor.plan import Plan, plan_of
-from monitor.windows import engine as ticks
-from monitor.windows import payload, pieces
+from monitor.windows import payload, stacks, waiting
 from monitor.windows.engine import TickEngine
-from monitor.windows.in_hand import ClosedTick
 from monitor.windows.losses import Losses
 from monitor.windows.saved import SavedEngine, restore, save
 from monitor.windows.schedule import Schedule
+from monitor.windows.stacks import ClosedTick
 from monitor.windows.view import Kind, WindowKey, WindowView
 from tests.examples import examples
 
@@ -180,7 +179,7 @@ class Run:
 
     def _new(self, losses: Losses) -> TickEngine:
         made = TickEngine(self.plan, Schedule(self._config.windows), losses, self.kind)
-        made.hands_out_cells, made.arrival_cells = True, 0
+        made.arrival_cells = 0
         return made
 
     def close(self, below: int) -> None:
@@ -231,8 +230,8 @@ class Run:
 def one_by_one(run: Run, of: Sequence[Contribution]) -> bytes:
     """Every contribution a commit, every tick closed by itself; what it is at the end."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ticks, "CELLS_AT_ONCE", 1)
-        patch.setattr(pieces, "CELLS_AT_ONCE", 0)
+        patch.setattr(stacks, "CELLS_AT_ONCE", 1)
+        patch.setattr(waiting, "CELLS_AT_ONCE", 0)
         for tick in range(LAST + 1):
             for one in of:
                 if one.tick == tick:
@@ -248,8 +247,8 @@ def in_cuts(run: Run, of: Sequence[Contribution], rng: random.Random) -> bytes:
     stops = sorted({*rng.sample(range(LAST), rng.randint(0, 6)), LOST_AT, LAST})
     left = rng.sample(range(len(of)), len(of))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ticks, "CELLS_AT_ONCE", rng.choice([1, 500, 5_000, 1 << 18]))
-        patch.setattr(pieces, "CELLS_AT_ONCE", rng.choice([0, 3, 20, 1 << 17]))
+        patch.setattr(stacks, "CELLS_AT_ONCE", rng.choice([1, 500, 5_000, 1 << 18]))
+        patch.setattr(waiting, "CELLS_AT_ONCE", rng.choice([0, 3, 20, 1 << 17]))
         for stop in stops:
             now = [i for i in left if of[i].tick <= stop or rng.random() < 0.2]
             left = [i for i in left if i not in now]

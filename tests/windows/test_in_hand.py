@@ -39,7 +39,6 @@ Row = tuple[int, int, int]
 def engine(rows: list[Row]) -> TickEngine:
     """With one contribution for each row, all of them waiting."""
     made = TickEngine(PLAN, Schedule(CONFIG.windows), Losses(), Kind.INPUT)
-    made.hands_out_cells = True
     ticks = [tick for tick, *_ in rows]
     pane_ms = PLAN.pane_ms
     panes = [max(0, tick - back) * MINUTE_MS // pane_ms for tick, back, _ in rows]
@@ -72,10 +71,3 @@ def seen(made: TickEngine, stops: list[int]) -> list[tuple[int, dict[WindowKey, 
 def test_the_sums_of_a_window_are_those_at_the_end_of_the_tick(rows: list[Row], stops: list[int]) -> None:
     one_by_one = seen(engine(rows), list(range(1, LAST + 200)))
     assert seen(engine(rows), [*sorted(stops), LAST + 199]) == one_by_one
-
-
-def test_without_being_asked_nothing_is_copied() -> None:
-    made = engine([(0, 0, 0), (5, 0, 0), (9, 0, 0)])
-    made.hands_out_cells = False
-    for _ in made.close(LAST):
-        assert made._standing is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import msgspec
@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from monitor.config import loads
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics.delays import NO_LABEL, DelayCounts
+from monitor.metrics.earlier import FIRST
 from monitor.metrics.foreseen import ForeseenBinary
+from monitor.metrics.task import evaluate
 from monitor.plan import Plan, plan_of
 from monitor.sketches.cells import Cells
 from monitor.windows.arrivals import Arrival
@@ -283,6 +285,17 @@ def test_a_final_window_has_bounds_that_its_rows_alone_decide() -> None:
     low, high = found.bounds["accuracy"]
     assert low < truth(START, FLIGHTS)["accuracy"] < high
     assert high - low < 0.1
+    so_far = evaluate(MODEL.task, cells, ["roc_auc", "f1"])
+    for name, column in so_far.items():
+        assert found.bounds[name][0] < (column.at(0).value or 0.0) < found.bounds[name][1], name
+
+
+def test_bounds_that_an_edition_did_not_know_are_not_told_by_it() -> None:
+    key, cells = window(START, FLIGHTS, START + 39 * HOUR)
+    first = replace(MODEL, task=TASK.of_edition(FIRST))
+    (found,) = LabelBook(PLAN).outlooks(first, [Revision(key, 1, True, NOW)], cells)
+    assert found is not None
+    assert list(found.bounds) == ["accuracy", "precision", "recall", "specificity"]
 
 
 def test_history_is_forgotten() -> None:

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from monitor.groups import Group
-from monitor.ledger.records import pack, unpack
+from monitor.ledger.records import Delta, pack, unpack
 from monitor.plan import plan_of
 from monitor.windows.engine import TickEngine
 from monitor.windows.losses import Losses
-from monitor.windows.pieces import Piece
 from monitor.windows.saved import SavedEngine, SavedStore, restore, save
 from monitor.windows.schedule import Schedule
 from monitor.windows.view import Kind
@@ -35,11 +34,8 @@ def of_a_window() -> tuple[TickEngine, SavedEngine]:
     cells.add(np.zeros(3, np.int64), *TASK.contribute(predicted, predicted, label, 1.0))
     cells.count("seen")[0] = 3
     there = np.flatnonzero(cells.array[0])
-    piece = Piece(
-        [Group("m", "1", ())], np.array([0]), np.array([0]), np.array([len(there)]), there, cells.array[0][there]
-    )
-    own._schedule(0)
-    own._waiting[0].append(("m", piece))
+    columns = ([0], [0], [0], [len(there)], there, cells.array[0][there])
+    own.add([Group("m", "1", ())], Delta(*map(pack, columns)))
     assert [len(closed.revised) for closed in own.close(1)] == [2]
     return own, save(own)
 
@@ -59,11 +55,12 @@ def test_what_was_saved_without_a_histogram_of_errors_has_an_empty_one() -> None
     again = engine()
     restore(again, cut(saved, BEFORE))
     store, was = again._store("m")[1], own._store("m")[1]
-    keys = sorted(was._rows)
-    assert sorted(store._rows) == keys
-    assert np.array_equal(store.read(keys)[:, :BEFORE], was.read(keys)[:, :BEFORE])
-    assert not store.read(keys)[:, BEFORE:].any()
-    assert was.read(keys)[:, BEFORE:].any()
+    keys = was.live()
+    assert store.live() == keys
+    now, then = (own.read([own.row(key) for key in keys]) for own in (store, was))
+    assert np.array_equal(now[:, :BEFORE], then[:, :BEFORE])
+    assert not now[:, BEFORE:].any()
+    assert then[:, BEFORE:].any()
 
 
 def test_vectors_that_never_were_are_refused() -> None:

@@ -5,7 +5,7 @@ import { cell, empty, has, interval, right, section, spread, table } from "./par
 const DISTANCES = ["psi", "psi_corrected", "ks", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"];
 const LATER = "still waits for labels that may change it";
 const of = (metric) => metric.split(":")[0];
-const isDrift = (metric) => metric.includes(":") && !/^(recall|precision|f1|unlabelled|completed)$/.test(of(metric));
+const isDrift = (metric) => metric.includes(":") && !/^(recall|precision|f1|roc_auc|unlabelled|completed|bounds)$/.test(of(metric));
 
 export const own = (windows, choice) => windows.filter((w) => w.key.series.model === choice.model && w.key.series.version === choice.version
   && w.key.series.segment === choice.segment && w.key.window === choice.window);
@@ -50,7 +50,7 @@ function chart(status, past, choice) {
 
 export function segments(status, choice, link) {
   const all = status.windows.filter((w) => w.key.series.model === choice.model && w.key.series.version === choice.version && w.key.window === choice.window && has(w, choice.metric));
-  const sign = limitsOf(status, choice, choice.metric, "all").some((t) => t.direction === "max") || /^(mae|rmse|log_loss|brier|fpr)$/.test(choice.metric) || isDrift(choice.metric) ? -1 : 1;
+  const sign = limitsOf(status, choice, choice.metric, "all").some((t) => t.direction === "max") || /^(mae|mse|rmse|mape|rmsle|median_ae|max_error|pinball_0_[19]|log_loss|brier|fpr)$/.test(choice.metric) || isDrift(choice.metric) ? -1 : 1;
   const low = (w) => w.metrics[choice.metric].value === null ? Infinity : sign * w.metrics[choice.metric].value;
   const rows = all.sort((a, b) => low(a) - low(b) || (a.key.series.segment < b.key.series.segment ? -1 : 1)).map((w) => {
     const e = w.metrics[choice.metric], s = w.key.series.segment, firing = status.alerts.filter((a) => a.series.model === choice.model && a.series.version === choice.version && a.series.segment === s);

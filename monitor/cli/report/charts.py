@@ -14,7 +14,8 @@ from monitor.config.metric_names import BINARY
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 """Okabe and Ito's, which people see apart whatever their eyes; repeated when they run out."""
 SEVERITIES = {"page": "#b40426", "ticket": "#d98200", "info": "#7f7f7f"}
-PANELS_MAX = 6
+PANELS_MAX = 12
+"""Metrics that are drawn above each other: all that people ask for first, and some that rules look at beside them."""
 LINES_MAX = 25
 """Alerts whose beginning is drawn through all panels; more would hide what they are about, and have their bars."""
 WHOLE_MAX = 12
@@ -277,6 +278,7 @@ def _stacked(panels: Sequence[str], run: At, last: float) -> Figure:
         "range": [run["begin_ms"].value, run["end_ms"].value],
         "gridcolor": "#e5e5e5",
         "hoverformat": "%Y-%m-%d %H:%M",
+        "tickangle": 0,
     }
     return layout
 

@@ -53,7 +53,7 @@ def heat_map(own: At) -> tuple[list[Figure], Figure, int]:
     data = [_row(own, name, own["metrics"][name]["value"], place) for place, name in enumerate(names)]
     ticks = {"tickvals": list(range(len(data))), "ticktext": [row["name"] for row in data]}
     layout = {
-        "xaxis": {"type": "date", "hoverformat": "%Y-%m-%d %H:%M"},
+        "xaxis": {"type": "date", "hoverformat": "%Y-%m-%d %H:%M", "tickangle": 0},
         "yaxis": {"automargin": True, "showgrid": False, "zeroline": False, **ticks},
         "margin": {"l": 10, "r": 10, "t": 6, "b": 46},
     }

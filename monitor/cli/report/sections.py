@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from monitor.cli.report.charts import Charts, letters
+from monitor.cli.report.chosen import ALERTS_MAX, FEATURES_MAX, MODELS_MAX, SERIES_MAX, Weights, chosen, earliest
 from monitor.cli.report.heat import LEGEND
 from monitor.cli.report.nodes import NOTHING, At, estimate, folded, table, words
 
@@ -64,6 +65,7 @@ def alerts(run: At) -> str:
         "limit",
         "amended",
     )
+    shown, left_out = earliest(list(run["alerts"]), ALERTS_MAX, "alerts")
     rows = [
         [
             a["fired_ms"].show("minute"),
@@ -74,12 +76,12 @@ def alerts(run: At) -> str:
             *(a[name].show("number") for name in ("value", "threshold")),
             a["amended"].show("count"),
         ]
-        for a in run["alerts"]
+        for a in shown
     ]
     if not rows:
         return "<p>No alert.</p>\n"
     told = table("", columns, rows, ("value", "limit", "amended"))
-    return folded("Every alert", told, unfolded=len(rows) <= UNFOLDED_MAX)
+    return left_out + folded("Every alert" if not left_out else "Alerts", told, unfolded=len(rows) <= UNFOLDED_MAX)
 
 
 def _severity(alert: At) -> str:
@@ -111,13 +113,16 @@ def incidents(run: At) -> str:
         times = [incident[name].show("minute") for name in ("from_ms", "until_ms")]
         rows.append(["", incident["name"].show(), *times, "not in the range that was read", *[NOTHING] * 3])
     found = table("Known incidents", columns, rows, ("delay", "lead"))
+    unexplained, left_out = earliest(
+        list(run["incidents"]["false_alarms"]), ALERTS_MAX, "alerts that no incident explains"
+    )
     false = [
         [a["fired_ms"].show("minute"), *(a[name].show() for name in ("rule", "model", "version", "segment"))]
-        for a in run["incidents"]["false_alarms"]
+        for a in unexplained
     ]
     nothing = table("", ("fired", "rule", "model", "version", "segment"), false)
     title = "Alerts that no incident explains"
-    return found + (folded(title, nothing, unfolded=len(false) <= UNFOLDED_MAX) if false else "")
+    return found + left_out + (folded(title, nothing, unfolded=len(false) <= UNFOLDED_MAX) if false else "")
 
 
 def gates(document: At) -> str:
@@ -183,7 +188,8 @@ def differences(document: At) -> str:
         for m in found["moved"]
     ]
     columns = ("change", "fired in the first", "in the second", "rule", "model", "version", "segment")
-    body += table("Alerts", columns, changed) if changed else "<p>No alert differs.</p>"
+    differing, left_out = earliest(changed, ALERTS_MAX, "alerts that differ")
+    body += left_out + (table("Alerts", columns, differing) if changed else "<p>No alert differs.</p>")
     sides = [found[side] for side in ("higher_metrics", "lower_metrics")]
     metrics = [
         [
@@ -232,9 +238,12 @@ def windows(run: At, kind: str, charts: Charts) -> str:
     """The metrics of performance windows, or the distances of input windows, by series."""
     own = [each for each in run["series"] if each["kind"].value == kind]
     draw = charts.metrics if kind == "performance" else charts.drift
-    body = LEGEND if kind == "input" and charts.on and own else ""
-    for together in _groups(own):
-        body += draw(run, together)
+    weights = Weights(run)
+    groups, left_out = chosen(list(_groups(own)), MODELS_MAX, weights.of_model, "models, by window")
+    body = (LEGEND if kind == "input" and charts.on and own else "") + left_out
+    for every in groups:
+        together, left_out = chosen(every, SERIES_MAX, weights.of_series, "versions and segments")
+        body += draw(run, together) + left_out
         for each in together:
             title = f"{series_name(each)}, {words('windows of')} {each['window'].show()}"
             short = len(each["start_ms"].value) <= UNFOLDED_MAX
@@ -273,8 +282,15 @@ def _windows(own: At, kind: str) -> str:
 
 def distributions(run: At, charts: Charts) -> str:
     """Reference against current, feature by feature."""
+    weights = Weights(run)
+    features, left_out = chosen(
+        list(run["distributions"]),
+        FEATURES_MAX,
+        lambda own: weights.of_version(own, own["current"]["rows"].value),
+        "features of versions",
+    )
     body = ""
-    for own in run["distributions"]:
+    for own in features:
         rows = [
             [
                 own["bins"][i].show(),
@@ -286,7 +302,7 @@ def distributions(run: At, charts: Charts) -> str:
         title = f"{own['model'].show()} {own['version'].show()}: {own['feature'].show()}"
         bins = folded(title, table("", columns, rows, columns[1:]), long=True)
         body += f'<div class="cell">{charts.distribution(own)}{bins}</div>\n'
-    return f'<div class="grid">{body}</div>' if body else ""
+    return f'{left_out}<div class="grid">{body}</div>' if body else ""
 
 
 _SIDES, _PARTS = ("reference", "current"), (("counts", "count"), ("share", "share"))
@@ -297,8 +313,11 @@ _SIDES, _PARTS = ("reference", "current"), (("counts", "count"), ("share", "shar
 
 def delays(run: At, charts: Charts) -> str:
     """How long labels took."""
-    body = ""
-    for own in run["delays"]:
+    weights = Weights(run)
+    versions, body = chosen(
+        list(run["delays"]), MODELS_MAX, lambda own: weights.of_version(own, own["seen"].value), "versions"
+    )
+    for own in versions:
         if own["from_prediction"].value:
             how = f"to within half a tick of {own['tick_ms'].show('hours')}"
         else:

@@ -111,6 +111,7 @@ def _again(
         full=record.full is True,
         quiet=record.quiet is True,
         silent=record.silent is True,
+        unreadable=() if record.unreadable is msgspec.UNSET else record.unreadable,
     )
     ours = engine.commit(Chain(record.epoch, record.owner, before.sequence, before.chain), flags)
     if record.flooding and not floods:  # of an earlier version, which did not say of which stream

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from monitor.config.types import Config
 from monitor.daemon.counted import Counted
 from monitor.daemon.dead_letter_office import Post
+from monitor.daemon.replay.sharing import InStep, Share
 from monitor.daemon.replay.slices import SlicedLog, Span
 from monitor.daemon.topics import internal_topics
 from monitor.daemon.worker import Worker, WorkerOptions
@@ -32,9 +33,11 @@ def rerun(
     *,
     finals_only: bool = False,
     by: Counted | None = None,
+    share: Share | None = None,
 ) -> Worker:
     """The worker that will read `spans` of `source` to their end, settle everything and stop; `run` it. With
-    `finals_only` it publishes no window before it is final: rules read every revision all the same.
+    `finals_only` it publishes no window before it is final: rules read every revision all the same. `share`: what of all that
+    this process does, where nobody else may take it; without it the leases of `own` say.
 
     It writes the internal topics of `config`'s namespace to `own` and nothing anywhere else: dead letters are counted
     and not written again. What is in `own` already it goes on from, as after any restart. `by`: what rows are counted by where
@@ -50,8 +53,19 @@ def rerun(
     )
     partitions = len(next(iter(spans.values())))
     writable = [spec.name for spec in internal_topics(config.topics(), partitions)]
-    log = SlicedLog(source, own, spans, writable, clock)
+    topics = config.topics()
+    given = None if share is None else share.given(topics.tasks, topics.evals)
+    log = SlicedLog(source, own, spans, writable, clock, given)
     # The plan is that of the configuration as it was given: what it says of the meaning is what is published.
     plan = dataclasses.replace(plan, finals_only=finals_only)
     counted = None if by is None else dataclasses.replace(by, plan=plan)
-    return Worker(log, quiet, plan, clock, post, WorkerOptions(until_end=True), observe, tell, counted=counted)
+    options = WorkerOptions(until_end=True, helps=share is not None and not share.evaluates)
+    in_step = InStep() if share is not None and len(share.partitions) < partitions else None
+
+    def told(worker: Worker) -> None:
+        if in_step is not None:
+            in_step.look(worker)
+        if tell is not None:
+            tell(worker)
+
+    return Worker(log, quiet, plan, clock, post, options, observe, told, counted=counted)

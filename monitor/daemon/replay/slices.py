@@ -16,6 +16,25 @@ Span = tuple[int, int]
 Where = tuple[str, int]
 
 
+class Given:
+    """See `monitor.ports.Leases`: what was dealt, from beginning to end."""
+
+    joined = True
+
+    def __init__(self, held: frozenset[int]) -> None:
+        self._held = held
+
+    def poll(self, timeout_ms: int) -> frozenset[int]:
+        """What was dealt."""
+        return self._held
+
+    def report(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Nobody looks at the lag of a replay."""
+
+    def close(self) -> None:
+        """Nobody waits for it."""
+
+
 class SlicedLog:
     """`source` in the ranges of `spans` (topic -> [start, end) by partition), `own` for the topics of `writable`.
 
@@ -23,8 +42,15 @@ class SlicedLog:
     """
 
     def __init__(
-        self, source: Log, own: Log, spans: Mapping[str, Sequence[Span]], writable: Sequence[str], clock: WallClock
+        self,
+        source: Log,
+        own: Log,
+        spans: Mapping[str, Sequence[Span]],
+        writable: Sequence[str],
+        clock: WallClock,
+        given: Mapping[str, frozenset[int]] | None = None,
     ) -> None:
+        """`given`: what this process holds of topics that are leased; without it, what the leases of `own` say."""
         clash = sorted(set(spans) & set(writable))
         if clash:
             raise LogError(
@@ -32,7 +58,7 @@ class SlicedLog:
             )
         self._source, self._own = source, own
         self._spans = {topic: tuple(ranges) for topic, ranges in spans.items()}
-        self._writable, self._clock = frozenset(writable), clock
+        self._writable, self._clock, self._given = frozenset(writable), clock, given
 
     def cluster_id(self) -> str:
         """Of the source."""
@@ -80,7 +106,7 @@ class SlicedLog:
 
     def leases(self, topic: str, group: str) -> Leases:
         """Of our own topics."""
-        return self._own.leases(topic, group)
+        return self._own.leases(topic, group) if self._given is None else Given(self._given[topic])
 
     def close(self) -> None:
         """Whoever opened the two logs closes them."""

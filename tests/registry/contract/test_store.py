@@ -76,6 +76,15 @@ def test_logs_and_documents_may_stand_within_each_other(world: World) -> None:
         assert world.store.create_entry(name, 1, name.encode())
         assert world.store.create_document(name, name.encode())
     assert world.store.logs() == world.store.documents() == ["a", "a/00000001", "a/b", "a/b/c"]
+    for prefix, names in (
+        ("a", ["a", "a/00000001", "a/b", "a/b/c"]),
+        ("a/", ["a/00000001", "a/b", "a/b/c"]),
+        ("a/b", ["a/b", "a/b/c"]),
+        ("a/b/c", ["a/b/c"]),
+        ("a/b/c/d", []),
+        ("b", []),
+    ):
+        assert world.store.logs(prefix) == world.store.documents(prefix) == names, prefix
     assert world.store.last("a") == 1
 
 

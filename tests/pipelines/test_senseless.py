@@ -1,0 +1,72 @@
+"""What a policy says that cannot be meant is refused where it is written, and stays readable where it was kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli.policies import load
+from pipelines.errors import PolicyError
+from pipelines.policy import Probation, senseless
+from pipelines.runs import Admission, Mode, decode_admission, encode_admission
+from tests.pipelines.memory import BORN_MS, policy
+
+BASE = "models:\n  a:\n    data: {label: y, features: [x]}\n"
+ELSEWHERE = '    executor: {webhook: {url: "https://x.example/y", secret_file: s}}\n'
+COMMANDS = "    train: {command: [./t], score_command: [./s]}\n"
+FUNCTIONS = '    train: {function: "m:t", score_function: "m:s"}\n'
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("    probation: {least: 3d, most: 2d}\n", "line 4, a.probation: least must not be above most"),
+        ("    probation: {margin: -0.1}\n", "line 4, a.probation.margin: is -0.1; write at least 0"),
+        ("    probation: {margin: 1.0}\n", "less than the largest loss (1)"),
+        ("    probation: {alpha: 7}\n", "line 4, a.probation.alpha: is 7; write more than 0 and less than 0.5"),
+        ("    probation: {alpha: 0}\n", "a.probation.alpha: is 0;"),
+        ("    probation: {rows_min: 0}\n", "a.probation.rows_min: is 0; write at least 1"),
+        ("    gate: {untested_ratio_max: 2}\n", "a.gate.untested_ratio_max: is 2; write a share between 0 and 1"),
+        ("    gate: {untested_ratio_max: -1}\n", "a.gate.untested_ratio_max: is -1;"),
+        ("    tries_max: 0\n", "line 4, a.tries_max: is 0; write at least 1"),
+        (
+            f"    gate: {{scoring: 1s}}\n{COMMANDS}{ELSEWHERE}",
+            "line 4, a.gate.scoring: nobody knows how long a command took that runs elsewhere",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_its_line(tmp_path: Path, written: str, sentence: str) -> None:
+    path = tmp_path / "retrain.yaml"
+    path.write_text(BASE + written)
+    with pytest.raises(PolicyError) as raised:
+        load(path)
+    assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "    probation: {least: 2d, most: 2d, margin: 0}\n",
+        f"    gate: {{scoring: 1s}}\n{FUNCTIONS}{ELSEWHERE}",
+        f"    gate: {{scoring: 1s}}\n{COMMANDS}    executor: {{}}\n",
+        f"    gate: {{scoring: 1s}}\n{COMMANDS}",
+    ],
+)
+def test_what_can_be_meant_is_taken(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "retrain.yaml"
+    path.write_text(BASE + written)
+    assert len(load(path)[0]) == 1
+
+
+def test_every_mistake_of_one_policy_is_said_at_once() -> None:
+    odd = policy(probation=Probation(margin=-1.0, alpha=1.0, rows_min=0), tries_max=0)
+    assert [".".join(key) for key, _ in senseless(odd)] == [
+        "probation.margin", "probation.alpha", "probation.rows_min", "tries_max",
+    ]  # fmt: skip
+
+
+def test_one_that_a_store_kept_before_is_still_read() -> None:
+    odd = policy(probation=Probation(least_ms=9, most_ms=8, rows_min=0), tries_max=0)
+    kept = Admission(1, 1, None, "r" * 32, "fraud", Mode.FULL, (), 0.05, odd, "w", "why", BORN_MS)
+    assert decode_admission(encode_admission(kept), "an entry") == kept
