@@ -20,7 +20,7 @@ The embedded log is the test twin of Kafka: both satisfy the contract suite of `
 Import order, checked by tests/test_architecture.py; each floor may import what stands below it:
 
     cli > daemon | adapters > partition | evaluator > view > telemetry > alerts > windows > coding | summary
-        > plan > drift > metrics > ledger | join | sketches > ingest > groups > config > ports > events > errors
+        > plan > drift > metrics > ledger | join | sketches > ingest > groups > config > ports > events > editions > errors
 
 `pipelines` (retraining) and `registry` (model versions) share no code with this package: only data travels
 between the three, and `monitor.cli` is the one place that may import all of them.

@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 from monitor.events import Bools, Int64s, PredictionColumns, Reason, Rejected, Unlisted
 from monitor.ingest.clocks import FOREVER, NEVER, ClockState, advance
 from monitor.ingest.interner import Interner
-from monitor.ledger.records import FORMAT, Clock, Commit, format_of
+from monitor.ledger.records import FORMAT, Clock, Commit, format_of_roster
 from monitor.ledger.roster import Adopted, Roster, since
 
 FAR_MAX = 32
@@ -162,8 +162,8 @@ class Admission:
         return self.said
 
     def format_of(self, rosters: tuple[Adopted, ...]) -> int:
-        """That of a commit that says these."""
-        return format_of(self.roster, rosters[-1].number) if rosters and self.roster is not None else FORMAT
+        """The least that a commit needs that says these."""
+        return format_of_roster(self.roster, rosters[-1].number) if rosters and self.roster is not None else FORMAT
 
     def newest_rejected(self, rejected: int) -> int | UnsetType:
         """What a commit says of `unlisted_ms`, beside so many rejections since the ledger began."""

@@ -8,7 +8,8 @@
     │   ├── NotAllowed           the brokers do not let this user do it (exit 78)
     │   ├── UnknownOutcome       an append may or may not have landed; read the log to know
     │   └── OffsetLost           records needed are no longer in the log
-    ├── LedgerError              the ledger cannot be continued: another topic, a broken chain, a newer format
+    ├── LedgerError              the ledger cannot be continued: another topic, a broken chain
+    │   └── NewerVersion         what is there was written by a later version (exit 78): a downgrade
     ├── FormatError              a published record is newer than this code, or no such record (windows.canonical)
     ├── ListenError              the HTTP address cannot be listened on (adapters.http)
     ├── SpillRefused             rows of a join could not be put aside on disk (join.memory); they stay in memory
@@ -86,6 +87,22 @@ class LedgerError(MonitorError):
     def __init__(self, why: str, hint: str) -> None:
         super().__init__(f"{why}. {hint}")
         self.why, self.hint = why, hint
+
+
+class NewerVersion(LedgerError):
+    """What a namespace holds was written by a later version than this one, and cannot be gone on with. `release`: the first
+    that can, None where the record does not say."""
+
+    def __init__(self, why: str, release: str | None = None) -> None:
+        needed = (
+            "the version that wrote it, or a newer one" if release is None else f"Driftline {release} or a newer one"
+        )
+        super().__init__(
+            why,
+            f"Run {needed}: this namespace does not go back to an earlier version. With another `namespace` any version "
+            "counts again whatever both topics hold.",
+        )
+        self.release = release
 
 
 class ReferenceProfileError(MonitorError):

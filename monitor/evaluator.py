@@ -22,22 +22,25 @@ from monitor.alerts.decision import Decided
 from monitor.alerts.event import AlertEvent, Standing
 from monitor.alerts.grouping import GroupBook
 from monitor.alerts.label_hold import LabelHold, OutagesAt
-from monitor.alerts.lookup import Lookup, shortest
 from monitor.alerts.operational import OperationalWatch
 from monitor.alerts.standstill import Outage
 from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch
 from monitor.alerts.watching import Look
 from monitor.config.windows import Window
+from monitor.editions import refuse_newer
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.records import Commit, Gap, Unowned
 from monitor.ledger.roster import Adopted, Roster
 from monitor.plan import Plan
 from monitor.windows import payload
+from monitor.windows.editions import Editions
 from monitor.windows.engine import TickEngine
+from monitor.windows.lookup import Lookup
 from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
+from monitor.windows.spans import shortest
 from monitor.windows.stacks import ClosedTick
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
@@ -98,15 +101,15 @@ class Evaluator:
         budget: BudgetWatch | None = None,
     ) -> None:
         self._plan, self._book, self._watch = plan, book, watch
-        self.schedule, self.losses = Schedule(windows), Losses()
+        self.schedule, self.losses, self.editions = Schedule(windows), Losses(), Editions(plan)
         self._traffic = TrafficWatch(book.namespace, self.schedule, self.losses, plan.join.tick_ms)
         self._traffic.use(book.limits, book.labels_of, book.listed, 0)
         self._traffic.maintained = book.maintained
         self._watch.labels = book.common_labels
         self.clocks = [PartitionClock() for _ in range(partitions)]
-        self.engines = {Kind.INPUT: TickEngine(plan, self.schedule, self.losses, Kind.INPUT)}
-        if plan.has_labels:
-            self.engines[Kind.PERFORMANCE] = TickEngine(plan, self.schedule, self.losses, Kind.PERFORMANCE)
+        kinds = (Kind.INPUT, Kind.PERFORMANCE) if plan.has_labels else (Kind.INPUT,)
+        shared = self.schedule, self.losses
+        self.engines = {kind: TickEngine(plan, *shared, kind, self.editions) for kind in kinds}
         self.alerts = AlertState()
         self.labels, self._advice = self._hold_of(book), self._advice_of(book)
         self._groups = GroupBook.of(self._plan, book.grouping)
@@ -121,14 +124,19 @@ class Evaluator:
     # -- input ---------------------------------------------------------------------------------------------------
 
     def feed(self, partition: int, commit: Commit | Gap) -> None:
-        """Take an accepted commit of a partition; its contributions wait for their ticks. Or a gap: windows are partial."""
+        """Take an accepted commit of a partition; its contributions wait for their ticks. Or a gap: windows are partial.
+
+        Raises NewerVersion for a commit that was counted by an edition that this code does not know.
+        """
         if isinstance(commit, Gap):
             self._lose(self.clocks[partition], commit)
             return
         groups = [Group(g.model, g.version, tuple((d, v) for d, v in g.segments)) for g in commit.groups]
+        where = f"partition {partition} of the ledger of namespace {self._book.namespace!r}"
+        later = refuse_newer(commit.edition, self.editions.known, where) > self.editions.number
         for kind, delta in ((Kind.INPUT, commit.inputs), (Kind.PERFORMANCE, commit.performance)):
             if delta is not None and kind in self.engines:
-                self.engines[kind].add(groups, delta)
+                self.engines[kind].add(groups, delta, later=later)
         clock = self.clocks[partition]
         clock.prediction_ms = commit.prediction_clock.maximum_ms
         clock.label_ms = commit.label_clock.maximum_ms
@@ -208,6 +216,7 @@ class Evaluator:
             below = self.open_tick(kind)
             if below is None:
                 continue
+            engine.hands_out_cells = kind is Kind.INPUT and self._book.reads_cells
             for closed in engine.close(below):
                 decided = True
                 yield self._close(kind, closed)
@@ -254,6 +263,21 @@ class Evaluator:
         self.schedule.change(windows, from_ms)
         for engine in self.engines.values():
             engine.follow_schedule()
+
+    def begin_with_edition(self, number: int) -> None:
+        """Everything is of this edition: nothing was fed yet."""
+        self.editions.begin_with(number)
+        self._follow_editions()
+
+    def go_over(self, number: int, from_ms: int) -> None:
+        """Decide by another edition from the next tick on. Windows that start at `from_ms` or later are of it: the start of a
+        pane that nothing was fed of, whose records all owners count by it."""
+        self.editions.go_over(number, from_ms)
+        self._follow_editions()
+
+    def _follow_editions(self) -> None:
+        for engine in self.engines.values():
+            engine.follow_editions()
 
     def list_models(self, roster: Roster) -> None:
         """From now on these are the models, and their windows may start where it says. What it changes lies at event times of

@@ -16,8 +16,9 @@ from msgspec import UNSET
 
 from monitor.admission import Admission
 from monitor.coding import Coder
+from monitor.editions import Edition
 from monitor.errors import LedgerError
-from monitor.events import Int64s, LabelColumns, PredictionColumns, RecordBatch, Rejected
+from monitor.events import LabelColumns, PredictionColumns, RecordBatch, Rejected
 from monitor.groups import Groups
 from monitor.ingest.clocks import ENDED, ClockState, advance
 from monitor.ingest.decode_labels import LabelDecoder
@@ -31,24 +32,14 @@ from monitor.join.outcomes import Conservation, LabelOutcomes, PredictionOutcome
 from monitor.join.restamped import Known, Restamped, batch_of
 from monitor.join.tables import SCORE_BYTES, with_scores
 from monitor.ledger.floors import Floors
+from monitor.ledger.fold import Chain
 from monitor.ledger.rebuilt import refuse_another_state
-from monitor.ledger.records import (
-    FORMAT,
-    ROWS_FORMAT,
-    Clock,
-    Commit,
-    Delta,
-    Flood,
-    Floor,
-    GroupName,
-    Unreadable,
-    pack,
-)
+from monitor.ledger.records import Clock, Commit, Flood, Floor, GroupName, Unreadable, format_of_commit
 from monitor.ledger.remembered import KNOWN_MAX, known_of, packed
 from monitor.ledger.roster import Roster
 from monitor.plan import Plan
 from monitor.ports import SnapshotStore
-from monitor.summary import Summariser, Sums
+from monitor.summary import Summariser
 
 ROWS_PER_UPDATE = 8192
 """Rows joined at once: NumPy's cost per call is spread thin, and the columns still fit the cache."""
@@ -88,16 +79,6 @@ class Flags:
     unreadable: tuple[Unreadable, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """What the next commit must continue."""
-
-    epoch: int
-    owner: str
-    sequence: int  # of the last accepted commit
-    previous: bytes
-
-
 class Partition:
     """The engine of one source partition from given offsets and clocks on."""
 
@@ -111,6 +92,7 @@ class Partition:
         """`predictions`, `labels`: first offset to be read of each stream, and the clock before it."""
         self.shared, self.partition = shared, partition
         self._summary = Summariser(shared.plan, shared.groups)
+        self._said = self._summary.edition
         scores = len(shared.plan.scored)
         width = shared.plan.width + SCORE_BYTES * scores
         self.join = Join(shared.plan.join, width, shared.groups, self._summary, scores, shared.memory)
@@ -129,6 +111,22 @@ class Partition:
     def close(self) -> None:
         """Give back the room that rows take beside memory; the partition is not used any more."""
         self.join.close()
+
+    # -- editions ------------------------------------------------------------------------------------------------
+
+    def go_on_by(self, number: int) -> None:
+        """Count by this edition from here on, as the commit before did; nothing was fed since then."""
+        self._said = number
+        self._summary.use(number)
+
+    def adopt(self, number: int) -> None:
+        """Count by a later edition: from the next commit on where something was fed since the last."""
+        self._summary.adopt(number, at_once=not self.uncommitted_rows)
+
+    @property
+    def has_to_say(self) -> bool:
+        """Whether an edition or a roster was taken over and no commit says so yet."""
+        return self._summary.edition != self._said or self.admission.has_to_say
 
     # -- input ---------------------------------------------------------------------------------------------------
 
@@ -258,13 +256,15 @@ class Partition:
         """Everything since the last commit, as the record that makes it count."""
         self._settle(flags.ended)
         groups: dict[int, int] = {}
+        self._said = self._summary.edition
         sums = self._summary.flush()
-        inputs, performance = self._delta(sums[0], groups), self._delta(sums[1], groups)
+        inputs, performance = sums[0].delta(groups), sums[1].delta(groups)
         names = tuple(self._group_name(code) for code in groups)
         *floors, known = self._released_floors()
         rosters = self.admission.to_say(floors[0].offset)
+        edition = Edition.of(self._said)
         commit = Commit(
-            format=max(self.admission.format_of(rosters), ROWS_FORMAT if self.shared.opens else FORMAT),
+            format=format_of_commit(edition, opens=self.shared.opens, rosters=self.admission.format_of(rosters)),
             epoch=chain.epoch,
             owner=chain.owner,
             sequence=chain.sequence + 1,
@@ -299,6 +299,7 @@ class Partition:
             unlisted_clock=self.admission.clock_to_say(),
             unlisted_ahead=self.admission.ahead_to_say(),
             rosters=rosters or UNSET,
+            edition=edition,
         )
         self._from = list(self._next)
         return commit
@@ -324,16 +325,6 @@ class Partition:
         self.floors[1].release(below[1])
         label = self.floors[1].floor(self._next[1], self.clocks[1])
         return Floor(offset, Clock.of(clock)), Floor(label[0], Clock.of(label[1])), known
-
-    def _delta(self, sums: Sums, groups: dict[int, int]) -> Delta | None:
-        if not sums.slots:
-            return None
-        codes, first, place = np.unique(sums.group, return_index=True, return_inverse=True)
-        numbers = np.zeros(len(codes), np.int64)
-        for i in np.argsort(first).tolist():  # groups are named in the order in which they come
-            numbers[i] = groups.setdefault(int(codes[i]), len(groups))
-        columns: list[Int64s] = [numbers[place], sums.pane, sums.tick, sums.length, sums.cell, sums.amount]
-        return Delta(*(pack(column) for column in columns))
 
     def _group_name(self, code: int) -> GroupName:
         group = self.shared.groups.items[code]

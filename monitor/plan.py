@@ -22,6 +22,7 @@ from monitor.drift.checked import Checked, CheckedCategorical, CheckedNumeric, o
 from monitor.drift.document import loads
 from monitor.drift.pairs import CELLS, GROUPS, groups_of, pair_name
 from monitor.drift.reference import SCORE, Reference, histogram_name
+from monitor.editions import NEWEST
 from monitor.errors import ReferenceProfileError
 from monitor.events import Int64s
 from monitor.join.inputs import JoinParams
@@ -123,6 +124,14 @@ class ModelPlan:
         """Bins that are kept of a prediction, up to the last of its own."""
         return max(self.places, default=-1) + 1
 
+    def cells_of(self, *, inputs: bool) -> CellLayout:
+        """The vector of its input windows, or of its performance windows."""
+        return self.input_cells if inputs else self.task.cells
+
+    def of_edition(self, number: int) -> ModelPlan:
+        """The plan as an edition has it."""
+        return replace(self, task=self.task.of_edition(number))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -143,6 +152,18 @@ class Plan:
     """Whether of windows only the final value is told, as in a backtest; rules read every revision all the same."""
     senses: Mapping[str, ModelPlan] = field(default_factory=dict)
     """Every sense of every model there ever was; empty where each has but one. `models` has those that came last."""
+    edition: int = NEWEST
+    """That of its tasks: of a plan as it was compiled the newest that this code knows."""
+
+    def of_edition(self, number: int) -> Plan:
+        """The plan as an edition up to its own has it."""
+        if number == self.edition:
+            return self
+        assert number < self.edition, f"a plan of edition {self.edition} does not know edition {number}"
+        models = {name: model.of_edition(number) for name, model in self.models.items()}
+        senses = {name: model.of_edition(number) for name, model in self.senses.items()}
+        template = None if self.template is None else self.template.of_edition(number)
+        return replace(self, models=models, senses=senses, template=template, edition=number)
 
     @property
     def width(self) -> int:

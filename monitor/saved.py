@@ -27,6 +27,7 @@ from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
     BEGUN_FORMAT,
     CROSSED_FORMAT,
+    EDITION_FORMAT,
     FORMAT,
     GROUPED_FORMAT,
     HELD_FORMAT,
@@ -40,6 +41,7 @@ from monitor.ledger.records import Generation
 from monitor.ledger.roster import Adopted, Roster
 from monitor.windows import losses, schedule
 from monitor.windows import saved as windows
+from monitor.windows.editions import SavedEditions
 from monitor.windows.losses import SavedLosses
 from monitor.windows.saved import SavedEngine
 from monitor.windows.schedule import SavedTerm
@@ -95,6 +97,8 @@ class SavedEvaluation(msgspec.Struct, frozen=True):
     evaluator: SavedEvaluator
     generation: Generation | msgspec.UnsetType = msgspec.UNSET
     """Which configuration `rules` is; absent while none was recorded."""
+    editions: SavedEditions | msgspec.UnsetType = msgspec.UNSET
+    """Of the evaluator; absent while all is of the first. Here, because one more field would change every saved evaluator."""
 
 
 _bodies: msgspec.msgpack.Decoder[SavedEvaluation] = msgspec.msgpack.Decoder(SavedEvaluation)
@@ -108,10 +112,15 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
         raise msgspec.DecodeError(str(error)) from error
 
 
-def format_of(saved: SavedEvaluator) -> int:
+def format_of(body: SavedEvaluation) -> int:
     """The oldest format of checkpoints that knows everything in it."""
-    if not isinstance(saved.models, msgspec.UnsetType):
-        return SENSES_FORMAT if saved.models.roster.several else LISTED_FORMAT
+    saved = body.evaluator
+    if not isinstance(saved.models, msgspec.UnsetType) and saved.models.roster.several:
+        return SENSES_FORMAT
+    if body.editions is not msgspec.UNSET:
+        return EDITION_FORMAT
+    if saved.models is not msgspec.UNSET:
+        return LISTED_FORMAT
     if any(own.crossed is not msgspec.UNSET for own in saved.engines.values()):
         return CROSSED_FORMAT
     if not isinstance(saved.budget, msgspec.UnsetType) and has_begins(saved.budget):
@@ -156,10 +165,15 @@ def save(evaluator: Evaluator) -> SavedEvaluator:
 
 
 def restore(
-    evaluator: Evaluator, saved: SavedEvaluator, book: RuleBook, budget: BudgetWatch, kinds: Sequence[Window]
+    evaluator: Evaluator,
+    saved: SavedEvaluator,
+    book: RuleBook,
+    budget: BudgetWatch,
+    kinds: Sequence[Window],
+    editions: SavedEditions | msgspec.UnsetType = msgspec.UNSET,
 ) -> None:
     """Make a new evaluator what another was, under the rules, the budget, as yet empty, and the windows of the
-    configuration that was in force.
+    configuration that was in force. `editions`: as the body says.
 
     Raises ValueError when it was not one of this plan and these partitions.
     """
@@ -168,6 +182,8 @@ def restore(
     if saved.engines.keys() != {str(kind) for kind in evaluator.engines}:
         raise ValueError(f"it has windows of kind {', '.join(saved.engines)}")
     evaluator.go_by(book, budget, kinds)
+    evaluator.editions.restore(() if isinstance(editions, msgspec.UnsetType) else editions)
+    evaluator._follow_editions()
     if not isinstance(saved.schedule, msgspec.UnsetType):
         schedule.restore(evaluator.schedule, saved.schedule)
     if not isinstance(saved.models, msgspec.UnsetType):

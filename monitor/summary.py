@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.groups import Groups
+from monitor.ledger.records import Delta, pack
 from monitor.plan import ModelPlan, Plan
 from monitor.sketches import sparse
 
@@ -44,6 +45,18 @@ class Sums:
     def slots(self) -> int:
         """Number of slots."""
         return len(self.group)
+
+    def delta(self, groups: dict[int, int]) -> Delta | None:
+        """As a commit carries them, None for nothing; `groups`: codes and the places that they have in the commit, which groups
+        get in the order in which they come."""
+        if not self.slots:
+            return None
+        codes, first, place = np.unique(self.group, return_index=True, return_inverse=True)
+        numbers = np.zeros(len(codes), np.int64)
+        for i in np.argsort(first).tolist():
+            numbers[i] = groups.setdefault(int(codes[i]), len(groups))
+        columns: list[Int64s] = [numbers[place], self.pane, self.tick, self.length, self.cell, self.amount]
+        return Delta(*(pack(column) for column in columns))
 
 
 class Slots:
@@ -173,14 +186,32 @@ class Summariser:
     """Turns the join's contributions into cells: the sink of the join (`monitor.join.join.Sink`)."""
 
     def __init__(self, plan: Plan, groups: Groups) -> None:
-        self._plan, self._groups = plan, groups
+        """`plan`: of the newest edition that is known, by which it counts until it is told otherwise."""
+        self._newest, self._groups = plan, groups
+        self._count_by(plan.edition)
+
+    def _count_by(self, edition: int) -> None:
+        self.edition = self._next = edition
+        self._plan = self._newest.of_edition(edition)
         self._distinct: list[ModelPlan] = []
         self._model_code: Int32s = np.zeros(0, np.int32)
         self._parts: list[tuple[int, ...]] = []  # of each group, by code
         self._most = 1
         self._slots = Slots()
-        self.inputs = Accumulator(max(m.input_cells.size for m in plan.all_models))
-        self.performance = Accumulator(max(m.task.cells.size for m in plan.all_models))
+        self.inputs = Accumulator(max(m.input_cells.size for m in self._plan.all_models))
+        self.performance = Accumulator(max(m.task.cells.size for m in self._plan.all_models))
+
+    def use(self, edition: int) -> None:
+        """Count by this edition; nothing waits to be flushed."""
+        if edition != self.edition:
+            self._count_by(edition)
+        self._next = edition
+
+    def adopt(self, edition: int, *, at_once: bool) -> None:
+        """Count by a later edition after the next flush; `at_once`: nothing waits to be flushed."""
+        self._next = max(edition, self._next)
+        if at_once:
+            self.use(self._next)
 
     @property
     def cells(self) -> int:
@@ -191,6 +222,7 @@ class Summariser:
         """The sums of the input and of the performance vectors since the last flush."""
         sums = self.inputs.flush(self._slots), self.performance.flush(self._slots)
         self._slots = Slots()
+        self.use(self._next)
         return sums
 
     def seen(

@@ -66,14 +66,14 @@ EVALUATOR = evaluator()
 BOOK = LabelBook(PLAN)
 # What is in memory -> where it is saved, its fields, and what of it is the configuration or follows from the rest.
 KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
-    "evaluator": (EVALUATOR, SavedEvaluator, {"_plan", "_book", "adopted"}),  # beside the roster
+    "evaluator": (EVALUATOR, SavedEvaluator, {"_plan", "_book", "adopted", "editions"}),  # beside the roster, and beside it all
     "engine": (
         EVALUATOR.engines[Kind.INPUT],
         SavedEngine,
         # of the windows there are: when they are over and final, and so which ticks have something to do
-        # `_in_hand` and `_now` are there only while ticks are handed out
-        {"_plan", "_windows", "_ticking", "_losses", "kind", "_in_hand", "_now", "_due", "_over", "_agenda", "_planned",
-         "_in_wait", "_measuring", "arrival_cells"},
+        # of the rules: `hands_out_cells`; `_in_hand` and `_now` are there only while ticks are handed out
+        {"_plan", "_windows", "_ticking", "_losses", "_editions", "kind", "_in_hand", "_now", "_due", "_over", "_agenda",
+         "_planned", "_in_wait", "_measuring", "arrival_cells", "hands_out_cells"},
     ),
     "store": (
         EVALUATOR.engines[Kind.INPUT]._store("m")[1],
@@ -120,7 +120,7 @@ RENAMED: dict[str, dict[str, str | None]] = {
                 "cohorts": "_cohorts", "reference": "_reference", "state": "_state", "blind": "_blind", "begins": "_begins"},
     "hold": {"standing": "standstills", "over": None},
     "engine": {"final_before_ms": "_final_before_ms", "waiting": "_waiting", "stores": "_stores", "shelves": "_shelves",
-               "versions": "_versions", "names": None},
+               "versions": "_versions", "finals": "_finals", "names": None},
     "store": {"windows": "_rows", "cells": "_cells"},
     "watch": {"began": "_began", "told_ms": "_told_ms", "labels": "_feed", "predictions": "_predictions"},
     "feed": {name: f"_{name}" for name in ("reached", "last", "waited_for", "told_ms", "fired_ms", "stalled", "untold")},

@@ -20,6 +20,7 @@ from monitor.config.advisories import Advisory
 from monitor.config.grouping import Grouping
 from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
+from monitor.config.metric_names import DISTANCES
 from monitor.config.quality_rules import TrafficLimits, all_rules, traffic_limits
 from monitor.config.rules import Rule
 from monitor.config.types import Config
@@ -105,6 +106,8 @@ class RuleBook:
         self._model_labels = model_labels
         self.limits, self.listed, self.label_feed = limits, listed, label_feed
         self.explains, self._plan_of = plan_of is not None, plan_of
+        self.reads_cells = self.explains and any(rule.metric.partition(":")[0] in DISTANCES for rule in self._rules)
+        """Whether it asks for the sums of windows: for the bins that moved."""
         self._maintenance, self.advisories = tuple(maintenance), tuple(advisories)
         self.grouping = grouping
         # Memos of pure functions, bounded by the series that exist.

@@ -98,7 +98,18 @@ class LazyGroup(click.Group):
             ctx.fail(f"the command {args[0]!r} needs {needed} beside the monitor; install the whole of Driftline")
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
             ctx.fail(f"there is no command {args[0]!r}{hint(args[0], _COMMANDS)}")
-        return super().resolve_command(ctx, args)
+        return super().resolve_command(ctx, self._with_new_flags(ctx, args))
+
+    def _with_new_flags(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments with the names that flags have now; those that were named otherwise are told, or refused."""
+        from monitor.cli import renamed
+
+        args, found = renamed.with_new_flags(args, renamed.RENAMED_FLAGS)
+        for flag in found:
+            if not flag.accepted:
+                ctx.fail(str(flag))
+            click.echo(f"driftline: {flag}", err=True)
+        return args
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table itself: no command is imported to print it."""

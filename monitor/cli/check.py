@@ -51,8 +51,9 @@ def command(
 
     if embedded is not None and not live:
         raise click.UsageError("--embedded DIR says where to look, so it goes with --live")
+    old_names: list[str] = []
     try:
-        config = load_config(files, overrides)
+        config = load_config(files, overrides, tell=old_names.append)
         plan = _planned(config, files, overrides)
         findings = _look(config, embedded) if live else None
     except MonitorError as error:
@@ -67,6 +68,7 @@ def command(
             note(str(error))
         sys.exit(BAD_CONFIG if isinstance(error, ReferenceProfileError) else code_of(error))
     summary = _summary(config, plan)
+    summary["warnings"] = [*old_names, *summary["warnings"]]
     failed = any(finding.level == "error" for finding in findings or ())
     if output == "json":
         told = None if findings is None else [_plain(finding) for finding in findings]

@@ -65,12 +65,21 @@ def processes_option(command: F) -> F:
     )(command)
 
 
-def load_config(files: tuple[Path, ...], overrides: tuple[str, ...]) -> Config:
-    """The configuration of a command. Raises ConfigError."""
+def load_config(
+    files: tuple[Path, ...], overrides: tuple[str, ...], tell: Callable[[str], None] | None = None
+) -> Config:
+    """The configuration of a command. Raises ConfigError. `tell` hears what is written in names of earlier releases; unless it is
+    given a person does, on standard error."""
     from monitor.adapters.schema_registry import with_schemas
     from monitor.config import load
 
-    return with_schemas(load(list(files), list(overrides), environ=dict(os.environ)))
+    config = load(list(files), list(overrides), environ=dict(os.environ))
+    for old in config.old_names:
+        if tell is not None:
+            tell(str(old))
+        else:
+            click.echo(f"driftline: {old}", err=True)
+    return with_schemas(config)
 
 
 def open_log(config: Config) -> Log:

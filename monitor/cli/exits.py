@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from monitor.errors import ConfigError, LogUnreachable, MonitorError, NotAllowed
+from monitor.errors import ConfigError, LogUnreachable, MonitorError, NewerVersion, NotAllowed
 
 FAILED = 1
 USAGE = 2
@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 def code_of(error: BaseException) -> int:
     """The exit code that an error of this project ends the process with."""
-    if isinstance(error, ConfigError | NotAllowed):
+    if isinstance(error, ConfigError | NewerVersion | NotAllowed):
         return BAD_CONFIG
     if isinstance(error, LogUnreachable):
         return UNREACHABLE

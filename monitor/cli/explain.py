@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,12 +181,26 @@ def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) 
     by = counted(source, config, plan_of(config)).hindsight()
     best = _Again()
     for number, held in _held(source, config):
-        again = _Again(number, _again(source, held, by, event, quiet=quiet), held, by.plan)
-        if again.event is not None and not _differing(event, again.event):
-            return again
-        if best.event is None:
-            best = again
+        for edition in editions_of(source, config, by.plan):
+            under = replace(by, plan=by.plan.of_edition(edition))
+            again = _Again(number, _again(source, held, under, event, quiet=quiet), held, under.plan)
+            if again.event is not None and not _differing(event, again.event):
+                return again
+            if best.event is None:
+                best = again
     return best
+
+
+def editions_of(source: Log, config: Config, plan: Plan) -> list[int]:
+    """The editions that the namespace went by, the newest first, as far as this version knows them."""
+    from monitor.daemon.begun import begun, kept
+    from monitor.editions import number_of
+    from monitor.ledger.announcements import newest
+
+    topic, first = config.topics().configs, begun(source, config.topics())
+    begin = plan.edition if first is None else number_of(first.edition)
+    last = max(begin, newest(kept(source, topic), topic)) if source.topic(topic) is not None else begin
+    return list(range(min(last, plan.edition), min(begin, plan.edition) - 1, -1))
 
 
 def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:

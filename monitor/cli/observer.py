@@ -313,7 +313,7 @@ def _configuration(worker: Worker, started_ms: int) -> Configuration:
         complaints=reloads.complaints if reloads is not None else (),
         generation=generation.number if generation is not None else 0,
         behind=judge is not None and judge.behind,
-        models=worker.rosters.complaint or (judge.models.waiting if judge is not None else ""),
+        models=worker.rosters.complaint or ("; ".join(filter(None, judge.waiting)) if judge is not None else ""),
     )
 
 

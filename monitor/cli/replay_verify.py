@@ -86,8 +86,8 @@ def _without_decisions(log: Log, config: Config, plan: Plan, decisions: Decision
     from monitor.daemon.replay.rerun import rerun
     from monitor.daemon.sources import source_topics
 
-    live = live_run(log, config, plan.config_digest, source_topics(log, config))
-    again = Again(config, live, decisions)
+    live = live_run(log, config, plan, source_topics(log, config))
+    again, plan = Again(config, live, decisions), plan.of_edition(live.edition)
     bar = None if quiet else RunProgress()
     with tempfile.TemporaryDirectory(prefix="driftline-replay-") as temporary:
         own = EmbeddedLog(Path(temporary))

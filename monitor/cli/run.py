@@ -67,7 +67,7 @@ def command(
     set_up(log_format, "WARNING" if quiet else "DEBUG" if verbose else "INFO")
     source = ConfigFiles(files, overrides, os.environ)
     found = source.fingerprint()  # before it is read: what changes in between is seen
-    config = load_config(files, overrides)
+    config = load_config(files, overrides, tell=logging.getLogger("driftline.config").warning)
     log = open_existing(config, embedded, read_only=False)
     try:
         log.cluster_id()  # a log that is not there is said before anything is listened on

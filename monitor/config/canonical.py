@@ -58,6 +58,8 @@ def everything(config: Config) -> dict[str, Any]:
     for model in (*data["models"], *([template] if isinstance(template, dict) else ())):
         if not model["one_vs_rest"]:
             del model["one_vs_rest"]
+    if "upgrade_after_ms" not in config.state.model_fields_set:
+        del data["state"]["upgrade_after"]
     for later in ("maintenance", "advisories"):
         if not data[later]:
             del data[later]

@@ -123,7 +123,7 @@ def effect_of(path: Step) -> Effect:
     what is watched of them, for a pane, what is bound at the start for a restart; what else rows mean stays what it is in a
     namespace."""
     of_model = path[2:] if path[0] == "models" else path[1:] if path[0] == "unlisted_models" else ()
-    if path[0] in _JUDGES or of_model[:1] == ("labels",):
+    if path[0] in _JUDGES or of_model[:1] == ("labels",) or path == ("state", "upgrade_after"):
         return Effect.TICK
     if of_model[:1] == ("quality",) and (of_model[1:2] != ("features",) or of_model[-1] == "at_most"):
         return Effect.TICK

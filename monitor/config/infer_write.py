@@ -10,6 +10,7 @@ from monitor.config.durations import format_duration
 from monitor.config.infer_columns import Column, Table, Times
 from monitor.config.infer_guess import FEW_PAIRS, Guess, nice_ms
 from monitor.config.infer_lines import comment, indent
+from monitor.config.infer_pairs import find_pairs, pair_lines
 from monitor.config.infer_quality import quality_lines
 from monitor.config.infer_write_other import other_rule, other_settings, why_other
 from monitor.config.times import Time
@@ -38,6 +39,8 @@ def write(
     if labels_topic is not None:
         lines += indent(_labels(guess, labels_topic))
     lines += ["", *_time(guess, labels_topic is not None), "", *_models(guess, predictions_topic), "", *_windows(guess)]
+    if pairs := list(pair_lines(find_pairs(guess.features.watched))):
+        lines += ["", *pairs]
     lines += ["", *_rule(guess, labels_topic is not None)]
     return "\n".join(lines) + "\n"
 

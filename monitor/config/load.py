@@ -1,7 +1,8 @@
 """Files, environment and overrides to a Config, or to every problem at once. The only place here that reads files.
 
-Numbered as it happens: 1. read and parse each file; 2. merge the layers; 3. fill in `${VAR}`; 4. read secrets named by
-`KEY_file`; 5. validate each value, then the mistakes between values that are sound; 6. take the digests of references.
+Numbered as it happens: 1. read and parse each file; 2. merge the layers; 3. fill in `${VAR}`, and replace old names of keys;
+4. read secrets named by `KEY_file`; 5. validate each value, then the mistakes between values that are sound; 6. take the
+digests of references.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from monitor.config import renamed
 from monitor.config import yaml_positions as tree
 from monitor.config.kafka import is_secret
 from monitor.config.layers import PROPERTIES, fill_in, from_environment, from_overrides, merge, put
 from monitor.config.problems import Path as Place
 from monitor.config.problems import path_text
+from monitor.config.renamed import OldName
 from monitor.config.types import Config, ReferenceFile
 from monitor.config.validate import validate
 from monitor.config.yaml_positions import Mistake, Node, Position, parse, plain
@@ -87,7 +90,7 @@ def secrets(paths: Sequence[Path], overrides: Sequence[str], environ: Mapping[st
             found.say(Position(str(path)), f"the file cannot be read: {e}")
     if found.problems:
         raise found.error()
-    root, files = _read_secrets(_layers(texts, overrides, environ, []), [])
+    root, files = _read_secrets(_layers(texts, overrides, environ, [])[0], [])
     known, token, properties = set[str](), _node(root, TOKEN_FILE), _node(root, PROPERTIES)
     if isinstance(token, tree.Scalar) and token.value is not None:
         known.add(_secret(token, []).strip())
@@ -109,7 +112,7 @@ def located(
     """What puts `file:line:column: path: ` before a sentence, for mistakes of a config that is sound by itself: read again, as
     `load` reads it."""
     texts = [(str(path), path.read_bytes().decode("utf-8-sig")) for path in paths]
-    root = _layers(texts, overrides, environ or {}, [])
+    root, _ = _layers(texts, overrides, environ or {}, [])
     return lambda place, sentence: f"{_place(root, place)}: {path_text(place)}: {sentence}"
 
 
@@ -139,7 +142,7 @@ def _build(
     recorded: bool = False,
 ) -> Config:
     mistakes: list[Mistake] = []
-    root = _layers(texts, overrides, environ, mistakes)
+    root, old_names = _layers(texts, overrides, environ, mistakes, recorded=recorded)
     root, secret_files = _read_secrets(root, mistakes)
     for mistake in mistakes:
         found.say(mistake.at, mistake.sentence)
@@ -160,12 +163,17 @@ def _build(
     references = _read_references(_named_references(config), root, found, require_references)
     if found.problems:
         raise found.error()
-    return config.with_references(references)
+    return config.with_references(references).with_old_names(old_names)
 
 
 def _layers(
-    texts: Sequence[tuple[str, str]], overrides: Sequence[str], environ: Mapping[str, str], mistakes: list[Mistake]
-) -> tree.Mapping:
+    texts: Sequence[tuple[str, str]],
+    overrides: Sequence[str],
+    environ: Mapping[str, str],
+    mistakes: list[Mistake],
+    *,
+    recorded: bool = False,
+) -> tuple[tree.Mapping, tuple[OldName, ...]]:
     """Steps 1 to 3. Raises ConfigError for text that is not YAML: whatever follows from it would be noise."""
     root: Node = tree.Mapping({}, Position(texts[0][0] if texts else "config", 1, 1))
     unreadable = False
@@ -188,7 +196,7 @@ def _layers(
     for path, value in [*from_environment(environ, mistakes), *from_overrides(overrides, mistakes)]:
         root = put(root, path, value, mistakes)
     assert isinstance(root, tree.Mapping), "only mappings are merged, and every path has a key"
-    return root
+    return renamed.with_new_names(root, mistakes, renamed.RENAMED, recorded=recorded)
 
 
 def _read_secrets(root: tree.Mapping, mistakes: list[Mistake]) -> tuple[tree.Mapping, dict[str, str]]:

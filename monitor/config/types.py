@@ -19,6 +19,7 @@ from monitor.config.kafka import Kafka
 from monitor.config.label_feed import LabelFeed
 from monitor.config.maintenance import Maintenance
 from monitor.config.quality import Quality
+from monitor.config.renamed import OldName
 from monitor.config.rules import Rule
 from monitor.config.schema_registry import SchemaRegistry
 from monitor.config.streams import FeatureName, Streams
@@ -135,6 +136,14 @@ class State(Section):
     )
     trim: Flag = Field(
         False, description="true: records of `ledger` and `evals` below the older of two checkpoints are deleted."
+    )
+    upgrade_after_ms: PositiveDuration = Field(
+        600_000,
+        alias="upgrade_after",
+        description="After an upgrade: how long all partitions must have been with workers of the new version, and not changed "
+        "hands, before the namespace goes over to what that version decides otherwise. Until then one may go back to the earlier "
+        "version.",
+        examples=["7d"],
     )
 
 
@@ -277,6 +286,7 @@ class Config(Section):
     http: Http = Field(default_factory=lambda: Http.model_validate({}))
     series_budget: Count = Field(10_000, ge=1, description="Most Prometheus series of models; the rest is counted.")
     _references: Mapping[str, ReferenceFile] = PrivateAttr(default_factory=dict)
+    _old_names: tuple[OldName, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _resolve_and_check(self, info: ValidationInfo) -> Config:
@@ -329,6 +339,17 @@ class Config(Section):
         """The same config, knowing the reference files it names."""
         copy = self.model_copy()
         copy._references = dict(sorted(files.items()))
+        return copy
+
+    @property
+    def old_names(self) -> tuple[OldName, ...]:
+        """Keys that were written under names which they had in earlier releases, to be told."""
+        return self._old_names
+
+    def with_old_names(self, found: tuple[OldName, ...]) -> Config:
+        """The same config, knowing where it was written in old names."""
+        copy = self.model_copy()
+        copy._old_names = found
         return copy
 
     def document(self) -> str:

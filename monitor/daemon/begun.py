@@ -22,8 +22,8 @@ from monitor.config.windows import Window
 from monitor.daemon import references
 from monitor.daemon.checkpoints import of_ledger
 from monitor.daemon.tail import read_range
-from monitor.errors import ConfigError, OffsetLost
-from monitor.ledger import generations, roster
+from monitor.errors import ConfigError, NewerVersion, OffsetLost
+from monitor.ledger import announcements, generations, roster
 from monitor.ledger.records import Genesis
 from monitor.ports import Appender, Log, OutRecord
 
@@ -119,6 +119,18 @@ def _genesis(log: Log, topics: Topics, partition: int) -> Genesis | None:
     return None
 
 
+def of_document(text: bytes, digest: str, namespace: str) -> Config:
+    """A configuration that was in force, as it is kept. Raises NewerVersion for one with keys that this version does not
+    know."""
+    try:
+        return recorded(text)
+    except ConfigError as error:
+        raise NewerVersion(
+            f"the configuration {digest[:19]}, which namespace {namespace!r} goes by, says what this version of Driftline does "
+            f"not know ({error.problems[0]})"
+        ) from error
+
+
 def _configurations(there: Mapping[bytes, bytes]) -> Iterator[tuple[str, Config]]:
     """Every configuration that is kept with its digest, the first one first."""
     for key, text in there.items():
@@ -132,7 +144,7 @@ def documents(log: Log, topic: str) -> dict[bytes, bytes]:
     return {key: value for key, value in kept(log, topic).items() if not key.startswith(NO_DOCUMENTS)}
 
 
-NO_DOCUMENTS = (generations.PREFIX, roster.PREFIX, references.BYTES, references.NAMES)
+NO_DOCUMENTS = (announcements.PREFIX, generations.PREFIX, roster.PREFIX, references.BYTES, references.NAMES)
 """Beginnings of keys in the topic of configurations that are of something else."""
 
 

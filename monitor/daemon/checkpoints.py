@@ -21,15 +21,16 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from monitor.daemon.tail import Follower, follow_from_start
-from monitor.errors import LedgerError, LogError, OffsetLost
+from monitor.errors import LedgerError, LogError, NewerVersion, OffsetLost
 from monitor.ledger.checkpoints import (
     EVALS,
-    FORMAT,
     CheckpointError,
     Fold,
     Manifest,
+    NewerCheckpoint,
     Place,
     describe,
+    format_of,
     join_parts,
     ledger_of,
     open_manifest,
@@ -81,6 +82,8 @@ class Checkpoints:
         self._log, self._topic, self._of, self._partition = log, topic, of, partition
         self._keys: set[bytes] = set()
         self._newest: list[Found] = []
+        self.newer: NewerCheckpoint | None = None
+        """One that a later version wrote, where there is one: the log may be trimmed below it."""
 
     def look(self) -> list[Found]:
         """Those that are whole, the newest first; of the others the reason is logged."""
@@ -95,6 +98,7 @@ class Checkpoints:
             try:
                 found.append(self._whole(key, offset, raw, held))
             except CheckpointError as error:
+                self.newer = error if isinstance(error, NewerCheckpoint) else self.newer
                 _log.warning("%s", error)
         self._newest = sorted(found, key=lambda one: one.manifest.place.at, reverse=True)
         return self._newest
@@ -278,13 +282,16 @@ def follow(log: Log, topic: str, partition: int, checkpoints: Checkpoints) -> tu
         if log.begin_offsets(topic)[partition] == begin:
             break
         # Its owner wrote checkpoints and trimmed below them after we had looked for them: look again.
-    refuse_without_beginning(log, topic, partition)
+    refuse_without_beginning(log, topic, partition, checkpoints.newer)
     return follow_from_start(log, topic, partition), None
 
 
-def refuse_without_beginning(log: Log, topic: str, partition: int) -> None:
-    """Raise LedgerError where the first records are gone and no checkpoint tells what they said."""
+def refuse_without_beginning(log: Log, topic: str, partition: int, newer: NewerCheckpoint | None = None) -> None:
+    """Raise LedgerError where the first records are gone and no checkpoint tells what they said; NewerVersion where one that
+    a later version wrote does."""
     begin = log.begin_offsets(topic)[partition]
+    if begin > 0 and newer is not None:
+        raise NewerVersion(f"{topic}[{partition}] begins at offset {begin}, and {newer}", newer.release)
     if begin > 0:
         raise LedgerError(
             f"{topic}[{partition}] begins at offset {begin} and no checkpoint on the topic of checkpoints can be used: "
@@ -297,7 +304,7 @@ def refuse_without_beginning(log: Log, topic: str, partition: int) -> None:
 def manifest_of(of: str, follower: Follower, committed_ms: tuple[int | None, int | None] = (None, None)) -> Manifest:
     """What is saved of a follower; `describe` adds what is said of a body."""
     return Manifest(
-        format=FORMAT,
+        format=format_of(follower.state),
         of=of,
         fold=Fold.of(follower.state),
         place=place_of(follower),

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from monitor.config import Config, canonical, recorded
+from monitor.config import Config, canonical
 from monitor.config.diff import labels_alike
 from monitor.config.types import ReferenceFile
 from monitor.daemon import references, senses
-from monitor.daemon.begun import Begun, begun_as, kept
+from monitor.daemon.begun import Begun, begun_as, kept, of_document
 from monitor.daemon.senses import Section
 from monitor.errors import LedgerError, MonitorError
 from monitor.ingest.clocks import NEVER
@@ -160,7 +160,8 @@ def _sections(config: Config, first: Config, roster: Roster, there: Mapping[byte
     """What every sense is, those among them of models that were taken out: as the worker's own configuration has it, else as
     one that was kept."""
     texts = {one.document: there.get(one.document.encode()) for one in roster.models}
-    held = {document: recorded(text) for document, text in texts.items() if text is not None}
+    kept_texts = {document: text for document, text in texts.items() if text is not None}
+    held = {document: of_document(text, document, config.namespace) for document, text in kept_texts.items()}
     own, seen = canonical.sections(config, first), set[str]()
     for one, sense in zip(roster.models, roster.senses, strict=True):
         if sense in seen:

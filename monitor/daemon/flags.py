@@ -37,4 +37,4 @@ def flags_to_commit(worker: Worker, task: Task, now: int, *, due: bool, large: b
         full=flags.full and not ended,
         quiet=flags.quiet and not idle and not ended,
     )
-    return flags if rows or flags != task.flags or task.engine.admission.has_to_say else None
+    return flags if rows or flags != task.flags or task.engine.has_to_say else None

@@ -10,24 +10,28 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 
+from msgspec import UNSET
+
 from monitor.daemon.begun import begun, keep_document
 from monitor.daemon.counted import Counted
 from monitor.daemon.sources import Sources
 from monitor.daemon.tail import follow_from_start
 from monitor.daemon.writer import LedgerWriter, LostOwnership
-from monitor.ledger.records import FORMAT, Genesis, SourceTopic
+from monitor.editions import Edition
+from monitor.ledger.records import EDITION_FORMAT, FORMAT, Genesis, SourceTopic
 from monitor.ports import Appender, Log
 
 FIRST = 0
 """The partition whose genesis decides."""
 
 
-def genesis_of(log: Log, sources: Sources, partition: int, config: str) -> Genesis:
-    """What the ledger of a partition is about, if it begins now. `config`: digest."""
+def genesis_of(log: Log, sources: Sources, partition: int, config: str, edition: int) -> Genesis:
+    """What the ledger of a partition is about, if it begins now. `config`: digest; `edition`: of its namespace."""
     starts = [log.begin_offsets(name)[partition] for name in sources.names]
     predictions, labels = sources.predictions, sources.labels
+    named = Edition.of(edition)
     return Genesis(
-        format=FORMAT,
+        format=FORMAT if named is UNSET else EDITION_FORMAT,
         cluster_id=log.cluster_id(),
         partition=partition,
         predictions=SourceTopic(predictions.name, predictions.topic_id, predictions.partitions),
@@ -35,6 +39,7 @@ def genesis_of(log: Log, sources: Sources, partition: int, config: str) -> Genes
         prediction_start=starts[0],
         label_start=starts[1] if labels else 0,
         config=config,
+        edition=named,
     )
 
 
@@ -48,5 +53,5 @@ def begin(log: Log, appender: Appender, sources: Sources, by: Counted) -> Genesi
     keep_document(log, appender, by.source)  # by it others are told what they differ in, and count its models
     writer = LedgerWriter(log, appender, follow_from_start(log, topics.ledger, FIRST), secrets.token_hex(8))
     with suppress(LostOwnership):  # trimmed meanwhile, so others have gone on long since
-        writer.offer(genesis_of(log, sources, FIRST, by.plan.config_digest))
+        writer.offer(genesis_of(log, sources, FIRST, by.plan.config_digest, by.plan.edition))
     return begun(log, topics)

@@ -17,43 +17,33 @@ from copy import copy
 
 from msgspec import UNSET, UnsetType
 
-from monitor.alerts import cloudevents
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.daemon.ahead import ReadAhead
-from monitor.daemon.begun import ANOTHER_MEANING, keep, keep_document, what_differs
+from monitor.daemon.begun import ANOTHER_MEANING, begun, keep, keep_document, what_differs
 from monitor.daemon.counted import Counted
+from monitor.daemon.editions_in_force import EditionInForce
 from monitor.daemon.generations import Known, successor
 from monitor.daemon.models_in_force import ModelsInForce
 from monitor.daemon.owners import Owners
+from monitor.daemon.publishing import publish
 from monitor.daemon.resume import EvaluatorCheckpoints, others_since
 from monitor.daemon.rules_in_force import RulesInForce, evaluations
 from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, refuse_shorter
 from monitor.daemon.writer import LedgerWriter, LostOwnership
+from monitor.editions import owner_of
 from monitor.errors import LedgerError, OffsetLost
 from monitor.evaluator import Evaluator, TickOutput
+from monitor.ledger.evaluated import roster_of, windows_from_ms
 from monitor.ledger.fold import Verdict
 from monitor.ledger.generations import GenerationRecord, encode
-from monitor.ledger.records import (
-    FORMAT,
-    Commit,
-    EvalCommit,
-    Gap,
-    Generation,
-    Unowned,
-    roster_of,
-    windows_from_ms,
-)
-from monitor.ports import Appender, Log, OutRecord, WallClock
+from monitor.ledger.records import FORMAT, Commit, EvalCommit, Gap, Generation, Unowned
+from monitor.ports import Appender, Log, WallClock
 from monitor.saved import restore, roster_in
-from monitor.windows import payload
 from monitor.windows.canonical import FormatError
 
 _logger = logging.getLogger("driftline.evaluator")
-
-EPOCH_HEADER = "driftline-epoch"
-SEQUENCE_HEADER = "driftline-sequence"
 
 
 class Judge:
@@ -75,7 +65,7 @@ class Judge:
         self._observe = observe or (lambda _: None)
         self._partitions = partitions
         self.evaluator = self._new_evaluator()
-        self.models = self._new_models()
+        self.models, self.editions = self._new_models(), self._new_editions()
         self.followers = [follow_from_start(log, self._topics.ledger, p) for p in range(partitions)]
         self._owners = self._new_owners()
         self._unowned: Unowned | UnsetType = UNSET  # decisions that go into the next commit
@@ -88,7 +78,7 @@ class Judge:
         self._unplaced = 0
         self._rules = RulesInForce(log, config, self._plan, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
-        self.writer = LedgerWriter(log, appender, evals, secrets.token_hex(8))
+        self.writer = LedgerWriter(log, appender, evals, owner_of(secrets.token_hex(8), self._plan.edition))
         self.reader = log.reader(keys=False, headers=False)
         names = (self._topics.ledger, self._topics.evals, self._topics.checkpoints)
         every, trims = config.state.checkpoint_records, config.state.trim
@@ -111,7 +101,7 @@ class Judge:
         self._resume()
         start = copy(self.writer.follower)
         epoch = start.state.epoch
-        self.models.look_ahead(self.writer.follower)  # who cannot go on fences nobody off
+        self.models.look_ahead(self.writer.follower, self.editions.need)  # who cannot go on fences nobody off
         self.writer.fence()
         history = list(evaluations(self._log, self._topics.evals, self.writer.follower.next_offset, start))
         self.models.need(*map(roster_of, history))
@@ -120,7 +110,7 @@ class Judge:
         last = self._decide_again(history, progress) if history else []
         if history:
             self._recognise(history[-1])
-            self._publish(last)
+            publish(self._appender, self._topics, self.writer.chain, last)
         self._unplaced = sum(engine.unplaced for engine in self.evaluator.engines.values())
         self._owners = self._new_owners()  # what was heard of old says nothing about now
         if self._rules.generation is not None:
@@ -146,6 +136,7 @@ class Judge:
                 self._rules.recorded(evaluation)
                 for partition, end in enumerate(evaluation.ledger):
                     ahead.catch_up(partition, end, self._feeder(partition))
+                self.editions.again(evaluation)
                 if evaluation.unowned is not UNSET:
                     self.evaluator.owners(evaluation.unowned)
                 last = [*switched, *self._decide()]
@@ -159,10 +150,12 @@ class Judge:
         """Go on from the newest checkpoint that can be used, or from the beginning. Raises LedgerError when records that
         were counted are gone, or when the configuration is another one."""
         for resumed in self._checkpoints.find():
+            self.editions.need(resumed.evaluation)
             self._same_config(resumed.evaluation)
             self.models.need(roster_in(resumed.saved.evaluator))
             try:
-                restore(self.evaluator, resumed.saved.evaluator, *self._rules.book(resumed.saved.rules))
+                saved = resumed.saved
+                restore(self.evaluator, saved.evaluator, *self._rules.book(saved.rules), saved.editions)
             except (FormatError, ValueError, KeyError, TypeError) as error:
                 _logger.warning("%s cannot be used: it is of another version of Driftline (%s)", resumed.where, error)
                 self._begin_anew()
@@ -182,11 +175,16 @@ class Judge:
             break
         else:
             self._checkpoints.refuse_without_beginning()
+            self.editions.begin(begun(self._log, self._topics))
         self._checkpoints.begun_at(self.followers)
 
     def _begin_anew(self) -> None:
         self.evaluator = self._new_evaluator()
-        self.models, self._rules = self._new_models(), self._new_rules()
+        self.models, self.editions, self._rules = self._new_models(), self._new_editions(), self._new_rules()
+
+    def _new_editions(self) -> EditionInForce:
+        log, topic = self._log, self._topics.configs
+        return EditionInForce(log, self._appender, topic, self._clock, self.evaluator, self._namespace)
 
     def _new_models(self) -> ModelsInForce:
         return ModelsInForce(self._log, self._appender, self._topics.configs, self._by, self.evaluator)
@@ -229,7 +227,7 @@ class Judge:
         """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership or UnknownOutcome."""
         if self._learnt and not self.settled:
             self._go_on_with_own()
-        if not self.settled and self.models.begin():
+        if not self.settled and (self.models.begin() or self._may_go_over()):
             self._commit(finished=False)
         try:
             read = poll_followers(self.reader, self.followers, self._on_record, wait_ms=0)
@@ -240,13 +238,16 @@ class Judge:
         outputs = list(self._decide()) if read or self._look_for_owners() else []
         if outputs:
             self._commit(finished=False)
-            self._publish(outputs)
+            publish(self._appender, self._topics, self.writer.chain, outputs)
             self._checkpoint()
         if self.evaluator.ended:
             # A record of its own: who reads it knows that everything is published, and may leave.
             self._commit(finished=True)
             self.settled = True
         return outputs
+
+    def _may_go_over(self) -> bool:
+        return self.editions.look(self.followers, self._known.config.state.upgrade_after_ms)
 
     def _new_owners(self) -> Owners:
         return Owners(self._log, self._sources, len(self.followers), self._clock)
@@ -296,11 +297,13 @@ class Judge:
         )
         new = self._generation
         evaluation = self.models.recording(evaluation, new, self._windows_from_ms)
+        evaluation = self.editions.recording(evaluation)
         self.writer.append(evaluation)
         self._rules.recorded(evaluation)
         if new is not None:
             self._remember_generation(new)
         self.models.recorded()
+        self.editions.recorded()
         self._unowned, self._generation, self._windows_from_ms = UNSET, None, None
 
     # -- rules -----------------------------------------------------------------------------------------------------
@@ -319,6 +322,11 @@ class Judge:
     def behind(self) -> bool:
         """Whether other rules than those of the worker's own configuration are in force."""
         return self._rules.digest not in ("", self._rules.own)
+
+    @property
+    def waiting(self) -> tuple[str, str]:
+        """Which models wait for owners of partitions, and which edition; empty where none does."""
+        return self.models.waiting, self.editions.waiting
 
     def _go_on_with_own(self) -> None:
         """Go on with the rules of the own configuration, and say so, unless what is in force was decided by somebody who
@@ -343,7 +351,7 @@ class Judge:
         switched = list(self._with_rules(rules.own, from_ms))
         if switched or others:
             self._commit(finished=self.settled)
-            self._publish(switched)
+            publish(self._appender, self._topics, self.writer.chain, switched)
 
     def _with_rules(self, digest: str, from_ms: int | None) -> Iterator[TickOutput]:
         """Go on with the rules of another configuration, unless these are the ones in force, and with its windows from
@@ -377,21 +385,6 @@ class Judge:
                 self.evaluator.feed(partition, stored.record)
 
         return feed
-
-    def _publish(self, outputs: Sequence[TickOutput]) -> None:
-        chain = self.writer.chain
-        ours = [(EPOCH_HEADER, b"%d" % chain.epoch), (SEQUENCE_HEADER, b"%d" % chain.sequence)]
-        for output in outputs:
-            for view, value in zip(output.windows, output.payloads, strict=True):
-                key = payload.topic_key(view.key, view.kind)
-                record = OutRecord(value, key, [*payload.headers(view), *ours])
-                self._appender.send(self._topics.windows, record)
-            for gone in output.vanished:
-                self._appender.send(self._topics.windows, OutRecord(None, payload.topic_key(gone, output.kind), ours))
-            for event in output.events:
-                for topic, record in cloudevents.records(event, self._topics.alerts, self._topics.alerts_state, ours):
-                    self._appender.send(topic, record)
-        self._appender.flush(10_000)
 
     def close(self) -> None:
         """Stop reading. Nothing is lost: the next evaluator goes on from `evals`."""

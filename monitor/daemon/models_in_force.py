@@ -9,6 +9,7 @@ the recorded one. Owners read a copy of it from the topic of configurations.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from msgspec import UNSET
 
@@ -19,8 +20,9 @@ from monitor.daemon.counted import Counted, OlderRoster
 from monitor.daemon.tail import Follower, Stored
 from monitor.evaluator import Evaluator
 from monitor.ingest.clocks import FOREVER, NEVER
+from monitor.ledger.evaluated import models_of, roster_of, switch_of
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import EvalCommit, Generation, models_of, roster_of, switch_of
+from monitor.ledger.records import EvalCommit, Generation
 from monitor.ledger.roster import Roster
 from monitor.ports import Appender, Log
 
@@ -71,12 +73,13 @@ class ModelsInForce:
                 counted.remember(self._log, self._appender, self._topic, roster)
                 raise OlderRoster("the evaluator", roster.number, self._by.roster.number)
 
-    def look_ahead(self, evals: Follower) -> None:
-        """Fold `evals` to its end. Raises OlderRoster as `need` does."""
+    def look_ahead(self, evals: Follower, need: Callable[[EvalCommit], None]) -> None:
+        """Fold `evals` to its end. Raises OlderRoster as `need` does; `need` looks at every evaluation."""
         named: list[Roster | None] = []
 
         def look(stored: Stored, verdict: Verdict) -> None:
             if verdict is Verdict.ACCEPTED and isinstance(stored.record, EvalCommit):
+                need(stored.record)
                 named.append(roster_of(stored.record))
 
         evals.catch_up(self._log, self._log.end_offsets(evals.topic)[evals.partition], look)

@@ -16,6 +16,7 @@ from typing import Protocol
 from monitor.config import Config
 from monitor.config.diff import Change, Effect, diff, labels_alike
 from monitor.config.durations import format_duration
+from monitor.config.renamed import OldName
 from monitor.config.suggest import listing
 from monitor.config.windows import Window
 from monitor.daemon.begun import fit
@@ -56,6 +57,7 @@ class Reloads:
         self._tried = self._last = fingerprint
         self._every = Every(LOOK_EVERY_MS)
         self._asked = False
+        self._told = set[str]()
         self.outcomes: Counter[str] = Counter()
         self.succeeded_ms = clock.now_ms()
         """When the configuration was last read and could be used (wall clock)."""
@@ -102,6 +104,8 @@ class Reloads:
         except ReferenceProfileError as error:
             self._complain(INVALID, [str(error)], "the configuration in use stays")
             return None
+        for old in self._new_old_names(known.config, config):
+            _log.warning("%s", old)
         self.outcomes[APPLIED if changes else UNCHANGED] += 1
         self.succeeded_ms, self.complaints = self._clock.now_ms(), ()
         for change in changes:
@@ -110,6 +114,14 @@ class Reloads:
             _log.info("configuration read again (%s): nothing has changed", reason)
             return None
         return Known(config, self._clock.now_ms(), reason)
+
+    def _new_old_names(self, before: Config, now: Config) -> Iterator[OldName]:
+        """Keys under old names that this process has not told yet."""
+        self._told |= {one.old for one in before.old_names}
+        for one in now.old_names:
+            if one.old not in self._told:
+                self._told.add(one.old)
+                yield one
 
     def _complain(self, outcome: str, sentences: Sequence[str], consequence: str) -> None:
         self.outcomes[outcome] += 1

@@ -107,9 +107,10 @@ class EvaluatorCheckpoints:
         """
         if self._begins() != self._looked_at:
             raise LostOwnership(self._evals, 0, Verdict.NOT_OWNER)
-        refuse_without_beginning(self._log, self._evals, 0)
+        newer = self._checkpoints.newer
+        refuse_without_beginning(self._log, self._evals, 0, newer)
         for partition in range(self._partitions):
-            refuse_without_beginning(self._log, self._ledger, partition)
+            refuse_without_beginning(self._log, self._ledger, partition, newer)
 
     def _resumed(self, found: Found, overtaken: bool) -> Resumed:
         manifest = found.manifest
@@ -142,10 +143,11 @@ class EvaluatorCheckpoints:
     ) -> None:
         """Save what was decided; right after it was committed and published, so that it is a function of `evals`."""
         folds = tuple(Fold.of(follower.state) for follower in followers)
-        saved = save(evaluator)
-        body = encode_body(SavedEvaluation(folds, rejected, rules.digest, saved, rules.generation or UNSET))
+        editions = evaluator.editions.save() or UNSET
+        saved = SavedEvaluation(folds, rejected, rules.digest, save(evaluator), rules.generation or UNSET, editions)
+        body = encode_body(saved)
         manifest = with_ledger(manifest_of(EVALS, evals), followers)
-        manifest = msgspec.structs.replace(manifest, format=format_of(saved))
+        manifest = msgspec.structs.replace(manifest, format=max(manifest.format, format_of(saved)))
         self.begun_at(followers)
         if self._checkpoints.write(manifest, body):
             _log.info("checkpoint of evals at offset %d: %d bytes", manifest.place.at, len(body))

@@ -11,7 +11,9 @@ from monitor.daemon.begun import kept
 from monitor.daemon.counted import Counted, answers_otherwise, counted, newest
 from monitor.daemon.genesis import begin
 from monitor.daemon.timers import Every
+from monitor.editions import FIRST
 from monitor.errors import LedgerError, ReferenceProfileError
+from monitor.ledger import announcements
 from monitor.ledger.roster import Roster
 from monitor.plan import plan_of
 from monitor.ports import Appender, Log
@@ -34,6 +36,8 @@ class Rosters:
         self._end = -1
         self._config: Config | None = None
         self._begun = False
+        self.edition = FIRST
+        """The newest that is announced."""
         self.complaint = ""
         """Why this worker cannot count the models that the namespace counts; empty while it can."""
 
@@ -48,14 +52,18 @@ class Rosters:
             self._begun = True  # now, and not before the log has answered: who has not read it asks again
             if found is not None:
                 return found
-        announced = worker.judge is not None and worker.judge.models.take_announced()
+        judge = worker.judge
+        announced = judge is not None and (judge.models.take_announced() or judge.editions.take_announced())
         if not (self._every.due(now_ms) or announced):
             return None
         config, by = worker.config, worker.counted
         end = self._log.end_offsets(self._topic)[0]
         if end == self._end and config is self._config:  # nothing that was in the way can have gone
+            self._adopt(worker)
             return None
-        roster = newest(kept(self._log, self._topic), self._topic)
+        there = kept(self._log, self._topic)
+        roster, self.edition = newest(there, self._topic), announcements.newest(there, self._topic)
+        self._adopt(worker)
         found, complaint = None, ""
         if roster is not None and roster.number > by.roster.number:
             found, complaint = self._counted(config, roster)
@@ -82,6 +90,11 @@ class Rosters:
             self.complaint = str(error)
             _log.error("this worker cannot count what the namespace counts: %s", error)
             return None
+
+    def _adopt(self, worker: Worker) -> None:
+        """Have every partition count by the edition that is announced."""
+        for task in worker.tasks.values():
+            task.adopt(self.edition)
 
     def _counted(self, config: Config, roster: Roster) -> tuple[Counted | None, str]:
         """What a worker with this configuration counts by the roster; else why it cannot."""

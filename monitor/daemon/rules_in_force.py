@@ -9,15 +9,16 @@ from collections.abc import Iterator, Sequence
 
 from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
-from monitor.config import Config, recorded
+from monitor.config import Config
 from monitor.config.canonical import digest_bytes
 from monitor.config.windows import Window
-from monitor.daemon.begun import documents
+from monitor.daemon.begun import documents, of_document
 from monitor.daemon.tail import Follower, follow_from_start, read_range
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
+from monitor.ledger.evaluated import generation_of, roster_of
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import EvalCommit, EvalSwitch, Generation, roster_of
+from monitor.ledger.records import EvalCommit, Generation
 from monitor.plan import Plan
 from monitor.ports import Log
 
@@ -56,8 +57,8 @@ class RulesInForce:
 
     def recorded(self, evaluation: EvalCommit) -> None:
         """Take what an evaluation says of a generation."""
-        if isinstance(evaluation, EvalSwitch):
-            self.generation, roster = evaluation.generation, roster_of(evaluation)
+        if (generation := generation_of(evaluation)) is not None:
+            self.generation, roster = generation, roster_of(evaluation)
             self.roster = None if roster is None else roster.number
 
     def use(self, config: Config) -> None:
@@ -104,5 +105,5 @@ class RulesInForce:
                 f"topic {topic!r}",
                 "Choose another `namespace`.",
             )
-        config = recorded(document)
+        config = of_document(document, digest, self._config.namespace)
         return RuleBook.of(config, self._plan), BudgetWatch.of(config, self._plan), config.windows

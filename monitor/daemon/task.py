@@ -21,7 +21,7 @@ from msgspec import UNSET
 
 from monitor.config.types import Config
 from monitor.daemon import snapshots
-from monitor.daemon.begun import ANOTHER_MEANING, what_differs
+from monitor.daemon.begun import ANOTHER_MEANING, begun, what_differs
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
 from monitor.daemon.counted import OlderRoster
 from monitor.daemon.genesis import genesis_of
@@ -30,6 +30,7 @@ from monitor.daemon.recovery import rows_to_read_again
 from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import Stored, follow_from_start
 from monitor.daemon.writer import LedgerWriter, LostOwnership
+from monitor.editions import number_of, owner_of, refuse_newer
 from monitor.errors import LedgerError, OffsetLost
 from monitor.events import RecordBatch, Rejected
 from monitor.ingest.clocks import NEVER, ClockState
@@ -58,7 +59,8 @@ class Task:
         self._checkpoints = of_ledger(log, config.topics().checkpoints, n)
         self._every = min(CHECKPOINT_RECORDS, config.state.checkpoint_records)
         follower = follow_from_start(log, config.topics().ledger, n)
-        self.writer = LedgerWriter(log, appender, follower, secrets.token_hex(8))
+        known = shared.plan.edition
+        self.writer = LedgerWriter(log, appender, follower, owner_of(secrets.token_hex(8), known))
         self.engine: Partition
         self.flags = Flags()
         self.rebuilt_rows = self._snapshot_at = 0
@@ -86,12 +88,15 @@ class Task:
             raise LostOwnership(topic, self.partition, Verdict.NOT_OWNER) from lost
         if follower.state.genesis is None:
             self._begin()
+        self._edition()  # who does not know it fences nobody off
         self._recognise()
         self._need_its_roster()
         self.writer.fence()
         self._need_its_roster()
+        edition = self._edition()
         try:
             self._rebuild(progress)
+            self.engine.go_on_by(edition)
             self.take_roster_over()
             self._checkpoint()
         except BaseException:
@@ -116,7 +121,9 @@ class Task:
                     self.committed_ms[stream] = stored.timestamp_ms
 
     def _begin(self) -> None:
-        genesis = genesis_of(self._log, self._sources, self.partition, self._shared.plan.config_digest)
+        digest, first = self._shared.plan.config_digest, begun(self._log, self._config.topics())
+        edition = self._shared.plan.edition if first is None else number_of(first.edition)
+        genesis = genesis_of(self._log, self._sources, self.partition, digest, edition)
         self.writer.offer(genesis)  # if another genesis came first it counts, and is checked like any other
 
     def _recognise(self) -> None:
@@ -145,6 +152,13 @@ class Task:
                 f"What a row means was changed by: {what_differs(self._log, self._config)}",
                 ANOTHER_MEANING,
             )
+
+    def _edition(self) -> int:
+        """By which the owner before counted. Raises NewerVersion where this process does not know it."""
+        state = self.writer.follower.state
+        last = state.commit or state.genesis
+        assert last is not None
+        return refuse_newer(last.edition, self._shared.plan.edition, f"{self.writer.follower.topic}[{self.partition}]")
 
     def _need_its_roster(self) -> None:
         """Raise OlderRoster where the owner before counted by a newer roster than this process has."""
@@ -320,6 +334,11 @@ class Task:
         next_offsets = zip(self.engine.next_offsets, ends, strict=False)
         return all(next_offset >= end[self.partition] for next_offset, end in next_offsets)
 
+    def adopt(self, edition: int) -> None:
+        """Count by an edition that was announced, if this process knows it; the next commit says so."""
+        if not self.ended and edition <= self._shared.plan.edition:
+            self.engine.adopt(edition)
+
     def large(self, most_rows: int) -> bool:
         """Whether what was fed since the last commit must not wait for more."""
         rows = self.engine.uncommitted_rows
@@ -364,19 +383,7 @@ class Task:
 
 def before(batch: RecordBatch, end: int) -> RecordBatch:
     """The records of a batch below offset `end`."""
-    if batch.next_offset <= end:
-        return batch
-    n = int(np.searchsorted(batch.offsets, end))
-    return RecordBatch(
-        topic=batch.topic,
-        partition=batch.partition,
-        offsets=batch.offsets[:n],
-        timestamps_ms=batch.timestamps_ms[:n],
-        values=batch.values[:n],
-        next_offset=end,
-        keys=batch.keys[:n] if batch.keys is not None else None,
-        headers=batch.headers[:n] if batch.headers is not None else None,
-    )
+    return batch if batch.next_offset <= end else batch.rows(0, int(np.searchsorted(batch.offsets, end)), end)
 
 
 def tell_of_opening(task: Task) -> None:

@@ -25,8 +25,9 @@ from monitor.events import Bools, Float64s, Int64s, LabelColumns, PredictionColu
 from monitor.groups import Group, Groups
 from monitor.ingest.clocks import ClockState
 from monitor.ingest.interner import Interner
+from monitor.ledger.fold import Chain
 from monitor.ledger.records import Commit, encode
-from monitor.partition import Chain, Flags, Partition, Shared
+from monitor.partition import Flags, Partition, Shared
 from monitor.plan import ModelPlan, Plan
 
 if TYPE_CHECKING:

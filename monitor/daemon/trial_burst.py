@@ -12,7 +12,8 @@ import numpy as np
 from monitor.config.types import Config
 from monitor.daemon.task import COMMIT_CELLS
 from monitor.daemon.trial import SEED, START_MS, Dealt, Traffic
-from monitor.partition import ROWS_PER_UPDATE, Chain, Flags
+from monitor.ledger.fold import Chain
+from monitor.partition import ROWS_PER_UPDATE, Flags
 from monitor.plan import Plan
 
 

@@ -30,7 +30,8 @@ from monitor.events import Int64s, RecordBatch
 from monitor.ingest.clocks import ClockState
 from monitor.ingest.mapping import Leaf, label_leaves, prediction_leaves
 from monitor.ingest.values import Kind
-from monitor.partition import Chain, Flags, Partition
+from monitor.ledger.fold import Chain
+from monitor.partition import Flags, Partition
 from monitor.plan import Plan
 
 ROWS = 40_000

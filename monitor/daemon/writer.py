@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from monitor.daemon.tail import Follower
 from monitor.errors import MonitorError, OffsetLost
-from monitor.ledger.fold import Verdict, fold
+from monitor.ledger.fold import Chain, Verdict, fold
 from monitor.ledger.records import FORMAT, Fence, Record, encode
-from monitor.partition import Chain
 from monitor.ports import Appender, Log, OutRecord
 
 

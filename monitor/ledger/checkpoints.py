@@ -15,12 +15,23 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from monitor.errors import MonitorError
 from monitor.ledger.fold import FoldState
-from monitor.ledger.records import Commit, EvalCommit, EvalModels, EvalPane, EvalSwitch, Genesis
+from monitor.ledger.records import (
+    SENSE_FORMAT,
+    Commit,
+    EvalCommit,
+    EvalEdition,
+    EvalModels,
+    EvalPane,
+    EvalSwitch,
+    Genesis,
+    release_of,
+)
 
 FORMAT = 1
 """Version of the manifest and of every body, but for those that say otherwise. Newer code reads older ones: under a
@@ -41,6 +52,8 @@ CROSSED_FORMAT = 7
 """Of one whose body has combinations of segments: versions that read up to 6 would count them from the middle of a window."""
 LISTED_FORMAT = 8
 """Of one whose body has a roster of models: versions that read up to 7 would count other ones."""
+EDITION_FORMAT = 9
+"""Of one that names an edition after the first: versions that read up to 8 would count and decide otherwise."""
 SENSES_FORMAT = 10
 """Of one with models that have had more than one sense: versions that read up to 9 would take those for other models."""
 NEWEST = 10
@@ -60,6 +73,14 @@ class CheckpointError(MonitorError):
         self.where, self.why = where, why
 
 
+class NewerCheckpoint(CheckpointError):
+    """One that a later version wrote. `release`: the first that reads it, None where it does not say."""
+
+    def __init__(self, where: str, why: str, release: str | None) -> None:
+        super().__init__(where, why)
+        self.release = release
+
+
 class Fold(msgspec.Struct, frozen=True):
     """`FoldState` as it is saved."""
 
@@ -71,7 +92,7 @@ class Fold(msgspec.Struct, frozen=True):
     next_label: int
     chain: bytes
     commit: Commit | None
-    evaluation: EvalCommit | EvalSwitch | EvalPane | EvalModels | None
+    evaluation: EvalCommit | EvalSwitch | EvalPane | EvalModels | EvalEdition | None
     lost_predictions: int
     lost_labels: int
     gap: bool
@@ -124,6 +145,19 @@ _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _manifests: msgspec.msgpack.Decoder[Manifest] = msgspec.msgpack.Decoder(Manifest)
 
 
+def format_of(state: FoldState) -> int:
+    """The oldest format of a manifest that knows the records in a state."""
+    if any(last is not None and last.format >= SENSE_FORMAT for last in (state.commit, state.evaluation)):
+        return SENSES_FORMAT
+    return EDITION_FORMAT if names_edition(state) else FORMAT
+
+
+def names_edition(state: FoldState) -> bool:
+    """Whether a record in it names an edition after the first."""
+    named = [last.edition for last in (state.genesis, state.commit) if last is not None]
+    return isinstance(state.evaluation, EvalEdition) or any(one is not msgspec.UNSET for one in named)
+
+
 def ledger_of(partition: int) -> str:
     """The name under which a ledger partition is saved."""
     return f"ledger/{partition}"
@@ -156,13 +190,15 @@ def encode_body(state: msgspec.Struct) -> bytes:
 
 
 def open_manifest(raw: bytes, where: str) -> Manifest:
-    """The manifest in `raw`. Raises CheckpointError when it is damaged or of a newer format."""
+    """The manifest in `raw`. Raises CheckpointError when it is damaged, NewerCheckpoint when a later version wrote it."""
     try:
-        version = msgspec.msgpack.decode(raw)["format"]
+        fields = msgspec.msgpack.decode(raw)
+        version = msgspec.convert(fields["format"], int)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(where, f"it is damaged ({error})") from error
-    if not isinstance(version, int) or version > NEWEST:
-        raise CheckpointError(where, f"it has format {version}, this version of Driftline reads up to {NEWEST}")
+    if version > NEWEST:
+        why = f"it has format {version}, this version of Driftline reads up to {NEWEST}"
+        raise NewerCheckpoint(where, why, _release_of(fields))
     try:
         manifest = _manifests.decode(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -170,6 +206,13 @@ def open_manifest(raw: bytes, where: str) -> Manifest:
     if seal(manifest) != raw:
         raise CheckpointError(where, "it is damaged (its digest is another)")
     return manifest
+
+
+def _release_of(fields: Mapping[str, Any]) -> str | None:
+    """The release that a checkpoint of any later format needs, by the edition that its records name."""
+    fold = fields.get("fold")
+    records = fold.values() if isinstance(fold, dict) else ()
+    return max((named for one in records if isinstance(one, dict) and (named := release_of(one))), default=None)
 
 
 def join_parts(manifest: Manifest, found: Mapping[int, bytes], where: str) -> bytes:

@@ -51,6 +51,16 @@ class FoldState:
         return self.commit is not None and self.commit.ended
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What the next commit must continue."""
+
+    epoch: int
+    owner: str
+    sequence: int  # of the last accepted commit
+    previous: bytes
+
+
 def fold(state: FoldState, record: Record, raw: bytes) -> tuple[FoldState, Verdict]:
     """Apply one record (with the bytes it came in); a record that does not count leaves the state as it is."""
     match record:

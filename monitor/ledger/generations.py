@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.errors import LedgerError
+from monitor.errors import LedgerError, NewerVersion
 from monitor.ledger.records import Generation
 
 FORMAT = 1
@@ -63,15 +63,12 @@ def encode(record: GenerationRecord) -> bytes:
 def decode(raw: bytes, where: str) -> GenerationRecord:
     """The record in `raw`; `where` names it in errors.
 
-    Raises LedgerError for bytes that are no generation, or of a newer format than this code writes.
+    Raises LedgerError for bytes that are no generation, NewerVersion for a newer format than this code writes.
     """
     try:
         version = msgspec.convert(msgspec.json.decode(raw)["format"], int)
         if version > FORMAT:
-            raise LedgerError(
-                f"{where} has format {version}, this version of Driftline reads up to {FORMAT}",
-                "Run the version that wrote it, or a newer one.",
-            )
+            raise NewerVersion(f"{where} has format {version}, this version of Driftline reads up to {FORMAT}")
         return _decoder.decode(raw)
     except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerError(f"{where} is not a generation: {error}", "Something else wrote to this topic.") from error

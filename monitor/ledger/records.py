@@ -8,12 +8,14 @@ refuses newer ones.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from monitor.errors import LedgerError
+from monitor.editions import Edition, Named
+from monitor.errors import LedgerError, NewerVersion
 from monitor.events import Int64s
 from monitor.ingest.clocks import ClockState
 from monitor.ledger.roster import Adopted, Roster
@@ -33,8 +35,10 @@ ROSTER_FORMAT = 6
 other models."""
 ROWS_FORMAT = 7
 """Of a commit that counts rows beside records, which versions that read up to 6 would take for a loss of records."""
+EDITION_FORMAT = 8
+"""Of whatever names an edition after the first: versions that read up to 7 would count and decide otherwise."""
 SENSE_FORMAT = 9
-"""Of one as ROSTER_FORMAT where a model has had more than one sense: versions that read up to 8 would take those for other
+"""Of what has ROSTER_FORMAT where a model has had more than one sense: versions that read up to 8 would take those for other
 models."""
 NEWEST = 9
 """What this code reads up to."""
@@ -61,6 +65,8 @@ class Genesis(msgspec.Struct, frozen=True, tag="genesis", tag_field="kind"):
     prediction_start: int
     label_start: int
     config: str  # digest
+    edition: Named = msgspec.UNSET
+    """That a namespace begins with; every partition with the same. Written (EDITION_FORMAT) from the second on."""
 
 
 class Fence(msgspec.Struct, frozen=True, tag="fence", tag_field="kind"):
@@ -208,6 +214,9 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     unreadable: tuple[Unreadable, ...] | msgspec.UnsetType = msgspec.UNSET
     """Streams of which nothing can be used any more. Written only where there is one, likewise."""
 
+    edition: Named = msgspec.UNSET
+    """By which its sums are counted. Written (EDITION_FORMAT) from the second on."""
+
     @property
     def rows_read(self) -> tuple[int, int]:
         """What is accounted for."""
@@ -288,44 +297,31 @@ class EvalModels(EvalCommit, frozen=True, tag="models", tag_field="kind", kw_onl
     roster: Roster
 
 
-Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch | EvalPane | EvalModels
+class EvalEdition(EvalCommit, frozen=True, tag="edition", tag_field="kind", kw_only=True):
+    """An evaluation that was decided by an edition after the first (EDITION_FORMAT). It says beside that what the kinds above
+    say, each where it changes something."""
+
+    edition: Edition
+    edition_from_ms: int | msgspec.UnsetType = msgspec.UNSET
+    """Where that is another edition than before: windows that start at this event time or later are of it, the start of a pane
+    of which nothing had been read. Those before stay of theirs."""
+    generation: Generation | msgspec.UnsetType = msgspec.UNSET
+    windows_from_ms: int | msgspec.UnsetType = msgspec.UNSET
+    roster: Roster | msgspec.UnsetType = msgspec.UNSET
 
 
-def switch_of(
-    evaluation: EvalCommit,
-    generation: Generation,
-    windows_from_ms: int | None = None,
-    roster: Roster | msgspec.UnsetType = msgspec.UNSET,
-) -> EvalSwitch:
-    """The evaluation, as one that names a generation, since when its windows hold where they are others, and its models where
-    they are."""
-    fields = msgspec.structs.asdict(evaluation) | {"generation": generation, "roster": roster}
-    least = FORMAT if isinstance(roster, msgspec.UnsetType) else format_of(roster)
-    if windows_from_ms is None:
-        return EvalSwitch(**(fields | {"format": max(least, SWITCH_FORMAT)}))
-    return EvalPane(**(fields | {"format": max(least, PANE_FORMAT), "windows_from_ms": windows_from_ms}))
+Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch | EvalPane | EvalModels | EvalEdition
 
 
-def models_of(evaluation: EvalCommit, roster: Roster) -> EvalModels:
-    """The evaluation, as one from which on windows of models, or of their senses, begin."""
-    return EvalModels(**(msgspec.structs.asdict(evaluation) | {"format": format_of(roster), "roster": roster}))
+def format_of_commit(edition: Named, *, opens: bool, rosters: int) -> int:
+    """The least that a commit needs: `opens` where it counts rows beside records; `rosters`: what those that it names need."""
+    of_edition = FORMAT if edition is msgspec.UNSET else EDITION_FORMAT
+    return max(rosters, of_edition, ROWS_FORMAT if opens else FORMAT)
 
 
-def format_of(roster: Roster, number: int | None = None) -> int:
+def format_of_roster(roster: Roster, number: int | None = None) -> int:
     """That of a record that counts by a roster, as it was under a number, or changes to it."""
     return SENSE_FORMAT if roster.several_at(roster.number if number is None else number) else ROSTER_FORMAT
-
-
-def roster_of(evaluation: EvalCommit) -> Roster | None:
-    """The models from an evaluation on; None where they are those from before."""
-    if not isinstance(evaluation, EvalSwitch | EvalModels) or isinstance(evaluation.roster, msgspec.UnsetType):
-        return None
-    return evaluation.roster
-
-
-def windows_from_ms(evaluation: EvalCommit) -> int | None:
-    """Since when the windows of an evaluation's configuration hold; None where they are those from before."""
-    return evaluation.windows_from_ms if isinstance(evaluation, EvalPane) else None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -340,21 +336,29 @@ def encode(record: Record) -> bytes:
 def decode(raw: bytes, where: str) -> Record:
     """The record in `raw`; `where` names it in errors.
 
-    Raises LedgerError for bytes that are no record, or of a newer format than this code writes.
+    Raises LedgerError for bytes that are no record, NewerVersion for a newer format than this code reads.
     """
     try:
-        version = msgspec.convert(msgspec.msgpack.decode(raw)["format"], int)
+        fields = msgspec.msgpack.decode(raw)
+        version = msgspec.convert(fields["format"], int)
     except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
     if version > NEWEST:
-        raise LedgerError(
-            f"{where} has format {version}, this version of Driftline reads up to {NEWEST}",
-            "Run the version that wrote it, or a newer one: a downgrade cannot read its ledger.",
+        raise NewerVersion(
+            f"{where} has format {version}, this version of Driftline reads up to {NEWEST}", release_of(fields)
         )
     try:
         return _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(f"{where} is not a ledger record: {error}", "Something else wrote to this topic.") from error
+
+
+def release_of(fields: Mapping[str, Any]) -> str | None:
+    """The release that a record of any later format needs, by the edition that it names."""
+    match fields.get("edition"):
+        case [int(), str(release), *_]:
+            return release
+    return None
 
 
 def digest_of(raw: bytes) -> bytes:

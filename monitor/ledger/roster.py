@@ -21,7 +21,7 @@ from typing import Self
 
 import msgspec
 
-from monitor.errors import LedgerError
+from monitor.errors import LedgerError, NewerVersion
 from monitor.groups import model_of, sense_of
 from monitor.ingest.clocks import FOREVER, NEVER
 
@@ -223,15 +223,12 @@ def encode(roster: Roster) -> bytes:
 def decode(raw: bytes, where: str) -> Roster:
     """The roster whose copy is in `raw`; `where` names it in errors.
 
-    Raises LedgerError for bytes that are none, or of a newer format than this code writes.
+    Raises LedgerError for bytes that are none, NewerVersion for a newer format than this code writes.
     """
     try:
         version = msgspec.convert(msgspec.json.decode(raw)["format"], int)
         if version > FORMAT:
-            raise LedgerError(
-                f"{where} has format {version}, this version of Driftline reads up to {FORMAT}",
-                "Run the version that wrote it, or a newer one.",
-            )
+            raise NewerVersion(f"{where} has format {version}, this version of Driftline reads up to {FORMAT}")
         return _decoder.decode(raw).roster
     except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerError(f"{where} is not a roster: {error}", "Something else wrote to this topic.") from error

@@ -22,9 +22,10 @@ from typing import Final
 
 import numpy as np
 
+from monitor.editions import NEWEST
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics import agreement, calibration, intervals, operating, ranking
-from monitor.metrics.earlier import NEWEST, known_to
+from monitor.metrics.earlier import metrics_of
 from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates, estimates, first_reason
 from monitor.metrics.losses import LARGEST_LOG_LOSS, SMALLEST_PROBABILITY, SQUARED_LOSS_BITS, mean_loss, without_score
 from monitor.metrics.task import Metric
@@ -75,7 +76,7 @@ class Binary:
         """`costs`: what a row of each cell of the matrix costs, where the model says."""
         self.costs, self.edition = costs, edition
         made = _METRICS if costs is None else _METRICS | {"cost": _cost(costs)}
-        self.metrics = known_to(edition, made, EDITION_1)
+        self.metrics = metrics_of(edition, made, EDITION_1)
 
     def of_edition(self, number: int) -> Binary:
         """The task as an edition has it."""

@@ -17,10 +17,10 @@ from typing import Final
 
 import numpy as np
 
+from monitor.editions import NEWEST
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics.binary import LAYOUT as COUNTED
 from monitor.metrics.binary import SCORE_BINS, Binary, score_bins
-from monitor.metrics.earlier import NEWEST
 from monitor.sketches.cells import CellLayout, CellSlice
 
 COARSE_BINS: Final = 120

@@ -25,9 +25,9 @@ from typing import Final
 
 import numpy as np
 
+from monitor.editions import DETAILED, NEWEST
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics import confidence, intervals, one_vs_rest
-from monitor.metrics.earlier import DETAILED, NEWEST
 from monitor.metrics.estimates import Estimates, UInt8s, estimates, first_reason
 from monitor.metrics.losses import LARGEST_LOG_LOSS, SMALLEST_PROBABILITY, SQUARED_LOSS_BITS, mean_loss
 from monitor.metrics.matrix import AVERAGES, Average, Matrix

@@ -16,9 +16,10 @@ from typing import Final
 
 import numpy as np
 
+from monitor.editions import DETAILED, NEWEST
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics import association, intervals, quantiles, relative
-from monitor.metrics.earlier import DETAILED, NEWEST, known_to
+from monitor.metrics.earlier import metrics_of
 from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates, estimates, first_reason
 from monitor.metrics.number_cells import ERRORS, FIRST, LAYOUT, TOUCHED, Sums, each, rows_of, undefined
 from monitor.metrics.task import Metric
@@ -56,7 +57,7 @@ class Regression:
         self.bits = VALUE_BITS - (exponent - 1 if mantissa == 0.5 else exponent)
         self.resolution = math.ldexp(1.0, -self.bits)
         """One unit. A number is off by half of it at most, an error by one."""
-        self.metrics: Mapping[str, Metric] = known_to(edition, self._metrics(), EDITION_1)
+        self.metrics: Mapping[str, Metric] = metrics_of(edition, self._metrics(), EDITION_1)
 
     def of_edition(self, number: int) -> Regression:
         """The task as an edition has it."""

@@ -31,6 +31,10 @@ class Task(Protocol):
     def metrics(self) -> Mapping[str, Metric]:
         """By name, in the order in which people want to read them."""
 
+    def of_edition(self, number: int) -> Task:
+        """The task as an edition has it (`monitor.editions`), up to the newest, which this is. Its cells are the first of this
+        one's, its metrics some of this one's with the same values."""
+
     def contribute(
         self,
         score: Float64s,

@@ -14,7 +14,7 @@ class Configuration:
 
     `succeeded_ms`: when the files were last read and could be used (wall clock). `generation` is the evaluator's: the number
     of the one whose rules hold, 0 where that is not known; `behind` that it is another than this process has. `models` says
-    what models are waited for, or cannot be counted by this process."""
+    what models, or which edition, owners are waited for, or what models cannot be counted by this process."""
 
     succeeded_ms: int
     reloads: Mapping[str, int] = field(default_factory=dict)  # by outcome

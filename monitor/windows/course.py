@@ -140,6 +140,11 @@ class Course:
         np.add.at(sums, where[where < len(sums)], amounts[where < len(sums)])
         return sums
 
+    def last_of(self, revision: int) -> Int64s:
+        """All cells of the last revision of the same window: of a final one its own."""
+        cells: Int64s = self.after[int(self.place[revision])]
+        return cells
+
     def __contains__(self, key: WindowKey) -> bool:
         place = bisect_left(self.keys, key)
         return place < len(self.keys) and self.keys[place] == key

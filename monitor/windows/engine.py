@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from monitor.editions import DETAILED
 from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ingest.clocks import NEVER
@@ -21,6 +22,8 @@ from monitor.plan import ModelPlan, Plan
 from monitor.sketches.cells import CellLayout
 from monitor.windows.arrivals import Arrival, arrivals
 from monitor.windows.crossed import Crossed
+from monitor.windows.editions import Editions
+from monitor.windows.kept import FinalSums
 from monitor.windows.losses import Losses
 from monitor.windows.measuring import Measured, Measuring
 from monitor.windows.outlook import LabelBook
@@ -38,8 +41,12 @@ _Series = tuple[SeriesKey, str]
 class TickEngine:
     """All windows of one kind, and the contributions that wait for their tick."""
 
-    def __init__(self, plan: Plan, schedule: Schedule, losses: Losses, kind: Kind) -> None:
+    def __init__(
+        self, plan: Plan, schedule: Schedule, losses: Losses, kind: Kind, editions: Editions | None = None
+    ) -> None:
+        """`editions`: where windows are not all of the plan's."""
         self._plan, self._windows, self._losses, self.kind = plan, schedule, losses, kind
+        self._editions = editions or Editions(plan)
         self._ticking = Ticking(plan.join.tick_ms, plan.pane_ms, self._settling_ms())
         self.next_tick: int | None = None
         """The earliest tick that is still open; None before the first one closed."""
@@ -49,6 +56,9 @@ class TickEngine:
         """Start of the newest pane that anything was added to."""
         self.arrival_cells: int | None = None
         """How many cells, from the first, of what a tick brought are handed out with it: 0 for all, None for nothing."""
+        self.hands_out_cells = False
+        """Whether somebody asks for the sums of windows (`cells`), so that those of final ones are kept."""
+        self._finals = FinalSums()
         self.book = LabelBook(plan, self.is_lost) if plan.estimates and kind is Kind.PERFORMANCE else None
         """How labels come, where windows are to say what to expect."""
         self.crossed = Crossed()
@@ -68,15 +78,16 @@ class TickEngine:
         self._shelves: dict[_Series, Shelf] = defaultdict(Shelf)
         self._versions: dict[tuple[str, str], set[SeriesKey]] = defaultdict(set)  # of a model and segment
         self._final_before_ms = 0
-        self._measuring = Measuring(plan, kind, self.book)
+        self._measuring = Measuring(self._editions, kind, self.book)
 
     @property
     def to_close(self) -> int:
         """Ticks in which something happens and that are not closed yet, as far as that is known now."""
         return len(self._agenda) + self._in_hand
 
-    def add(self, groups: Sequence[Group], delta: Delta) -> None:
-        """What a commit contributes. Decided ticks are never rewritten: what is late for one goes to the next."""
+    def add(self, groups: Sequence[Group], delta: Delta, *, later: bool = False) -> None:
+        """What a commit contributes. Decided ticks are never rewritten: what is late for one goes to the next. `later`: it was
+        counted by an edition that does not hold yet, whose own cells are left out."""
         tick, group, pane, length = (delta.column(name) for name in ("tick", "group", "pane", "length"))
         if not len(tick):
             return
@@ -88,7 +99,8 @@ class TickEngine:
         slots = Slots(tick, code, pane, length, delta.column("cell"), delta.column("amount"))
         model = np.array([names.index(own.model) for own in groups], np.int64)[group]
         for i, name in enumerate(names):
-            for at in self._waits(name).add(slots if len(names) == 1 else slots.only(model == i)):
+            waits, own = self._waits(name), slots if len(names) == 1 else slots.only(model == i)
+            for at in waits.add(own.below(waits.width) if later else own):
                 self._schedule(at)
                 self._in_wait.add(at)
 
@@ -112,6 +124,8 @@ class TickEngine:
         A window that everything was taken back from has no final value: whether it ever showed one depends on the order
         of the records, and a final value may not.
         """
+        if not self._keeps_finals:
+            self._finals.clear()
         while self._agenda and self._agenda[0] < below:
             for stack in self._stacks(until(self._waiting.values(), below)):
                 measured = self._measuring.measure(stack, self.is_lost if self._losses.any_of(self.kind) else None)
@@ -132,6 +146,23 @@ class TickEngine:
         """The schedule of windows has changed."""
         for _, store in self._stores.values():
             store.follow_schedule()
+
+    def follow_editions(self) -> None:
+        """Another edition holds: windows that live on keep their sums, with nothing in the cells that it adds."""
+        self._plan = self._editions.plan
+        for model, (_, store) in list(self._stores.items()):
+            plan = self._plan.counted_as(model)
+            store.widen(self._layout(plan))
+            self._stores[model] = (plan, store)
+        for model, waits in self._waiting.items():
+            waits.width = self._layout(self._plan.counted_as(model)).size
+        self._measuring.follow_editions()
+        if self.book is not None:
+            self.book.use(self._plan)
+
+    @property
+    def _keeps_finals(self) -> bool:
+        return self.hands_out_cells and self._editions.number >= DETAILED
 
     def lose(self, from_ms: int, until_ms: int) -> None:
         """Something was lost of a span of event time: windows that touch it are told anew, as partial."""
@@ -255,7 +286,7 @@ class TickEngine:
         return self._windows.sense_at(key.series.model, key.start_ms)
 
     def _layout(self, plan: ModelPlan) -> CellLayout:
-        return plan.input_cells if self.kind is Kind.INPUT else plan.task.cells
+        return plan.cells_of(inputs=self.kind is Kind.INPUT)
 
     def _let_go(self, measured: Measured) -> None:
         """All ticks of a stack are handed out: only what is on a shelf can be asked for still."""
@@ -267,18 +298,23 @@ class TickEngine:
         """Put a tick's revisions where rules look for them."""
         revised, vanished = list[WindowView](), list[WindowView]()
         told, payloads = list[WindowView](), list[bytes]()
-        shown = set[_Series]()
+        shown, keeps = set[_Series](), self._keeps_finals
         for model, own in measured.items():
-            for row in stack.turns[model].revisions(at):
+            turn = stack.turns[model]
+            for row in turn.revisions(at):
                 view, value = own.views[row], own.values[row]
                 series = view.key.series
                 shown.add(place := (series, view.key.window))
                 shelf = self._shelves[place]
                 if not shelf.views:
                     self._versions[series.model, series.segment].add(series)
-                shelf.put(view)
+                if keeps and view.final:
+                    self._finals.keep(view.key, turn.course.last_of(row))
+                if gone := shelf.put(view):
+                    self._finals.forget(*place, gone)
                 if view.final and not view.seen and not any(view.counts.values()):
                     shelf.remove(view.key.start_ms)
+                    self._finals.forget(*place, (view.key.start_ms,))
                     vanished.append(view)
                     continue
                 revised.append(view)
@@ -328,7 +364,10 @@ class TickEngine:
         return sorted(own for own in known if own.version == series.version and own.segment != series.segment)
 
     def cells(self, key: WindowKey) -> Int64s | None:
-        """The sums of a window at the end of the tick that is handed out; None of one that is final or has none."""
+        """The sums of a window at the end of the tick that is handed out; None of one that has none, or became final when nobody
+        asked for them."""
+        if (kept := self._finals.get(key)) is not None:
+            return kept
         if self._now is not None:
             stack, at = self._now
             turn = stack.turns.get(self._sense(key))

@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from monitor.metrics.estimates import Estimates
+import numpy as np
+
 from monitor.metrics.task import Metric
 from monitor.plan import ModelPlan, Plan
 from monitor.sketches.cells import Cells, checked
 from monitor.windows import measure, payload
 from monitor.windows.asked import Together
 from monitor.windows.course import Course, CourseCells
+from monitor.windows.editions import Editions
 from monitor.windows.measure import Revision
-from monitor.windows.outlook import LabelBook
+from monitor.windows.outlook import LabelBook, as_of_edition
 from monitor.windows.stacks import Stack
 from monitor.windows.view import Kind, Outlook, WindowView
 
@@ -30,12 +32,18 @@ class Measured:
 
 
 class Measuring:
-    """What a plan measures of one kind of window."""
+    """What the editions of a plan measure of one kind of window."""
 
-    def __init__(self, plan: Plan, kind: Kind, book: LabelBook | None) -> None:
+    def __init__(self, editions: Editions, kind: Kind, book: LabelBook | None) -> None:
         """`book`: how labels come, where windows are to say what to expect."""
-        self._plan, self._kind, self._book = plan, kind, book
+        self._editions, self._kind, self._book = editions, kind, book
+        self._plan = editions.plan
         self._formulas: dict[str, Mapping[str, Metric]] = {}
+
+    def follow_editions(self) -> None:
+        """Another edition holds."""
+        self._plan = self._editions.plan
+        self._formulas.clear()
 
     @property
     def lazy(self) -> bool:
@@ -85,8 +93,21 @@ class Measuring:
         if self._plan.finals_only:
             cells = CourseCells(course) if self.lazy else Cells(course.layout, course.whole())
             return self._of_finals(plan, revisions, cells)
-        views, metrics = self._views_of(plan, revisions, checked(Cells(course.layout, course.whole())))
-        return Measured(views, payload.encode_all(views, metrics))
+        return self._told(model, revisions, checked(Cells(course.layout, course.whole())))
+
+    def _told(self, model: str, revisions: Sequence[Revision], cells: Cells) -> Measured:
+        """Windows as the edition of each has them; row i of `cells`, of the edition that holds, belongs to revision i."""
+        if len(self._editions.terms) == 1:
+            return Measured(*self._with_bytes(self._plan, model, revisions, cells))
+        found: dict[int, tuple[WindowView, bytes]] = {}
+        starts = [revision.key.start_ms for revision in revisions]
+        for plan, rows in self._editions.by_plan(starts):  # the cells of an edition are the first of those of the next
+            layout = plan.counted_as(model).cells_of(inputs=self._kind is Kind.INPUT)
+            part = Cells(layout, np.ascontiguousarray(cells.array[rows, : layout.size]))
+            then = [as_of_edition(revisions[row], plan.edition) for row in rows]
+            found |= zip(rows, zip(*self._with_bytes(plan, model, then, part), strict=True), strict=True)
+        places = range(len(found))
+        return Measured([found[row][0] for row in places], [found[row][1] for row in places])
 
     def _of_finals(self, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells) -> Measured:
         """Of what is final the views and their bytes; of the rest views that can be asked."""
@@ -96,13 +117,15 @@ class Measuring:
         found = asked.views(self._plan.config_of(plan), revisions)
         values: list[bytes | None] = [None] * len(found)
         if rows := [row for row, revision in enumerate(revisions) if revision.final]:
-            views, metrics = self._views_of(plan, [revisions[row] for row in rows], cells.rows(rows))
-            for row, view, value in zip(rows, views, payload.encode_all(views, metrics), strict=True):
+            own = self._with_bytes(self._plan, plan.sense, [revisions[row] for row in rows], cells.rows(rows))
+            for row, view, value in zip(rows, *own, strict=True):
                 found[row], values[row] = view, value
         return Measured(found, values, asked)
 
-    def _views_of(
-        self, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells
-    ) -> tuple[list[WindowView], Mapping[str, Estimates]]:
+    def _with_bytes(
+        self, plan: Plan, model: str, revisions: Sequence[Revision], cells: Cells
+    ) -> tuple[list[WindowView], list[bytes]]:
         views_of = measure.input_views if self._kind is Kind.INPUT else measure.performance_views
-        return views_of(plan, self._plan.config_of(plan), revisions, cells)
+        own = plan.counted_as(model)
+        views, metrics = views_of(own, plan.config_of(own), revisions, cells)
+        return views, payload.encode_all(views, metrics)

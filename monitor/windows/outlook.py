@@ -22,9 +22,9 @@ from typing import Final
 
 import numpy as np
 
+from monitor.editions import DETAILED, NEWEST
 from monitor.events import Float64s, Int64s
 from monitor.metrics.delays import DelayCounts, DelayCurve, delay_ends
-from monitor.metrics.earlier import DETAILED, NEWEST
 from monitor.metrics.estimates import Estimates, estimates, first_reason
 from monitor.metrics.extremes import area_bounds
 from monitor.metrics.foreseen import COARSE_BINS, MATRIX, ForeseenBinary, coarsened
@@ -112,6 +112,10 @@ class LabelBook:
         self._epoch_ms = max(self._horizon_ms, SHORTEST_EPOCH_MS)
         self.grid = Grid.of(self._epoch_ms, self.span_ms, self.shape.ends)
         self._blocks: dict[Version, dict[int, Int64s]] = {}  # of history
+
+    def use(self, plan: Plan) -> None:
+        """The plan has another edition, whose cells begin with those of the one before."""
+        self._plan = plan
 
     # -- what ticks brought --------------------------------------------------------------------------------------
 
@@ -286,6 +290,19 @@ class LabelBook:
         return [found[key.start_ms, key.end_ms] for key in keys]
 
 
+LATER_BOUNDS: Final = frozenset({"f1", "roc_auc"})
+"""Metrics whose bounds are told since edition 2."""
+
+
+def as_of_edition(revision: Revision, number: int) -> Revision:
+    """The revision of a window with what its edition says of missing labels, given what the newest says."""
+    told = revision.outlook
+    if number >= DETAILED or told is None:
+        return revision
+    first = replace(told, bounds={name: ends for name, ends in told.bounds.items() if name not in LATER_BOUNDS})
+    return revision._replace(outlook=None if first == Outlook() else first)
+
+
 def bounds_of(cells: Cells, edition: int = NEWEST) -> list[dict[str, tuple[float, float]]]:
     """What the metrics of W windows can end at, whatever the missing labels say; without those that have no
     denominator."""
@@ -297,13 +314,11 @@ def bounds_of(cells: Cells, edition: int = NEWEST) -> list[dict[str, tuple[float
         scored = cells.histogram("called_scores") + cells.histogram("rejected_scores")
         missing = np.maximum(scored - coarsened(positives + negatives), 0)
         both["roc_auc"] = area_bounds(positives, negatives, missing)
-    else:
-        del both["f1"]
     return [
         {
             name: (float(low[i]), float(high[i]))
             for name, (low, high) in both.items()
-            if not math.isnan(low[i] + high[i])
+            if not math.isnan(low[i] + high[i]) and (edition >= DETAILED or name not in LATER_BOUNDS)
         }
         for i in range(len(cells))
     ]

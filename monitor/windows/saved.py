@@ -17,6 +17,7 @@ from monitor.groups import Group
 from monitor.ledger.records import pack, unpack
 from monitor.sketches.cells import CellLayout
 from monitor.windows.engine import TickEngine
+from monitor.windows.kept import SavedSums
 from monitor.windows.outlook import LabelBook
 from monitor.windows.pieces import Piece
 from monitor.windows.saved_crossed import SavedCrossed, restore_crossed, save_crossed
@@ -107,6 +108,7 @@ class SavedEngine(msgspec.Struct, frozen=True):
     newest_pane_ms: int | msgspec.UnsetType = msgspec.UNSET  # once left out
     to_mark: tuple[Span, ...] | msgspec.UnsetType = msgspec.UNSET  # left out where there is none
     crossed: tuple[SavedCrossed, ...] | msgspec.UnsetType = msgspec.UNSET  # left out where no segments are crossed
+    finals: SavedSums | msgspec.UnsetType = msgspec.UNSET  # left out where nobody asks for sums
 
 
 def save(engine: TickEngine) -> SavedEngine:
@@ -143,6 +145,7 @@ def save(engine: TickEngine) -> SavedEngine:
         newest_pane_ms=engine.newest_pane_ms,
         to_mark=tuple(map(_span, sorted(engine.to_mark))) or msgspec.UNSET,
         crossed=save_crossed(engine.crossed) or msgspec.UNSET,
+        finals=engine._finals.save() or msgspec.UNSET,
     )
 
 
@@ -178,6 +181,8 @@ def restore(engine: TickEngine, saved: SavedEngine) -> None:
     engine.newest_pane_ms = _newest_pane_ms(saved)
     if not isinstance(saved.crossed, msgspec.UnsetType):
         restore_crossed(engine.crossed, saved.crossed)
+    if not isinstance(saved.finals, msgspec.UnsetType):
+        engine._finals.restore(saved.finals)
     if not isinstance(saved.to_mark, msgspec.UnsetType):
         engine.mark(map(_key, saved.to_mark))
 

@@ -18,14 +18,17 @@ class Shelf:
     views: dict[int, WindowView] = field(default_factory=dict)
     finals: list[int] = field(default_factory=list)
 
-    def put(self, view: WindowView) -> None:
-        """The newest revision of a window; the oldest final ones make room."""
+    def put(self, view: WindowView) -> list[int]:
+        """The newest revision of a window; the oldest final ones make room. Starts of these."""
         start = view.key.start_ms
         self.views[start] = view
+        gone = list[int]()
         if view.final:
             heapq.heappush(self.finals, start)
             while len(self.finals) > FINALS_KEPT:
-                self.views.pop(heapq.heappop(self.finals), None)
+                gone.append(heapq.heappop(self.finals))
+                self.views.pop(gone[-1], None)
+        return gone
 
     def remove(self, start_ms: int) -> None:
         """Forget a window."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from monitor.config.windows import Window
@@ -33,3 +33,13 @@ def _month(at_ms: int) -> tuple[int, int]:
     days = calendar.monthrange(day.year, day.month)[1]
     start = int(first.timestamp()) * 1000
     return start, start + days * _DAY_MS
+
+
+def shortest(windows: Sequence[Window]) -> str:
+    """The name of the shortest window that tiles time; of sliding ones, where there are no others."""
+
+    def size(window: Window) -> tuple[bool, int]:
+        start, end = next(spans_of(window, 0))
+        return window.size_ms != window.slide_ms, end - start
+
+    return min(windows, key=size).name

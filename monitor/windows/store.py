@@ -158,6 +158,12 @@ class WindowStore:
         self._spans.clear()
         self._members.clear()
 
+    def widen(self, layout: CellLayout) -> None:
+        """Have a longer vector, which begins with this one; nothing was counted in its other cells."""
+        wider = np.zeros((len(self._cells), layout.size), np.int64)
+        wider[:, : self.layout.size] = self._cells
+        self._cells, self.layout = wider, layout
+
     def _row(self) -> int:
         if not self._free:
             size = len(self._cells)

@@ -51,6 +51,15 @@ class Slots:
         columns = (self.tick[wanted], self.group[wanted], self.pane[wanted], self.length[wanted])
         return Slots(*columns, self.cells[inner], self.amounts[inner])
 
+    def below(self, width: int) -> Slots:
+        """Their first so many cells; slots may be empty then."""
+        inside = self.cells < width
+        if inside.all():
+            return self
+        slot = np.repeat(np.arange(len(self)), self.length)[inside]
+        length = np.bincount(slot, minlength=len(self)).astype(np.int64)
+        return Slots(self.tick, self.group, self.pane, length, self.cells[inside], self.amounts[inside])
+
     def pieces(self, ticks: Sequence[int], names: Sequence[Group], pane_ms: int) -> Iterator[Piece]:
         """What each of these ticks, which ascend, brings; the slots are sorted by their tick, a pane is so long."""
         cuts = np.searchsorted(self.tick, ticks).tolist(), np.searchsorted(self.tick, ticks, side="right").tolist()
@@ -65,9 +74,9 @@ class Waiting:
     """The contributions to the windows of one model that wait. Groups have numbers from 0 on, in order of first sight."""
 
     def __init__(self, width: int) -> None:
-        """`width`: cells of a vector."""
         self.names: list[Group] = []
-        self._width = width
+        self.width = width
+        """Cells of a vector. It may grow: what is added then lies behind what there was."""
         self._numbers: dict[Group, int] = {}
         self._chunks: list[_Chunk] = []
 
@@ -113,12 +122,12 @@ class Waiting:
         no longer. None where nothing does."""
         parts = [part for chunk in self._chunks if (part := chunk.take(below)) is not None]
         self._chunks = [chunk for chunk in self._chunks if chunk]
-        return added_up(parts, self._width, len(self._numbers)) if parts else None
+        return added_up(parts, self.width, len(self._numbers)) if parts else None
 
     def rest(self) -> Slots | None:
         """What waits, added up, as `take` would give it; it goes on waiting."""
         parts = [chunk.rest() for chunk in self._chunks]
-        return added_up(parts, self._width, len(self._numbers)) if parts else None
+        return added_up(parts, self.width, len(self._numbers)) if parts else None
 
 
 class _Chunk:

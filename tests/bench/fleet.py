@@ -33,8 +33,9 @@ from monitor.cli.observer import base_view
 from monitor.config import loads
 from monitor.daemon.trial import START_MS, Dealt, Traffic
 from monitor.daemon.trial_windows import evaluator_of
+from monitor.ledger.fold import Chain
 from monitor.ledger.records import encode
-from monitor.partition import Chain, Flags
+from monitor.partition import Flags
 from monitor.plan import plan_of
 from monitor.view import Newest
 from tests.bench import daemon

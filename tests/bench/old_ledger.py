@@ -42,6 +42,7 @@ from monitor.daemon.topics import internal_topics
 from monitor.events import RecordBatch
 from monitor.ingest.clocks import ClockState
 from monitor.ledger.checkpoints import ledger_of
+from monitor.ledger.fold import Chain
 from monitor.ledger.records import (
     FORMAT,
     Clock,
@@ -55,7 +56,7 @@ from monitor.ledger.records import (
     encode,
     pack,
 )
-from monitor.partition import Chain, Flags, Partition
+from monitor.partition import Flags, Partition
 from monitor.plan import Plan, plan_of
 from monitor.ports import OutRecord
 

@@ -18,10 +18,10 @@ from monitor.daemon.snapshots import restored, write
 from monitor.daemon.tail import Follower
 from monitor.events import RecordBatch
 from monitor.ingest.clocks import ClockState
-from monitor.ledger.fold import FoldState
+from monitor.ledger.fold import Chain, FoldState
 from monitor.ledger.records import Commit, decode, encode
 from monitor.ledger.snapshots import decode_header
-from monitor.partition import Chain, Flags, Partition, Shared
+from monitor.partition import Flags, Partition, Shared
 from monitor.plan import plan_of
 from tests.examples import examples
 from tests.ledger.snapshots import IDENTITY

@@ -16,8 +16,9 @@ from monitor.config import Config, loads
 from monitor.daemon.shared import make_shared
 from monitor.events import RecordBatch
 from monitor.ingest.clocks import ClockState
+from monitor.ledger.fold import Chain
 from monitor.metrics.task import evaluate
-from monitor.partition import Chain, Flags, Partition
+from monitor.partition import Flags, Partition
 from monitor.plan import Plan, plan_of
 from monitor.sketches.cells import Cells
 

@@ -43,14 +43,14 @@ rules:
 
 
 class Process:
-    """One command of Driftline as a process of its own; standard error goes to a file."""
+    """One command of Driftline as a process of its own; standard error goes to a file. `tree`: where the code is."""
 
-    def __init__(self, name: str, arguments: Sequence[str], folder: Path) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], folder: Path, tree: Path = ROOT) -> None:
         self.log_path = folder / f"{name}.log"
         command = [sys.executable, "-m", "monitor.cli.entry", *arguments]
         with self.log_path.open("wb") as out:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=out
+                command, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=out
             )
 
     @property
@@ -110,9 +110,9 @@ class Deployment:
         """The topics, to be read raw."""
         return Source(self.bootstrap)
 
-    def start(self, *arguments: str) -> Process:
+    def start(self, *arguments: str, tree: Path = ROOT) -> Process:
         """Start any command."""
-        process = Process(f"{len(self._processes)}-{arguments[0]}", arguments, self.folder)
+        process = Process(f"{len(self._processes)}-{arguments[0]}", arguments, self.folder, tree)
         self._processes.append(process)
         return process
 
@@ -121,10 +121,17 @@ class Deployment:
         files = ["-c", str(DEMO / "flights.yaml"), "-c", str(self._layer)]
         return [*files, *(a for s in (f"namespace={namespace}", *settings) for a in ("--set", s))]
 
-    def worker(self, namespace: str, *settings: str, until_end: bool = True, embedded: Path | None = None) -> Process:
+    def worker(
+        self,
+        namespace: str,
+        *settings: str,
+        until_end: bool = True,
+        embedded: Path | None = None,
+        tree: Path = ROOT,
+    ) -> Process:
         """Start a worker."""
         flags = [*(["--until-end"] if until_end else []), *(["--embedded", str(embedded)] if embedded else [])]
-        return self.start("run", "--no-http", *flags, *self.config(namespace, *settings))
+        return self.start("run", "--no-http", *flags, *self.config(namespace, *settings), tree=tree)
 
     def produce(self, topic: str, file: str, *options: str, embedded: Path | None = None) -> Process:
         """Send one of the files of flights into a topic."""

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from monitor.editions import Edition
 from monitor.ingest.clocks import NEVER
+from monitor.ledger.evaluated import by_edition, models_of, switch_of
 from monitor.ledger.records import (
     Clock,
     Commit,
@@ -29,9 +31,7 @@ from monitor.ledger.records import (
     Unowned,
     Unreadable,
     encode,
-    models_of,
     pack,
-    switch_of,
 )
 from monitor.ledger.roster import Adopted, Listed, Roster
 
@@ -172,6 +172,12 @@ RECORDS["commit-rosters"] = msgspec.structs.replace(
 RECORDS["switch-models"] = switch_of(_EVAL, Generation(4, 1_700_000_000_126, "file"), None, ROSTER)
 RECORDS["pane-models"] = switch_of(_EVAL, Generation(4, 1_700_000_000_126, "file"), 1_704_067_200_000, ROSTER)
 RECORDS["models"] = models_of(_EVAL, ROSTER.begun(1_704_153_600_000, 1_704_240_000_000))
+EDITION = Edition(2, "0.2.0")
+RECORDS["genesis-edition"] = msgspec.structs.replace(RECORDS["genesis"], format=7, edition=EDITION)
+RECORDS["commit-edition"] = msgspec.structs.replace(_COMMIT, format=7, edition=EDITION)
+RECORDS["edition"] = by_edition(_EVAL, EDITION, None)
+RECORDS["edition-begins"] = by_edition(_EVAL, EDITION, 1_704_067_200_000)
+RECORDS["edition-switch"] = by_edition(RECORDS["pane-models"], EDITION, None)  # type: ignore[arg-type]
 RECORDS["commit-unlisted-far"] = msgspec.structs.replace(
     RECORDS["commit-unlisted-ahead"], unlisted_ahead=(1_704_110_700_000, 1_798_718_400_000)
 )

@@ -11,7 +11,9 @@ from monitor.ledger.checkpoints import (
     CheckpointError,
     Fold,
     describe,
+    format_of,
     join_parts,
+    names_edition,
     open_manifest,
     parts_of,
     seal,
@@ -30,6 +32,7 @@ from tests.ledger.checkpoints import (
     CROSSED,
     CROSSED_MANIFEST,
     DENSE,
+    EDITION_MANIFEST,
     EVALS_MANIFEST,
     EVALUATION,
     GROUPED,
@@ -37,8 +40,11 @@ from tests.ledger.checkpoints import (
     HELD,
     HELD_MANIFEST,
     LATER,
+    LEDGER_EDITION_MANIFEST,
     LEDGER_MANIFEST,
+    LEDGER_SENSES_MANIFEST,
     LOST,
+    OF_EDITIONS,
     PARTITION,
     SAVED,
     SCHEDULED,
@@ -93,6 +99,22 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-begun"]) == BEGUN
     assert read_evaluation(golden()["body-crossed"]) == CROSSED
     assert read_evaluation(golden()["body-senses"]) == SENSED
+
+
+def test_what_names_an_edition_is_read_and_told_apart() -> None:
+    assert read_evaluation(golden()["body-edition"]) == OF_EDITIONS
+    for name, manifest in (("ledger-edition", LEDGER_EDITION_MANIFEST), ("evals-edition", EDITION_MANIFEST)):
+        found = open_manifest(golden()[name], "the checkpoint")
+        assert msgspec.structs.replace(found, check=b"") == manifest
+        assert names_edition(found.fold.state())
+    assert not names_edition(PARTITION)
+
+
+def test_the_ledger_of_a_model_that_means_something_else_now_is_read_and_told_apart() -> None:
+    found = open_manifest(golden()["ledger-senses"], "the checkpoint")
+    assert msgspec.structs.replace(found, check=b"") == LEDGER_SENSES_MANIFEST
+    assert format_of(found.fold.state()) == found.format == 10
+    assert format_of(PARTITION) == 1
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:

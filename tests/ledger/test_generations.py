@@ -11,8 +11,10 @@ from monitor.config import Config
 from monitor.config.types import ReferenceFile
 from monitor.daemon import references
 from monitor.daemon.generations import Known, successor
-from monitor.errors import LedgerError
-from monitor.ledger import roster
+from monitor.editions import Edition
+from monitor.errors import LedgerError, NewerVersion
+from monitor.ledger import announcements, roster
+from monitor.ledger.announcements import Announcement
 from monitor.ledger.generations import FORMAT, GenerationRecord, decode, encode
 from monitor.ledger.records import Generation
 from tests.ledger.records import ROSTER
@@ -33,6 +35,7 @@ def with_a_reference(of: Config) -> Config:
     return listed.with_references({"m": ReferenceFile.of("m.json", b'{"a": "reference"}')})
 
 
+ANNOUNCED = Announcement(1, Edition(2, "0.2.0"), 1_700_000_000_127)
 BEGUN = ROSTER.begun(1_704_153_600_000, 1_704_240_000_000)
 
 
@@ -44,10 +47,12 @@ def test_what_is_written_now_is_what_was_written_then() -> None:
     for models, key, value in zip((ROSTER, BEGUN), lines[4:8:2], lines[5:8:2], strict=True):
         assert (roster.key_of(models).decode(), roster.encode(models).decode()) == (key, value)
         assert roster.decode(value.encode(), "the record") == models
-    key, value = lines[16:18]
+    key, value = lines[18:20]
     assert (WITH_MODELS.key.decode(), encode(WITH_MODELS).decode()) == (key, value)
     assert decode(value.encode(), "the record") == WITH_MODELS
     names, data = lines[8:10], lines[10:12]
+    assert (ANNOUNCED.key.decode(), announcements.encode(ANNOUNCED).decode()) == (lines[16], lines[17])
+    assert announcements.newest({lines[16].encode(): lines[17].encode()}, "the topic") == 2
     held = with_a_reference(config("kept"))
     there = {names[0].encode(): names[1].encode(), data[0].encode(): data[1].encode()}
     assert references.to_keep(held, "sha256:" + "ef" * 32).keys() == there.keys()
@@ -114,3 +119,15 @@ def test_who_learnt_of_his_configuration_later_goes_by_it(
     new = successor(Known(config("one"), since_ms, "file"), recorded, same=same, begun=begun)
     assert (new.number if new is not None else None) == number
     assert new is None or (new.since_ms, new.reason) == (since_ms, "file")
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b'{"format":1}', b'{"format":"1","edition":[2,"0.2.0"],"since_ms":1}'])
+def test_what_is_no_announcement_is_told(raw: bytes) -> None:
+    with pytest.raises(LedgerError, match=r"topic key b'edition/1' is not an announcement"):
+        announcements.newest({b"edition/1": raw}, "topic")
+
+
+def test_an_announcement_of_a_newer_format_is_refused_with_advice() -> None:
+    newer = announcements.encode(msgspec.structs.replace(ANNOUNCED, format=2))
+    with pytest.raises(NewerVersion, match=r"has format 2, this version of Driftline reads up to 1\..*newer"):
+        announcements.decode(newer, "the record")

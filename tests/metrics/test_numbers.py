@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.editions import FIRST, NEWEST
 from monitor.metrics import quantiles
-from monitor.metrics.earlier import FIRST, NEWEST
 from monitor.metrics.regression import EDITION_1, Regression
 from monitor.metrics.relative import ratios, slack
 from monitor.metrics.task import evaluate

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from monitor.editions import FIRST, NEWEST
 from monitor.metrics.binary import BINARY, EDITION_1, Binary
-from monitor.metrics.earlier import FIRST, NEWEST
 from monitor.metrics.foreseen import ForeseenBinary
 from monitor.metrics.operating import f_beta, g_mean
 from monitor.metrics.task import evaluate

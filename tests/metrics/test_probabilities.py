@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.editions import FIRST, NEWEST
 from monitor.metrics import confidence, one_vs_rest
-from monitor.metrics.earlier import FIRST, NEWEST
 from monitor.metrics.multiclass import ORDER, PER_CLASS, Multiclass
 from monitor.metrics.task import evaluate
 from monitor.sketches.cells import Cells

@@ -11,7 +11,7 @@ from monitor.daemon.replay.differences import Difference
 from monitor.daemon.replay.rerun import rerun
 from monitor.daemon.replay.verify import Verified, verify
 from monitor.daemon.sources import source_topics
-from monitor.plan import plan_of
+from monitor.plan import Plan, plan_of
 from tests.adapters.memory import MemoryLog
 
 
@@ -24,15 +24,17 @@ def prove(log: MemoryLog, config: Config, *, held: bool = False, from_ms: int = 
         decisions.close()
 
 
-def run_again(log: MemoryLog, config: Config) -> tuple[Again, list[Difference]]:
-    """Without them."""
-    decisions, plan = DiskDecisions(), as_begun(log, config, plan_of(config))
+def run_again(log: MemoryLog, config: Config, plan: Plan | None = None) -> tuple[Again, list[Difference]]:
+    """Without them; `plan`: where it is not that of the configuration."""
+    decisions, plan = DiskDecisions(), plan or as_begun(log, config, plan_of(config))
     try:
-        live = live_run(log, config, plan.config_digest, source_topics(log, config))
+        live = live_run(log, config, plan, source_topics(log, config))
         again = Again(config, live, decisions)
         own = MemoryLog(log.clock)
         before = {name: log.end_offsets(name) for name in log._topics}
-        worker = rerun(log, own, config, plan, live.spans, own.clock, dead_letters, again.observe)
+        worker = rerun(
+            log, own, config, plan.of_edition(live.edition), live.spans, own.clock, dead_letters, again.observe
+        )
         worker.run()
         assert worker.finished
         assert {name: log.end_offsets(name) for name in log._topics} == before, "a replay wrote to the log it reads"

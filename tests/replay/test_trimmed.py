@@ -11,7 +11,7 @@ from msgspec import structs
 
 from monitor.config import Config
 from monitor.daemon.checkpoints import of_evals
-from monitor.daemon.judge import SEQUENCE_HEADER
+from monitor.daemon.publishing import SEQUENCE_HEADER
 from monitor.daemon.replay.verify import Verified
 from monitor.errors import LedgerError
 from monitor.ledger.checkpoints import encode_body

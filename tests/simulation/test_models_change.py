@@ -16,8 +16,9 @@ from monitor.config import loads
 from monitor.daemon.begun import kept
 from monitor.daemon.counted import counted, newest
 from monitor.daemon.worker import Worker
+from monitor.ledger.evaluated import roster_of
 from monitor.ledger.fold import FoldState, Verdict, fold
-from monitor.ledger.records import Commit, EvalCommit, decode, roster_of
+from monitor.ledger.records import Commit, EvalCommit, decode
 from monitor.ledger.roster import Listed, Roster
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicSpec

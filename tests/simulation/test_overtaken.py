@@ -8,7 +8,7 @@ from msgspec import structs
 
 from monitor.daemon.checkpoints import Found, follow, of_evals
 from monitor.daemon.ends import settled
-from monitor.daemon.judge import EPOCH_HEADER, SEQUENCE_HEADER
+from monitor.daemon.publishing import EPOCH_HEADER, SEQUENCE_HEADER
 from monitor.daemon.writer import LedgerWriter
 from monitor.errors import LedgerError, OffsetLost
 from monitor.ports import OutRecord

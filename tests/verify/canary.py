@@ -13,8 +13,9 @@ from unittest.mock import patch
 
 import msgspec
 
+from monitor.ledger.fold import Chain
 from monitor.ledger.records import Commit
-from monitor.partition import Chain, Flags, Partition
+from monitor.partition import Flags, Partition
 
 
 @contextmanager

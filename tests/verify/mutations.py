@@ -22,9 +22,11 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
+from monitor import editions
 from monitor.admission import Admission
 from monitor.alerts import rules
 from monitor.cli.scan import Found
+from monitor.daemon.editions_in_force import EditionInForce
 from monitor.daemon.models_in_force import ModelsInForce
 from monitor.evaluator import Evaluator
 from monitor.ingest import clocks
@@ -88,6 +90,7 @@ class Mutation:
 MODEL, BOTH = ("model",), ("model", "simulation")
 REBUILDS = ("tests/join/test_rebuilds.py",)
 MODELS = ("tests/simulation/test_models_elsewhere.py",)
+EDITIONS = ("tests/simulation/test_editions.py",)
 MUTATIONS = [
     Mutation(
         "only the owner of the current epoch commits",
@@ -270,6 +273,41 @@ MUTATIONS = [
         "(_number(self.headers, _EPOCH), _number(self.headers, _SEQUENCE), self.offset)",
         "(0, 0, self.offset)",
         ("tests/cli/test_windows_command.py",),
+    ),
+    Mutation(
+        "an edition waits until every owner counts by it",
+        EditionInForce.look,
+        "all(_counts_by(state, self._announced) for state in states)",
+        "True",
+        EDITIONS,
+    ),
+    Mutation(
+        "an edition is announced when every owner knows it",
+        EditionInForce._announce,
+        "min([editions.known, *(known_to(state.owner) for state in states)])",
+        "editions.known",
+        EDITIONS,
+    ),
+    Mutation(
+        "windows of an edition begin after all that was read",
+        EditionInForce.look,
+        "self._evaluator.next_pane_ms",
+        "self._evaluator.next_pane_ms - 100_000",
+        EDITIONS,
+    ),
+    Mutation(
+        "an edition that is not known is refused before anybody is fenced off",
+        editions.refuse_newer,
+        "number > known",
+        "False",
+        EDITIONS,
+    ),
+    Mutation(
+        "cells of an edition that does not hold are left out",
+        TickEngine.add,
+        "piece.below(self._width(model)) if later else piece",
+        "piece",
+        EDITIONS,
     ),
 ]
 

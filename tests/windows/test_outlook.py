@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config import loads
+from monitor.editions import FIRST
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics.delays import NO_LABEL, DelayCounts
-from monitor.metrics.earlier import FIRST
 from monitor.metrics.foreseen import ForeseenBinary
 from monitor.metrics.task import evaluate
 from monitor.plan import Plan, plan_of

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from monitor.alerts import cloudevents
 from monitor.alerts.event import AdvisoryAlert, AlertEvent, BudgetAlert, OperationalAlert, RuleAlert
 from monitor.alerts.traffic import BY_TICKS
 from monitor.config.types import Config
+from monitor.daemon.editions_in_force import edition_of
 from monitor.daemon.replay.published import Published, compare
 from monitor.daemon.replay.slices import Span
 from monitor.daemon.rules_in_force import evaluations
@@ -24,8 +26,10 @@ from monitor.daemon.tail import Stored, follow_from_start
 from monitor.errors import LedgerError
 from monitor.evaluator import TickOutput
 from monitor.ingest.clocks import FOREVER
+from monitor.ledger.evaluated import roster_of, windows_from_ms
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import Commit, EvalPane, roster_of
+from monitor.ledger.records import Commit, EvalCommit, EvalEdition
+from monitor.plan import Plan
 from monitor.ports import Decided, Decisions, Log
 from monitor.windows import payload
 from monitor.windows.canonical import canonical_bytes
@@ -42,12 +46,14 @@ class LiveRun:
     settled: bool
     same_config: bool
     ends: dict[str, list[int]]
+    edition: int
+    """By which it decided."""
     decisions: Counter[str] = field(default_factory=Counter)
 
 
-def live_run(log: Log, config: Config, plan_digest: str, sources: Sources) -> LiveRun:
-    """What the ledger and `evals` of a namespace say. Raises LedgerError where nothing was evaluated, or records were
-    lost."""
+def live_run(log: Log, config: Config, plan: Plan, sources: Sources) -> LiveRun:
+    """What the ledger and `evals` of a namespace say. Raises LedgerError where nothing was evaluated, records were lost, or
+    windows, models or the edition became others."""
     topics = config.topics()
     evals_end = log.end_offsets(topics.evals)[0]
     outputs = {name: log.end_offsets(name) for name in (topics.windows, topics.alerts)}
@@ -55,18 +61,7 @@ def live_run(log: Log, config: Config, plan_digest: str, sources: Sources) -> Li
     last, before, rules = None, None, set[str]()
     for evaluation in evaluations(log, topics.evals, evals_end):
         last, before = evaluation, last
-        if isinstance(evaluation, EvalPane):
-            raise LedgerError(
-                f"the windows of namespace {config.namespace!r} were changed while it ran (evaluation {evaluation.sequence}), "
-                "and a run of the topics has one set from beginning to end",
-                "Compare with the recorded decisions.",
-            )
-        if roster_of(evaluation) is not None:
-            raise LedgerError(
-                f"the models of namespace {config.namespace!r} were changed while it ran (evaluation {evaluation.sequence}), and "
-                "a run of the topics has the same from beginning to end",
-                "Compare with the recorded decisions.",
-            )
+        _refuse_change(evaluation, config.namespace)
         rules.add(evaluation.rules)
     if last is None:
         raise LedgerError(f"namespace {config.namespace!r} evaluated nothing yet", "Run it first.")
@@ -98,7 +93,26 @@ def live_run(log: Log, config: Config, plan_digest: str, sources: Sources) -> Li
     ticks = (before.input_tick, before.performance_tick) if before is not None else (0, 0)
     kinds = (Kind.INPUT, Kind.PERFORMANCE)
     closed = {k: FOREVER * 2 if last.settled else t * config.time.tick_ms for k, t in zip(kinds, ticks, strict=True)}
-    return LiveRun(spans, closed, last.settled, last.config == plan_digest, outputs, +decided)
+    edition = edition_of(last, plan.edition, config.namespace)
+    return LiveRun(spans, closed, last.settled, last.config == plan.config_digest, outputs, edition, +decided)
+
+
+def _refuse_change(evaluation: EvalCommit, namespace: str) -> None:
+    """Raise LedgerError where windows, models or the edition became others: a run of the topics has the same from beginning to
+    end."""
+    what = None
+    if windows_from_ms(evaluation) is not None:
+        what = "the windows of namespace {0!r} were changed"
+    elif roster_of(evaluation) is not None:
+        what = "the models of namespace {0!r} were changed"
+    elif isinstance(evaluation, EvalEdition) and evaluation.edition_from_ms is not UNSET:
+        what = f"namespace {{0!r}} went over to edition {evaluation.edition.number}"
+    if what is not None:
+        raise LedgerError(
+            f"{what.format(namespace)} while it ran (evaluation {evaluation.sequence}), and a run of the topics has the same "
+            "from beginning to end",
+            "Compare with the recorded decisions.",
+        )
 
 
 class Again:

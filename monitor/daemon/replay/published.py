@@ -14,7 +14,7 @@ import msgspec
 
 from monitor.alerts import cloudevents
 from monitor.config.types import Topics
-from monitor.daemon.judge import SEQUENCE_HEADER
+from monitor.daemon.publishing import SEQUENCE_HEADER
 from monitor.daemon.replay.differences import Difference, of_payloads
 from monitor.evaluator import TickOutput
 from monitor.events import Headers

@@ -14,11 +14,12 @@ import msgspec
 from monitor.daemon.replay.differences import Difference, of_commits, says_no_clock
 from monitor.daemon.replay.feeding import Feeding
 from monitor.daemon.tail import Follower, Stored, read_range
+from monitor.editions import refuse_newer
 from monitor.errors import LedgerError, OffsetLost
 from monitor.ingest.clocks import ClockState
-from monitor.ledger.fold import FoldState, Verdict, fold
+from monitor.ledger.fold import Chain, FoldState, Verdict, fold
 from monitor.ledger.records import Commit, Gap
-from monitor.partition import Chain, Flags, Partition, Shared
+from monitor.partition import Flags, Partition, Shared
 from monitor.ports import Log
 
 
@@ -100,6 +101,8 @@ def _accepted(log: Log, begin: Follower, end: int) -> Iterator[tuple[Stored, Fol
 def _again(
     shared: Shared, engine: Partition, feeding: Feeding, before: FoldState, record: Commit, partition: int
 ) -> Difference | None:
+    where = f"commit {record.sequence} of partition {partition}"
+    engine.go_on_by(refuse_newer(record.edition, shared.plan.edition, where))
     engine.admission.follow(record)
     feeding.up_to(record.predictions[1], record.labels[1])
     floods = () if record.floods is msgspec.UNSET else record.floods

@@ -11,14 +11,17 @@ from monitor.alerts.book import RuleBook
 from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.config.types import Config
+from monitor.daemon.begun import begun
+from monitor.daemon.editions_in_force import begin_with, edition_of, follow
 from monitor.daemon.replay.differences import Difference
 from monitor.daemon.resume import Resumed
 from monitor.daemon.rules_in_force import RulesInForce, evaluations
 from monitor.daemon.tail import Follower, Stored, follow_from_start
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
+from monitor.ledger.evaluated import roster_of, windows_from_ms
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import Commit, EvalCommit, Gap, roster_of, windows_from_ms
+from monitor.ledger.records import Commit, EvalCommit, Gap
 from monitor.plan import Plan
 from monitor.ports import Log
 from monitor.saved import restore
@@ -51,8 +54,11 @@ def redecide(
     followers = [follow_from_start(log, topics.ledger, p) for p in range(partitions)]
     if begin is not None:
         _recognise(config, plan, begin.evaluation)
+        edition_of(begin.evaluation, plan.edition, config.namespace)
         _restore(evaluator, rules, begin)
         followers = begin.followers
+    else:
+        begin_with(evaluator, begun(log, topics), config.namespace)
     for evaluation in evaluations(log, topics.evals, evals_end, begin.evals if begin is not None else None):
         _recognise(config, plan, evaluation)
         if (roster := roster_of(evaluation)) is not None:
@@ -60,6 +66,7 @@ def redecide(
         outputs = list(rules.go_on_with(evaluation.rules, windows_from_ms(evaluation)))
         for partition, end in enumerate(evaluation.ledger):
             followers[partition].catch_up(log, end, feeder(evaluator, partition))
+        follow(evaluator, evaluation, config.namespace)
         if evaluation.unowned is not UNSET:
             evaluator.owners(evaluation.unowned)
         outputs += evaluator.close()
@@ -72,7 +79,7 @@ def redecide(
 def _restore(evaluator: Evaluator, rules: RulesInForce, begin: Resumed) -> None:
     """Make the evaluator what it was at the checkpoint. Raises LedgerError for one that is not what was decided there."""
     try:
-        restore(evaluator, begin.saved.evaluator, *rules.book(begin.saved.rules))
+        restore(evaluator, begin.saved.evaluator, *rules.book(begin.saved.rules), begin.saved.editions)
         why = "it is not what was decided there"
     except (FormatError, ValueError, KeyError, TypeError) as error:
         why = f"it is of another version of Driftline ({error})"

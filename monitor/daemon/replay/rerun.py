@@ -48,7 +48,8 @@ def rerun(
             "dead_letters": config.dead_letters.model_copy(update={"enabled": False}),
             "time": config.time.model_copy(update=dict.fromkeys(("idle_after_ms", "stalled_after_ms"), _NEVER_MS)),
             # What is made of the ledger afterwards (a sweep, totals) reads it from its beginning.
-            "state": config.state.model_copy(update={"trim": False}),
+            # It is of one edition from beginning to end, however long it waits for being resumed.
+            "state": config.state.model_copy(update={"trim": False, "upgrade_after_ms": _NEVER_MS}),
         }
     )
     partitions = len(next(iter(spans.values())))

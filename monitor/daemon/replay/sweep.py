@@ -12,6 +12,8 @@ from monitor.alerts.event import AlertEvent
 from monitor.alerts.operational import OperationalWatch
 from monitor.backtest.variants import Sweep
 from monitor.config.types import Config
+from monitor.daemon.begun import begun
+from monitor.daemon.editions_in_force import begin_with, follow
 from monitor.daemon.replay.redecide import feeder
 from monitor.daemon.rules_in_force import evaluations
 from monitor.daemon.tail import follow_from_start
@@ -60,9 +62,11 @@ def sweep(
     budget = BudgetWatch.of(config, plan)
     evaluator = Evaluator(plan, config.windows, RuleBook.of(config, plan), watch, partitions, budget)
     followers = [follow_from_start(log, topics.ledger, p) for p in range(partitions)]
+    begin_with(evaluator, begun(log, topics), config.namespace)
     for evaluation in evaluations(log, topics.evals, log.end_offsets(topics.evals)[0]):
         for partition, end in enumerate(evaluation.ledger):
             followers[partition].catch_up(log, end, feeder(evaluator, partition))
+        follow(evaluator, evaluation, config.namespace)
         if evaluation.unowned is not UNSET:
             evaluator.owners(evaluation.unowned)
         for output in evaluator.close():

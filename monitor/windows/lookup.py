@@ -1,62 +1,50 @@
-"""The windows of an evaluator, as rules and watches ask for them."""
+"""The windows of all kinds, as those ask for them who judge."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from monitor.config.windows import Window
 from monitor.events import Int64s
 from monitor.windows.crossed import Combination, Errors
 from monitor.windows.engine import TickEngine
-from monitor.windows.spans import spans_of
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
-
-
-def shortest(windows: Sequence[Window]) -> str:
-    """The name of the shortest window that tiles time; of sliding ones, where there are no others."""
-
-    def size(window: Window) -> tuple[bool, int]:
-        start, end = next(spans_of(window, 0))
-        return window.size_ms != window.slide_ms, end - start
-
-    return min(windows, key=size).name
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Those of all kinds: a `book.WindowLookup`."""
+    """What rules may read of windows (`alerts.book.WindowLookup`), of both kinds; right while a tick is handed out."""
 
-    engines: Mapping[Kind, TickEngine]
+    engines: dict[Kind, TickEngine]
 
     def newest_mature(
         self, series: SeriesKey, window: str, kind: Kind, predicate: Callable[[WindowView], bool]
     ) -> WindowView | None:
-        """See there."""
+        """The newest view of a series for which `predicate` holds."""
         engine = self.engines.get(kind)
         return engine.newest_mature(series, window, predicate) if engine else None
 
     def other_versions(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
-        """See there."""
+        """The same model and segment under every other version that ever had a window."""
         engine = self.engines.get(kind)
         return engine.other_versions(series) if engine else ()
 
     def held(self, series: SeriesKey, window: str, kind: Kind) -> Mapping[int, WindowView]:
-        """See there."""
+        """The windows of a series that are remembered, by start."""
         engine = self.engines.get(kind)
         return engine.held(series, window) if engine else {}
 
     def segments(self, series: SeriesKey, kind: Kind) -> Sequence[SeriesKey]:
-        """See there."""
+        """The other segments of the same model and version that ever had a window."""
         engine = self.engines.get(kind)
         return engine.segments(series) if engine else ()
 
     def cells(self, key: WindowKey, kind: Kind) -> Int64s | None:
-        """See there."""
+        """The sums of a window that is not final, at the end of the tick that is handed out."""
         engine = self.engines.get(kind)
         return engine.cells(key) if engine else None
 
     def combinations(self, series: SeriesKey, window: str, starts: Iterable[int]) -> Mapping[Combination, Errors]:
-        """See there."""
+        """What windows add up to, by combination of segments."""
         engine = self.engines.get(Kind.PERFORMANCE)
         return engine.crossed.total(series, window, starts) if engine else {}

@@ -1,0 +1,1 @@
+"""Upgrades between releases: other code than this tree's runs beside it, as processes on a real broker."""
