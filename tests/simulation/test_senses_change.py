@@ -39,6 +39,7 @@ MAPPED = {"features": "{hue: categorical, size: numeric}"}
 MOVED = {"features": "{hue: categorical, size: {from: $.features.other, type: numeric}, kind: categorical}"}
 DISTANT = {"more": "drift: {distances: [js]}"}
 FORESEEN = {"more": "estimates: true"}
+COSTLY = {"m": "features: [hue], segments: {hue: [red, blue]}, threshold: 0.3, costs: {fp: 1, fn: 5}"}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -131,6 +132,7 @@ CHANGES = [
     ({}, DISTANT),
     ({}, FORESEEN),
     (FORESEEN, {}),
+    ({}, COSTLY),
 ]
 
 
@@ -162,7 +164,7 @@ def test_commits_say_which_sense_they_count_and_older_versions_refuse_them() -> 
     assert begun.number == announced.number + 1, "owners count otherwise from there on"
     for partition in range(2):
         commits = [one for one in accepted(log, "one.ledger", partition) if isinstance(one, Commit)]
-        assert {one.format for one in commits} == {1, 8}
+        assert {one.format for one in commits} == {8, 9}
         deltas = [(one.groups, one.inputs) for one in commits if one.inputs is not None]
         names = [{groups[code].model for code in delta.column("group").tolist()} for groups, delta in deltas]
         both = {"m", "m\x1e1"}
