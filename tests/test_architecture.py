@@ -34,6 +34,7 @@ SHELL = (
     "pipelines/hooks.py",
     "pipelines/jobs.py",
     "pipelines/local",
+    "pipelines/meanwhile.py",
     "pipelines/past.py",
     "pipelines/post.py",
     "pipelines/runner.py",

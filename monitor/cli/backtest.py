@@ -120,23 +120,17 @@ def command(
     set_up("text", "WARNING")
     inputs = [path for path in (*files, *others, known, directory) if path is not None]
     _refuse_what_does_not_go_together(directory, page, inputs, resume=resume, show_values=show_values)
-    config = _config(files, overrides)
-    other = _other(files, others, other_overrides, versions)
-    origin = origin_of(files, overrides, embedded, recording, processes)
+    config, other = _config(files, overrides), _other(files, others, other_overrides, versions)
+    again = embedded, recording, processes
+    origin, theirs = origin_of(files, overrides, *again), origin_of(others or files, other_overrides, *again)
     wanted = backtest_run.Wanted(
         starts, ends, resume, output, quiet, kept=directory is not None, what="backtest", origin=origin
     )
+    incidents = backtest_run.incidents_in(known, [config] if other is None else [config, other])
+    variants = backtest_run.variants_of(files, overrides, sweeps, config)
+    conditions = backtest_run.gates_of(gates, config, scored=known is not None)
     asked = backtest_run.Asked(
-        config,
-        other,
-        backtest_run.incidents_in(known, [config, *([other] if other is not None else [])]),
-        backtest_run.variants_of(files, overrides, sweeps, config),
-        backtest_run.gates_of(gates, config, scored=known is not None),
-        page,
-        show_values,
-        versions,
-        origin_of(others or files, other_overrides, embedded, recording, processes),
-        min_rows,
+        config, other, incidents, variants, conditions, page, show_values, versions, theirs, min_rows
     )
     with closing(_source(config, recording, embedded)) as source:
         backtest_run.run(source, asked, directory, wanted)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -226,9 +226,7 @@ def _run(
     if bar is not None:
         bar.close(worker, helpers.consumed)
     if not worker.finished:
-        then = "--resume goes on" if wanted.kept else "nothing of it is kept"
-        click.echo(f"driftline: the {wanted.what} was interrupted before its end; {then}", err=True)
-        sys.exit(128 + signals.number)
+        _interrupted(wanted, signals.number)
     return {
         "records": {name: sum(end - start for start, end in ranges) for name, ranges in spans.items()},
         "ranges": {name: [list(span) for span in ranges] for name, ranges in spans.items()},
@@ -238,6 +236,12 @@ def _run(
         "alerts": counted.alerts,
         "seconds": round(time.monotonic() - began, 3),
     }
+
+
+def _interrupted(wanted: Wanted, signal: int) -> NoReturn:
+    then = "--resume goes on" if wanted.kept else "nothing of it is kept"
+    click.echo(f"driftline: the {wanted.what} was interrupted before its end; {then}", err=True)
+    sys.exit(128 + signal)
 
 
 def _shared(wanted: Wanted, spans: Spans) -> tuple[Share | None, list[Share]]:

@@ -194,7 +194,7 @@ class Task:
         starts = [(floor.offset, floor.clock.state()) for floor in floors]
         self._begin_at(*starts)
         if commit.ended:
-            self._skip_rebuild()
+            self.flags = Flags(ended=True)
             return
         ends = (commit.predictions[1], commit.labels[1])
         try:
@@ -279,9 +279,6 @@ class Task:
             commit.prediction_outcomes["pending"],
             commit.label_outcomes["waiting"],
         )
-
-    def _skip_rebuild(self) -> None:
-        self.flags = Flags(ended=True)
 
     def _check_held(self, *wanted: int | None) -> None:
         for name, offset in zip(self._sources.names, wanted, strict=False):

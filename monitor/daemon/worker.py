@@ -84,8 +84,7 @@ class Worker:
         self.post, self.options, self.reloads = post, options, reloads
         self.known = Known(config, clock.now_ms())
         self._observe, self._tell = observe, tell or (lambda _: None)
-        self.topics = config.topics()
-        self.tasks: dict[int, Task] = {}
+        self.topics, self.tasks = config.topics(), dict[int, Task]()
         self.judge: Judge | None = None
         self._stores = segments, snapshots
         self._count_by(counted or alone(config, plan))

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from monitor.editions import Edition, Named
+from monitor.editions import RELEASES, Edition, Named
 from monitor.errors import LedgerError, NewerVersion
 from monitor.events import Int64s
 from monitor.ingest.clocks import ClockState
@@ -354,9 +354,10 @@ def decode(raw: bytes, where: str) -> Record:
 
 
 def release_of(fields: Mapping[str, Any]) -> str | None:
-    """The release that a record of any later format needs, by the edition that it names."""
+    """The release that a record of any later format needs, by the edition that it names; None where this code knows that one:
+    it is something else then that is later."""
     match fields.get("edition"):
-        case [int(), str(release), *_]:
+        case [int(number), str(release), *_] if number not in RELEASES:
             return release
     return None
 

@@ -51,3 +51,29 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_run(
     assert (done.code, done.out) == (1, "")
     assert f"{str(tmp_path / place)!r}: no file can be written into" in done.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--sweep", "windows=1h,2h"), "Only rules can be swept"),
+        (("--sweep", "rules.too-good.threshold"), "write rules.NAME.FIELD=V1,V2"),
+        (
+            ("--sweep", "rules.too-good.threshold=0.1,0.2", "--sweep", "rules.too-good.threshold=0.3"),
+            "'rules.too-good.threshold=0.3': the values of rules.too-good.threshold are given already; write all of them once",
+        ),
+        (("--fail-on", "pages"), "write NAME OP NUMBER"),
+        (("--fail-on", "missed > 0"), "needs --incidents"),
+        (("--fail-on", "acuracy < 0.5"), "did you mean 'accuracy'?"),
+        (("--fail-on", "psi:origen > 0.5"), "did you mean 'psi:origin'?"),
+        (("--fail-on", "accuracy@1d < 0.5"), "there are no windows '1d'"),
+        (("--resume",), "--resume needs --to DIR"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_runs(
+    deployment: Deployment, options: tuple[str, ...], sentence: str
+) -> None:
+    done = driftline("backtest", *deployment.where, *options, "-q")
+    assert done.code == 2
+    assert sentence in done.err
+    assert done.out == ""

@@ -7,6 +7,9 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
+
+from tests.checker.sources import Source
 from tests.cli.driving import driftline
 from tests.kafka.broker import Kafka
 from tests.kafka.deployment import Deployment, eventually, published, succeed
@@ -46,6 +49,7 @@ def test_a_run_with_a_killed_worker_is_identical_live_and_recorded(
         epochs = sum(len(walk.epochs) for walk in flights.walks(live))
         assert epochs > 3, "the kill took no partition away from anybody"
 
+        decided = how_many_count(flights.source, live)
         made = driftline("record", *where, "--decisions", "--to", recording, "-q")
         assert made.code == 0, made.err
         assert driftline("record", "verify", recording, "-q").code == 0
@@ -54,7 +58,7 @@ def test_a_run_with_a_killed_worker_is_identical_live_and_recorded(
             assert proved.code == 0, proved.err
             read = sum(flights.read_offsets(live))
             assert (proved.json["records"], proved.json["skipped_commits"]) == (read, 0)
-            assert proved.json["evaluations"] > 10
+            assert proved.json["evaluations"] == decided > 2  # how many there are depends on how quick the machine is
             run = driftline("replay", *where, *source, "--verify", "--without-decisions", "-q", "-o", "json")
             assert run.code == 0, run.err
             assert run.json["windows"] == len(published(flights.source, live)) > 200
@@ -107,3 +111,12 @@ def test_a_range_between_times_is_the_brokers_own(kafka: Kafka, fresh_topics: Fr
             for topic, before in zip(shown["topics"], first, strict=True):
                 cuts = [len(partition) for partition in before]
                 assert [r[1 if of_first else 0] for r in topic["ranges"]] == cuts
+
+
+def how_many_count(source: Source, namespace: str) -> int:
+    """Evaluations that count: as the newest owner numbers its last one."""
+    records = [
+        msgspec.msgpack.decode(raw.value) for raw in source.read(f"{namespace}.evals")[0] if raw.value is not None
+    ]
+    newest = max(record.get("epoch", 0) for record in records)
+    return int(max(record["sequence"] for record in records if "sequence" in record and record["epoch"] == newest))

@@ -6,8 +6,19 @@ import msgspec
 import numpy as np
 import pytest
 
+from monitor.editions import Edition, Named
 from monitor.errors import LedgerError
-from monitor.ledger.records import NEWEST, Commit, decode, encode
+from monitor.ledger.records import (
+    EDITION_FORMAT,
+    FORMAT,
+    NEWEST,
+    ROSTER_FORMAT,
+    ROWS_FORMAT,
+    Commit,
+    decode,
+    encode,
+    format_of_commit,
+)
 from tests.ledger.records import GOLDEN, RECORDS
 
 KEPT = dict(line.split(" ", 1) for line in GOLDEN.read_text().splitlines())
@@ -47,3 +58,17 @@ def test_no_record_that_was_cut_is_read(name: str) -> None:
     for end in range(len(whole)):
         with pytest.raises(LedgerError):
             decode(whole[:end], "the record")
+
+
+@pytest.mark.parametrize(
+    ("edition", "opens", "rosters", "least"),
+    [
+        (msgspec.UNSET, False, False, FORMAT),
+        (msgspec.UNSET, False, True, ROSTER_FORMAT),
+        (msgspec.UNSET, True, True, ROWS_FORMAT),
+        (Edition(2, "0.1.0"), False, False, EDITION_FORMAT),
+        (Edition(2, "0.1.0"), True, True, EDITION_FORMAT),
+    ],
+)
+def test_a_commit_has_the_least_format_that_says_it(edition: Named, opens: bool, rosters: bool, least: int) -> None:
+    assert format_of_commit(edition, opens=opens, rosters=rosters) == least

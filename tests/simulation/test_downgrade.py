@@ -8,17 +8,19 @@ import msgspec
 import orjson
 import pytest
 
+from monitor import editions
 from monitor.daemon.checkpoints import Checkpoints
+from monitor.editions import Edition
 from monitor.errors import LedgerError, NewerVersion
 from monitor.ledger.checkpoints import NEWEST, Manifest, open_manifest, seal
 from monitor.ledger.records import EvalCommit, decode, digest_of, encode
 from monitor.ports import OutRecord
-from tests.ledger.records import EDITION
 from tests.simulation.fragile import FragileWorld
 from tests.simulation.saving import a_run_with_checkpoints, saving
 from tests.simulation.world import worker
 
 Change = Callable[[Manifest], Manifest]
+LATER = Edition(editions.NEWEST + 1, "0.2.0")
 
 
 def newer(manifest: Manifest) -> Manifest:
@@ -29,7 +31,7 @@ def newer_with_its_edition(manifest: Manifest) -> Manifest:
     commit = manifest.fold.commit
     if commit is None:
         return newer(manifest)
-    fold = msgspec.structs.replace(manifest.fold, commit=msgspec.structs.replace(commit, edition=EDITION))
+    fold = msgspec.structs.replace(manifest.fold, commit=msgspec.structs.replace(commit, edition=LATER))
     return msgspec.structs.replace(newer(manifest), fold=fold)
 
 

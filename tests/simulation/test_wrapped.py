@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from monitor.config import Config, loads
 from monitor.ledger.audit import Audit
-from monitor.ledger.records import ROWS_FORMAT, Commit, decode
+from monitor.ledger.records import EDITION_FORMAT, Commit, decode
 from monitor.ports import OutRecord, TopicSpec
 from tests.checker import audit
 from tests.checker.shapes import MAPPING, Shape, opened, wrapped
@@ -136,7 +136,7 @@ def assert_alike(
     for ours, theirs in zip(last_commits(log, "wrapped"), last_commits(plain, "plain"), strict=True):
         assert ours.prediction_outcomes == theirs.prediction_outcomes
         assert ours.label_outcomes == theirs.label_outcomes
-        assert (ours.rows, ours.format) == (theirs.records, ROWS_FORMAT)
+        assert (ours.rows, ours.format) == (theirs.records, EDITION_FORMAT)
 
 
 @pytest.mark.parametrize("shape", ["each", "cloudevents", "debezium"])

@@ -305,8 +305,8 @@ MUTATIONS = [
     Mutation(
         "cells of an edition that does not hold are left out",
         TickEngine.add,
-        "piece.below(self._width(model)) if later else piece",
-        "piece",
+        "own.below(waits.width) if later else own",
+        "own",
         EDITIONS,
     ),
 ]
