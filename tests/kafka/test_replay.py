@@ -119,4 +119,4 @@ def how_many_count(source: Source, namespace: str) -> int:
         msgspec.msgpack.decode(raw.value) for raw in source.read(f"{namespace}.evals")[0] if raw.value is not None
     ]
     newest = max(record.get("epoch", 0) for record in records)
-    return int(max(record["sequence"] for record in records if "sequence" in record and record["epoch"] == newest))
+    return max(int(record["sequence"]) for record in records if "sequence" in record and record["epoch"] == newest)
