@@ -71,6 +71,10 @@ class Crossed:
             self._counted[plan.sense] = dimensions if weights.any() else frozenset(), weights
         return bool(self._counted[plan.sense][0])
 
+    def follow_editions(self) -> None:
+        """Another edition holds: vectors have more cells."""
+        self._counted.clear()
+
     def additions(
         self,
         plan: ModelPlan,

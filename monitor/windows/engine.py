@@ -157,6 +157,7 @@ class TickEngine:
         for model, waits in self._waiting.items():
             waits.width = self._layout(self._plan.counted_as(model)).size
         self._measuring.follow_editions()
+        self.crossed.follow_editions()
         if self.book is not None:
             self.book.use(self._plan)
 
