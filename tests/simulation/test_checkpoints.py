@@ -18,9 +18,10 @@ from monitor.alerts.budget import BudgetWatch
 from monitor.alerts.operational import OperationalWatch
 from monitor.config import Config, loads
 from monitor.evaluator import Evaluator, TickOutput
-from monitor.ledger.checkpoints import Fold, encode_body
+from monitor.ledger.checkpoints import EDITION_FORMAT, Fold, encode_body
+from monitor.ledger.evaluated import generation_of
 from monitor.ledger.fold import FoldState, Verdict, fold
-from monitor.ledger.records import Commit, EvalCommit, EvalSwitch, Generation, Record, decode
+from monitor.ledger.records import Commit, EvalCommit, Generation, Record, decode
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicSpec
 from monitor.saved import SavedEvaluation, save
@@ -74,8 +75,7 @@ def evaluated(log: MemoryLog, own: Config, upto: int, chance: random.Random) -> 
         evals, verdict = fold(evals, record, stored.record.value or b"")
         if verdict is not Verdict.ACCEPTED or not isinstance(record, EvalCommit):
             continue
-        if isinstance(record, EvalSwitch):
-            generation = record.generation
+        generation = generation_of(record) or generation
         if not rules:
             rules = record.rules
             evaluator.switch(RuleBook.of(own), BudgetWatch.of(own, plan))
@@ -93,7 +93,9 @@ def evaluated(log: MemoryLog, own: Config, upto: int, chance: random.Random) -> 
         if record.sequence == upto:
             break
     folds = tuple(Fold.of(ledger[partition][end - 1][1] if end else FoldState()) for partition, end in enumerate(at))
-    return encode_body(SavedEvaluation(folds, rejected, rules, save(evaluator), generation))
+    return encode_body(
+        SavedEvaluation(folds, rejected, rules, save(evaluator), generation, evaluator.editions.save() or UNSET)
+    )
 
 
 # -- nothing shows -------------------------------------------------------------------------------------------------
@@ -249,7 +251,7 @@ def test_a_start_does_not_learn_again_what_a_checkpoint_of_a_budget_holds(caplog
     while len(test_budget.told(log, "saved")) < 1 or not process.judge:
         take_a_turn(log, process)
     log.crashed(process)
-    assert {one.manifest.format for one in whole(log)} == {6}
+    assert {one.manifest.format for one in whole(log)} == {EDITION_FORMAT}
     again = worker(log, budgeted("saved", 6))
     seen: list[TickOutput] = []
     again._observe = seen.append

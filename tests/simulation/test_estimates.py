@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from monitor.config import Config, loads
+from monitor.ledger.checkpoints import EDITION_FORMAT
 from tests.config.examples import problems
 from tests.replay.proving import prove, sentences
 from tests.simulation import saving as deployments
@@ -98,7 +99,7 @@ def test_what_was_learned_of_labels_is_in_checkpoints() -> None:
     rng = random.Random(3)
     deployments.run_through(log, [(rng.randint(60, 260), Fault.CRASH_BEFORE) for _ in range(4)], own)
     deployments.assert_the_same(log)
-    assert {found.manifest.format for found in deployments.whole(log)} == {2}
+    assert {found.manifest.format for found in deployments.whole(log)} == {EDITION_FORMAT}
 
 
 def test_a_replay_makes_the_estimates_again(ended: FragileWorld) -> None:
