@@ -18,7 +18,7 @@ from monitor.daemon.counted import counted, newest
 from monitor.daemon.worker import Worker
 from monitor.ledger.evaluated import roster_of
 from monitor.ledger.fold import FoldState, Verdict, fold
-from monitor.ledger.records import Commit, EvalCommit, decode
+from monitor.ledger.records import EDITION_FORMAT, Commit, EvalCommit, decode
 from monitor.ledger.roster import Listed, Roster
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicSpec
@@ -191,7 +191,7 @@ def test_what_came_before_an_owner_counted_it_was_rejected_and_what_came_after_w
         before = [one["at"] for one in source[: adopted.offset] if one["model"] == "n"]
         assert commits[-1].prediction_outcomes["rejected"] == len(before) > 0
         assert adopted.newest_ms == max(before) == commits[-1].unlisted_ms
-        assert commits[-1].format == 6, "a version that counts by the first models alone refuses"
+        assert commits[-1].format == EDITION_FORMAT, "a version that counts by the first models alone refuses"
 
 
 def test_what_is_rejected_for_its_model_moves_no_clock_and_so_forgets_no_id() -> None:
@@ -291,7 +291,7 @@ def test_models_come_back_and_a_restart_goes_on_with_those_that_are_listed() -> 
     one, two = text("one", M, every=3, trim=True), text("one", BOTH, every=3, trim=True)
     run(log, [(60, crash), (40, crash), (40, crash)], Files(one), [(7, two), (25, one), (45, two)])
     assert log.happened == [crash] * 3
-    assert whole(log, "one")[0].manifest.format == 8
+    assert whole(log, "one")[0].manifest.format == 9, "it names an edition beside"
     assert log.begin_offsets("one.evals") > [0], "which models are listed since when is in the checkpoint alone"
     last = newest(kept(log, "one.configs"), "one.configs")
     assert last is not None
