@@ -282,7 +282,8 @@ class Evaluator:
     def list_models(self, roster: Roster) -> None:
         """From now on these are the models, and their windows may start where it says. What it changes lies at event times of
         which nothing was fed. The rules about them come with the next `switch`."""
-        self.roster, self.schedule.models = roster, roster.terms()
+        self.roster = roster
+        self.schedule.list_models(roster.terms())
         for engine in self.engines.values():
             engine.follow_schedule()
 

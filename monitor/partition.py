@@ -214,7 +214,7 @@ class Partition:
             rows = PredictionColumns.joined(batches)
             ids, at = rows.ids, rows.at_ms
             self.clocks[0], before = advance(clock, at, ids, self.shared.plan.max_jump_ms)
-            group, bins = self.shared.coder.code(rows)
+            group, bins = self.shared.coder.code(rows, self.admission.numbers(rows))
             bins = with_scores(bins, rows.scores)
             # A withdrawal need not say a class.
             predicted = np.where(np.isnan(rows.predicted), 0.0, rows.predicted).astype(np.uint8)
@@ -264,7 +264,7 @@ class Partition:
         rosters = self.admission.to_say(floors[0].offset)
         edition = Edition.of(self._said)
         commit = Commit(
-            format=format_of_commit(edition, opens=self.shared.opens, rosters=bool(rosters)),
+            format=format_of_commit(edition, opens=self.shared.opens, rosters=self.admission.format_of(rosters)),
             epoch=chain.epoch,
             owner=chain.owner,
             sequence=chain.sequence + 1,
@@ -297,6 +297,7 @@ class Partition:
             remembered=packed(known, self.shared.groups),
             unlisted_ms=self.admission.newest_rejected(self.join.prediction_outcomes.rejected),
             unlisted_clock=self.admission.clock_to_say(),
+            unlisted_ahead=self.admission.ahead_to_say(),
             rosters=rosters or UNSET,
             edition=edition,
         )
@@ -353,11 +354,11 @@ class Partition:
         self.join.prediction_outcomes = PredictionOutcomes(**{**predictions, "pending": 0})
         self.join.label_outcomes = LabelOutcomes(**{**labels, "waiting": 0})
         self._read = Read(commit.records, commit.rows_read)
-        self.admission.resume(commit)
+        self.admission.resume(commit, self.shared.plan.max_jump_ms)
 
     def remember(self, commit: Commit) -> None:
         """Before the records from the floors on are fed again: know the keys whose predictions came before them."""
-        self.admission.resume(commit)
+        self.admission.resume(commit, self.shared.plan.max_jump_ms)
         if known := known_of(commit, self.shared.groups):
             self.join.add_predictions(batch_of(known, self.clocks[0].maximum_ms, self.join.predictions.features))
             self.join.repeats.clear()
@@ -387,4 +388,4 @@ class Partition:
         self.join.label_outcomes = LabelOutcomes(**labels)
         self._read = Read(commit.records, commit.rows_read)
         self._from = list(self._next)
-        self.admission.resume(commit)
+        self.admission.resume(commit, self.shared.plan.max_jump_ms)

@@ -1,13 +1,14 @@
 """The plan: what the configuration and the reference profiles mean for each model, compiled once.
 
 Everything the engine needs to know about a model is here as values: its task, its segments, its watched features and
-where their bins lie in the vector of counts. A model that is not listed gets the template's plan under its own name.
+where their bins lie in the vector of counts. A model that is not listed gets the template's plan under its own name. One that has
+meant something else before, or is going to, has a plan for each of its senses (`ledger.roster`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,6 +47,12 @@ class FeaturePlan:
     name: str
     binning: Binning | Checked
     start: int
+    read_as: str | None = None
+
+    @property
+    def column(self) -> str:
+        """The column of decoded predictions that it is read from: another than its name where that meant another place."""
+        return self.read_as or self.name
 
     @property
     def base(self) -> Binning:
@@ -77,6 +84,12 @@ class Dimension:
 
     name: str
     values: tuple[str, ...]
+    read_as: str | None = None
+
+    @property
+    def column(self) -> str:
+        """As `FeaturePlan.column`."""
+        return self.read_as or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,19 @@ class ModelPlan:
     """Distances to the reference that its input windows carry."""
     pairs: tuple[PairPlan, ...] = ()
     """Pairs of its features that are watched; none without a reference."""
+    sense: str = ""
+    """What its predictions are counted as."""
+    places: tuple[int, ...] = ()
+    """Where the bins of its features lie among those that are kept of a prediction."""
+    threshold: float | None = None
+    """At which score a prediction is positive; None where it is as it was decoded."""
+    config_digest: str | None = None
+    """Of the configuration that this sense came with; None of those that the namespace's own stands for."""
+
+    @property
+    def bins(self) -> int:
+        """Bins that are kept of a prediction, up to the last of its own."""
+        return max(self.places, default=-1) + 1
 
     def cells_of(self, *, inputs: bool) -> CellLayout:
         """The vector of its input windows, or of its performance windows."""
@@ -124,6 +150,8 @@ class Plan:
     """Whether windows say what is to be expected while labels are missing."""
     finals_only: bool = False
     """Whether of windows only the final value is told, as in a backtest; rules read every revision all the same."""
+    senses: Mapping[str, ModelPlan] = field(default_factory=dict)
+    """Every sense of every model there ever was; empty where each has but one. `models` has those that came last."""
     edition: int = NEWEST
     """That of its tasks: of a plan as it was compiled the newest that this code knows."""
 
@@ -133,18 +161,34 @@ class Plan:
             return self
         assert number < self.edition, f"a plan of edition {self.edition} does not know edition {number}"
         models = {name: model.of_edition(number) for name, model in self.models.items()}
+        senses = {name: model.of_edition(number) for name, model in self.senses.items()}
         template = None if self.template is None else self.template.of_edition(number)
-        return replace(self, models=models, template=template, edition=number)
+        return replace(self, models=models, senses=senses, template=template, edition=number)
 
     @property
     def width(self) -> int:
-        """Most features any model watches: the width of the bins kept per prediction."""
-        return max((len(m.features) for m in self.all_models), default=0)
+        """Most bins that are kept of a prediction of any model."""
+        return max((model.bins for model in self.all_models), default=0)
 
     @property
     def all_models(self) -> tuple[ModelPlan, ...]:
-        """The listed models and the template."""
-        return (*self.models.values(), *((self.template,) if self.template else ()))
+        """The listed models, in all their senses, and the template."""
+        return (*(self.senses or self.models).values(), *((self.template,) if self.template else ()))
+
+    def of_window(self, model: str, config_digest: str) -> ModelPlan:
+        """The plan by which a window of a model was counted that says this digest of a configuration."""
+        found = (one for one in self.senses.values() if one.name == model and one.config_digest is not None)
+        known = self.models.get(model) if not self.senses else self.senses.get(model)
+        return next((one for one in found if one.config_digest == config_digest), known) or self.model(model)
+
+    def config_of(self, model: ModelPlan) -> str:
+        """The digest of the configuration that gives a sense its meaning."""
+        return model.config_digest or self.config_digest
+
+    def counted_as(self, sense: str) -> ModelPlan:
+        """The plan of a sense; that of a model that has but one. Raises KeyError where there is none."""
+        known = self.senses.get(sense)
+        return self.model(sense) if known is None else known
 
     def model(self, name: str) -> ModelPlan:
         """The plan of a model; an unlisted one follows the template. Raises KeyError where there is none."""
@@ -153,7 +197,7 @@ class Plan:
             return known
         if self.template is None:
             raise KeyError(name)
-        return replace(self.template, name=name)
+        return replace(self.template, name=name, sense=name)
 
 
 def plan_of(config: Config) -> Plan:
@@ -175,6 +219,14 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
 
     Raises ReferenceProfileError when a reference lacks a feature that its model watches.
     """
+    models = {m.name: compile_model(config, m, m.name, references.get(m.name)) for m in config.models}
+    template = config.unlisted_models
+    compiled = compile_model(config, template, "(unlisted)", references.get(TEMPLATE)) if template else None
+    return assemble(config, models, compiled)
+
+
+def assemble(config: Config, models: Mapping[str, ModelPlan], template: ModelPlan | None) -> Plan:
+    """The plan with these models, and with the times of a configuration."""
     time, labels = config.time, config.streams.labels
     horizon = time.horizon_ms if labels else 0
     step = max(1, -(-horizon // SETTLE_STEPS // time.tick_ms)) * time.tick_ms
@@ -188,10 +240,9 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
         max_rows=config.state.max_rows,
         absent=(absent_value(config, absent.value), absent.after_ms) if absent else None,
     )
-    template = config.unlisted_models
     return Plan(
-        models={m.name: _model(config, m, m.name, references.get(m.name)) for m in config.models},
-        template=_model(config, template, "(unlisted)", references.get(TEMPLATE)) if template else None,
+        models=models,
+        template=template,
         join=join,
         pane_ms=pane_ms(config),
         max_jump_ms=time.max_jump_ms,
@@ -202,7 +253,18 @@ def compile_plan(config: Config, references: Mapping[str, Reference]) -> Plan:
     )
 
 
-def _model(config: Config, model: ModelTemplate, name: str, reference: Reference | None) -> ModelPlan:
+def compile_model(
+    config: Config,
+    model: ModelTemplate,
+    name: str,
+    reference: Reference | None,
+    columns: Mapping[str, str] | None = None,
+) -> ModelPlan:
+    """The plan of one model. `columns`: where features are read from, by name, where that is not their name.
+
+    Raises ReferenceProfileError as `compile_plan` does.
+    """
+    read_as = columns or {}
     watched = model.features
     types = {feature: source.type for feature, source in config.streams.predictions.features.items()}
     declared = model.quality.features if model.quality is not None else {}
@@ -211,7 +273,7 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
     features: list[FeaturePlan] = []
     for feature in watched:
         binning = _checked(_binning(name, feature, types[feature], reference), declared.get(feature))
-        plan = FeaturePlan(feature, binning, _next(slices))
+        plan = FeaturePlan(feature, binning, _next(slices), read_as.get(feature))
         slices.append(CellSlice(histogram_name(feature), plan.binning.bins))
         features.append(plan)
     score: FeaturePlan | None = None
@@ -236,13 +298,15 @@ def _model(config: Config, model: ModelTemplate, name: str, reference: Reference
         positive=float(model.positive),
         features=tuple(features),
         score=score,
-        dimensions=tuple(Dimension(d, values) for d, values in model.segments.items()),
+        dimensions=tuple(Dimension(d, values, read_as.get(d)) for d, values in model.segments.items()),
         input_cells=CellLayout(tuple(slices)),
         reference=reference,
         reference_digest=reference.digest if reference is not None else None,
         labels={**config.labels, **model.labels},
         distances=config.drift.carried,
         pairs=pairs,
+        sense=name,
+        places=tuple(range(len(features))),
     )
 
 

@@ -34,6 +34,7 @@ from monitor.ledger.checkpoints import (
     LEARNED_FORMAT,
     LISTED_FORMAT,
     SCHEDULE_FORMAT,
+    SENSES_FORMAT,
     Fold,
 )
 from monitor.ledger.records import Generation
@@ -113,9 +114,11 @@ def read_evaluation(body: bytes) -> SavedEvaluation:
 
 def format_of(body: SavedEvaluation) -> int:
     """The oldest format of checkpoints that knows everything in it."""
+    saved = body.evaluator
+    if not isinstance(saved.models, msgspec.UnsetType) and saved.models.roster.several:
+        return SENSES_FORMAT
     if body.editions is not msgspec.UNSET:
         return EDITION_FORMAT
-    saved = body.evaluator
     if saved.models is not msgspec.UNSET:
         return LISTED_FORMAT
     if any(own.crossed is not msgspec.UNSET for own in saved.engines.values()):

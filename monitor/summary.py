@@ -7,7 +7,7 @@ cancel are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -195,6 +195,8 @@ class Summariser:
         self._plan = self._newest.of_edition(edition)
         self._distinct: list[ModelPlan] = []
         self._model_code: Int32s = np.zeros(0, np.int32)
+        self._parts: list[tuple[int, ...]] = []  # of each group, by code
+        self._most = 1
         self._slots = Slots()
         self.inputs = Accumulator(max(m.input_cells.size for m in self._plan.all_models))
         self.performance = Accumulator(max(m.task.cells.size for m in self._plan.all_models))
@@ -235,26 +237,40 @@ class Summariser:
     ) -> None:
         """Predictions as such: one count in both vectors, one per feature and for the score in the input vector; and what
         the model's task keeps of those that wait for a label."""
-        if not len(group):
-            return
+        for own, rows in self._counted_as(group):
+            columns = at_ms[rows], ticks[rows], score[rows], predicted[rows], bins[rows], sign[rows]
+            self._seen(own, *columns)
+
+    def _seen(
+        self,
+        group: UInt32s,
+        at_ms: Int64s,
+        ticks: Int64s,
+        score: Float64s,
+        predicted: UInt8s,
+        bins: UInt8s,
+        sign: Int64s,
+    ) -> None:
         slot = self._slots.of(group, at_ms // self._plan.pane_ms, ticks)
         plain = bool((sign == 1).all())
         self.performance.add(slot, np.zeros((len(group), 1), np.int64), None if plain else sign[:, np.newaxis])
         for model, rows in self._split(group):
             features = len(model.features)
-            own = slot[rows]
+            own, kept = slot[rows], bins[rows]
             alone = 1 + features + (model.score is not None)
             cells = np.zeros((len(own), alone + len(model.pairs)), np.int64)
             starts = np.array([f.start for f in model.features], np.int64)  # of no feature the list would be floats
-            np.add(bins[rows, :features], starts, out=cells[:, 1 : 1 + features])
+            kept = kept[:, :features] if model.places == tuple(range(features)) else kept[:, list(model.places)]
+            np.add(kept, starts, out=cells[:, 1 : 1 + features])
             if model.score is not None:
                 cells[:, alone - 1] = model.score.numeric.codes(score[rows])
                 cells[:, alone - 1] += model.score.start
             for column, pair in enumerate(model.pairs, alone):
                 (one, other), (first, second) = pair.places, pair.offsets
-                cells[:, column] = pair.start + first[bins[rows, one]] + second[bins[rows, other]]
+                cells[:, column] = pair.start + first[kept[:, one]] + second[kept[:, other]]
             self.inputs.add(own, cells, None if plain else np.repeat(sign[rows], cells.shape[1]))
-            if (foreseen := model.task.foresee(score[rows], predicted[rows].astype(np.float64))) is not None:
+            answers = _answers(model, score[rows], predicted[rows])
+            if (foreseen := model.task.foresee(score[rows], answers)) is not None:
                 cell, amount = foreseen
                 self.performance.add(own, cell, amount * sign[rows][:, np.newaxis])
 
@@ -270,29 +286,68 @@ class Summariser:
         scores: Float64s,
     ) -> None:
         """Predictions with their label, as the model's task counts them."""
-        if not len(group):
-            return
+        for own, rows in self._counted_as(group):
+            columns = at_ms[rows], ticks[rows], score[rows], predicted[rows], label[rows], sign[rows], scores[rows]
+            self._labelled(own, *columns)
+
+    def _labelled(
+        self,
+        group: UInt32s,
+        at_ms: Int64s,
+        ticks: Int64s,
+        score: Float64s,
+        predicted: UInt8s,
+        label: Float64s,
+        sign: Int64s,
+        scores: Float64s,
+    ) -> None:
         slot = self._slots.of(group, at_ms // self._plan.pane_ms, ticks)
         tick_ms = self._plan.join.tick_ms
         delay = ticks * tick_ms + tick_ms // 2 - at_ms  # somewhere in that tick the label came
         for model, rows in self._split(group):
+            answers = _answers(model, score[rows], predicted[rows])
             cell, amount = model.task.contribute(
-                score[rows], predicted[rows].astype(np.float64), label[rows], model.positive, scores[rows], delay[rows]
+                score[rows], answers, label[rows], model.positive, scores[rows], delay[rows]
             )
             amount *= sign[rows][:, np.newaxis]
             self.performance.add(slot[rows], cell.astype(np.int64), amount)
 
+    def _counted_as(self, group: UInt32s) -> Iterator[tuple[UInt32s, Int64s | slice]]:
+        """The group that rows count for: of a row that counts for several senses one after the other."""
+        for code in range(len(self._parts), len(self._groups)):
+            parts = self._groups.items[code].parts()
+            self._parts.append((code,) if len(parts) == 1 else tuple(self._groups.code(part) for part in parts))
+            self._most = max(self._most, len(parts))
+        if not len(group):
+            return
+        if self._most == 1:
+            yield group, slice(None)
+            return
+        table = np.array([[*parts, *[-1] * (self._most - len(parts))] for parts in self._parts], np.int64)
+        for column in table.T:
+            own = column[group]
+            rows = np.flatnonzero(own >= 0)
+            if rows.size:
+                yield own[rows].astype(np.uint32), rows
+
     def _split(self, group: UInt32s) -> Sequence[tuple[ModelPlan, Int64s | slice]]:
         if len(self._model_code) < len(self._groups):
-            known = {model.name: code for code, model in enumerate(self._distinct)}
+            known = {model.sense: code for code, model in enumerate(self._distinct)}
             new = list[int]()
             for unknown in self._groups.items[len(self._model_code) :]:
                 if unknown.model not in known:
                     known[unknown.model] = len(self._distinct)
-                    self._distinct.append(self._plan.model(unknown.model))
+                    self._distinct.append(self._plan.counted_as(unknown.model))
                 new.append(known[unknown.model])
             self._model_code = np.append(self._model_code, np.array(new, np.int32))
         if len(self._distinct) == 1:
             return [(self._distinct[0], slice(None))]
         codes = self._model_code[group]
         return [(self._distinct[c], np.flatnonzero(codes == c)) for c in np.unique(codes).tolist()]
+
+
+def _answers(model: ModelPlan, score: Float64s, predicted: UInt8s) -> Float64s:
+    """What predictions answered, as a sense of their model reads it."""
+    if model.threshold is None:
+        return predicted.astype(np.float64)
+    return (score >= model.threshold).astype(np.float64)

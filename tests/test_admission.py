@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.admission import Admission
+from monitor.admission import FAR_MAX, Admission
 from monitor.events import PredictionColumns, Unlisted
 from monitor.ingest.clocks import NEVER, ClockState
 from monitor.ingest.interner import Interner
+from monitor.ledger.records import Commit
+from tests.ledger.records import RECORDS
 
 JUMP_MS = 1_000
 NOTHING = np.zeros(0, np.int64)
@@ -81,6 +84,7 @@ def test_how_they_were_cut_into_batches_cannot_be_seen(rows: list[tuple[int, int
     rows = [(0, 0, False), *rows]
     whole, parts = after(rows), after(rows, [min(cut, len(rows)) for cut in cuts])
     assert (whole.clock, whole.unlisted_ms) == (parts.clock, parts.unlisted_ms)
+    assert whole.ahead_to_say() == parts.ahead_to_say()
 
 
 def test_what_an_earlier_version_rejected_is_not_taken_for_less() -> None:
@@ -89,3 +93,49 @@ def test_what_an_earlier_version_rejected_is_not_taken_for_less() -> None:
     admission.clock = None
     assert admission.newest_near_ms(4_600, ClockState(130), 6_000, JUMP_MS) == 4_600
     assert admission.newest_near_ms(9_000_000, ClockState(130), 6_000, JUMP_MS) == 6_000 + JUMP_MS
+
+
+def test_what_the_clock_came_within_reach_of_is_not_forgotten_when_another_lies_farther_ahead() -> None:
+    agreed = [(0, 100, True), (1, 110, True), (2, 130, True)]
+    reached = [*agreed, (3, 1_140, False), (4, 200, True), (5, 9_000, False)]
+    #  1140 is far ahead of 130 and not of 200; the clock forgets it when 9000 comes
+    admission = after(reached)
+    assert admission.clock == ClockState(200, ((9_000, 5),))
+    assert admission.newest_near_ms(9_000, ClockState(200), NEVER, JUMP_MS) == 1_140
+    assert admission.ahead_to_say() == (1_140, 9_000)
+    farther = after([*reached, (6, 1_100, True), (7, 2_050, True), (8, 8_500, True)])
+    assert farther.newest_near_ms(9_000, ClockState(2_050), NEVER, JUMP_MS) == 2_050
+    assert farther.newest_near_ms(9_000, ClockState(8_500), NEVER, JUMP_MS) == 9_000, "it was reached as well"
+
+
+def test_the_times_of_one_id_that_lie_far_ahead_are_all_known() -> None:
+    agreed = [(0, 100, True), (1, 110, True), (2, 130, True)]
+    admission = after([*agreed, (3, 1_140, False), (3, 1_180, False), (4, 200, True), (5, 9_000, False)])
+    assert admission.newest_near_ms(9_000, ClockState(200), NEVER, JUMP_MS) == 1_180
+    many = after([*agreed, *((3, 5_000 + i, False) for i in range(3 * FAR_MAX))])
+    assert many.ahead_to_say() == (NEVER, *range(5_000, 5_000 + FAR_MAX))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5_000), st.booleans()), min_size=1, max_size=30),
+    st.integers(0, 30),
+)
+def test_a_restart_goes_on_with_what_a_commit_says(rows: list[tuple[int, int, bool]], cut: int) -> None:
+    rows = [(0, 0, False), *rows]
+    cut = min(cut, len(rows))
+    before, whole = after(rows[:cut]), after(rows)
+    says = msgspec.structs.replace(
+        RECORDS["commit"],
+        prediction_outcomes={"rejected": sum(not listed for *_, listed in rows[:cut])},
+        unlisted_ms=before.newest_rejected(1),
+        unlisted_clock=before.clock_to_say(),
+        unlisted_ahead=before.ahead_to_say(),
+    )
+    assert isinstance(says, Commit)
+    resumed = Admission(None, Interner(["m"]))
+    resumed.resume(says, JUMP_MS)
+    part = columns(cut, rows[cut:])
+    resumed.take(part)
+    resumed.advance(ClockState(), [part], JUMP_MS)
+    assert (resumed.clock, resumed.unlisted_ms) == (whole.clock, whole.unlisted_ms)
+    assert resumed.ahead_to_say() == whole.ahead_to_say()

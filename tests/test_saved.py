@@ -116,7 +116,7 @@ RENAMED: dict[str, dict[str, str | None]] = {
                   "advice": "_advice", "groups": "_groups", "models": "roster"},
     "book": {name: f"_{name}" for name in ("cohorts", "older", "newer", "density", "epoch", "blocks")},
     "budget": {"series": "_series", "open": "_open"},
-    "watched": {"model": None, "version": None, "beat": "_beat", "counts": "_counts", "learned": "_learned",
+    "watched": {"model": "sense", "version": None, "beat": "_beat", "counts": "_counts", "learned": "_learned",
                 "cohorts": "_cohorts", "reference": "_reference", "state": "_state", "blind": "_blind", "begins": "_begins"},
     "hold": {"standing": "standstills", "over": None},
     "engine": {"final_before_ms": "_final_before_ms", "waiting": "_waiting", "stores": "_stores", "shelves": "_shelves",

@@ -78,8 +78,19 @@ class KafkaAdmin:
         """Create the topic unless it exists, and wait until each of its partitions has a leader."""
         if (found := self.topic(spec.name)) is not None:
             return found
+        deadline = time.monotonic() + self._timeout_secs
+        while self._fewer_than_counted(spec):
+            if time.monotonic() > deadline:
+                said = f"creating topic {spec.name!r} failed: fewer brokers live than the cluster counts; try again"
+                raise LogUnreachable(said, topic=spec.name)
+            time.sleep(_NAP_SECS)
+        return self._wait_for(spec.name)
+
+    def _fewer_than_counted(self, spec: TopicSpec) -> bool:
+        """Create the topic. True where a broker has gone since they were counted, so that it cannot have its replicas."""
         replicas = min(_REPLICAS, self.brokers())
-        new = NewTopic(spec.name, spec.partitions, replicas, config=topic_config(spec, replicas))
+        config = topic_config(spec, replicas)
+        new = NewTopic(spec.name, spec.partitions, replicas, config=config)
         try:
             self._ask(
                 f"creating topic {spec.name!r}",
@@ -88,13 +99,15 @@ class KafkaAdmin:
                 ],
             )
         except LogError as e:
+            if "INVALID_REPLICATION_FACTOR" in str(e) and replicas > 1:
+                return True
             if "TOPIC_ALREADY_EXISTS" not in str(e):
                 hint = "create it by hand with these settings" if not isinstance(e, LogUnreachable) else "try again"
-                settings = ", ".join(f"{name}={value}" for name, value in sorted(topic_config(spec, replicas).items()))
+                settings = ", ".join(f"{name}={value}" for name, value in sorted(config.items()))
                 raise type(e)(
                     f"{e}; {hint}: {spec.partitions} partitions, {replicas} replicas, {settings}", topic=spec.name
                 ) from e
-        return self._wait_for(spec.name)
+        return False
 
     def begin_offsets(self, topic: str) -> list[int]:
         """First offset held, per partition."""
@@ -173,11 +186,11 @@ class KafkaAdmin:
                     f"there is no topic {topic!r} in this cluster; create it or correct the name", topic=topic
                 )
             wanted = {TopicPartition(topic, each.id): spec for each in described.partitions}
-            futures = self._client.list_offsets(
-                wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_secs
-            )
             why = "a partition had no offset"
             try:
+                futures = self._client.list_offsets(
+                    wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_secs
+                )
                 found = {where.partition: future.result().offset for where, future in futures.items()}
                 # A client whose broker died in between may give an offset that is none, and no error.
                 if may_lack or min(found.values()) >= 0:

@@ -26,7 +26,10 @@ class KafkaLeases:
         self.changes = {"assigned": 0, "revoked": 0, "lost": 0}
         """How often partitions came, were taken back, and were lost without being asked."""
         self._consumer = connect(Consumer, "leases", settings, errors, on_commit=self._committed)
-        self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        try:
+            self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        except KafkaException as e:
+            raise log_error("joining the group of topic", e.args[0], topic=topic) from e
 
     @property
     def joined(self) -> bool:

@@ -23,7 +23,7 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from monitor.adapters.kafka_settings import Errors, Settings, connect, log_error
-from monitor.errors import LogError, OffsetLost
+from monitor.errors import LogError, LogUnreachable, OffsetLost
 from monitor.events import Headers, Int64s, RecordBatch
 
 Where = tuple[str, int]
@@ -150,10 +150,10 @@ class KafkaReader:
                     messages = [first, *(self._consumer.consume(max_records - 1, 0) if max_records > 1 else ())]
         except BaseException as e:
             # Whatever was pulled is gone while librdkafka's position moved on: start from our positions again.
-            why = e.args[0].str() if isinstance(e, KafkaException) else repr(e)
-            self._failed[None] = LogError(f"reading from Kafka was interrupted ({why}); make a new reader")
             if isinstance(e, KafkaException):
+                self._failed[None] = log_error("reading from Kafka was interrupted, which", e.args[0])
                 raise self._failed[None] from e
+            self._failed[None] = LogError(f"reading from Kafka was interrupted ({e!r}); make a new reader")
             raise
         return messages
 
@@ -251,19 +251,33 @@ class KafkaReader:
             begin, end = self._consumer.get_watermark_offsets(TopicPartition(*where), timeout=_BOUNDS_TIMEOUT_SECS)
         except KafkaException as e:
             return log_error("asking for the bounds of a partition", e.args[0], topic=where[0], partition=where[1])
-        return OffsetLost(*where, self._positions[where], begin, end)
+        wanted = self._positions[where]
+        if begin <= wanted <= end:  # it was refused by a broker that did not know better yet
+            said = (
+                f"topic {where[0]!r} partition {where[1]}: offset {wanted} was refused and is there now: leaders move"
+            )
+            return LogUnreachable(said, topic=where[0], partition=where[1])
+        return OffsetLost(*where, wanted, begin, end)
 
     def _take(self, wanted: set[Where]) -> None:
         if wanted:
-            self._consumer.incremental_assign(
-                [TopicPartition(*where, self._positions[where]) for where in sorted(wanted)]
-            )
+            places = [TopicPartition(*where, self._positions[where]) for where in sorted(wanted)]
+            _change("beginning to read", self._consumer.incremental_assign, places)
             self._active |= wanted
 
     def _give_back(self, leaving: set[Where]) -> None:
         if leaving:
-            self._consumer.incremental_unassign([TopicPartition(*where) for where in sorted(leaving)])
+            places = [TopicPartition(*where) for where in sorted(leaving)]
+            _change("ending to read", self._consumer.incremental_unassign, places)
             self._active -= leaving
+
+
+def _change(doing: str, change: Callable[[list[TopicPartition]], None], places: list[TopicPartition]) -> None:
+    """Change what a consumer reads. Raises LogError."""
+    try:
+        change(places)
+    except KafkaException as e:
+        raise log_error(f"{doing} topic {places[0].topic!r}", e.args[0], topic=places[0].topic) from e
 
 
 def _ending_at(batch: RecordBatch, end: int) -> RecordBatch:

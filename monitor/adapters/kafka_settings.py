@@ -211,8 +211,23 @@ MOVING = {
     "OFFSET_NOT_AVAILABLE",
     "REPLICA_NOT_AVAILABLE",
     "KAFKA_STORAGE_ERROR",
+    "BROKER_NOT_AVAILABLE",
+    "COORDINATOR_LOAD_IN_PROGRESS",
+    "COORDINATOR_NOT_AVAILABLE",
+    "ELIGIBLE_LEADERS_NOT_AVAILABLE",
+    "LISTENER_NOT_FOUND",
+    "NETWORK_EXCEPTION",
+    "NOT_CONTROLLER",
+    "NOT_COORDINATOR",
+    "NOT_ENOUGH_REPLICAS",
+    "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+    "PREFERRED_LEADER_NOT_AVAILABLE",
+    "THROTTLING_QUOTA_EXCEEDED",
+    "_DESTROY_BROKER",
+    "_UNKNOWN_BROKER",
+    "_WAIT_CACHE",
 }
-"""Names of the errors that brokers answer while leaders move: they pass."""
+"""Names of the errors that are answered while leaders, controllers and coordinators move, or brokers come and go: they pass."""
 
 
 _WHERE = re.compile(r"^(\[thrd:[^]]*\]: )?(\S+: )?(Connect to \S+ failed: )?")

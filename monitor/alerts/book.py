@@ -88,7 +88,7 @@ class RuleBook:
         limits: Callable[[str], TrafficLimits | None] = lambda _: None,
         listed: Sequence[str] = (),
         label_feed: LabelFeed | None = None,
-        plan_of: Callable[[str], ModelPlan] | None = None,
+        plan_of: Callable[[str, str], ModelPlan] | None = None,
         maintenance: Sequence[Maintenance] = (),
         advisories: Sequence[Advisory] = (),
         grouping: Grouping | None = None,
@@ -96,7 +96,7 @@ class RuleBook:
     ) -> None:
         """A name may be that of several rules as long as no two of them watch the same model. `limits`: what must come of
         a model; `listed`: the models that are expected; `label_feed`: when verdicts wait for labels;
-        `plan_of`: of the models whose alerts are explained, None where none are; `maintenance`: what is not judged;
+        `plan_of`: of windows by model and configuration, where alerts are explained; `maintenance`: what is not judged;
         `advisories`: the detectors beside the rules; `grouping`: which alerts have one cause, None where none are grouped;
         `knows`: whether a model is one of the configuration's. Nothing is said of others: they were taken out of it."""
         self.namespace, self.knows = namespace, knows
@@ -125,7 +125,7 @@ class RuleBook:
 
         limits = cache(partial(traffic_limits, config))
         names = tuple(model.name for model in config.models)
-        explained = plan.model if plan is not None and config.explanations else None
+        explained = plan.of_window if plan is not None and config.explanations else None
         rules, label_feed = all_rules(config), config.label_feed
         return cls(
             config.namespace,
@@ -234,7 +234,8 @@ class RuleBook:
         """The event with why it fired, where something can be said."""
         assert decision.view is not None
         assert self._plan_of is not None
-        why = explain(rule, decision.view, windows, of_age, self._plan_of(decision.view.key.series.model))
+        plan = self._plan_of(decision.view.key.series.model, decision.view.config_digest)
+        why = explain(rule, decision.view, windows, of_age, plan)
         if why is None:
             return event
         return msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, explanation=why))

@@ -96,23 +96,55 @@ class BudgetWatch:
         told = self._close_before(kind, beat, end_ms, outage_of, is_lost)
         held = self._series[kind]
         for arrival in arrived:
-            own = arrival.model, arrival.version
-            series = held.get(own) or self.begin(kind, own)
+            own, plan = (arrival.model, arrival.version), self._plan.counted_as(arrival.sense)
+            series = held.get(own) or self.begin(kind, own, arrival.sense)
+            if series is not None and series.sense != arrival.sense:
+                series, ended = self._change(kind, own, series, arrival, end_ms)
+                told += ended
             if series is not None and not is_lost(arrival.pane_ms, arrival.pane_ms + self._plan.pane_ms):
-                series.add(beat, arrival.pane_ms, observed(self._plan.model(arrival.model), kind, arrival.cells))
+                series.add(beat, arrival.pane_ms, observed(plan, kind, arrival.cells))
         if (beat + 1) * self.budget.every_ms == end_ms:
             told += self._close_before(kind, beat + 1, end_ms, outage_of, is_lost)
         return told
 
-    def begin(self, kind: Kind, own: tuple[str, str]) -> Series | None:
-        """From now on a version of a model is watched; None where there is nothing to watch."""
+    def begin(self, kind: Kind, own: tuple[str, str], sense: str) -> Series | None:
+        """From now on a version of a model, as this sense of it, is watched; None where there is nothing to watch."""
+        series = self._new(kind, sense)
+        return None if series is None else self._series[kind].setdefault(own, series)
+
+    def _new(self, kind: Kind, sense: str) -> Series | None:
         assert self.budget is not None
-        model, join = self._plan.model(own[0]), self._plan.join
+        model, join = self._plan.counted_as(sense), self._plan.join
         if not watched(model, kind):
             return None
         horizon_ms, pane_ms = join.bounds.horizon_ms, self._plan.pane_ms
-        series = Series(model, kind, self.budget, horizon_ms=horizon_ms, pane_ms=pane_ms)
-        return self._series[kind].setdefault(own, series)
+        return Series(model, kind, self.budget, horizon_ms=horizon_ms, pane_ms=pane_ms)
+
+    def _change(
+        self, kind: Kind, own: tuple[str, str], was: Series, arrival: Arrival, end_ms: int
+    ) -> tuple[Series | None, list[AlertEvent]]:
+        """Something came of another sense than before. Where that is asked the same it goes on with what was learned; else it
+        learns from the beginning, what fires ends, and what still comes of the sense before is not looked at."""
+        new = self._new(kind, arrival.sense)
+        if new is not None and new.asks_what(was):
+            if arrival.pane_ms >= was.from_ms:
+                was.sense, was.from_ms = arrival.sense, arrival.pane_ms
+            return was, []
+        if arrival.pane_ms < was.from_ms:
+            return None, []
+        told = self._end(kind, own, end_ms)
+        if new is not None:
+            new.from_ms = arrival.pane_ms
+            self._series[kind][own] = new
+        return new, told
+
+    def _end(self, kind: Kind, own: tuple[str, str], tick_ms: int) -> list[AlertEvent]:
+        """What fires about a version ends, and what was learned of it goes."""
+        fired = self._open[kind].pop(own, None)
+        gone = Reason.RULE_GONE, tick_ms, Standing.RESOLVED
+        told = [] if fired is None else [self._event(kind, own, fired, *gone)]
+        self._series[kind].pop(own, None)
+        return told
 
     def retire(self, tick_ms: int) -> list[AlertEvent]:
         """The budget is changed or taken away: what fires ends."""
@@ -127,9 +159,7 @@ class BudgetWatch:
         told: list[AlertEvent] = []
         for kind in Kind:
             for own in sorted(own for own in self._series[kind].keys() | self._open[kind].keys() if not knows(own[0])):
-                self._series[kind].pop(own, None)
-                if (was := self._open[kind].pop(own, None)) is not None:
-                    told.append(self._event(kind, own, was, Reason.RULE_GONE, tick_ms, Standing.RESOLVED))
+                told += self._end(kind, own, tick_ms)
         return told
 
     def _close_before(
@@ -175,5 +205,10 @@ class BudgetWatch:
             alarms=was.alarms,
             budget=self.budget,
             labels=self._labels_of(own[0]),
-            config=self._plan.config_digest,
+            config=self._config_of(kind, own),
         )
+
+    def _config_of(self, kind: Kind, own: tuple[str, str]) -> str:
+        series = self._series[kind].get(own)
+        digest = None if series is None else self._plan.counted_as(series.sense).config_digest
+        return digest or self._plan.config_digest

@@ -17,6 +17,8 @@ from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause, State
 from monitor.drift.nulls import Null
 from monitor.events import Float64s, Int64s
+from monitor.groups import model_of
+from monitor.ingest.clocks import NEVER
 from monitor.ledger.records import pack, unpack
 from monitor.windows.view import Kind
 
@@ -61,7 +63,7 @@ class SavedCohorts(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SavedSeries(msgspec.Struct, frozen=True):
-    """`Series`: one version of a model."""
+    """`Series`: one version of a model, in the sense of it that came last."""
 
     model: str
     version: str
@@ -73,6 +75,7 @@ class SavedSeries(msgspec.Struct, frozen=True):
     state: SavedEvidence | None
     blind: bool
     begins: tuple[tuple[int, int], ...] | msgspec.UnsetType = msgspec.UNSET  # left out where there are none
+    from_ms: int | msgspec.UnsetType = msgspec.UNSET  # left out of what was always counted as one sense
 
 
 class SavedCause(msgspec.Struct, frozen=True):
@@ -139,7 +142,7 @@ def restore_budget(watch: BudgetWatch, saved: SavedBudget | msgspec.UnsetType) -
         return
     for kind in Kind:
         for one in saved.series[str(kind)]:
-            series = watch.begin(kind, (one.model, one.version))
+            series = watch.begin(kind, (model_of(one.model), one.version), one.model)
             if series is None:
                 raise ValueError(f"it watches model {one.model!r}, of which there is nothing to watch")
             _restore_series(series, one)
@@ -160,7 +163,8 @@ def has_begins(saved: SavedBudget) -> bool:
 def _save_series(own: tuple[str, str], series: Series) -> SavedSeries:
     cohorts = series._cohorts
     return SavedSeries(
-        *own,
+        series.sense,
+        own[1],
         beat=series._beat,
         counts=_save_vectors(series._counts),
         learned=tuple((beat, season, pack(cells)) for beat, season, cells in series._learned),
@@ -169,6 +173,7 @@ def _save_series(own: tuple[str, str], series: Series) -> SavedSeries:
         state=None if series._state is None else _save_state(series._state),
         blind=series._blind,
         begins=tuple(sorted(series._begins.items())) or msgspec.UNSET,
+        from_ms=msgspec.UNSET if series.from_ms == NEVER else series.from_ms,
     )
 
 
@@ -176,6 +181,7 @@ def _restore_series(series: Series, saved: SavedSeries) -> None:
     if (series._cohorts is None) != (saved.cohorts is None) or (saved.reference is None) != (saved.state is None):
         raise ValueError(f"what it says of model {saved.model!r} does not go together")
     series._beat, series._blind = saved.beat, saved.blind
+    series.from_ms = NEVER if isinstance(saved.from_ms, msgspec.UnsetType) else saved.from_ms
     series._counts = _read_vectors(saved.counts)
     series._learned = [(beat, season, unpack(cells)) for beat, season, cells in saved.learned]
     series._begins = {} if isinstance(saved.begins, msgspec.UnsetType) else dict(saved.begins)

@@ -9,7 +9,7 @@ models the residuals by size and sign.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -46,8 +46,10 @@ class Watched:
     name: str
     area: Area
     cells: slice
-    functionals: Callable[[Int64s], Functionals]
+    functionals: Callable[[Int64s], Functionals] = field(compare=False)
     checked: Checked | None = None
+    of: object = None
+    """What the functionals are made of, besides the reference."""
 
     def read(self, vectors: Int64s) -> Int64s:
         """Its counts (W, bins) in W vectors."""
@@ -64,11 +66,12 @@ def watched(plan: ModelPlan, kind: Kind) -> tuple[Watched, ...]:
         cells = plan.input_cells.slice(histogram_name(feature.name))
         checked = feature.binning if isinstance(feature.binning, (CheckedNumeric, CheckedCategorical)) else None
         if _has_bins(feature.base):
-            found.append(Watched(feature.name, Area.FEATURES, cells, _asked(feature.base), checked))
-        found.append(Watched(f"missing:{feature.name}", Area.QUALITY, cells, _faults(feature.base), checked))
+            found.append(Watched(feature.name, Area.FEATURES, cells, _asked(feature.base), checked, feature.base))
+        missing = _faults(feature.base)
+        found.append(Watched(f"missing:{feature.name}", Area.QUALITY, cells, missing, checked, feature.base))
     if plan.score is not None:
         cells = plan.input_cells.slice(histogram_name(plan.score.name))
-        found.append(Watched(plan.score.name, Area.PREDICTIONS, cells, _asked(plan.score.base)))
+        found.append(Watched(plan.score.name, Area.PREDICTIONS, cells, _asked(plan.score.base), None, plan.score.base))
     cells_of = plan.input_cells.slice
     found += [Watched(pair.name, Area.FEATURES, cells_of(f"pair:{pair.name}"), paired) for pair in plan.pairs]
     return tuple(found)
@@ -77,10 +80,11 @@ def watched(plan: ModelPlan, kind: Kind) -> tuple[Watched, ...]:
 def _performance(task: Task) -> Watched:
     if isinstance(task, Multiclass):
         bins, asked = slice(COUNTED, COUNTED + 3 * len(task.classes)), by_class(task.classes)
-        return Watched("confusion", Area.PERFORMANCE, bins, lambda _: asked)
+        return Watched("confusion", Area.PERFORMANCE, bins, lambda _: asked, None, task.classes)
     if isinstance(task, Regression):
         bins = slice(COUNTED, COUNTED + SIGNED + 1)
-        return Watched("errors", Area.PERFORMANCE, bins, partial(residuals, resolution=task.resolution))
+        asked_of = partial(residuals, resolution=task.resolution)
+        return Watched("errors", Area.PERFORMANCE, bins, asked_of, None, task.resolution)
     assert task.name == BINARY.name, f"nobody said what to watch of the task {task.name!r}"
     return Watched("confusion", Area.PERFORMANCE, slice(COUNTED, BINARY_CELLS), lambda _: confusion())
 

@@ -33,6 +33,7 @@ from monitor.drift.edetector import Cause, Channel, Detector, State
 from monitor.drift.functionals import Functionals
 from monitor.drift.nulls import Null, seasonal_nulls
 from monitor.events import Int64s
+from monitor.ingest.clocks import NEVER
 from monitor.plan import ModelPlan
 from monitor.windows.losses import IsLost, nothing_lost
 from monitor.windows.view import Kind
@@ -151,6 +152,8 @@ class Series:
 
     def __init__(self, plan: ModelPlan, kind: Kind, budget: BudgetConfig, *, horizon_ms: int, pane_ms: int) -> None:
         self._budget, self._asked = budget, watched(plan, kind)
+        self.sense, self.from_ms = plan.sense, NEVER
+        """What its predictions are counted as, and from which event time on as nothing else."""
         both = [*self._asked, *watched(plan, Kind.INPUT if kind is Kind.PERFORMANCE else Kind.PERFORMANCE)]
         # The kinds are decided apart, as their clocks are; each has the share of the budget that its areas weigh.
         self._weights = shares([part.area for part in both])[: len(self._asked)]
@@ -167,6 +170,10 @@ class Series:
         self._blind = False
         self.look: Look | None = None
         """What the beat that was closed last brought, while it is worth something; for who works an alarm out again."""
+
+    def asks_what(self, other: Series) -> bool:
+        """Whether it asks the same, for the same share of the budget: then it goes on with what the other learned."""
+        return self._asked == other._asked and self._weights == other._weights
 
     @property
     def asked_functionals(self) -> list[Functionals]:
@@ -333,6 +340,7 @@ def season_of(pane_ms: int, budget: BudgetConfig) -> int:
 
 
 def largest(alarm: Alarm, most: int) -> Sequence[tuple[Cause, Area, int]]:
-    """The causes to be told with their areas and when they began: those that are listed, then the largest, at most so many."""
-    told = zip(alarm.causes, alarm.areas, alarm.begins, strict=True)
+    """The causes to be told with their areas and when they began: those that are listed, then the largest, at most so many. What
+    had no rows since it began, as a feature of which every value is missing, says nothing."""
+    told = (one for one in zip(alarm.causes, alarm.areas, alarm.begins, strict=True) if one[0].rows)
     return sorted(told, key=lambda one: not one[0].listed)[:most]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from monitor.cli.common import config_options, embedded_option, load_config, out
 
 if TYPE_CHECKING:
     from monitor.ledger.generations import GenerationRecord
-    from monitor.ledger.roster import Roster
+    from monitor.ledger.roster import Listed, Roster
     from monitor.ports import Log
 
 _HINT = "Has `driftline run` been started with this configuration's `namespace`?"
@@ -28,9 +28,11 @@ def history(files: tuple[Path, ...], overrides: tuple[str, ...], embedded: Path 
     The last one holds. JSON: {"generations": [{"number", "since_ms", "reason", "document", "meaning", "windows_from_ms",
     "models", "changes", "configuration"}]}. "reason" is how the worker that decided it came to it: start, signal or file.
     "windows_from_ms" is the event time from which on its windows begin, null where they are those from before.
-    "models" are those that came or went with it, [{"name", "from_ms", "until_ms", "counts_until_ms"}]: windows of one that came
-    start at "from_ms" or later, null while it waits for workers that do not count it yet; those of one that went start before
-    "until_ms", and its records count before "counts_until_ms". "changes" is null where the configuration before it is not known.
+    "models" are those that came, [{"name", "changed", "from_ms", "given_up"}], or went, [{"name", "until_ms",
+    "counts_until_ms"}]. "changed": the model was there, and what is watched of it is something else. Its windows so start at
+    "from_ms" or later: null while it waits for workers that do not count it yet, and where another change took its place before
+    ("given_up"). Windows of one that went start before "until_ms", and its records count before "counts_until_ms". "changes" is
+    null where the configuration before it is not known.
 
     \b
     Examples:
@@ -83,15 +85,34 @@ def generations(log: Log, topic: str) -> Iterator[dict[str, Any]]:
 
 
 def _models(record: GenerationRecord, roster: Roster | None) -> list[dict[str, Any]]:
-    """The models that came or went with a generation."""
+    """The models that came or went with a generation, or mean something else."""
+    from msgspec import UNSET
+
     every = roster.models if roster is not None else ()
-    come = [{"name": one.name, "from_ms": one.from_ms} for one in every if one.entered == record.number]
+    number = record.number if record.roster is UNSET else record.roster
+    come = [
+        {
+            "name": one.name,
+            "changed": _changed(one, every),
+            "from_ms": one.from_ms,
+            "given_up": one.from_ms is None and one.left is not None,
+        }
+        for one in every
+        if one.entered == number
+    ]
+    names = {one["name"] for one in come}
     gone = [
         {"name": one.name, "until_ms": one.until_ms, "counts_until_ms": one.ends_ms}
         for one in every
-        if one.left == record.number
+        if one.left == number and one.from_ms is not None and one.name not in names
     ]
     return come + gone
+
+
+def _changed(come: Listed, every: Sequence[Listed]) -> bool:
+    """Whether a model was there already when it came as it is now."""
+    before = (one for one in every if one.name == come.name and one.entered < come.entered)
+    return any(one.left is None or come.entered < one.left for one in before)
 
 
 def _changes(
@@ -117,9 +138,14 @@ def _said(model: Mapping[str, Any]) -> str:
     if "until_ms" in model:
         until, ends = (minute(max(0, model[key])) for key in ("until_ms", "counts_until_ms"))
         return f"{name}: no window begins from {until} on, counted until {ends} (event time)"
+    if model["given_up"]:
+        return f"{name}: began no window like this before it changed again"
     if model["from_ms"] is None:
-        return f"{name}: waits for workers that do not count it yet"
-    return f"{name}: windows from {minute(model['from_ms'])} on (event time)"
+        goes_on = ", and goes on as it was" if model["changed"] else ""
+        return f"{name}: waits for workers that do not count it yet{goes_on}"
+    return (
+        f"{name}: windows from {minute(model['from_ms'])} on (event time){' are like this' if model['changed'] else ''}"
+    )
 
 
 def _table(found: list[dict[str, Any]]) -> None:

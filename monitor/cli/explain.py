@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from monitor.cli.explain_features import Feature, Known
     from monitor.cli.explain_numbers import Kept
     from monitor.config.types import Config
+    from monitor.daemon.counted import Counted
     from monitor.daemon.worker import Worker
     from monitor.plan import Plan
     from monitor.ports import Log
@@ -176,12 +177,13 @@ def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) 
     from monitor.daemon.counted import counted
     from monitor.plan import plan_of
 
-    plan = counted(source, config, plan_of(config)).plan  # with the models that were taken out since
+    # With the models that were taken out since, and each window under the configuration that held where it starts.
+    by = counted(source, config, plan_of(config)).hindsight()
     best = _Again()
     for number, held in _held(source, config):
-        for edition in editions_of(source, config, plan):
-            under = plan.of_edition(edition)
-            again = _Again(number, _again(source, held, under, event, quiet=quiet), held, under)
+        for edition in editions_of(source, config, by.plan):
+            under = replace(by, plan=by.plan.of_edition(edition))
+            again = _Again(number, _again(source, held, under, event, quiet=quiet), held, under.plan)
             if again.event is not None and not _differing(event, again.event):
                 return again
             if best.event is None:
@@ -223,7 +225,7 @@ def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
         yield None, config
 
 
-def _again(source: Log, config: Config, plan: Plan, event: AlertEvent, *, quiet: bool) -> Kept:
+def _again(source: Log, config: Config, by: Counted, event: AlertEvent, *, quiet: bool) -> Kept:
     """What a run over the source topics was given up to the event, and the event where it tells it."""
     from monitor.adapters import dead_letters
     from monitor.adapters.clock import SystemClock
@@ -248,7 +250,7 @@ def _again(source: Log, config: Config, plan: Plan, event: AlertEvent, *, quiet:
     with tempfile.TemporaryDirectory(prefix="driftline-explain-") as folder:
         own = EmbeddedLog(Path(folder))
         try:
-            worker = rerun(source, own, config, plan, spans, SystemClock(), dead_letters, kept.observe, tell)
+            worker = rerun(source, own, config, by.plan, spans, SystemClock(), dead_letters, kept.observe, tell, by=by)
             with Signals(worker):
                 worker.run()
             if bar is not None:

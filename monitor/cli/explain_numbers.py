@@ -60,7 +60,7 @@ def all_lines(event: AlertEvent, kept: Kept | None, config: Config | None, plan:
     if isinstance(data, BudgetAlert) and config.budget is not None:
         from monitor.alerts.recompute_budget import budget_lines
 
-        if more := budget_lines(data, plan.model(data.model), config.budget, kept.looks):
+        if more := budget_lines(data, plan.of_window(data.model, data.config), config.budget, kept.looks):
             found = _by_cause([*(line for line in found if line.name != AN_ALARM), *more])
     else:
         found += _of_window(event, kept, plan)
@@ -84,12 +84,14 @@ def _of_window(event: AlertEvent, kept: Kept, plan: Plan) -> list[Line]:
     if isinstance(data, AdvisoryAlert):
         if kept.cells is not None:
             kind = data.window.kind
-            made = window_lines(data.metric, data.value, "value", plan.model(data.model), kind, kept.cells)
+            made = window_lines(
+                data.metric, data.value, "value", plan.of_window(data.model, data.config), kind, kept.cells
+            )
             found += [line for line in made if line.agrees]
         if kept.begun is not None:
             found += advisory_lines(data, kept.begun)
     elif isinstance(data, RuleAlert) and data.evidence is not None and kept.cells is not None:
-        evidence, own = data.evidence, plan.model(data.model)
+        evidence, own = data.evidence, plan.of_window(data.model, data.evidence.config)
         there = {line.path for line in lines(data)}
         made = window_lines(evidence.metric, evidence.value, "evidence.value", own, evidence.window.kind, kept.cells)
         found += [line for line in made if line.path not in there and line.agrees]

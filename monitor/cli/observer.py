@@ -195,7 +195,9 @@ class Observer:
             if view.kind is Kind.INPUT and view.key.series.segment == "all" and self._history.spreads(view):
                 vector = engine.cells(view.key)
                 if vector is not None:
-                    self._history.spread(view, distributions(plan.model(view.key.series.model), view, vector))
+                    self._history.spread(
+                        view, distributions(plan.of_window(view.key.series.model, view.config_digest), view, vector)
+                    )
 
     def _delays(self, engine: TickEngine) -> None:
         now_ms = self._tick_ms

@@ -98,11 +98,33 @@ def _stream_meaning(stream: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in stream.items() if key != "rekey"}
 
 
-def sections(config: Config) -> dict[str, str]:
-    """By listed model the digest of what its section says about rows, its reference included where that was loaded."""
+def sections(config: Config, begun: Config | None = None) -> dict[str, str]:
+    """By listed model the digest of what its section says about rows, its reference included where that was loaded. `begun`: the
+    configuration that its namespace was begun with. What is no part of a section and differs from that one enters."""
+    then = config if begun is None else begun
     return {
-        model["name"]: digest(_model_meaning(model, config.reference_digests.get(model["name"])))
+        model["name"]: digest(
+            _model_meaning(model, config.reference_digests.get(model["name"])) | _since(model, config, then)
+        )
         for model in everything(config)["models"]
+    }
+
+
+def _since(model: dict[str, Any], config: Config, then: Config) -> dict[str, Any]:
+    """What is said elsewhere about the rows of a model, as far as another configuration says otherwise."""
+    own, other = _shared(model, config), _shared(model, then)
+    return {key: value for key, value in own.items() if value != other[key]}
+
+
+def _shared(model: dict[str, Any], config: Config) -> dict[str, Any]:
+    """What a configuration says outside of a model's section about its rows."""
+    mapped, watched = config.streams.predictions.features, set(model["features"])
+    read = sorted({*watched, *model.get("segments", ())} & mapped.keys())
+    return {
+        "distances": sorted(config.drift.carried) if watched or "reference" in model else [],
+        "pairs": sorted(list(pair) for pair in config.drift.pairs if watched.issuperset(pair)),
+        "estimates": config.estimates,
+        "sources": {name: mapped[name].model_dump(mode="json", by_alias=True) for name in read},
     }
 
 

@@ -73,17 +73,26 @@ def diff(old: Config, new: Config) -> list[Change]:
     differing = {_item(path) for path in before} ^ {_item(path) for path in after}
     whole = {item for item in differing if not any(item[:n] in differing for n in range(1, len(item)))}
     changes = [
-        Change(".".join(path), _text(before.get(path)), _text(after.get(path)), effect_of(path))
+        Change(".".join(path), _text(before.get(path)), _text(after.get(path)), _effect(path, old, new))
         for path in before.keys() | after.keys()
         if not any(path[: len(item)] == item for item in whole) and before.get(path) != after.get(path)
     ]
     for item in whole:
         gone, come = _under(before, item), _under(after, item)
-        effect = effect_of(item)
+        effect = _effect(item, old, new)
         if item[0] == "models" and len(item) == 2 and _may_come_and_go(old, new):
             effect = Effect.PANE
         changes.append(Change(".".join(item), _text(gone), _text(come), effect))
     return sorted(changes, key=lambda change: change.path)
+
+
+def _effect(path: Step, old: Config, new: Config) -> Effect:
+    """When a change at this path counts that makes one configuration another."""
+    by_template = old.unlisted_models is not None or new.unlisted_models is not None
+    kept = path[0] in ("drift", "estimates") and by_template  # which all models have that are not listed
+    if kept or (path[0] == "models" and path[2:] == ("classes",) and not labels_alike(old, new)):
+        return Effect.NAMESPACE
+    return effect_of(path)
 
 
 def _may_come_and_go(old: Config, new: Config) -> bool:
@@ -110,8 +119,9 @@ def labels_alike(old: Config, new: Config) -> bool:
 
 
 def effect_of(path: Step) -> Effect:
-    """When a change at this path counts: what only judges or describes numbers waits for a tick, what rows are added up
-    to for a pane, what is bound at the start for a restart; what rows mean stays what it is in a namespace."""
+    """When a change at this path counts: what only judges or describes numbers waits for a tick, what rows are added up to, and
+    what is watched of them, for a pane, what is bound at the start for a restart; what else rows mean stays what it is in a
+    namespace."""
     of_model = path[2:] if path[0] == "models" else path[1:] if path[0] == "unlisted_models" else ()
     if path[0] in _JUDGES or of_model[:1] == ("labels",) or path == ("state", "upgrade_after"):
         return Effect.TICK
@@ -121,9 +131,11 @@ def effect_of(path: Step) -> Effect:
         return Effect.RESTART
     if path[0] == "streams" and (len(path) == 2 or path[2] == "topic"):
         return Effect.RESTART
-    if path[0] == "windows":
+    if path[0] in ("windows", "drift", "estimates") or path[:3] == ("streams", "predictions", "features"):
         return Effect.PANE
-    meaning = ("streams", "time", "models", "unlisted_models", "drift", "estimates")
+    if path[0] == "models" and of_model[:1] not in ((), ("task",), ("positive",)):
+        return Effect.PANE
+    meaning = ("streams", "time", "models", "unlisted_models")
     return Effect.NAMESPACE if path[0] in meaning else Effect.RESTART
 
 

@@ -2,8 +2,8 @@
 
 Rows mean what the configuration says that the namespace was begun with. Windows are made of panes, and are no part of what
 a row means as long as they are made of the same panes: they may be others, and the evaluator decides since when
-(`rules_in_force`). Models may come and go (`counted`). Everything else that gives rows a meaning is decided row by row by the
-owners of partitions, who do not wait for each other: a namespace keeps it.
+(`rules_in_force`). Models may come and go, and what is watched of them may change (`counted`). Everything else that gives rows
+a meaning is decided row by row by the owners of partitions, who do not wait for each other: a namespace keeps it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from monitor.config import Config, canonical, recorded
+from monitor.config import Config, recorded
 from monitor.config.canonical import digest_bytes
 from monitor.config.diff import diff
 from monitor.config.panes import grid_ms
@@ -31,7 +31,7 @@ _log = logging.getLogger("driftline.config")
 
 ANOTHER_MEANING = (
     "Take that back, or choose another `namespace`: it counts again whatever both topics hold. Rules, labels and sinks may "
-    "change freely, windows that are made of the same panes may, and models may come and go."
+    "change freely, windows that are made of the same panes may, models may come and go, and so may what is watched of them."
 )
 
 
@@ -49,9 +49,9 @@ class Begun:
 def begun_as(log: Log, config: Config) -> Begun | None:
     """How the namespace was begun, if this configuration can go on with it; None where it cannot, or nothing was begun.
 
-    Three differences are none in what a row means: earlier versions counted `time.idle_after` into the digest, windows may
-    be others than those at the beginning when whole panes make them up, and so may models. The namespace keeps its digest
-    and its panes: its commits carry the one and count in the other.
+    Four differences are none in what a row means: earlier versions counted `time.idle_after` into the digest, windows may
+    be others than those at the beginning when whole panes make them up, and so may models and what is watched of them. The
+    namespace keeps its digest and its panes: its commits carry the one and count in the other.
     """
     genesis, topic = begun(log, config.topics()), config.topics().configs
     if genesis is None:
@@ -61,20 +61,34 @@ def begun_as(log: Log, config: Config) -> Begun | None:
     there = kept(log, topic) if log.topic(topic) is not None else {}
     for document, held in _configurations(there):
         files = references.of(there, document, held, config)
-        first = config.model_copy(update={"windows": held.windows, "models": held.models}).with_references(files)
+        first = _as_before(config, held).with_references(files)
         for then in (config.model_copy(update={"windows": held.windows}), first):
-            if genesis.config in (then.digest, then.digest_with_idle_after) and _alike(config, then):
+            if genesis.config in (then.digest, then.digest_with_idle_after) and _by_template_alike(config, then):
                 pane_ms = grid_ms(held.windows)
                 return Begun(genesis.config, pane_ms, then, held) if fit(config.windows, pane_ms) else None
     return None
 
 
-def _alike(config: Config, then: Config) -> bool:
-    """Whether models that both list mean the same in both, and no template counts those that one of them lacks."""
-    own, first = canonical.sections(config), canonical.sections(then)
-    if config.unlisted_models is not None and own.keys() != first.keys():
-        return False
-    return all(own.get(name, section) == section for name, section in first.items())
+def _as_before(config: Config, held: Config) -> Config:
+    """The configuration with everything that may change at a pane as another one has it."""
+    mapped = held.streams.predictions.features
+    predictions = config.streams.predictions.model_copy(update={"features": mapped})
+    update = {
+        "windows": held.windows,
+        "models": held.models,
+        "drift": held.drift,
+        "estimates": held.estimates,
+        "streams": config.streams.model_copy(update={"predictions": predictions}),
+    }
+    return config.model_copy(update=update)
+
+
+def _by_template_alike(config: Config, then: Config) -> bool:
+    """Whether no template counts models that one of the two lacks, or otherwise than it did."""
+    if config.unlisted_models is None:
+        return True
+    own, first = ({model.name for model in each.models} for each in (config, then))
+    return own == first and (config.drift, config.estimates) == (then.drift, then.estimates)
 
 
 def fit(windows: Sequence[Window], pane_ms: int) -> bool:

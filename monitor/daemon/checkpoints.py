@@ -23,18 +23,16 @@ import msgspec
 from monitor.daemon.tail import Follower, follow_from_start
 from monitor.errors import LedgerError, LogError, NewerVersion, OffsetLost
 from monitor.ledger.checkpoints import (
-    EDITION_FORMAT,
     EVALS,
-    FORMAT,
     CheckpointError,
     Fold,
     Manifest,
     NewerCheckpoint,
     Place,
     describe,
+    format_of,
     join_parts,
     ledger_of,
-    names_edition,
     open_manifest,
     parts_of,
     seal,
@@ -306,7 +304,7 @@ def refuse_without_beginning(log: Log, topic: str, partition: int, newer: NewerC
 def manifest_of(of: str, follower: Follower, committed_ms: tuple[int | None, int | None] = (None, None)) -> Manifest:
     """What is saved of a follower; `describe` adds what is said of a body."""
     return Manifest(
-        format=EDITION_FORMAT if names_edition(follower.state) else FORMAT,
+        format=format_of(follower.state),
         of=of,
         fold=Fold.of(follower.state),
         place=place_of(follower),

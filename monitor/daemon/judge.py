@@ -35,7 +35,7 @@ from monitor.daemon.writer import LedgerWriter, LostOwnership
 from monitor.editions import owner_of
 from monitor.errors import LedgerError, OffsetLost
 from monitor.evaluator import Evaluator, TickOutput
-from monitor.ledger.evaluated import generation_of, roster_of, windows_from_ms
+from monitor.ledger.evaluated import roster_of, windows_from_ms
 from monitor.ledger.fold import Verdict
 from monitor.ledger.generations import GenerationRecord, encode
 from monitor.ledger.records import FORMAT, Commit, EvalCommit, Gap, Generation, Unowned
@@ -133,7 +133,7 @@ class Judge:
             for done, evaluation in enumerate(history):
                 self.models.again(evaluation)
                 switched = list(self._with_rules(evaluation.rules, windows_from_ms(evaluation)))
-                self._rules.generation = generation_of(evaluation) or self._rules.generation
+                self._rules.recorded(evaluation)
                 for partition, end in enumerate(evaluation.ledger):
                     ahead.catch_up(partition, end, self._feeder(partition))
                 self.editions.again(evaluation)
@@ -297,9 +297,10 @@ class Judge:
         )
         new = self._generation
         evaluation = self.models.recording(evaluation, new, self._windows_from_ms)
-        self.writer.append(self.editions.recording(evaluation))
+        evaluation = self.editions.recording(evaluation)
+        self.writer.append(evaluation)
+        self._rules.recorded(evaluation)
         if new is not None:
-            self._rules.generation = new
             self._remember_generation(new)
         self.models.recorded()
         self.editions.recorded()
@@ -361,8 +362,9 @@ class Judge:
 
     def _remember_generation(self, generation: Generation) -> None:
         """Keep which generation it is for people, where it is not kept already."""
-        digests = self._rules.digest, self._plan.config_digest
-        record = GenerationRecord.of(generation, *digests, self._rules.windows_from_ms)
+        rules = self._rules
+        since = rules.windows_from_ms, rules.roster
+        record = GenerationRecord.of(generation, rules.digest, self._plan.config_digest, *since)
         keep(self._log, self._appender, self._topics.configs, record.key, encode(record))
 
     def _decide(self) -> Iterator[TickOutput]:

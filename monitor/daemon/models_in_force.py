@@ -37,6 +37,12 @@ class ModelsInForce:
         self._log, self._appender, self._topic = log, appender, topic
         self._by, self._evaluator, self._announced = by, evaluator, False
         self._to_record: Roster | None = None
+        if by.in_hindsight:
+            evaluator.list_models(by.roster)
+
+    def use(self, by: Counted) -> None:
+        """Go on with what its process counts by now, of the same senses."""
+        self._by = by
 
     @property
     def roster(self) -> Roster:
@@ -47,7 +53,7 @@ class ModelsInForce:
     def waiting(self) -> str:
         """Which models wait, and for which partitions; empty where none does."""
         roster, adopted = self.roster, self._evaluator.adopted
-        waits = [one for one in roster.listed if one.from_ms is None]
+        waits = [one for one in roster.models if one.waits]
         behind = [partition for partition, one in enumerate(adopted) if one.number < roster.number]
         return (
             f"models {counted.named(waits)} wait for partitions {behind}, whose owners do not count them yet"
@@ -80,10 +86,14 @@ class ModelsInForce:
         self.need(*named)
 
     def follow(self, config: Config, number: int) -> bool:
-        """Whether a configuration that comes into force, as generation `number`, has other models: then they are announced."""
+        """Whether a configuration that comes into force, as generation `number`, has other models or senses of them: then they
+        are announced."""
         held, evaluator = self.roster, self._evaluator
+        if self._by.in_hindsight:
+            return False
         at_ms = self._next_pane_ms
-        wanted = counted.listed(config, config)
+        wanted = counted.listed(config, config, self._by.first)
+        number = max(number, held.number + 1)  # one that a sense took when it began is not taken again
         roster = held.followed_by(number, wanted, at_ms, evaluator.schedule.ends_ms(at_ms))
         if roster is None:
             return False
@@ -91,10 +101,16 @@ class ModelsInForce:
         keep_references(self._log, self._appender, self._by.config)  # an earlier version kept no large ones
         self._take(roster)
         self._announced = True
+        there = {one.name for one in held.listed}
         come = [one for one in roster.models if one.entered == number]
-        gone = [one for one in roster.models if one.left == number]
-        if come:
-            _log.info("models %s are added: their windows begin when every partition counts them", counted.named(come))
+        gone = [one for one in roster.models if one.left == number and one.name not in {each.name for each in come}]
+        if added := [one for one in come if one.name not in there]:
+            _log.info("models %s are added: their windows begin when every partition counts them", counted.named(added))
+        if changed := [one for one in come if one.name in there]:
+            said = (
+                "models %s mean something else: they go on as they were until every partition counts what they mean now"
+            )
+            _log.info(said, counted.named(changed))
         if gone:
             _log.info("models %s are taken out: no window of theirs begins any more", counted.named(gone))
         return True
@@ -104,8 +120,9 @@ class ModelsInForce:
         from_ms = self._may_begin_ms()
         if from_ms is None or self.roster.number > self._by.roster.number:
             return False
-        waited = [one for one in self.roster.listed if one.from_ms is None]
-        self._take(self.roster.begun(from_ms))
+        waited, number = [one for one in self.roster.models if one.waits], self.roster.number
+        self._take(self.roster.begun(from_ms, self._evaluator.schedule.ends_ms(from_ms)))
+        self._announced = self.roster.number > number
         _log.info("models %s are counted by every partition: their windows begin at %d", counted.named(waited), from_ms)
         return True
 
@@ -113,10 +130,13 @@ class ModelsInForce:
         """Where windows of the models that wait may start: at the first pane after everything that any owner read without
         counting it by this roster. None while none waits, or one does not have it."""
         evaluator, roster = self._evaluator, self.roster
-        if not roster.waits or any(one.number < roster.number for one in evaluator.adopted):
+        if self._by.in_hindsight or not roster.waits or any(one.number < roster.number for one in evaluator.adopted):
             return None
         pane_ms, newest_ms = self._by.plan.pane_ms, max(one.newest_ms for one in evaluator.adopted)
-        return max(self._next_pane_ms, (newest_ms // pane_ms + 1) * pane_ms if newest_ms > NEVER else 0)
+        from_ms = max(self._next_pane_ms, (newest_ms // pane_ms + 1) * pane_ms if newest_ms > NEVER else 0)
+        # What was counted already, of a model that is to mean something else, may lie ahead of the clocks.
+        changes = len({one.name for one in roster.listed}) < len(roster.listed)
+        return max(from_ms, evaluator.next_pane_ms) if changes else from_ms
 
     @property
     def _next_pane_ms(self) -> int:
@@ -153,6 +173,6 @@ class ModelsInForce:
             counted.remember(self._log, self._appender, self._topic, self._evaluator.roster)
 
     def take_announced(self) -> bool:
-        """Whether models were announced since it was last asked."""
+        """Whether owners are to count otherwise than when it was last asked."""
         announced, self._announced = self._announced, False
         return announced

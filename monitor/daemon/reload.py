@@ -2,7 +2,8 @@
 
 All or nothing: a configuration with a mistake, or with one change that cannot be made in a running namespace, changes
 nothing, and every such change is named with what to do instead. What may change are the rules and what describes alerts,
-at a tick, and at a pane the windows, as long as the namespace's panes make them up, and which models there are.
+at a tick, and at a pane the windows, as long as the namespace's panes make them up, which models there are, and what is watched
+of them: features, segments, references, distances.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from monitor.config import Config
-from monitor.config.diff import Change, Effect, diff
+from monitor.config.diff import Change, Effect, diff, labels_alike
 from monitor.config.durations import format_duration
 from monitor.config.renamed import OldName
 from monitor.config.suggest import listing
@@ -22,7 +23,8 @@ from monitor.daemon.begun import fit
 from monitor.daemon.counted import Counted
 from monitor.daemon.generations import FILE, SIGNAL, Known
 from monitor.daemon.timers import Every
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, ReferenceProfileError
+from monitor.plan import plan_of
 from monitor.ports import WallClock
 from monitor.telemetry import RELOADS
 
@@ -94,13 +96,13 @@ class Reloads:
             sentences = [refusal(change, config.windows, pane_ms) for change in refused]
             self._complain(REFUSED, sentences, "the configuration in use stays")
             return None
-        if others := by.counts_otherwise(config):
-            sentences = [
-                f"models.{name}: this namespace counted the model in another way before it was taken out: list it as it was, "
-                f"give it another name, {ELSEWHERE}"
-                for name in others
-            ]
+        if sentences := list(_not_to_be_counted(config, by)):
             self._complain(REFUSED, sentences, "the configuration in use stays")
+            return None
+        try:
+            plan_of(config)
+        except ReferenceProfileError as error:
+            self._complain(INVALID, [str(error)], "the configuration in use stays")
             return None
         for old in self._new_old_names(known.config, config):
             _log.warning("%s", old)
@@ -127,6 +129,20 @@ class Reloads:
         for sentence in sentences:
             _log.error("configuration not taken over: %s", sentence)
         _log.error("configuration not taken over: %s", consequence)
+
+
+def _not_to_be_counted(config: Config, by: Counted) -> Iterator[str]:
+    """Why the models of a configuration cannot be counted beside those that the namespace has counted, one sentence each."""
+    for name in by.counts_otherwise(config):
+        yield (
+            f"models.{name}: this namespace counted the model with another `task` or `positive` before it was taken out: list it "
+            f"as it was, give it another name, {ELSEWHERE}"
+        )
+    if not labels_alike(by.config, by.config.model_copy(update={"models": (*by.config.models, *config.models)})):
+        yield (
+            "models: labels do not say which model they are about, and this namespace reads them without the classes, or the "
+            f"`positive`, of some of these: take them back, {ELSEWHERE}"
+        )
 
 
 def _as_counted(config: Config, by: Counted) -> Config:

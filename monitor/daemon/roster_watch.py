@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from monitor.config import Config, canonical
+from monitor.config import Config
 from monitor.daemon.begun import kept
-from monitor.daemon.counted import Counted, counted, newest
+from monitor.daemon.counted import Counted, answers_otherwise, counted, newest
 from monitor.daemon.genesis import begin
 from monitor.daemon.timers import Every
 from monitor.editions import FIRST
-from monitor.errors import LedgerError
+from monitor.errors import LedgerError, ReferenceProfileError
 from monitor.ledger import announcements
 from monitor.ledger.roster import Roster
 from monitor.plan import plan_of
@@ -44,11 +45,13 @@ class Rosters:
         """What a worker is to count by from here on; None where that stays. The first time a namespace is begun that nobody
         has begun yet."""
         if not self._begun:
-            genesis, self._begun = begin(self._log, appender, worker.sources, worker.counted), True
-            if (
-                genesis is not None and genesis.config != worker.plan.config_digest
-            ):  # while this worker started, by another one
-                return counted(self._log, worker.config, plan_of(worker.config))
+            # By another one, where it is begun otherwise: while this one started.
+            genesis, found = begin(self._log, appender, worker.sources, worker.counted), None
+            if genesis is not None and genesis.config != worker.plan.config_digest:
+                found = self._as_begun(worker.config)
+            self._begun = True  # now, and not before the log has answered: who has not read it asks again
+            if found is not None:
+                return found
         judge = worker.judge
         announced = judge is not None and (judge.models.take_announced() or judge.editions.take_announced())
         if not (self._every.due(now_ms) or announced):
@@ -73,12 +76,20 @@ class Rosters:
                 "the models of the namespace have changed, and this worker goes on with the ones before: %s", complaint
             )
         if found is not None and roster is not None:
-            _log.info(
-                "the models of the namespace have changed: partitions are opened again, with roster %d", roster.number
-            )
+            _log.info("the models of the namespace have changed: partitions go on with roster %d", roster.number)
         if found is not None or complaint:
             self.complaint = complaint
         return found
+
+    def _as_begun(self, config: Config) -> Counted | None:
+        """What a worker with this configuration counts in a namespace that another one has begun; None where it cannot, which is
+        refused by name when a partition is opened."""
+        try:
+            return counted(self._log, config, plan_of(config))
+        except (LedgerError, ReferenceProfileError) as error:
+            self.complaint = str(error)
+            _log.error("this worker cannot count what the namespace counts: %s", error)
+            return None
 
     def _adopt(self, worker: Worker) -> None:
         """Have every partition count by the edition that is announced."""
@@ -91,15 +102,34 @@ class Rosters:
             found = counted(self._log, config, plan_of(config))
             if found.roster.number < roster.number:
                 raise LedgerError(
-                    f"the configuration of this worker says otherwise of its models{_which(config, roster)}",
+                    f"the configuration of this worker says otherwise what its models answer{_which(self._log, config)}",
                     "Give it the newest one.",
                 )
-        except LedgerError as error:
+        except (LedgerError, ReferenceProfileError) as error:
             return None, str(error)
         return found, ""
 
 
-def _which(config: Config, roster: Roster) -> str:
-    own = canonical.sections(config)
-    names = sorted({one.name for one in roster.models if own.get(one.name, one.section) != one.section})
+def goes_on(worker: Worker, newer: Counted) -> bool:
+    """Whether a worker could go on with what it counts, in other places: a later roster whose senses are those that it counts
+    says only where some begin and others end. Nothing has to be read again for that; each task says so in its next commit."""
+    ours, theirs = worker.counted.roster, newer.roster
+    if (
+        theirs.number <= ours.number
+        or theirs.senses != ours.senses
+        or newer.plan.config_digest != worker.plan.config_digest
+    ):
+        return False
+    worker.counted = replace(worker.counted, roster=theirs)
+    worker.shared.roster = theirs
+    worker.shared.coder.use(theirs)
+    for task in worker.tasks.values():
+        task.take_roster_over()
+    if worker.judge is not None:
+        worker.judge.models.use(worker.counted)
+    return True
+
+
+def _which(log: Log, config: Config) -> str:
+    names = answers_otherwise(log, config)
     return f": {', '.join(map(repr, names))}" if names else ""

@@ -16,6 +16,7 @@ from monitor.daemon.begun import documents, of_document
 from monitor.daemon.tail import Follower, follow_from_start, read_range
 from monitor.errors import LedgerError
 from monitor.evaluator import Evaluator, TickOutput
+from monitor.ledger.evaluated import generation_of, roster_of
 from monitor.ledger.fold import Verdict
 from monitor.ledger.records import EvalCommit, Generation
 from monitor.plan import Plan
@@ -51,6 +52,14 @@ class RulesInForce:
         """Which one that is; None where none was recorded."""
         self.windows_from_ms: int | None = None
         """Since when its windows hold, where they came with it."""
+        self.roster: int | None = None
+        """Number of the roster of models that came with it, where one did."""
+
+    def recorded(self, evaluation: EvalCommit) -> None:
+        """Take what an evaluation says of a generation."""
+        if (generation := generation_of(evaluation)) is not None:
+            self.generation, roster = generation, roster_of(evaluation)
+            self.roster = None if roster is None else roster.number
 
     def use(self, config: Config) -> None:
         """From now on this is the own configuration. What is in force stays."""

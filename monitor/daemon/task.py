@@ -97,7 +97,7 @@ class Task:
         try:
             self._rebuild(progress)
             self.engine.go_on_by(edition)
-            self._take_roster_over()
+            self.take_roster_over()
             self._checkpoint()
         except BaseException:
             self.close()
@@ -166,9 +166,10 @@ class Task:
         if commit is not None and commit.rosters is not UNSET and commit.rosters[-1].number > ours:
             raise OlderRoster(f"partition {self.partition}", commit.rosters[-1].number, ours)
 
-    def _take_roster_over(self) -> None:
+    def take_roster_over(self) -> None:
         """Count by the roster of this process from here on; the next commit says so."""
         admission, state, roster = self.engine.admission, self.writer.follower.state, self._shared.roster
+        admission.roster = roster
         if roster is None or roster.number <= admission.number or state.ended:
             return
         clock, near_ms = self.engine.clocks[0], NEVER if self.committed_ms[0] is None else self.committed_ms[0]
@@ -379,19 +380,7 @@ class Task:
 
 def before(batch: RecordBatch, end: int) -> RecordBatch:
     """The records of a batch below offset `end`."""
-    if batch.next_offset <= end:
-        return batch
-    n = int(np.searchsorted(batch.offsets, end))
-    return RecordBatch(
-        topic=batch.topic,
-        partition=batch.partition,
-        offsets=batch.offsets[:n],
-        timestamps_ms=batch.timestamps_ms[:n],
-        values=batch.values[:n],
-        next_offset=end,
-        keys=batch.keys[:n] if batch.keys is not None else None,
-        headers=batch.headers[:n] if batch.headers is not None else None,
-    )
+    return batch if batch.next_offset <= end else batch.rows(0, int(np.searchsorted(batch.offsets, end)), end)
 
 
 def tell_of_opening(task: Task) -> None:

@@ -28,7 +28,7 @@ from monitor.daemon.judge import Judge
 from monitor.daemon.opening import JudgeLeases, opened
 from monitor.daemon.recovery import Recovery
 from monitor.daemon.reload import Reloads
-from monitor.daemon.roster_watch import LOOK_EVERY_MS, Rosters
+from monitor.daemon.roster_watch import LOOK_EVERY_MS, Rosters, goes_on
 from monitor.daemon.shared import make_shared
 from monitor.daemon.silence import Silence
 from monitor.daemon.sources import Sources, SourceWatch, source_topics
@@ -50,8 +50,7 @@ IDLE_WAIT_MS = 20
 
 @dataclass(slots=True)
 class WorkerOptions:
-    """How long to run. `until_end`: to the end of both topics as they are now, then settle everything and stop; who `helps`
-    stops when the partitions that it holds are read to the end."""
+    """How long to run: `until_end` of both topics as they are now, all settled; who `helps` stops once what it holds is read."""
 
     until_end: bool = False
     helps: bool = False
@@ -235,8 +234,8 @@ class Worker:
             self.judge.use(known)
 
     def _follow_roster(self, now: int) -> None:
-        """Where the models are others now, begin anew with them, as after a restart: each task says so in its next commit."""
-        if (newer := self.rosters.newer(self, self._appender, now)) is None:
+        """Where the models are others now, begin anew with them, as after a restart, unless what is counted stays."""
+        if (newer := self.rosters.newer(self, self._appender, now)) is None or goes_on(self, newer):
             return
         self._drop_everything()
         self._intake.close()

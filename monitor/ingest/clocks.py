@@ -5,8 +5,9 @@ Two clocks follow from the maximum: the *tick clock* (maximum - disorder) says w
 alone: how the log was cut into batches cannot be seen in them.
 
 A record far ahead of the maximum (more than `max_jump_ms`) moves nothing until `AGREEING_IDS` distinct ids lie that
-far ahead; then the maximum goes to the smallest of their times, and on to the others that are now in reach. The
-same holds for the first records of a log, so one absurd record cannot make all that follow late.
+far ahead; then the maximum goes to the smallest of their times, and on to the others that are now in reach. One that the
+maximum has come within reach of meanwhile does not lie far ahead any more: it agrees with nobody, and is forgotten when the
+next far one comes. The same holds for the first records of a log, so one absurd record cannot make all that follow late.
 """
 
 from __future__ import annotations

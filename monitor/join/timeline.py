@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from monitor.groups import Group
+
 
 @dataclass(frozen=True, slots=True)
 class PredictionFact:
@@ -26,10 +28,11 @@ class PredictionFact:
     content: tuple[object, ...]
 
 
-def content_of(score: float, predicted: int, group: object, bins: bytes) -> tuple[object, ...]:
+def content_of(score: float, predicted: int, group: Group, bins: bytes) -> tuple[object, ...]:
     """What orders contents of equal time."""
     nothing = math.isnan(score)
-    return (not nothing, 0.0 if nothing else score, predicted, group, bins)
+    first, last = group.order()
+    return (not nothing, 0.0 if nothing else score, predicted, first, bins, last)
 
 
 @dataclass(frozen=True, slots=True)

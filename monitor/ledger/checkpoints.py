@@ -22,6 +22,7 @@ import msgspec
 from monitor.errors import MonitorError
 from monitor.ledger.fold import FoldState
 from monitor.ledger.records import (
+    SENSE_FORMAT,
     Commit,
     EvalCommit,
     EvalEdition,
@@ -53,7 +54,9 @@ LISTED_FORMAT = 8
 """Of one whose body has a roster of models: versions that read up to 7 would count other ones."""
 EDITION_FORMAT = 9
 """Of one that names an edition after the first: versions that read up to 8 would count and decide otherwise."""
-NEWEST = 9
+SENSES_FORMAT = 10
+"""Of one with models that have had more than one sense: versions that read up to 9 would take those for other models."""
+NEWEST = 10
 """What this code reads up to."""
 PART_BYTES = 512 * 1024
 """Of a body, compressed, in one record: half of what a broker takes unless it is told otherwise."""
@@ -142,8 +145,15 @@ _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _manifests: msgspec.msgpack.Decoder[Manifest] = msgspec.msgpack.Decoder(Manifest)
 
 
+def format_of(state: FoldState) -> int:
+    """The oldest format of a manifest that knows the records in a state."""
+    if any(last is not None and last.format >= SENSE_FORMAT for last in (state.commit, state.evaluation)):
+        return SENSES_FORMAT
+    return EDITION_FORMAT if names_edition(state) else FORMAT
+
+
 def names_edition(state: FoldState) -> bool:
-    """Whether a record in it names an edition after the first: its manifest has EDITION_FORMAT."""
+    """Whether a record in it names an edition after the first."""
     named = [last.edition for last in (state.genesis, state.commit) if last is not None]
     return isinstance(state.evaluation, EvalEdition) or any(one is not msgspec.UNSET for one in named)
 

@@ -11,7 +11,6 @@ from monitor.ledger.records import (
     EDITION_FORMAT,
     FORMAT,
     PANE_FORMAT,
-    ROSTER_FORMAT,
     SWITCH_FORMAT,
     EvalCommit,
     EvalEdition,
@@ -19,6 +18,7 @@ from monitor.ledger.records import (
     EvalPane,
     EvalSwitch,
     Generation,
+    format_of_roster,
 )
 from monitor.ledger.roster import Roster
 
@@ -34,22 +34,22 @@ def switch_of(
     """The evaluation, as one that names a generation, since when its windows hold where they are others, and its models where
     they are."""
     fields = msgspec.structs.asdict(evaluation) | {"generation": generation, "roster": roster}
-    least = FORMAT if roster is msgspec.UNSET else ROSTER_FORMAT
+    least = FORMAT if isinstance(roster, msgspec.UnsetType) else format_of_roster(roster)
     if windows_from_ms is None:
         return EvalSwitch(**(fields | {"format": max(least, SWITCH_FORMAT)}))
     return EvalPane(**(fields | {"format": max(least, PANE_FORMAT), "windows_from_ms": windows_from_ms}))
 
 
 def models_of(evaluation: EvalCommit, roster: Roster) -> EvalModels:
-    """The evaluation, as one from which on windows of models begin."""
-    return EvalModels(**(msgspec.structs.asdict(evaluation) | {"format": ROSTER_FORMAT, "roster": roster}))
+    """The evaluation, as one from which on windows of models, or of their senses, begin."""
+    return EvalModels(**(msgspec.structs.asdict(evaluation) | {"format": format_of_roster(roster), "roster": roster}))
 
 
 def by_edition(evaluation: EvalCommit, edition: Edition, from_ms: int | None) -> EvalEdition:
     """The evaluation, of whatever kind, as one that was decided by an edition after the first; `from_ms`: where that begins if
     it does now."""
     began = msgspec.UNSET if from_ms is None else from_ms
-    fields = {"format": EDITION_FORMAT, "edition": edition, "edition_from_ms": began}
+    fields = {"format": max(EDITION_FORMAT, evaluation.format), "edition": edition, "edition_from_ms": began}
     return EvalEdition(**(msgspec.structs.asdict(evaluation) | fields))
 
 

@@ -28,14 +28,23 @@ class GenerationRecord(msgspec.Struct, frozen=True):
     """Digest of what gives numbers their meaning: what windows carry."""
     windows_from_ms: int | msgspec.UnsetType = msgspec.UNSET
     """Where its windows are others than those before: they begin at this event time or later."""
+    roster: int | msgspec.UnsetType = msgspec.UNSET
+    """Where its models, or what they mean, are others than before: the number of the roster that says so. Left out where it is
+    that of the generation, as in records of earlier versions."""
 
     @staticmethod
-    def of(generation: Generation, document: str, meaning: str, windows_from_ms: int | None = None) -> GenerationRecord:
+    def of(
+        generation: Generation,
+        document: str,
+        meaning: str,
+        windows_from_ms: int | None = None,
+        roster: int | None = None,
+    ) -> GenerationRecord:
         """From what an evaluation says."""
         since = msgspec.UNSET if windows_from_ms is None else windows_from_ms
-        return GenerationRecord(
-            FORMAT, generation.number, generation.since_ms, generation.reason, document, meaning, since
-        )
+        own = msgspec.UNSET if roster in (None, generation.number) else roster
+        what = generation.number, generation.since_ms, generation.reason, document, meaning
+        return GenerationRecord(FORMAT, *what, since, own)
 
     @property
     def key(self) -> bytes:

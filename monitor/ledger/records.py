@@ -37,7 +37,10 @@ ROWS_FORMAT = 7
 """Of a commit that counts rows beside records, which versions that read up to 6 would take for a loss of records."""
 EDITION_FORMAT = 8
 """Of whatever names an edition after the first: versions that read up to 7 would count and decide otherwise."""
-NEWEST = 8
+SENSE_FORMAT = 9
+"""Of what has ROSTER_FORMAT where a model has had more than one sense: versions that read up to 8 would take those for other
+models."""
+NEWEST = 9
 """What this code reads up to."""
 
 _WIDTHS = (np.int8, np.int16, np.int32, np.int64)
@@ -200,6 +203,10 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     version counted it."""
     rosters: tuple[Adopted, ...] | msgspec.UnsetType = msgspec.UNSET
     """Which roster counts from which offset on, as far back as a rebuild reads. Written (ROSTER_FORMAT) once models changed."""
+    unlisted_ahead: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Of predictions that were rejected for their model: the newest event time within reach of `unlisted_clock` (NEVER for
+    none), then the times beyond it, ascending, the nearest of them. Written only where there are any beyond; absent in records
+    of earlier versions."""
     rows: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET
     """Rows read since genesis: predictions, labels. Written (ROWS_FORMAT) where a record of either stream may hold several, or
     none; elsewhere each record is a row."""
@@ -306,11 +313,15 @@ class EvalEdition(EvalCommit, frozen=True, tag="edition", tag_field="kind", kw_o
 Record = Genesis | Fence | Commit | Gap | EvalCommit | EvalSwitch | EvalPane | EvalModels | EvalEdition
 
 
-def format_of_commit(edition: Named, *, opens: bool, rosters: bool) -> int:
-    """The least that a commit needs: `opens` where it counts rows beside records, `rosters` where it names any."""
-    if edition is not msgspec.UNSET:
-        return EDITION_FORMAT
-    return ROWS_FORMAT if opens else ROSTER_FORMAT if rosters else FORMAT
+def format_of_commit(edition: Named, *, opens: bool, rosters: int) -> int:
+    """The least that a commit needs: `opens` where it counts rows beside records; `rosters`: what those that it names need."""
+    of_edition = FORMAT if edition is msgspec.UNSET else EDITION_FORMAT
+    return max(rosters, of_edition, ROWS_FORMAT if opens else FORMAT)
+
+
+def format_of_roster(roster: Roster, number: int | None = None) -> int:
+    """That of a record that counts by a roster, as it was under a number, or changes to it."""
+    return SENSE_FORMAT if roster.several_at(roster.number if number is None else number) else ROSTER_FORMAT
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -7,6 +7,10 @@ starts after all clocks, and after everything that any owner read without counti
 none of them lacks a record. A model that is taken out begins no more windows from the next pane on; those that it began go on,
 and when the last of them is over (`ends_ms`) its records are rejected like those of any other that is not listed.
 
+A model that means something else from now on is entered a second time, as another *sense*, and waits likewise; meanwhile the
+one before goes on, and records count for both. At the pane where windows of the new one begin the old one begins no more. So a
+window belongs to one sense, that of its start, and is counted by it as a whole.
+
 Pure. The newest roster says everything about earlier ones: what an owner counted under an earlier number follows from it.
 """
 
@@ -18,6 +22,7 @@ from typing import Self
 import msgspec
 
 from monitor.errors import LedgerError, NewerVersion
+from monitor.groups import model_of, sense_of
 from monitor.ingest.clocks import FOREVER, NEVER
 
 FORMAT = 1
@@ -27,11 +32,12 @@ PREFIX = b"models/"
 
 
 class Listed(msgspec.Struct, frozen=True, array_like=True):
-    """A model, from when it was entered until it is taken out. One that comes back is listed a second time."""
+    """A sense of a model, from when it was entered until it is taken out. One that comes back is listed a second time."""
 
     name: str
     section: str
-    """Digest of what its section says about rows, its reference included."""
+    """Digest of what its section, and what else was changed since the namespace began, say about its rows, its reference
+    included. Entries of one model with the same digest are of one sense."""
     document: str
     """Digest of the configuration in which that section stands."""
     reference: str | None
@@ -46,6 +52,11 @@ class Listed(msgspec.Struct, frozen=True, array_like=True):
     """Its windows start before this event time."""
     ends_ms: int = FOREVER
     """Its records count while they are before this event time: where the last of its windows ends."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not known yet where its windows begin."""
+        return self.from_ms is None and self.left is None
 
     def counts_until(self, number: int) -> int:
         """Up to which event time an owner that has roster `number` counts its records."""
@@ -63,7 +74,8 @@ class Listed(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Roster(msgspec.Struct, frozen=True):
-    """The models of a namespace. `number`: that of the generation that changed them last, 0 at the beginning."""
+    """The models of a namespace. `number`: 0 at the beginning, and greater with every change of what owners count: that of the
+    generation that changed them, or more where a sense has followed another."""
 
     number: int
     models: tuple[Listed, ...]
@@ -71,12 +83,43 @@ class Roster(msgspec.Struct, frozen=True):
     @property
     def waits(self) -> bool:
         """Whether a model waits for owners that do not have this roster yet."""
-        return any(one.from_ms is None and one.left is None for one in self.models)
+        return any(one.waits for one in self.models)
 
     @property
     def listed(self) -> tuple[Listed, ...]:
-        """Those that were not taken out."""
+        """Those that were not taken out; of a model whose next sense waits, both."""
         return tuple(one for one in self.models if one.left is None)
+
+    @property
+    def senses(self) -> tuple[str, ...]:
+        """What each entry is counted as, in their order: a function of those before it alone."""
+        sections: dict[str, list[str]] = {}
+        found = []
+        for one in self.models:
+            own = sections.setdefault(one.name, [])
+            if one.section not in own:
+                own.append(one.section)
+            found.append(sense_of(one.name, own.index(one.section)))
+        return tuple(found)
+
+    @property
+    def several(self) -> frozenset[str]:
+        """The models that have, or had, more than one sense."""
+        return self.several_at(self.number)
+
+    def several_at(self, number: int) -> frozenset[str]:
+        """The same as far as an owner knows that has roster `number`."""
+        known = (sense for one, sense in zip(self.models, self.senses, strict=True) if one.entered <= number)
+        return frozenset(model_of(sense) for sense in known if sense != model_of(sense))
+
+    def counts_as(self, number: int) -> Mapping[str, tuple[tuple[str, int], ...]]:
+        """What an owner that has roster `number` counts predictions of each model as: senses in the order in which they came,
+        and before which event time they count."""
+        found: dict[str, dict[str, int]] = {}
+        for one, sense in zip(self.models, self.senses, strict=True):
+            own, until = found.setdefault(one.name, {}), one.counts_until(number)
+            own[sense] = max(own.get(sense, NEVER), until)
+        return {name: tuple(one for one in own.items() if one[1] != NEVER) for name, own in found.items()}
 
     @property
     def order(self) -> tuple[int, bool]:
@@ -84,35 +127,54 @@ class Roster(msgspec.Struct, frozen=True):
         return self.number, not self.waits
 
     def terms(self) -> Mapping[str, tuple[tuple[int, int, int], ...]] | None:
-        """Where windows of each model may start; None where all that is counted counts."""
+        """Where windows of each sense may start; None where all that is counted counts."""
         if not self.number:
             return None
         found: dict[str, tuple[tuple[int, int, int], ...]] = {}
-        for one in self.models:
-            found[one.name] = (*found.get(one.name, ()), one.term)
+        for one, sense in zip(self.models, self.senses, strict=True):
+            found[sense] = (*found.get(sense, ()), one.term)
         return found
 
     def followed_by(self, number: int, wanted: Iterable[Listed], at_ms: int, ends_ms: int) -> Self | None:
         """The roster with exactly these models; None where they are those of this one. Those that leave begin no window from
-        `at_ms` on, the start of a pane, and count up to `ends_ms`, where the last window that starts before ends."""
+        `at_ms` on, the start of a pane, and count up to `ends_ms`, where the last window that starts before ends. One that
+        becomes another sense goes on as it was until that one begins."""
         by_name = {one.name: one for one in wanted}
-        stay = {one.name for one in self.listed}
-        if by_name.keys() == stay:
+        there = {(one.name, one.section) for one in self.listed}
+        stay = [
+            one
+            for one in self.listed
+            if one.name in by_name and not (one.waits and one.section != by_name[one.name].section)
+        ]
+        come = [one for name, one in sorted(by_name.items()) if (name, one.section) not in there]
+        if not come and len(stay) == len(self.listed):
             return None
         models = [
-            one if one.left is not None or one.name in by_name else _gone(one, number, at_ms, ends_ms)
-            for one in self.models
+            one if one.left is not None or one in stay else _gone(one, number, at_ms, ends_ms) for one in self.models
         ]
-        come = [one for name, one in sorted(by_name.items()) if name not in stay]
         return type(self)(number, (*models, *(msgspec.structs.replace(one, entered=number) for one in come)))
 
-    def begun(self, from_ms: int) -> Self:
-        """The roster with everything that waited begun at the start of a pane."""
+    def in_hindsight(self) -> Self:
+        """The roster of somebody who reads everything from the beginning and knows how it came: each sense counts from the
+        first record on, as far as its windows ask for it."""
+        models = (msgspec.structs.replace(one, entered=0, left=None if one.left is None else 0) for one in self.models)
+        return type(self)(self.number, tuple(models))
+
+    def begun(self, from_ms: int, ends_ms: int) -> Self:
+        """The roster with everything that waited begun at the start of a pane. The senses before leave there, and count up to
+        `ends_ms`, where the last window that starts before ends: owners count otherwise then, so it has a number of its own."""
+        come = {one.name for one in self.models if one.waits}
+        before = [one for one in self.listed if one.name in come and not one.waits]
+        number = self.number + 1 if before else self.number
         models = tuple(
-            msgspec.structs.replace(one, from_ms=from_ms) if one.from_ms is None and one.left is None else one
+            msgspec.structs.replace(one, from_ms=from_ms)
+            if one.waits
+            else _gone(one, number, from_ms, ends_ms)
+            if one in before
+            else one
             for one in self.models
         )
-        return type(self)(self.number, models)
+        return type(self)(number, models)
 
 
 def _gone(one: Listed, number: int, at_ms: int, ends_ms: int) -> Listed:

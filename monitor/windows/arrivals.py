@@ -7,18 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.events import Int64s
+from monitor.groups import model_of
 from monitor.windows.pieces import Piece
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """The sum of a tick's contributions to one version of a model in one pane of event time; `cells` as in the window's
-    vector. Takings back are in it, so a cell can be negative."""
+    vector, which is that of an `sense` of the model. Takings back are in it, so a cell can be negative."""
 
     model: str
     version: str
     pane_ms: int
     cells: Int64s
+    of: str | None = None
+
+    @property
+    def sense(self) -> str:
+        """The sense of the model that it was counted as."""
+        return self.of or self.model
 
 
 def arrivals(piece: Piece, width: int) -> list[Arrival]:
@@ -37,4 +44,8 @@ def arrivals(piece: Piece, width: int) -> list[Arrival]:
         # Cells of a slot are distinct and ascend.
         inside = int(np.searchsorted(cells, width))
         total[cells[:inside]] += piece.amounts[part][:inside]
-    return [Arrival(*key, cells) for key, cells in sorted(sums.items()) if cells.any()]
+    return [
+        Arrival(model_of(sense), version, pane_ms, cells, sense)
+        for (sense, version, pane_ms), cells in sorted(sums.items())
+        if cells.any()
+    ]

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from monitor.events import Bools, Int64s
-from monitor.groups import Group
+from monitor.groups import Group, model_of
 from monitor.metrics.binary import BINARY
 from monitor.metrics.multiclass import Multiclass
 from monitor.metrics.task import Task
@@ -66,10 +66,14 @@ class Crossed:
 
     def crosses(self, plan: ModelPlan) -> bool:
         """Whether combinations of a model's segments are kept."""
-        if plan.name not in self._counted:
+        if plan.sense not in self._counted:
             dimensions, weights = crossed(plan.dimensions), _weights(plan.task)
-            self._counted[plan.name] = dimensions if weights.any() else frozenset(), weights
-        return bool(self._counted[plan.name][0])
+            self._counted[plan.sense] = dimensions if weights.any() else frozenset(), weights
+        return bool(self._counted[plan.sense][0])
+
+    def follow_editions(self) -> None:
+        """Another edition holds: vectors have more cells."""
+        self._counted.clear()
 
     def additions(
         self,
@@ -81,7 +85,7 @@ class Crossed:
         """What pieces of one model add to those of its windows (`spans` of a pane) that are `live`."""
         if not self.crosses(plan):
             return []
-        dimensions, weights = self._counted[plan.name]
+        dimensions, weights = self._counted[plan.sense]
         sums: dict[tuple[Group, int], tuple[int, int]] = {}
         for piece in pieces:
             for slot, rows, errors in _by_slot(piece, weights):
@@ -90,7 +94,7 @@ class Crossed:
         found = []
         for (group, pane_ms), (rows, errors) in sums.items():
             if rows or errors:
-                series = SeriesKey(group.model, group.version, group.series()[0])
+                series = SeriesKey(model_of(group.model), group.version, group.series()[0])
                 own = tuple(part for part in group.segments if part[0] in dimensions)
                 keys = (WindowKey(series, *span) for span in spans(pane_ms))
                 found += [Addition(key, own, rows, errors) for key in keys if key in live]

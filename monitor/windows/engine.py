@@ -107,7 +107,7 @@ class TickEngine:
     def _waits(self, model: str) -> Waiting:
         known = self._waiting.get(model)
         if known is None:
-            known = self._waiting[model] = Waiting(self._layout(self._plan.model(model)).size)
+            known = self._waiting[model] = Waiting(self._layout(self._plan.counted_as(model)).size)
         return known
 
     def _schedule(self, tick: int) -> None:
@@ -151,12 +151,13 @@ class TickEngine:
         """Another edition holds: windows that live on keep their sums, with nothing in the cells that it adds."""
         self._plan = self._editions.plan
         for model, (_, store) in list(self._stores.items()):
-            plan = self._plan.model(model)
+            plan = self._plan.counted_as(model)
             store.widen(self._layout(plan))
             self._stores[model] = (plan, store)
         for model, waits in self._waiting.items():
-            waits.width = self._layout(self._plan.model(model)).size
+            waits.width = self._layout(self._plan.counted_as(model)).size
         self._measuring.follow_editions()
+        self.crossed.follow_editions()
         if self.book is not None:
             self.book.use(self._plan)
 
@@ -196,15 +197,14 @@ class TickEngine:
             model: Brought(slots, slot, row, np.searchsorted(ticks, slots.tick[slot]))
             for model, (slots, slot, row) in taken.items()
         }
-        due = {at: keys for at, tick in enumerate(ticks) if (keys := self._due.pop(tick, None)) is not None}
+        due = {at: [(self._sense(key), key) for key in self._due.pop(tick, ())] for at, tick in enumerate(ticks)}
         over = [self._over.pop(tick, set()) for tick in ticks]
-        names = {*brought, *(key.series.model for keys in due.values() for key in keys)}
+        names = {*brought, *(model for own in due.values() for model, _ in own)}
         lazy = self._measuring.lazy
         cost = {model: ASKED_CELLS if lazy else self._store(model)[1].layout.size for model in names}
-        owed = ((at, key.series.model) for at, keys in due.items() for key in keys)
         final_before_ms = self._ticking.final_before_ms(np.array(ticks, np.int64))
         self._in_hand = len(ticks)
-        for start, stop in pairwise(cuts(len(ticks), brought, owed, cost)):
+        for start, stop in pairwise(cuts(len(ticks), brought, due, cost)):
             found = courses(self._stores, brought, due, (start, stop), final_before_ms)
             turns = {model: InTurn(course, stop - start) for model, course in found}
             self._final_before_ms = int(final_before_ms[stop - 1])
@@ -258,7 +258,9 @@ class TickEngine:
     def _arrived(self, by_model: Mapping[str, Piece], cells: int) -> list[Arrival]:
         """What a tick brought, in the first so many cells, 0 for all."""
         sizes = {model: cells or self._store(model)[1].layout.size for model in by_model}
-        return [one for model, piece in sorted(by_model.items()) for one in arrivals(piece, sizes[model])]
+        # What counts for several senses came once: for the one in force.
+        own = {model: piece.only(self._windows.in_force(model, piece.pane_ms)) for model, piece in by_model.items()}
+        return [one for model, piece in sorted(own.items()) for one in arrivals(piece, sizes[model])]
 
     def _settling_ms(self) -> int:
         """How long after its end a window can still change."""
@@ -276,10 +278,13 @@ class TickEngine:
     def _store(self, model: str) -> tuple[ModelPlan, WindowStore]:
         known = self._stores.get(model)
         if known is None:
-            plan = self._plan.model(model)
+            plan = self._plan.counted_as(model)
             store = WindowStore(model, self._layout(plan), self._windows, self._ticking)
             known = self._stores[model] = (plan, store)
         return known
+
+    def _sense(self, key: WindowKey) -> str:
+        return self._windows.sense_at(key.series.model, key.start_ms)
 
     def _layout(self, plan: ModelPlan) -> CellLayout:
         return plan.cells_of(inputs=self.kind is Kind.INPUT)
@@ -366,10 +371,10 @@ class TickEngine:
             return kept
         if self._now is not None:
             stack, at = self._now
-            turn = stack.turns.get(key.series.model)
+            turn = stack.turns.get(self._sense(key))
             if turn is not None and key in turn.course:
                 return turn.course.at(key, at)
-        known = self._stores.get(key.series.model)
+        known = self._stores.get(self._sense(key))
         return known[1].read([known[1].row(key)])[0] if known is not None and key in known[1] else None
 
     @property

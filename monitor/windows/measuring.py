@@ -51,7 +51,7 @@ class Measuring:
         return self._plan.finals_only and self._book is None
 
     def measure(self, stack: Stack, lost: Callable[[int, int], bool] | None) -> dict[str, Measured]:
-        """Of each model; `lost` says of a span of event time whether something of it was, None where nothing was."""
+        """Of each sense of a model; `lost` says of a span of event time whether something of it was, None where nothing was."""
         revisions = {model: self._revisions(stack, turn.course, lost) for model, turn in stack.turns.items()}
         if self._book is not None:
             self._look_ahead(self._book, stack, revisions)
@@ -79,7 +79,7 @@ class Measuring:
         for at, tick in enumerate(stack.ticks):
             book.take(tick, stack.brought[at])
             for model, turn in stack.turns.items():
-                rows, plan = turn.revisions(at), self._plan.model(model)
+                rows, plan = turn.revisions(at), self._plan.counted_as(model)
                 if not rows:
                     continue
                 own = revisions[model]
@@ -89,7 +89,7 @@ class Measuring:
                     own[row] = own[row]._replace(outlook=outlook)
 
     def _measured(self, model: str, course: Course, revisions: list[Revision]) -> Measured:
-        plan = self._plan.model(model)
+        plan = self._plan.counted_as(model)
         if self._plan.finals_only:
             cells = CourseCells(course) if self.lazy else Cells(course.layout, course.whole())
             return self._of_finals(plan, revisions, cells)
@@ -102,7 +102,7 @@ class Measuring:
         found: dict[int, tuple[WindowView, bytes]] = {}
         starts = [revision.key.start_ms for revision in revisions]
         for plan, rows in self._editions.by_plan(starts):  # the cells of an edition are the first of those of the next
-            layout = plan.model(model).cells_of(inputs=self._kind is Kind.INPUT)
+            layout = plan.counted_as(model).cells_of(inputs=self._kind is Kind.INPUT)
             part = Cells(layout, np.ascontiguousarray(cells.array[rows, : layout.size]))
             then = [as_of_edition(revisions[row], plan.edition) for row in rows]
             found |= zip(rows, zip(*self._with_bytes(plan, model, then, part), strict=True), strict=True)
@@ -111,13 +111,13 @@ class Measuring:
 
     def _of_finals(self, plan: ModelPlan, revisions: Sequence[Revision], cells: Cells) -> Measured:
         """Of what is final the views and their bytes; of the rest views that can be asked."""
-        if plan.name not in self._formulas:
-            self._formulas[plan.name] = measure.formulas(plan, self._kind)
-        asked = Together(plan, self._kind, self._formulas[plan.name], cells)
-        found = asked.views(self._plan.config_digest, revisions)
+        if plan.sense not in self._formulas:
+            self._formulas[plan.sense] = measure.formulas(plan, self._kind)
+        asked = Together(plan, self._kind, self._formulas[plan.sense], cells)
+        found = asked.views(self._plan.config_of(plan), revisions)
         values: list[bytes | None] = [None] * len(found)
         if rows := [row for row, revision in enumerate(revisions) if revision.final]:
-            own = self._with_bytes(self._plan, plan.name, [revisions[row] for row in rows], cells.rows(rows))
+            own = self._with_bytes(self._plan, plan.sense, [revisions[row] for row in rows], cells.rows(rows))
             for row, view, value in zip(rows, *own, strict=True):
                 found[row], values[row] = view, value
         return Measured(found, values, asked)
@@ -126,5 +126,6 @@ class Measuring:
         self, plan: Plan, model: str, revisions: Sequence[Revision], cells: Cells
     ) -> tuple[list[WindowView], list[bytes]]:
         views_of = measure.input_views if self._kind is Kind.INPUT else measure.performance_views
-        views, metrics = views_of(plan.model(model), plan.config_digest, revisions, cells)
+        own = plan.counted_as(model)
+        views, metrics = views_of(own, plan.config_of(own), revisions, cells)
         return views, payload.encode_all(views, metrics)

@@ -127,7 +127,7 @@ class LabelBook:
         self._settle(now_ms)
 
     def _put(self, now_ms: int, arrival: Arrival) -> None:
-        task = self._plan.model(arrival.model).task
+        task = self._plan.counted_as(arrival.sense).task
         start = arrival.pane_ms // self.span_ms * self.span_ms
         if not isinstance(task, ForeseenBinary) or start + self.span_ms + self._settling_ms <= now_ms:
             return  # of another task, or its windows are final

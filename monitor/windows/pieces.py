@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitor.events import Int64s
+import numpy as np
+
+from monitor.events import Bools, Int64s
 from monitor.groups import Group
 
 
@@ -23,3 +25,10 @@ class Piece:
     length: Int64s
     cells: Int64s
     amounts: Int64s
+
+    def only(self, wanted: Bools) -> Piece:
+        """Some of its slots; itself where those are all."""
+        if wanted.all():
+            return self
+        inner, own = np.repeat(wanted, self.length), (self.group[wanted], self.pane_ms[wanted], self.length[wanted])
+        return Piece(self.groups, *own, self.cells[inner], self.amounts[inner])

@@ -153,7 +153,10 @@ def restore(engine: TickEngine, saved: SavedEngine) -> None:
     """Make a new engine what another was. Raises ValueError when it was not one of this plan."""
     engine.next_tick, engine.unplaced, engine.closed = saved.next_tick, saved.unplaced, saved.closed
     engine._final_before_ms = saved.final_before_ms
-    if (engine.book is None) != isinstance(saved.book, msgspec.UnsetType):
+    came_later = bool(engine._plan.senses) and isinstance(
+        saved.book, msgspec.UnsetType
+    )  # nothing came yet that asks for it
+    if (engine.book is None) != isinstance(saved.book, msgspec.UnsetType) and not came_later:
         raise ValueError(
             "it has a book of how labels come where the configuration asks for none, or the other way round"
         )
@@ -359,6 +362,7 @@ def _save_view(view: WindowView, names: dict[tuple[tuple[str, ...], tuple[str, .
 def _read_view(engine: TickEngine, series: SeriesKey, window: str, saved: SavedView, of: SavedEngine) -> WindowView:
     """What no longer changes of a view is as it was; one that is to be marked is marked before anything reads it."""
     metrics, counts = of.names[saved.names]
+    plan = engine._store(engine._windows.sense_at(series.model, saved.start_ms))[0]
     return WindowView(
         WindowKey(series, window, saved.start_ms, saved.end_ms),
         engine.kind,
@@ -369,8 +373,8 @@ def _read_view(engine: TickEngine, series: SeriesKey, window: str, saved: SavedV
         saved.labelled,
         {name: _estimate(*fields) for name, fields in zip(metrics, saved.metrics, strict=True)},
         dict(zip(counts, saved.counts, strict=True)),
-        engine._plan.config_digest,
-        engine._store(series.model)[0].reference_digest,
+        engine._plan.config_of(plan),
+        plan.reference_digest,
         partial=engine._losses.touch(engine.kind, saved.start_ms, saved.end_ms),
     )
 

@@ -2,7 +2,8 @@
 
 A window is of the set that held at its first moment. One that is taken out is not begun any more, and those that began
 before go on until they are final; one that is added begins with its first span that starts at the change or later, so
-that it never lacks what came before. The same holds for models: `models` says where windows of each may start.
+that it never lacks what came before. The same holds for models, and for their senses: `models` says where windows of each
+may start.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from monitor.config.windows import Window
 from monitor.events import Bools, Int64s
+from monitor.groups import model_of
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.windows.spans import spans_of
 
@@ -32,8 +34,17 @@ class Schedule:
     def __init__(self, windows: Sequence[Window]) -> None:
         self.terms: tuple[Term, ...]
         self.models: Mapping[str, tuple[tuple[int, int, int], ...]] | None = None
-        """By model where its windows may start, from and until, and until when records count for them; None where all do."""
+        """By sense of a model where its windows may start, from and until, and until when records count for them; None where
+        all do. Those of a model that is not in it, but counts by a template, always may."""
+        self._senses: dict[str, tuple[str, ...]] = {}
         self.begin_with(windows)
+
+    def list_models(self, models: Mapping[str, tuple[tuple[int, int, int], ...]] | None) -> None:
+        """From now on these."""
+        self.models, self._senses = models, {}
+        for sense in models or ():
+            name = model_of(sense)
+            self._senses[name] = (*self._senses.get(name, ()), sense)
 
     def begin_with(self, windows: Sequence[Window]) -> None:
         """These, at all times: nothing was counted yet."""
@@ -74,29 +85,45 @@ class Schedule:
         ]
 
     def spans_of_model(self, model: str, at_ms: int) -> list[tuple[str, int, int]]:
-        """The same of a model."""
+        """The same of a sense of a model."""
         found = self.spans(at_ms)
-        if self.models is None:
+        if self.models is None or (terms := self.models.get(model)) is None:
             return found
-        terms = self.models.get(model, ())
         return [one for one in found if any(from_ms <= one[1] < until_ms for from_ms, until_ms, _ in terms)]
 
     def counts(self, model: str, pane_ms: Int64s) -> Bools:
-        """Which of these panes of a model count: what came before it began, or after it ended, is of no window."""
-        found = np.full(len(pane_ms), self.models is None)
-        for from_ms, _, ends_ms in () if self.models is None else self.models.get(model, ()):
+        """Which of these panes of a sense count: what came before it began, or after it ended, is of no window."""
+        terms = None if self.models is None else self.models.get(model)
+        found = np.full(len(pane_ms), terms is None)
+        for from_ms, _, ends_ms in terms or ():
             found |= (from_ms <= pane_ms) & (pane_ms < ends_ms)
         return found
 
+    def sense_at(self, model: str, start_ms: int) -> str:
+        """The sense of a model that its windows are of which start at a moment."""
+        senses = self._senses.get(model, ())
+        return next((one for one in senses if self._starts(one, start_ms)), model) if len(senses) > 1 else model
+
+    def in_force(self, sense: str, pane_ms: Int64s) -> Bools:
+        """Which of these panes are of windows that start in this sense: others of its model have the rest."""
+        if len(self._senses.get(model_of(sense), ())) < 2:
+            return np.ones(len(pane_ms), np.bool_)
+        return np.array([self._starts(sense, at_ms) for at_ms in pane_ms.tolist()], np.bool_)
+
+    def _starts(self, sense: str, at_ms: int) -> bool:
+        assert self.models is not None
+        return any(from_ms <= at_ms < until_ms for from_ms, until_ms, _ in self.models.get(sense, ()))
+
     def has_begun(self, model: str, at_ms: int) -> bool:
         """Whether windows of a model may start at a moment."""
-        if self.models is None:
-            return True
-        return any(from_ms <= at_ms < until_ms for from_ms, until_ms, _ in self.models.get(model, ()))
+        return model not in self._senses or any(self._starts(one, at_ms) for one in self._senses[model])
 
     def goes_on(self, model: str) -> bool:
         """Whether windows of a model are begun from the last change on."""
-        return self.models is None or any(until_ms == FOREVER for _, until_ms, _ in self.models.get(model, ()))
+        if self.models is None or model not in self._senses:
+            return True
+        terms = (term for one in self._senses[model] for term in self.models[one])
+        return any(until_ms == FOREVER for _, until_ms, _ in terms)
 
     def ends_ms(self, at_ms: int) -> int:
         """Where the last window ends that starts before a moment and is not over then."""

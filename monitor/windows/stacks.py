@@ -99,7 +99,7 @@ class Stack:
     over: list[set[WindowKey]]
     """The windows that each tick reaches the end of."""
     turns: dict[str, InTurn]
-    """By model, sorted."""
+    """By sense of a model, sorted."""
     arrived: list[list[Arrival]] | None = None
     """What each tick brought, in the first cells, where somebody asks for it."""
     brought: list[list[Arrival]] | None = None
@@ -112,15 +112,15 @@ class Stack:
 
 
 def cuts(
-    ticks: int, brought: Mapping[str, Brought], due: Iterable[tuple[int, str]], cost: Mapping[str, int]
+    ticks: int, brought: Mapping[str, Brought], due: Mapping[int, Iterable[tuple[str, WindowKey]]], cost: Mapping[str, int]
 ) -> list[int]:
-    """Where ticks are cut into stacks; `due`: place of the tick and model of each window that gets a revision anyhow, `cost`:
-    cells that a revision of each model takes."""
+    """Where ticks are cut into stacks; `due`: by place of the tick the windows that get a revision anyhow, each with the sense
+    of its model, `cost`: cells that a revision of each sense takes."""
     cells = np.zeros(ticks, np.int64)
     for model, own in brought.items():
         cells += np.bincount(own.at, minlength=ticks) * cost[model]
-    for at, model in due:
-        cells[at] += cost[model]
+    for at, keys in due.items():
+        cells[at] += sum(cost[model] for model, _ in keys)
     total, found = 0, [0]
     for at, more in enumerate(cells.tolist()):
         if at > found[-1] and total >= CELLS_AT_ONCE:
@@ -133,17 +133,17 @@ def cuts(
 def courses(
     stores: Mapping[str, tuple[ModelPlan, WindowStore]],
     brought: Mapping[str, Brought],
-    due: Mapping[int, Iterable[WindowKey]],
+    due: Mapping[int, Iterable[tuple[str, WindowKey]]],
     span: tuple[int, int],
     final_before_ms: Int64s,
 ) -> Iterator[tuple[str, Course]]:
-    """Move the windows on to the last tick of a span of places; what became of those of each model in its ticks, of which
-    `due` says which windows get a revision anyhow."""
+    """Move the windows on to the last tick of a span of places; what became of those of each sense of a model in its ticks.
+    `due` as in `cuts`."""
     start, stop = span
     owed: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for at in range(start, stop):
-        for key in due.get(at, ()):
-            owed[key.series.model].append((stores[key.series.model][1].row(key), at - start))
+        for model, key in due.get(at, ()):
+            owed[model].append((stores[model][1].row(key), at - start))
     nothing = np.zeros(0, np.int64)
     for model in sorted({*brought, *owed}):
         own, store = brought.get(model), stores[model][1]

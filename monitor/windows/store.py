@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from monitor.events import Int64s
-from monitor.groups import Group
+from monitor.groups import Group, model_of
 from monitor.sketches.cells import CellLayout, Cells
 from monitor.windows.schedule import Schedule
 from monitor.windows.view import SeriesKey, WindowKey
@@ -49,7 +49,7 @@ class Reach(NamedTuple):
 
 
 class WindowStore:
-    """The live windows of one model and one kind of vector."""
+    """The live windows of one sense of a model and one kind of vector."""
 
     def __init__(self, model: str, layout: CellLayout, schedule: Schedule, ticking: Ticking) -> None:
         self.model, self.layout = model, layout
@@ -142,7 +142,7 @@ class WindowStore:
         spans = self.spans(pane * self._ticking.pane_ms)
         return [
             WindowKey(series, name, start, end)
-            for series in (SeriesKey(group.model, group.version, segment) for segment in group.series())
+            for series in (SeriesKey(model_of(group.model), group.version, segment) for segment in group.series())
             for name, start, end in spans
         ]
 

@@ -147,7 +147,7 @@ class Story:
         plan: ModelPlan | None = None,
         maintenance: Sequence[Maintenance] = (),
     ) -> None:
-        explained = None if plan is None else lambda _: plan
+        explained = None if plan is None else lambda *_: plan
         self.book = RuleBook("flights", rules, labels or {}, lambda _: {}, plan_of=explained, maintenance=maintenance)
         self.windows = Windows()
         self.state = AlertState()

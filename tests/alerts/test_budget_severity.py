@@ -86,3 +86,10 @@ def test_broken_data_are_a_page_though_a_louder_drift_comes_with_them() -> None:
     assert isinstance(event.data, BudgetAlert)
     assert event.data.causes[0].channel == "origin"
     assert event.data.severity == "page"
+
+
+def test_a_feature_of_which_every_value_is_missing_is_told_by_what_has_rows() -> None:
+    (event,) = told((3, {"missing": ROWS}))
+    assert isinstance(event.data, BudgetAlert)
+    assert event.data.causes[0].channel == "missing:hour"
+    assert all(cause.rows for cause in event.data.causes)

@@ -149,7 +149,7 @@ def test_a_reference_enters_by_the_digest_of_its_bytes(tmp_path: Path) -> None:
     assert one.reference("unlisted") == one.references["*"]
     two = load([with_reference(tmp_path, b"two")])
     assert one.digest != two.digest
-    assert [change.effect for change in diff(one, two)] == [Effect.NAMESPACE, Effect.NAMESPACE]
+    assert [change.effect for change in diff(one, two)] == [Effect.PANE, Effect.NAMESPACE]
     (tmp_path / "moved").mkdir()
     assert load([with_reference(tmp_path / "moved", b"one")]).digest == one.digest
 
@@ -170,7 +170,7 @@ def test_a_reference_that_is_not_there_is_a_problem_unless_it_is_about_to_be_bui
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (("threshold: 0.25", "threshold: 0.3"), "models.fraud.threshold: 0.25 -> 0.3; needs another namespace"),
+        (("threshold: 0.25", "threshold: 0.3"), "models.fraud.threshold: 0.25 -> 0.3; takes effect at a pane"),
         (("horizon: 14d", "horizon: 8d"), "time.horizon: 14d -> 8d; needs another namespace"),
         (("[1d, 1h,", "[1d, 1h, 7d,"), "windows.7d: added (7d); takes effect at a pane"),
         (("threshold: 10", "threshold: 20"), "rules.quiet.threshold: 10 -> 20; takes effect at a tick"),
@@ -197,7 +197,7 @@ def test_a_reference_that_is_not_there_is_a_problem_unless_it_is_about_to_be_bui
 )
 def test_a_difference_is_one_sentence_with_its_effect(change: tuple[str, str], sentence: str | None) -> None:
     found = [str(difference) for difference in diff(loads(FULL), changed(change))]
-    assert found == [sentence or "models.fraud.segments.origin: [EWR, LGA] -> [EWR]; needs another namespace"]
+    assert found == [sentence or "models.fraud.segments.origin: [EWR, LGA] -> [EWR]; takes effect at a pane"]
 
 
 def test_a_rule_or_section_that_comes_or_goes_is_one_difference() -> None:

@@ -155,11 +155,11 @@ def test_the_document_reads_back() -> None:
     assert loads(made.document()).document() == made.document()
 
 
-def test_a_feature_that_is_declared_anew_needs_another_namespace_and_is_one_difference() -> None:
+def test_a_feature_that_is_declared_anew_takes_effect_at_a_pane_and_is_one_difference() -> None:
     before = config("{features: {distance: {min: 0}}}")
     found = diff(before, config("{features: {distance: {min: 0}, carrier: {missing: {at_most: 0.1}}}}"))
     assert [str(change) for change in found] == [
-        'models.flights.quality.features.carrier: added ({missing.at_most: "0.1"}); needs another namespace'
+        'models.flights.quality.features.carrier: added ({missing.at_most: "0.1"}); takes effect at a pane'
     ]
     without = loads(TEXT.replace("    quality: {QUALITY}\n", "").replace("name: flights", "name: other"))
     assert {change.path for change in diff(before, without)} == {"models.flights", "models.other"}

@@ -60,3 +60,13 @@ def test_a_log_that_runs_on_is_followed(gaps: list[int], sizes: list[int]) -> No
 def test_one_absurd_record_moves_nothing() -> None:
     records = [(at, at) for at in range(50)] + [(10**9, 99)] + [(50 + at, at) for at in range(50)]
     assert in_batches(records, [])[0] == 99
+
+
+def test_a_record_that_was_reached_meanwhile_agrees_with_no_later_one() -> None:
+    records = [(0, 0), (1, 1), (2, 2), (150, 3), (60, 4), (300, 5), (310, 6), (320, 7)]
+    #  150 is held; within 100 of 60 it says nothing of 300, so that takes three of its own
+    assert in_batches(records, [])[1] == [NEVER, NEVER, NEVER, 2, 2, 60, 60, 60]
+    assert in_batches(records, [])[0] == 320
+    state, _ = advance(ClockState(60, ((150, 3),)), np.array([300]), np.array([[5, 0]], np.uint64), JUMP)
+    assert state == ClockState(60, ((300, 5),)), "it is forgotten, so that what is kept stays small"
+    assert in_batches(records, [3, 1, 1, 1, 1]) == in_batches(records, []), "and that depends on no batch"

@@ -28,31 +28,15 @@ from monitor.alerts.saved_budget import (
 from monitor.alerts.saved_grouping import SavedGroup, SavedGroups, SavedMember
 from monitor.alerts.saved_hold import SavedFlow, SavedHold
 from monitor.ingest.clocks import NEVER
-from monitor.ledger.checkpoints import (
-    ADVISED_FORMAT,
-    BEGUN_FORMAT,
-    CROSSED_FORMAT,
-    EDITION_FORMAT,
-    GROUPED_FORMAT,
-    HELD_FORMAT,
-    LEARNED_FORMAT,
-    LISTED_FORMAT,
-    SCHEDULE_FORMAT,
-    Fold,
-    Manifest,
-    Place,
-    describe,
-    encode_body,
-    parts_of,
-    seal,
-)
+from monitor.ledger import checkpoints as formats
+from monitor.ledger.checkpoints import Fold, Manifest, Place, describe, encode_body, parts_of, seal
 from monitor.ledger.fold import FoldState
 from monitor.ledger.records import Commit, EvalCommit, EvalPane, EvalSwitch, Generation, Genesis, pack
 from monitor.ledger.roster import Adopted
 from monitor.saved import SavedClock, SavedEvaluation, SavedEvaluator, SavedModels
 from monitor.windows.saved import SavedBook, SavedEngine, SavedPiece, SavedShelf, SavedStore, SavedView
 from monitor.windows.saved_crossed import SavedCrossed
-from tests.ledger.records import RECORDS, ROSTER
+from tests.ledger.records import RECORDS, ROSTER, SENSES
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "checkpoints-v1.txt"
 
@@ -323,6 +307,13 @@ _KEPT = msgspec.structs.replace(ENGINE, finals=((SERIES, "1d", 0, pack([3, 0, 40
 FINALS = _with(engines={"performance": ENGINE, "input": _KEPT})
 OF_EDITIONS = msgspec.structs.replace(LATER, editions=((1, NEVER), (2, 1_704_067_200_000)))
 OF_EDITIONS_BODY = encode_body(OF_EDITIONS)
+_AS_NOW = msgspec.structs.replace(_SERIES, model="m\x1e1", from_ms=1_704_326_400_000)
+_SENSES = SavedModels(SENSES.begun(1_704_326_400_000, 1_704_412_800_000), (Adopted(1_017, 6, NEVER),) * 2)
+_OF_SENSES = SavedBudget({"performance": (_AS_NOW,), "input": ()}, {"performance": (), "input": ()})
+SENSED = msgspec.structs.replace(
+    LISTED, evaluator=msgspec.structs.replace(LISTED.evaluator, models=_SENSES, budget=_OF_SENSES)
+)
+SENSED_BODY = encode_body(SENSED)
 
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
@@ -333,23 +324,26 @@ def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
 LEDGER_MANIFEST = describe(_manifest("ledger/3", PARTITION, ()), b"", [])
 _OF_EVALS = _manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 0)))
 EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
-BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
-ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=ADVISED_FORMAT), ADVISED_BODY, [b"a part"])
-GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=GROUPED_FORMAT), GROUPED_BODY, [b"a part"])
-BEGUN_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=BEGUN_FORMAT), BEGUN_BODY, [b"a part"])
-CROSSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=CROSSED_FORMAT), CROSSED_BODY, [b"a part"])
-LISTED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=LISTED_FORMAT), LISTED_BODY, [b"a part"])
-_BY_EDITION: list[Any] = [RECORDS[name] for name in ("genesis-edition", "commit-edition", "edition-begins")]
-_OF_LEDGER = _manifest("ledger/3", replace(PARTITION, genesis=_BY_EDITION[0], commit=_BY_EDITION[1]), ())
-LEDGER_EDITION_MANIFEST = describe(msgspec.structs.replace(_OF_LEDGER, format=EDITION_FORMAT), b"", [])
-_OF_BEGINS = _manifest("evals", replace(DECIDED, evaluation=_BY_EDITION[2]), (Place(8, bytes(16), 9),))
-EDITION_MANIFEST = describe(msgspec.structs.replace(_OF_BEGINS, format=EDITION_FORMAT), OF_EDITIONS_BODY, [b"a part"])
-HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=HELD_FORMAT), HELD_BODY, [b"a part"])
+BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
+ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.ADVISED_FORMAT), ADVISED_BODY, [b"a part"])
+GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.GROUPED_FORMAT), GROUPED_BODY, [b"a part"])
+BEGUN_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.BEGUN_FORMAT), BEGUN_BODY, [b"a part"])
+CROSSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.CROSSED_FORMAT), CROSSED_BODY, [b"a part"])
+SENSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.SENSES_FORMAT), SENSED_BODY, [b"a part"])
+LISTED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.LISTED_FORMAT), LISTED_BODY, [b"a part"])
+_LATER: list[Any] = [RECORDS[name] for name in ("genesis-edition", "commit-edition", "edition-begins", "commit-senses")]
+_OF_SENSED = _manifest("ledger/3", replace(PARTITION, commit=_LATER[3]), ())
+LEDGER_SENSES_MANIFEST = describe(msgspec.structs.replace(_OF_SENSED, format=formats.SENSES_FORMAT), b"", [])
+_OF_LEDGER = _manifest("ledger/3", replace(PARTITION, genesis=_LATER[0], commit=_LATER[1]), ())
+LEDGER_EDITION_MANIFEST = describe(msgspec.structs.replace(_OF_LEDGER, format=formats.EDITION_FORMAT), b"", [])
+_OF_BEGINS = _manifest("evals", replace(DECIDED, evaluation=_LATER[2]), (Place(8, bytes(16), 9),))
+EDITION_MANIFEST = describe(msgspec.structs.replace(_OF_BEGINS, format=formats.EDITION_FORMAT), OF_EDITIONS_BODY, [b"a part"])
+HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
 SWITCH_MANIFEST = describe(_manifest("evals", _SWITCHED, (Place(8, bytes(16), 9),)), b"", [])
 _OF_PANES = _manifest("evals", replace(DECIDED, evaluation=_PANE), (Place(8, bytes(16), 9),))
-SCHEDULED_MANIFEST = describe(msgspec.structs.replace(_OF_PANES, format=SCHEDULE_FORMAT), SCHEDULED_BODY, [b"a part"])
+SCHEDULED_MANIFEST = describe(msgspec.structs.replace(_OF_PANES, format=formats.SCHEDULE_FORMAT), SCHEDULED_BODY, [b"a part"])
 
 SAVED: dict[str, bytes] = {
     "ledger": seal(LEDGER_MANIFEST),
@@ -381,13 +375,16 @@ SAVED: dict[str, bytes] = {
     "evals-edition": seal(EDITION_MANIFEST),
     "body-edition": OF_EDITIONS_BODY,
     "body-finals": encode_body(msgspec.structs.replace(FINALS, editions=OF_EDITIONS.editions)),
+    "ledger-senses": seal(LEDGER_SENSES_MANIFEST),
+    "evals-senses": seal(SENSED_MANIFEST),
+    "body-senses": SENSED_BODY,
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
 
 def golden() -> dict[str, bytes]:
     """The bytes of each format: 1, with what was learned 2, what is held or a schedule 3, advice 4, groups 5, beginnings 6,
-    combinations 7, rosters of models 8, editions 9."""
+    combinations 7, rosters of models 8, editions 9, senses of models 10."""
     return {name: bytes.fromhex(raw) for name, raw in (line.split() for line in GOLDEN.read_text().splitlines())}
 
 

@@ -171,13 +171,27 @@ RECORDS["commit-rosters"] = msgspec.structs.replace(
 )
 RECORDS["switch-models"] = switch_of(_EVAL, Generation(4, 1_700_000_000_126, "file"), None, ROSTER)
 RECORDS["pane-models"] = switch_of(_EVAL, Generation(4, 1_700_000_000_126, "file"), 1_704_067_200_000, ROSTER)
-RECORDS["models"] = models_of(_EVAL, ROSTER.begun(1_704_153_600_000))
+RECORDS["models"] = models_of(_EVAL, ROSTER.begun(1_704_153_600_000, 1_704_240_000_000))
 EDITION = Edition(2, "0.2.0")
 RECORDS["genesis-edition"] = msgspec.structs.replace(RECORDS["genesis"], format=7, edition=EDITION)
 RECORDS["commit-edition"] = msgspec.structs.replace(_COMMIT, format=7, edition=EDITION)
 RECORDS["edition"] = by_edition(_EVAL, EDITION, None)
 RECORDS["edition-begins"] = by_edition(_EVAL, EDITION, 1_704_067_200_000)
 RECORDS["edition-switch"] = by_edition(RECORDS["pane-models"], EDITION, None)  # type: ignore[arg-type]
+RECORDS["commit-unlisted-far"] = msgspec.structs.replace(
+    RECORDS["commit-unlisted-ahead"], unlisted_ahead=(1_704_110_700_000, 1_798_718_400_000)
+)
+_M = Listed("m", "sha256:" + "05" * 32, "sha256:" + "ed" * 32, None, 5, None)
+SENSES = Roster(5, (*ROSTER.begun(1_704_153_600_000, 1_704_240_000_000).models, _M))
+"""`m` is to mean something else."""
+RECORDS["commit-senses"] = msgspec.structs.replace(
+    _COMMIT,
+    format=9,
+    groups=(GroupName("m", "1", (("hue", "red"),)), GroupName("m\x1e1", "1", (("hue", "red"), ("kind", "other")))),
+    rosters=(Adopted(1_017, 5, 1_704_110_400_000),),
+)
+RECORDS["switch-senses"] = switch_of(_EVAL, Generation(5, 1_700_000_000_127, "file"), None, SENSES)
+RECORDS["models-senses"] = models_of(_EVAL, SENSES.begun(1_704_326_400_000, 1_704_412_800_000))
 
 
 def golden() -> dict[str, bytes]:

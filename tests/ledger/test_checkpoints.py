@@ -11,6 +11,7 @@ from monitor.ledger.checkpoints import (
     CheckpointError,
     Fold,
     describe,
+    format_of,
     join_parts,
     names_edition,
     open_manifest,
@@ -41,12 +42,15 @@ from tests.ledger.checkpoints import (
     LATER,
     LEDGER_EDITION_MANIFEST,
     LEDGER_MANIFEST,
+    LEDGER_SENSES_MANIFEST,
     LOST,
     OF_EDITIONS,
     PARTITION,
     SAVED,
     SCHEDULED,
     SCHEDULED_MANIFEST,
+    SENSED,
+    SENSED_MANIFEST,
     SWITCH_MANIFEST,
     golden,
 )
@@ -62,6 +66,7 @@ MANIFESTS = {
     "evals-groups": GROUPED_MANIFEST,
     "evals-begun": BEGUN_MANIFEST,
     "evals-crossed": CROSSED_MANIFEST,
+    "evals-senses": SENSED_MANIFEST,
 }
 
 
@@ -93,6 +98,7 @@ def test_a_body_that_was_written_then_is_read() -> None:
     assert read_evaluation(golden()["body-groups"]) == GROUPED
     assert read_evaluation(golden()["body-begun"]) == BEGUN
     assert read_evaluation(golden()["body-crossed"]) == CROSSED
+    assert read_evaluation(golden()["body-senses"]) == SENSED
 
 
 def test_what_names_an_edition_is_read_and_told_apart() -> None:
@@ -102,6 +108,13 @@ def test_what_names_an_edition_is_read_and_told_apart() -> None:
         assert msgspec.structs.replace(found, check=b"") == manifest
         assert names_edition(found.fold.state())
     assert not names_edition(PARTITION)
+
+
+def test_the_ledger_of_a_model_that_means_something_else_now_is_read_and_told_apart() -> None:
+    found = open_manifest(golden()["ledger-senses"], "the checkpoint")
+    assert msgspec.structs.replace(found, check=b"") == LEDGER_SENSES_MANIFEST
+    assert format_of(found.fold.state()) == found.format == 10
+    assert format_of(PARTITION) == 1
 
 
 def test_the_fold_state_comes_back_without_the_columns_of_its_commit() -> None:

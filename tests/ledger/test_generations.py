@@ -25,6 +25,7 @@ RECORD = GenerationRecord.of(Generation(3, 1_700_000_000_125, "signal"), "sha256
 
 
 WITH_WINDOWS = msgspec.structs.replace(RECORD, number=4, windows_from_ms=1_704_067_200_000)
+WITH_MODELS = GenerationRecord.of(Generation(5, 1_700_000_000_127, "file"), RECORD.document, RECORD.meaning, None, 7)
 
 
 def with_a_reference(of: Config) -> Config:
@@ -35,7 +36,7 @@ def with_a_reference(of: Config) -> Config:
 
 
 ANNOUNCED = Announcement(1, Edition(2, "0.2.0"), 1_700_000_000_127)
-BEGUN = ROSTER.begun(1_704_153_600_000)
+BEGUN = ROSTER.begun(1_704_153_600_000, 1_704_240_000_000)
 
 
 def test_what_is_written_now_is_what_was_written_then() -> None:
@@ -46,6 +47,9 @@ def test_what_is_written_now_is_what_was_written_then() -> None:
     for models, key, value in zip((ROSTER, BEGUN), lines[4:8:2], lines[5:8:2], strict=True):
         assert (roster.key_of(models).decode(), roster.encode(models).decode()) == (key, value)
         assert roster.decode(value.encode(), "the record") == models
+    key, value = lines[18:20]
+    assert (WITH_MODELS.key.decode(), encode(WITH_MODELS).decode()) == (key, value)
+    assert decode(value.encode(), "the record") == WITH_MODELS
     names, data = lines[8:10], lines[10:12]
     assert (ANNOUNCED.key.decode(), announcements.encode(ANNOUNCED).decode()) == (lines[16], lines[17])
     assert announcements.newest({lines[16].encode(): lines[17].encode()}, "the topic") == 2

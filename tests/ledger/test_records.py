@@ -14,6 +14,7 @@ from monitor.ledger.records import (
     NEWEST,
     ROSTER_FORMAT,
     ROWS_FORMAT,
+    SENSE_FORMAT,
     Commit,
     decode,
     encode,
@@ -63,12 +64,14 @@ def test_no_record_that_was_cut_is_read(name: str) -> None:
 @pytest.mark.parametrize(
     ("edition", "opens", "rosters", "least"),
     [
-        (msgspec.UNSET, False, False, FORMAT),
-        (msgspec.UNSET, False, True, ROSTER_FORMAT),
-        (msgspec.UNSET, True, True, ROWS_FORMAT),
-        (Edition(2, "0.1.0"), False, False, EDITION_FORMAT),
-        (Edition(2, "0.1.0"), True, True, EDITION_FORMAT),
+        (msgspec.UNSET, False, FORMAT, FORMAT),
+        (msgspec.UNSET, False, ROSTER_FORMAT, ROSTER_FORMAT),
+        (msgspec.UNSET, True, ROSTER_FORMAT, ROWS_FORMAT),
+        (msgspec.UNSET, True, SENSE_FORMAT, SENSE_FORMAT),
+        (Edition(2, "0.1.0"), False, FORMAT, EDITION_FORMAT),
+        (Edition(2, "0.1.0"), True, ROSTER_FORMAT, EDITION_FORMAT),
+        (Edition(2, "0.1.0"), True, SENSE_FORMAT, SENSE_FORMAT),
     ],
 )
-def test_a_commit_has_the_least_format_that_says_it(edition: Named, opens: bool, rosters: bool, least: int) -> None:
+def test_a_commit_has_the_least_format_that_says_it(edition: Named, opens: bool, rosters: int, least: int) -> None:
     assert format_of_commit(edition, opens=opens, rosters=rosters) == least

@@ -7,7 +7,7 @@ from enum import Enum
 
 from monitor.daemon.worker import Worker
 from monitor.ports import OutRecord
-from tests.adapters.memory import Landing, MemoryLeases
+from tests.adapters.memory import Landing, MemoryLeases, Stored
 from tests.simulation.world import World
 
 TURNS_MAX = 20_000
@@ -34,7 +34,8 @@ _LANDINGS = {Fault.LANDED: Landing.LANDED, Fault.LOST: Landing.LOST, Fault.LATER
 
 
 class FragileWorld(World):
-    """`faults`: what happens at the n-th append, counted from `arm` on; whatever is published is an append too."""
+    """`faults`: what happens at the n-th append, counted from `arm` on; whatever is published is an append too. What leaves the
+    log is remembered, for oracles."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,6 +43,16 @@ class FragileWorld(World):
         self.happened: list[Fault] = []
         self._faults: dict[int, Fault] = {}
         self._lands_at: list[int] = []
+        self._left: dict[tuple[str, int], list[Stored]] = {}
+
+    def whole(self, topic: str, partition: int) -> list[Stored]:
+        """Every record that the partition ever held."""
+        return [*self._left.get((topic, partition), []), *self.records(topic, partition)]
+
+    def truncate(self, topic: str, partition: int, begin: int) -> None:
+        gone = [stored for stored in self.records(topic, partition) if stored.offset < begin]
+        self._left.setdefault((topic, partition), []).extend(gone)
+        super().truncate(topic, partition, begin)
 
     def arm(self, faults: Iterable[tuple[int, Fault]]) -> None:
         """Plan faults, each so many appends after the one before."""

@@ -45,10 +45,10 @@ streams:
   predictions:
     topic: predictions
     fields: {{id: $.id, model: {{const: m}}, version: {{const: "1"}}, at: $.at, {fields}}}
-    features: {{hue: categorical}}
+    features: {{hue: categorical, kind: categorical}}
   labels: {{topic: labels, fields: {{id: $.id, at: $.at, label: $.truth}}}}
 time: {{horizon: 100s, skew: 10s, disorder: 20s, lateness: 60s, max_jump: 30d, tick: 10s, idle_after: 30d}}
-models: [{{name: m, segments: {{hue: [red, blue]}}, {model}}}]
+models: [{{name: m, segments: {{hue: [red, blue], kind: [a, b]}}, {model}}}]
 windows: [50s]
 rules: [{{name: bad, metric: {metric}, op: "<", threshold: 0.7, window: 50s, min_rows: 1, min_coverage: 0.1}}]
 {"estimates: true" if task == "binary" else ""}
@@ -70,7 +70,8 @@ def records(task: str, n: int) -> tuple[list[Any], list[Any]]:
     draw, predictions, labels = random.Random(4), [], []
     for i in range(n):
         at = START_MS + i * 4_000
-        one: dict[str, Any] = {"id": f"r{i}", "at": at, "features": {"hue": draw.choice(["red", "blue", "grey"])}}
+        features = {"hue": draw.choice(["red", "blue", "grey"]), "kind": "abc"[i % 3]}
+        one: dict[str, Any] = {"id": f"r{i}", "at": at, "features": features}
         if task == "regression":
             truth: Any = round(draw.gauss(20.0, 5.0), 2)
             one["answer"], wrong = truth + round(draw.gauss(0.0, 2.0), 2), truth + 3.0

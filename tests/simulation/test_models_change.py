@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -17,18 +18,20 @@ from monitor.daemon.counted import counted, newest
 from monitor.daemon.worker import Worker
 from monitor.ledger.evaluated import roster_of
 from monitor.ledger.fold import FoldState, Verdict, fold
-from monitor.ledger.records import Commit, EvalCommit, decode
+from monitor.ledger.records import EDITION_FORMAT, Commit, EvalCommit, decode
 from monitor.ledger.roster import Listed, Roster
 from monitor.plan import plan_of
+from monitor.ports import OutRecord, TopicSpec
 from tests.examples import examples
-from tests.oracle.join import Label, Prediction
+from tests.oracle import join
+from tests.oracle.join import Label, Prediction, Window
 from tests.replay.proving import prove, sentences
 from tests.simulation.fragile import Crash, Fault, FragileWorld
-from tests.simulation.histories import START, labels, predictions, split
+from tests.simulation.histories import PARTITIONS, START, labels, predictions, split
 from tests.simulation.reloading import Files, run, start
 from tests.simulation.saving import whole
 from tests.simulation.test_crashes import crashes, pace, paces, silences
-from tests.simulation.world import CONFIG, finals, topics, worker
+from tests.simulation.world import CONFIG, PARAMS, finals, topics, worker
 
 PANE_MS = 50_000
 M = "{name: m, features: [], segments: {hue: [red, blue]}}"
@@ -67,7 +70,7 @@ def turn(log: FragileWorld, process: Worker, times: int) -> None:
 def accepted(log: FragileWorld, topic: str, partition: int = 0) -> list[Commit | EvalCommit]:
     """The records of a partition that count."""
     state, found = FoldState(), []
-    for stored in log.records(topic, partition):
+    for stored in log.whole(topic, partition):
         record = decode(stored.record.value or b"", topic)
         state, verdict = fold(state, record, stored.record.value or b"")
         if verdict is Verdict.ACCEPTED and isinstance(record, Commit | EvalCommit):
@@ -90,22 +93,51 @@ def told(log: FragileWorld, namespace: str) -> dict[bytes, dict[str, object]]:
     return found
 
 
-def expected(log: FragileWorld, listed: Sequence[Listed]) -> dict[bytes, dict[str, object]]:
-    """What there must be: of every model the windows that started while it was listed, as if it always had been."""
+def as_counted(log: FragileWorld, listed: Sequence[Listed]) -> FragileWorld:
+    """The same topics, with what was rejected for its model made a record that nobody counts: it is none that moves a clock, so a
+    run that lists all models sees the times that the disturbed one saw."""
+    made: list[list[bytes]] = []
+    for partition in range(PARTITIONS):
+        commits = [one for one in accepted(log, "one.ledger", partition) if isinstance(one, Commit)]
+        adopted = sorted({each.offset: each.number for one in commits for each in one.rosters or ()}.items())
+
+        def number(offset: int, adopted: Sequence[tuple[int, int]] = adopted) -> int:
+            return max((number for since, number in adopted if since <= offset), default=0)
+
+        made.append([])
+        for stored in log.records("predictions", partition):
+            record = orjson.loads(stored.record.value or b"")
+            own = [one for one in listed if one.name == record["model"]]
+            if not any(record["at"] < one.counts_until(number(stored.offset)) for one in own):
+                record["model"] = "nobody"
+            made[-1].append(orjson.dumps(record))
+    twin = FragileWorld()
+    for name, records in (("predictions", made), ("labels", [])):
+        twin.ensure(TopicSpec(name, PARTITIONS))
+        for partition in range(PARTITIONS):
+            kept = [stored.record.value or b"" for stored in log.records(name, partition)]
+            for value in records[partition] if records else kept:
+                twin.appender().append(name, partition, OutRecord(value))
+    return twin
+
+
+def expected(log: FragileWorld, listed: Sequence[Listed], calm: str = "") -> dict[bytes, dict[str, object]]:
+    """What there must be: of every model the windows that started while it was listed, as if it always had been. `calm`: the
+    configuration that lists all of them."""
 
     def held(model: str, start_ms: int) -> bool:
         return any(
             one.from_ms is not None and one.from_ms <= start_ms < one.until_ms for one in listed if one.name == model
         )
 
-    return {key: one for key, one in told(log, "calm").items() if held(str(one["model"]), int(str(one["start_ms"])))}
+    twin = as_counted(log, listed)
+    worker(twin, loads(calm or text("calm", ALL))).run()
+    return {key: one for key, one in told(twin, "calm").items() if held(str(one["model"]), int(str(one["start_ms"])))}
 
 
 def a_world(p: list[Prediction], q: list[Label]) -> FragileWorld:
-    """A log on which a namespace with all models from the beginning has come to its end."""
-    log = topics(split(p), split(q), FragileWorld())
-    worker(log, loads(text("calm", ALL))).run()
-    return log
+    """A log with these records."""
+    return topics(split(p), split(q), FragileWorld())
 
 
 def in_order(n: int = 120, models: str = "mn") -> tuple[list[Prediction], list[Label]]:
@@ -121,11 +153,11 @@ def in_order(n: int = 120, models: str = "mn") -> tuple[list[Prediction], list[L
     return p, [*q, *(Label(id=f"i{i}", at=START + i * 3_000 + 80_000, label=1.0) for i in range(0, n, 4))]
 
 
-def check(log: FragileWorld, now: str) -> None:
-    """What was told is what there must be, and a replay proves the run."""
+def check(log: FragileWorld, now: str, calm: str = "") -> None:
+    """What was told is what there must be, and a replay proves the run. `calm` as in `expected`."""
     last = rosters(log, "one")[-1:]
     listed = last[0].models if last else counted(log, loads(now), plan_of(loads(now))).roster.models
-    assert told(log, "one") == expected(log, listed)
+    assert told(log, "one") == expected(log, listed, calm)
     assert sentences(prove(log, loads(now)).differences) == []
 
 
@@ -159,7 +191,36 @@ def test_what_came_before_an_owner_counted_it_was_rejected_and_what_came_after_w
         before = [one["at"] for one in source[: adopted.offset] if one["model"] == "n"]
         assert commits[-1].prediction_outcomes["rejected"] == len(before) > 0
         assert adopted.newest_ms == max(before) == commits[-1].unlisted_ms
-        assert commits[-1].format == 6, "a version that counts by the first models alone refuses"
+        assert commits[-1].format == EDITION_FORMAT, "a version that counts by the first models alone refuses"
+
+
+def test_what_is_rejected_for_its_model_moves_no_clock_and_so_forgets_no_id() -> None:
+    """An id is remembered until the clock has passed it by the lateness, 60 s. The record of a model that is not listed moves no
+    clock; in a namespace that lists it, it does, and the same id is another prediction then."""
+
+    def made(id_: str, model: str, at_s: int) -> Prediction:
+        at = START + at_s * 1_000
+        return Prediction(id=id_, model=model, version="1", at=at, score=0.9, prediction=1.0, segments={"hue": "red"})
+
+    p = [*(made(id_, "m", 0) for id_ in "egia"), made("c", "n", 65), made("a", "m", 66)]  # all in one partition
+    log, files = a_world(p, []), Files(text("one", M))
+    run(log, [], files, [])
+    seen = {
+        (one["window"], one["start_ms"]): one["counts"]["seen"]  # type: ignore[index]
+        for one in told(log, "one").values()
+        if (one["kind"], one["segment"], one["window"]) == ("performance", "all", "50s")
+    }
+    rejected = Prediction(id="", model="", version="", at=0, rejected=True)
+    params = replace(PARAMS, window=Window(PANE_MS))
+    for listed, rows in ((M, [*p[:4], rejected, p[5]]), (BOTH, p)):
+        logs = [[one for one in rows if one is rejected or sum(one["id"].encode()) % 2 == i] for i in range(2)]
+        windows = join.final_windows(logs, [[], []], params)
+        own = sum(
+            found["seen"] for (model, _, segment, _), found in windows.items() if (model, segment) == ("m", "all")
+        )
+        assert own == (4 if listed == M else 5), "so says the plain join"
+    assert sum(seen.values()) == 4
+    check(log, files.content)
 
 
 @pytest.mark.parametrize("also", [{"score": "abc"}, {"score": None}, {"at": "yesterday"}, {"version": None}])
@@ -230,7 +291,7 @@ def test_models_come_back_and_a_restart_goes_on_with_those_that_are_listed() -> 
     one, two = text("one", M, every=3, trim=True), text("one", BOTH, every=3, trim=True)
     run(log, [(60, crash), (40, crash), (40, crash)], Files(one), [(7, two), (25, one), (45, two)])
     assert log.happened == [crash] * 3
-    assert whole(log, "one")[0].manifest.format == 8
+    assert whole(log, "one")[0].manifest.format == 9, "it names an edition beside"
     assert log.begin_offsets("one.evals") > [0], "which models are listed since when is in the checkpoint alone"
     last = newest(kept(log, "one.configs"), "one.configs")
     assert last is not None

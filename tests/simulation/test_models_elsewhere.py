@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from monitor.config import loads
+from monitor.config import Config, load, loads
 from monitor.daemon import roster_watch
 from monitor.daemon.begun import kept
-from monitor.errors import LedgerError
+from monitor.daemon.counted import Counted, counted
+from monitor.errors import LedgerError, LogUnreachable
+from monitor.plan import Plan
 from monitor.ports import Log
+from tests.drift.profiles import small
 from tests.replay.proving import run_again
 from tests.simulation.fragile import FragileWorld
 from tests.simulation.histories import START, split
@@ -21,6 +25,7 @@ from tests.simulation.test_models_change import (
     ALL,
     BOTH,
     M,
+    O,
     a_world,
     check,
     in_order,
@@ -28,7 +33,7 @@ from tests.simulation.test_models_change import (
     text,
     turn,
 )
-from tests.simulation.world import topics, worker
+from tests.simulation.world import topics
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -87,7 +92,7 @@ def test_a_worker_that_cannot_count_the_newest_models_leaves_evaluation_to_other
     assert evaluator.reloads is not None
     evaluator.reloads.ask()
     turn(log, evaluator, 3)
-    slipped.content = text("one", f"{M}, {{name: n, threshold: 0.9}}")
+    slipped.content = text("one", f"{M}, {{name: n, positive: 0}}")
     assert other.reloads is not None
     other.reloads.ask()
     turn(log, other, 9)
@@ -105,7 +110,7 @@ def test_a_worker_that_cannot_count_the_newest_models_leaves_evaluation_to_other
         other.turn()
     assert log.end_offsets("one.evals") == before, "it fenced nobody off"
     assert other._judge_leases.leases is None, "one that can evaluate gets it"
-    assert "otherwise of its models: 'n'" in other.rosters.complaint
+    assert "otherwise what its models answer: 'n'" in other.rosters.complaint
     said = [one.message for one in caplog.records if "models of the namespace have changed" in one.message]
     assert len(said) == 1
     assert sum("counts by roster" in one.message for one in caplog.records) < 20
@@ -125,13 +130,15 @@ def test_a_model_may_not_come_back_as_another_one() -> None:
     files = Files(text("one", BOTH))
     process = start(log, files)
     turn(log, process, 7)
-    for content in (text("one", M), text("one", f"{M}, {{name: n, threshold: 0.9}}")):
+    for content in (text("one", M), text("one", f"{M}, {{name: n, positive: 0}}")):
         files.content = content
         assert process.reloads is not None
         process.reloads.ask()
         turn(log, process, 3)
     (complaint,) = process.reloads.complaints if process.reloads is not None else ()
-    assert complaint.startswith("models.n: this namespace counted the model in another way before it was taken out")
+    assert complaint.startswith(
+        "models.n: this namespace counted the model with another `task` or `positive` before it was"
+    )
     log.crashed(process)
     with pytest.raises(LedgerError, match="another `namespace`"):
         run(log, [], files, [])
@@ -155,6 +162,57 @@ def test_a_model_whose_classes_no_label_has_is_refused_by_name() -> None:
         run(log, [], files, [])
 
 
+def test_a_worker_that_learns_late_who_began_the_namespace_asks_again_when_the_log_did_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = a_world(*in_order())
+    pace(log, 6)
+    one, other = start(log, Files(text("one", BOTH))), start(log, Files(text("one", f"{M}, {O}")))
+    turn(log, one, 1)
+    assert log.records("one.ledger"), "it is begun, with models that the other one does not list"
+    answers = [LogUnreachable("the log did not answer (injected)")]
+
+    def asked(own: Log, config: Config, plan: Plan) -> Counted:
+        if answers:
+            raise answers.pop()
+        return counted(own, config, plan)
+
+    monkeypatch.setattr(roster_watch, "counted", asked)
+    assert not other._step()
+    assert not answers
+    assert not other._step()
+    assert other.plan.config_digest == one.plan.config_digest
+    assert [each.name for each in other.counted.roster.models] == ["m", "n"]
+
+
+def test_a_reference_that_lacks_what_is_to_be_watched_is_refused_by_name(tmp_path: Path) -> None:
+    log = a_world(*in_order())
+    pace(log, 6)
+    (tmp_path / "m.json").write_text(small().dumps())
+    path = tmp_path / "d.yaml"
+
+    class OnDisk(Files):
+        def read(self) -> Config:
+            path.write_text(self.content)
+            return load([path])
+
+    files = OnDisk(text("one", M))
+    process = start(log, files)
+    turn(log, process, 7)
+    files.content = text("one", f"{M}, {{name: n, reference: m.json}}")
+    assert process.reloads is not None
+    process.reloads.ask()
+    turn(log, process, 3)
+    (complaint,) = process.reloads.complaints
+    assert complaint.startswith("the reference of model 'n' has no feature 'hue'; it has $score, hour"), complaint
+    assert process.reloads.outcomes == {"invalid": 1}
+    assert rosters(log, "one") == []
+    files.content = text("one", M)
+    process.reloads.ask()
+    turn(log, process, 3)
+    assert process.reloads.complaints == ()
+
+
 def test_a_run_without_decisions_says_that_it_has_one_list_of_models() -> None:
     log = a_world(*in_order())
     pace(log, 6)
@@ -169,9 +227,8 @@ def test_its_windows_begin_after_what_was_rejected_for_it_however_far_that_lies_
     rest = [one for one in p if one["model"] == "m" or one["at"] >= START + 300_000]
     log = topics(split([*first, *rest]), split(q), FragileWorld())
     before, after = (text("one", models).replace("lateness: 60s", "lateness: 600s") for models in (M, BOTH))
-    worker(log, loads(text("calm", ALL).replace("lateness: 60s", "lateness: 600s"))).run()
     pace(log, 6)
     run(log, [], Files(before), [(7, after)])
     (n,) = [one for one in rosters(log, "one")[-1].models if one.name == "n"]
     assert n.from_ms == START + 300_000, "the clocks alone would have let it begin long before"
-    check(log, after)
+    check(log, after, text("calm", ALL).replace("lateness: 60s", "lateness: 600s"))

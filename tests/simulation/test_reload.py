@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import orjson
 import pytest
 
@@ -15,9 +16,10 @@ from monitor.daemon.counted import as_begun
 from monitor.daemon.generations import history
 from monitor.daemon.reload import LOOK_EVERY_MS, Reloads
 from monitor.daemon.worker import Worker, WorkerOptions
+from monitor.ledger.evaluated import generation_of
 from monitor.ledger.fold import FoldState, Verdict, fold
 from monitor.ledger.generations import PREFIX
-from monitor.ledger.records import EvalCommit, EvalSwitch, Generation, decode, encode
+from monitor.ledger.records import EvalCommit, EvalEdition, Generation, decode, encode
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicSpec
 from tests.replay.proving import prove, sentences
@@ -117,7 +119,7 @@ class Deployment:
         return [record for record in records if isinstance(record, EvalCommit)]
 
     def generations(self) -> list[Generation]:
-        return [e.generation for e in self.evaluations() if isinstance(e, EvalSwitch)]
+        return [held for each in self.evaluations() if (held := generation_of(each)) is not None]
 
     def kept(self) -> list[tuple[int, str]]:
         """(number, text) of every generation that the topic keeps."""
@@ -209,7 +211,7 @@ def test_a_file_that_is_being_written_is_not_read_half(d: Deployment) -> None:
             "windows.30s (added (30s)): this namespace counts in panes of 20s, which do not make up 30s: take it back",
         ),
         (("topic: labels", "topic: truths"), "streams.labels.topic (labels -> truths) gives rows another meaning"),
-        (("models: [{name: m}]", "models: [{name: m, threshold: 0.9}]"), "models.m.threshold (0.5 -> 0.9) gives rows"),
+        (("models: [{name: m}]", "models: [{name: m, positive: 0}]"), "models.m.positive (1 -> 0) gives rows"),
         (("commit_interval: 1ms", "commit_interval: 2ms"), "state.commit_interval (1ms -> 2ms) is bound at the start"),
         (("stalled_after: 60s", "stalled_after: 50s"), "time.stalled_after (1m -> 50s) is bound at the start"),
         (("namespace: one", "namespace: two"), "namespace (one -> two) is bound at the start"),
@@ -389,9 +391,8 @@ def without_generations(log: FragileWorld) -> None:
     evals, configs = log._topics["one.evals"].partitions[0], log._topics["one.configs"].partitions[0]
     for at, stored in enumerate(evals.records):
         record = decode(stored.record.value or b"", "a record")
-        if isinstance(record, EvalCommit):
-            fields = {name: getattr(record, name) for name in EvalCommit.__struct_fields__}
-            record = EvalCommit(**{**fields, "previous": state.chain, "format": 1})
+        if isinstance(record, EvalEdition):
+            record = msgspec.structs.replace(record, previous=state.chain, generation=msgspec.UNSET)
         raw = encode(record)
         evals.records[at] = replace(stored, record=replace(stored.record, value=raw))
         state, verdict = fold(state, record, raw)

@@ -17,8 +17,9 @@ from monitor.daemon.generations import history
 from monitor.daemon.replay.compare import _without_config
 from monitor.daemon.rules_in_force import evaluations
 from monitor.errors import LedgerError
+from monitor.ledger.evaluated import windows_from_ms
 from monitor.ledger.fold import FoldState, Verdict, fold
-from monitor.ledger.records import EvalPane, decode
+from monitor.ledger.records import EvalCommit, EvalEdition, decode
 from monitor.plan import plan_of
 from monitor.windows.spans import spans_of
 from tests.examples import examples
@@ -57,14 +58,26 @@ def text(namespace: str, windows: str, *, judged: str = "50s", every: int = 10_0
 ALL = "50s, 100s, 100s/50s, 150s"
 
 
-def switches(log: FragileWorld, namespace: str) -> list[EvalPane]:
+def switches(log: FragileWorld, namespace: str) -> list[EvalEdition]:
     """The accepted evaluations that changed windows."""
     state, found = FoldState(), []
     for stored in log.records(f"{namespace}.evals"):
         record = decode(stored.record.value or b"", "evals")
         state, verdict = fold(state, record, stored.record.value or b"")
-        if verdict is Verdict.ACCEPTED and isinstance(record, EvalPane):
+        if verdict is Verdict.ACCEPTED and changes(record):
+            assert isinstance(record, EvalEdition)
             found.append(record)
+    return found
+
+
+def changes(record: object) -> bool:
+    return isinstance(record, EvalCommit) and windows_from_ms(record) is not None
+
+
+def from_ms(switch: EvalEdition) -> int:
+    """Since when its windows hold."""
+    found = windows_from_ms(switch)
+    assert found is not None
     return found
 
 
@@ -90,7 +103,7 @@ def said(log: FragileWorld, namespace: str) -> list[object]:
 
 def expected(log: FragileWorld, namespace: str, sets: Sequence[str]) -> dict[bytes, dict[str, object]]:
     """What there must be: of every window that ever was, those that started while it was one."""
-    since = [(-(1 << 62)), *(one.windows_from_ms for one in switches(log, namespace)), 1 << 62]
+    since = [(-(1 << 62)), *(from_ms(one) for one in switches(log, namespace)), 1 << 62]
     assert len(since) == len(sets) + 1
     names = [names_of(own) for own in sets]
 
@@ -129,15 +142,15 @@ def test_windows_that_are_added_begin_at_the_pane_and_equal_those_that_always_we
     pace(log, 6)
     run(log, [], Files(text("one", "50s")), [(9, text("one", after))])
     (switch,) = switches(log, "one")
-    assert switch.windows_from_ms % PANE_MS == 0
-    assert START < switch.windows_from_ms < START + 200_000, "it is in the middle of what came"
+    assert from_ms(switch) % PANE_MS == 0
+    assert START < from_ms(switch) < START + 200_000, "it is in the middle of what came"
     found = told(log, "one")
     assert found == expected(log, "one", ["50s", after])
     begun = {one["window"] for one in found.values()}
     assert begun == names_of(after)
     assert said(log, "one") == said(log, "calm"), "alerts about windows that stay are not touched"
     assert sentences(prove(log, loads(text("one", after))).differences) == []
-    assert [record.windows_from_ms for record in history(log, "one.configs")][1:] == [switch.windows_from_ms]
+    assert [record.windows_from_ms for record in history(log, "one.configs")][1:] == [from_ms(switch)]
 
 
 def test_windows_that_are_taken_out_go_on_until_they_are_final() -> None:
@@ -147,7 +160,7 @@ def test_windows_that_are_taken_out_go_on_until_they_are_final() -> None:
     run(log, [], Files(before), [(9, after)])
     found = told(log, "one")
     assert found == expected(log, "one", ["50s, 150s", "100s"])
-    since = switches(log, "one")[0].windows_from_ms
+    since = from_ms(switches(log, "one")[0])
     across = [one for one in found.values() if int(str(one["start_ms"])) < since < int(str(one["end_ms"]))]
     assert across, "one that had begun spans the change, and counted to its end"
     events = [orjson.loads(stored.record.value or b"")["data"] for stored in log.records("one.alerts")]
@@ -163,7 +176,7 @@ def test_windows_may_come_back_and_a_restart_goes_on_with_those_that_hold() -> N
     crash = Fault.CRASH_BEFORE
     run(log, [(60, crash), (40, crash), (40, crash)], Files(one), [(9, two), (14, one), (19, two)])
     assert log.happened == [crash] * 3
-    assert whole(log, "one")[0].manifest.format == 3
+    assert whole(log, "one")[0].manifest.format == 9, "it names an edition beside"
     assert log.begin_offsets("one.evals") > [0], "what said which windows hold since when is in the checkpoint alone"
     found = told(log, "one")
     assert {value["window"] for value in found.values()} == {"50s", "100s", "150s"}
@@ -221,7 +234,7 @@ def sets_that_held(log: FragileWorld) -> list[str]:
     """The windows of the configurations that held, the first one's first; those that only changed something else left out."""
     texts = documents(log, "one.configs")
     accepted = list(evaluations(log, "one.evals", log.end_offsets("one.evals")[0]))
-    held = [one for one in accepted[:1] if not isinstance(one, EvalPane)] + switches(log, "one")
+    held = [*(one for one in accepted[:1] if not changes(one)), *switches(log, "one")]
     return [", ".join(window.name for window in loads(texts[one.rules.encode()].decode()).windows) for one in held]
 
 

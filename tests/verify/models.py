@@ -1,4 +1,5 @@
-"""Which predictions count where a model comes and goes, worked out anew from the whole logs.
+"""Which predictions count where a model comes and goes, and as what where more or less is watched of it, worked out anew from the
+whole logs.
 
 Owners say in their commits from which offset on they count by which roster, the evaluator which roster lists what; what
 follows from it for each record is worked out here without the engine.
@@ -11,15 +12,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from monitor.config.canonical import digest_bytes
 from tests.checker import audit
 from tests.checker.recount import Fields, predictions_of
 from tests.checker.sources import Raw
 from tests.oracle.join import Prediction
-from tests.verify.scenario import SECOND
+from tests.verify.scenario import SECOND, Scenario
 from tests.verify.simulation import HURT, SimulatedWorld
 
 BOTH = Fields(models=frozenset({"m", SECOND}))
-NAME, ENTERED, FROM, LEFT, UNTIL, ENDS = 0, 4, 5, 6, 7, 8
+NAME, DOCUMENT, ENTERED, FROM, LEFT, UNTIL, ENDS = 0, 2, 4, 5, 6, 7, 8
 FOREVER = 1 << 62
 """Places of what a roster says of a model."""
 
@@ -27,13 +29,20 @@ FOREVER = 1 << 62
 class Admitted:
     """What the owners and the evaluator of the disturbed namespace recorded."""
 
-    def __init__(self, log: SimulatedWorld, walks: Sequence[audit.Walk], both: str) -> None:
-        """`both`: the digest of the configuration that lists both models, with which it may have begun."""
+    def __init__(self, log: SimulatedWorld, walks: Sequence[audit.Walk], scenario: Scenario) -> None:
+        every = [
+            (scenario.config(HURT, disturbed=True, second=second, more=more), second, more)
+            for second in (False, True)
+            for more in (False, True)
+        ]
+        self._more = {digest_bytes(one.document().encode()) for one, _, more in every if more}
         self._listed = _roster(log)
         if not self._listed:  # they never changed
-            first = {_genesis(log, walk.partition) for walk in walks}
-            names = ("m", SECOND) if both in first else ("m",)
-            self._listed = [(name, "", "", None, 0, -FOREVER, None, FOREVER, FOREVER) for name in names]
+            first = {_genesis(log, walk.partition) for walk in walks} - {None}
+            begun = [(one, second) for one, second, _ in every if one.digest in first] or [every[0][:2]]
+            document = digest_bytes(begun[0][0].document().encode())
+            names = ("m", SECOND) if begun[0][1] else ("m",)
+            self._listed = [(name, "", document, None, 0, -FOREVER, None, FOREVER, FOREVER) for name in names]
         self._adopted: list[dict[int, int]] = []
         for walk in walks:
             said = {offset: number for commit in walk.commits for offset, number, _ in commit.get("rosters", ())}
@@ -58,11 +67,10 @@ class Admitted:
             if one[NAME] == SECOND
         )
 
-    def begins(self, model: str, start_ms: int) -> bool:
-        """Whether there is a window of a model that starts then."""
-        return any(
-            one[FROM] is not None and one[FROM] <= start_ms < one[UNTIL] for one in self._listed if one[NAME] == model
-        )
+    def begins(self, model: str, start_ms: int, more: bool) -> bool:
+        """Whether there is a window of a model that starts then, of which `more` is watched."""
+        own = [one for one in self._listed if one[NAME] == model and (one[DOCUMENT] in self._more) == more]
+        return any(one[FROM] is not None and one[FROM] <= start_ms < one[UNTIL] for one in own)
 
 
 def _genesis(log: SimulatedWorld, partition: int) -> object:

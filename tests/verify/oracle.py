@@ -21,7 +21,7 @@ from tests.checker.sources import Raw
 from tests.oracle import join
 from tests.simulation.world import alerts, counts, finals, revisions
 from tests.verify.models import Admitted
-from tests.verify.scenario import SIM_PARAMS
+from tests.verify.scenario import SIM_PARAMS, WATCHED_PARAMS
 from tests.verify.simulation import CALM, HURT, SOURCES, SimulatedWorld, Simulation
 
 FIELDS = Fields(models=frozenset({"m"}))
@@ -49,19 +49,22 @@ def complaints(simulation: Simulation) -> list[str]:
     log, partitions = simulation.log, range(simulation.scenario.partitions)
     sources = {name: [raws(log.whole(name, p), p) for p in partitions] for name in SOURCES}
     walks = [audit.walk(p, (s.record.value for s in log.whole(f"{HURT}.ledger", p))) for p in partitions]
-    two = simulation.scenario.comes_and_goes
-    both = simulation.scenario.config(HURT, disturbed=True, second=True).digest
-    admitted = Admitted(log, walks, both) if two else None
+    admitted = Admitted(log, walks, simulation.scenario) if simulation.scenario.changes else None
     predictions = [
         predictions_of(raw, FIELDS) if admitted is None else admitted.predictions_of(raw)
         for raw in sources["predictions"]
     ]
     labels = [labels_of(raw, FIELDS) for raw in sources["labels"]]
-    expected = {k: v for k, v in join.final_windows(predictions, labels, SIM_PARAMS).items() if any(v.values())}
-    if admitted is not None:
-        expected = {key: own for key, own in expected.items() if admitted.begins(key[0], key[3])}
+    expected: dict[join.WindowOf, Mapping[str, int]] = {}
+    for params, more in ((SIM_PARAMS, False), (WATCHED_PARAMS, True)):
+        whole = join.final_windows(predictions, labels, params).items()
+        expected |= {
+            key: own
+            for key, own in whole
+            if any(own.values()) and (not more if admitted is None else admitted.begins(key[0], key[3], more))
+        }
     found = _windows(expected, counts(log, HURT))
-    if not two:
+    if admitted is None:
         found += _beside_the_twin(log)
     for walk in walks:
         found += [f"partition {walk.partition}: {sentence}" for sentence in _ledger(log, walk, sources)]

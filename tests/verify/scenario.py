@@ -9,7 +9,7 @@ from functools import cache
 import orjson
 
 from monitor.config import Config, loads
-from tests.oracle.join import Params, Window
+from tests.oracle.join import Params, Prediction, Window
 from tests.simulation.world import CONFIG, PARAMS
 
 START = 1_700_000_000_000
@@ -17,6 +17,8 @@ MAX_JUMP_MS = 120_000
 LATENESS_MS = 60_000
 SECOND, MODELS_SHARE = "n", 0.15
 """The model that comes and goes, and in how many seeds it does."""
+WATCHED_SHARE = 0.2
+"""In how many seeds what is watched of models changes: another feature is mapped, and another of its values is a segment."""
 HUES = ("red", "blue", "green", None)
 MALFORMED = (b"{", b"[1]", b"null", b"\xff\xfe", b"", b'{"id":"a"}', b'{"id":"a","at":"soon"}', b'{"id":7,"at":-4}')
 
@@ -32,6 +34,16 @@ SIM_PARAMS = Params(
     segments=PARAMS.segments,
     content=PARAMS.content,
 )
+WATCHED_HUES = ("red", "blue", "green")
+
+
+def _content(record: Prediction) -> str:
+    hue = dict(record.get("segments") or {}).get("hue")
+    return f"{record.get('score')} {record.get('prediction')} {hue if hue in WATCHED_HUES else 'other'}"
+
+
+WATCHED_PARAMS = replace(SIM_PARAMS, segments={"hue": list(WATCHED_HUES)}, content=_content)
+"""Of windows that start while more is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +72,19 @@ class Scenario:
     arrivals: list[Arrival] = field(repr=False)
     comes_and_goes: bool
     """Whether records of a second model come, which is added and taken out while the workers run."""
+    is_watched: bool
+    """Whether what is watched of models changes while the workers run."""
 
-    def config(self, namespace: str, *, disturbed: bool, second: bool = False) -> Config:
-        """The disturbed deployment has small commits and checkpoints; the other neither. `second`: it lists both models."""
-        found = _config(namespace, *((self.rows, self.checkpoint_every, self.trim) if disturbed else (1_000, 0, False)))
+    @property
+    def changes(self) -> bool:
+        """Whether the configuration becomes another one while the workers run."""
+        return self.comes_and_goes or self.is_watched
+
+    def config(self, namespace: str, *, disturbed: bool, second: bool = False, more: bool = False) -> Config:
+        """The disturbed deployment has small commits and checkpoints; the other neither. `second`: it lists both models; `more`
+        is watched of them."""
+        own = (self.rows, self.checkpoint_every, self.trim) if disturbed else (1_000, 0, False)
+        found = _config(namespace, *own, more)
         if not second:
             return found
         other = found.models[0].model_copy(update={"name": SECOND})
@@ -71,7 +92,7 @@ class Scenario:
 
 
 @cache
-def _config(namespace: str, rows: int, checkpoint_every: int, trim: bool) -> Config:
+def _config(namespace: str, rows: int, checkpoint_every: int, trim: bool, more: bool) -> Config:
     text = CONFIG.replace("max_jump: 30d", f"max_jump: {MAX_JUMP_MS // 1_000}s")
     text = text.replace(
         "idle_after: 30d", "idle_after: 30d, stalled_after: 40d"
@@ -79,6 +100,9 @@ def _config(namespace: str, rows: int, checkpoint_every: int, trim: bool) -> Con
     if checkpoint_every:
         state = f"checkpoint_records: {checkpoint_every}, trim: {str(trim).lower()}"
         text = text.replace("commit_interval: 1ms", f"commit_interval: 1ms, {state}")
+    if more:
+        text = text.replace("features: {{hue: categorical}}", "features: {{hue: categorical, size: numeric}}")
+        text = text.replace("hue: [red, blue]", f"hue: [{', '.join(WATCHED_HUES)}]")
     return loads(text.format(namespace=namespace, rows=rows, lateness=LATENESS_MS // 1_000))
 
 
@@ -101,6 +125,7 @@ def draw(seed: int) -> Scenario:
         pause_share=chance.choice((0.0, 0.01, 0.03)),
         arrivals=_arrivals(chance, partitions),
         comes_and_goes=comes_and_goes,
+        is_watched=random.Random(f"watched {seed}").random() < WATCHED_SHARE,
     )
     return replace(scenario, arrivals=_of_two(of_models, scenario.arrivals)) if comes_and_goes else scenario
 

@@ -30,7 +30,7 @@ from monitor.errors import LogUnreachable, UnknownOutcome
 from monitor.events import RecordBatch
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicInfo, TopicSpec
-from tests.adapters.memory import ManualClock, MemoryLeases, Stored
+from tests.adapters.memory import ManualClock, MemoryLeases
 from tests.simulation.fragile import Crash, Fault, FragileWorld
 from tests.simulation.world import PacedReader, worker
 from tests.verify.scenario import Scenario, draw
@@ -56,7 +56,7 @@ class JumpingClock(ManualClock):
 
 
 class SimulatedWorld(FragileWorld):
-    """Asks before every effect what is to happen there. What leaves the log is remembered, for the oracle."""
+    """Asks before every effect what is to happen there."""
 
     clock: JumpingClock
 
@@ -64,20 +64,10 @@ class SimulatedWorld(FragileWorld):
         super().__init__()
         self.clock = JumpingClock()
         self.effect = effect
-        self._left: dict[tuple[str, int], list[Stored]] = {}
 
     def plan(self, fault: Fault) -> None:
         """This is to happen at the next append."""
         self._faults[self.appends + 1] = fault
-
-    def whole(self, topic: str, partition: int) -> list[Stored]:
-        """Every record that the partition ever held."""
-        return [*self._left.get((topic, partition), []), *self.records(topic, partition)]
-
-    def truncate(self, topic: str, partition: int, begin: int) -> None:
-        gone = [stored for stored in self.records(topic, partition) if stored.offset < begin]
-        self._left.setdefault((topic, partition), []).extend(gone)
-        super().truncate(topic, partition, begin)
 
     def _append(self, topic: str, partition: int, record: OutRecord) -> int:
         self.effect("append")
@@ -146,6 +136,7 @@ class Simulation:
         self._budget = self.scenario.faults_max
         self._steps = 0
         self._ending = self._settled = False
+        self._second = self._more = False  # what the files say
         for name in SOURCES:
             self.log.ensure(TopicSpec(name, self.scenario.partitions))
 
@@ -157,13 +148,17 @@ class Simulation:
         self.log.paces = dict.fromkeys(SOURCES, scenario.pace)
         self._config = scenario.config(HURT, disturbed=True)
         self._plan = plan_of(self._config)
-        models = random.Random(f"changes {scenario.seed}")
+        models, watched = (
+            random.Random(f"{what} {scenario.seed}") for what in ("changes", "changes of what is watched")
+        )
         with _tokens(self.chance):
             while self._arriving:
                 self._arrive(self.chance.randint(1, 8))
                 self._some_steps(self.chance.randint(0, 6))
                 if scenario.comes_and_goes and models.random() < 0.25:
-                    self._change_models(models)
+                    self._change("models changed", models, second=not self._second)
+                if scenario.is_watched and watched.random() < 0.25:
+                    self._change("what is watched changed", watched, more=not self._more)
             self._ending = True
             for process in self._slots:
                 if process is not None:
@@ -179,10 +174,14 @@ class Simulation:
             pass
         calm.close()
 
-    def _change_models(self, chance: random.Random) -> None:
-        """The files list the other models now; some processes are told, others look by themselves."""
-        self._happens("models changed")
-        self._config = self.scenario.config(HURT, disturbed=True, second=len(self._config.models) == 1)
+    def _change(
+        self, what: str, chance: random.Random, *, second: bool | None = None, more: bool | None = None
+    ) -> None:
+        """The files say something else now; some processes are told, others look by themselves."""
+        self._happens(what)
+        self._second = self._second if second is None else second
+        self._more = self._more if more is None else more
+        self._config = self.scenario.config(HURT, disturbed=True, second=self._second, more=self._more)
         for process in self._slots:
             if process is not None and process.reloads is not None and chance.random() < 0.7:
                 process.reloads.ask()
@@ -265,7 +264,7 @@ class Simulation:
 
     def _process(self, options: WorkerOptions) -> Worker:
         own = self.log, self._config, self._plan, self.log.clock, dead_letters, options
-        if not self.scenario.comes_and_goes:
+        if not self.scenario.changes:
             return Worker(*own)
         by = counted(self.log, self._config, plan_of(self._config))
         reloads = Reloads(self, self.fingerprint(), self.log.clock)

@@ -70,6 +70,8 @@ def of_commits(plan: Plan, partition: int, ours: Commit, theirs: Commit) -> Diff
     left, right = _fields(ours), _fields(theirs)
     if theirs.unlisted_ms is msgspec.UNSET:  # an earlier version did not say
         left.pop("unlisted_ms", None)
+    if theirs.unlisted_ahead is msgspec.UNSET:  # likewise, or there is nothing to say
+        left.pop("unlisted_ahead", None)
     if says_no_clock(theirs):
         left.pop("unlisted_clock", None)
     for path, mine, other in document_differences(left, right):
@@ -128,7 +130,7 @@ def _rows(commit: Commit, delta: Delta | None, names: list[tuple[Any, ...]]) -> 
 
 def _cell_name(plan: Plan, kind: str, model: str, cell: int) -> str:
     try:
-        compiled: ModelPlan = plan.model(model)
+        compiled: ModelPlan = plan.counted_as(model)
     except KeyError:
         return f"cell {cell}"
     layout: CellLayout = compiled.input_cells if kind == "inputs" else compiled.task.cells

@@ -121,6 +121,10 @@ def _again(
         ours = msgspec.structs.replace(ours, flooding=True)
     if says_no_clock(record):  # whoever went on after it began with that over what counts
         engine.admission.clock = None
+    if (
+        record.unlisted_ahead is msgspec.UNSET and ours.unlisted_ahead is not msgspec.UNSET
+    ):  # and with what else it says
+        engine.admission.resume(record, shared.plan.max_jump_ms)
     return of_commits(shared.plan, partition, ours, record)
 
 

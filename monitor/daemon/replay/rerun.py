@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from monitor.config.types import Config
+from monitor.daemon.counted import Counted
 from monitor.daemon.dead_letter_office import Post
 from monitor.daemon.replay.sharing import InStep, Share
 from monitor.daemon.replay.slices import SlicedLog, Span
@@ -31,6 +32,7 @@ def rerun(
     tell: Callable[[Worker], None] | None = None,
     *,
     finals_only: bool = False,
+    by: Counted | None = None,
     share: Share | None = None,
 ) -> Worker:
     """The worker that will read `spans` of `source` to their end, settle everything and stop; `run` it. With
@@ -38,7 +40,8 @@ def rerun(
     this process does, where nobody else may take it; without it the leases of `own` say.
 
     It writes the internal topics of `config`'s namespace to `own` and nothing anywhere else: dead letters are counted
-    and not written again. What is in `own` already it goes on from, as after any restart.
+    and not written again. What is in `own` already it goes on from, as after any restart. `by`: what rows are counted by where
+    that is not `config` and `plan` alone.
     """
     quiet = config.model_copy(
         update={
@@ -56,6 +59,7 @@ def rerun(
     log = SlicedLog(source, own, spans, writable, clock, given)
     # The plan is that of the configuration as it was given: what it says of the meaning is what is published.
     plan = dataclasses.replace(plan, finals_only=finals_only)
+    counted = None if by is None else dataclasses.replace(by, plan=plan)
     options = WorkerOptions(until_end=True, helps=share is not None and not share.evaluates)
     in_step = InStep() if share is not None and len(share.partitions) < partitions else None
 
@@ -65,4 +69,4 @@ def rerun(
         if tell is not None:
             tell(worker)
 
-    return Worker(log, quiet, plan, clock, post, options, observe, told)
+    return Worker(log, quiet, plan, clock, post, options, observe, told, counted=counted)
