@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from monitor.adapters import kafka_leases, kafka_reader
 from monitor.adapters.kafka_admin import KafkaAdmin
 from monitor.adapters.kafka_settings import log_error
-from monitor.cli.exits import FAILED, UNREACHABLE, code_of
+from monitor.cli.exits import BAD_CONFIG, FAILED, UNREACHABLE, code_of
 from monitor.errors import LogError, LogUnreachable, OffsetLost
 from monitor.ports import TopicSpec
 
@@ -145,9 +145,11 @@ def test_what_passes_while_brokers_come_and_go_ends_a_start_with_69(name: str) -
     assert f"({name})" in str(error)
 
 
-@pytest.mark.parametrize("name", ["TOPIC_AUTHORIZATION_FAILED", "INVALID_CONFIG", "_INVALID_ARG"])
-def test_what_does_not_pass_ends_it_with_1(name: str) -> None:
-    assert code_of(log_error("describing the cluster", KafkaError(getattr(KafkaError, name)))) == FAILED
+@pytest.mark.parametrize(
+    ("name", "code"), [("TOPIC_AUTHORIZATION_FAILED", BAD_CONFIG), ("INVALID_CONFIG", FAILED), ("_INVALID_ARG", FAILED)]
+)
+def test_what_does_not_pass_ends_it_with_1_and_what_is_not_allowed_with_78(name: str, code: int) -> None:
+    assert code_of(log_error("describing the cluster", KafkaError(getattr(KafkaError, name)))) == code
 
 
 def test_no_error_of_the_client_leaves_a_question_about_offsets_as_it_came() -> None:
@@ -163,7 +165,7 @@ def test_no_error_of_the_client_leaves_a_question_about_offsets_as_it_came() -> 
 
 
 class Consumer:
-    """A client whose brokers are away: whatever it is asked fails."""
+    """A client whose brokers are away: whatever it is asked fails, but for bounds and what it does by itself where it has them."""
 
     def __init__(self, name: str, bounds: tuple[int, int] | None = None) -> None:
         self._error, self._bounds = KafkaError(getattr(KafkaError, name)), bounds
@@ -171,7 +173,11 @@ class Consumer:
     def _fail(self, *_: object, **__: object) -> Any:
         raise KafkaException(self._error)
 
-    incremental_assign = incremental_unassign = consume = poll = subscribe = _fail
+    incremental_assign = consume = poll = subscribe = _fail
+
+    def incremental_unassign(self, *_: object) -> None:
+        if self._bounds is None:
+            self._fail()
 
     def get_watermark_offsets(self, *_: object, **__: object) -> tuple[int, int]:
         return self._fail() if self._bounds is None else self._bounds
