@@ -201,8 +201,9 @@ class Dealt:
         assert len(batch) == len(self._columns)
         return self._columns
 
-    def code(self, columns: PredictionColumns) -> tuple[UInt32s, UInt8s]:
-        """Groups and bins of rows, drawn evenly."""
+    def code(self, columns: PredictionColumns, numbers: Int64s | None = None) -> tuple[UInt32s, UInt8s]:
+        """Groups and bins of rows, drawn evenly. `numbers` is None: models that are made up never changed."""
+        assert numbers is None
         n, rng = len(columns), self._rng
         chosen = rng.integers(0, len(self._models), n)
         group, bins = np.zeros(n, np.uint32), np.zeros((n, self._plan.width), np.uint8)

@@ -165,7 +165,7 @@ def test_no_error_of_the_client_leaves_a_question_about_offsets_as_it_came() -> 
 
 
 class Consumer:
-    """A client whose brokers are away: whatever it is asked fails, but for bounds and what it does by itself where it has them."""
+    """A client whose brokers are away: what it is asked fails, but for bounds where it has them, and what needs no broker."""
 
     def __init__(self, name: str, bounds: tuple[int, int] | None = None) -> None:
         self._error, self._bounds = KafkaError(getattr(KafkaError, name)), bounds

@@ -209,3 +209,12 @@ def test_a_rule_or_section_that_comes_or_goes_is_one_difference() -> None:
     assert (come.path, come.old) == ("rules.quiet", None)
     reject = changed(("unlisted_models: {task: binary, threshold: 0.5}\n", ""))
     assert [change.path for change in diff(loads(FULL), reject)] == ["unlisted_models"]
+
+
+def test_who_copies_a_topic_is_nothing_to_who_reads_the_copy() -> None:
+    copied = changed(("topic: truth", "topic: truth\n    rekey: {from: outcomes}"))
+    assert {(one.path, one.effect) for one in diff(loads(FULL), copied)} == {
+        ("streams.labels.rekey.from", Effect.TICK),
+        ("streams.labels.rekey.partitioner", Effect.TICK),
+    }
+    assert copied.digest == loads(FULL).digest
