@@ -118,6 +118,9 @@ def as_counted(log: FragileWorld, listed: Sequence[Listed]) -> FragileWorld:
             kept = [stored.record.value or b"" for stored in log.records(name, partition)]
             for value in records[partition] if records else kept:
                 twin.appender().append(name, partition, OutRecord(value))
+            held = twin._topics[name].partitions[partition].records  # a record's own time is judged by the log's
+            times = [stored.timestamp_ms for stored in log.records(name, partition)]
+            held[:] = [replace(one, timestamp_ms=at) for one, at in zip(held, times, strict=True)]
     return twin
 
 

@@ -239,8 +239,8 @@ MUTATIONS = [
     Mutation(
         "windows of a model begin when every owner counts it",
         ModelsInForce._may_begin_ms,
-        "if not roster.waits or any(one.number < roster.number for one in evaluator.adopted):",
-        "if not roster.waits:",
+        "not roster.waits or any(one.number < roster.number for one in evaluator.adopted):",
+        "not roster.waits:",
         MODELS,
     ),
     Mutation(
