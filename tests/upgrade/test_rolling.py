@@ -132,6 +132,7 @@ def test_a_rolling_upgrade_from_the_release_before_is_exact(
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_an_upgrade_to_a_release_with_another_edition_is_exact_and_the_way_back_is_refused(
     deploy: Deploy, fresh_topics: FreshTopics, tmp_path: Path
 ) -> None:
