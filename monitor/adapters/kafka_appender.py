@@ -14,7 +14,7 @@ from monitor.ports import OutRecord
 _GRACE_SECS = 5.0  # past the message timeout, for librdkafka to report it
 _REFUSED = {
     "MSG_SIZE_TOO_LARGE", "INVALID_RECORD", "TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED",
-    "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "INVALID_TIMESTAMP", "POLICY_VIOLATION",
+    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "INVALID_TIMESTAMP", "POLICY_VIOLATION",
 }  # fmt: skip
 """Reports that mean the record is certainly not in the log; any other failure leaves that open."""
 

@@ -239,7 +239,12 @@ def plainly(error: KafkaError) -> str:
     return _WHEN.sub("", _WHERE.sub("", error.str()))
 
 
-NOT_ALLOWED = {"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED"}
+NOT_ALLOWED = {
+    "TOPIC_AUTHORIZATION_FAILED",
+    "GROUP_AUTHORIZATION_FAILED",
+    "CLUSTER_AUTHORIZATION_FAILED",
+    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+}
 """Names of the errors that mean: an access control list lacks a right of this user."""
 
 

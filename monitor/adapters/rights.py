@@ -16,8 +16,8 @@ from monitor.config.types import Config
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One resource (`topic` or `group`), by its name or (`prefixed`) by how it begins, and what may be done with it; `why`
-    says what for."""
+    """One resource (`topic`, `group` or `transactional-id`), by its name or (`prefixed`) by how it begins, and what may be done
+    with it; `why` says what for."""
 
     resource: str
     name: str
@@ -44,6 +44,28 @@ def rights_of(config: Config, *, create: bool = False, literal: bool = False) ->
     groups = [f"{prefix}tasks", f"{prefix}evaluator"] if literal else [prefix]
     found += [Right("group", name, not literal, ("Read",), "who owns which partition") for name in groups]
     found.append(Right("group", config.namespace, False, ("Describe",), "the name that its readers go by"))
+    return found
+
+
+def rights_to_rekey(config: Config, stream: str, progress: str, *, create: bool = False) -> list[Right]:
+    """What `driftline rekey` needs to copy one stream, `predictions` or `labels`, that is re-keyed. `progress`: the
+    topic of how far it got. `create`: also that it makes that and the copy itself."""
+    chosen = config.streams.predictions if stream == "predictions" else config.streams.labels
+    assert chosen is not None
+    assert chosen.rekey is not None
+    copy, name = chosen.topic, f"{config.namespace}.rekey.{chosen.topic}"
+    own = ("Read", "Write", "DescribeConfigs", *(("Create",) if create else ()))
+    found = [Right("topic", chosen.rekey.source, False, ("Read", "DescribeConfigs"), "what is copied")]
+    if stream == "labels":
+        others = config.streams.predictions.topic
+        found.append(Right("topic", others, False, ("Describe", "DescribeConfigs"), "how many partitions the copy has"))
+    found += [
+        Right("topic", copy, False, own, "the copy"),
+        Right("topic", progress, False, own, "how far it got"),
+        Right("group", name, False, ("Read",), "who copies"),
+        Right("group", config.namespace, False, ("Describe",), "the name that its readers go by"),
+        Right("transactional-id", name, False, ("Write",), "to shut out who copied before"),
+    ]
     return found
 
 

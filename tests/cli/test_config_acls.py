@@ -49,3 +49,24 @@ def test_it_is_told_to_people_and_as_commands() -> None:
     assert len(lines) == len(rights())
     assert all(line.startswith("kafka-acls.sh --add --allow-principal 'User:shop' --operation") for line in lines)
     assert sum("--resource-pattern-type prefixed" in line for line in lines) == 2
+
+
+def test_rekeying_has_rights_of_its_own() -> None:
+    rekeyed = ("--set", "namespace=shop", "--set", "streams.labels.rekey.from=outcomes")
+    found = rights("--for", "rekey", *rekeyed)
+    assert found == {
+        ("topic", "outcomes", "literal"): ["Read", "DescribeConfigs"],
+        ("topic", "flights.predictions", "literal"): ["Describe", "DescribeConfigs"],
+        ("topic", "flights.labels", "literal"): ["Read", "Write", "DescribeConfigs"],
+        ("topic", "flights.labels.progress", "literal"): ["Read", "Write", "DescribeConfigs"],
+        ("group", "shop.rekey.flights.labels", "literal"): ["Read"],
+        ("group", "shop", "literal"): ["Describe"],
+        ("transactional-id", "shop.rekey.flights.labels", "literal"): ["Write"],
+    }
+    assert rights("--for", "rekey", "--create", *rekeyed)["topic", "flights.labels", "literal"][-1] == "Create"
+    lines = driftline(
+        "config", "acls", "-c", CONFIG, "--for", "rekey", "--principal", "User:shop", *rekeyed
+    ).out.splitlines()
+    assert any("--transactional-id 'shop.rekey.flights.labels'" in line for line in lines)
+    refused = driftline("config", "acls", "-c", CONFIG, "--for", "rekey")
+    assert (refused.code, "no stream has `rekey`" in refused.err) == (2, True)

@@ -33,6 +33,12 @@ OPERATIONS = {
     "Write": AclOperation.WRITE,
     "Describe": AclOperation.DESCRIBE,
     "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+    "Create": AclOperation.CREATE,
+}
+RESOURCES = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactional-id": ResourceType.TRANSACTIONAL_ID,
 }
 Acl = tuple[str, str, str, str]
 """(type of resource, name, `literal` or `prefix`, operation), as Strimzi writes them."""
@@ -138,7 +144,7 @@ def _where(
 ) -> tuple[ResourceType, str, ResourcePatternType, str, str, AclOperation, AclPermissionType]:
     resource, name, pattern, operation = acl
     return (
-        {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}[resource],
+        RESOURCES[resource],
         name,
         {"literal": ResourcePatternType.LITERAL, "prefix": ResourcePatternType.PREFIXED}[pattern],
         f"User:{user}",

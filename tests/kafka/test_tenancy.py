@@ -34,10 +34,10 @@ def sources(tenant: str) -> tuple[str, str]:
     return f"data.{tenant}.predictions", f"data.{tenant}.labels"
 
 
-def printed(deployment: Deployment, tenant: str) -> list[Acl]:
+def printed(deployment: Deployment, tenant: str, *settings: str, options: Sequence[str] = ()) -> list[Acl]:
     """The rights as the command prints them; those of the namespace that another one begins with name by name."""
-    options = ("--literal",) if tenant == "shop" else ()
-    said = driftline("config", "acls", *deployment.config(tenant), *options, "-o", "json")
+    options = options or (("--literal",) if tenant == "shop" else ())
+    said = driftline("config", "acls", *deployment.config(tenant, *settings), *options, "-o", "json")
     pattern = {"literal": "literal", "prefixed": "prefix"}
     return [
         (right["resource"], right["name"], pattern[right["pattern"]], operation)
@@ -156,3 +156,24 @@ def test_a_client_of_its_own_gets_no_further(tenants: Sequence[Tenant], intruder
             assert consumer.poll(3) is None, f"something of {topic} is read"
     finally:
         consumer.close()
+
+
+def test_labels_are_copied_with_the_rights_that_are_printed_for_it_and_without_one_it_ends_with_78(
+    tenants: Sequence[Tenant], tmp_path: Path
+) -> None:
+    bank = tenants[TENANTS.index("bank")]
+    name, copy = "copier", "data.bank.by-id"
+    rekeyed = (f"streams.labels.topic={copy}", f"streams.labels.rekey.from={sources('bank')[1]}")
+    bank.broker.add_user(name, name * 2)
+    with Tenant(bank.broker, tmp_path / "config", "bank", user=name, of="bank") as copier:
+        rights = printed(copier, "bank", *rekeyed, options=("--for", "rekey", "--create"))
+        last = next(right for right in rights if right[0] == "transactional-id")
+        bank.broker.allow(name, [right for right in rights if right != last])
+        arguments = ("rekey", *copier.config("bank", *rekeyed), "--until-end", "--no-http")
+        refused = copier.start(*arguments)
+        assert refused.wait(90) == 78, refused.said[-2_000:]
+        assert "AUTHORIZATION_FAILED" in refused.said
+        bank.broker.allow(name, [last])
+        succeed(copier.start(*arguments), secs=90)
+    plain = Deployment(bank.broker.cluster.bootstrap_servers, *sources("bank"), tmp_path / "look")
+    assert sum(map(len, plain.source.read(copy))) == RECORDS
