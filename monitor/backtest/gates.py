@@ -58,7 +58,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A gate that failed: by which value, and for a metric by which window. No value: there is none, and that is the
-    failure; `judged` is False where no window had one to judge by."""
+    failure; `judged` is False where no window had one to judge by, or no incident was scored."""
 
     gate: str
     value: float | None
@@ -90,9 +90,12 @@ def judge(
     counted: Mapping[str, float | None],
     windows: Iterable[Mapping[str, Any]],
     min_rows: int = MIN_ROWS,
+    *,
+    scored: bool = True,
 ) -> list[Broken]:
     """The gates that fail. A count that does not exist (`missed` without incidents) is an error, one without a value does
-    not fail; but an incident that was missed has no end to its delay, so an upper limit of `delay_hours` fails. A metric
+    not fail; but an incident that was missed has no end to its delay, so an upper limit of `delay_hours` fails. `scored`:
+    whether an incident was; where none was, what gates on `missed` and `delay_hours` ask was not tried, and they fail. A metric
     fails by the worst final window of the segment `all` in which it has a value that rests on `min_rows` rows, and when there
     is none. Raises GateError for a name that no window has."""
     found, final = [], [w for w in windows if w["segment"] == "all"]
@@ -100,6 +103,10 @@ def judge(
         if gate.name in COUNTED:
             if gate.name not in counted:
                 raise GateError(f"gate {gate.text!r}: {gate.name} needs --incidents FILE")
+            if gate.name in ("missed", "delay_hours") and not scored:
+                where = "the range, of which no incident of the file is"
+                found.append(Broken(gate=gate.text, value=None, where=where, judged=False))
+                continue
             value = counted[gate.name]
             missed = counted.get("missed") or 0
             if gate.name == "delay_hours" and missed and gate.op in (">", ">="):

@@ -100,7 +100,8 @@ def run(source: Log, asked: Asked, directory: Path | None, wanted: Wanted) -> No
         first = _outcome(source, asked, asked.config, folder / FIRST, wanted, told)
         likewise = replace(wanted, origin=asked.other_origin)
         second = _outcome(source, asked, asked.other, folder / SECOND, likewise) if asked.other else None
-        broken = judge(asked.gates, _counts(first.alerts, first.score), first.windows(), asked.min_rows)
+        scored = first.score is None or bool(first.score.found)
+        broken = judge(asked.gates, _counts(first.alerts, first.score), first.windows(), asked.min_rows, scored=scored)
         report = _report(asked, first, second, told)
         report["gates"] = {"asked": [gate.text for gate in asked.gates], "failed": _plain(broken)}
         if small := too_small(metric_gates(asked.gates), first.windows(), asked.min_rows):
@@ -310,14 +311,18 @@ def gates_of(texts: Sequence[str], config: Config, *, scored: bool) -> list[Gate
     """What --fail-on says; `scored`: there are incidents. Raises UsageError."""
     from monitor.backtest.known import metrics_in
 
-    try:
-        gates = [gate_of(text) for text in texts]
-        for gate in gates:
+    gates, wrong = list[Gate](), list[str]()
+    for text in texts:
+        try:
+            gate = gate_of(text)
             if gate.name in SCORED and not scored:
                 raise GateError(f"gate {gate.text!r}: {gate.name} needs --incidents FILE")
-        refuse_unknown(gates, metrics_in(config), [window.name for window in config.windows])
-    except GateError as error:
-        raise click.UsageError(str(error)) from None
+            refuse_unknown([gate], metrics_in(config), [window.name for window in config.windows])
+            gates.append(gate)
+        except GateError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise click.UsageError("\n".join(wrong))
     return gates
 
 

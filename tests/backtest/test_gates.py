@@ -95,3 +95,12 @@ def test_what_there_is_not_is_refused() -> None:
         judge([gate_of("false_alarms > 0")], COUNTS, [])
     with pytest.raises(GateError, match=r"no final window has recal in windows of 1h.*day, recall"):
         judge([gate_of("recal@1h > 0")], COUNTS, [window(0.5)])
+
+
+@pytest.mark.parametrize("text", ["missed > 0", "delay_hours > 3", "delay_hours < 3"])
+def test_where_no_incident_was_scored_what_is_asked_of_them_was_not_tried(text: str) -> None:
+    counted = {"missed": 0.0, "delay_hours": None, "false_alarms": 4.0}
+    (broken,) = judge([gate_of(text)], counted, [], scored=False)
+    assert (broken.value, broken.judged) == (None, False)
+    (alarms,) = judge([gate_of("false_alarms > 3")], counted, [], scored=False)
+    assert (alarms.value, alarms.judged) == (4.0, True)

@@ -77,3 +77,18 @@ def test_what_cannot_be_asked_is_refused_before_anything_runs(
     assert done.code == 2
     assert sentence in done.err
     assert done.out == ""
+
+
+def test_every_gate_that_is_wrong_is_named_at_once(deployment: Deployment) -> None:
+    gates = ("pages", "missed > 0", "acuracy < 0.5")
+    done = driftline("backtest", *deployment.where, "-q", *(word for gate in gates for word in ("--fail-on", gate)))
+    assert done.code == 2
+    assert all(repr(gate) in done.err for gate in gates)
+
+
+def test_gates_on_incidents_of_another_time_are_not_passed(deployment: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "incidents.yaml"
+    path.write_text("- {name: long ago, from: 1999-01-01T00:00Z, until: 1999-01-02T00:00Z}\n")
+    done = driftline("backtest", *deployment.where, "-q", "--incidents", path, "--fail-on", "missed > 0")
+    assert done.code == 3, done.err
+    assert "gate: missed > 0 cannot be judged, which fails" in done.err

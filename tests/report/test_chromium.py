@@ -117,6 +117,15 @@ def test_hostile_names_run_nothing(report: Report, browser: Page, tmp_path: Path
     assert browser.value("document.querySelectorAll('img, script:not([id])').length") == 2
 
 
+def test_names_are_drawn_as_they_are_written(report: Report, browser: Page, tmp_path: Path) -> None:
+    path, name = tmp_path / "quoted.html", "O'Brien \"<b>\" & sons"
+    path.write_text(renderer.render(poisoned(report.json, name), charts=True), "utf-8")
+    fresh(browser).open(path)
+    drawn = browser.value("[...document.querySelectorAll('.legendtext')].map(e => e.textContent)")
+    assert any(name in text for text in drawn), drawn
+    assert not any("&amp;" in text or "&quot;" in text or "&#" in text for text in drawn)
+
+
 def test_the_policy_would_stop_a_script_that_came_in(report: Report, browser: Page, tmp_path: Path) -> None:
     """The second lock, tried alone: what escaping lets through is refused."""
     path = tmp_path / "broken.html"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.cli.report.heat import Figure, edges, heat_map
-from monitor.cli.report.nodes import At, words
+from monitor.cli.report.nodes import At, drawn, words
 from monitor.config.metric_names import BINARY
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
@@ -77,7 +77,7 @@ class Charts:
 
     def distribution(self, own: At) -> str:
         """Shares of the reference and of this range in each bin."""
-        bins = [words(label) for label in own["bins"].value]
+        bins = [drawn(label) for label in own["bins"].value]
         data = [
             {
                 "type": "bar",
@@ -184,7 +184,7 @@ def _settings(own: Sequence[tuple[At, str]], name: str, *, best: bool) -> Figure
         "x": [row["false_alarms"].value for row in rows],
         "y": [row["delay_hours"].value for row in rows],
         "text": [said for _, said in own],
-        "customdata": [[words(row["set"].value), row["missed"].value] for row in rows],
+        "customdata": [[drawn(row["set"].value), row["missed"].value] for row in rows],
         "textposition": "top center",
         "textfont": {"size": 11, "color": "#222"},
         "cliponaxis": False,
@@ -199,7 +199,7 @@ def _settings(own: Sequence[tuple[At, str]], name: str, *, best: bool) -> Figure
 
 
 def _name(own: At) -> str:
-    return words(f"{own['version'].value} {own['segment'].value}")
+    return drawn(f"{own['version'].value} {own['segment'].value}")
 
 
 def _trace(own: At, line: int, panel: int, values: At, *, legend: bool) -> Figure:
@@ -259,7 +259,7 @@ def _stacked(panels: Sequence[str], run: At, last: float) -> Figure:
         key = "yaxis" if panel == 0 else f"yaxis{panel + 1}"
         layout[key] = {
             "domain": [max(0.0, top - height + gap), top],
-            "title": {"text": words(name), "font": {"size": 11}},
+            "title": {"text": drawn(name), "font": {"size": 11}},
             "automargin": True,
             "gridcolor": "#e5e5e5",
             "zeroline": False,
@@ -290,8 +290,8 @@ def _alerts(run: At, model: str, panel: int) -> tuple[list[Figure], list[Figure]
     for alert in own:
         ends = alert["resolved_ms"] if alert.has("resolved_ms") else run["end_ms"]
         colour = SEVERITIES.get(alert["severity"].value, SEVERITIES["info"])
-        rule = words(alert["rule"].value)
-        said = words(f"{alert['severity'].value}: {alert['summary'].value}")
+        rule = drawn(alert["rule"].value)
+        said = drawn(f"{alert['severity'].value}: {alert['summary'].value}")
         traces.append(
             {
                 "type": "scatter",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from monitor.cli.report.nodes import NOTHING, At, words
+from monitor.cli.report.nodes import NOTHING, At, drawn
 from monitor.cli.show import number
 from monitor.config.metric_names import INPUT
 
@@ -68,7 +68,7 @@ def _row(own: At, name: str, values: At, place: int) -> Figure:
         "type": "heatmap",
         "x": edges(own["start_ms"].value, own["end_ms"].value),
         "y": [place - 0.5, place + 0.5],  # edges: of categories one trace would have to hold all
-        "name": words(f"{name}{largest}{'' if _common(name) else ', own scale'}"),
+        "name": drawn(f"{name}{largest}{'' if _common(name) else ', own scale'}"),
         "z": [values.value],
         **_scale(name, known),
         "meta": {"x": own["start_ms"].where, "z": [values.where]},

@@ -41,6 +41,11 @@ def words(text: str) -> str:
     return escape(printable(text))
 
 
+def drawn(text: str) -> str:
+    """Text from outside for a drawing, where Plotly reads tags and the entities of `<`, `>` and `&`, and no others."""
+    return escape(printable(text), quote=False)
+
+
 def shown(value: Any, form: str) -> str:
     """What stands on the page for a value: text, not HTML."""
     return NOTHING if value is None else FORMS[form](value)
