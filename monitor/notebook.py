@@ -178,7 +178,9 @@ def _run(config: Settings, predictions: Rows, labels: Rows | None, *, sort: bool
     predictions = table_of(predictions, "predictions")
     labels = None if labels is None else table_of(labels, "labels")
     if loaded.streams.labels is not None and labels is None:
-        raise MonitorError("the configuration reads labels: give their table, or leave streams.labels out of it")
+        raise MonitorError(
+            "the configuration reads labels: give their table ([] where none has come), or leave streams.labels out of it"
+        )
     folder = tempfile.TemporaryDirectory(prefix="driftline-notebook-")
     try:
         totals, rejected = _replay(Path(folder.name), loaded, predictions, labels, sort=sort)

@@ -63,12 +63,15 @@ def _named(given: object) -> str:
 
 
 def records(table: pa.Table, stream: PredictionStream | LabelStream, name: str, *, sort: bool) -> Iterator[OutRecord]:
-    """The records of a table. `name` says which table it is; `sort`: in order of event time, as topics mostly are.
+    """The records of a table. `name` says which table it is; `sort`: in order of event time, as topics mostly are. An empty
+    list, without rows and columns, has none.
 
     Raises TableError for a field that has no column, and for a value that JSON has no form for.
     """
     import orjson
 
+    if not table.num_rows and not table.column_names:
+        return
     sources = _sources(stream)
     columns = set(table.column_names)
     moved = [(path, column) for field, source in sources for path, column in _moved(field, source, columns, name)]

@@ -223,6 +223,13 @@ def test_why_labels_were_rejected_is_told_and_none_that_can_be_used_is_an_error(
         windows(deployment.config, predictions, none)
 
 
+def test_an_empty_list_is_labels_that_have_not_come(deployment: Deployment, tables: Tables) -> None:
+    found = windows(deployment.config, tables[0], []).to_pylist()
+    assert {row["labelled"] for row in found} == {0}
+    assert sum(row["seen"] for row in found) > 0
+    assert windows(deployment.config, [], []).num_rows == 0
+
+
 def test_what_is_missing_is_told(deployment: Deployment, tables: Tables) -> None:
     with pytest.raises(MonitorError, match="the configuration reads labels: give their table"):
         windows(deployment.config, tables[0])
