@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -284,8 +285,11 @@ def _windows(guess: Guess) -> Iterator[str]:
 def _per_hour(guess: Guess) -> float | None:
     if guess.at is None or len(guess.at.at_ms) < 2:
         return None
-    span = max(guess.at.at_ms.values()) - min(guess.at.at_ms.values())
-    return len(guess.at.at_ms) * 3_600_000 / span if span else None
+    at = sorted(guess.at.at_ms.values())
+    span, longest = at[-1] - at[0], max(later - at_ms for at_ms, later in itertools.pairwise(at))
+    if 2 * longest > span:  # of a long topic the first and the last records are looked at, and none of what lies between
+        span -= longest
+    return len(at) * 3_600_000 / span if span else None
 
 
 def _rule(guess: Guess, labelled: bool) -> Iterator[str]:

@@ -371,3 +371,16 @@ def test_one_slip_in_a_hundred_does_not_decide_what_a_field_is() -> None:
     fields = [proposed((rows, labels))[1].streams.predictions.fields for rows in (predictions, slipped)]
     assert fields[0] == fields[1]
     assert fields[1].score == place("proba")
+
+
+@pytest.mark.parametrize(("every_s", "written"), [(30, "about 124 predictions an hour"), (10, "windows: [1h, 1d]")])
+def test_the_rate_is_that_of_the_first_and_of_the_last_records_whatever_lies_between(
+    every_s: int, written: str
+) -> None:
+    times = [START_MS + i * every_s * 1_000 for i in range(30)]
+    times += [at + 144 * HOUR for at in times]
+    predictions = [
+        sample({"id": f"r{i}", "ts": iso(at), "score": (i % 10) / 10, "answer": i % 2}, at)
+        for i, at in enumerate(times)
+    ]
+    assert written in unwrapped(proposed((predictions, []))[0])
