@@ -187,8 +187,7 @@ def _differences(out: Any, report: Mapping[str, Any]) -> None:
         note(f"version {plain(each['version'])}: {_counted(each['counts'])}")
     told = [*found["only_first"], *found["only_second"], *(moved["second"] for moved in found["moved"])]
     common = _common(told)
-    # An alert of two versions says in which it was told by the column of the change.
-    named = [part for part in common if not (versions and part in {each["version"] for each in versions})]
+    named = common[:1] if versions else common  # what the other version no more tells would be said to be of it
     about = f", of {'/'.join(named)}" if named else ""
     who = f"version {versions[1]['version']}" if versions else "the other configuration"
     made = table(f"What {plain(who)} tells{plain(about)}", "change", "alert", "fired", "of", narrow=True)

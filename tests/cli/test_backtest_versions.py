@@ -118,6 +118,7 @@ def test_the_report_tells_it_too(where: tuple[object, ...], tmp_path: Path) -> N
     assert done.code == 0
     assert "driftline: version 2: " in done.err
     assert "What version 2 tells" in done.out
+    assert "What version 2 tells, of fraud/" not in done.out
     document = json.loads((tmp_path / "r.json").read_text())
     page = (tmp_path / "r.html").read_text()
     assert "What the second version changes" in page
