@@ -9,6 +9,7 @@ meanwhile, what was read is dropped and read again beside him. Beside a writer t
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -19,16 +20,36 @@ T = TypeVar("T")
 
 _Signature = tuple[int, int, int]
 
+_PATIENCE_SECS = 10.0
+
 
 def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
     """A connection that waits up to 10 s for another writer. `shared` ones are guarded by their owner's lock."""
-    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=not shared)
+    db = sqlite3.connect(path, timeout=_PATIENCE_SECS, isolation_level=None, check_same_thread=not shared)
     db.execute("PRAGMA page_size = 16384")  # takes effect when the file is made; fewer pages split by appends
-    db.execute("PRAGMA journal_mode = WAL")
+    use_write_ahead_log(db)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 2048")  # 32 MiB of pages between copies into the file
     db.execute("PRAGMA cache_size = -16384")  # 16 MiB
     return db
+
+
+def use_write_ahead_log(db: sqlite3.Connection) -> None:
+    """Let `db`'s file have a write-ahead log; waits up to 10 s for others. `sqlite3.OperationalError` after that.
+
+    The connection's own patience does not serve here: of two processes that make one file at the same time each may hold
+    what the other waits for, so SQLite answers one of them at once that the file is locked. That one asks again.
+    """
+    until = time.monotonic() + _PATIENCE_SECS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class Sight:
@@ -75,7 +96,7 @@ class Sight:
         db = sqlite3.connect(
             f"{self._path.absolute().as_uri()}?{how}",
             uri=True,
-            timeout=10,
+            timeout=_PATIENCE_SECS,
             isolation_level=None,
             check_same_thread=not self._shared,
         )

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from monitor.adapters.embedded_file import use_write_ahead_log
 from monitor.adapters.shares import settle
 from monitor.errors import LogError
 from monitor.ports import WallClock
@@ -45,7 +46,7 @@ class EmbeddedLeases:
         self._member = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
+        use_write_ahead_log(self._db)
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(_SCHEMA)
         self._held: frozenset[int] = frozenset()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitor.adapters.embedded import EmbeddedLog
+from monitor.adapters.embedded_file import use_write_ahead_log
 from monitor.errors import LogError
 from monitor.ports import OutRecord, Reader, TopicSpec
 from tests.adapters.strangers import looked_at
@@ -119,3 +124,48 @@ def test_a_directory_without_a_log_is_no_log_and_stays_empty(tmp_path: Path) -> 
     with pytest.raises(LogError, match="cannot be opened"):
         EmbeddedLog(tmp_path, read_only=True)
     assert not list(tmp_path.iterdir())
+
+
+class Contended(sqlite3.Connection):
+    """A connection to a file that somebody else makes at the same time: SQLite refuses the switch at once, twice."""
+
+    refusals = 2
+    code = sqlite3.SQLITE_BUSY_RECOVERY
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        if "journal_mode" in sql and self.refusals:
+            self.refusals -= 1
+            refusal = sqlite3.OperationalError("database is locked")
+            refusal.sqlite_errorcode = self.code
+            raise refusal
+        return super().execute(sql, parameters)
+
+
+def test_who_is_refused_while_another_makes_the_file_asks_again(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "log.db", factory=Contended)
+    use_write_ahead_log(db)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert db.refusals == 0
+    db.close()
+
+
+def test_another_refusal_is_an_error_at_once(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "log.db", factory=Contended)
+    db.code = sqlite3.SQLITE_READONLY
+    with pytest.raises(sqlite3.OperationalError):
+        use_write_ahead_log(db)
+    assert db.refusals == 1
+    db.close()
+
+
+def test_threads_that_make_one_log_at_the_same_time_all_get_it(tmp_path: Path) -> None:
+    barrier = threading.Barrier(3)
+
+    def make(n: int) -> None:
+        barrier.wait(10)
+        EmbeddedLog(tmp_path / str(n)).close()
+
+    with ThreadPoolExecutor(3) as pool:
+        for n in range(50):
+            for made in [pool.submit(make, n) for _ in range(3)]:
+                made.result(20)
