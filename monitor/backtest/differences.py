@@ -59,7 +59,8 @@ def differences(
 ) -> Differences:
     """Compare two runs. Alerts of one rule and series that overlap in time are the same alert, moved when they did not fire at
     the same tick; windows are compared by what they say (metrics, counts), not by which configuration said it. `versions`:
-    the first are of one version of the models and the second of another, whose names are not compared."""
+    the first are of one version of the models and the second of another, whose names are not compared, nor how many records
+    either answered: of their windows only the values of metrics are."""
     left, right, moved, same = list(first), [], [], 0
     for alert in second:
         other = next((a for a in left if _series(a, versions) == _series(alert, versions) and _overlap(a, alert)), None)
@@ -140,12 +141,11 @@ def _value(window: Mapping[str, Any], metric: str) -> float | None:
 
 
 def _changed(one: Mapping[str, Any], other: Mapping[str, Any], versions: bool) -> list[str]:
-    """Names of the metrics that differ; `counts` when only the rest of the window does."""
-    names = sorted(
-        name
-        for name in one["metrics"].keys() | other["metrics"].keys()
-        if one["metrics"].get(name) != other["metrics"].get(name)
-    )
-    apart = (*_NOT_COMPARED, "metrics", *(("version",) if versions else ()))
-    left, right = ({k: v for k, v in w.items() if k not in apart} for w in (one, other))
+    """Names of the metrics that differ; `counts` when only the rest of the window does. Two versions always differ in that,
+    so of them it says nothing."""
+    every = sorted(one["metrics"].keys() | other["metrics"].keys())
+    if versions:
+        return [name for name in every if _value(one, name) != _value(other, name)]
+    names = [name for name in every if one["metrics"].get(name) != other["metrics"].get(name)]
+    left, right = ({k: v for k, v in w.items() if k not in (*_NOT_COMPARED, "metrics")} for w in (one, other))
     return names or (["counts"] if left != right else [])

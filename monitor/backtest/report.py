@@ -20,6 +20,7 @@ from monitor.config.tasks import first_metrics
 from monitor.config.types import Config
 from monitor.drift.binning import Binning, NumericBinning
 from monitor.plan import Plan
+from monitor.windows.view import Undefined
 
 FORMAT: Final = 1
 """Version of the document."""
@@ -71,8 +72,10 @@ def _shown(own: Mapping[str, Any], judged: frozenset[str]) -> list[str]:
         return [*first, *(name for name in there if name in judged and name not in first)]
     # Of the feature that a segment is cut by, the distance to the whole reference says nothing.
     dimension, cut, _ = str(own["segment"]).partition("=")
-    distances = [name for name in distances_of(there) if not cut or name.partition(":")[2] != dimension]
-    return [*distances, *(name for name in there if name in judged and name not in distances)]
+    compared = [name for name in there if set(own["metrics"][name]["reason"]) != {Undefined.NO_REFERENCE.value}]
+    distances = [name for name in distances_of(compared) if not cut or name.partition(":")[2] != dimension]
+    first = distances or [name for name in compared if name.startswith("missing:")]
+    return [*first, *(name for name in there if name in judged and name not in first)]
 
 
 def distances_of(names: Iterable[str]) -> list[str]:

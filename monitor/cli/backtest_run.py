@@ -293,7 +293,7 @@ def _write(path: Path, report: Mapping[str, Any]) -> None:
 
 
 def incidents_in(path: Path | None, configs: Sequence[Config]) -> list[Incident] | None:
-    """The incidents of a file, about what there is in the configurations; None without one. Raises IncidentsError."""
+    """The incidents of a file, about what there is in the configurations; None without one. Raises UsageError."""
     if path is None:
         return None
     import yaml
@@ -303,8 +303,11 @@ def incidents_in(path: Path | None, configs: Sequence[Config]) -> list[Incident]
     try:
         document = yaml.safe_load(path.read_bytes())
     except yaml.YAMLError as error:
-        raise IncidentsError(f"{path} is neither YAML nor JSON: {error}") from error
-    return incidents_of(document, str(path), known_in(configs))
+        raise click.UsageError(f"{path} is neither YAML nor JSON: {error}") from error
+    try:
+        return incidents_of(document, str(path), known_in(configs))
+    except IncidentsError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def gates_of(texts: Sequence[str], config: Config, *, scored: bool) -> list[Gate]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_S = 10.0
 _BAR_EVERY_S = 0.2
+_SETTLED_S = 2.0
+"""No ETA before: the first batches and ticks also pay for what is done once, and would be taken for the pace of all."""
 PARTITIONS_MAX = 8
 """Partitions that are told one by one: more would push the whole out of a small terminal."""
 
@@ -134,10 +136,11 @@ class RunProgress:
             if own.partition not in self._rows:
                 self._rows[own.partition] = self._bar.add_task("", total=1.0, eta="")
             total = own.read + own.to_read
-            told = f"partition {own.partition}{_come_to(own)}, {pace.rate(own):,.0f}/s"
-            eta = f"ETA {_reading_eta(pace, own)}"
             self._bar.update(
-                self._rows[own.partition], description=told, completed=own.read / total if total else 1.0, eta=eta
+                self._rows[own.partition],
+                description=f"partition {own.partition}{_come_to(own)}",
+                completed=own.read / total if total else 1.0,
+                eta=_reading(pace, own),
             )
 
     def close(self, worker: Worker, others: int = 0) -> None:
@@ -170,7 +173,7 @@ def line(pace: Pace, at: Headway) -> str:
 
 
 def _eta(pace: Pace, at: Headway) -> str:
-    left_s = pace.left_s(at)
+    left_s = None if pace.reading_s + pace.evaluating_s < _SETTLED_S else pace.left_s(at)
     return "unknown" if left_s is None else f"{left_s:.0f} s"
 
 
@@ -184,7 +187,7 @@ def partition_lines(pace: Pace, at: Headway) -> list[str]:
     """A line for each partition, of many for those with most to read."""
     found = [
         f"driftline:   partition {own.partition}{_come_to(own)}: {own.read:,} of {own.read + own.to_read:,} records, "
-        f"{pace.rate(own):,.0f}/s, ETA {_reading_eta(pace, own)}"
+        f"{_reading(pace, own)}"
         for own in told_of(at)
     ]
     more = len(at.partitions) - len(found)
@@ -195,9 +198,12 @@ def _come_to(own: PartitionHeadway) -> str:
     return "" if own.at_ms is None else f" at {minute(own.at_ms - own.at_ms % 60_000)}"
 
 
-def _reading_eta(pace: Pace, own: PartitionHeadway) -> str:
+def _reading(pace: Pace, own: PartitionHeadway) -> str:
+    """Rate and ETA of a partition; of one that is read to its end neither, as time goes on and its records do not."""
+    if not own.to_read:
+        return "read"
     rate = pace.rate(own)
-    return "unknown" if own.to_read and not rate else f"{own.to_read / (rate or 1.0):.0f} s"
+    return f"{rate:,.0f}/s, ETA {f'{own.to_read / rate:.0f} s' if rate else 'unknown'}"
 
 
 class StepProgress:

@@ -37,7 +37,7 @@ def test_of_two_versions_neither_name_nor_order_of_versions_is_a_difference() ->
     second = [episode(0, version="8"), episode(5 * HOUR + 1, version="8"), episode(9 * HOUR, version="8")]
     ours = [window(0.5, version="7"), window(0.6, 1, version="7"), window(0.7, 2, version="7")]
     theirs = [
-        window(0.5, version="8"),
+        window(0.5, version="8", seen=11),
         window(0.7, 1, version="8"),
         window(None, 2, version="8"),
         window(0.1, 3, version="8"),

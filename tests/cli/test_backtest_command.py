@@ -362,7 +362,7 @@ def test_names_of_incidents_are_those_of_the_configuration(deployment: Deploymen
 """
     )
     done = driftline("backtest", *deployment.where, "--incidents", tmp_path / "i.yaml", "-q")
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (2, "")
     assert "i.yaml has 3 mistakes" in done.err
     assert (
         "incident 1 (a): there is no model 'arival-delay' in the configuration; did you mean 'arrival-delay'?"

@@ -61,7 +61,17 @@ def test_each_partition_is_told_with_its_event_time_rate_and_eta() -> None:
         "driftline:   partition 1: 0 of 500 records, 0/s, ETA unknown",
     ]
     done = Headway(500, 0, 1, 9, (PartitionHeadway(0, 500, 0, None), PartitionHeadway(1, 0, 0, None)))
-    assert [told.rpartition(" ETA ")[2] for told in partition_lines(made, done)] == ["0 s", "0 s"]
+    made.spent(100, evaluating=True)
+    assert partition_lines(made, done) == [
+        "driftline:   partition 0: 500 of 500 records, read",
+        "driftline:   partition 1: 0 of 0 records, read",
+    ], "time that goes by after it was read is none of its rate"
+
+
+def test_the_first_moments_give_no_eta() -> None:
+    at = Headway(10, 990, 1, 99)
+    assert line(pace(0.9, 1.0), at).endswith(", ETA unknown")
+    assert not line(pace(0.9, 1.2), at).endswith(", ETA unknown")
 
 
 def test_of_many_partitions_those_with_most_to_read_are_told() -> None:

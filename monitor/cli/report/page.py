@@ -75,16 +75,16 @@ def _sections(at: At, charts: Charts) -> list[tuple[str, str, str]]:
                 body = "<p>As of the first configuration: nothing differs.</p>\n"
             else:
                 body = draw(run, charts)
-            found.append((f"{name}-{part}", f"{title}{which}", body))
+            found.append((f"{name}-{part}", f"{title(run)}{which}", body))
     sources = "".join(sections.sources(name, at[name]) for name in names)
     return [*found, ("sources", "Where it comes from", _command(at) + sources)]
 
 
-_INPUTS: tuple[tuple[str, str, Callable[[At, Charts], str]], ...] = (
-    ("drift", "Inputs against the reference", lambda run, charts: sections.windows(run, "input", charts)),
-    ("distributions", "Reference and current", sections.distributions),
-    ("delays", "Label delay", sections.delays),
-    ("outcomes", "What became of the records", lambda run, _: sections.outcomes(run)),
+_INPUTS: tuple[tuple[str, Callable[[At], str], Callable[[At, Charts], str]], ...] = (
+    ("drift", sections.title_of_inputs, lambda run, charts: sections.windows(run, "input", charts)),
+    ("distributions", lambda _: "Reference and current", sections.distributions),
+    ("delays", lambda _: "Label delay", sections.delays),
+    ("outcomes", lambda _: "What became of the records", lambda run, _: sections.outcomes(run)),
 )
 """What does not depend on rules, which mostly is the same in both configurations and then stands on the page once."""
 

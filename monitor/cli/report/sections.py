@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from monitor.cli.report.charts import Charts, letters
 from monitor.cli.report.chosen import ALERTS_MAX, FEATURES_MAX, MODELS_MAX, SERIES_MAX, Weights, chosen, earliest
 from monitor.cli.report.heat import LEGEND
 from monitor.cli.report.nodes import NOTHING, At, estimate, folded, table, words
+from monitor.config.metric_names import needs_reference
 
 ROWS_MAX = 400
 """Windows of a series that the page has in its table; all are in the JSON."""
@@ -240,7 +241,7 @@ def windows(run: At, kind: str, charts: Charts) -> str:
     draw = charts.metrics if kind == "performance" else charts.drift
     weights = Weights(run)
     groups, left_out = chosen(list(_groups(own)), MODELS_MAX, weights.of_model, "models, by window")
-    body = (LEGEND if kind == "input" and charts.on and own else "") + left_out
+    body = (LEGEND if kind == "input" and charts.on and _compared(own) else "") + left_out
     for every in groups:
         together, left_out = chosen(every, SERIES_MAX, weights.of_series, "versions and segments")
         body += draw(run, together) + left_out
@@ -250,6 +251,15 @@ def windows(run: At, kind: str, charts: Charts) -> str:
             unfolded = short and each["segment"].value == "all"
             body += folded(title, _windows(each, kind), unfolded=unfolded, long=not short)
     return body
+
+
+def title_of_inputs(run: At) -> str:
+    """Whether inputs are held against a reference; without one they have rates of missing and wrong values only."""
+    return "Inputs against the reference" if _compared(run["series"]) else "Inputs"
+
+
+def _compared(series: Iterable[At]) -> bool:
+    return any(needs_reference(name) for each in series for name in each["shown"].value)
 
 
 def _groups(series: list[At]) -> Iterator[list[At]]:
