@@ -2,9 +2,10 @@
 
 Known is the published schema only (`urn:driftline:schema:alert:v1`); fields that are not needed are not looked at, so that a
 newer monitor can add some. What an alert is about decides what may follow from it, and that is read from its metric:
-`recall` needs labels and is about performance; `psi:hour` and `ks:$score` are drift; everything else about an input, and
-volume, is quality of data. What is not known is taken for quality: it blocks, it never trains. An event that says itself
-what it is about (`about: data_quality`) is taken at its word.
+`recall` and `recall:cat` need labels and are about performance; `psi:hour` and `ks:$score` are drift, and so is what no label
+says how right the model is in (`prevalence`, `unlabelled:recall`); everything else about an input, and volume, is quality of
+data. What is not known is taken for quality: it blocks, it never trains. An event that says itself what it is about
+(`about: data_quality`) is taken at its word.
 """
 
 from __future__ import annotations
@@ -56,6 +57,17 @@ _DISTANCES: Final = frozenset(
     {"psi", "ks", "psi_corrected", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein", "dependence"}
 )
 _LABEL_METRICS: Final = frozenset({"coverage", "labelled"})
+_PERFORMANCE: Final = frozenset(
+    {
+        *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "f0_5", "f2", "specificity", "npv", "fpr", "g_mean"),
+        *("mcc", "kappa", "log_loss", "brier", "ece", "rmsce", "mce", "roc_auc", "gini", "ks_classes", "average_precision"),
+        *(f"{name}_{how}" for name in ("precision", "recall", "f1") for how in ("macro", "micro", "weighted")),
+        *("top2_accuracy", "top3_accuracy", "top5_accuracy", "roc_auc_macro", "cost"),
+        *("bias", "mae", "mse", "rmse", "r2", "explained_variance", "correlation", "mape", "rmsle", "median_ae", "max_error"),
+        *("error_p05", "error_p50", "error_p95", "pinball_0_1", "pinball_0_9", "at_or_below", "overflow"),
+    }
+)
+"""Metrics of labelled predictions; of one class as `NAME:CLASS`, and as `completed:NAME` where late labels are allowed for."""
 _CONDITIONS: Final = {
     "label-feed-stalled": Kind.LABELS,
     "label-feed-slow": Kind.LABELS,
@@ -203,14 +215,13 @@ def _kind_of_causes(causes: list[_Cause]) -> Kind:
 
 def kind_of(metric: str | None) -> Kind:
     """What a metric is about. None (the rule is gone) and what nobody knows are taken for quality of data."""
-    if metric is None or metric in ("volume", "seen"):
-        return Kind.DATA_QUALITY
+    head, colon, _ = (metric or "").partition(":")
+    if head in (_DISTANCES if colon else {"prevalence"}) or (head == "unlabelled" and colon):
+        return Kind.DRIFT
     if metric in _LABEL_METRICS:
         return Kind.LABELS
-    head, colon, _ = metric.partition(":")
-    if colon:
-        return Kind.DRIFT if head in _DISTANCES else Kind.DATA_QUALITY
-    return Kind.PERFORMANCE
+    known = head in _PERFORMANCE or (head == "completed" and colon)
+    return Kind.PERFORMANCE if known else Kind.DATA_QUALITY
 
 
 def concerning(alerts: Iterable[Firing], model: str) -> Iterator[Firing]:

@@ -46,6 +46,8 @@ SOURCE: Final = (
 )
 SEGMENTS_MAX: Final = 200
 """Values of a guarded dimension that are tested; a dimension with more is no segment but an id."""
+SEGMENTS_NAMED: Final = 3
+"""Segments that the sentence names; the report has all."""
 
 
 class Outcome(StrEnum):
@@ -262,7 +264,7 @@ def judge(paired: Paired, spec: GateSpec, alpha: float | None = None, rival: str
     reasons = (*_overall_reasons(overall, spec), *_segment_reasons(segments, rows, spec))
     outcome = _outcome(reasons)
     return GateReport(
-        FORMAT, outcome, reasons, share, spec, overall, second, segments, _detail(outcome, overall, spec, rival)
+        FORMAT, outcome, reasons, share, spec, overall, second, segments, _detail(outcome, overall, segments, spec, rival)
     )
 
 
@@ -369,7 +371,10 @@ def _outcome(reasons: tuple[Reason, ...]) -> Outcome:
     return Outcome.INCONCLUSIVE if _OPEN & set(reasons) else Outcome.PASS
 
 
-def _detail(outcome: Outcome, overall: Comparison, spec: GateSpec, rival: str) -> str:
+def _detail(
+    outcome: Outcome, overall: Comparison, segments: tuple[Segment, ...], spec: GateSpec, rival: str
+) -> str:
+    """Segments that keep it from passing are named: without them a refusal may read as a clear win."""
     assert overall.difference is not None
     assert not math.isnan(overall.difference)
     says = {
@@ -378,7 +383,16 @@ def _detail(outcome: Outcome, overall: Comparison, spec: GateSpec, rival: str) -
         Outcome.INCONCLUSIVE: "these rows do not decide it",
         Outcome.ERROR: "nothing can be concluded",
     }[outcome]
+    own = [segment for segment in segments if segment.outcome is outcome and outcome is not Outcome.PASS]
+    named = [f"{segment.name} ({_found(segment.comparison)})" for segment in own[:SEGMENTS_NAMED]]
+    more = f" and {len(own) - SEGMENTS_NAMED:,} more" if len(own) > SEGMENTS_NAMED else ""
+    what = "worse" if outcome is Outcome.FAIL else "undecided"
+    where = f"{what} in {', '.join(named)}{more}; " if own else ""
     return (
-        f"{says}: on {overall.rows:,} rows its {spec.loss.name} is {overall.challenger:.4g}, {rival}'s "
-        f"{overall.champion:.4g}; difference {overall.difference:+.4g}, within {overall.lower:+.4g} and {overall.upper:+.4g}"
+        f"{says}: {where}on {overall.rows:,} rows its {spec.loss.name} is {overall.challenger:.4g}, {rival}'s "
+        f"{overall.champion:.4g}; {_found(overall)}"
     )
+
+
+def _found(compared: Comparison) -> str:
+    return f"difference {compared.difference:+.4g}, within {compared.lower:+.4g} and {compared.upper:+.4g}"

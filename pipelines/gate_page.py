@@ -8,8 +8,12 @@ from typing import Final
 from msgspec import UNSET
 
 from pipelines.explanation import Explanation
-from pipelines.gate import CHAMPION, Comparison, GateReport, Goal, Outcome, Untested
+from pipelines.gate import CHAMPION, Comparison, GateReport, Goal, Outcome, Reason, Untested
 
+_ALL: Final = {
+    Reason.WORSE: "fail", Reason.FUTILE: "fail", Reason.FEW_ROWS: "inconclusive", Reason.UNDECIDED: "inconclusive",
+    Reason.BETTER: "pass", Reason.NOT_WORSE: "pass",
+}  # fmt: skip
 _WORDS = {None: "not tested", Outcome.PASS: "not worse", Outcome.FAIL: "worse", Outcome.INCONCLUSIVE: "undecided"}
 
 _WHY_NOT: Final = {
@@ -39,7 +43,7 @@ def _lines(report: GateReport, title: str, rival: str) -> Iterator[str]:
     yield ""
     yield f"| rows of | rows | {rival.removeprefix('the ')} | challenger | difference | from | to | says |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
-    yield _row("all", report.overall, str(report.outcome))
+    yield _row("all", report.overall, _of_all(report))
     for segment in report.segments:
         yield _row(segment.name, segment.comparison, _WORDS.get(segment.outcome, "error"))
     yield ""
@@ -59,6 +63,11 @@ def _lines(report: GateReport, title: str, rival: str) -> Iterator[str]:
     yield from _not_tested(report)
     if report.explanation is not UNSET:
         yield from _explained(report.explanation, rival)
+
+
+def _of_all(report: GateReport) -> str:
+    """What the rows together say, whatever segments and guards do."""
+    return next((word for reason, word in _ALL.items() if reason in report.reasons), str(report.outcome))
 
 
 def _guards(report: GateReport) -> Iterator[str]:

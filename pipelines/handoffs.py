@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -26,7 +26,8 @@ from pipelines.hook_spec import genuine, signature
 from pipelines.log import append, read_log
 from pipelines.ports import Alive, Store
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""Newest. Of requests since they are signed; the other records are as they were."""
 ROOT: Final = "handoffs"
 RESULTS: Final = "steps/"
 """Results of steps are documents below it: see `pipelines.carrying`."""
@@ -36,21 +37,23 @@ RACES_MAX: Final = 100
 class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
     """What all records have."""
 
-    format: int = FORMAT
+    format: int = 1
     previous: str | None = None  # digest of the record before
     attempt: int
     at_ms: int
 
 
-class Requested(_Record, frozen=True, tag="requested"):
-    """A worker wants it done, by `until_ms`."""
+class Requested(_Record, frozen=True, tag="requested", kw_only=True):
+    """A worker wants it done, by `until_ms`. Signed, so that whoever brings the result back with another secret is told."""
 
+    format: int = FORMAT
     until_ms: int
     step: str  # the name of the work, without what makes it unique
     brought: str  # hex digest of the list of what the step reads
     function: str | None
     command: tuple[str, ...]
     environment: tuple[str, ...]  # names only
+    signature: str = ""  # none before format 2
 
 
 class Accepted(_Record, frozen=True, tag="accepted"):
@@ -84,6 +87,7 @@ class Withdrawn(_Record, frozen=True, tag="withdrawn"):
 
 Ending = Delivered | Failed | Withdrawn
 Record = Requested | Accepted | Delivered | Failed | Withdrawn
+Signed = TypeVar("Signed", bound=Requested | Delivered | Failed)
 
 
 def id_of(name: str, attempt: int) -> str:
@@ -91,13 +95,20 @@ def id_of(name: str, attempt: int) -> str:
     return f"{name}-{attempt}"
 
 
-def signed(record: Delivered | Failed, name: str, secrets: Sequence[bytes]) -> Delivered | Failed:
+def signed(record: Signed, name: str, secrets: Sequence[bytes]) -> Signed:
     """The record with its signature, which holds for this attempt of this hand-off alone."""
     said = signature(secrets, id_of(name, record.attempt), record.at_ms // 1000, _unsigned(record))
     return msgspec.structs.replace(record, signature=said)
 
 
-def _unsigned(record: Delivered | Failed) -> bytes:
+def shared(record: Requested, name: str, secrets: Sequence[bytes]) -> bool:
+    """Whether it was requested with one of these secrets; True of a request that is not signed, as of earlier versions."""
+    at = record.at_ms // 1000
+    said = record.signature
+    return not said or genuine(secrets, id_of(name, record.attempt), at, _unsigned(record), said)
+
+
+def _unsigned(record: Requested | Delivered | Failed) -> bytes:
     return encode(msgspec.structs.replace(record, signature="", previous=None))
 
 

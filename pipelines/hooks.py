@@ -23,7 +23,7 @@ from pipelines.carrying import has_result, send, settle, take
 from pipelines.codec import PREFIX, canonical_bytes, digest_of
 from pipelines.errors import CancelAsked, ConfigError, Halted, StepFailed
 from pipelines.filesteps import Work
-from pipelines.handoffs import Accepted, Delivered, Failed, HandOff, HandOffs, Requested, Withdrawn
+from pipelines.handoffs import Accepted, Delivered, Failed, HandOff, HandOffs, Requested, Withdrawn, signed
 from pipelines.hook_spec import LONGEST_MS, REQUESTED, WITHDRAWN, Webhook, headers, message, secrets_of
 from pipelines.meanwhile import meanwhile
 from pipelines.policy import Policy
@@ -126,7 +126,7 @@ class Hooks:
                 command=tuple(work.command),
                 environment=tuple(work.policy.train.environment),
             )
-            if (entered := self._handoffs.enter(found, record)) is not None:
+            if (entered := self._handoffs.enter(found, signed(record, name, self._secrets()))) is not None:
                 return entered
 
     def _kept(self, delivered: Delivered) -> bool:
@@ -172,8 +172,8 @@ class Hooks:
         body = message(kind, datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds"), data)
         now = self._clock()
         try:
-            signed = headers(self._secrets(), id_, int(now), body)
-            return post(self._place.url, body, signed, timeout_secs, self._place.ca_file, alive, now)
+            said = headers(self._secrets(), id_, int(now), body)
+            return post(self._place.url, body, said, timeout_secs, self._place.ca_file, alive, now)
         except Lost as error:
             return Answer(0, f"no answer from {self._place.url}: {error}")
 

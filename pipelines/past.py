@@ -261,10 +261,9 @@ class _World:
     def replace(self, run: str) -> bool:
         """Train on what is known now, and let it serve. False where there is nothing to train on."""
         ports, policy, now_ms = self.wired, self.policy, self.clock.ms
-        older, newer = split(labelled(self.test.rows, policy, now_ms), policy)
-        taken = (
-            older if run == START else [*older, *newer]
-        )  # a run holds the newest out; who has no gate has no use for that
+        known = labelled(self.test.rows, policy, now_ms)
+        # A run holds the newest out, behind a gap, and judges by rows that were looked at; who has no gate needs none of that.
+        taken = split(known, policy)[0] if run == START else known
         everything = [{k: v for k, v in row.items() if k != VERSION} for row in taken]
         if len({row[policy.data.label] for row in everything}) < 2:
             return False

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from pipelines.errors import ConfigError, NotFound, NotInstalled, StepFailed
 from pipelines.firing import Kind, concerning
-from pipelines.gate import BASE_RATE, NotTested, Outcome, Paired
+from pipelines.gate import BASE_RATE, CHAMPION, NotTested, Outcome, Paired
 from pipelines.journal import Reason, RunView
 from pipelines.judging import importance, judged, kept, taken_in
 from pipelines.policy import DAY_MS, Policy, Promotion, ScoredBy
@@ -148,13 +148,15 @@ def evaluate(task: Task) -> Next:
 def _gate(task: Task) -> Mapping[str, Any]:
     champion = task.ports.models.serving(task.policy)
     more = msgspec.convert(task.view.facts.get(UNTESTED, ()), tuple[NotTested, ...])
+    rival = CHAMPION if champion else BASE_RATE
     report = judged(
-        task.ports, task.policy, task.dataset, task.artifact, champion, task.alive, task.admission.alpha, more=more
+        task.ports, task.policy, task.dataset, task.artifact, champion, task.alive, task.admission.alpha, rival, more
     )
-    against = f"{task.admission.model}@{champion.version}" if champion else BASE_RATE
+    against = f"{task.admission.model}@{champion.version}" if champion else rival
+    title = f"run {task.admission.run[:12]} of {task.admission.model} against {against}"
     facts: dict[str, Any] = {
         "champion": champion.version if champion else None,
-        "gate": kept(task.ports, report, f"run {task.admission.run[:12]} of {task.admission.model} against {against}"),
+        "gate": kept(task.ports, report, title, rival),
     }
     if leans := importance(report):
         facts[IMPORTANCE] = leans

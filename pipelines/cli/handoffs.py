@@ -15,7 +15,7 @@ from pipelines.carrying import keep
 from pipelines.cli.common import actor_option, note, opened, output_option, print_json, print_table, store_option, when
 from pipelines.codec import PREFIX as DIGEST
 from pipelines.errors import ConfigError, Refused
-from pipelines.handoffs import Delivered, Failed, HandOff, HandOffs, Withdrawn, signed
+from pipelines.handoffs import Delivered, Failed, HandOff, HandOffs, Withdrawn, shared, signed
 from pipelines.handoffs import deliver as end
 from pipelines.hook_spec import PREFIX, secrets_of
 from pipelines.local import Location
@@ -141,7 +141,17 @@ def deliver(
     ports = opened(ctx, store)
     sharing = _secrets(secret_file)
     known = HandOffs(ports.store, lambda: sharing)
-    _current(known.find(handoff), handoff)  # before anything is put into the store
+    found = known.find(handoff)
+    _current(found, handoff)  # before anything is put into the store
+    assert found.asked is not None
+    if not shared(found.asked, found.name, sharing):
+        why = f"is none that hand-off {handoff!r} was requested with, so what it signs is not taken"
+        remedy = "Take that of the worker (executor.webhook.secret_file); while one is changed a file has both, a line each."
+        raise ConfigError(f"file {str(secret_file)!r}", why, remedy)
+    out = directory / "out"
+    if failed is None and not any(each.is_file() for each in out.rglob("*")):
+        remedy = "Do the step there first; what it could not do is said with --failed WHY."
+        raise ConfigError(f"directory {str(out)!r}", "has no file: nothing came of the step", remedy)
     now_ms = ports.clock.now_ms()
     listing = None if failed is not None else keep(ports.store, directory).removeprefix(DIGEST)
 

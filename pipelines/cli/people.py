@@ -6,7 +6,8 @@ import click
 
 from pipelines.book import Book
 from pipelines.cli.common import SHORT, actor_option, note, opened, reason_option, store_option
-from pipelines.local import Location
+from pipelines.local import Location, Wired
+from pipelines.suggest import hint, listing
 from pipelines.switch import Switch, Turn
 
 
@@ -62,6 +63,16 @@ def _model_or_all(model: str | None, everything: bool) -> str | None:
     return model
 
 
+def _say_if_unknown(ports: Wired, model: str | None) -> None:
+    """Of a model that had neither a run nor a version one may speak before it has: so a name that is not known is no mistake
+    yet, but is told, since it may be another one that goes on."""
+    known = sorted({*Book(ports.store).models(), *ports.models.models()})
+    if model is not None and model not in known:
+        meant = hint(model, known)
+        there = f"There are: {listing(known)}." if known else "There is none yet."
+        note(f"WARNING: no model {model!r} has had a run or a version in this store{meant or '.'} {there}")
+
+
 _all = click.option("--all", "everything", is_flag=True, help="Every model, those to come too.")
 
 
@@ -85,6 +96,7 @@ def stop(ctx: click.Context, model: str | None, everything: bool, reason: str, a
     """
     ports = opened(ctx, store)
     Switch(ports.store).turn(Turn.STOP, _model_or_all(model, everything), actor, reason, ports.clock.now_ms())
+    _say_if_unknown(ports, model)
     note(f"{model or 'all models'}: stopped; `driftline retrain start` lets it go on")
 
 
@@ -105,6 +117,7 @@ def start(ctx: click.Context, model: str | None, everything: bool, reason: str, 
     """
     ports = opened(ctx, store)
     Switch(ports.store).turn(Turn.START, _model_or_all(model, everything), actor, reason, ports.clock.now_ms())
+    _say_if_unknown(ports, model)
     note(f"{model or 'all models'}: goes on")
 
 
@@ -123,6 +136,7 @@ def reset(ctx: click.Context, model: str, reason: str, actor: str, store: Locati
     """
     ports = opened(ctx, store)
     Switch(ports.store).turn(Turn.RESET, model, actor, reason, ports.clock.now_ms())
+    _say_if_unknown(ports, model)
     note(f"{model}: rollbacks until now do not count any more")
 
 

@@ -123,7 +123,8 @@ def run(
             _say_plan(asked, output)
             if not asked.begins:
                 ctx.exit(FAILED if asked.why is Why.UNREADABLE else REFUSED)
-        said: dict[str, str] = {}
+        # Who asked for a run by hand knows that nothing fires; said after it, that "nothing begins" would deny it.
+        said: dict[str, str] = {} if model is None else {model: Why.NOTHING_FIRES}
         while True:
             done = orchestrator.round()
             for each in done.plans:

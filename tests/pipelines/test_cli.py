@@ -126,6 +126,12 @@ def test_a_person_stops_all_and_starts_one(desk: Desk) -> None:
     assert desk("start", "flights", "--reason", "over").code == 0
     assert why() == "performance"
     assert desk("reset", "flights", "--reason", "looked").code == 0
+    assert desk.round("run", "--once").code == 0
+    for command in ("stop", "start", "reset"):
+        mistyped, right = (desk(command, model, "--reason", "x") for model in ("flihgts", "flights"))
+        assert (mistyped.code, right.code, "WARNING" in right.err) == (0, 0, False)
+        assert "WARNING: no model 'flihgts' has had a run or a version in this store" in mistyped.err
+        assert "did you mean 'flights'? There are: flights." in mistyped.err
     for wrong in (("stop", "flights", "--all"), ("start",)):
         assert desk(*wrong, "--reason", "x").code == 2
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.cli.policies import load
 from pipelines.errors import ConfigError, FormatError, PolicyError, StoreError
-from pipelines.handoffs import Accepted, Delivered, Failed, HandOffs, Requested, Withdrawn, signed
+from pipelines.handoffs import Accepted, Delivered, Failed, HandOffs, Requested, Withdrawn, shared, signed
 from pipelines.hook_spec import genuine, headers, message, secrets_of, signature
 from tests.pipelines.memory import MemoryStore
 
@@ -35,6 +35,23 @@ GOLDEN = (
     ),
 )
 """Append only: what any version wrote is read by every later one."""
+SIGNED = (
+    (
+        b'{"at_ms":1000,"attempt":1,"brought":"abababababababababababababababababababababababababababababababa'
+        b'b","command":["x"],"environment":[],"format":2,"function":null,"kind":"requested","previous":null,"s'
+        b'ignature":"v1,eMxGquhGLHoukLgDCDio92pTHSt5nugZp+ZEPeMA4fY=","step":"train-3f2a","until_ms":9000}'
+    ),
+    (
+        b'{"at_ms":2000,"attempt":1,"code":202,"format":1,"kind":"accepted","previous":"sha256:69d787b24539009'
+        b'047c1d7a88929103da512d1f3ae1867abe8bdb9c995daef10"}'
+    ),
+    (
+        b'{"actor":"a","again":true,"at_ms":3000,"attempt":1,"format":1,"kind":"failed","previous":"sha256:3fd'
+        b'0ee12311fae076a3b295b487909d763e5ee03173a609016ee55ed3b0eb792","signature":"v1,LMMMIfDCPgkC6qve1SnMT'
+        b'K5FNTLr8Za+IzpGWfBLSZI=","why":"w"}'
+    ),
+)
+"""The same since requests are signed."""
 WITNESS = b"5dbadc748b7f9a544f04aefc689f60fed809ae7ec15249a92371b99e91d616e9"
 
 
@@ -90,15 +107,37 @@ def test_the_first_ending_counts_whoever_gives_it() -> None:
     assert (again.id, again.open) == ("n-2", True)
 
 
-def test_the_log_is_written_as_it_always_was_and_is_a_chain() -> None:
+def test_the_log_is_written_as_this_version_writes_it_and_is_a_chain() -> None:
     store, handoffs = log()
-    found = handoffs.enter(handoffs.read("m", "n"), ASKED)
+    found = handoffs.enter(handoffs.read("m", "n"), signed(ASKED, "n", SECRETS))
     assert found is not None
     found = handoffs.enter(found, Accepted(attempt=1, at_ms=2000, code=202))
     assert found is not None
     handoffs.end(found, signed(Failed(attempt=1, at_ms=3000, actor="a", why="w", again=True), "n", SECRETS))
-    assert handoffs.read("m", "n").bodies == GOLDEN
-    assert [store.entries["handoffs/m/n", number] for number in (1, 2, 3)] == [*GOLDEN]
+    assert handoffs.read("m", "n").bodies == SIGNED
+    assert [store.entries["handoffs/m/n", number] for number in (1, 2, 3)] == [*SIGNED]
+
+
+@pytest.mark.parametrize("written", [GOLDEN, SIGNED], ids=["format 1", "format 2"])
+def test_logs_of_every_version_are_read(written: tuple[bytes, ...]) -> None:
+    store, handoffs = log()
+    for number, raw in enumerate(written, 1):
+        store.create_entry("handoffs/m/n", number, raw)
+    found = handoffs.read("m", "n")
+    assert found.asked is not None
+    assert msgspec.structs.replace(found.asked, signature="", format=2) == ASKED
+    assert isinstance(found.ending, Failed)
+    assert (found.ending.why, found.refused) == ("w", 0)
+
+
+def test_a_request_tells_whether_a_secret_is_one_that_it_was_made_with() -> None:
+    others = secrets_of("QkJC" * 11, "here")
+    assert shared(ASKED, "n", others), "it is not signed, as of earlier versions"
+    assert shared(signed(ASKED, "n", SECRETS), "n", SECRETS)
+    assert not shared(signed(ASKED, "n", SECRETS), "n", others)
+    assert shared(signed(ASKED, "n", SECRETS), "n", (*others, *SECRETS))
+    assert shared(signed(ASKED, "n", (*SECRETS, *others)), "n", others)
+    assert not shared(signed(ASKED, "n", SECRETS), "another", SECRETS)
 
 
 def test_a_failure_that_was_believed_has_a_witness_that_every_later_version_reads() -> None:
@@ -115,8 +154,8 @@ def test_a_failure_that_was_believed_has_a_witness_that_every_later_version_read
 
 def test_a_newer_log_is_refused_with_advice_and_a_broken_one_by_its_number() -> None:
     store, handoffs = log()
-    store.create_entry("handoffs/m/n", 1, GOLDEN[0].replace(b'"format":1', b'"format":2'))
-    with pytest.raises(FormatError, match="has format 2, this version of Driftline reads up to 1"):
+    store.create_entry("handoffs/m/n", 1, GOLDEN[0].replace(b'"format":1', b'"format":3'))
+    with pytest.raises(FormatError, match="has format 3, this version of Driftline reads up to 2"):
         handoffs.read("m", "n")
     store.create_entry("handoffs/m/o", 1, GOLDEN[0])
     store.create_entry("handoffs/m/o", 2, GOLDEN[2])

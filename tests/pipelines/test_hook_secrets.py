@@ -9,26 +9,51 @@ import msgspec
 import pytest
 
 from pipelines.errors import CancelAsked, ConfigError, Fenced, StepFailed
-from pipelines.handoffs import Failed, HandOffs, signed
+from pipelines.handoffs import Delivered, Failed, HandOffs, signed
 from pipelines.hook_spec import secrets_of
+from tests.pipelines.receiver import cli, works
 from tests.pipelines.test_hooks import OTHER, SECRET, TRAIN, Desk, body, desk
 
 __all__ = ["desk"]
 
 
 def test_a_result_with_a_wrong_signature_is_not_taken_and_keeps_nobody_from_the_right_one(desk: Desk) -> None:
-    wrong = desk.directory / "wrong.secret"
-    wrong.write_text(OTHER)
     seen: list[Any] = []
 
     def forged() -> None:
-        assert desk.works(secret=wrong) == 0  # whoever has the wrong secret cannot know it
+        known = HandOffs(desk.store, lambda: secrets_of(OTHER, "here"))
+        (name,) = (log.split("/")[2] for log in desk.store.logs("handoffs"))
+        said = Delivered(attempt=1, at_ms=1, actor="mallory", listing="ab" * 32)
+        assert known.enter(known.read("fraud", name), signed(said, name, secrets_of(OTHER, "here"))) is not None
         seen.extend(desk.listed("--secret-file", desk.secret))
 
     desk.acts = [forged, lambda: None, lambda: None, desk.works]
     assert body(desk, desk.train()) == b"2"
     assert (seen[0]["state"], seen[0]["refused"]) == ("accepted", 1)
     assert desk.results() == 1
+
+
+def test_who_brings_a_result_with_another_secret_is_told_and_nothing_is_entered(desk: Desk) -> None:
+    wrong = desk.directory / "wrong.secret"
+    wrong.write_text(OTHER)
+    done: list[Any] = []
+
+    def other_secret() -> None:
+        heard = desk.outside.of("step.requested")[-1]
+        done.append(works(heard, desk.store.directory, desk.directory / "outside", wrong))
+        (desk.directory / "empty/out/model").mkdir(parents=True)
+        where = ("--directory", desk.directory / "empty", "--secret-file", desk.secret, "--store", desk.store.directory)
+        done.append(cli("deliver", heard.id, *where))
+        done.append(desk.listed("--secret-file", desk.secret)[0])
+
+    desk.acts = [other_secret, desk.works]
+    assert body(desk, desk.train()) == b"2"
+    refused, empty, listed = done
+    assert refused.returncode == empty.returncode == 2
+    assert f"file '{wrong}' is none that hand-off" in refused.stderr
+    assert "while one is changed a file has both, a line each" in refused.stderr
+    assert "has no file: nothing came of the step" in empty.stderr
+    assert (listed["state"], listed["refused"]) == ("accepted", 0)
 
 
 def test_a_signature_of_one_attempt_is_none_of_another(desk: Desk) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -16,6 +17,7 @@ from pipelines.gate import GateSpec
 from pipelines.local_data import FileAnchors
 from pipelines.past import Backtest, Inline, PastAlerts, PastClock, PastData, Span, Told
 from pipelines.policy import DAY_MS, HOUR_MS, Data, Policy, Probation, Promotion, Shadow, Train, Trigger
+from pipelines.rows import labelled, split
 from pipelines.tables import Row, write_rows
 from tests.cli.driving import driftline
 from tests.pipelines.memory import BORN_MS, MemoryStore, policy
@@ -90,6 +92,15 @@ def test_it_is_compared_with_never_weekly_and_always(told: dict[str, Told]) -> N
     assert told["policy"].loss < told["never"].loss - 0.1
     assert len({each.rows for each in told.values()}) == 1, "on the same rows"
     assert told["always"].false > 0
+
+
+def test_who_has_no_gate_trains_on_every_row_that_is_known(tmp_path: Path) -> None:
+    """Nothing is held out, so neither is the gap before what would be."""
+    gap = msgspec.structs.replace(POLICY, data=msgspec.structs.replace(POLICY.data, gap_ms=DAY_MS))
+    span, rows = Span(SPAN.from_ms, SPAN.from_ms + 2 * DAY_MS, DAY_MS), world()
+    told = made(tmp_path, rows, gap).regularly("daily", span, DAY_MS)
+    first, _ = split(labelled(rows, gap, span.from_ms), gap)
+    assert told.rows_trained == len(first) + len(labelled(rows, gap, span.from_ms + DAY_MS))
 
 
 def test_never_is_the_loss_of_the_first_model_recomputed_by_hand(told: dict[str, Told]) -> None:

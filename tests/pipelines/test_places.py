@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from pipelines.directory import DirectoryStore
-from pipelines.errors import FormatError, StepFailed, StoreError
+from pipelines.errors import ConfigError, FormatError, StepFailed, StoreError
 from pipelines.executors import Executors
 from pipelines.filesteps import FileSteps
 from pipelines.hook_spec import Webhook
@@ -235,6 +235,13 @@ def test_nothing_is_begun_while_it_is_not_known_that_the_old_step_has_ended_nor_
     desk.now += 60
     desk.then(lambda: desk.delivers(desk.one))
     assert desk.train(desk.hook(desk.one)) == b"2"
+
+
+def test_where_a_place_cannot_be_had_nothing_was_begun_and_nobody_waits_for_its_end(desk: Desk) -> None:
+    with pytest.raises(ConfigError, match="Name the volume claim"):
+        desk.train(Execution(kubernetes=msgspec.structs.replace(PLACE, claim=None)))
+    assert desk.train(HERE) == b"2"
+    assert desk.store.logs("places") == []
 
 
 def test_a_run_is_over_when_its_step_is_gone_where_it_was_begun(desk: Desk) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from monitor.alerts.cloudevents import encode
 from monitor.alerts.examples import example_events
+from monitor.config import metric_names, tasks
 from pipelines.firing import Firing, Kind, firing, kind_of
 from pipelines.journal import Reason
 from pipelines.policy import DAY_MS, Promotion, Trigger
@@ -142,6 +143,14 @@ def roomy() -> Any:
         ("ks:$score", Kind.DRIFT),
         ("missing:hour", Kind.DATA_QUALITY),
         ("unheard_of:hour", Kind.DATA_QUALITY),
+        ("unheard_of", Kind.DATA_QUALITY),
+        ("completed", Kind.DATA_QUALITY),
+        ("psi", Kind.DATA_QUALITY),
+        ("seen", Kind.DATA_QUALITY),
+        ("recall:cat", Kind.PERFORMANCE),
+        ("completed:recall", Kind.PERFORMANCE),
+        ("unlabelled:recall", Kind.DRIFT),
+        ("prevalence", Kind.DRIFT),
         ("volume", Kind.DATA_QUALITY),
         (None, Kind.DATA_QUALITY),
         ("coverage", Kind.LABELS),
@@ -149,6 +158,16 @@ def roomy() -> Any:
 )
 def test_what_an_alert_is_about_is_read_from_its_metric(metric: str | None, kind: Kind) -> None:
     assert kind_of(metric) is kind
+
+
+def test_every_metric_of_labelled_predictions_that_a_rule_may_name_trains() -> None:
+    single = {*tasks.PER_CLASS, *tasks.AREAS, tasks.COST}
+    known = {*metric_names.BINARY, *tasks.MULTICLASS, *tasks.REGRESSION, *single}
+    others = {"seen", "volume", "labelled", "coverage", *metric_names.DRIFT_OF_LABELS}
+    assert {name for name in known if kind_of(name) is Kind.PERFORMANCE} == known - others
+    assert all(kind_of(f"{name}:cat") is Kind.PERFORMANCE for name in (*tasks.PER_CLASS, "roc_auc"))
+    assert all(kind_of(f"{name}:hour") is Kind.DRIFT for name in (*metric_names.DISTANCES, metric_names.DEPENDENCE))
+    assert all(kind_of(f"{name}:hour") is Kind.DATA_QUALITY for name in ("missing", *metric_names.DECLARED))
 
 
 def test_the_events_that_the_monitor_publishes_are_read() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 import orjson
 import pytest
 
+from monitor.alerts.saved_advice import SavedFed, save_advice
 from monitor.config import Config, loads
-from monitor.ledger.checkpoints import EDITION_FORMAT, CheckpointError, open_manifest
+from monitor.daemon.checkpoints import of_evals
+from monitor.saved import read_evaluation
 from tests.oracle.join import Label, Prediction
 from tests.replay.proving import prove, run_again, sentences
 from tests.simulation.test_budget import evaluations
@@ -113,7 +116,8 @@ def test_what_is_told_depends_neither_on_partitions_nor_on_the_cuts(partitions: 
 def test_a_restart_goes_on_from_a_checkpoint_with_detectors_that_know_what_they_knew() -> None:
     whole, log, own = world(), world(), config(rows=60, state=", checkpoint_records: 5")
     worker(whole, config()).run()
-    formats, knew = set(), False
+    log.paces = {"predictions": 60, "labels": 60}  # what is read at once is decided at once
+    knew, saved = list[int](), list[int]()
     for _ in range(6):  # each process is stopped after a few decisions
         process = worker(log, own)
         process.start()
@@ -121,23 +125,21 @@ def test_a_restart_goes_on_from_a_checkpoint_with_detectors_that_know_what_they_
         while evaluations(log) < before + 5 and not process.done():
             process.turn()
             log.clock.advance(20)
-        knew |= process.judge is not None and bool(process.judge.evaluator._advice._fed)
+        assert process.judge is not None
+        assert not process.done()
+        knew.append(_values(save_advice(process.judge.evaluator._advice)))
         process.close()
-        manifests = [
-            stored.record for stored in log.records("one.checkpoints") if (stored.record.key or b"")[:6] == b"evals/"
-        ]
-        formats |= {_format(record.value) for record in manifests}
-    assert knew, "there was something to save"
-    assert EDITION_FORMAT in formats
+        newest = of_evals(log, "one.checkpoints", 1).look()[0]
+        saved.append(_values(read_evaluation(newest.body()).evaluator.advice or ()))
+    assert all(saved), "each of the others had something to go on from"
+    assert knew[:3] == sorted(set(knew[:3])), "they went on being fed, until a change begins them anew"
     worker(log, own).run()
     assert alerts(log, "one") == alerts(whole, "one")
 
 
-def _format(raw: bytes | None) -> int:
-    try:
-        return open_manifest(raw or b"", "it").format
-    except CheckpointError:  # a part of a body
-        return 0
+def _values(advice: Iterable[SavedFed]) -> int:
+    """How many values all detectors were fed."""
+    return sum(len(one.values) for one in advice)
 
 
 def test_a_replay_tells_the_same_with_and_without_the_recorded_decisions() -> None:

@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.ledger.audit import Audit
-from monitor.ledger.records import decode
 from tests.checker import audit
 from tests.examples import examples
 from tests.oracle.join import Label, Prediction
 from tests.simulation.fragile import TURNS_MAX, Crash, Fault, FragileWorld, run_to_the_end
 from tests.simulation.histories import PARTITIONS, START, labels, predictions, split
+from tests.simulation.ledgers import last_commits
 from tests.simulation.world import alerts, config, finals, revisions, topics, worker
 
 
@@ -65,14 +64,7 @@ def assert_nothing_shows(log: FragileWorld, namespace: str = "hurt") -> None:
     assert finals(log, namespace) == finals(log, "calm")
     assert revisions(log, namespace) == revisions(log, "calm")
     assert alerts(log, namespace) == alerts(log, "calm")
-    for partition in range(PARTITIONS):
-        values = [stored.record.value for stored in log.records(f"{namespace}.ledger", partition)]
-        assert audit.violations(audit.walk(partition, values)) == []
-        ours = Audit(partition)
-        for offset, value in enumerate(values):
-            assert value is not None
-            ours.feed(offset, decode(value, "ledger"), value)
-        assert ours.violations == []
+    last_commits(log, namespace, PARTITIONS)
 
 
 def a_history() -> tuple[list[Prediction], list[Label]]:

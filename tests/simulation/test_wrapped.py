@@ -13,16 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config import Config, loads
-from monitor.ledger.audit import Audit
-from monitor.ledger.records import EDITION_FORMAT, Commit, decode
+from monitor.ledger.records import EDITION_FORMAT
 from monitor.ports import OutRecord, TopicSpec
-from tests.checker import audit
 from tests.checker.shapes import MAPPING, Shape, opened, wrapped
 from tests.checker.sources import Raw
 from tests.examples import examples
 from tests.oracle.join import Label, Prediction
 from tests.simulation.fragile import Crash, Fault, FragileWorld, run_to_the_end
 from tests.simulation.histories import PARTITIONS, labels, predictions, split
+from tests.simulation.ledgers import last_commits
 from tests.simulation.test_crashes import a_history, crashes, paces
 from tests.simulation.world import CONFIG, LATENESS_S, World, alerts, config, finals, topics, worker
 
@@ -64,22 +63,6 @@ def send(log: World, name: str, logs: Sequence[Sequence[Any]], shape: Shape, gro
     for partition, records in enumerate(logs):
         for value, headers in wrapped(as_rows(records), shape, group):
             appender.append(name, partition, OutRecord(value, None, headers))
-
-
-def last_commits(log: World, namespace: str) -> list[Commit]:
-    """The last commit of each partition, from a ledger that both audits find whole."""
-    found = []
-    for partition in range(PARTITIONS):
-        values = [stored.record.value for stored in log.records(f"{namespace}.ledger", partition)]
-        assert audit.violations(audit.walk(partition, values)) == []
-        ours = Audit(partition)
-        for offset, value in enumerate(values):
-            assert value is not None
-            ours.feed(offset, decode(value, "ledger"), value)
-        assert ours.violations == []
-        assert ours.state.commit is not None
-        found.append(ours.state.commit)
-    return found
 
 
 def without_config(windows: dict[bytes, bytes]) -> dict[bytes, Any]:
@@ -133,7 +116,7 @@ def assert_alike(
     log.land()
     assert without_config(finals(log, "wrapped")) == without_config(finals(plain, "plain"))
     assert len(alerts(log, "wrapped")) == len(alerts(plain, "plain"))
-    for ours, theirs in zip(last_commits(log, "wrapped"), last_commits(plain, "plain"), strict=True):
+    for ours, theirs in zip(last_commits(log, "wrapped", PARTITIONS), last_commits(plain, "plain", PARTITIONS), strict=True):
         assert ours.prediction_outcomes == theirs.prediction_outcomes
         assert ours.label_outcomes == theirs.label_outcomes
         assert (ours.rows, ours.format) == (theirs.records, EDITION_FORMAT)
