@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shlex
 import sys
 import time
 import zlib
@@ -70,6 +71,7 @@ def command(
 
     from monitor.cli.show import note
     from monitor.config.base import TOPIC_PATTERN
+    from monitor.errors import LogError
     from monitor.ports import TopicSpec
 
     if (bootstrap is None) == (embedded is None):
@@ -84,6 +86,9 @@ def command(
         sending = _Sending(file, limit, quiet)
         try:
             sending.run(appender, topic, None if no_key else key_field, rate)
+        except LogError:
+            note(sending.how_to_go_on())
+            raise
         finally:
             appender.close()
     finally:
@@ -104,7 +109,7 @@ class _Sending:
         self._file, self._limit, self._quiet = file, limit, quiet
         self._raw: IO[bytes] | None = None
         self._began = self._said = time.monotonic()
-        self.sent = self.keyless = 0
+        self.sent = self.keyless = self._answered = 0
 
     def run(self, appender: Appender, topic: str, key_field: str | None, rate: float | None) -> None:
         """Send them all, or as many as the limit says."""
@@ -120,12 +125,26 @@ class _Sending:
             if rate is not None:
                 ahead = self._began + self.sent / rate - time.monotonic()
                 if ahead > 0.005:
-                    appender.flush(_FLUSH_MS)
+                    self._flush(appender)
                     time.sleep(ahead)
             elif self.sent % _FLUSH_EVERY == 0:
-                appender.flush(_FLUSH_MS)
+                self._flush(appender)
             self._say()
+        self._flush(appender)
+
+    def how_to_go_on(self) -> str:
+        """What is known of a sending that was broken off."""
+        file, unsure = shlex.quote(str(self._file)), self.sent - self._answered
+        cat = "zcat" if self._file.suffix == ".gz" else "cat"
+        told = f"the first {self._answered:,} records are in the topic; of the next {unsure:,} it is not known"
+        if str(self._file) == "-":
+            return told
+        rest = f"{cat} {file} | grep . | tail -n +{self._answered + 1}"
+        return f"{told}. To send from there on: {rest} | driftline produce TOPIC - ..."
+
+    def _flush(self, appender: Appender) -> None:
         appender.flush(_FLUSH_MS)
+        self._answered = self.sent
 
     def _say(self) -> None:
         now = time.monotonic()

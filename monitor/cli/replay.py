@@ -102,6 +102,10 @@ def _refuse_mixtures(
     ends: tuple[str, ...],
     resume: bool,
 ) -> None:
+    import re
+
+    from monitor.config.base import TOPIC_PATTERN
+
     if verify and (directory is not None or to_topics or ends or resume):
         raise click.UsageError("--verify compares a whole recorded run and keeps nothing: no --to, --until, --resume")
     if without_decisions and not verify:
@@ -110,6 +114,10 @@ def _refuse_mixtures(
         raise click.UsageError("say either --to DIR or --to-topics")
     if to_topics != (namespace is not None):
         raise click.UsageError("--to-topics and --namespace NAME belong together")
+    if namespace is not None and not (len(namespace) <= 200 and re.match(TOPIC_PATTERN, namespace)):
+        raise click.UsageError(
+            f"--namespace {namespace!r} names no topics; allowed are at most 200 letters, digits, '.', '_' and '-'"
+        )
     if resume and directory is None and not to_topics:
         raise click.UsageError("--resume needs --to DIR or --to-topics: nothing else is kept")
 

@@ -93,7 +93,8 @@ class Reloads:
         odd = {f"windows.{window.name}" for window in config.windows if not fit([window], pane_ms)}
         may = (Effect.TICK, Effect.PANE)
         if refused := [change for change in of_counted if change.effect not in may or change.path in odd]:
-            sentences = [refusal(change, config.windows, pane_ms) for change in refused]
+            said = [change for change in refused if not _follows(change, config, refused)]
+            sentences = [refusal(change, config.windows, pane_ms) for change in said]
             self._complain(REFUSED, sentences, "the configuration in use stays")
             return None
         if sentences := list(_not_to_be_counted(config, by)):
@@ -153,6 +154,12 @@ def _as_counted(config: Config, by: Counted) -> Config:
     own = {"*", *(model.name for model in models)}
     files = {name: file for name, file in files.items() if name in own}
     return config.model_copy(update={"models": models}).with_references(files)
+
+
+def _follows(change: Change, config: Config, refused: Sequence[Change]) -> bool:
+    """Whether nobody wrote it: the default of `stalled_after` is the horizon, so with that one taken back it is the old one."""
+    written = "stalled_after_ms" in config.time.model_fields_set
+    return change.path == "time.stalled_after" and not written and any(one.path == "time.horizon" for one in refused)
 
 
 def refusal(change: Change, windows: Sequence[Window], pane_ms: int) -> str:

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from monitor.adapters.embedded import EmbeddedLog
+from monitor.cli.produce import _FLUSH_EVERY, _Sending
+from monitor.errors import UnknownOutcome
+from monitor.ports import OutRecord
 from tests.cli.driving import driftline
 
 
@@ -56,3 +59,30 @@ def test_a_file_that_is_cut_is_said_in_a_sentence(tmp_path: Path) -> None:
     shown = driftline("produce", "scores", cut, "--embedded", tmp_path / "log")
     assert shown.code == 1
     assert "cannot be read" in shown.err
+
+
+class Breaking:
+    """An appender whose second flush has no answer."""
+
+    def __init__(self) -> None:
+        self.flushes = 0
+
+    def send(self, topic: str, record: OutRecord) -> None:
+        """Nothing is kept."""
+
+    def flush(self, timeout_ms: int) -> None:
+        self.flushes += 1
+        if self.flushes > 1:
+            raise UnknownOutcome("an append was not acknowledged")
+
+
+def test_who_is_broken_off_is_told_how_far_it_came_and_how_to_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "my scores.jsonl"
+    path.write_text("{}\n\n" * (_FLUSH_EVERY + 7))
+    sending = _Sending(path, None, True)
+    with pytest.raises(UnknownOutcome):
+        sending.run(Breaking(), "scores", None, None)  # type: ignore[arg-type]
+    assert sending.how_to_go_on() == (
+        f"the first {_FLUSH_EVERY:,} records are in the topic; of the next 7 it is not known. To send from there on: "
+        f"cat '{path}' | grep . | tail -n +{_FLUSH_EVERY + 1} | driftline produce TOPIC - ..."
+    )

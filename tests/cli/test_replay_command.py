@@ -114,6 +114,7 @@ def test_live_topics_are_refused_by_name(deployment: Deployment) -> None:
         (("--without-decisions",), "--without-decisions says how --verify compares"),
         (("--to", "out", "--to-topics", "--namespace", "n"), "say either --to DIR or --to-topics"),
         (("--to-topics",), "belong together"),
+        (("--to-topics", "--namespace", "a/../b"), "'a/../b' names no topics; allowed are at most 200 letters"),
         (("--resume",), "--resume needs --to DIR or --to-topics"),
         (("--verify", "--from", "2013-01-01", "--from", "held"), "say --from once"),
         (("--verify", "--without-decisions", "--from", "held"), "no --from"),
