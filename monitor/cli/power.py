@@ -265,14 +265,15 @@ def _print(document: dict[str, Any]) -> None:
         f"{document['model']}: {document['rows_per_beat']:,.0f} labelled rows every {beat}; label delay comes on top."
     )
     what = (
-        f"The mean rank of errors by size is {document['rank']:.3f}; up to {document['limit']:.3f}"
+        f"The mean rank of errors by size is learned as {document['rank']:.3f}; up to {document['limit']:.3f}"
         if regression
-        else f"Errors are {document['error_rate']:.2%}; up to {document['limit']:.2%}"
+        else f"Errors are learned as {document['error_rate']:.2%}; up to {document['limit']:.2%}"
     )
-    season = (
-        "" if document["season"] == "none" else ", or where the time of day makes no difference set budget.season: none"
-    )
+    # Each part of the day has a limit of its own, and a rise is seen by those that have the lower ones.
+    whole = document["season"] == "none"
+    part = "" if whole else ", in the part of the day that is known least,"
+    season = "" if whole else ", or where the time of day makes no difference set budget.season: none"
     click.echo(
-        f"{what} (materiality and the margin of what was learned) nothing is told. To see less, lower "
+        f"{what} (materiality and the margin of what was learned){part} nothing is told. To see less, lower "
         f"budget.materiality.performance, learn for longer{season}."
     )

@@ -22,8 +22,8 @@ def command(old: Path, new: Path, output: str) -> None:
     """Tell how two profiles differ: features that came or went, rows, missing values, and how far distributions moved at least.
 
     Bins differ from one profile to the next, so a distance is a lower bound: of numbers the largest difference of the shares up
-    to some value (KS), of categories the largest change of the share of one that both name. Of pairs (drift.pairs) it is told how
-    far apart the ways are in which their features go together, as `dependence:A~B` of a window would be.
+    to some value (KS), of categories the largest change of the share of one that either names. Of pairs (drift.pairs) it is told
+    how far apart the ways are in which their features go together, as `dependence:A~B` of a window would be.
 
     JSON: {"old", "new": {"model", "rows", "digest"}, "features": [{"feature", "only", "types", "rows", "missing", "distance",
     "moved"}], "pairs": [{"pair", "only", "rows", "distance"}]}; what does not apply is null.

@@ -2,7 +2,8 @@
 
 Each profile has bins of its own, so distances of windows cannot be taken between them. What both say exactly is used: of numbers
 the shares up to the ends of either's bins, between which the other's share is bounded; of categories the shares of those
-that both name. A distance is therefore a lower bound: "at least so far apart".
+that either names, of which the other knows that it had none, or that they were rare. A distance is therefore a lower bound: "at
+least so far apart".
 
 A pair of features is compared by how its features go together, whatever became of each: the distance `dependence` of the new
 table to the old one. Groups of numbers are sevenths by rank in both; groups of categories must be of the same six in both, in any
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.drift.binning import CategoricalBinning, NumericBinning
+from monitor.drift.binning import KEPT_PER_MILLE, CategoricalBinning, NumericBinning
 from monitor.drift.pairs import GROUPS, USABLE, Name, dependence, groups_of, pair_name
 from monitor.drift.reference import FeatureProfile, Reference
 from monitor.events import Float64s, Int64s
@@ -162,11 +163,29 @@ def _bounded(
 def _categories(old: FeatureProfile, new: FeatureProfile) -> tuple[float, str | None]:
     ours, theirs = _named(old), _named(new)
     best, where = 0.0, None
-    for name in sorted(ours.keys() & theirs.keys()):
-        apart = abs(ours[name] - theirs[name])
+    for name in sorted(ours.keys() | theirs.keys()):
+        # (least, most) share in each
+        before, after = (
+            (own[name], own[name]) if name in own else (0.0, _most(profile, name))
+            for own, profile in ((ours, old), (theirs, new))
+        )
+        apart = max(before[0] - after[1], after[0] - before[1])
         if apart > best:
-            best, where = apart, f"{name!r} {ours[name]:.1%} -> {theirs[name]:.1%}"
+            best, where = apart, f"{name!r} {_share(*before)} -> {_share(*after)}"
     return best, where
+
+
+def _most(profile: FeatureProfile, name: str) -> float:
+    """The largest share that a category which it does not name can have in it: none, or that of a rare one."""
+    binning = profile.binning
+    assert isinstance(binning, CategoricalBinning)
+    if binning.bin_of(name) == binning.unseen:
+        return 0.0
+    return min(int(profile.reference[binning.other]) / profile.measured_rows, KEPT_PER_MILLE / 1000)
+
+
+def _share(least: float, most: float) -> str:
+    return f"{least:.1%}" if least == most else f"at most {most:.1%}"
 
 
 def _named(profile: FeatureProfile) -> dict[str, float]:

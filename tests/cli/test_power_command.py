@@ -53,6 +53,9 @@ def test_the_table_says_what_is_never_told(config: Path) -> None:
     assert "never" in shown.out
     assert "833 labelled rows every 1h; label delay comes on top" in shown.out
     assert "nothing is told" in shown.out
+    assert "in the part of the day that is known least, nothing is told" in shown.out
+    whole = driftline("power", "-c", str(config), *QUICK, "--drop", "0.005", "--set", "budget.season=none")
+    assert "the margin of what was learned) nothing is told" in whole.out
 
 
 def for_task(path: Path, model: str) -> Path:
@@ -91,7 +94,7 @@ def test_of_numbers_the_growth_of_errors_is_told(tmp_path: Path) -> None:
     assert (table.code, table.err) == (0, "")
     assert "errors grow by" in table.out
     assert "50.0%" in table.out
-    assert "The mean rank of errors by size is 0.5" in table.out
+    assert "The mean rank of errors by size is learned as 0.5" in table.out
 
 
 @pytest.mark.parametrize(

@@ -44,13 +44,37 @@ def test_a_clear_shift_is_seen_nearly_whole_and_said_where() -> None:
     assert abs(float(found.moved.removeprefix("up to ")) - 0.5) < 0.3
 
 
-def test_of_categories_the_largest_change_of_one_that_both_name_is_told() -> None:
+def test_of_categories_the_largest_change_of_one_that_either_names_is_told() -> None:
     one = ["EWR"] * 50 + ["JFK"] * 50
     other = ["EWR"] * 20 + ["JFK"] * 60 + ["LGA"] * 20
     old, new = (build_reference("m", {"origin": list(column)}, None, ORIGIN) for column in (one, other))
     (found,) = diff(old, new)
     assert found.distance == pytest.approx(0.3)
     assert found.moved == "'EWR' 50.0% -> 20.0%"
+
+
+def test_categories_that_were_replaced_are_as_far_apart_as_can_be() -> None:
+    old, new = (build_reference("m", {"c": column}, None, ORIGIN) for column in (["x"] * 90, ["y"] * 90))
+    (found,) = diff(old, new)
+    assert (found.distance, found.moved) == (1.0, "'x' 100.0% -> 0.0%")
+    rare = build_reference("m", {"c": ["x"] + ["y"] * 999}, None, ORIGIN)
+    (found,) = diff(old, rare)
+    assert found.distance == pytest.approx(0.999)
+    assert found.moved in ("'x' 100.0% -> at most 0.1%", "'y' 0.0% -> 99.9%")
+
+
+categories = st.lists(st.integers(0, 12), min_size=1, max_size=400)
+
+
+@given(categories, categories)
+def test_a_distance_of_categories_is_at_most_the_exact_one(one: list[int], other: list[int]) -> None:
+    columns = [[f"c{value**2 // 9}" for value in values] for values in (one * 3, other)]
+    old, new = (build_reference("m", {"c": list(column)}, None, ORIGIN) for column in columns)
+    (found,) = diff(old, new)
+    names = {*columns[0], *columns[1]}
+    exact = max(abs(columns[0].count(n) / len(columns[0]) - columns[1].count(n) / len(columns[1])) for n in names)
+    assert found.distance is not None
+    assert exact - 0.005 <= found.distance <= exact + 1e-12
 
 
 def test_features_that_came_or_went_or_are_of_another_type_have_no_distance() -> None:
