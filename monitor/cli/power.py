@@ -105,8 +105,8 @@ def command(
     Classes of multiclass models are drawn as equally frequent; errors of regression models as normal, and they grow by
     --growth.
 
-    JSON: {"model", "beat_ms", "rows_per_beat", "patience_beats", "season", "error_rate", "limit", "dispersion", "drops":
-    [{"drop", "missed", "median_ms", "nine_of_ten_ms"}]}; a time is null where fewer futures than that had their alarm. Of
+    JSON: {"model", "beat_ms", "rows_per_beat", "patience_beats", "season", "quiet_ms", "error_rate", "limit", "dispersion",
+    "drops": [{"drop", "missed", "median_ms", "nine_of_ten_ms"}]}; a time is null where fewer futures than that had their alarm. Of
     regression models "rank" (mean rank of the size of errors), "limit" of it, and "growths": [{"growth", ...}].
 
     \b
@@ -230,6 +230,7 @@ def prospects(
         "rows_per_beat": traffic.rows,
         "patience_beats": budget.patience,
         "season": budget.season,
+        "quiet_ms": budget.quiet_ms,
         "rank" if regression else "error_rate": mean["reference"],
         "limit": mean["limit"],
         "dispersion": mean["dispersion"],
@@ -277,3 +278,10 @@ def _print(document: dict[str, Any]) -> None:
         f"{what} (materiality and the margin of what was learned){part} nothing is told. To see less, lower "
         f"budget.materiality.performance, learn for longer{season}."
     )
+    slowest = max((row["median_ms"] or 0 for row in document[f"{one}s"]), default=0)
+    if slowest > document["quiet_ms"]:
+        click.echo(
+            f"budget.quiet is {format_duration(document['quiet_ms'])}, and what takes {format_duration(slowest)} to be seen "
+            "raises no more alarms in between: its alert resolves while it goes on, and comes back. A longer quiet keeps it "
+            "one alert."
+        )
