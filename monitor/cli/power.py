@@ -106,8 +106,8 @@ def command(
     --growth.
 
     JSON: {"model", "beat_ms", "rows_per_beat", "patience_beats", "season", "quiet_ms", "error_rate", "limit", "dispersion",
-    "drops": [{"drop", "missed", "median_ms", "nine_of_ten_ms"}]}; a time is null where fewer futures than that had their alarm. Of
-    regression models "rank" (mean rank of the size of errors), "limit" of it, and "growths": [{"growth", ...}].
+    "drops": [{"drop", "missed", "median_ms", "nine_of_ten_ms"}]}; a time is null where fewer futures than that had their alarm.
+    Of regression models "rank" (mean rank of the size of errors), "limit" of it, and "growths": [{"growth", ...}].
 
     \b
     Examples:
