@@ -16,9 +16,9 @@ __all__ = ["fresh_topics", "kafka", "own_kafka"]
 KAFKA_FIXTURES = {"kafka", "fresh_topics", "own_kafka"}
 
 # No deadline: two cores are shared by everything that runs. CI repeats the same cases each time, so that a red run is a
-# changed program; people and `make verify` draw new ones.
+# changed program; people and `make verify` draw new ones, and a hundred of them where a law does not say how many.
 settings.register_profile("people", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", parent=settings.get_profile("people"), derandomize=True, database=None)
+settings.register_profile("ci", parent=settings.get_profile("people"), derandomize=True, database=None, max_examples=40)
 settings.load_profile("ci" if os.environ.get("CI") else "people")
 
 

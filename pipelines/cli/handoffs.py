@@ -129,6 +129,9 @@ def deliver(
 ) -> None:  # fmt: skip
     """Bring back what came of a step that was handed on, signed. The first result counts; saying the same again is no mistake.
 
+    Below DIR, `out/` holds what the step wrote, as it would have on the machine of the worker: `out/model/` and `out/result.json`
+    after training, `out/scores.json` after scoring. Without a file there nothing is brought.
+
     \b
     Examples:
       driftline retrain deliver train-3f2a0c11b7de-0a1b2c3d4e-1 --directory job --secret-file hook.secret --store s3://models/driftline
