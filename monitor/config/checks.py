@@ -240,6 +240,16 @@ def _same_span(config: Config, name: str) -> str:
     return ""
 
 
+def _tasks_behind(config: Config, metric: str) -> Iterator[Path]:
+    """Where models say what they predict, if that decides whether there is such a metric: it is one of some task."""
+    if metric.partition(":")[0] not in {*metric_names.BINARY, *tasks.MULTICLASS, *tasks.REGRESSION, *tasks.AREAS}:
+        return
+    for index in range(len(config.models)):
+        yield ("models", index, "task")
+        yield ("models", index, "classes")
+    yield ("unlisted_models", "task")
+
+
 def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
     metric, predictions = rule.metric, config.streams.predictions
     path: Path = (*at, "metric")
@@ -261,7 +271,7 @@ def _metric(config: Config, rule: Rule, at: Path) -> Iterator[Problem]:
         yield Problem(
             path,
             f"{metric!r} is not a metric; allowed: {listing(allowed, 40)}{hint(metric, allowed)}",
-            (features,) if ":" in metric else (),
+            (*((features,) if ":" in metric else ()), *_tasks_behind(config, metric)),
             metric_names.subject(metric),
         )
         return

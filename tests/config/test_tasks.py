@@ -219,3 +219,10 @@ def test_what_answers_cost_is_a_metric_where_it_is_said() -> None:
     assert "'costs' means nothing to a regression model" in only_problem(
         changed(NUMBER, "largest: 5000", "largest: 5000, costs: {fp: 1}")
     )
+
+
+def test_a_metric_of_another_task_is_not_complained_of_beside_a_task_that_is_mistyped() -> None:
+    mistyped = changed(SEVERAL, "task: multiclass", "task: multiclas")
+    for metric in ("recall:cat", "f1_macro", "roc_auc_macro"):
+        assert "did you mean 'multiclass'?" in only_problem(ruled(mistyped, metric))
+    assert len(problems(ruled(mistyped, "recal"))) == 2, "it is a metric of no task"
