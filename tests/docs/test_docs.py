@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from monitor.cli import exits
 from monitor.cli.app import cli
 from monitor.config import loads
+from tests.deploy import schemas
+from tests.kafka.jars import KAFKA_VERSION
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -126,3 +129,15 @@ def test_the_configuration_of_the_readme_loads() -> None:
 def test_the_subscriber_of_the_readme_is_the_example() -> None:
     (shown,) = [body for body in blocks(README, "python") if "import Consumer" in body]
     assert _RUFF.sub("", shown) == _RUFF.sub("", (ROOT / "docs" / "examples" / "subscriber.py").read_text())
+
+
+def test_what_it_runs_with_names_the_versions_that_the_tests_run() -> None:
+    table = (ROOT / "docs/operating.md").read_text().partition("## What it runs with")[2].partition("\n## ")[0]
+    operator, kubernetes = (module.partition("@v")[2] for module in (schemas.OPERATOR[0], schemas.KUBERNETES[0]))
+    assert f"a real {KAFKA_VERSION} " in table
+    assert f"the schemas of {kubernetes};" in table
+    assert f"the operator's v{operator};" in table
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    pythons = [each.rpartition(" ")[2] for each in classifiers if re.fullmatch(r".*:: 3\.\d+", each)]
+    assert f"| Python | {', '.join(pythons)} |" in table
+    assert f"k8s.io/kubernetes v{kubernetes}" in (ROOT / "tests/deploy/go/go.mod").read_text()
