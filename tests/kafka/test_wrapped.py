@@ -1,18 +1,20 @@
-"""Arrays and change events on a real broker: two workers count them as plain records are counted, killed or not."""
+"""Arrays, change events, CloudEvents and Avro on a real broker: they are counted as plain records are, killed or not."""
 
 from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Producer
 
+from tests.adapters.registry import avro, framed, running
 from tests.checker import recount
 from tests.checker.audit import audit
-from tests.checker.shapes import Shape, opened, wrapped
+from tests.checker.shapes import Record, Shape, opened, wrapped
 from tests.kafka.broker import Kafka
 from tests.kafka.deployment import FLIGHTS, Deployment, eventually, published, succeed, without_config
 from tests.kafka.fixtures import FreshTopics
@@ -30,10 +32,10 @@ SETTINGS = (
 )
 
 
-def rows(name: str) -> list[dict[str, Any]]:
+def rows(name: str, count: int = ROWS) -> list[dict[str, Any]]:
     """Flights, and among the labels some that are taken back half an hour later."""
     with gzip.open(FLIGHTS / f"{name}.jsonl.gz") as lines:
-        found = [json.loads(line) for line in islice(lines, ROWS)]
+        found = [json.loads(line) for line in islice(lines, count)]
     gone = [{**row, "label": None, "at": row["at"] + 1_800_000} for row in found[::50] if "label" in row]
     return sorted([*found, *gone], key=lambda row: int(row["at"]))
 
@@ -47,9 +49,13 @@ def split(found: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 def send(kafka: Kafka, topic: str, logs: list[list[dict[str, Any]]], shape: Shape) -> int:
     """How many records were sent."""
+    return deliver(kafka, topic, [wrapped(log, shape, (1, 40, 7)) for log in logs])
+
+
+def deliver(kafka: Kafka, topic: str, logs: Sequence[Sequence[Record]]) -> int:
     producer, sent = Producer({"bootstrap.servers": kafka.bootstrap_servers}), 0
     for partition, log in enumerate(logs):
-        for value, headers in wrapped(log, shape, (1, 40, 7)):
+        for value, headers in log:
             producer.produce(topic, value, partition=partition, headers=[*headers])
             producer.poll(0)
             sent += 1
@@ -96,3 +102,44 @@ def test_wrapped_rows_count_as_plain_ones_on_a_real_broker(
             for value in published(source, name).values()
             if json.loads(value)["kind"] == "performance" and json.loads(value)["segment"] == "all"
         )
+
+
+LABEL = {
+    "type": "record",
+    "name": "Label",
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "label", "type": ["null", "int"]},
+    ],
+}
+
+
+def test_events_and_avro_count_as_plain_ones_on_a_real_broker(
+    kafka: Kafka, fresh_topics: FreshTopics, tmp_path: Path
+) -> None:
+    predictions, labels = split(rows("predictions", 2_000)), split(rows("labels", 2_000))
+    made = [fresh_topics.create(name, PARTITIONS, {"retention.ms": "-1"}) for name in ("p", "l", "events", "avro")]
+    send(kafka, made[0], predictions, "plain")
+    send(kafka, made[1], labels, "plain")
+    send(kafka, made[2], predictions, "cloudevents")
+    with Deployment(kafka.bootstrap_servers, made[0], made[1], tmp_path / "plain") as deployment:
+        succeed(deployment.worker(fresh_topics("a"), "rules=[]", "windows=[day]"))
+        expected = without_config(published(deployment.source, fresh_topics("a")))
+    assert len(expected) > 10
+    with running() as registry:
+        number = registry.register(LABEL)
+        deliver(kafka, made[3], [[(framed(number, avro(LABEL, row)), []) for row in log] for log in labels])
+        settings = (
+            "streams.predictions.envelope=cloudevents",
+            "streams.predictions.fields.at={from: 'envelope:$.time', unit: iso}",
+            "streams.labels.format=avro",
+            f"schema_registry.url={registry.url}",
+            "rules=[]",
+            "windows=[day]",
+        )
+        with Deployment(kafka.bootstrap_servers, made[2], made[3], tmp_path / "wrapped") as deployment:
+            name = fresh_topics("b")
+            succeed(*(deployment.worker(name, *settings) for _ in range(2)))
+            assert without_config(published(deployment.source, name)) == expected
+            assert deployment.start("ledger", "audit", *deployment.config(name, *settings)).wait(60) == 0
