@@ -18,7 +18,7 @@ from pipelines.filesteps import Executor, Work
 from pipelines.hooks import Hooks
 from pipelines.job_cluster import LightkubeCluster
 from pipelines.job_spec import KubernetesJobs
-from pipelines.jobs import SLACK_SECS, Cluster, Jobs
+from pipelines.jobs import SLACK_SECS, Cluster, Jobs, refuse_unseen
 from pipelines.places import Begins, Begun, Entered, Execution, Left
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Store
@@ -42,7 +42,10 @@ class Executors:
         steady: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`cluster`: by its namespace; `steady`: a clock that nobody sets."""
+        """`cluster`: by its namespace; `steady`: a clock that nobody sets. Raises ConfigError for a place that can never do."""
+        for place in chosen.values():
+            if place.kubernetes is not UNSET:
+                refuse_unseen(place.kubernetes, address)
         self._store, self._address, self._chosen = store, address, chosen
         self._cluster, self._clock, self._steady, self._sleep = cluster, clock, steady, sleep
         self._begins = Begins(store)

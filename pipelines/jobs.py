@@ -111,9 +111,7 @@ class Jobs:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if place.claim is None and "://" not in address:
-            why = f"is a directory of this machine ({address!r}), which a pod does not see"
-            raise ConfigError("the store", why, "Name the volume claim it is on (executor.kubernetes.claim).")
+        refuse_unseen(place, address)
         self._cluster, self._store, self._address, self._place = cluster, store, address, place
         self._clock, self._sleep = clock, sleep
 
@@ -244,6 +242,13 @@ class Jobs:
             self._pause(kept, min(left_secs, pause_secs))
         why = f"was not gone {REAP_SECS:.0f} s after it was removed"
         raise StepFailed(f"Job {name!r}", why, "Is its node lost, or the cluster? It is tried again.", again=True)
+
+
+def refuse_unseen(place: KubernetesJobs, address: str) -> None:
+    """Raise ConfigError for a store that no pod of the place would see."""
+    if place.claim is None and "://" not in address:
+        why = f"is a directory of this machine ({address!r}), which a pod does not see"
+        raise ConfigError("the store", why, "Name the volume claim it is on (executor.kubernetes.claim).")
 
 
 def _labels(job: Mapping[str, Any]) -> Mapping[str, str]:

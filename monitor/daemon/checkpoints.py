@@ -107,13 +107,13 @@ class Checkpoints:
         """The newest record of every key, with its offset."""
         held: dict[bytes, tuple[int, bytes]] = {}
         where = (self._topic, self._partition)
-        position, end = (
-            offsets(self._topic)[self._partition] for offsets in (self._log.begin_offsets, self._log.end_offsets)
-        )
+        position, end = self._log.begin_offsets(self._topic)[self._partition], -1
         reader = self._log.reader(headers=False)
         try:
             reader.assign({where: position})
-            while position < end:
+            # To where the topic ends once this is read, not as it began: what was superseded meanwhile may be gone, and what
+            # supersedes it stands behind.
+            while position < end or position < (end := self._log.end_offsets(self._topic)[self._partition]):
                 for batch in reader.poll(_CHUNK, _WAIT_MS):
                     assert batch.keys is not None
                     for offset, key, value in zip(batch.offsets.tolist(), batch.keys, batch.values, strict=True):

@@ -224,7 +224,7 @@ class Judge:
     # -- living --------------------------------------------------------------------------------------------------
 
     def step(self) -> Sequence[TickOutput]:
-        """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership or UnknownOutcome."""
+        """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership, OlderRoster or UnknownOutcome."""
         if self._learnt and not self.settled:
             self._go_on_with_own()
         if not self.settled and (self.models.begin() or self._may_go_over()):
@@ -381,6 +381,8 @@ class Judge:
                 self.rejected += 1
                 return
             self._owners.heard(partition)
+            if isinstance(stored.record, Commit):
+                self.models.can_count(partition, stored.record)
             if isinstance(stored.record, (Commit, Gap)):
                 self.evaluator.feed(partition, stored.record)
 

@@ -22,7 +22,7 @@ from monitor.evaluator import Evaluator
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.evaluated import models_of, roster_of, switch_of
 from monitor.ledger.fold import Verdict
-from monitor.ledger.records import EvalCommit, Generation
+from monitor.ledger.records import Commit, EvalCommit, Generation
 from monitor.ledger.roster import Roster
 from monitor.ports import Appender, Log
 
@@ -72,6 +72,15 @@ class ModelsInForce:
             if roster is not None and roster.number > self._by.roster.number:
                 counted.remember(self._log, self._appender, self._topic, roster)
                 raise OlderRoster("the evaluator", roster.number, self._by.roster.number)
+
+    def can_count(self, partition: int, commit: Commit) -> None:
+        """Raise OlderRoster for rows that were counted by models which this process does not know yet: their owner has read a
+        roster that was announced while this process slept, or by it, just now. One that says only where models begin and end is
+        no obstacle to who announced it."""
+        held, ours = self.roster, self._by.roster
+        theirs = 0 if commit.rosters is UNSET else commit.rosters[-1].number
+        if theirs > ours.number and not (theirs <= held.number and held.senses == ours.senses):
+            raise OlderRoster(f"partition {partition}", theirs, ours.number)
 
     def look_ahead(self, evals: Follower, need: Callable[[EvalCommit], None]) -> None:
         """Fold `evals` to its end. Raises OlderRoster as `need` does; `need` looks at every evaluation."""
@@ -134,8 +143,10 @@ class ModelsInForce:
             return None
         pane_ms, newest_ms = self._by.plan.pane_ms, max(one.newest_ms for one in evaluator.adopted)
         from_ms = max(self._next_pane_ms, (newest_ms // pane_ms + 1) * pane_ms if newest_ms > NEVER else 0)
-        # What was counted already, of a model that is to mean something else, may lie ahead of the clocks.
-        changes = len({one.name for one in roster.listed}) < len(roster.listed)
+        # What was counted already, of a model that is to mean something else, may lie ahead of the clocks: as what it means until
+        # then, or as what it meant when it was taken out, by an owner who had not read that it was.
+        waits = {(one.name, one.section) for one in roster.models if one.waits}
+        changes = any(one.name == name and one.section != section for one in roster.models for name, section in waits)
         return max(from_ms, evaluator.next_pane_ms) if changes else from_ms
 
     @property

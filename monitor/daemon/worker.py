@@ -367,8 +367,8 @@ class Worker:
         try:
             self.judge.step()
             self.statistics.unplaced += self.judge.take_unplaced()
-        except LostOwnership as error:
-            _log.warning("%s", error)
+        except (LostOwnership, OlderRoster) as error:
+            _log.warning("evaluator: %s", error)
             self.judge.close()
             self.judge = None
 

@@ -61,6 +61,7 @@ class Desk:
     admin: MemoryCluster = field(default_factory=MemoryCluster)
     act: Callable[[], object] | None = None  # what happens a second after another thing was begun
     now: float = BORN_SECS
+    lost: bool = False  # whether there is no cluster to ask
 
     def __post_init__(self) -> None:
         self.cluster, self.before = Flaky(self.admin), tuple[int, ...]()
@@ -94,8 +95,13 @@ class Desk:
             return self.now
 
         return Executors(
-            self.store, "/somewhere", self.directory, {"fraud": place}, lambda _: self.cluster, now, now, self.sleep
+            self.store, "/somewhere", self.directory, {"fraud": place}, lambda _: self.found(), now, now, self.sleep
         )
+
+    def found(self) -> Flaky:
+        if self.lost:
+            raise ConfigError("the cluster", "cannot be found", "Set KUBECONFIG.")
+        return self.cluster
 
     def policy(self) -> Policy:
         return policy(train=Train(command=TRAIN, score_command=("x",)))
@@ -238,10 +244,16 @@ def test_nothing_is_begun_while_it_is_not_known_that_the_old_step_has_ended_nor_
 
 
 def test_where_a_place_cannot_be_had_nothing_was_begun_and_nobody_waits_for_its_end(desk: Desk) -> None:
-    with pytest.raises(ConfigError, match="Name the volume claim"):
-        desk.train(Execution(kubernetes=msgspec.structs.replace(PLACE, claim=None)))
+    desk.lost = True
+    with pytest.raises(ConfigError, match="cannot be found"):
+        desk.train(JOBS)
     assert desk.train(HERE) == b"2"
     assert desk.store.logs("places") == []
+
+
+def test_a_store_that_no_pod_would_see_is_refused_before_anything_is_planned(desk: Desk) -> None:
+    with pytest.raises(ConfigError, match="Name the volume claim"):
+        desk.executor(Execution(kubernetes=msgspec.structs.replace(PLACE, claim=None)))
 
 
 def test_a_run_is_over_when_its_step_is_gone_where_it_was_begun(desk: Desk) -> None:
