@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing
+import os
 import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from unittest.mock import patch
 
@@ -56,21 +58,41 @@ def tell(outcome: Outcome) -> None:
         print(f"  {sentence}")
 
 
-def run(first: int, seeds: int, minutes: float | None = None) -> tuple[int, list[Outcome], Counter[str]]:
-    """Seeds one after the other, until the time is over: how many, those that do not hold, and what happened in all of them
-    together."""
+def run(
+    first: int, seeds: int, minutes: float | None = None, processes: int = 1
+) -> tuple[int, list[Outcome], Counter[str]]:
+    """Seeds in their order, until the time is over: how many, those that do not hold, and what happened in all of them
+    together. What a seed does depends on nothing but the seed, so several processes may share them."""
     bad, happened, done, began = list[Outcome](), Counter[str](), 0, time.monotonic()
-    with quietly():
-        for seed in shown(range(first, first + seeds), seeds, "seeds"):
-            if minutes is not None and time.monotonic() - began > minutes * 60:
-                break
-            outcome = one(seed)
+    with outcomes(range(first, first + seeds), processes) as found:
+        for outcome in shown(found, seeds, "seeds"):
             done += 1
             happened += outcome.happened
             if outcome.complaints:
                 tell(outcome)
                 bad.append(outcome)
+            if minutes is not None and time.monotonic() - began > minutes * 60:
+                break
     return done, bad, happened
+
+
+@contextmanager
+def outcomes(seeds: Iterable[int], processes: int) -> Iterator[Iterable[Outcome]]:
+    """Of each seed, as they are asked for."""
+    if processes == 1:
+        with quietly():
+            yield map(one, seeds)
+        return
+    with multiprocessing.get_context("fork").Pool(processes, _quiet_for_good) as pool:
+        yield pool.imap(one, seeds, chunksize=8)
+
+
+_FOR_GOOD = ExitStack()
+
+
+def _quiet_for_good() -> None:
+    """For the life of a process of the pool."""
+    _FOR_GOOD.enter_context(quietly())
 
 
 @contextmanager
@@ -100,8 +122,8 @@ def main(first: int, seeds: int, minutes: float | None = None) -> int:
             tell(outcome)
         print(f"seed {first}: {dict(outcome.happened)}, digest {outcome.digest or 'none'}")
         return 1 if outcome.complaints else 0
-    asked = seeds
-    seeds, bad, happened = run(first, seeds, minutes)
+    asked, processes = seeds, len(os.sched_getaffinity(0))
+    seeds, bad, happened = run(first, seeds, minutes, processes)
     with canary(), quietly():
         seen = seed_that_fails(range(first, first + CANARY_SEEDS_MAX))
     figures = {
