@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +14,11 @@ from monitor.config import Config, load, loads
 from monitor.daemon import roster_watch
 from monitor.daemon.begun import kept
 from monitor.daemon.counted import Counted, counted
+from monitor.daemon.models_in_force import ModelsInForce
 from monitor.errors import LedgerError, LogUnreachable
+from monitor.evaluator import Evaluator
+from monitor.ingest.clocks import NEVER
+from monitor.ledger.roster import Adopted, Listed, Roster
 from monitor.plan import Plan
 from monitor.ports import Log
 from tests.drift.profiles import small
@@ -74,6 +80,39 @@ def test_workers_with_the_older_files_count_it_as_well_and_until_all_do_it_waits
     other.close()
     for content in (text("one", M), text("one", BOTH)):
         check(log, content)
+
+
+def test_an_evaluator_that_meets_rows_of_models_that_it_has_not_read_of_is_closed_and_opens_again() -> None:
+    """It announced them and slept within its turn, before it took them over itself; the owner of the other partition did not."""
+    log = a_world(*in_order(200))
+    pace(log, 3)
+    files = [Files(text("one", M)), Files(text("one", M))]
+    processes = [start(log, own) for own in files]
+    for _ in range(8):
+        for process in processes:
+            turn(log, process, 1)
+    evaluator, other = processes if processes[0].judge is not None else processes[::-1]
+    files[processes.index(evaluator)].content = text("one", BOTH)
+    assert evaluator.reloads is not None
+    evaluator.reloads.ask()
+    while not rosters(log, "one"):
+        turn(log, evaluator, 1)
+    (announced,) = rosters(log, "one")
+    assert evaluator.counted.roster.number < announced.number
+    while not any(task.engine.admission.number == announced.number for task in other.tasks.values()):
+        log.clock.advance(200)
+        turn(log, other, 1)
+    turn(log, other, 2)
+    judges = [evaluator.judge]
+    evaluator._evaluate()
+    assert judges != [None] == [evaluator.judge]
+    while not (evaluator.done() and other.done()):
+        log.clock.advance(50)
+        evaluator.turn()
+        other.turn()
+    evaluator.close()
+    other.close()
+    check(log, text("one", BOTH))
 
 
 def test_a_worker_that_cannot_count_the_newest_models_leaves_evaluation_to_others_and_says_so_once(
@@ -232,3 +271,18 @@ def test_its_windows_begin_after_what_was_rejected_for_it_however_far_that_lies_
     (n,) = [one for one in rosters(log, "one")[-1].models if one.name == "n"]
     assert n.from_ms == START + 300_000, "the clocks alone would have let it begin long before"
     check(log, after, text("calm", ALL).replace("lateness: 60s", "lateness: 600s"))
+
+
+@pytest.mark.parametrize(("section", "from_ms"), [("another", 400_000), ("one", 200_000)])
+def test_a_model_that_comes_back_in_another_sense_begins_after_what_was_counted_of_it(section: str, from_ms: int) -> None:
+    """As what it meant before, by an owner who had not read that it was taken out; what was counted in the same sense counts."""
+    gone = Listed("n", "one", "d", None, 1, None, left=2, until_ms=NEVER, ends_ms=NEVER)
+    roster = Roster(3, (gone, Listed("n", section, "d", None, 3, None)))
+    plan = SimpleNamespace(pane_ms=50_000, join=SimpleNamespace(tick_ms=10_000))
+    evaluator = SimpleNamespace(
+        roster=roster, adopted=[Adopted(0, 3, NEVER)], next_ticks=lambda: (20, 20), clocks=[], next_pane_ms=400_000
+    )
+    by = SimpleNamespace(in_hindsight=False, roster=roster, plan=plan)
+    nothing: Any = None
+    models = ModelsInForce(nothing, nothing, "configs", cast("Counted", by), cast("Evaluator", evaluator))
+    assert models._may_begin_ms() == from_ms

@@ -95,6 +95,24 @@ def test_what_is_saved_and_trimmed_between_two_looks_is_no_loss(monkeypatch: pyt
     assert len(looks) == 2
 
 
+def test_what_is_saved_while_the_checkpoints_are_read_is_read_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one before it may be superseded by then, and what it stood for trimmed."""
+    log = a_run_with_checkpoints(trim=True)
+    ends, asked = log.end_offsets, list[int]()
+
+    log.paces["saved.checkpoints"] = 1
+
+    def earlier(topic: str) -> list[int]:
+        asked.extend([1] * (topic == "saved.checkpoints"))
+        return [begin + 1 for begin in log.begin_offsets(topic)] if len(asked) == 1 else ends(topic)
+
+    monkeypatch.setattr(log, "end_offsets", earlier)
+    follower, found = follow(log, "saved.evals", 0, of_evals(log, "saved.checkpoints", PARTITIONS))
+    assert found is not None
+    assert follower.next_offset >= log.begin_offsets("saved.evals")[0]
+    assert len(asked) == 3, "until nothing more has come"
+
+
 def test_without_a_checkpoint_a_beginning_that_is_gone_is_refused_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     log = a_run_with_checkpoints(trim=True)
     checkpoints = of_evals(log, "saved.checkpoints", PARTITIONS)
