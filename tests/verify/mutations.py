@@ -26,6 +26,7 @@ from monitor import editions
 from monitor.admission import Admission
 from monitor.alerts import rules
 from monitor.cli.scan import Found
+from monitor.daemon.checkpoints import Checkpoints
 from monitor.daemon.editions_in_force import EditionInForce
 from monitor.daemon.models_in_force import ModelsInForce
 from monitor.evaluator import Evaluator
@@ -249,6 +250,27 @@ MUTATIONS = [
         "(newest_ms // pane_ms + 1) * pane_ms if newest_ms > NEVER else 0",
         "0",
         MODELS,
+    ),
+    Mutation(
+        "a model that comes back in another sense begins after what was counted of it",
+        ModelsInForce._may_begin_ms,
+        "return max(from_ms, evaluator.next_pane_ms) if changes else from_ms",
+        "return from_ms",
+        MODELS,
+    ),
+    Mutation(
+        "an evaluator counts only what it has read the models of",
+        ModelsInForce.can_count,
+        "if theirs > ours.number and not",
+        "if theirs < 0 and not",
+        MODELS,
+    ),
+    Mutation(
+        "checkpoints are read to where their topic ends by then",
+        Checkpoints._read,
+        "position < end or position < (end := self._log.end_offsets(self._topic)[self._partition])",
+        "position < (end := end if end >= 0 else self._log.end_offsets(self._topic)[self._partition])",
+        ("tests/simulation/test_overtaken.py",),
     ),
     Mutation(
         "a rebuild counts by the rosters of then", Admission.follow, "else commit.rosters", "else ()", seeds=(92,)
