@@ -129,7 +129,9 @@ class OperationalWatch:
             lost = () if commit.unreadable is UNSET else commit.unreadable
             unreadable = next((each for each in lost if each.stream == stream), None)
             self._note_stream(UNREADABLE, partition, topic, commit.sequence, at_ms, unreadable)
-        self._note(FULL, of, commit.sequence, at_ms, holds=commit.full is True)
+        if (full := commit.full is True) != ((FULL.name, of.scope) in self._began):
+            # Predictions wait meanwhile, so event time stands still while it fills and empties.
+            self._note(FULL, of, commit.sequence, self._later(f"{FULL.name}/{of.scope}", at_ms), holds=full)
         silent, heard = commit.silent is True, not (commit.idle or commit.ended)
         self._feed.note(partition, at_ms, stalled=commit.stalled, waited_for=heard)
         predicted_ms = commit.prediction_clock.maximum_ms

@@ -115,6 +115,16 @@ def test_a_flood_is_an_alert_of_its_topic_and_partition() -> None:
     assert event.data.facts == {"topic": "scores", "partition": 0}
 
 
+def test_a_join_that_fills_and_empties_while_event_time_stands_still_uses_no_id_twice() -> None:
+    """Predictions wait while it is full: on a disk that is full and has room in turn nothing else moves."""
+    w, events = watch(1), list[AlertEvent]()
+    for sequence, (at_ms, full) in enumerate([(1000, True), (2000, False), (2000, True), (2000, False), (2000, True)]):
+        w.feed(0, commit(sequence, at_ms, full=full))
+        events += w.drain()
+    assert len({event.id for event in events}) == len(events) == 5
+    assert [event.data.tick_ms for event in events] == [1000, 2000, 2001, 2002, 2003]
+
+
 def test_a_flood_before_any_event_time_has_the_time_of_the_log() -> None:
     w = watch(1)
     w.feed(0, flooded(1, NEVER, 0, since_ms=1_700_000_000_000))

@@ -113,7 +113,7 @@ def alert(id_: str, namespace: str = "a", value: float = 0.5) -> Raw:
 def test_alerts_are_taken_once_by_id_and_an_id_with_two_contents_is_a_complaint() -> None:
     alerts, complaints = alerts_of([alert("1"), alert("1"), alert("2"), alert("2", value=0.6)])
     assert sorted(alerts) == ["firing recall/m at T (0)", "firing recall/m at T (1)"]
-    assert complaints == ["alert 2: published twice with different contents"]
+    assert complaints == ["alert 2: published twice with different contents: $.data.value is 0.5 and 0.6"]
 
 
 def test_alerts_of_two_namespaces_are_equal_but_for_the_namespace() -> None:

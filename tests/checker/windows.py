@@ -78,7 +78,8 @@ def alerts_of(records: Iterable[Raw], without: Collection[str] = ()) -> tuple[di
         if raw.value:
             id_ = str(json.loads(raw.value)["id"])
             if by_id.setdefault(id_, raw.value) != raw.value:
-                complaints.append(f"alert {id_}: published twice with different contents")
+                apart = first_difference(json.loads(by_id[id_]), json.loads(raw.value))
+                complaints.append(f"alert {id_}: published twice with different contents: {apart}")
     called: dict[str, list[bytes]] = {}
     for value in by_id.values():
         event = json.loads(value)
