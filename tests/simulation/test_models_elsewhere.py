@@ -15,6 +15,7 @@ from monitor.daemon import roster_watch
 from monitor.daemon.begun import kept
 from monitor.daemon.counted import Counted, counted
 from monitor.daemon.models_in_force import ModelsInForce
+from monitor.daemon.worker import Worker
 from monitor.errors import LedgerError, LogUnreachable
 from monitor.evaluator import Evaluator
 from monitor.ingest.clocks import NEVER
@@ -49,18 +50,21 @@ def only_what_is_new_is_collected() -> Iterator[None]:
     gc.unfreeze()
 
 
-def test_workers_with_the_older_files_count_it_as_well_and_until_all_do_it_waits() -> None:
+def two_workers() -> tuple[FragileWorld, tuple[Worker, Files], tuple[Worker, Files]]:
+    """A partition each, and one model: the one that evaluates and the other one, with their files."""
     log = a_world(*in_order(200))
     pace(log, 3)
-    old, new = Files(text("one", M)), Files(text("one", M))
-    first, second = start(log, new), start(log, old)
+    both = [(start(log, files), files) for files in (Files(text("one", M)), Files(text("one", M)))]
     for _ in range(8):
-        turn(log, first, 1)
-        turn(log, second, 1)
-    evaluator, other = (first, second) if first.judge is not None else (second, first)
-    assert evaluator.tasks, "both have a partition"
-    assert other.tasks
-    own = new if evaluator is first else old
+        for process, _ in both:
+            turn(log, process, 1)
+    assert all(process.tasks for process, _ in both)
+    evaluator, other = both if both[0][0].judge is not None else both[::-1]
+    return log, evaluator, other
+
+
+def test_workers_with_the_older_files_count_it_as_well_and_until_all_do_it_waits() -> None:
+    log, (evaluator, own), (other, _) = two_workers()
     own.content = text("one", BOTH)
     assert evaluator.reloads is not None
     evaluator.reloads.ask()
@@ -84,15 +88,8 @@ def test_workers_with_the_older_files_count_it_as_well_and_until_all_do_it_waits
 
 def test_an_evaluator_that_meets_rows_of_models_that_it_has_not_read_of_is_closed_and_opens_again() -> None:
     """It announced them and slept within its turn, before it took them over itself; the owner of the other partition did not."""
-    log = a_world(*in_order(200))
-    pace(log, 3)
-    files = [Files(text("one", M)), Files(text("one", M))]
-    processes = [start(log, own) for own in files]
-    for _ in range(8):
-        for process in processes:
-            turn(log, process, 1)
-    evaluator, other = processes if processes[0].judge is not None else processes[::-1]
-    files[processes.index(evaluator)].content = text("one", BOTH)
+    log, (evaluator, own), (other, _) = two_workers()
+    own.content = text("one", BOTH)
     assert evaluator.reloads is not None
     evaluator.reloads.ask()
     while not rosters(log, "one"):
@@ -118,15 +115,7 @@ def test_an_evaluator_that_meets_rows_of_models_that_it_has_not_read_of_is_close
 def test_a_worker_that_cannot_count_the_newest_models_leaves_evaluation_to_others_and_says_so_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = a_world(*in_order(200))
-    pace(log, 3)
-    files = [Files(text("one", M)), Files(text("one", M))]
-    processes = [start(log, own) for own in files]
-    for _ in range(8):
-        for process in processes:
-            turn(log, process, 1)
-    evaluator, other = processes if processes[0].judge is not None else processes[::-1]
-    own, slipped = files if evaluator is processes[0] else files[::-1]
+    log, (evaluator, own), (other, slipped) = two_workers()
     own.content = text("one", BOTH)
     assert evaluator.reloads is not None
     evaluator.reloads.ask()
