@@ -234,7 +234,7 @@ class Evaluator:
         return advice
 
     def _take(self, budget: BudgetWatch) -> None:
-        self._budget = budget
+        self._budget, budget.editions = budget, self.editions
         for kind, engine in self.engines.items():
             of_budget = budget.arrival_cells(kind)
             of_labels = self.labels.arrival_cells if kind is Kind.PERFORMANCE else None

@@ -90,13 +90,14 @@ KNOWN: dict[str, tuple[Any, Any, set[str]]] = {
     "budget": (
         BudgetWatch("saved", PLAN, None, lambda _: {}),
         SavedBudget,
-        {"_namespace", "_plan", "budget", "_labels_of", "looks"},  # looks: of one tick, for who looks on
+        # looks: of one tick, for who looks on; editions: the evaluator's
+        {"_namespace", "_plan", "budget", "_labels_of", "looks", "editions"},
     ),
     "watched": (
         Series(PLAN.model("m"), Kind.INPUT, Budget(), horizon_ms=1, pane_ms=1),
         SavedSeries,
         # of the reference: what is asked about which channels
-        {"_budget", "_asked", "_weights", "_detector", "_channels", "look"},
+        {"_budget", "_asked", "_weights", "_detector", "_channels", "look", "_step"},
     ),
     "hold": (
         LabelHold("saved", PLAN, LabelFeed(), lambda _: {}),

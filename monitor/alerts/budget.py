@@ -2,7 +2,8 @@
 
 An alarm of a detector begins an alert, or goes on with one that fires: the detector starts again after each, and what has
 changed for good is found again. Where drift fires as a ticket and then data breaks, the alert is told again, as a page. It
-resolves when `budget.quiet` of event time went by without another one.
+resolves when `budget.quiet` of event time went by without another one, and in all that time nothing of what it is about was
+above its limit on average: a slow change takes longer than that to raise its next alarm. While labels are held it stands.
 State is a fold of the closed ticks of each kind, in order; nothing depends on how the kinds, the partitions or the looks
 interleave.
 """
@@ -19,8 +20,10 @@ from monitor.alerts.watched import arrival_cells, observed, watched
 from monitor.alerts.watching import Alarm, Look, Series
 from monitor.config.budget import Budget
 from monitor.config.types import Config
+from monitor.editions import LASTING
 from monitor.plan import Plan
 from monitor.windows.arrivals import Arrival
+from monitor.windows.editions import Editions
 from monitor.windows.losses import IsLost, nothing_lost
 from monitor.windows.view import Kind, SeriesKey
 
@@ -29,12 +32,26 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """An alert that fires: its first alarm, when that was, and when the last one was."""
+    """An alert that fires: its first alarm, when that was, and since when there was none (`last_ms`; from the edition LASTING on
+    that begins again where a quiet time ends with its change going on, or labels are held). `excess`: for each question of
+    `Alarm.about`, by how much what came since then lies above its limit (unit 2**-16, negative below); empty where nothing came.
+    """
 
     alarm: Alarm
     fired_ms: int
     last_ms: int
     alarms: int = 1
+    excess: tuple[int, ...] = ()
+
+    def quiet_from(self, from_ms: int) -> Open:
+        """The same, of which nothing was seen since."""
+        return replace(self, last_ms=from_ms, excess=())
+
+    def after(self, brought: tuple[int, ...]) -> Open:
+        """The same, of which this was seen as well."""
+        if not self.excess or not brought:
+            return replace(self, excess=self.excess or brought)
+        return replace(self, excess=tuple(sum(both) for both in zip(self.excess, brought, strict=True)))
 
 
 class BudgetWatch:
@@ -52,6 +69,8 @@ class BudgetWatch:
         self._open: dict[Kind, dict[tuple[str, str], Open]] = {kind: {} for kind in Kind}
         self.looks: list[tuple[tuple[str, str], Look]] = []
         """What was looked at in the last tick, by model and version."""
+        self.editions = Editions(plan)
+        """Those that what is told goes by: an evaluator has it go by its own."""
 
     @classmethod
     def of(cls, config: Config, plan: Plan) -> BudgetWatch:
@@ -180,14 +199,36 @@ class BudgetWatch:
                 told.append(self._event(kind, own, self._open[kind][own], Reason.EVIDENCE, end_ms, Standing.FIRING))
             elif alarm is not None and was is not None:
                 worse = alarm.pages and not was.alarm.pages
-                again = replace(was, last_ms=end_ms, alarms=was.alarms + 1, alarm=alarm if worse else was.alarm)
+                again = replace(was, alarms=was.alarms + 1, alarm=alarm if worse else was.alarm).quiet_from(end_ms)
                 self._open[kind][own] = again
                 if worse:
                     told.append(self._event(kind, own, again, Reason.EVIDENCE, end_ms, Standing.FIRING))
-            elif was is not None and end_ms - was.last_ms >= max(self.budget.quiet_ms, self.budget.every_ms):
+            elif was is not None:
+                stands = self._stands(was, series if due else None, end_ms, held=self._is_held(kind, own, outage_of))
+                if stands is not None:
+                    self._open[kind][own] = stands
+                    continue
                 del self._open[kind][own]
                 told.append(self._event(kind, own, was, Reason.QUIET, end_ms, Standing.RESOLVED))
         return told
+
+    def _is_held(self, kind: Kind, own: tuple[str, str], outage_of: Callable[[str], Outage]) -> bool:
+        return kind is Kind.PERFORMANCE and outage_of(own[0]).holding
+
+    def _stands(self, was: Open, closed: Series | None, end_ms: int, *, held: bool) -> Open | None:
+        """What fires, at the end of a tick without an alarm of it; None where it resolves. `closed`: its series, of which a beat
+        was closed; `held`: labels are, so nothing can be seen of it."""
+        assert self.budget is not None
+        quiet_ms = max(self.budget.quiet_ms, self.budget.every_ms)
+        if self.editions.number < LASTING:
+            return was if end_ms - was.last_ms < quiet_ms else None
+        if held:
+            return was.quiet_from(end_ms)
+        if closed is not None:
+            was = was.after(closed.excess_of(was.alarm.about))
+        if end_ms - was.last_ms < quiet_ms:
+            return was
+        return was.quiet_from(end_ms) if max(was.excess, default=0) > 0 else None
 
     def _event(
         self, kind: Kind, own: tuple[str, str], was: Open, reason: Reason, tick_ms: int, standing: Standing
@@ -206,6 +247,7 @@ class BudgetWatch:
             budget=self.budget,
             labels=self._labels_of(own[0]),
             config=self._config_of(kind, own),
+            edition=self.editions.number,
         )
 
     def _config_of(self, kind: Kind, own: tuple[str, str]) -> str:

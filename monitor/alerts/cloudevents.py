@@ -46,6 +46,7 @@ from monitor.config.quality_rules import PREFIX as QUALITY
 from monitor.config.rules import Rule
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause
+from monitor.editions import LASTING
 from monitor.events import Headers
 from monitor.metrics import intervals
 from monitor.ports import OutRecord
@@ -57,6 +58,8 @@ CONTENT_TYPE: Final = ("content-type", b"application/cloudevents+json")
 
 MOST_CAUSES: Final = 10
 """Causes of a budget's alarm that an event tells."""
+LEAST_SHARE: Final = 0.01
+"""Of the evidence: causes with less are told when they are listed only."""
 
 _PER_NAMESPACE: Final = ("id", "source", "partitionkey")
 _PER_NAMESPACE_DATA: Final = ("fingerprint", "episode")
@@ -172,10 +175,11 @@ def budget_event(
     budget: Budget,
     labels: Mapping[str, str],
     config: str,
+    edition: int,
 ) -> AlertEvent:
     """The event of an alarm of the false-alarm budget that begins an alert, or of the end of that alert."""
     print_ = budget_fingerprint(namespace, kind, series)
-    told = [_cause(*one) for one in largest(alarm, MOST_CAUSES)]
+    told = [_cause(*one) for one in largest(alarm, MOST_CAUSES, LEAST_SHARE if edition >= LASTING else 0.0)]
     data = BudgetAlert(
         fingerprint=print_,
         episode=event_id(print_, fired_ms, Change.FIRING),

@@ -23,6 +23,7 @@ from monitor.config.quality_rules import QualityRule
 from monitor.config.rules import Rule
 from monitor.drift.budget import Area
 from monitor.drift.edetector import Cause
+from monitor.editions import NEWEST
 from monitor.events import Int64s
 from monitor.windows.crossed import Combination, Errors
 from monitor.windows.schema import example_windows
@@ -143,6 +144,7 @@ def _budget(like: WindowView, labels: Mapping[str, str]) -> AlertEvent:
         budget=Budget.model_validate({}),
         labels=labels,
         config=like.config_digest,
+        edition=NEWEST,
     )
 
 

@@ -107,6 +107,7 @@ class SavedOpen(msgspec.Struct, frozen=True):
     fired_ms: int
     last_ms: int
     alarms: int
+    excess: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET  # left out where there is none
 
 
 class SavedBudget(msgspec.Struct, frozen=True):
@@ -262,7 +263,8 @@ def _save_open(own: tuple[str, str], was: Open, every_ms: int) -> SavedOpen:
         )
         for cause, area, begin_ms in zip(alarm.causes, alarm.areas, alarm.begins, strict=True)
     )
-    return SavedOpen(*own, alarm.log_evidence, alarm.began_ms, causes, was.fired_ms, was.last_ms, was.alarms)
+    excess = was.excess or msgspec.UNSET
+    return SavedOpen(*own, alarm.log_evidence, alarm.began_ms, causes, was.fired_ms, was.last_ms, was.alarms, excess)
 
 
 _OF_CAUSES = tuple(name for name in SavedCause.__struct_fields__ if name not in ("area", "begin_ms"))
@@ -276,4 +278,5 @@ def _read_open(saved: SavedOpen, every_ms: int) -> Open:
         for cause in saved.causes
     )
     alarm = Alarm(saved.log_evidence, saved.began_ms, causes, areas, begins)
-    return Open(alarm, saved.fired_ms, saved.last_ms, saved.alarms)
+    excess = () if isinstance(saved.excess, msgspec.UnsetType) else saved.excess
+    return Open(alarm, saved.fired_ms, saved.last_ms, saved.alarms, excess)

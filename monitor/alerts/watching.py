@@ -55,6 +55,11 @@ class Alarm:
     begins: tuple[int, ...]  # when each of them began, unit ms
 
     @property
+    def about(self) -> tuple[Cause, ...]:
+        """What it is about: the causes that are listed, and the leading one."""
+        return tuple(cause for place, cause in enumerate(self.causes) if cause.listed or not place)
+
+    @property
     def pages(self) -> bool:
         """Whether it is of loss or of broken data, by its leading cause or by a listed one. Drift alone wakes nobody."""
         listed = {area for cause, area in zip(self.causes, self.areas, strict=True) if cause.listed}
@@ -168,6 +173,7 @@ class Series:
         self._begins: dict[int, int] = {}
         """Of performance, for each beat that bets go back to: where in event time what it brought begins, unit ms."""
         self._blind = False
+        self._step: tuple[int, State, State] | None = None  # the last one: its beat, before and after
         self.look: Look | None = None
         """What the beat that was closed last brought, while it is worth something; for who works an alarm out again."""
 
@@ -232,7 +238,7 @@ class Series:
         # Where more was taken back than came there is nothing to bet on.
         counts = {season: np.maximum(cells, 0) for season, cells in sorted(self._counts.items())}
         self._counts = {}
-        self.look = None
+        self.look = self._step = None
         if not counts or self._blind:
             return None
         self.look = Look(beat, counts, learning=self._state is None and not self._has_learned(beat))
@@ -260,11 +266,21 @@ class Series:
         if begin_ms is not None:
             self._begins[beat] = begin_ms
         self._state, verdict, seen = detector.step(state, beat, own)
+        self._step = beat, state, seen
         alarm = self._alarm(float(verdict.log_score[0]), detector.explain(seen)) if verdict.alarm[0] else None
         if self._begins:  # at most one for each bet
             bet_on = set(np.unique(self._state.since).tolist())
             self._begins = {own: at_ms for own, at_ms in self._begins.items() if own in bet_on}
         return alarm
+
+    def excess_of(self, causes: Sequence[Cause]) -> tuple[int, ...]:
+        """By how much the questions of these lie above their limits in the beat that was closed last, summed over its rows, unit
+        2**-16; empty where nothing of it was looked at."""
+        if self._detector is None or self._step is None:
+            return ()
+        beat, before, after = self._step
+        excess = self._detector.excess
+        return tuple(excess(before, after, beat, cause.channel, cause.functional) for cause in causes)
 
     def read(self, counts: Mapping[int, Int64s]) -> list[Int64s]:
         """What the detector takes, by channel, of what a beat brought: a run of bins for each part of the day."""
@@ -339,8 +355,10 @@ def season_of(pane_ms: int, budget: BudgetConfig) -> int:
     return pane_ms % DAY_MS * seasons_of(budget) // DAY_MS
 
 
-def largest(alarm: Alarm, most: int) -> Sequence[tuple[Cause, Area, int]]:
-    """The causes to be told with their areas and when they began: those that are listed, then the largest, at most so many. What
-    had no rows since it began, as a feature of which every value is missing, says nothing."""
-    told = (one for one in zip(alarm.causes, alarm.areas, alarm.begins, strict=True) if one[0].rows)
+def largest(alarm: Alarm, most: int, least: float = 0.0) -> Sequence[tuple[Cause, Area, int]]:
+    """The causes to be told with their areas and when they began: those that are listed, then the largest, at most so many, and
+    beside the leading one none that is neither listed nor has this share of the evidence. What had no rows since it began, as a
+    feature of which every value is missing, says nothing."""
+    asked = [one for one in zip(alarm.causes, alarm.areas, alarm.begins, strict=True) if one[0].rows]
+    told = [one for place, one in enumerate(asked) if not place or one[0].listed or one[0].share >= least]
     return sorted(told, key=lambda one: not one[0].listed)[:most]

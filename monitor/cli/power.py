@@ -278,10 +278,3 @@ def _print(document: dict[str, Any]) -> None:
         f"{what} (materiality and the margin of what was learned){part} nothing is told. To see less, lower "
         f"budget.materiality.performance, learn for longer{season}."
     )
-    slowest = max((row["median_ms"] or 0 for row in document[f"{one}s"]), default=0)
-    if slowest > document["quiet_ms"]:
-        click.echo(
-            f"budget.quiet is {format_duration(document['quiet_ms'])}, and what takes {format_duration(slowest)} to be seen "
-            "raises no more alarms in between: its alert resolves while it goes on, and comes back. A longer quiet keeps it "
-            "one alert."
-        )

@@ -253,6 +253,20 @@ class Detector:
             state.limits * kept + sums.limits,
         )
 
+    def excess(self, before: State, after: State, tick: int, channel: str, functional: str) -> int:
+        """By how much a functional of a channel lay above its limit in the tick between two states of one lane, summed over its
+        rows, unit 2**-16. Raises ValueError for one that is not bet on."""
+        place = [one.name for one in self.channels].index(channel)
+        own = self.channels[place]
+        cell = self._cells[place].start + own.owner.tolist().index(own.functionals.names.index(functional))
+        # The sums of a cell are since its run began, which may be this very tick.
+        kept = int(after.since[0, cell]) != tick
+        hits, limits = (
+            int(now[0, cell]) - kept * int(was[0, cell])
+            for was, now in ((before.hits, after.hits), (before.limits, after.limits))
+        )
+        return hits - limits
+
     def _by_channel(self, state: State) -> Float64s:
         """ln of the mean of each channel's cells, weighted by their prior, shape (R, channels that have cells)."""
         starts = [cells.start for cells, channel in zip(self._cells, self.channels, strict=True) if channel.cells]

@@ -53,17 +53,9 @@ def test_the_table_says_what_is_never_told(config: Path) -> None:
     assert "never" in shown.out
     assert "833 labelled rows every 1h; label delay comes on top" in shown.out
     assert "nothing is told" in shown.out
-    assert "budget.quiet" not in shown.out
     assert "in the part of the day that is known least, nothing is told" in shown.out
     whole = driftline("power", "-c", str(config), *QUICK, "--drop", "0.005", "--set", "budget.season=none")
     assert "the margin of what was learned) nothing is told" in whole.out
-
-
-def test_a_change_that_takes_longer_than_quiet_is_said_to_come_back(config: Path) -> None:
-    asked = ("--drop", "0.04", "--set", "budget.quiet=1h", "--set", "budget.season=none")
-    shown = driftline("power", "-c", str(config), *QUICK, *asked)
-    assert "budget.quiet is 1h, and what takes " in shown.out
-    assert "A longer quiet keeps it one alert." in shown.out
 
 
 def for_task(path: Path, model: str) -> Path:
