@@ -149,8 +149,9 @@ class Objects:
 
 def _open(address: str) -> Opened:
     found = _ADDRESS.fullmatch(address)
-    host = "" if found is None else found[2].partition("/")[0]
-    if found is None or found[1] not in SCHEMES or not host or "@" in host:
+    host, _, path = ("", "", "") if found is None else found[2].partition("/")
+    lacks = found is not None and found[1] == "az" and not path.partition("/")[0]  # the container
+    if found is None or found[1] not in SCHEMES or not host or "@" in host or lacks:
         raise StoreError(
             f"store {address.rpartition('@')[2][:200]!r}",  # before an @ somebody may have written a password
             "is no address of an object store",

@@ -138,7 +138,7 @@ class SnapshotObjects:
 
 
 def _open(address: str) -> ObjectStore:
-    found = re.fullmatch(r"(s3|gs|az)://([^/@]+)(/.*)?", address)
+    found = re.fullmatch(r"(s3|gs|az(?=://[^/]+/[^/]))://[^/@]+(/.*)?", address)
     if found is None:
         # Before an @ somebody may have written a password.
         raise ObjectsRefused(

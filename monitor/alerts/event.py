@@ -277,8 +277,8 @@ class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category
     causes: Annotated[
         list[BudgetCause],
         Meta(
-            description="At the first alarm, or the first one that is a page: what is listed, then the largest that have a hundredth "
-            "of the evidence; ten at most."
+            description="At the first alarm, or the first one that is a page: what is listed, then the largest that have a "
+            "hundredth of the evidence; ten at most."
         ),
     ]
     config: Annotated[str, Meta(description="Digest of the configuration that the counts were made under.")]

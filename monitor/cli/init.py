@@ -47,7 +47,8 @@ def command(
     """Propose a configuration from what two topics or two files hold.
 
     Looks at records from the start and the end of every partition, so that labels meet their predictions and the delay
-    between them can be seen. Lines marked CHECK are guesses. The result passes `driftline check` as it is.
+    between them can be seen. CloudEvents and change events of Debezium are told by what they are. Lines marked CHECK are guesses.
+    The result passes `driftline check` as it is.
     With files the topics get their names: predictions.jsonl.gz becomes `predictions`.
 
     \b
@@ -56,6 +57,7 @@ def command(
       driftline init --embedded ./data --from-topic predictions --labels labels -o driftline.yaml
       driftline init --from-file predictions.jsonl.gz --labels-file labels.jsonl.gz > driftline.yaml
     """
+    from monitor.cli.init_envelope import unwrapped
     from monitor.cli.show import note
     from monitor.config import loads
     from monitor.config.infer import propose
@@ -70,13 +72,16 @@ def command(
     else:
         assert predictions is not None, "checked"
         samples, label_samples = _of_topics(predictions, labels, bootstrap, properties, embedded, sample)
+    envelope, inside = unwrapped(samples)
+    label_envelope, labels_inside = (None, None) if label_samples is None else unwrapped(label_samples)
     text = propose(
-        samples,
-        label_samples,
+        inside,
+        labels_inside,
         predictions_topic=predictions,
         labels_topic=labels,
         bootstrap_servers=bootstrap,
         namespace=namespace,
+        envelopes=(envelope, label_envelope),
     )
     # What is proposed loads: a namespace or a topic name that cannot be used is said here, before anything is written.
     loads(text, name=str(output or "the proposal"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from monitor.config.envelopes import Format
 from monitor.config.infer_columns import Sample
 from monitor.config.infer_guess import Guess, guess
 from monitor.config.infer_write import write
@@ -24,11 +25,14 @@ def propose(
     labels_topic: str | None = None,
     bootstrap_servers: str | None = None,
     namespace: str = "driftline",
+    envelopes: tuple[Format | None, Format | None] = (None, None),
 ) -> str:
     """A commented config for these two topics; `loads` accepts it.
 
     `labels` None (or no `labels_topic`) makes a config without labels. Samples are best taken from the same stretch
-    of time, so that ids meet: the join of the two samples is what most guesses rest on.
+    of time, so that ids meet: the join of the two samples is what most guesses rest on. `envelopes`: what the records of either
+    topic are wrapped in; the samples are what is in them.
     """
     found = guess(predictions, None if labels_topic is None else labels)
-    return write(found, predictions_topic, None if labels is None else labels_topic, bootstrap_servers, namespace)
+    topics = predictions_topic, None if labels is None else labels_topic
+    return write(found, *topics, bootstrap_servers, namespace, envelopes)

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,13 +28,14 @@ Scalar = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One record as the log returned it. `timestamp_ms` is the broker's."""
+    """One record as the log returned it, or what is in its envelope, and the leaves of that. `timestamp_ms` is the broker's."""
 
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
     timestamp_ms: int
     partition: int = 0
+    envelope: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Table:
 
 
 def table(samples: Sequence[Sample]) -> Table:
-    """Columns in the order in which their places were first seen, values before key before headers."""
+    """Columns in the order in which their places were first seen, values before keys, headers and envelopes."""
     found: dict[Source, dict[int, Scalar]] = {}
     unreadable = 0
     for row, sample in enumerate(samples):
@@ -114,6 +115,7 @@ def table(samples: Sequence[Sample]) -> Table:
         for name, value in sample.headers:
             if name and (header := _text(value)) is not None:
                 found.setdefault(Source("header", name=name), {})[row] = header
+        _flatten("envelope", sample.envelope, (), row, found)
     columns = tuple(
         Column(source, _without_slips(values), len(samples)) for source, values in list(found.items())[:MOST_COLUMNS]
     )

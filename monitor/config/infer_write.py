@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from monitor.config.durations import format_duration
+from monitor.config.envelopes import Format
 from monitor.config.infer_columns import Column, Table, Times
 from monitor.config.infer_guess import FEW_PAIRS, Guess, nice_ms
 from monitor.config.infer_lines import comment, indent
@@ -25,7 +26,12 @@ _MOST_MODELS = 20
 
 
 def write(
-    guess: Guess, predictions_topic: str, labels_topic: str | None, bootstrap_servers: str | None, namespace: str
+    guess: Guess,
+    predictions_topic: str,
+    labels_topic: str | None,
+    bootstrap_servers: str | None,
+    namespace: str,
+    envelopes: tuple[Format | None, Format | None] = (None, None),
 ) -> str:
     """The text of the config."""
     lines = [
@@ -36,9 +42,9 @@ def write(
     ]
     if bootstrap_servers:
         lines += ["kafka:", f"  bootstrap_servers: {scalar(bootstrap_servers)}", ""]
-    lines += ["streams:", *indent(_predictions(guess, predictions_topic))]
+    lines += ["streams:", *indent(_predictions(guess, predictions_topic, envelopes[0]))]
     if labels_topic is not None:
-        lines += indent(_labels(guess, labels_topic))
+        lines += indent(_labels(guess, labels_topic, envelopes[1]))
     lines += ["", *_time(guess, labels_topic is not None), "", *_models(guess, predictions_topic), "", *_windows(guess)]
     if pairs := list(pair_lines(find_pairs(guess.features.watched))):
         lines += ["", *pairs]
@@ -46,11 +52,12 @@ def write(
     return "\n".join(lines) + "\n"
 
 
-def _predictions(guess: Guess, topic: str) -> Iterator[str]:
+def _predictions(guess: Guess, topic: str, envelope: Format | None) -> Iterator[str]:
     part = guess.predictions
     yield "predictions:"
     yield from indent(_sampled(part))
     yield f"  topic: {scalar(topic)}"
+    yield from indent(_wrapped(envelope))
     yield "  fields:"
     yield from indent(_id(guess), 4)
     yield from indent(_named("model", guess.model, _topic_name(topic)), 4)
@@ -73,6 +80,14 @@ def _predictions(guess: Guess, topic: str) -> Iterator[str]:
     if guess.prediction_values:
         yield from indent(comment(f"numbers for the words of the prediction, {guess.prediction_how}"))
         yield f"  values: {flow(guess.prediction_values)}"
+
+
+def _wrapped(envelope: Format | None) -> list[str]:
+    if envelope is None:
+        return []
+    what = {"cloudevents": "CloudEvents", "debezium": "change events of Debezium"}[envelope]
+    lines = comment(f"the records are {what}: $.… is a place in what is in them, envelope:$.… one in the envelope")
+    return [*lines, f"envelope: {envelope}"]
 
 
 def _sampled(part: Table) -> list[str]:
@@ -156,11 +171,12 @@ def _answers(guess: Guess) -> Iterator[str]:
         yield f"withdrawn: {flow(guess.withdrawn.source.text())}"
 
 
-def _labels(guess: Guess, topic: str) -> Iterator[str]:
+def _labels(guess: Guess, topic: str, envelope: Format | None) -> Iterator[str]:
     assert guess.labels is not None, "a labels topic was sampled"
     yield "labels:"
     yield from indent(_sampled(guess.labels))
     yield f"  topic: {scalar(topic)}"
+    yield from indent(_wrapped(envelope))
     yield "  fields:"
     if guess.ids is not None and guess.ids.label is not None:
         yield f"    id: {flow(guess.ids.label.source.text())}"

@@ -75,7 +75,7 @@ def test_a_store_that_fails_costs_the_snapshot_and_no_more(s3: S3, caplog: pytes
     assert s3.bucket.objects == {}
 
 
-@pytest.mark.parametrize("address", ["s3://", "ftp://bucket/x", "s3://key:secret@bucket/x"])
+@pytest.mark.parametrize("address", ["s3://", "ftp://bucket/x", "s3://key:secret@bucket/x", "az://account/"])
 def test_what_is_no_address_is_refused_without_repeating_secrets(address: str) -> None:
     with pytest.raises(ObjectsRefused, match="is no address of an object store") as refused:
         SnapshotObjects(address, "one")

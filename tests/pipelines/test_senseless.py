@@ -59,6 +59,40 @@ def test_what_can_be_meant_is_taken(tmp_path: Path, written: str) -> None:
     assert len(load(path)[0]) == 1
 
 
+@pytest.mark.parametrize(
+    ("written", "told", "untold"),
+    [
+        (
+            f"{BASE}    triger: {{}}\n    tries_max: 0\n    probation: {{alpha: 7}}\n",
+            ["a.triger", "a.tries_max", "a.probation.alpha"],
+            [],
+        ),
+        (
+            f"{BASE}    probation: {{least: soon, most: 1h}}\n    tries_max: 0\n",
+            ["a.probation.least", "a.tries_max"],
+            ["least must not"],
+        ),
+        (
+            f"{BASE}    gate: {{loss: x}}\n    probation: {{margin: 3}}\n    tries_max: 0\n",
+            ["a.gate.loss", "a.tries_max"],
+            ["a.probation"],
+        ),
+        ("models:\n  a:\n    data: {label: y}\n    tries_max: 0\n", ["missing required field `features`", "a.tries_max"], []),
+        ("models:\n  a:\n    tries_max: 0\n", ["missing required field `data`"], ["tries_max: is"]),
+        ("models:\n  a: 7\n", ["is 7"], []),
+    ],
+)
+def test_sections_without_a_mistake_are_judged_at_once(
+    tmp_path: Path, written: str, told: list[str], untold: list[str]
+) -> None:
+    path = tmp_path / "retrain.yaml"
+    path.write_text(written)
+    with pytest.raises(PolicyError) as raised:
+        load(path)
+    assert [part for part in told if part not in str(raised.value)] == []
+    assert [part for part in untold if part in str(raised.value)] == []
+
+
 def test_every_mistake_of_one_policy_is_said_at_once() -> None:
     odd = policy(probation=Probation(margin=-1.0, alpha=1.0, rows_min=0), tries_max=0)
     assert [".".join(key) for key, _ in senseless(odd)] == [

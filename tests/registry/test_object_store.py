@@ -258,7 +258,10 @@ def test_a_store_that_is_not_there_is_said_in_a_sentence(monkeypatch: pytest.Mon
     assert "Traceback" not in said.err
 
 
-@pytest.mark.parametrize("address", ["s3://", "s3:///x", "ftp://bucket/x", "s3://key:secret@bucket/x", "file:///x"])
+@pytest.mark.parametrize(
+    "address",
+    ["s3://", "s3:///x", "ftp://bucket/x", "s3://key:secret@bucket/x", "file:///x", "az://account", "az://account/"],
+)
 def test_what_is_no_address_is_refused_without_repeating_secrets(address: str) -> None:
     with pytest.raises(StoreError, match="is no address of an object store") as refused:
         ObjectStore(address)
