@@ -315,6 +315,10 @@ SENSED = msgspec.structs.replace(
 )
 SENSED_BODY = encode_body(SENSED)
 
+_LASTING = msgspec.structs.replace(_OPEN, causes=(_BEGUN_CAUSE,), excess=(-(1 << 40),))
+_OF_LASTING = SavedBudget({"performance": (_SERIES,), "input": ()}, {"performance": (_LASTING,), "input": ()})
+STANDS = msgspec.structs.replace(_with(budget=_OF_LASTING), editions=((2, NEVER), (3, 1_704_067_200_000)))
+
 
 def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
     place = Place(77, state.chain, 79)
@@ -378,6 +382,7 @@ SAVED: dict[str, bytes] = {
     "ledger-senses": seal(LEDGER_SENSES_MANIFEST),
     "evals-senses": seal(SENSED_MANIFEST),
     "body-senses": SENSED_BODY,
+    "body-lasting": encode_body(STANDS),
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 
