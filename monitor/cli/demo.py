@@ -220,6 +220,7 @@ class _Screen:
         self._live = Live(console=self._console, auto_refresh=False) if self._people else None
         self._due = 0.0
         self._said: list[str] = []
+        self._printed: str | None = None
         self._window = config.windows[0].name
         self.fired = 0
 
@@ -261,7 +262,8 @@ class _Screen:
         self._due = now + (_SHOW_EVERY_S if self._people else _LINE_EVERY_S)
         if self._live is not None:
             self._live.update(self._picture(observer, now_ms), refresh=True)
-        elif (line := self._line(observer, now_ms)) is not None:
+        elif (line := self._line(observer, now_ms)) not in (None, self._printed):  # while a model is trained time stands
+            self._printed = line
             print(line, file=sys.stderr, flush=True)
 
     def _picture(self, observer: Observer, now_ms: int) -> Group:

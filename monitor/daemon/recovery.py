@@ -16,8 +16,8 @@ from monitor.view import Rebuild
 
 _log = logging.getLogger("driftline.recovery")
 
-ASSUMED_ROWS_PER_SECOND = 100_000
-"""Until something was measured: half of what the benchmark saw, a slow machine's."""
+ASSUMED_ROWS_PER_SECOND = 50_000
+"""Until something was measured: what a busy machine of two cores read from a broker on it. Others need less than they say."""
 LEAST_ROWS = 1_000
 """Of a rebuild, or of one turn; less says nothing of a rate."""
 MEMORY_ROWS = 4_000_000

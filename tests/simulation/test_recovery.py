@@ -76,7 +76,7 @@ def test_a_rebuild_is_announced_followed_and_measured(caplog: pytest.LogCaptureF
     second, observer = start(log, seen)
     announced, *followed = [r.getMessage() for r in caplog.records if r.name == "driftline.recovery"]
     assert announced == (
-        f"partition 0: {ROWS + 10} records are read again to rebuild the join, about 0.1 s at {ASSUMED_ROWS_PER_SECOND} "
+        f"partition 0: {ROWS + 10} records are read again to rebuild the join, about 0.2 s at {ASSUMED_ROWS_PER_SECOND} "
         "records a second (assumed)"
     )
     assert followed == ["partition 0: 10000 of 12010 records read again, about 1 s left"], "after five seconds"
