@@ -298,7 +298,7 @@ def compile_model(
         positive=float(model.positive),
         features=tuple(features),
         score=score,
-        dimensions=tuple(Dimension(d, values, read_as.get(d)) for d, values in model.segments.items()),
+        dimensions=tuple(Dimension(d, values, read_as.get(d)) for d, values in config.segments_of(model)),
         input_cells=CellLayout(tuple(slices)),
         reference=reference,
         reference_digest=reference.digest if reference is not None else None,

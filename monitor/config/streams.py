@@ -90,6 +90,14 @@ class PredictionFields(Section):
     )
     withdrawn: SourceField | None = Field(None, description="A true boolean here takes the prediction back.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _scores_in_order(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("scores"), dict):
+            return value
+        # Sorted: two orders of the same classes are the same config, and give the same columns.
+        return {**value, "scores": dict(sorted(value["scores"].items(), key=lambda item: str(item[0])))}
+
 
 class PredictionStream(Decoded):
     """The topic of predictions and how it is read."""

@@ -287,6 +287,7 @@ class Config(Section):
     series_budget: Count = Field(10_000, ge=1, description="Most Prometheus series of models; the rest is counted.")
     _references: Mapping[str, ReferenceFile] = PrivateAttr(default_factory=dict)
     _old_names: tuple[OldName, ...] = PrivateAttr(())
+    _by_file: bool = PrivateAttr(False)
 
     @model_validator(mode="after")
     def _resolve_and_check(self, info: ValidationInfo) -> Config:
@@ -340,6 +341,22 @@ class Config(Section):
         copy = self.model_copy()
         copy._references = dict(sorted(files.items()))
         return copy
+
+    @property
+    def by_file(self) -> bool:
+        """See `in_order_of_file`."""
+        return self._by_file
+
+    def in_order_of_file(self) -> Config:
+        """The same config, for a namespace whose segments are in the order of its file."""
+        copy = self.model_copy()
+        copy._by_file = True
+        return copy
+
+    def segments_of(self, model: ModelTemplate) -> list[tuple[str, tuple[str, ...]]]:
+        """The dimensions of a model with their values, in the order in which rows are counted under them: of their names, since
+        the digest does not tell the order of a file."""
+        return list(model.segments.items()) if self._by_file else sorted(model.segments.items())
 
     @property
     def old_names(self) -> tuple[OldName, ...]:

@@ -22,6 +22,7 @@ from monitor.config.windows import Window
 from monitor.daemon import references
 from monitor.daemon.checkpoints import of_ledger
 from monitor.daemon.tail import read_range
+from monitor.editions import number_of
 from monitor.errors import ConfigError, NewerVersion, OffsetLost
 from monitor.ledger import announcements, generations, roster
 from monitor.ledger.records import Genesis
@@ -44,6 +45,8 @@ class Begun:
     config: Config
     source: Config
     """The configuration, kept or the worker's own, in which its models stand."""
+    edition: int
+    """That it was begun with."""
 
 
 def begun_as(log: Log, config: Config) -> Begun | None:
@@ -56,8 +59,9 @@ def begun_as(log: Log, config: Config) -> Begun | None:
     genesis, topic = begun(log, config.topics()), config.topics().configs
     if genesis is None:
         return None
+    edition = number_of(genesis.edition)
     if genesis.config in (config.digest, config.digest_with_idle_after):
-        return Begun(genesis.config, grid_ms(config.windows), config, config)
+        return Begun(genesis.config, grid_ms(config.windows), config, config, edition)
     there = kept(log, topic) if log.topic(topic) is not None else {}
     for document, held in _configurations(there):
         files = references.of(there, document, held, config)
@@ -65,7 +69,7 @@ def begun_as(log: Log, config: Config) -> Begun | None:
         for then in (config.model_copy(update={"windows": held.windows}), first):
             if genesis.config in (then.digest, then.digest_with_idle_after) and _by_template_alike(config, then):
                 pane_ms = grid_ms(held.windows)
-                return Begun(genesis.config, pane_ms, then, held) if fit(config.windows, pane_ms) else None
+                return Begun(genesis.config, pane_ms, then, held, edition) if fit(config.windows, pane_ms) else None
     return None
 
 

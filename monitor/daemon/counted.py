@@ -18,6 +18,7 @@ from monitor.config.types import ReferenceFile
 from monitor.daemon import references, senses
 from monitor.daemon.begun import Begun, begun_as, kept, of_document
 from monitor.daemon.senses import Section
+from monitor.editions import LASTING
 from monitor.errors import LedgerError, MonitorError
 from monitor.ingest.clocks import NEVER
 from monitor.ledger import roster as rosters
@@ -148,6 +149,7 @@ def _goes_on(config: Config, roster: Roster) -> bool:
 
 
 def _counts(config: Config, begun: Begun, roster: Roster, there: Mapping[bytes, bytes]) -> Counted:
+    config = config.in_order_of_file() if begun.edition < LASTING else config
     sections = list(_sections(config, begun.config, roster, there))
     newest_of = {one.name: sense for one, sense in zip(roster.models, roster.senses, strict=True)}
     union = senses.union(config, begun.config, sections)

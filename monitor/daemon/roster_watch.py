@@ -11,9 +11,10 @@ from monitor.daemon.begun import kept
 from monitor.daemon.counted import Counted, answers_otherwise, counted, newest
 from monitor.daemon.genesis import begin
 from monitor.daemon.timers import Every
-from monitor.editions import FIRST
+from monitor.editions import FIRST, LASTING, number_of
 from monitor.errors import LedgerError, ReferenceProfileError
 from monitor.ledger import announcements
+from monitor.ledger.records import Genesis
 from monitor.ledger.roster import Roster
 from monitor.plan import plan_of
 from monitor.ports import Appender, Log
@@ -47,7 +48,7 @@ class Rosters:
         if not self._begun:
             # By another one, where it is begun otherwise: while this one started.
             genesis, found = begin(self._log, appender, worker.sources, worker.counted), None
-            if genesis is not None and genesis.config != worker.plan.config_digest:
+            if genesis is not None and _begun_otherwise(genesis, worker):
                 found = self._as_begun(worker.config)
             self._begun = True  # now, and not before the log has answered: who has not read it asks again
             if found is not None:
@@ -108,6 +109,12 @@ class Rosters:
         except (LedgerError, ReferenceProfileError) as error:
             return None, str(error)
         return found, ""
+
+
+def _begun_otherwise(genesis: Genesis, worker: Worker) -> bool:
+    """Whether a namespace that somebody began while a worker started is counted otherwise than the worker would have begun it."""
+    by_file = number_of(genesis.edition) < LASTING
+    return genesis.config != worker.plan.config_digest or by_file is not worker.counted.config.by_file
 
 
 def goes_on(worker: Worker, newer: Counted) -> bool:
