@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -24,16 +24,22 @@ class OutRecord:
     timestamp_ms: int | None = None
 
 
+LARGE_BYTES: Final = 8 << 20
+"""What a commit may come to, of which the last rows that were fed brought more counts than it was to have."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
     """A topic Driftline wants: `compacted` keeps the latest record of a key; otherwise records never expire by time
-    unless `retention_ms` says so. `trimmed`: of a compacted one, that its records are deleted by hand too."""
+    unless `retention_ms` says so. `trimmed`: of a compacted one, that its records are deleted by hand too. `large`: that its
+    records may have up to `LARGE_BYTES`."""
 
     name: str
     partitions: int
     compacted: bool = False
     retention_ms: int | None = None
     trimmed: bool = False
+    large: bool = False
 
 
 def cleanup_policy(spec: TopicSpec) -> str:

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 from monitor.adapters.kafka_settings import MOVING, UNREACHABLE, Errors, Settings, connect, log_error, plainly
 from monitor.adapters.kafka_tls import certificate_trouble
 from monitor.errors import ConfigError, LogError, LogUnreachable
-from monitor.ports import TopicInfo, TopicSpec, cleanup_policy
+from monitor.ports import LARGE_BYTES, TopicInfo, TopicSpec, cleanup_policy
 
 T = TypeVar("T")
 
@@ -283,4 +283,6 @@ def topic_config(spec: TopicSpec, replicas: int) -> dict[str, str]:
     }
     if not spec.compacted or spec.trimmed:
         config["retention.bytes"] = "-1"
+    if spec.large:
+        config["max.message.bytes"] = str(LARGE_BYTES)
     return config

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from monitor.adapters.kafka_settings import NOT_ALLOWED, Errors, Settings, connect, log_error
 from monitor.errors import LogError, UnknownOutcome
-from monitor.ports import OutRecord
+from monitor.ports import LARGE_BYTES, OutRecord
 
 _GRACE_SECS = 5.0  # past the message timeout, for librdkafka to report it
 _REFUSED = {
@@ -108,7 +108,13 @@ class KafkaAppender:
         if error.name() in NOT_ALLOWED:
             return log_error(f"{where}: appending", error, topic=topic, partition=partition)
         why = f"{error.str()} ({error.name()})"
-        return LogError(f"{where}: the record was refused: {why}", topic=topic, partition=partition)
+        remedy = ""
+        if error.name() == "MSG_SIZE_TOO_LARGE":
+            remedy = (
+                f". Set max.message.bytes of the topic to {LARGE_BYTES}, and take message.max.bytes out of kafka.properties "
+                "if it is lower there"
+            )
+        return LogError(f"{where}: the record was refused: {why}{remedy}", topic=topic, partition=partition)
 
     def _unknown(self, why: str, topic: str | None, partition: int | None) -> UnknownOutcome:
         self._drop()

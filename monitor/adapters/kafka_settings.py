@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from monitor.errors import ConfigError, LogError, LogUnreachable, NotAllowed
+from monitor.ports import LARGE_BYTES
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError
@@ -84,6 +85,7 @@ _APPENDER_DEFAULTS: Settings = {
     "message.timeout.ms": 10_000,
     "compression.type": "lz4",
     "queue.buffering.max.kbytes": 65_536,
+    "message.max.bytes": LARGE_BYTES,  # of a record as it is before it is compressed; topics have their own limit
 }
 _LEASE_DEFAULTS: Settings = {
     "auto.offset.reset": "latest",  # the lease topic is empty for ever

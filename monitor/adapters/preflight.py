@@ -17,7 +17,7 @@ from monitor.config.durations import format_duration
 from monitor.config.streams import LabelStream, PredictionStream
 from monitor.config.types import Config
 from monitor.ingest.id_texts import IdTexts
-from monitor.ports import Log, TopicInfo
+from monitor.ports import LARGE_BYTES, Log, TopicInfo
 
 _READ: Final = ("READ", "DESCRIBE")
 _SEND: Final = ("WRITE", "DESCRIBE")
@@ -243,7 +243,7 @@ def _internal(log: Log, config: Config, partitions: int | None) -> Iterator[Find
         if info is None:
             absent.append(name)
             continue
-        bad = list(_internal_topic(info, partitions if like_sources else None, compacted))
+        bad = list(_internal_topic(info, partitions if like_sources else None, compacted, large=name == topics.ledger))
         yield from bad or [Finding(Level.OK, f"topic {name}", f"{info.partitions} partitions")]
     if (models := log.topic(topics.models)) is not None:  # made by the registry, where there is one
         yield from _internal_topic(models, None, True)
@@ -251,7 +251,9 @@ def _internal(log: Log, config: Config, partitions: int | None) -> Iterator[Find
         yield Finding(Level.OK, "internal topics to be made", ", ".join(absent))
 
 
-def _internal_topic(info: TopicInfo, partitions: int | None, compacted: bool | None) -> Iterator[Finding]:
+def _internal_topic(
+    info: TopicInfo, partitions: int | None, compacted: bool | None, *, large: bool = False
+) -> Iterator[Finding]:
     what = f"topic {info.name}"
     if partitions is not None and info.partitions != partitions:
         yield Finding(
@@ -267,6 +269,14 @@ def _internal_topic(info: TopicInfo, partitions: int | None, compacted: bool | N
         yield Finding(Level.WARNING, f"{what}: cleanup.policy", policy, "It should be compact, or it grows for ever.")
     if compacted is False and retention != "-1":
         yield Finding(Level.WARNING, f"{what}: retention.ms", retention, "It must keep every commit: set it to -1.")
+    most = info.config.get("max.message.bytes")
+    if large and most is not None and int(most) < LARGE_BYTES:
+        yield Finding(
+            Level.WARNING,
+            f"{what}: max.message.bytes",
+            most,
+            f"A commit of many counts can be larger; set it to {LARGE_BYTES}.",
+        )
     if info.config.get("unclean.leader.election.enable") == "true":
         yield Finding(
             Level.WARNING,

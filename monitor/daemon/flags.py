@@ -27,7 +27,8 @@ def flags_to_commit(worker: Worker, task: Task, now: int, *, due: bool, large: b
         return flags
     # Not with rows: the clock that they moved would be lost, which says how far the input went (`LabelHold.read_ms`).
     ended = worker.options.until_end and not rows and task.reached(worker.finish)
-    idle = not rows and worker.silence.idle(task, now, stopping=stopping)
+    # Who ended has said everything: where all were idle beside that, no tick would close any more.
+    idle = not rows and not ended and worker.silence.idle(task, now, stopping=stopping)
     flags = replace(
         flags,
         idle=idle,

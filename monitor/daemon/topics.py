@@ -12,7 +12,7 @@ ALERTS_KEPT_MS = 30 * 86_400_000
 def internal_topics(topics: Topics, partitions: int) -> tuple[TopicSpec, ...]:
     """All of them, the ledger first; `partitions` as the sources have."""
     return (
-        TopicSpec(topics.ledger, partitions),
+        TopicSpec(topics.ledger, partitions, large=True),
         TopicSpec(topics.evals, 1),
         TopicSpec(topics.tasks, partitions),
         TopicSpec(topics.windows, partitions, compacted=True),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+import uuid
 
 import numpy as np
 import pytest
@@ -44,6 +46,25 @@ def test_who_waited_in_vain_does_not_wait_as_long_again_while_every_broker_refus
     assert waited[1] < 5
     cluster.restart()
     log.cluster_id()
+
+
+def test_a_commit_larger_than_a_record_usually_is_goes_into_a_topic_that_we_make_for_them(kafka: Kafka) -> None:
+    log, value = KafkaLog(kafka.bootstrap_servers), os.urandom(5 << 20)  # nothing of it can be compressed
+    name = f"large-{uuid.uuid4().hex}"
+    log.ensure(TopicSpec(name, 1, large=True))
+    appender = log.appender()
+    assert appender.append(name, 0, OutRecord(value)) == 0
+    reader = log.reader()
+    reader.assign({(name, 0): 0})
+    found: list[bytes | None] = []
+    while not found:
+        found += [one for batch in reader.poll(10, 1_000) for one in batch.values]
+    assert found == [value]
+    reader.close()
+    small = f"small-{uuid.uuid4().hex}"
+    log.ensure(TopicSpec(small, 1))
+    with pytest.raises(LogError, match=r"MSG_SIZE_TOO_LARGE.*Set max.message.bytes of the topic to 8388608"):
+        appender.append(small, 0, OutRecord(value))
 
 
 def test_an_append_to_a_broker_that_is_gone_has_an_unknown_outcome_and_ends_the_appender(own_kafka: OwnKafka) -> None:

@@ -224,6 +224,7 @@ def test_only_the_newest_records_are_sampled() -> None:
         ("ledger", {"cleanup_policy": "compact"}, Level.ERROR, "cleanup.policy"),
         ("ledger", {"retention_ms": "604800000"}, Level.WARNING, "retention.ms"),
         ("evals", {"unclean_leader_election_enable": "true"}, Level.WARNING, "unclean.leader.election.enable"),
+        ("ledger", {"max_message_bytes": "1048588"}, Level.WARNING, "max.message.bytes"),
         ("windows", {"cleanup_policy": "delete"}, Level.WARNING, "cleanup.policy"),
     ],
 )

@@ -10,7 +10,7 @@ from monitor.errors import LedgerError
 from monitor.ports import OutRecord
 from tests.simulation.histories import split
 from tests.simulation.test_crashes import a_history
-from tests.simulation.world import World, config, topics, worker
+from tests.simulation.world import World, config, finals, topics, worker
 
 
 def ended() -> World:
@@ -19,6 +19,26 @@ def ended() -> World:
     first.run()
     assert first.finished
     return log
+
+
+def test_partitions_that_were_idle_before_they_ended_are_read_to_their_end_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last of them is read long after the others: nothing came for longer than `time.idle_after` then."""
+    log, calm = ended(), topics(*(split(records) for records in a_history()))
+    impatient = config("one").model_copy(update={"time": config("one").time.model_copy(update={"idle_after_ms": 1})})
+    slow = worker(calm, impatient)
+    at_once = slow.turn
+
+    def turn() -> None:
+        at_once()
+        calm.clock.sleep_ms(100)
+
+    monkeypatch.setattr(slow, "turn", turn)
+    slow.run()
+    assert slow.finished
+    assert finals(calm, "one") == finals(log, "one")
+    assert finals(log, "one")
 
 
 def test_a_live_run_refuses_a_namespace_that_was_read_to_its_end() -> None:
