@@ -72,11 +72,10 @@ def command(
     else:
         assert predictions is not None, "checked"
         samples, label_samples = _of_topics(predictions, labels, bootstrap, properties, embedded, sample)
-    envelope, inside = unwrapped(samples)
-    label_envelope, labels_inside = (None, None) if label_samples is None else unwrapped(label_samples)
+    (envelope, inside), (label_envelope, labels_inside) = unwrapped(samples), unwrapped(label_samples or ())
     text = propose(
         inside,
-        labels_inside,
+        None if label_samples is None else labels_inside,
         predictions_topic=predictions,
         labels_topic=labels,
         bootstrap_servers=bootstrap,
@@ -85,17 +84,22 @@ def command(
     )
     # What is proposed loads: a namespace or a topic name that cannot be used is said here, before anything is written.
     loads(text, name=str(output or "the proposal"))
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        _write(output, text)
-    guesses = sum("CHECK:" in line for line in text.splitlines())
-    counts = f"{len(samples):,} predictions" + ("" if label_samples is None else f" and {len(label_samples):,} labels")
-    note(f"looked at {counts}; {guesses} lines marked CHECK are guesses")
+    _write(output, text)
+    note(_looked_at(text, len(samples), None if label_samples is None else len(label_samples)))
     if properties:
         note("add the client's properties under kafka.properties; secrets from files, such as sasl.password_file")
+    note(_next(output, bootstrap, embedded))
+
+
+def _next(output: Path | None, bootstrap: str | None, embedded: Path | None) -> str:
     follow = "--live" if bootstrap else f"--live --embedded {embedded}" if embedded else ""
-    note(f"next: driftline check -c {output or 'FILE'} {follow}".rstrip())
+    return f"next: driftline check -c {output or 'FILE'} {follow}".rstrip()
+
+
+def _looked_at(text: str, predictions: int, labels: int | None) -> str:
+    guesses = sum("CHECK:" in line for line in text.splitlines())
+    counts = f"{predictions:,} predictions" + ("" if labels is None else f" and {labels:,} labels")
+    return f"looked at {counts}; {guesses} lines marked CHECK are guesses"
 
 
 def _check_sources(
@@ -193,9 +197,12 @@ def _topic_of(file: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.split(".", 1)[0]) or "predictions"
 
 
-def _write(output: Path, text: str) -> None:
+def _write(output: Path | None, text: str) -> None:
     from monitor.errors import MonitorError
 
+    if output is None:
+        click.echo(text, nl=False)
+        return
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
