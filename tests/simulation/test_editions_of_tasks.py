@@ -91,7 +91,7 @@ def records(task: str, n: int) -> tuple[list[Any], list[Any]]:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_windows_of_both_editions_are_those_that_each_would_have_alone(task: str) -> None:
-    assert NEWEST == DETAILED
+    assert NEWEST >= DETAILED
     predictions, labels = records(task, 120)
     halves = [
         [[row for row in rows if int(row["id"][1:]) % 2 == part] for part in (0, 1)] for rows in (predictions, labels)
