@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from monitor.daemon.tail import Follower, follow_from_start
+from monitor.daemon.tail import Follower
 from monitor.errors import LedgerError, LogError, NewerVersion, OffsetLost
 from monitor.ledger.checkpoints import (
     EVALS,
@@ -38,6 +38,7 @@ from monitor.ledger.checkpoints import (
     seal,
     unpack_body,
 )
+from monitor.ledger.fold import FoldState
 from monitor.ledger.records import digest_of
 from monitor.ports import Appender, Log, OutRecord
 
@@ -89,7 +90,7 @@ class Checkpoints:
         """Those that are whole, the newest first; of the others the reason is logged."""
         if self._log.topic(self._topic) is None:
             return []
-        held = self._read()
+        held = self._held()
         self._keys = set(held)
         found = []
         for key, (offset, raw) in held.items():
@@ -103,8 +104,13 @@ class Checkpoints:
         self._newest = sorted(found, key=lambda one: one.manifest.place.at, reverse=True)
         return self._newest
 
-    def _read(self) -> dict[bytes, tuple[int, bytes]]:
+    def _held(self) -> dict[bytes, tuple[int, bytes]]:
         """The newest record of every key, with its offset."""
+        while True:
+            with suppress(OffsetLost):  # its owner freed the space below the newest ones since we asked where it begins
+                return self._read()
+
+    def _read(self) -> dict[bytes, tuple[int, bytes]]:
         held: dict[bytes, tuple[int, bytes]] = {}
         where = (self._topic, self._partition)
         position, end = self._log.begin_offsets(self._topic)[self._partition], -1
@@ -273,7 +279,8 @@ def usable(log: Log, topic: str, partition: int, checkpoints: Checkpoints) -> It
 def follow(log: Log, topic: str, partition: int, checkpoints: Checkpoints) -> tuple[Follower, Manifest | None]:
     """A follower at the newest checkpoint, or else at the first record.
 
-    Raises LedgerError when the log lost records: its tail below a checkpoint, or its beginning without one.
+    Raises LedgerError when the log lost records: its tail below a checkpoint, or its beginning without one. What is trimmed
+    after that raises OffsetLost of who goes on reading.
     """
     while True:
         begin = log.begin_offsets(topic)[partition]
@@ -282,14 +289,17 @@ def follow(log: Log, topic: str, partition: int, checkpoints: Checkpoints) -> tu
         if log.begin_offsets(topic)[partition] == begin:
             break
         # Its owner wrote checkpoints and trimmed below them after we had looked for them: look again.
-    refuse_without_beginning(log, topic, partition, checkpoints.newer)
-    return follow_from_start(log, topic, partition), None
+    refuse_without_beginning(topic, partition, begin, checkpoints.newer)
+    return Follower(topic, partition, begin, FoldState()), None
 
 
-def refuse_without_beginning(log: Log, topic: str, partition: int, newer: NewerCheckpoint | None = None) -> None:
+def refuse_without_beginning(topic: str, partition: int, begin: int, newer: NewerCheckpoint | None = None) -> None:
     """Raise LedgerError where the first records are gone and no checkpoint tells what they said; NewerVersion where one that
-    a later version wrote does."""
-    begin = log.begin_offsets(topic)[partition]
+    a later version wrote does.
+
+    `begin` is where the topic began both before and after the checkpoints were looked for. Asked once more, the log may
+    have been trimmed below a checkpoint that nobody has looked for yet: who read nothing finds that out by OffsetLost.
+    """
     if begin > 0 and newer is not None:
         raise NewerVersion(f"{topic}[{partition}] begins at offset {begin}, and {newer}", newer.release)
     if begin > 0:

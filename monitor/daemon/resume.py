@@ -107,10 +107,10 @@ class EvaluatorCheckpoints:
         """
         if self._begins() != self._looked_at:
             raise LostOwnership(self._evals, 0, Verdict.NOT_OWNER)
-        newer = self._checkpoints.newer
-        refuse_without_beginning(self._log, self._evals, 0, newer)
-        for partition in range(self._partitions):
-            refuse_without_beginning(self._log, self._ledger, partition, newer)
+        newer, (evals, *ledger) = self._checkpoints.newer, self._looked_at
+        refuse_without_beginning(self._evals, 0, evals, newer)
+        for partition, begin in enumerate(ledger):
+            refuse_without_beginning(self._ledger, partition, begin, newer)
 
     def _resumed(self, found: Found, overtaken: bool) -> Resumed:
         manifest = found.manifest

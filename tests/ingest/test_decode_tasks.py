@@ -71,7 +71,8 @@ def test_probabilities_may_be_absent_and_may_not_be_wrong() -> None:
     given_ = [{"dog": 0.25, "cat": 0.75}, {"dog": 0.5}, {"cat": None}, None, {"dog": 1.5}, {"dog": "x"}, {"cat": -0.1}]
     columns = shared(ANIMALS).predictions.decode(batch([record(answer="cat", p=p) for p in given_]))
     assert columns.scores is not None
-    expected = [[0.25, 0.75], [0.5, math.nan], [math.nan, math.nan], [math.nan, math.nan]]
+    # By name, "cat" first, whatever the order of the file.
+    expected = [[0.75, 0.25], [math.nan, 0.5], [math.nan, math.nan], [math.nan, math.nan]]
     np.testing.assert_array_equal(columns.scores, np.array(expected))
     assert reasons(columns) == [Reason.NUMBER, Reason.TYPE, Reason.NUMBER]
     assert [one.detail.partition(":")[0] for one in columns.rejected] == [
