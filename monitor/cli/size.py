@@ -61,10 +61,11 @@ def command(
     it. Not in any: files of rows beyond `state.memory_rows`, and the topics of windows and alerts.
 
     JSON: {"held_rows", "bytes_per_row", "join_bytes", "windows", "windows_bytes", "working_bytes", "process_bytes",
-    "ledger_bytes_per_day", "commits_per_second", "bytes_per_commit", "series", "series_budget", "recovery_rows",
-    "recovery_seconds", "restart_seconds", "records_per_second", "warnings"}; rows and bytes of the join are of the whole
-    deployment, windows of the process that evaluates, those of a process of the one that evaluates and owns most, series those
-    that it exports while nothing fires, recovery is of one partition, restart of all that a process owns.
+    "ledger_bytes_per_day", "commits_per_second", "bytes_per_commit", "series", "series_of_models", "series_budget",
+    "recovery_rows", "recovery_seconds", "restart_seconds", "records_per_second", "warnings"}; rows and bytes of the join are
+    of the whole deployment, windows of the process that evaluates, those of a process of the one that evaluates and owns most,
+    series those that it exports while nothing fires, series_of_models those that the budget is about, before it is applied;
+    recovery is of one partition, restart of all that a process owns.
 
     \b
     Examples:
@@ -123,6 +124,7 @@ def sized(config: Any, traffic: Any, processes: int, records_per_second: float |
         "commits_per_second": round(needed.commits_per_second * traffic.partitions, 3),
         "bytes_per_commit": round(needed.bytes_per_commit),
         "series": series,
+        "series_of_models": of_models,
         "series_budget": config.series_budget,
         "recovery_rows": round(needed.recovery_rows),
         "recovery_seconds": round(recovery, 1),
@@ -207,7 +209,11 @@ def _print(document: dict[str, Any]) -> None:
             size(document["ledger_bytes_per_day"]),
             f"{document['commits_per_second']:g} commits a second of {document['bytes_per_commit']:,} bytes, uncompressed",
         ),
-        ("Prometheus series", f"{document['series']:,}", f"series_budget is {document['series_budget']:,}"),
+        (
+            "Prometheus series",
+            f"{document['series']:,}",
+            f"of models {document['series_of_models']:,}, of which series_budget lets {document['series_budget']:,} through",
+        ),
         (
             "recovery",
             f"{document['recovery_seconds']:g} s",
