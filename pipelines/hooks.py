@@ -138,6 +138,8 @@ class Hooks:
         begun, due, tries = self._clock(), 0.0, 0
         why = "nobody has accepted it"
         while found.open:
+            with contextlib.suppress(ConfigError):  # without a secret nothing can be signed anew, and it is waited on
+                found = self._handoffs.signed_anew(found)
             assert found.asked is not None
             if self._now_ms() >= found.asked.until_ms:
                 more = f"; {found.refused} results with a wrong signature were not taken" if found.refused else ""
