@@ -90,14 +90,7 @@ class Hooks:
     # ------------------------------------------------------------------------------------------------------- within
 
     def _secrets(self) -> tuple[bytes, ...]:
-        """Read anew each time it is used: a secret that was changed counts from the next message on."""
-        where = f"file {self._place.secret_file!r} (executor.webhook.secret_file)"
-        try:
-            text = Path(self._place.secret_file).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            why = f"cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
-            raise ConfigError(where, why, "`driftline retrain secret` prints what belongs in it.") from None
-        return secrets_of(text, where)
+        return secrets_in(self._place)
 
     def _name(self, work: Work, brought: str) -> str:
         """What is to be done, whoever asks: other rows or other code are other work."""
@@ -230,3 +223,15 @@ class Hooks:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def secrets_in(place: Webhook) -> tuple[bytes, ...]:
+    """Those of its file. Read anew each time they are used: a secret that was changed counts from the next message on. Raises
+    ConfigError."""
+    where = f"file {place.secret_file!r} (executor.webhook.secret_file)"
+    try:
+        text = Path(place.secret_file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
+        raise ConfigError(where, why, "`driftline retrain secret` prints what belongs in it.") from None
+    return secrets_of(text, where)
