@@ -22,7 +22,7 @@ def remark(executors: Mapping[str, Execution]) -> None:
 
 def refuse(file: Path, executors: Mapping[str, Execution]) -> None:
     """Raise PolicyError for a secret that cannot be used, before a run begins that would fail over it."""
-    problems = tuple(f"{model}.executor.webhook: {error}" for model, error in _unusable(executors))
+    problems = tuple(f"{model}.executor.webhook: {error}".rstrip(".") for model, error in _unusable(executors))
     if problems:
         why = "has a mistake:" if len(problems) == 1 else f"has {len(problems)} mistakes:"
         raise PolicyError(str(file), why, "docs/retraining.md says how steps are handed to another system.", problems)
