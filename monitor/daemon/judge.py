@@ -30,7 +30,7 @@ from monitor.daemon.owners import Owners
 from monitor.daemon.publishing import publish
 from monitor.daemon.resume import EvaluatorCheckpoints, others_since
 from monitor.daemon.rules_in_force import RulesInForce, evaluations
-from monitor.daemon.tail import Follower, Stored, follow_from_start, poll_followers, refuse_shorter
+from monitor.daemon.tail import Follower, Stored, Stride, follow_from_start, poll_followers, refuse_shorter
 from monitor.daemon.writer import LedgerWriter, LostOwnership
 from monitor.editions import owner_of
 from monitor.errors import LedgerError, OffsetLost
@@ -79,7 +79,7 @@ class Judge:
         self._rules = RulesInForce(log, config, self._plan, self.evaluator)
         evals = follow_from_start(log, self._topics.evals, 0)
         self.writer = LedgerWriter(log, appender, evals, owner_of(secrets.token_hex(8), self._plan.edition))
-        self.reader = log.reader(keys=False, headers=False)
+        self.reader, self._stride = log.reader(keys=False, headers=False), Stride()
         names = (self._topics.ledger, self._topics.evals, self._topics.checkpoints)
         every, trims = config.state.checkpoint_records, config.state.trim
         self._checkpoints = EvaluatorCheckpoints(log, names, partitions, every, trims=trims)
@@ -225,12 +225,18 @@ class Judge:
 
     def step(self) -> Sequence[TickOutput]:
         """Read what is new in the ledger, close ticks, commit, publish. Raises LostOwnership, OlderRoster or UnknownOutcome."""
+        began_ms = self._clock.monotonic_ms()
+        outputs = self._step()
+        self._stride.took(self._clock.monotonic_ms() - began_ms)
+        return outputs
+
+    def _step(self) -> Sequence[TickOutput]:
         if self._learnt and not self.settled:
             self._go_on_with_own()
         if not self.settled and (self.models.begin() or self._may_go_over()):
             self._commit(finished=False)
         try:
-            read = poll_followers(self.reader, self.followers, self._on_record, wait_ms=0)
+            read = poll_followers(self.reader, self.followers, self._on_record, wait_ms=0, most=self._stride.most)
         except OffsetLost as lost:  # trimmed while this process slept: another evaluator has gone on
             raise LostOwnership(self._topics.evals, 0, Verdict.NOT_OWNER) from lost
         if self.settled:

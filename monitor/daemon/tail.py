@@ -10,9 +10,10 @@ from monitor.ledger.fold import FoldState, Verdict, fold
 from monitor.ledger.records import Record, decode
 from monitor.ports import Log, Reader
 
-_CHUNK = 200
+MOST = 200
 """Records asked for at once. A commit may be half a megabyte: ten times as many showed in the memory of long replays."""
 _WAIT_MS = 200
+_LONG_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def read_range(log: Log, topic: str, partition: int, start: int, end: int) -> It
         reader.assign({(topic, partition): start})
         position = start
         while position < end:
-            for batch in reader.poll(_CHUNK, _WAIT_MS):
+            for batch in reader.poll(MOST, _WAIT_MS):
                 for row, (offset, value) in enumerate(zip(batch.offsets.tolist(), batch.values, strict=True)):
                     if offset < end and value is not None:
                         record = decode(value, f"{topic}[{partition}]@{offset}")
@@ -88,12 +89,34 @@ def follow_from_start(log: Log, topic: str, partition: int) -> Follower:
     return Follower(topic, partition, log.begin_offsets(topic)[partition], FoldState())
 
 
+class Stride:
+    """How many records a turn takes: as many as it has done in about a second.
+
+    What a record costs is known only afterwards: one commit of a long catch-up closes a thousand ticks. Whoever does other
+    things between two turns (reads, looks at the configuration, answers a probe) waits for the turn.
+    """
+
+    def __init__(self) -> None:
+        self.most = MOST
+
+    def took(self, ms: int) -> None:
+        """A turn took so long."""
+        if ms > _LONG_MS:
+            self.most = max(1, self.most // 2)
+        elif ms < _LONG_MS // 4:
+            self.most = min(MOST, self.most * 2)
+
+
 def poll_followers(
-    reader: Reader, followers: list[Follower], on: Callable[[Follower, Stored, Verdict], None], wait_ms: int
+    reader: Reader,
+    followers: list[Follower],
+    on: Callable[[Follower, Stored, Verdict], None],
+    wait_ms: int,
+    most: int = MOST,
 ) -> int:
-    """Fold whatever is new in all followers of one topic, read by one reader; returns the number of records."""
+    """Fold whatever is new in all followers of one topic, at most `most` records, read by one reader; returns how many."""
     count = 0
-    for batch in reader.poll(_CHUNK, wait_ms):
+    for batch in reader.poll(most, wait_ms):
         follower = followers[batch.partition]
         for row, (offset, value) in enumerate(zip(batch.offsets.tolist(), batch.values, strict=True)):
             if value is None:
