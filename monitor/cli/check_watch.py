@@ -58,8 +58,8 @@ def _hidden(forgiven: float, tasks: list[str]) -> str:
     share = "a share of errors beyond some size" if "regression" in tasks else "a rate of errors"
     more = f"{forgiven:g} (materiality) and " if forgiven else ""
     return (
-        f"{share} may rise by {more}the margin of what was learned, which few rows make wide, and nothing is told; how much that "
-        f"is and how soon more is seen: driftline power -c FILE --per-day N{accuracy}"
+        f"{share} may rise by {more}a margin untold; how much that is, and how soon more is seen: "
+        f"driftline power -c FILE --per-day N{accuracy}"
     )
 
 

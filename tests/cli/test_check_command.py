@@ -203,10 +203,10 @@ def test_what_a_budget_does_not_tell_is_said_of_losses_only(deployment: Deployme
         return [line[19:] for line in checked.out.splitlines() if line.startswith("power")]
 
     (plain,) = said("budget.materiality.performance=0")
-    assert plain.startswith("a rate of errors may rise by the margin of what was learned")
+    assert plain.startswith("a rate of errors may rise by a margin untold;")
     prices = "models=[{name: arrival-delay, task: regression, largest: 1000}]", "streams.predictions.fields.score=null"
     (numbers,) = said(*prices, "rules=[]")
-    assert numbers.startswith("a share of errors beyond some size may rise by 0.01 (materiality) and the margin")
+    assert numbers.startswith("a share of errors beyond some size may rise by 0.01 (materiality) and a margin")
     assert numbers.endswith("driftline power -c FILE --per-day N")
     assert said("streams.labels=null", "rules=[]") == [], "without labels no loss is watched"
 
@@ -236,8 +236,8 @@ advisories:
     told = {line[:19].strip(): line[19:] for line in checked.out.splitlines()}
     assert told["budget"] == ("at most 2 false alarms in 30d and model version, decided every 1d after 90d of learning")
     assert told["power"] == (
-        "a rate of errors may rise by 0.01 (materiality) and the margin of what was learned, which few rows make wide, and "
-        "nothing is told; how much that is and how soon more is seen: driftline power -c FILE --per-day N --accuracy SHARE"
+        "a rate of errors may rise by 0.01 (materiality) and a margin untold; how much that is, and how soon more is seen: "
+        "driftline power -c FILE --per-day N --accuracy SHARE"
     )
     assert told["label_feed"] == (
         "slow below 50 % of the usual labels at an age of 30h; verdicts are held for 7d at most"
