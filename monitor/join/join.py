@@ -225,8 +225,7 @@ class Join:
         several = self.labels.next_row[heads[met]] != 0
         if self.absent is not None:
             several |= absence_first(self, at[met], ticks[met], heads[met])
-        for i in met[several]:
-            self.revise.arrive(int(rows[i]))
+        self.revise.arrive(rows[met[several]].tolist())
         met = met[~several]
         self._pair(rows[met], at[met], ticks[met], heads[met], distinct=distinct)
 
@@ -286,8 +285,7 @@ class Join:
             cursor = table.next_row[cursor]
             on = np.flatnonzero(cursor != 0)
             cursor, labels = cursor[on], labels[on]
-        for label, rows in slow.items():
-            self.revise.meet_odd(label, rows)
+        self.revise.meet_odd(slow)
 
     def _pair(self, rows: Rows, at: Int64s, ticks: Int64s, labels: Rows, *, distinct: bool) -> None:
         """Rows without a label meet the only label of their id. `distinct`: no two meet the same."""

@@ -12,6 +12,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.events import Float64s, Int64s
 from monitor.groups import Group
 
 
@@ -145,3 +149,15 @@ def _difference(
             yield Change(tick, 1, new[0], None)
         if new[1] is not None and not (same and old[1] == new[1]):
             yield Change(tick, 1, new[0], new[1])
+
+
+def columns(batch: list[Change], sign: int) -> tuple[NDArray[np.uint32], Int64s, Int64s, Float64s, NDArray[np.uint8], Int64s]:
+    """Changes as a sink takes them, each times `sign`: group, at_ms, tick, score, predicted, sign."""
+    return (
+        np.array([c.fact.group for c in batch], np.uint32),
+        np.array([c.fact.at_ms for c in batch], np.int64),
+        np.array([c.tick for c in batch], np.int64),
+        np.array([c.fact.score for c in batch], np.float64),
+        np.array([c.fact.predicted for c in batch], np.uint8),
+        np.array([c.sign * sign for c in batch], np.int64),
+    )

@@ -16,6 +16,10 @@ holds 2**32 rows. Since edition 2:
     nonzero, relative, relative2, relative_slack    rows with a label other than 0; sums of |e| / |y| over them (`relative`)
     logarithmic, log_error, log_error_squares       rows with neither number negative; sums of squares of logarithmic errors
     fine_errors[1409]   rows by the size and sign of e, sixteen bins to a doubling: what quantiles are read off
+
+Since edition 3:
+
+    log_error_squares_rest  what `log_error_squares` was rounded by: of errors of one per cent it is nearly everything
 """
 
 from __future__ import annotations
@@ -72,7 +76,7 @@ FIRST: Final = CellLayout(
 )
 """The cells of edition 1."""
 
-LAYOUT: Final = FIRST + CellLayout(
+SECOND: Final = FIRST + CellLayout(
     (
         *(CellSlice(name, count) for name, count in _LATER.items()),
         CellSlice("logarithmic"),
@@ -81,16 +85,22 @@ LAYOUT: Final = FIRST + CellLayout(
         CellSlice("fine_errors", FINE_SIGNED),
     )
 )
+"""The cells of edition 2."""
+
+LAYOUT: Final = SECOND + CellLayout((CellSlice("log_error_squares_rest", fraction_bits=relative.REST_BITS),))
 
 TOUCHED: Final = np.concatenate(
     (
         np.arange(LAYOUT.index("labelled"), LAYOUT.index("errors") + 1),
         np.arange(LAYOUT.index("signed_error2"), LAYOUT.index("fine_errors") + 1),
+        (LAYOUT.index("log_error_squares_rest"),),
     )
 ).astype(np.int32)
-"""Cells that a labelled row touches: sums, and the first bins of the histograms."""
+"""Cells that a labelled row touches: sums, and the first bins of the histograms. Those of an edition are the first of them."""
+FINE: Final = len(TOUCHED) - 2
+"""Among them the place of the histogram of edition 2."""
 ERRORS: Final = LAYOUT.index("errors") - LAYOUT.index("labelled")
-"""Among them the place of the first histogram."""
+"""Among them the place of the histogram of edition 1."""
 Sums = Mapping[str, int]
 """Of one window, by name."""
 

@@ -16,12 +16,12 @@ from typing import Final
 
 import numpy as np
 
-from monitor.editions import DETAILED, NEWEST
+from monitor.editions import DETAILED, LASTING, NEWEST
 from monitor.events import Float64s, Int32s, Int64s
 from monitor.metrics import association, intervals, quantiles, relative
 from monitor.metrics.earlier import metrics_of
 from monitor.metrics.estimates import CODE_OF, DEFINED, Estimates, estimates, first_reason
-from monitor.metrics.number_cells import ERRORS, FIRST, LAYOUT, TOUCHED, Sums, each, rows_of, undefined
+from monitor.metrics.number_cells import ERRORS, FINE, FIRST, LAYOUT, SECOND, TOUCHED, Sums, each, rows_of, undefined
 from monitor.metrics.task import Metric
 from monitor.sketches.cells import CellLayout, Cells
 from monitor.sketches.sizes import SIZES, fine_bins, signed_bins, without_sign
@@ -52,7 +52,7 @@ class Regression:
 
     def __init__(self, largest: float = LARGEST, edition: int = NEWEST) -> None:
         self.largest, self.edition = largest, edition
-        self.cells: CellLayout = FIRST if edition < DETAILED else LAYOUT
+        self.cells: CellLayout = FIRST if edition < DETAILED else SECOND if edition < LASTING else LAYOUT
         mantissa, exponent = math.frexp(largest)
         self.bits = VALUE_BITS - (exponent - 1 if mantissa == 0.5 else exponent)
         self.resolution = math.ldexp(1.0, -self.bits)
@@ -94,7 +94,7 @@ class Regression:
         scores: Float64s | None = None,
         delay_ms: Int64s | None = None,
     ) -> tuple[Int32s, Int64s]:
-        """What n labelled rows add to the cells of their window: cell index and amount, both (n, WIDTH), less in edition 1.
+        """What n labelled rows add to the cells of their window: cell index and amount, both (n, WIDTH), less in earlier editions.
 
         `score` is the number that the model predicted. Includes `labelled`, not `seen`.
         """
@@ -123,6 +123,7 @@ class Regression:
         if self.edition >= DETAILED:
             e3, both = product(e2, size_e, 5), sign_e * sign_y
             nonzero, natural = inside & (y != 0), inside & (score >= 0.0) & (label >= 0.0)
+            *logarithmic, rest = relative.log_terms(score, label, natural)
             terms += [
                 e2 * sign_e,
                 e3 * sign_e,
@@ -132,14 +133,15 @@ class Regression:
                 product(y3, size_e, 6) * both,
                 nonzero,
                 relative.terms(e, y, nonzero),
-                relative.log_terms(score, label, natural),
+                *logarithmic,
                 inside,
             ]
+            terms += [rest] if self.edition >= LASTING else []
         amount = np.ascontiguousarray(np.vstack(terms).T)
         cell = np.broadcast_to(TOUCHED[: amount.shape[1]], amount.shape).copy()
         cell[:, ERRORS] += signed_bins(e).astype(np.int32)
         if self.edition >= DETAILED:
-            cell[:, -1] += fine_bins(e).astype(np.int32)
+            cell[:, FINE] += fine_bins(e).astype(np.int32)
         return cell, amount
 
     def foresee(self, score: Float64s, predicted: Float64s) -> tuple[Int64s, Int64s] | None:
@@ -169,9 +171,11 @@ class Regression:
 
     def _rmsle(self, cells: Cells) -> Estimates:
         """Root of the mean of (ln(1 + prediction) - ln(1 + label))^2, over rows in which neither is negative."""
-        rows, total = cells.count("logarithmic"), cells.fixed("log_error")
+        rows, total, squares = cells.count("logarithmic"), cells.fixed("log_error"), cells.fixed("log_error_squares")
+        if "log_error_squares_rest" in cells.layout:
+            squares = squares + cells.fixed("log_error_squares_rest")
         with np.errstate(divide="ignore", invalid="ignore"):
-            lower, upper = intervals.normal_mean(total, cells.fixed("log_error_squares"), rows)
+            lower, upper = intervals.normal_mean(total, squares, rows)
             ends = np.sqrt(np.maximum(lower, 0.0)), np.sqrt(upper)
             bound = relative.rmsle_bound(total / rows)
             return estimates(np.sqrt(total / rows), ends, rows, undefined(rows), bound)

@@ -18,11 +18,13 @@ import numpy as np
 from monitor.events import Bools, Float64s, Int64s
 from monitor.metrics import intervals
 from monitor.metrics.losses import SQUARED_LOSS_BITS
-from monitor.sketches.fixed_point import FRACTION_BITS, natural_log, to_fixed
+from monitor.sketches.fixed_point import FRACTION_BITS, from_fixed, natural_log, to_fixed
 from monitor.sketches.wide import LIMB_BITS, limbs, product
 
 RATIO_LIMBS: Final = 3
 SQUARE_LIMBS: Final = 5
+REST_BITS: Final = 50
+"""What a square was rounded by is below 2**-21: a cell holds that of 2**33 rows."""
 _HALF_BITS: Final = LIMB_BITS // 2
 _ROUNDING: Final = 2.0 ** -(FRACTION_BITS + 1)
 _UPWARDS: Final = 1.0 + 2.0**-40
@@ -79,10 +81,14 @@ def mape_bound(n: int, slack_total: int) -> float:
 
 
 def log_terms(prediction: Float64s, label: Float64s, counts: Bools) -> Int64s:
-    """What n rows add to `logarithmic`, `log_error` and `log_error_squares`: (3, n). `counts`: which rows have such an error."""
+    """What n rows add to `logarithmic`, `log_error`, `log_error_squares` and `log_error_squares_rest`: (4, n). `counts`: which
+    rows have such an error."""
     f, y = (natural_log(1.0 + np.where(counts, column, 0.0)) for column in (prediction, label))
     square = np.where(counts, (f - y) ** 2, 0.0)
-    return np.vstack((counts, to_fixed(square), to_fixed(square * square, SQUARED_LOSS_BITS)))
+    second = square * square
+    coarse = to_fixed(second, SQUARED_LOSS_BITS)
+    rest = to_fixed(second - from_fixed(coarse, SQUARED_LOSS_BITS), REST_BITS)  # the difference is exact
+    return np.vstack((counts, to_fixed(square), coarse, rest))
 
 
 def rmsle_bound(mean_square: Float64s) -> Float64s:

@@ -4,6 +4,7 @@ numbers as they were sent, within the bound that it states."""
 from __future__ import annotations
 
 import math
+import random
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.editions import FIRST, NEWEST
+from monitor.editions import DETAILED, FIRST, NEWEST
 from monitor.metrics import quantiles
 from monitor.metrics.regression import EDITION_1, Regression
 from monitor.metrics.relative import ratios, slack
@@ -111,6 +112,19 @@ def test_intervals_are_those_of_the_influence_of_each_row() -> None:
     assert (found.lower, found.upper) == pytest.approx(
         (math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))
     )
+
+
+@pytest.mark.parametrize("spread", [0.0003, 0.001, 0.01, 0.03, 0.3])
+def test_the_interval_of_a_small_logarithmic_error_is_as_wide_as_it_should_be(spread: float) -> None:
+    chance = random.Random(7)
+    rows = [(y * (1 + chance.gauss(0.0, spread)), y) for y in (chance.uniform(50, 150) for _ in range(500))]
+    f, y = (np.array(column) for column in zip(*rows, strict=True))
+    logs = (np.log1p(f) - np.log1p(y)) ** 2
+    found, half = metric("rmsle", rows), Z * logs.std(ddof=1) / math.sqrt(len(rows))
+    assert found.lower == pytest.approx(math.sqrt(logs.mean() - half), rel=1e-3)
+    assert found.upper == pytest.approx(math.sqrt(logs.mean() + half), rel=1e-3)
+    earlier = evaluate(Regression(1000.0, DETAILED), cells_of(rows, Regression(1000.0, DETAILED)), ["rmsle"])
+    assert earlier["rmsle"].at(0).value == found.value
 
 
 def test_who_has_no_relative_error_is_left_out_and_the_rows_say_so() -> None:
