@@ -8,6 +8,7 @@
     ├── StoreError               the store refused, or what is in it is not what was written
     ├── Refused                  a rule of the life cycle does not allow it (exit 3)
     ├── StepFailed               a step did not do its work; `again` says whether another try may help
+    ├── Unanswered               a service that was asked for does not answer (exit 69)
     ├── Fenced                   another worker took the run over: whoever gets this has nothing more to do with it
     ├── Halted                   retraining was stopped while a step was at work: the run is given back
     ├── CancelAsked              somebody asked for the run to end while a step was at work
@@ -61,6 +62,10 @@ class StepFailed(PipelineError):
     def __init__(self, what: str, why: str, remedy: str, *, again: bool = False, timed_out: bool = False) -> None:
         super().__init__(what, why, remedy)
         self.again, self.timed_out = again, timed_out
+
+
+class Unanswered(PipelineError):
+    """A service that was asked for does not answer. Trying again later may help."""
 
 
 class Fenced(PipelineError):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipelines.errors import ConfigError, PipelineError, PolicyError, Refused
+from pipelines.errors import ConfigError, PipelineError, PolicyError, Refused, Unanswered
 
 FAILED: Final = 1
 USAGE: Final = 2
 REFUSED: Final = 3
+UNREACHABLE: Final = 69
 BAD_CONFIG: Final = 78
 
 
 def code_of(error: PipelineError) -> int:
-    """78 for a file of policies with mistakes, 2 for what cannot be meant, 3 for what a rule refuses, 1 for everything else."""
+    """78 for a file of policies with mistakes, 2 for what cannot be meant, 3 for what a rule refuses, 69 for what does not
+    answer, 1 for everything else."""
     if isinstance(error, PolicyError):
         return BAD_CONFIG
     if isinstance(error, ConfigError):
         return USAGE
+    if isinstance(error, Unanswered):
+        return UNREACHABLE
     return REFUSED if isinstance(error, Refused) else FAILED

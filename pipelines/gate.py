@@ -24,7 +24,6 @@ Not done here: correcting for champions that decided which labels exist, and spe
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -34,8 +33,10 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from pipelines.anchor import Anchor
 from pipelines.explanation import Explanation
 from pipelines.losses import BINARY, Floats, LossSpec
+from pipelines.sense import Wrong, refuse
 from pipelines.sequential import average_bounds, constant_mean_bounds
 
 FORMAT: Final = 2
@@ -105,22 +106,6 @@ class Goal(StrEnum):
     NOT_WORSE = "not_worse"
 
 
-class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rows that never change and that people have looked at, which every challenger must pass. `digest`: `sha256:` of their file,
-    so that nobody changes them without changing the policy."""
-
-    digest: str
-    margin: float = 0.0  # by how much the mean loss on them may be higher, on the whole and in each guarded segment
-    loss_max: float | None = None
-
-    def __post_init__(self) -> None:
-        """Raises ValueError."""
-        if re.fullmatch(r"sha256:[0-9a-f]{64}", self.digest) is None:
-            raise ValueError(f"digest ({self.digest[:80]!r}) must be `sha256:` and what `sha256sum FILE` prints")
-        if self.margin < 0:
-            raise ValueError(f"margin ({self.margin}) must be at least 0")
-
-
 class GateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is asked. Margins are in the unit of the loss. What is unset is not asked, and old policies keep their digest."""
 
@@ -143,33 +128,41 @@ class GateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        if not 0 < self.alpha < 0.5:
-            raise ValueError(f"alpha ({self.alpha}) must lie between 0 and 0.5")
-        if not 0 <= self.margin < self.loss.most:
-            raise ValueError(f"margin ({self.margin}) must be at least 0 and below the largest loss ({self.loss.most})")
-        if self.goal is Goal.NOT_WORSE and self.margin == 0:
-            raise ValueError("goal not_worse needs a margin above 0: no number of rows shows a difference of exactly 0")
-        if not 0 < self.segment_margin < self.loss.most:
-            raise ValueError(f"segment_margin ({self.segment_margin}) must be above 0 and below {self.loss.most}")
-        if self.rows_min < 1 or self.segment_rows_min < 1:
-            raise ValueError("rows_min and segment_rows_min must be at least 1")
-        self._need_sense()
+        refuse(self.wrong())
 
-    def _need_sense(self) -> None:
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
+        if not 0 < self.alpha < 0.5:
+            yield Wrong("alpha", f"alpha ({self.alpha}) must lie between 0 and 0.5")
+        if not 0 <= self.margin < self.loss.most:
+            why = f"margin ({self.margin}) must be at least 0 and below the largest loss ({self.loss.most})"
+            yield Wrong("margin", why, ("margin", "loss"))
+        if self.goal is Goal.NOT_WORSE and self.margin == 0:
+            why = "goal not_worse needs a margin above 0: no number of rows shows a difference of exactly 0"
+            yield Wrong("goal", why, ("goal", "margin"))
+        if not 0 < self.segment_margin < self.loss.most:
+            why = f"segment_margin ({self.segment_margin}) must be above 0 and below {self.loss.most}"
+            yield Wrong("segment_margin", why, ("segment_margin", "loss"))
+        for name, rows in (("rows_min", self.rows_min), ("segment_rows_min", self.segment_rows_min)):
+            if rows < 1:
+                yield Wrong(name, f"{name} ({rows}) must be at least 1")
+        yield from self._wrong_limits()
+
+    def _wrong_limits(self) -> Iterator[Wrong]:
         if self.worth is not UNSET and (self.goal is not Goal.BETTER or not self.margin < self.worth <= self.loss.most):
-            raise ValueError(
-                f"worth ({self.worth}) must be above margin ({self.margin}), at most {self.loss.most}; goal: better"
-            )
+            why = f"worth ({self.worth}) must be above margin ({self.margin}), at most {self.loss.most}; goal: better"
+            yield Wrong("worth", why, ("worth", "margin", "goal", "loss"))
         for name, limit in (("calibration_max", self.calibration_max), ("flips_ratio_max", self.flips_ratio_max)):
             if limit is not UNSET and self.loss.name not in BINARY:
-                raise ValueError(f"{name} is for a label of 0 or 1, not for the loss {self.loss.name}")
+                why = f"{name} is for a label of 0 or 1, not for the loss {self.loss.name}"
+                yield Wrong(name, why, (name, "loss.name"))
             if limit is not UNSET and not 0 <= limit < 1:
-                raise ValueError(f"{name} ({limit}) must be at least 0 and below 1")
+                yield Wrong(name, f"{name} ({limit}) must be at least 0 and below 1")
         for name, most in (("size_bytes_max", self.size_bytes_max), ("scoring", self.scoring_ms)):
             if most is not UNSET and most < 1:
-                raise ValueError(f"{name} ({most}) must be above 0")
+                yield Wrong(name, f"{name} ({most}) must be above 0")
         if self.explain_rows is not UNSET and self.explain_rows < 0:
-            raise ValueError(f"explain_rows ({self.explain_rows}) must be at least 0")
+            yield Wrong("explain_rows", f"explain_rows ({self.explain_rows}) must be at least 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,15 @@ Secrets are changed, and what ended by one stays ended: of a result that was tak
 to write.
 
 A hand-off that failed or was withdrawn can be requested anew, as its next attempt: what belongs to an attempt before counts
-no more. Digests are written without their prefix, as in `pipelines.carrying`, and for the same reason.
+no more. One that is open can be requested again as the same attempt: its signatures are those of the secrets there are now.
+
+Digests are written without their prefix, as in `pipelines.carrying`, and for the same reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import msgspec
@@ -108,6 +110,13 @@ def shared(record: Requested, name: str, secrets: Sequence[bytes]) -> bool:
     return not said or genuine(secrets, id_of(name, record.attempt), at, _unsigned(record), said)
 
 
+def signed_anew(record: Requested, name: str, secrets: Sequence[bytes]) -> Requested | None:
+    """The same request with the signatures of all these secrets; None where it has them, or was requested with none of them."""
+    at, said = record.at_ms // 1000, record.signature
+    fits = [genuine((each,), id_of(name, record.attempt), at, _unsigned(record), said) for each in secrets]
+    return signed(record, name, secrets) if any(fits) and not all(fits) else None
+
+
 def _unsigned(record: Requested | Delivered | Failed) -> bytes:
     return encode(msgspec.structs.replace(record, signature="", previous=None))
 
@@ -198,6 +207,14 @@ class HandOffs:
             before = self.read(before.model, before.name)
         raise StoreError(f"hand-off {before.id!r}", "was lost to others too often", "Try again.")
 
+    def signed_anew(self, found: HandOff) -> HandOff:
+        """With the signatures of all secrets there are now: whoever has only the newest may bring back then what was requested
+        with the one before. It stays the same attempt of the same hand-off."""
+        if self._secrets is None or found.asked is None or not found.open:
+            return found
+        record = signed_anew(found.asked, found.name, self._secrets())
+        return found if record is None else self.enter(found, record) or self.read(found.model, found.name)
+
     def told(self, found: HandOff) -> None:
         """A failure was believed, and is so from now on, whatever secrets come after."""
         assert isinstance(found.ending, Failed)
@@ -206,7 +223,8 @@ class HandOffs:
     def _with(self, found: HandOff, record: Record, body: bytes) -> HandOff:
         bodies = (*found.bodies, body)
         if isinstance(record, Requested):
-            return HandOff(found.model, found.name, bodies, record)
+            anew = found.asked is not None and record.attempt == found.asked.attempt and found.open
+            return replace(found, bodies=bodies, asked=record) if anew else HandOff(found.model, found.name, bodies, record)
         fits = found.open and found.asked is not None and record.attempt == found.asked.attempt
         accepted, ending, refused = found.accepted, found.ending, found.refused
         if fits and isinstance(record, Accepted):

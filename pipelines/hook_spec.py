@@ -13,14 +13,16 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from pipelines.codec import canonical_bytes
 from pipelines.errors import ConfigError
+from pipelines.sense import Wrong, refuse
 
 MINUTE_MS: Final = 60_000
 PREFIX: Final = "whsec_"
@@ -44,17 +46,38 @@ class Webhook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        try:
-            parts = urlsplit(self.url)
-            there = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is no number, brackets that do not close
-            raise ValueError(f"url is {self.url!r}; write https://HOST/PATH") from None
-        if not there or not _PRINTED.fullmatch(self.url):
-            raise ValueError(f"url is {self.url!r}; write https://HOST/PATH")
-        if parts.username is not None or parts.password is not None or parts.fragment:
-            raise ValueError("url names a user, a password or a fragment; the secret is in secret_file")
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
+        parts = _parts(self.url)
+        if parts is None:
+            yield Wrong("url", f"url is {self.url!r}; write https://HOST/PATH")
+        elif parts.username is not None or parts.password is not None or parts.fragment:
+            yield Wrong("url", "url names a user, a password or a fragment; the secret is in secret_file")
         if not 0 < self.answer_ms <= MINUTE_MS:
-            raise ValueError("answer is how long one announcement may wait: more than 0, at most 1m")
+            yield Wrong("answer", "answer is how long one announcement may wait: more than 0, at most 1m")
+
+    @property
+    def open_to_others(self) -> bool:
+        """Whether messages cross a network without encryption: whoever is between reads them, and may answer in their place."""
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        try:
+            near = ip_address(host).is_loopback
+        except ValueError:
+            near = host == "localhost" or host.endswith(".localhost")
+        return parts.scheme == "http" and not near
+
+
+def _parts(url: str) -> SplitResult | None:
+    """None of what is no address."""
+    try:
+        parts = urlsplit(url)
+        there = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, brackets that do not close
+        return None
+    return parts if there and _PRINTED.fullmatch(url) else None
 
 
 def secrets_of(text: str, where: str) -> tuple[bytes, ...]:

@@ -90,14 +90,7 @@ class Hooks:
     # ------------------------------------------------------------------------------------------------------- within
 
     def _secrets(self) -> tuple[bytes, ...]:
-        """Read anew each time it is used: a secret that was changed counts from the next message on."""
-        where = f"file {self._place.secret_file!r} (executor.webhook.secret_file)"
-        try:
-            text = Path(self._place.secret_file).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            why = f"cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
-            raise ConfigError(where, why, "`driftline retrain secret` prints what belongs in it.") from None
-        return secrets_of(text, where)
+        return secrets_in(self._place)
 
     def _name(self, work: Work, brought: str) -> str:
         """What is to be done, whoever asks: other rows or other code are other work."""
@@ -138,6 +131,8 @@ class Hooks:
         begun, due, tries = self._clock(), 0.0, 0
         why = "nobody has accepted it"
         while found.open:
+            with contextlib.suppress(ConfigError):  # without a secret nothing can be signed anew, and it is waited on
+                found = self._handoffs.signed_anew(found)
             assert found.asked is not None
             if self._now_ms() >= found.asked.until_ms:
                 more = f"; {found.refused} results with a wrong signature were not taken" if found.refused else ""
@@ -228,3 +223,15 @@ class Hooks:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def secrets_in(place: Webhook) -> tuple[bytes, ...]:
+    """Those of its file. Read anew each time they are used: a secret that was changed counts from the next message on. Raises
+    ConfigError."""
+    where = f"file {place.secret_file!r} (executor.webhook.secret_file)"
+    try:
+        text = Path(place.secret_file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
+        raise ConfigError(where, why, "`driftline retrain secret` prints what belongs in it.") from None
+    return secrets_of(text, where)

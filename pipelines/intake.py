@@ -20,6 +20,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from pipelines.losses import Floats
+from pipelines.sense import Wrong, refuse
 
 LUCK: Final = 1e-3
 NO_SOURCE: Final = "(none)"
@@ -36,10 +37,15 @@ class Surprise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
         if not 0.5 < self.confident <= 1:
-            raise ValueError(f"confident ({self.confident}) must be above 0.5 and at most 1")
-        if not 0 <= self.gap_max <= 1 or not 0 <= (self.ratio_max or 0) <= 1:
-            raise ValueError("gap_max and ratio_max must lie between 0 and 1")
+            yield Wrong("confident", f"confident ({self.confident}) must be above 0.5 and at most 1")
+        for name, share in (("gap_max", self.gap_max), ("ratio_max", self.ratio_max)):
+            if not 0 <= (share or 0) <= 1:
+                yield Wrong(name, f"{name} ({share}) must lie between 0 and 1")
 
 
 class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,10 +57,15 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
         if not 0 < self.source_ratio_max <= 1:
-            raise ValueError(f"source_ratio_max ({self.source_ratio_max}) must be above 0 and at most 1")
+            yield Wrong("source_ratio_max", f"source_ratio_max ({self.source_ratio_max}) must be above 0 and at most 1")
         if self.source is None and self.source_ratio_max < 1:
-            raise ValueError("source_ratio_max needs source: the column that says who gave the label")
+            why = "source_ratio_max needs source: the column that says who gave the label"
+            yield Wrong("source_ratio_max", why, ("source", "source_ratio_max"))
 
 
 def capped(groups: Groups, intake: Intake) -> Iterator[str]:

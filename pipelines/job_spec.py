@@ -13,7 +13,7 @@ nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -22,6 +22,7 @@ import msgspec
 
 from pipelines.codec import PREFIX, canonical_bytes, digest_of
 from pipelines.policy import Policy
+from pipelines.sense import Wrong, refuse
 
 MINUTE_MS: Final = 60_000
 ACCEPTED_NOT: Final = 3
@@ -73,13 +74,18 @@ class KubernetesJobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
         if not _IMAGE.fullmatch(self.image):
-            raise ValueError(f"image is {self.image!r}; write REGISTRY/NAME@sha256:..., or a name and tag")
+            yield Wrong("image", f"image is {self.image!r}; write REGISTRY/NAME@sha256:..., or a name and tag")
         for name, said in (("cpu", self.cpu), ("memory", self.memory), ("disk", self.disk)):
             if not _QUANTITY.fullmatch(said):
-                raise ValueError(f"{name} is {said!r}; write a quantity of Kubernetes, as 500m, 2 or 4Gi")
+                yield Wrong(name, f"{name} is {said!r}; write a quantity of Kubernetes, as 500m, 2 or 4Gi")
         if self.claim_path is not None and self.claim is None:
-            raise ValueError("claim_path says where in a claim the store is: name the claim")
+            why = "claim_path says where in a claim the store is: name the claim"
+            yield Wrong("claim_path", why, ("claim", "claim_path"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,15 @@ loss is cut at a stated bound, and what is cut is the same for champion and chal
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final, assert_never
 
 import msgspec
 import numpy as np
+
+from pipelines.sense import Wrong, refuse
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -40,15 +44,20 @@ class LossSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
         if self.bound is None and self.name not in _BOUNDS:
-            raise ValueError(f"loss {self.name} has no bound of its own; say one in the unit of the label")
-        if self.bound is not None and not 0 < self.bound < float("inf"):
-            raise ValueError(f"bound ({self.bound}) must be above 0")
+            why = f"loss {self.name} has no bound of its own; say one in the unit of the label"
+            yield Wrong("bound", why, ("name", "bound"))
+        if self.bound is not None and not 0 < self.bound < math.inf:
+            yield Wrong("bound", f"bound ({self.bound}) must be above 0")
 
     @property
     def most(self) -> float:
         """The largest loss of one row."""
-        return _BOUNDS[self.name] if self.bound is None else self.bound
+        return _BOUNDS.get(self.name, math.inf) if self.bound is None else self.bound
 
     def of(self, labels: Floats, scores: Floats) -> Floats:
         """The loss of each row, NaN where label or score is none."""

@@ -33,7 +33,7 @@ class Round:
 
 class Orchestrator:
     """Retrains the models of some policies. `owner` names this process in leases and admissions; `halted`: another switch beside
-    the one in the store, such as a file, which stops every model and says why."""
+    the one in the store, such as a file, which stops every model and says why; `told`: of decisions and moves as they happen."""
 
     def __init__(
         self,
@@ -42,10 +42,12 @@ class Orchestrator:
         owner: str,
         lease_ms: int = LEASE_MS,
         halted: Callable[[], str | None] = lambda: None,
+        told: Callable[[Plan | Happening], None] = lambda _: None,
     ) -> None:
         self._ports, self._policies, self._owner, self._halted = ports, tuple(policies), owner, halted
+        self._told = told
         self._book, self._switch = Book(ports.store), Switch(ports.store)
-        self._worker = Worker(ports, self._book, owner, lease_ms, self.stopped)
+        self._worker = Worker(ports, self._book, owner, lease_ms, self.stopped, told)
 
     def stopped(self, model: str) -> str | None:
         """Why retraining of a model stands still, None where it does not."""
@@ -58,7 +60,10 @@ class Orchestrator:
     def round(self) -> Round:
         """Decide, admit and advance once. Runs under way go first: what they free can be used at once."""
         happened = [moved for admission in self._book.active() for moved in self._worker.advance(admission)]
-        plans = [self.admit(policy) for policy in self._policies]
+        plans = []
+        for policy in self._policies:
+            plans.append(self.admit(policy))
+            self._told(plans[-1])
         begun = {each.run for each in plans if each.begins}
         for admission in self._book.active() if begun else ():
             if admission.run in begun:

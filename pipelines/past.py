@@ -41,7 +41,7 @@ from pipelines.losses import Floats
 from pipelines.orchestrator import Orchestrator
 from pipelines.policy import DAY_MS, Policy, ScoredBy
 from pipelines.ports import Alive, Anchors, Artifact, Dataset, Draft, Evaluator, Store, Trainer
-from pipelines.rows import KNOWN, VERSION, keep, labelled, split
+from pipelines.rows import KNOWN, VERSION, keep, labelled, of_span, split
 from pipelines.runner import read_job, run
 from pipelines.states import State
 from pipelines.tables import Row, numbers, write_rows
@@ -53,6 +53,8 @@ START: Final = "start"
 WEEK_MS: Final = 7 * DAY_MS
 Steps = Callable[[Store], Any]
 """Trainer and evaluator over a store."""
+Headway = Callable[[str, int], None]
+"""Told of each round: which way of retraining is gone through, and the time that it has come to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +146,17 @@ class PastData(FileData):
     def __init__(self, store: Store, rows: Sequence[Row]) -> None:
         super().__init__(store, {})
         self._rows = [{key: value for key, value in row.items() if key != VERSION} for row in rows]
+        self._sorted = False
 
     def seen(self, policy: Policy, names: Collection[str]) -> bool | None:
         """See Data."""
         return None
 
     def _labelled(self, policy: Policy, until_ms: int, *, whole: bool = False) -> list[Row]:
-        return labelled(self._rows, policy, until_ms)
+        if not self._sorted:  # once for all rounds: the order of rows is of their bytes, and rows in order cost nothing to sort
+            self._rows = of_span(self._rows, policy, -(2**62), 2**62)
+            self._sorted = True
+        return labelled(self._rows, policy, until_ms, ordered=True)
 
 
 class _Counting:
@@ -199,9 +205,10 @@ class Backtest:
 
     def __init__(
         self, policy: Policy, rows: Sequence[Row], events: Sequence[bytes], anchors: Callable[[Store], Anchors],
-        directory: Path, steps: Steps,
+        directory: Path, steps: Steps, told: Headway = lambda *_: None,
     ) -> None:  # fmt: skip
-        self.policy, self.rows, self._events = _as_if(policy), rows, events
+        """`told`: see Headway."""
+        self.policy, self.rows, self._events, self._headway = _as_if(policy), rows, events, told
         self._anchors, self._directory, self._steps = anchors, directory, steps
 
     def loop(self, span: Span) -> Told:
@@ -209,6 +216,7 @@ class Backtest:
         world, why = _World(self, "policy", span), Counter[str]()
         orchestrator = Orchestrator(world.wired, [self.policy], "backtest")
         for world.clock.ms in range(span.from_ms, span.until_ms, span.every_ms):
+            self._headway("policy", world.clock.ms)
             done = orchestrator.round()
             why.update(str(plan.why) for plan in done.plans if not plan.begins)
             if world.agree():
@@ -223,6 +231,7 @@ class Backtest:
         """Trained and promoted at fixed times, without a gate."""
         world = _World(self, name, span)
         for world.clock.ms in range(span.from_ms + each_ms, span.until_ms, each_ms):
+            self._headway(name, world.clock.ms)
             world.replace(f"{name}-{world.clock.ms}")
         return world.told(span, {})
 

@@ -10,6 +10,7 @@ Processes of a worker's own machine end with it, so a log begins with the first 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ from pipelines.hook_spec import Webhook
 from pipelines.job_spec import KubernetesJobs
 from pipelines.log import append, read_log
 from pipelines.ports import Store
+from pipelines.sense import Wrong, refuse
 
 FORMAT: Final = 1
 ROOT: Final = "places"
@@ -35,8 +37,12 @@ class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
         if self.kubernetes is not UNSET and self.webhook is not UNSET:
-            raise ValueError("a step runs in one place: write kubernetes or webhook, not both")
+            yield Wrong("", "a step runs in one place: write kubernetes or webhook, not both", ("kubernetes", "webhook"))
 
     def __str__(self) -> str:
         if self.webhook is not UNSET:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final
@@ -15,6 +16,7 @@ from pipelines.gate import GateSpec
 from pipelines.intake import Intake
 from pipelines.losses import BINARY
 from pipelines.quality import Check
+from pipelines.sense import Wrong, refuse
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -49,12 +51,24 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
         if odd := [kind for kind in self.alerts if kind not in (Kind.PERFORMANCE, Kind.DRIFT)]:
-            raise ValueError(f"trigger on {odd[0]}: only performance and drift may retrain a model")
+            yield Wrong("alerts", f"trigger on {odd[0]}: only performance and drift may retrain a model")
         if self.versions not in ("champion", "any"):
-            raise ValueError(f"versions is {self.versions!r}; write champion or any")
-        if min(self.after_ms, self.cooldown_ms, self.budget_runs, self.labels_min) < 0 or self.budget_window_ms <= 0:
-            raise ValueError("after, cooldown, budget and labels_min must not be below 0")
+            yield Wrong("versions", f"versions is {self.versions!r}; write champion or any")
+        for name, value in (
+            ("after", self.after_ms),
+            ("cooldown", self.cooldown_ms),
+            ("budget_runs", self.budget_runs),
+            ("labels_min", self.labels_min),
+        ):
+            if value < 0:
+                yield Wrong(name, f"{name} ({value}) must not be below 0")
+        if self.budget_window_ms <= 0:
+            yield Wrong("budget_window", "budget_window must be above 0")
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,10 +90,14 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
         if not self.features or self.label in self.features:
-            raise ValueError("features must name at least one column, and never the label")
+            yield Wrong("features", "features must name at least one column, and never the label", ("features", "label"))
         if not 0 < self.test_ratio < 1:
-            raise ValueError(f"test_ratio ({self.test_ratio}) must lie between 0 and 1")
+            yield Wrong("test_ratio", f"test_ratio ({self.test_ratio}) must lie between 0 and 1")
 
 
 class Train(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,10 +115,19 @@ class Train(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        if (self.function and self.command) or (self.score_function and self.score_command):
-            raise ValueError("name a function or a command, not both")
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
+        both = "name a function or a command, not both"
+        scores = ("score_function", "score_command")
+        if self.function and self.command:
+            yield Wrong("", both, ("function", "command"))
+        if self.score_function and self.score_command:
+            yield Wrong("", both, scores)
         if (self.command or self.function) and not (self.score_function or self.score_command):
-            raise ValueError("own training code needs own scoring code: score_function or score_command")
+            why = "own training code needs own scoring code: score_function or score_command"
+            yield Wrong("", why, ("function", "command", *scores))
 
 
 class Probation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,10 +164,16 @@ class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
         if not 0 <= self.least_ms <= self.most_ms:
-            raise ValueError("least must not be above most")
-        if self.rows_min < 1 or self.every_ms < 0:
-            raise ValueError("rows_min must be at least 1, and every at least 0")
+            yield Wrong("", "least must not be above most", ("least", "most"))
+        if self.rows_min < 1:
+            yield Wrong("rows_min", f"rows_min ({self.rows_min}) must be at least 1")
+        if self.every_ms < 0:
+            yield Wrong("every", "every must be at least 0")
 
 
 class Brakes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,8 +188,19 @@ class Brakes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        if min(self.tenure_ms, self.rollbacks_in_row, self.rollbacks_in_window) < 0 or self.window_ms <= 0:
-            raise ValueError("tenure, rollbacks_in_row and rollbacks_in_window must not be below 0")
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
+        for name, value in (
+            ("tenure", self.tenure_ms),
+            ("rollbacks_in_row", self.rollbacks_in_row),
+            ("rollbacks_in_window", self.rollbacks_in_window),
+        ):
+            if value < 0:
+                yield Wrong(name, f"{name} ({value}) must not be below 0")
+        if self.window_ms <= 0:
+            yield Wrong("window", "window must be above 0")
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -181,33 +225,40 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
         if self.labels is Labels.CENSORED and self.promote is Promotion.AUTO:
-            raise ValueError(
+            why = (
                 "labels: censored forbids promote: auto: the champion decided which labels there are, so they speak for it; "
                 "write approve, or review a share by lot (labels: reviewed)"
             )
+            yield Wrong("promote", why, ("labels", "promote"))
         if (self.labels is Labels.REVIEWED) is not (self.data.reviewed is not UNSET):
-            raise ValueError("labels: reviewed and data.reviewed, the column that says so, need each other")
+            why = "labels: reviewed and data.reviewed, the column that says so, need each other"
+            yield Wrong("labels", why, ("labels", "data.reviewed"))
         if self.intake is not UNSET and self.intake.surprise is not UNSET and self.gate.loss.name not in BINARY:
-            raise ValueError(f"surprise is for a label of 0 or 1, not for the loss {self.gate.loss.name}")
+            why = f"surprise is for a label of 0 or 1, not for the loss {self.gate.loss.name}"
+            yield Wrong("intake.surprise", why, ("intake.surprise", "gate.loss.name"))
         if self.shadow is not UNSET:
-            self._need_shadow(self.shadow)
+            yield from self._wrong_shadow(self.shadow)
         if odd := [name for name in self.gate.segments if name in (self.data.label, self.data.at)]:
-            raise ValueError(f"{odd[0]!r} is label or time and cannot be a segment")
+            why = f"{odd[0]!r} is label or time and cannot be a segment"
+            yield Wrong("gate.segments", why, ("gate.segments", "data.label", "data.at"))
         if self.promote is Promotion.APPROVE and self.approvals < 1:
-            raise ValueError("promote: approve needs at least one approval")
+            yield Wrong("approvals", "promote: approve needs at least one approval", ("promote", "approvals"))
 
-    def _need_shadow(self, shadow: Shadow) -> None:
+    def _wrong_shadow(self, shadow: Shadow) -> Iterator[Wrong]:
         if shadow.most_ms > self.data.window_ms:
-            raise ValueError(
-                "shadow.most must not be above data.window: rows that have left the window cannot be compared"
-            )
+            why = "shadow.most must not be above data.window: rows that have left the window cannot be compared"
+            yield Wrong("shadow.most", why, ("shadow.most", "data.window"))
         if shadow.scored_by is ScoredBy.SERVING and (not self.data.id or self.data.score is None):
-            raise ValueError(
-                "shadow.scored_by: serving needs data.id and data.score, which pair predictions by both versions"
-            )
+            why = "shadow.scored_by: serving needs data.id and data.score, which pair predictions by both versions"
+            yield Wrong("shadow.scored_by", why, ("shadow.scored_by", "data.id", "data.score"))
         if shadow.alias == self.alias:
-            raise ValueError(f"shadow.alias must be another name than {self.alias!r}, which serves")
+            why = f"shadow.alias must be another name than {self.alias!r}, which serves"
+            yield Wrong("shadow.alias", why, ("shadow.alias", "alias"))
 
     @property
     def digest(self) -> str:
@@ -230,27 +281,38 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return document
 
 
-def senseless(policy: Policy) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What a policy says that cannot be meant: the key, and why. Asked of what is written, not of what a store keeps: it was
-    taken once, and has to stay readable."""
+def senseless(policy: Policy) -> Iterator[Wrong]:
+    """What a policy says that cannot be meant. Asked of what is written, not of what a store keeps: it was taken once, and has to
+    stay readable."""
     watched, most = policy.probation, policy.gate.loss.most
-    at = "probation"
     if watched.least_ms > watched.most_ms:
-        yield (at,), "least must not be above most"
+        yield Wrong("probation", "least must not be above most", ("probation.least", "probation.most"))
     if not 0 <= watched.margin < most:
-        yield (at, "margin"), f"is {watched.margin:g}; write at least 0, and less than the largest loss ({most:g})"
+        why = f"is {watched.margin:g}; write at least 0, and less than the largest loss ({most:g})"
+        yield Wrong("probation.margin", why, ("probation.margin", "gate.loss"))
     if not 0 < watched.alpha < 0.5:
-        yield (at, "alpha"), f"is {watched.alpha:g}; write more than 0 and less than 0.5"
+        yield Wrong("probation.alpha", f"is {watched.alpha:g}; write more than 0 and less than 0.5")
     if watched.rows_min < 1:
-        yield (at, "rows_min"), f"is {watched.rows_min}; write at least 1"
+        yield Wrong("probation.rows_min", f"is {watched.rows_min}; write at least 1")
     for key, ratio in (
-        (("gate", "untested_ratio_max"), policy.gate.untested_ratio_max),
-        (("data", "missing_ratio_max"), policy.data.missing_ratio_max),
+        ("gate.untested_ratio_max", policy.gate.untested_ratio_max),
+        ("data.missing_ratio_max", policy.data.missing_ratio_max),
     ):
         if not 0 <= ratio <= 1:
-            yield key, f"is {ratio:g}; write a share between 0 and 1"
+            yield Wrong(key, f"is {ratio:g}; write a share between 0 and 1")
     if policy.tries_max < 1:
-        yield ("tries_max",), f"is {policy.tries_max}; write at least 1"
+        yield Wrong("tries_max", f"is {policy.tries_max}; write at least 1")
+    if policy.trigger.budget_runs == 0:
+        why = "is 0, so no run would ever begin; write at least 1 (`driftline retrain stop` keeps runs from beginning)"
+        yield Wrong("trigger.budget_runs", why)
+    for key, names in (
+        ("data.features", policy.data.features),
+        ("gate.segments", policy.gate.segments),
+        ("trigger.alerts", policy.trigger.alerts),
+        ("train.environment", policy.train.environment),
+    ):
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            yield Wrong(key, f"names {', '.join(repr(str(name)) for name in twice)} more than once; write each once")
 
 
 _ADDED: Final = (("trigger", "after_ms", 0), ("probation", "every_ms", HOUR_MS))

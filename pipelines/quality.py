@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
+from pipelines.sense import Wrong, refuse
+
 VIOLATIONS_MOST: Final = 0.01
 """Share of values that may be wrong where nothing else is said."""
 
@@ -47,8 +49,13 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        refuse(self.wrong())
+
+    def wrong(self) -> Iterator[Wrong]:
+        """See `pipelines.sense`."""
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min ({self.min:g}) is above max ({self.max:g}), so no number would be right")
+            why = f"min ({self.min:g}) is above max ({self.max:g}), so no number would be right"
+            yield Wrong("min", why, ("min", "max"))
 
     def limits(self) -> dict[str, float]:
         """The largest share allowed of each violation that is judged."""

@@ -92,8 +92,9 @@ def _version(row: Row) -> str | None:
     return None if said is None else str(_ms(said) if isinstance(said, float) and said.is_integer() else said)
 
 
-def labelled(rows: Iterable[Row], policy: Policy, until_ms: int) -> list[Row]:
-    """Rows of the policy's window, which ends with the newest one, whose label was known by then, in order of time."""
+def labelled(rows: Iterable[Row], policy: Policy, until_ms: int, *, ordered: bool = False) -> list[Row]:
+    """Rows of the policy's window, which ends with the newest one, whose label was known by then, in order of time.
+    `ordered`: the rows are in this order already."""
     at, label = policy.data.at, policy.data.label
     known = [
         row
@@ -103,7 +104,7 @@ def labelled(rows: Iterable[Row], policy: Policy, until_ms: int) -> list[Row]:
     ]
     newest = max((row[at] for row in known), default=0)
     inside = (row for row in known if row[at] > newest - policy.data.window_ms)
-    return sorted(inside, key=lambda row: (row[at], row_bytes(row)))
+    return list(inside) if ordered else sorted(inside, key=lambda row: (row[at], row_bytes(row)))
 
 
 def of_span(rows: Iterable[Row], policy: Policy, from_ms: int, until_ms: int) -> list[Row]:

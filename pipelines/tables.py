@@ -35,12 +35,12 @@ def read_rows(path: Path) -> list[Row]:
 
 def parse_rows(raw: bytes, where: str) -> list[Row]:
     """Rows from JSON lines; NaN, which some write for what is missing, is null. Raises StepFailed with the line that is none."""
-    rows = []
+    rows, decoder = [], json.JSONDecoder(parse_constant=_constant)  # `json.loads` would make one for each line
     for number, line in enumerate(raw.splitlines(), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line, parse_constant=_constant)
+            row = decoder.decode(line.decode(json.detect_encoding(line), "surrogatepass"))
         except (ValueError, RecursionError) as error:
             raise StepFailed(f"line {number} of {where}", f"is not JSON: {error}", "Write one object a line.") from None
         if not isinstance(row, dict):

@@ -71,10 +71,11 @@ class Worker:
         owner: str,
         lease_ms: int = LEASE_MS,
         stopped: Callable[[str], str | None] = lambda _: None,
+        told: Callable[[Happening], None] = lambda _: None,
     ) -> None:
-        """`stopped`: whether a model's retraining is stopped, in a sentence."""
+        """`stopped`: whether a model's retraining is stopped, in a sentence. `told`: of each move as it happens."""
         self._ports, self._book, self._owner, self._lease_ms = ports, book, owner, lease_ms
-        self._stopped = stopped
+        self._stopped, self._told = stopped, told
         self._looked: dict[str, int] = {}  # when this process last looked at a run that is watched
 
     def advance(self, admission: Admission) -> list[Happening]:
@@ -161,6 +162,7 @@ class Worker:
             happened.append(
                 Happening(admission.run, admission.model, before, view.state, view.reason, view.detail, view.at_ms)
             )
+            self._told(happened[-1])
 
     def _step(self, held: _Held) -> Next | None:
         view, admission, now_ms = held.view, held.admission, self._ports.clock.now_ms()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,15 +111,16 @@ def _tell(event: AlertEvent, found: _Again, store: Location | None, output: str,
     from monitor.cli.explain_numbers import all_lines
     from monitor.cli.show import print_json
 
-    under, again = found.generation, found.event
+    again = found.event
     numbers = all_lines(event, found.kept, found.config, found.plan)
     features = None if store is None else known_of(store, event)
     differs = _differing(event, again) if again is not None else []
     if output == "json":
-        told = {"replayed": again is not None if replayed else None, "differs": differs, "generation": under}
+        told: dict[str, Any] = {"replayed": again is not None if replayed else None, "differs": differs}
+        told |= {"generation": found.generation, "recorded": found.recorded}
         print_json({**_document(event, numbers, None if features is None else features.features), **told})
     else:
-        _print(event, numbers, again, differs, replayed=replayed, generation=under)
+        _print(event, numbers, found, differs, replayed=replayed)
         if features is not None:
             _print_features(features)
     return bool(differs) or (again is None and replayed) or not all(line.agrees for line in numbers)
@@ -159,12 +160,16 @@ def _of_the_daemon(event: AlertEvent) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """What a run over the topics kept of an alert, and the configuration that it ran under with its generation."""
+    """What a run over the topics kept of an alert, and the configuration that it ran under with its generation.
+
+    `recorded`: it was no run of its own, but the recorded evaluations, each under what was in force then.
+    """
 
     generation: int | None = None
     kept: Kept | None = None
     config: Config | None = None
     plan: Plan | None = None
+    recorded: bool = False
 
     @property
     def event(self) -> AlertEvent | None:
@@ -173,14 +178,16 @@ class _Again:
 
 
 def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) -> _Again:
-    """The event as a run over the topics tells it: the first that tells the same, else the first that tells it at all."""
+    """The event as a run over the topics tells it: the first that tells the same; else as the recorded evaluations do, made
+    again; else the first run that tells it at all."""
     from monitor.daemon.counted import counted
     from monitor.plan import plan_of
 
     # With the models that were taken out since, and each window under the configuration that held where it starts.
-    by = counted(source, config, plan_of(config)).hindsight()
-    best = _Again()
-    for number, held in _held(source, config):
+    own = counted(source, config, plan_of(config))
+    by = own.hindsight()
+    best, every = _Again(), list(_held(source, config))
+    for number, _, held in every:
         for edition in editions_of(source, config, by.plan):
             under = replace(by, plan=by.plan.of_edition(edition))
             again = _Again(number, _again(source, held, under, event, quiet=quiet), held, under.plan)
@@ -188,7 +195,21 @@ def _told_again(source: Log, config: Config, event: AlertEvent, *, quiet: bool) 
                 return again
             if best.event is None:
                 best = again
-    return best
+    again = _as_recorded(source, config, own.plan, event, every, quiet=quiet)
+    return best if again.event is None or (best.event is not None and _differing(event, again.event)) else again
+
+
+def _as_recorded(
+    source: Log, config: Config, plan: Plan, event: AlertEvent, held: Sequence[_Held], *, quiet: bool
+) -> _Again:
+    from monitor.cli.explain_recorded import decided_again
+
+    found = decided_again(source, config, plan, event, quiet=quiet)
+    if found is None:
+        return _Again()
+    kept, digest = found
+    number, under = next(((number, one) for number, document, one in held if document == digest), (None, config))
+    return _Again(number, kept, under, plan, recorded=True)
 
 
 def editions_of(source: Log, config: Config, plan: Plan) -> list[int]:
@@ -203,8 +224,12 @@ def editions_of(source: Log, config: Config, plan: Plan) -> list[int]:
     return list(range(min(last, plan.edition), min(begin, plan.edition) - 1, -1))
 
 
-def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
-    """The configurations that held, the newest first, with their numbers; the given one where none is kept."""
+_Held = tuple[int | None, str, "Config"]
+"""Number, digest and contents of a configuration."""
+
+
+def _held(source: Log, config: Config) -> Iterator[_Held]:
+    """The configurations that held, the newest first; the given one, without number and digest, where none is kept."""
     from monitor.adapters.schema_registry import with_schemas
     from monitor.config import recorded
     from monitor.daemon.begun import documents
@@ -220,9 +245,9 @@ def _held(source: Log, config: Config) -> Iterator[tuple[int | None, Config]]:
             tried.add(record.document)
             held = recorded(text)
             own = {"kafka": config.kafka, "schema_registry": config.schema_registry}
-            yield record.number, with_schemas(held.model_copy(update=own))
+            yield record.number, record.document, with_schemas(held.model_copy(update=own))
     if not tried:
-        yield None, config
+        yield None, "", config
 
 
 def _again(source: Log, config: Config, by: Counted, event: AlertEvent, *, quiet: bool) -> Kept:
@@ -282,11 +307,10 @@ def _document(event: AlertEvent, numbers: list[Line], features: list[Feature] | 
 def _print(
     event: AlertEvent,
     numbers: list[Line],
-    again: AlertEvent | None,
+    found: _Again,
     differs: list[str],
     *,
     replayed: bool,
-    generation: int | None,
 ) -> None:
     click.echo(event.data.summary)
     made = [line for line in numbers if line.inputs or not line.path]
@@ -296,16 +320,19 @@ def _print(
         _print_counted(counted)
     if not replayed:
         return
-    if again is None:
+    if found.event is None:
         click.echo(
-            "NOT TOLD AGAIN: no run over the topics as they are, under any configuration that is kept (`driftline config "
-            "history`), raises this alert. Were records trimmed, or decisions recorded (`driftline replay --verify`)?"
+            "NOT TOLD AGAIN: neither a run over the topics as they are, under any configuration that is kept (`driftline config "
+            "history`), nor the recorded evaluations raise this alert. Were records trimmed? `driftline replay --verify` says."
         )
-    elif differs:
-        click.echo(f"DIFFERS: a run over the topics says other {', '.join(differs)}")
-    else:
-        under = "" if generation is None else f" under generation {generation} of the configuration"
-        click.echo(f"a run over the source topics{under} tells the same alert, field by field")
+        return
+    what = "the recorded evaluations, made again from the ledger," if found.recorded else "a run over the source topics"
+    verb = "tell" if found.recorded else "tells"
+    if differs:
+        click.echo(f"DIFFERS: {what} {verb} other {', '.join(differs)}")
+        return
+    under = "" if found.generation is None else f" under generation {found.generation} of the configuration"
+    click.echo(f"{what}{under} {verb} the same alert, field by field")
 
 
 def _print_features(known: Known) -> None:

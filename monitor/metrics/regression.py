@@ -94,7 +94,7 @@ class Regression:
         scores: Float64s | None = None,
         delay_ms: Int64s | None = None,
     ) -> tuple[Int32s, Int64s]:
-        """What n labelled rows add to the cells of their window: cell index and amount, both (n, WIDTH), less in earlier editions.
+        """What n labelled rows add to the cells of their window: cell index and amount, both (n, WIDTH), less in earlier ones.
 
         `score` is the number that the model predicted. Includes `labelled`, not `seen`.
         """

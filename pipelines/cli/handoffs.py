@@ -149,7 +149,11 @@ def deliver(
     assert found.asked is not None
     if not shared(found.asked, found.name, sharing):
         why = f"is none that hand-off {handoff!r} was requested with, so what it signs is not taken"
-        remedy = "Take that of the worker (executor.webhook.secret_file); while one is changed a file has both, a line each."
+        remedy = (
+            "Take that of the worker (executor.webhook.secret_file). While one is changed that file has both, a line each, and "
+            "`driftline retrain run` signs what is under way with both within half a minute: try again then, or bring this back "
+            "with the old one."
+        )
         raise ConfigError(f"file {str(secret_file)!r}", why, remedy)
     out = directory / "out"
     if failed is None and not any(each.is_file() for each in out.rglob("*")):

@@ -9,7 +9,7 @@ import click
 
 from pipelines.cli.common import note, opened, output_option, print_json, print_table, store_option
 from pipelines.cli.policies import load
-from pipelines.errors import StepFailed
+from pipelines.errors import Unanswered
 from pipelines.executors import Executors
 from pipelines.job_spec import End
 from pipelines.jobs import Seen, Unreachable
@@ -26,6 +26,7 @@ from pipelines.local import Location
 @click.pass_context
 def jobs(ctx: click.Context, file: Path, store: Location, output: str) -> None:
     """List the Kubernetes Jobs of models whose steps are Jobs: how each stands, why, and whether its result is in the store.
+    Exit code 69 when the cluster does not answer, 2 when nothing says which cluster.
 
     \b
     Examples:
@@ -41,7 +42,7 @@ def jobs(ctx: click.Context, file: Path, store: Location, output: str) -> None:
         try:
             found += [described(policy.model, each) for each in there.seen(policy.model)]
         except Unreachable as error:
-            raise StepFailed("the cluster", f"does not answer: {error}", "Try again.", again=True) from None
+            raise Unanswered("the cluster", f"does not answer: {error}", "Look where KUBECONFIG points, or try again.") from None
     if output == "json":
         for each in found:
             print_json(each)

@@ -1,19 +1,23 @@
 """Everything that is wrong with a policy as it was written, each with the path to its key.
 
 `msgspec` stops at the first mistake. Here the types of `pipelines.policy` are walked beside what was written: what fields there
-are, of which kind, and what the types themselves refuse. Lines come from the nodes of the YAML.
+are, of which kind, and what the types themselves refuse (`pipelines.sense`), but for what rests on a key with a mistake of
+another kind. Lines come from the nodes of the YAML.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
+from functools import cache, partial
 from typing import Any, Final, get_args, get_origin
 
 import msgspec
 import yaml
+from msgspec import NODEFAULT
 
+from pipelines.sense import Wrong
 from pipelines.suggest import hint, listing
 
 Path = tuple[str, ...]
@@ -21,7 +25,7 @@ Mistake = tuple[Path, str]
 
 UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SUFFIX: Final = "_ms"
-_NOT_ZERO: Final = frozenset({"window", "run", "timeout"})
+_NOT_ZERO: Final = frozenset({"window", "run", "timeout", "every", "approval"})
 _FUNCTIONS: Final = frozenset({"function", "score_function"})
 _FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -51,28 +55,108 @@ def in_ms(kind: Any, written: Any) -> Any:
     return found
 
 
-def mistakes(kind: Any, written: Any, at: Path, also: frozenset[str] = frozenset()) -> Iterator[Mistake]:
-    """What is wrong with a section. `also`: keys that are no fields; `model` is no key, it is above the section."""
+def mistakes(
+    kind: Any,
+    written: Any,
+    at: Path,
+    also: frozenset[str] = frozenset(),
+    more: Callable[[Any], Iterable[Wrong]] = lambda _: (),
+) -> Iterator[Mistake]:
+    """What is wrong with a section. `also`: keys that are no fields; `model` is no key, it is above the section. `more`: what is
+    refused of a section beside what its type refuses."""
+    yield from _of_kinds(kind, written, at, also)
+    if isinstance(written, dict):
+        sense = _Sense()
+        made = sense.made(kind, written, at)
+        sense.hold(more(made), at)
+        yield from sense.found
+
+
+def _of_kinds(kind: Any, written: Any, at: Path, also: frozenset[str] = frozenset()) -> Iterator[Mistake]:
     if not isinstance(written, dict):
         yield at, f"is {written!r}; write its keys below it"
         return
-    fields = {shown(field.name): field for field in msgspec.structs.fields(kind) if field.name != "model"}
+    fields = _fields(kind)
     known = {*fields, *also}
-    found: list[Mistake] = [
-        ((*at, str(key)), f"unknown field `{key}`{hint(str(key), known)}; there are: {listing(sorted(known))}")
-        for key in written
-        if key not in known and key not in {field.name for field in fields.values()}
-    ]
-    found += [(at, f"missing required field `{n}`") for n, f in fields.items() if f.required and n not in written]
+    for key in written:
+        if key not in known and key not in {field.name for field in fields.values()}:
+            yield (*at, str(key)), f"unknown field `{key}`{hint(str(key), known)}; there are: {listing(sorted(known))}"
     for name, field in fields.items():
         if name in written:
-            found += _of_field(name, field, written[name], (*at, name))
-    yield from found
-    if not found and not also:
-        try:
-            msgspec.convert(in_ms(kind, written), kind)
-        except msgspec.ValidationError as error:
-            yield at, _plain(error)
+            yield from _of_field(name, field, written[name], (*at, name))
+        elif field.required:
+            yield at, f"missing required field `{name}`"
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    return {shown(field.name): field for field in msgspec.structs.fields(kind) if field.name != "model"}
+
+
+class _Sense:
+    """What types refuse of what was written, whatever other mistakes are in it. A key with a mistake has its default meanwhile,
+    and nothing that rests on it is told."""
+
+    def __init__(self) -> None:
+        self.found: list[Mistake] = []
+        self._unknown: set[Path] = set()
+
+    def made(self, kind: Any, written: Mapping[Any, Any], at: Path) -> Any:
+        """A section of this kind. What its type refuses is in `found`."""
+        given = {field.name: self._given(field, name, written, (*at, name)) for name, field in _fields(kind).items()}
+        made = _unchecked(kind)(**given)
+        self.hold(made.wrong() if hasattr(made, "wrong") else (), at)
+        return made
+
+    def hold(self, wrong: Iterable[Wrong], at: Path) -> None:
+        """Tell what rests on nothing unknown."""
+        for each in wrong:
+            on = [(*at, *key.split(".")) for key in each.on or (each.at,)]
+            if not any(_touch(key, unknown) for key in on for unknown in self._unknown):
+                self.found.append(((*at, *filter(None, each.at.split("."))), each.why))
+
+    def _given(self, field: Any, name: str, written: Mapping[Any, Any], at: Path) -> Any:
+        if name in written:
+            value, inner, each = written[name], _struct(field.type), _of_mapping(field.type)
+            if inner is not None and isinstance(value, dict):
+                return self.made(inner, value, at)
+            if each is not None and isinstance(value, dict) and all(isinstance(one, dict) for one in value.values()):
+                return {str(key): self.made(each, one, (*at, str(key))) for key, one in value.items()}
+            try:
+                return msgspec.convert(duration_ms(value) if field.name != name else value, field.type)
+            except msgspec.ValidationError:
+                pass
+        elif not field.required:
+            return _default(field)
+        self._unknown.add(at)
+        return _default(field)
+
+
+def _touch(one: Path, other: Path) -> bool:
+    """Whether one key is the other, or above it."""
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def _default(field: Any) -> Any:
+    """What a field has where nothing is known of it."""
+    if field.default is not NODEFAULT:
+        return field.default
+    if field.default_factory is not NODEFAULT:
+        return field.default_factory()
+    inner = _struct(field.type)
+    if inner is not None:
+        return _unchecked(inner)(**{each.name: _default(each) for each in msgspec.structs.fields(inner)})
+    return () if get_origin(field.type) is tuple else ""
+
+
+@cache
+def _unchecked(kind: Any) -> Any:
+    """The same type, which takes what it would refuse."""
+    model = {"model": ""} if any(field.name == "model" for field in msgspec.structs.fields(kind)) else {}
+
+    class Unchecked(kind, frozen=True):  # type: ignore[misc, call-arg]
+        def __post_init__(self) -> None: ...
+
+    return partial(Unchecked, **model)
 
 
 def _of_field(name: str, field: Any, value: Any, at: Path) -> Iterator[Mistake]:
@@ -83,10 +167,10 @@ def _of_field(name: str, field: Any, value: Any, at: Path) -> Iterator[Mistake]:
         elif ms == 0 and name in _NOT_ZERO:
             yield at, f"{value!r} is no time at all; write 90m, 36h or 7d"
     elif isinstance(value, dict) and (inner := _struct(kind)) is not None:
-        yield from mistakes(inner, value, at)
+        yield from _of_kinds(inner, value, at)
     elif isinstance(value, dict) and (inner := _of_mapping(kind)) is not None:
         for key, each in value.items():
-            yield from mistakes(inner, each, (*at, str(key)))
+            yield from _of_kinds(inner, each, (*at, str(key)))
     elif value is not None and (choices := _enum(kind)) is not None:
         given = value if isinstance(value, list) else [value]
         allowed = [str(choice) for choice in choices]

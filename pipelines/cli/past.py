@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ from pipelines.tables import Row, parse_rows
 Events = Callable[[Path | None, Path | None], list[bytes]]
 """All alerts that were ever told, from what --alerts and --embedded name."""
 FAR_MS: Final = 2**51
+LINE_EVERY_SECS: Final = 10.0
+WAYS: Final = {"weekly": "weekly retraining (1 of 3)", "always": "daily retraining (2 of 3)", "policy": "the policy (3 of 3)"}
 BEGIN_RATIO: Final = 0.25
 """Of the rows, before the backtest begins unless it is said when: what the first model is trained on."""
 
@@ -114,15 +117,38 @@ def _options(command: F) -> F:
     return command
 
 
+class Progress:
+    """A line on standard error every ten seconds: which way of retraining is gone through, how far, and when that will have been.
+    Each way has a pace of its own, and rounds in which something is trained or scored take longer than the others."""
+
+    def __init__(self, span: Span, clock: Callable[[], float] = time.monotonic) -> None:
+        self._span, self._clock = span, clock
+        self._name, self._begun, self._due = "", 0.0, clock() + LINE_EVERY_SECS
+
+    def show(self, name: str, at_ms: int) -> None:
+        """See `pipelines.past.Headway`."""
+        now = self._clock()
+        if name != self._name:
+            self._name, self._begun = name, now
+        if now < self._due:
+            return
+        self._due = now + LINE_EVERY_SECS
+        share = (at_ms - self._span.from_ms) / (self._span.until_ms - self._span.from_ms)
+        left = f", about {timedelta(seconds=round((now - self._begun) / share * (1 - share)))} left" if share > 0 else ""
+        note(f"{WAYS[name]}: at {when(at_ms)}, {share:.0%}{left}")
+
+
 def _compared(ctx: click.Context, asked: _Asked, events: Events) -> tuple[Policy, Span, tuple[Told, ...]]:
     policy, places = _policy(asked)
     with tempfile.TemporaryDirectory(prefix="driftline-backtest-") as scratch:
         here = Path(scratch)
+        note(f"reading the rows of {policy.model}")
         rows = _rows(ctx, policy, _in(places, here))
+        note(f"{len(rows):,} labelled rows; going through that time three times, and once without retraining")
         span = _span(policy, rows, asked.begin, asked.end, asked.every)
         test = Backtest(
             policy, rows, events(asked.alerts, asked.embedded), lambda store: FileAnchors(store, places.anchors), here,
-            lambda store: _steps(policy, store, here),
+            lambda store: _steps(policy, store, here), Progress(span).show,
         )  # fmt: skip
         return policy, span, test.compare(span)
 

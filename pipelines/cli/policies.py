@@ -15,6 +15,7 @@ docs/retraining.md has them all.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,10 @@ from pipelines.cli.mistakes import Lines, Mistake, in_ms, mistakes
 from pipelines.errors import PolicyError
 from pipelines.places import Execution
 from pipelines.policy import Policy, senseless
+from pipelines.sense import Wrong
 
 _ROWS, _ANCHOR, _EXECUTOR = "rows", "anchor", "executor"
 _BESIDE = frozenset({_ROWS, _ANCHOR, _EXECUTOR})
-_BELOW_MODEL = 3  # models, its name, a section
-_ANY_DATA = {"label": "label", "features": ["feature"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,44 +75,35 @@ def load(path: Path) -> tuple[list[Policy], Files]:
 
 def _wrong(model: str, written: Any) -> list[Mistake]:
     at = ("models", model)
-    found = list(mistakes(Policy, written, at, _BESIDE))
+    found: list[Mistake] = []
+    elsewhere = False
     if isinstance(written, dict) and _EXECUTOR in written:
         found += mistakes(Execution, written[_EXECUTOR], (*at, _EXECUTOR))
-    if found:
-        return found + _of_whole_sections(model, written, found)
+        elsewhere = not found and _executor(written[_EXECUTOR], Path()) != Execution()
+
+    def more(policy: Policy) -> Iterator[Wrong]:
+        yield from senseless(policy)
+        yield from _beside(model, policy, written, elsewhere)
+
+    found += mistakes(Policy, written, at, _BESIDE, more)
     try:
-        policy = _policy(model, written)
-        found += [((*at, *key), why) for key, why in senseless(policy)]
-        elsewhere = _EXECUTOR in written and _executor(written[_EXECUTOR], Path()) != Execution()
-        if elsewhere and policy.gate.scoring_ms is not UNSET and policy.train.score_command:
-            why = "nobody knows how long a command took that runs elsewhere; write score_function, or take this out"
-            found.append(((*at, "gate", "scoring"), why))
-        asked = policy.gate.anchor is not UNSET
-        if asked and _ANCHOR not in written:
-            found.append(((*at, "gate", "anchor"), f"names a digest, and {model}.anchor no file"))
-        if not asked and _ANCHOR in written:
-            found.append(((*at, _ANCHOR), "has a file, and gate.anchor no digest of it; `sha256sum` prints one"))
+        if not found:
+            _policy(model, written)
     except msgspec.ValidationError as error:
         found.append((at, str(error)))
     return found
 
 
-def _of_whole_sections(model: str, written: Any, found: list[Mistake]) -> list[Mistake]:
-    """What cannot be meant in the sections that have no mistake of another kind, so that it is not told in a second round. Of the
-    others nothing is known: their defaults are not what was to be written."""
-    if not isinstance(written, dict) or any(len(at) < _BELOW_MODEL for at, _ in found):
-        return []
-    wrong = {at[_BELOW_MODEL - 1] for at, _ in found}
-    whole = {key: value for key, value in written.items() if key not in wrong}
-    try:
-        policy = _policy(model, {"data": _ANY_DATA, **whole} if "data" in wrong else whole)
-    except msgspec.ValidationError:
-        return []  # it is about sections that do not go together, of which one may be missing here
-    return [
-        (("models", model, *key), why)
-        for key, why in senseless(policy)
-        if key[0] not in wrong and not (key[0] == "probation" and "gate" in wrong)
-    ]
+def _beside(model: str, policy: Policy, written: dict[str, Any], elsewhere: bool) -> Iterator[Wrong]:
+    """What does not go together with what stands beside the policy."""
+    if elsewhere and policy.gate.scoring_ms is not UNSET and policy.train.score_command:
+        why = "nobody knows how long a command took that runs elsewhere; write score_function, or take this out"
+        yield Wrong("gate.scoring", why, ("gate.scoring", "train.score_command"))
+    asked, anchor = policy.gate.anchor is not UNSET, "gate.anchor"
+    if asked and _ANCHOR not in written:
+        yield Wrong(anchor, f"names a digest, and {model}.anchor no file")
+    if not asked and _ANCHOR in written:
+        yield Wrong(_ANCHOR, "has a file, and gate.anchor no digest of it; `sha256sum` prints one", (anchor,))
 
 
 def _executor(written: dict[str, Any], beside: Path) -> Execution:

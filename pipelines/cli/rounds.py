@@ -25,7 +25,8 @@ from pipelines.cli.common import (
     wired,
     worded,
 )
-from pipelines.cli.policies import load
+from pipelines.cli.policies import Files, load
+from pipelines.cli.remarks import refuse, remark
 from pipelines.cli.signals import ending
 from pipelines.errors import ConfigError
 from pipelines.exits import FAILED, REFUSED
@@ -62,7 +63,8 @@ def plan(
           gate: {segments: [origin]}
           promote: approve
     """
-    ports, policies = _opened(ctx, file, alerts, embedded, work, store)
+    ports, policies, files = _opened(ctx, file, alerts, embedded, work, store)
+    remark(files.executors)
     orchestrator = Orchestrator(ports, policies, owner())
     plans = [orchestrator.plan(policy) for policy in policies]
     if output == "json":
@@ -112,9 +114,22 @@ def run(
         raise click.UsageError("--reason says why you ask for a run: name its model with --model")
     if model is not None and reason is None:
         raise click.UsageError("--model asks for a run by hand: say why with --reason")
-    ports, policies = _opened(ctx, file, alerts, embedded, work, store)
+    ports, policies, files = _opened(ctx, file, alerts, embedded, work, store)
+    refuse(file, files.executors)
     us = owner()
-    orchestrator = Orchestrator(ports, policies, us, halted=lambda: _stops(stop_file))
+    # Who asked for a run by hand knows that nothing fires; said after it, that "nothing begins" would deny it.
+    said: dict[str, str] = {} if model is None else {model: Why.NOTHING_FIRES}
+
+    def tell(each: Plan | Happening) -> None:
+        """As it happens: a training may take hours."""
+        if isinstance(each, Happening):
+            _say(each, output)
+            return
+        if said.get(each.model) != each.why or each.begins:  # the same reason is said once
+            _say_plan(each, output)
+        said[each.model] = each.why
+
+    orchestrator = Orchestrator(ports, policies, us, halted=lambda: _stops(stop_file), told=tell)
     waiting = _Waiting(ports, us)
     with ending():
         if model is not None and reason is not None:
@@ -123,16 +138,8 @@ def run(
             _say_plan(asked, output)
             if not asked.begins:
                 ctx.exit(FAILED if asked.why is Why.UNREADABLE else REFUSED)
-        # Who asked for a run by hand knows that nothing fires; said after it, that "nothing begins" would deny it.
-        said: dict[str, str] = {} if model is None else {model: Why.NOTHING_FIRES}
         while True:
             done = orchestrator.round()
-            for each in done.plans:
-                if said.get(each.model) != each.why or each.begins:  # the same reason is said once
-                    _say_plan(each, output)
-                said[each.model] = each.why
-            for moved in done.happened:
-                _say(moved, output)
             for sentence in (*waiting.news(), *ports.announce()):
                 note(sentence)
             if once:
@@ -163,11 +170,10 @@ class _Waiting:
 
 def _opened(
     ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Location
-) -> tuple[Wired, list[Policy]]:
+) -> tuple[Wired, list[Policy], Files]:
     policies, files = load(file)
-    return wired(
-        ctx, Places(store, alerts, files.rows, Path.cwd(), work, embedded, files.anchors, files.executors)
-    ), policies
+    places = Places(store, alerts, files.rows, Path.cwd(), work, embedded, files.anchors, files.executors)
+    return wired(ctx, places), policies, files
 
 
 def _of(policies: list[Policy], model: str) -> Policy:

@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipelines.anchor import Anchor
 from pipelines.cli.policies import load
 from pipelines.codec import digest_of
 from pipelines.errors import NotFound, PolicyError, StepFailed
 from pipelines.explanation import Explanation
 from pipelines.filesteps import FileSteps, Work
-from pipelines.gate import Anchor, GateReport, GateSpec, Outcome, Reason, Untested
+from pipelines.gate import GateReport, GateSpec, Outcome, Reason, Untested
 from pipelines.intake import Intake
 from pipelines.judging import judged
 from pipelines.policy import Data, Policy, Train

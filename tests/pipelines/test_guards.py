@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pipelines import codec
+from pipelines.anchor import Anchor
 from pipelines.explanation import Differing, Explanation, Importance, dealt, differing, importances, sample
 from pipelines.gate import (
     FORMAT,
-    Anchor,
     GateReport,
     GateSpec,
     Goal,

@@ -51,7 +51,7 @@ def test_who_brings_a_result_with_another_secret_is_told_and_nothing_is_entered(
     refused, empty, listed = done
     assert refused.returncode == empty.returncode == 2
     assert f"file '{wrong}' is none that hand-off" in refused.stderr
-    assert "while one is changed a file has both, a line each" in refused.stderr
+    assert "While one is changed that file has both, a line each" in refused.stderr
     assert "has no file: nothing came of the step" in empty.stderr
     assert (listed["state"], listed["refused"]) == ("accepted", 0)
 
@@ -83,6 +83,41 @@ def test_a_secret_is_changed_without_a_moment_in_which_nobody_agrees(desk: Desk)
     before, after = desk.outside.heard
     assert (before.signed_by(SECRET), before.signed_by(OTHER)) == (True, False)
     assert (after.signed_by(SECRET), after.signed_by(OTHER)) == (True, True)
+
+
+def test_what_was_begun_before_the_secret_was_changed_may_be_brought_back_with_the_new_one_alone(desk: Desk) -> None:
+    new = desk.directory / "new.secret"
+    new.write_text(OTHER)
+    said: list[Any] = []
+
+    def tries() -> None:
+        heard = desk.outside.of("step.requested")[-1]
+        said.append(works(heard, desk.store.directory, desk.directory / "outside", new))
+
+    def changes() -> None:
+        desk.secret.write_text(f"{OTHER}\n{SECRET}\n")
+        said.append(desk.listed("--secret-file", desk.secret)[0])
+
+    desk.acts = [lambda: None, lambda: None, tries, changes, *[lambda: None] * 30, tries]
+    assert body(desk, desk.train()) == b"2"
+    before, listed, after = said
+    assert before.returncode == 2
+    assert "signs what is under way with both within half a minute: try again then" in before.stderr
+    assert (after.returncode, listed["state"]) == (0, "accepted")
+    assert len(desk.outside.heard) == 1, "it is known there: nothing is announced anew"
+    (shown,) = desk.listed("--secret-file", new)
+    assert (shown["state"], shown["attempt"], shown["refused"]) == ("delivered", 1, 0)
+
+
+def test_a_request_that_was_signed_with_none_of_the_secrets_is_not_signed_anew(desk: Desk) -> None:
+    def replaces() -> None:
+        desk.secret.write_text(OTHER)
+
+    seen: list[Any] = []
+    desk.acts = [replaces, *[lambda: None] * 40, lambda: seen.append(desk.works())]
+    with pytest.raises(StepFailed, match="took longer than it may"):
+        desk.train()
+    assert seen == [2]
 
 
 def test_a_secret_that_cannot_be_used_is_said_before_anything_is_asked_for(desk: Desk) -> None:

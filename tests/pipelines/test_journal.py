@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from pipelines import codec
+from pipelines.anchor import Anchor
 from pipelines.book import Book
 from pipelines.errors import FormatError, Refused, StepFailed, StoreError
-from pipelines.gate import Anchor, GateSpec
+from pipelines.gate import GateSpec
 from pipelines.intake import Intake, Surprise
 from pipelines.journal import FORMAT, Claimed, Moved, Reason, Record, RunView, Tried, Verdict, decode_record, fold
 from pipelines.orchestrator import Orchestrator

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from pipelines.cli.past import Progress
 from pipelines.errors import StepFailed
 from pipelines.filesteps import FileSteps
 from pipelines.gate import GateSpec
@@ -211,3 +212,25 @@ def test_what_cannot_be_meant_is_a_matter_of_usage(tmp_path: Path, args: tuple[s
     )
     done = driftline("backtest-policy", "-c", tmp_path / "retrain.yaml", *args)
     assert (done.code, sentence in done.err) == (2, True), done.err
+
+
+def test_how_far_it_is_and_what_is_left_is_told_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    progress = Progress(Span(BORN_MS, BORN_MS + 10 * DAY_MS, DAY_MS), lambda: now[0])
+    for name in ("weekly", "policy"):
+        for day in range(10):
+            progress.show(name, BORN_MS + day * DAY_MS)
+            now[0] += 4
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("driftline: weekly retraining (1 of 3): at ")
+    assert lines[0].endswith("30%, about 0:00:28 left")
+    assert lines[-1].startswith("driftline: the policy (3 of 3): at ")
+    assert len(lines) == 6
+
+
+def test_rows_are_put_in_order_once_and_are_those_of_a_run(tmp_path: Path) -> None:
+    rows = world()[::-1]
+    data = PastData(MemoryStore(), rows)
+    plain = [{key: value for key, value in row.items() if key != "version"} for row in rows]
+    for until_ms in (BORN_MS + DAY_MS, TURNED_MS, UNTIL_MS):
+        assert data._labelled(POLICY, until_ms) == labelled(plain, POLICY, until_ms)

@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipelines.anchor import Anchor
 from pipelines.codec import digest_of
-from pipelines.gate import Anchor, GateSpec
+from pipelines.gate import GateSpec
 from pipelines.intake import Intake, Surprise
 from pipelines.policy import DAY_MS, Data, Policy, Promotion, Train, Trigger
 from pipelines.states import State

@@ -185,7 +185,8 @@ def test_serving_is_told_by_an_alias_whom_to_score_beside_the_champion() -> None
         ({"shadow": {"most_ms": 91 * DAY_MS}}, "shadow.most must not be above data.window"),
         ({"data": {"label": "y", "features": ["x"]}}, "needs data.id and data.score"),
         ({"shadow": {"alias": "champion"}}, "another name than 'champion'"),
-        ({"brakes": {"window_ms": 0}}, "must not be below 0"),
+        ({"brakes": {"window_ms": 0}}, "window must be above 0"),
+        ({"brakes": {"tenure_ms": -1}}, "must not be below 0"),
     ],
 )
 def test_a_shadow_that_cannot_be_meant_is_refused(wrong: dict[str, Any], sentence: str) -> None:

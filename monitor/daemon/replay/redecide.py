@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from msgspec import UNSET
@@ -38,10 +38,16 @@ class Redecided:
 
 
 def redecide(
-    log: Log, config: Config, plan: Plan, partitions: int, evals_end: int, begin: Resumed | None = None
+    log: Log,
+    config: Config,
+    plan: Plan,
+    partitions: int,
+    evals_end: int,
+    begin: Resumed | None = None,
+    observe: Callable[[TickOutput], None] = lambda _: None,
 ) -> Iterator[Redecided]:
     """Every evaluation that counts below offset `evals_end` of `evals`, in order, those after `begin` where it is given;
-    nothing is appended anywhere.
+    nothing is appended anywhere. `observe` hears of each tick as it closes, while what it rests on can be asked.
 
     Digests are chained, so after the first evaluation that differs all differ: it is the last one given. Raises
     LedgerError for evaluations under another configuration, or under rules that were not kept.
@@ -63,17 +69,23 @@ def redecide(
         _recognise(config, plan, evaluation)
         if (roster := roster_of(evaluation)) is not None:
             evaluator.list_models(roster)
-        outputs = list(rules.go_on_with(evaluation.rules, windows_from_ms(evaluation)))
+        outputs = list(_told(rules.go_on_with(evaluation.rules, windows_from_ms(evaluation)), observe))
         for partition, end in enumerate(evaluation.ledger):
             followers[partition].catch_up(log, end, feeder(evaluator, partition))
         follow(evaluator, evaluation, config.namespace)
         if evaluation.unowned is not UNSET:
             evaluator.owners(evaluation.unowned)
-        outputs += evaluator.close()
+        outputs += _told(evaluator.close(), observe)
         difference = _compare(evaluator, followers, evaluation)
         yield Redecided(evaluation, outputs, difference)
         if difference is not None:
             return
+
+
+def _told(outputs: Iterable[TickOutput], observe: Callable[[TickOutput], None]) -> Iterator[TickOutput]:
+    for output in outputs:
+        observe(output)
+        yield output
 
 
 def _restore(evaluator: Evaluator, rules: RulesInForce, begin: Resumed) -> None:
