@@ -28,7 +28,7 @@ from monitor.alerts.state import AlertState
 from monitor.alerts.traffic import TrafficWatch
 from monitor.alerts.watching import Look
 from monitor.config.windows import Window
-from monitor.editions import refuse_newer
+from monitor.editions import LASTING, refuse_newer
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.records import Commit, Gap, Unowned
@@ -40,7 +40,7 @@ from monitor.windows.engine import TickEngine
 from monitor.windows.lookup import Lookup
 from monitor.windows.losses import Losses
 from monitor.windows.schedule import Schedule
-from monitor.windows.spans import shortest
+from monitor.windows.spans import by_size, shortest
 from monitor.windows.stacks import ClosedTick
 from monitor.windows.view import Kind, SeriesKey, WindowKey, WindowView
 
@@ -332,7 +332,7 @@ class Evaluator:
         watched = [one for one in arrived if not worked_on(one.model, one.pane_ms, one.pane_ms + pane_ms)]
         is_lost = self.engines[kind].is_lost
         told = self._budget.step(kind, closed.tick, watched, outage_of, is_lost) if happened else []
-        told = [self._book.with_cause(event, shortest(self.schedule.current), lookup) for event in told]
+        told = [self._book.with_cause(event, self._explaining(), lookup) for event in told]
         seen = closed.active.union(view.key.series for view in judged) if self._advice.asks else frozenset()
         touched = {series for series in seen if knows(series.model)}
         advice = self._advice.step(kind, tick_ms, touched, lookup, outage_of)
@@ -345,6 +345,12 @@ class Evaluator:
         )
         self._chain(kind, output)
         return output
+
+    def _explaining(self) -> list[str]:
+        """The windows that say what changed when the budget tells a loss: the shortest that can; in editions before LASTING the
+        shortest or none."""
+        windows = self.schedule.current
+        return by_size(windows) if self.editions.number >= LASTING else [shortest(windows)]
 
     def _chain(self, kind: Kind, output: TickOutput) -> None:
         digest = hashlib.blake2b(self._chains[kind], digest_size=16)

@@ -240,20 +240,20 @@ class RuleBook:
             return event
         return msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, explanation=why))
 
-    def with_cause(self, event: AlertEvent, window: str, windows: WindowLookup) -> AlertEvent:
-        """An event of the budget with what changed in the windows of this name, where alerts are explained."""
+    def with_cause(self, event: AlertEvent, names: Iterable[str], windows: WindowLookup) -> AlertEvent:
+        """An event of the budget with what changed, where alerts are explained: by windows of the first of these names of which
+        any is held that ended before the change."""
         data = event.data
         if not self.explains or not isinstance(data, BudgetAlert) or event.change is not Change.FIRING:
             return event
         if data.kind is not Kind.PERFORMANCE:
             return event
         series = SeriesKey(data.model, data.version, data.segment)
-        why = explain_since(series, data.since_ms, window, windows)
-        return (
-            event
-            if why is None
-            else msgspec.structs.replace(event, data=msgspec.structs.replace(data, explanation=why))
-        )
+        said = (explain_since(series, data.since_ms, name, windows) for name in names)
+        why = next((one for one in said if one is not None), None)
+        if why is None:
+            return event
+        return msgspec.structs.replace(event, data=msgspec.structs.replace(data, explanation=why))
 
     def retire(self, state: AlertState, tick_ms: int, successor: RuleBook) -> Step:
         """Hand over to other rules after a tick: alerts of rules that the successor has no more, or that no longer

@@ -285,8 +285,8 @@ class BudgetAlert(msgspec.Struct, frozen=True, kw_only=True, tag_field="category
     explanation: Annotated[
         Explanation | Only,
         Meta(
-            description="Of performance, when it fires, with `explanations`: the shortest windows since `since_ms` against those "
-            "before it. Absent where nothing can be said."
+            description="Of performance, when it fires, with `explanations`: windows since `since_ms` against those before it, "
+            "the shortest of which any such is held. Absent where nothing can be said."
         ),
     ] = msgspec.UNSET
     group: InGroup = msgspec.UNSET

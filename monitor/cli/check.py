@@ -256,11 +256,12 @@ def _for(seconds: float) -> str:
 def _look(config: Config, embedded: Path | None) -> Sequence[Finding]:
     """What the preflight finds. Raises LogUnreachable when no broker answers."""
     from monitor.adapters.preflight import preflight
+    from monitor.cli.check_ledger import findings
     from monitor.cli.scan import open_existing
 
     log = open_existing(config, embedded)
     try:
-        return preflight(log, config)
+        return [*preflight(log, config), *findings(log, config)]
     finally:
         log.close()
 

@@ -23,6 +23,7 @@ def watching(config: Config) -> dict[str, Any]:
             "every_s": budget.every_ms / _SECONDS,
             "learn_s": budget.learn_ms / _SECONDS,
             "season": budget.season,
+            "materiality": {name: getattr(budget.materiality, name) for name in ("performance", "features", "quality")},
         },
         "label_feed": None
         if feed is None
@@ -50,8 +51,20 @@ def watching(config: Config) -> dict[str, Any]:
     }
 
 
+def _hidden(forgiven: float, tasks: list[str]) -> str:
+    """What is never told of a loss, and the command that says how much that is: margins depend on how many rows come, which no
+    file says. `forgiven`: budget.materiality.performance. `tasks`: of the models, which all have the same."""
+    accuracy = "" if "regression" in tasks else " --accuracy SHARE"
+    share = "a share of errors beyond some size" if "regression" in tasks else "a rate of errors"
+    more = f"{forgiven:g} (materiality) and " if forgiven else ""
+    return (
+        f"{share} may rise by {more}a margin untold; how much that is, and how soon more is seen: "
+        f"driftline power -c FILE --per-day N{accuracy}"
+    )
+
+
 def lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The same for people: a name and what is said of it."""
+    """What `driftline check` has found, for people: a name and what is said of it."""
     if budget := told["budget"]:
         false, per, every = budget["false_pages"], _time(budget["per_s"]), _time(budget["every_s"])
         learn = _time(budget["learn_s"])
@@ -59,6 +72,8 @@ def lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
             "budget",
             f"at most {false:g} false alarms in {per} and model version, decided every {every} after {learn} of learning",
         )
+        if told["topics"]["labels"] is not None:
+            yield "power", _hidden(budget["materiality"]["performance"], [model["task"] for model in told["models"]])
     if feed := told["label_feed"]:
         below, age, most = feed["slow_below"], _time(feed["slow_after_s"]), _time(feed["hold_at_most_s"])
         said = (

@@ -132,12 +132,13 @@ def disks(look: Look) -> None:
 def topics(look: Look, embedded: Path | None) -> None:
     """The brokers, the topics and the rights on them; the configurations that held; the records of the ledger by verdict."""
     from monitor.adapters.preflight import preflight
+    from monitor.cli.check_ledger import findings as ledger
     from monitor.cli.config_history import generations
     from monitor.cli.scan import open_existing
 
     assert look.config is not None
     with closing(open_existing(look.config, embedded)) as log:
-        found = preflight(log, look.config)
+        found = [*preflight(log, look.config), *ledger(log, look.config)]
         look.findings += found
         plain = [
             {"level": str(each.level), "what": each.what, "value": each.value, "hint": each.hint} for each in found

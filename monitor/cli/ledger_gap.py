@@ -55,7 +55,7 @@ def gap(
             raise click.UsageError(f"--partition {partition}: there are {there}, from 0 to {there - 1}.")
         found = [one for one in missing(log, config) if partition in (None, one.partition)]
         for one in found:
-            click.echo(_sentence(one))
+            click.echo(sentence(one))
         if not found:
             click.echo("nothing is missing: every record that is needed is in its topic")
             return
@@ -73,7 +73,8 @@ def gap(
         log.close()
 
 
-def _sentence(one: Missing) -> str:
+def sentence(one: Missing) -> str:
+    """What is missing, for people."""
     where = f"partition {one.partition}, {one.stream}: topic {one.topic!r} begins at offset {one.begin}"
     said = []
     if one.unread:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from monitor.config.types import Config
 from monitor.daemon.checkpoints import follow, of_ledger
+from monitor.daemon.genesis import recognise
 from monitor.daemon.shared import decoders
 from monitor.daemon.sources import source_topics
 from monitor.daemon.writer import LedgerWriter
@@ -47,16 +48,19 @@ class Missing:
 
 
 def missing(log: Log, config: Config) -> Iterator[Missing]:
-    """What is missing, by partition and stream. Raises LedgerError when there is no ledger or it lost records itself."""
+    """What is missing, by partition and stream. Raises LedgerError when there is no ledger, it lost records itself, or it is
+    about other topics than those that are there now: made again, or with other partitions."""
     topics = config.topics()
     if log.topic(topics.ledger) is None:
         raise LedgerError(
             f"there is no ledger: topic {topics.ledger!r} does not exist", "Has `driftline run` been started?"
         )
-    names = source_topics(log, config).names
+    sources = source_topics(log, config)
+    names = sources.names
     for partition, state in enumerate(_states(log, config)):
         if state.genesis is None or state.ended:
             continue
+        recognise(log, config.namespace, sources, state.genesis)
         commit = state.commit
         nexts = (state.next_prediction, state.next_label)
         ends = (commit.predictions[1], commit.labels[1]) if commit else nexts

@@ -14,10 +14,11 @@ from msgspec import UNSET
 
 from monitor.daemon.begun import begun, keep_document
 from monitor.daemon.counted import Counted
-from monitor.daemon.sources import Sources
+from monitor.daemon.sources import Sources, refuse_another
 from monitor.daemon.tail import follow_from_start
 from monitor.daemon.writer import LedgerWriter, LostOwnership
 from monitor.editions import Edition
+from monitor.errors import LedgerError
 from monitor.ledger.records import EDITION_FORMAT, FORMAT, Genesis, SourceTopic
 from monitor.ports import Appender, Log
 
@@ -55,3 +56,20 @@ def begin(log: Log, appender: Appender, sources: Sources, by: Counted) -> Genesi
     with suppress(LostOwnership):  # trimmed meanwhile, so others have gone on long since
         writer.offer(genesis_of(log, sources, FIRST, by.plan.config_digest, by.plan.edition))
     return begun(log, topics)
+
+
+def recognise(log: Log, namespace: str, sources: Sources, genesis: Genesis) -> str:
+    """Raise LedgerError where the ledger of a partition is not about these topics; else what a message calls it."""
+    where = f"the ledger of namespace {namespace!r}, partition {genesis.partition},"
+    cluster = log.cluster_id()
+    if genesis.cluster_id != cluster:
+        raise LedgerError(
+            f"{where} was begun on cluster {genesis.cluster_id}, this is cluster {cluster}",
+            "Point the configuration at the cluster it belongs to, or choose another `namespace`.",
+        )
+    for then, now in ((genesis.predictions, sources.predictions), (genesis.labels, sources.labels)):
+        if (then is None) != (now is None):
+            raise LedgerError(f"{where} was begun with labels in one and none in the other", "Choose another `namespace`.")
+        if then is not None and now is not None:
+            refuse_another(where, then, now)
+    return where

@@ -24,10 +24,10 @@ from monitor.daemon import snapshots
 from monitor.daemon.begun import ANOTHER_MEANING, begun, what_differs
 from monitor.daemon.checkpoints import follow, manifest_of, of_ledger, timestamp_at
 from monitor.daemon.counted import OlderRoster
-from monitor.daemon.genesis import genesis_of
+from monitor.daemon.genesis import genesis_of, recognise
 from monitor.daemon.newest import newest_taken_ms
 from monitor.daemon.recovery import rows_to_read_again
-from monitor.daemon.sources import Sources, refuse_another
+from monitor.daemon.sources import Sources
 from monitor.daemon.tail import Stored, follow_from_start
 from monitor.daemon.writer import LedgerWriter, LostOwnership
 from monitor.editions import number_of, owner_of, refuse_newer
@@ -129,21 +129,7 @@ class Task:
     def _recognise(self) -> None:
         genesis = self.writer.follower.state.genesis
         assert genesis is not None
-        where = f"the ledger of namespace {self._config.namespace!r}, partition {self.partition},"
-        cluster = self._log.cluster_id()
-        if genesis.cluster_id != cluster:
-            raise LedgerError(
-                f"{where} was begun on cluster {genesis.cluster_id}, this is cluster {cluster}",
-                "Point the configuration at the cluster it belongs to, or choose another `namespace`.",
-            )
-        for then, now in ((genesis.predictions, self._sources.predictions), (genesis.labels, self._sources.labels)):
-            if (then is None) != (now is None):
-                raise LedgerError(
-                    f"{where} was begun with labels in one and none in the other", "Choose another `namespace`."
-                )
-            if then is None or now is None:
-                continue
-            refuse_another(where, then, now)
+        where = recognise(self._log, self._config.namespace, self._sources, genesis)
         commit = self.writer.follower.state.commit
         digest = commit.config if commit else genesis.config
         if digest != self._shared.plan.config_digest:

@@ -145,6 +145,8 @@ def held(config: Config, plan: Plan, traffic: Traffic) -> Held:
                     span = size, slide_ms(window)
                     labels = kind is Kind.PERFORMANCE
                     each = revised(*span, rows, traffic, plan.join.bounds.horizon_ms, labels=labels)
+                    # And the last revision, which says that the window is final.
+                    each += plan.join.tick_ms / slide_ms(window) * -math.expm1(-per_version_ms * share * size)
                     published += shape.models * traffic.versions * each * (cost.payload[kind] + RECORD_BYTES)
     return Held(windows, nbytes, told, published)
 

@@ -18,7 +18,8 @@ from monitor.demo.incidents import DAY_MS, KM_PER_MILE, Features, Incident
 
 _HOUR_MS: Final = 3_600_000
 _CONTENT: Final = ("score", "prediction", "features")
-ORIGINS: Final = ("EWR", "JFK", "LGA")
+ORIGINS: Final = ("LGA", "JFK")
+"""Where truth may turn round. Not Newark (EWR): of its flights half are predicted wrongly as it is, so nothing would change."""
 
 
 def dealt(predictions: Iterable[bytes], labels: Iterable[bytes], seed: int) -> tuple[list[bytes], list[bytes]]:

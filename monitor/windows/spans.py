@@ -37,9 +37,15 @@ def _month(at_ms: int) -> tuple[int, int]:
 
 def shortest(windows: Sequence[Window]) -> str:
     """The name of the shortest window that tiles time; of sliding ones, where there are no others."""
+    return min(windows, key=_size).name
 
-    def size(window: Window) -> tuple[bool, int]:
-        start, end = next(spans_of(window, 0))
-        return window.size_ms != window.slide_ms, end - start
 
-    return min(windows, key=size).name
+def by_size(windows: Sequence[Window]) -> list[str]:
+    """The names of windows, the shortest first, sliding ones behind those that tile time; of equal ones by name, so that the
+    order of a configuration means nothing."""
+    return [window.name for window in sorted(windows, key=lambda window: (_size(window), window.name))]
+
+
+def _size(window: Window) -> tuple[bool, int]:
+    start, end = next(spans_of(window, 0))
+    return window.size_ms != window.slide_ms, end - start

@@ -204,6 +204,22 @@ def test_rules_of_quality_and_traffic_are_shown(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_budget_does_not_tell_is_said_of_losses_only(deployment: Deployment) -> None:
+    def said(*more: str) -> list[str]:
+        sets = [part for one in ("budget={every: 1d, learn: 90d}", *more) for part in ("--set", one)]
+        checked = driftline("check", "-c", deployment.config, *sets)
+        assert checked.code == 0, checked.err
+        return [line[19:] for line in checked.out.splitlines() if line.startswith("power")]
+
+    (plain,) = said("budget.materiality.performance=0")
+    assert plain.startswith("a rate of errors may rise by a margin untold;")
+    prices = "models=[{name: arrival-delay, task: regression, largest: 1000}]", "streams.predictions.fields.score=null"
+    (numbers,) = said(*prices, "rules=[]")
+    assert numbers.startswith("a share of errors beyond some size may rise by 0.01 (materiality) and a margin")
+    assert numbers.endswith("driftline power -c FILE --per-day N")
+    assert said("streams.labels=null", "rules=[]") == [], "without labels no loss is watched"
+
+
 def test_what_watches_beside_the_rules_has_a_line_each_where_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "flights.reference.json").write_bytes((DEMO.parent / "flights.reference.json").read_bytes())
     (tmp_path / "more.yaml").write_text(
@@ -221,13 +237,17 @@ advisories:
 """
     )
     plain = driftline("check", "-c", DEMO)
-    names = ("budget", "label_feed", "estimates", "explanations", "grouping", "maintenance", "advisory")
+    names = ("budget", "power", "label_feed", "estimates", "explanations", "grouping", "maintenance", "advisory")
     assert not [line for line in plain.out.splitlines() if line.startswith(names)]
     files = ("-c", DEMO, "-c", tmp_path / "more.yaml")
     checked = driftline("check", *files)
     assert checked.code == 0, checked.err
     told = {line[:19].strip(): line[19:] for line in checked.out.splitlines()}
     assert told["budget"] == ("at most 2 false alarms in 30d and model version, decided every 1d after 90d of learning")
+    assert told["power"] == (
+        "a rate of errors may rise by 0.01 (materiality) and a margin untold; how much that is, and how soon more is seen: "
+        "driftline power -c FILE --per-day N --accuracy SHARE"
+    )
     assert told["label_feed"] == (
         "slow below 50 % of the usual labels at an age of 30h; verdicts are held for 7d at most"
     )
@@ -239,7 +259,8 @@ advisories:
     assert "every model: from 2013-01-06T10:00Z until 2013-01-06T12:00Z" in checked.out
     config = driftline("check", *files, "-o", "json").json["config"]
     assert config["budget"] == {
-        "false_pages": 2, "per_s": 2_592_000.0, "every_s": 86_400.0, "learn_s": 7_776_000.0, "season": "none"
+        "false_pages": 2, "per_s": 2_592_000.0, "every_s": 86_400.0, "learn_s": 7_776_000.0, "season": "none",
+        "materiality": {"performance": 0.01, "features": 0.02, "quality": 0.0},
     }  # fmt: skip
     assert (config["label_feed"]["slow_after_s"], config["grouping"]) == (108_000.0, {"within_s": 43_200.0})
     assert [one["detector"] for one in config["advisories"]] == ["PageHinkley"]

@@ -118,3 +118,38 @@ def test_the_audit_of_a_trimmed_ledger_says_from_where_it_holds(deployment: Depl
     without = driftline("ledger", "audit", *where)
     assert without.code == 1
     assert "the log lost its beginning" in without.err
+
+
+def looked(where: tuple[object, ...]) -> dict[str, str]:
+    """Of `check --live` what is said of the ledger: level and words."""
+    found = driftline("check", *where, "--live", "-o", "json").json["findings"]
+    (one,) = [each for each in found if each["what"] == "ledger"]
+    return dict(one)
+
+
+def test_what_run_would_refuse_is_found_by_who_only_looks(
+    where: tuple[object, ...], deployment: Deployment
+) -> None:
+    """Records that are gone unread, and a topic that was made again, which no gap makes good."""
+    assert driftline("check", *where, "--live").code == 0, "nothing has begun"
+    log = read_everything(where)
+    log.close()
+    assert looked(where)["level"] == "ok"
+    sent = driftline("produce", "flights.labels", deployment.labels, "--embedded", where[3], "-q")
+    assert sent.code == 0, sent.err
+    log = EmbeddedLog(Path(str(where[3])))
+    end = log.end_offsets("flights.labels")[0]
+    log.delete_records("flights.labels", 0, end - 1)
+    found = looked(where)
+    assert (found["level"], "were never read" in found["value"]) == ("error", True)
+    assert "driftline ledger gap" in found["hint"]
+    log.delete_topic("flights.labels")
+    log.ensure(TopicSpec("flights.labels", 2))
+    log.close()
+    found = looked(where)
+    assert (found["level"], "deleted and made again" in found["value"]) == ("error", True)
+    assert driftline("check", *where, "--live").code == 1
+    gap = driftline("ledger", "gap", *where)
+    assert gap.code == 1
+    assert "deleted and made again" in gap.err
+    assert "deleted and made again" in driftline("doctor", *where).out

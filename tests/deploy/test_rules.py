@@ -103,6 +103,21 @@ def test_the_alerts_of_one_model_differ_by_labels_that_the_family_has() -> None:
         assert re.search(rf"\b{label}\b", bridge["expr"]), f"{label} would be lost on the way to Alertmanager"
 
 
+def test_what_one_trouble_leaves_in_several_partitions_is_one_notification_and_models_are_apart() -> None:
+    """As the route to start from groups: a process that died leaves each of its partitions as an alert."""
+    route = yaml.safe_load((RULES.parent / "alertmanager.yml").read_text())["route"]
+
+    def group(**labels: str) -> tuple[str, ...]:
+        own = {"driftline_namespace": "prod", "alertname": "DriftlineModelAlert", "severity": "page", **labels}
+        return tuple(own.get(name, "") for name in route["group_by"])
+
+    partitions = {group(rule="partition-unowned", segment=f"partition/{number}") for number in range(4)}
+    assert len(partitions) == 1
+    assert group(rule="join-full", segment="partition/0") not in partitions
+    assert group(rule="low", model="a", segment="all") != group(rule="low", model="b", segment="all")
+    assert all("group_by" not in child for child in route["routes"]), "else those decide"
+
+
 def test_promtool_accepts_rules_and_configuration(promtool: Run) -> None:
     folder = RULES.parent
     for arguments in (("check", "rules", str(RULES)), ("check", "config", str(folder / "prometheus.yml"))):

@@ -8,6 +8,7 @@ from monitor.config.windows import Window
 from monitor.groups import sense_of
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.windows.schedule import Schedule
+from monitor.windows.spans import by_size, shortest
 
 SECOND = sense_of("m", 1)
 MINUTE_MS = 60_000
@@ -58,3 +59,10 @@ def test_what_counts_by_a_template_always_counts() -> None:
     assert made.has_begun("nobody", 0)
     assert made.counts("nobody", np.array([0])).all()
     assert made.spans_of_model("nobody", 0)
+
+
+def test_windows_are_in_the_order_of_their_size_whatever_the_order_they_are_listed_in() -> None:
+    listed = [Window.parse(name) for name in ("month", "1h", "6h/1h", "24h", "15m", "1d")]
+    wanted = ["15m", "1h", "1d", "24h", "month", "6h/1h"]
+    assert by_size(listed) == by_size(listed[::-1]) == wanted
+    assert shortest(listed) == "15m"
