@@ -136,6 +136,11 @@ class Partition:
         return self._next[0], self._next[1]
 
     @property
+    def records(self) -> int:
+        """Records read since the ledger began, predictions and labels."""
+        return sum(self._read.records)
+
+    @property
     def uncommitted_rows(self) -> int:
         """Offsets read since the last commit."""
         return self._next[0] - self._from[0] + self._next[1] - self._from[1]

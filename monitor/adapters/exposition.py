@@ -23,6 +23,7 @@ from monitor.config.metric_names import BASES, DECLARED, DEPENDENCE, DISTANCES
 from monitor.events import Reason
 from monitor.telemetry import (
     ALERT_CHANGES,
+    ALERT_LABELS,
     COMMIT_BOUNDS_MS,
     COMMIT_RESULTS,
     DEAD_LETTER_FORMS,
@@ -113,7 +114,8 @@ class Exposer:
         return exported, left_out.total()
 
     def _alerts(self, view: View) -> Iterable[Sample]:
-        firing = dict.fromkeys((a.rule, *_key(a.series), a.severity) for a in view.alerts if a.state == "firing")
+        active = (a for a in view.alerts if a.state == "firing")
+        firing = {(a.rule, *_key(a.series), a.severity, *(a.labels.get(n, "") for n in ALERT_LABELS)) for a in active}
         for labels in sorted(firing):
             yield "alert_active", self._labelled("alert_active", *labels) + "1"
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
+from enum import Enum
 from typing import TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType, TopicDescription
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+    TopicDescription,
+)
 
 from monitor.adapters.kafka_settings import MOVING, UNREACHABLE, Errors, Settings, connect, log_error, plainly
 from monitor.adapters.kafka_tls import certificate_trouble
-from monitor.errors import ConfigError, LogError, LogUnreachable
+from monitor.errors import ConfigError, LogError, LogUnreachable, NotAllowed
 from monitor.ports import LARGE_BYTES, TopicInfo, TopicSpec, cleanup_policy
 
 T = TypeVar("T")
@@ -61,18 +69,57 @@ class KafkaAdmin:
             time.sleep(_NAP_SECS)  # it is new, and the broker that was asked now has not heard of it yet
         return None
 
-    def rights(self, name: str | None) -> frozenset[str]:
-        """Names of the operations this client may do on a topic (nothing for one that is absent or hidden), or on the
-        cluster for None."""
-        if name is None:
-            allowed = self._ask(
-                "asking for rights on the cluster",
-                lambda **limits: self._client.describe_cluster(include_authorized_operations=True, **limits),
-            ).authorized_operations
-        else:
+    def rights(self, name: str) -> frozenset[str] | None:
+        """Names of the operations this client may do on a topic: nothing for one that is hidden, None for one that it may see
+        and that is not there."""
+        try:
             described = self._describe(name, include_authorized_operations=True)
-            allowed = None if described is None else described.authorized_operations
-        return frozenset(operation.name for operation in allowed or ())
+        except NotAllowed:
+            return frozenset()
+        return None if described is None else _names(described.authorized_operations)
+
+    def group_rights(self, name: str) -> frozenset[str] | None:
+        """Names of the operations this client may do on a consumer group: nothing for one that is hidden, None where the
+        brokers do not tell, as some do of a group without members."""
+        deadline = time.monotonic() + self._timeout_secs
+        while True:
+            try:
+                described = self._ask(
+                    f"describing group {name!r}",
+                    lambda **limits: self._client.describe_consumer_groups(
+                        [name], include_authorized_operations=True, **limits
+                    )[name],
+                )
+            except NotAllowed:
+                return frozenset()
+            except LogUnreachable:  # of a new cluster, whose topic of groups is made by this question
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_NAP_SECS)
+            except LogError:
+                return None
+            else:
+                allowed = described.authorized_operations
+                return None if allowed is None else _names(allowed)
+
+    def creatable(self, names: Collection[str]) -> frozenset[str]:
+        """Those of some absent topics that this client has the right to create. The brokers validate, and create nothing."""
+        return frozenset(name for name in names if self._may_create(name))
+
+    def _may_create(self, name: str) -> bool:
+        try:
+            self._ask(
+                f"asking whether topic {name!r} may be created",
+                lambda **limits: self._client.create_topics([NewTopic(name, 1, 1)], validate_only=True, **limits)[name],
+                topic=name,
+            )
+        except NotAllowed:
+            return False
+        except LogUnreachable:
+            raise
+        except LogError:
+            return True  # it is refused for something else, such as its name or a policy
+        return True
 
     def ensure(self, spec: TopicSpec) -> TopicInfo:
         """Create the topic unless it exists, and wait until each of its partitions has a leader."""
@@ -155,7 +202,7 @@ class KafkaAdmin:
                 topic=name,
             )
         except LogError as e:
-            if "UNKNOWN_TOPIC_OR_PART" in str(e) or ("TOPIC_AUTHORIZATION_FAILED" in str(e) and options):
+            if "UNKNOWN_TOPIC_OR_PART" in str(e):
                 return None
             raise
         return described
@@ -270,6 +317,10 @@ class KafkaAdmin:
             f"{doing}: no answer from the Kafka brokers of {self._bootstrap} within {self._timeout_secs:.0f} s{why}",
             topic=topic,
         )
+
+
+def _names(operations: Iterable[Enum] | None) -> frozenset[str]:
+    return frozenset(operation.name for operation in operations or ())
 
 
 def topic_config(spec: TopicSpec, replicas: int) -> dict[str, str]:

@@ -6,7 +6,7 @@ data: a rebalance then never touches data, and the ledger's fence decides who ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from monitor.adapters.kafka_admin import KafkaAdmin
 from monitor.adapters.kafka_appender import KafkaAppender
@@ -74,10 +74,18 @@ class KafkaLog:
         """Delete a partition's records below an offset. Takes the right to delete on the topic."""
         self._admin.delete_records(topic, partition, before)
 
-    def rights(self, topic: str | None) -> frozenset[str]:
-        """Names of Kafka's operations that this client may do on a topic (nothing for one that is absent or hidden from
-        it), or on the cluster for None. A cluster without access control allows all."""
+    def rights(self, topic: str) -> frozenset[str] | None:
+        """Names of Kafka's operations that this client may do on a topic: nothing for one that is hidden, None for one that is
+        not there. A cluster without access control allows all."""
         return self._admin.rights(topic)
+
+    def group_rights(self, group: str) -> frozenset[str] | None:
+        """As `rights`, on a consumer group; None where the brokers do not tell."""
+        return self._admin.group_rights(group)
+
+    def creatable(self, topics: Collection[str]) -> frozenset[str]:
+        """Those of some absent topics that this client may create. Nothing is created."""
+        return self._admin.creatable(topics)
 
     def reader(self, *, keys: bool = True, headers: bool = True) -> KafkaReader:
         """A consumer in assign mode; use it from one thread at a time."""

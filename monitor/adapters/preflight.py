@@ -6,22 +6,19 @@ ADVICE that something deserves a look; OK says what was found, so that a report 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
-from monitor.adapters.dead_letters import topic_of
+from monitor.adapters.findings import Finding, Level
 from monitor.adapters.placement import Placement, disagreeing, sample
+from monitor.adapters.preflight_rights import KnowsRights, look_at_rights
 from monitor.config.durations import format_duration
 from monitor.config.streams import LabelStream, PredictionStream
 from monitor.config.types import Config
+from monitor.errors import NotAllowed
 from monitor.ingest.id_texts import IdTexts
 from monitor.ports import LARGE_BYTES, Log, TopicInfo
 
-_READ: Final = ("READ", "DESCRIBE")
-_SEND: Final = ("WRITE", "DESCRIBE")
-_WRITE: Final = ("READ", "WRITE", "DESCRIBE")
 REMEDY: Final = (
     "let `driftline rekey` copy the labels to where their predictions are: streams.labels.rekey: {from: TOPIC}, and a new name "
     "as streams.labels.topic."
@@ -31,38 +28,6 @@ IDS_THAT_TELL: Final = 20
 """Fewer ids may lie where a hash would put them by chance."""
 
 
-class Level(StrEnum):
-    """How much a finding matters."""
-
-    OK = "ok"
-    ADVICE = "advice"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was looked at, what was found, and what to do about it ("" for nothing)."""
-
-    level: Level
-    what: str
-    value: str
-    hint: str = ""
-
-    @property
-    def detail(self) -> str:
-        """Value and hint as one text."""
-        return f"{self.value}. {self.hint}" if self.hint else self.value
-
-
-@runtime_checkable
-class KnowsRights(Protocol):
-    """A log that can say what this client may do (Kafka)."""
-
-    def rights(self, topic: str | None) -> frozenset[str]:
-        """Names of Kafka's operations allowed on a topic, or on the cluster for None."""
-
-
 def preflight(log: Log, config: Config) -> Sequence[Finding]:
     """Everything worth saying about the log and its topics, the cluster first.
 
@@ -70,18 +35,43 @@ def preflight(log: Log, config: Config) -> Sequence[Finding]:
     """
     findings = [Finding(Level.OK, "cluster", log.cluster_id())]
     streams = {s.topic: s for s in (config.streams.predictions, config.streams.labels) if s is not None}
-    found = {name: log.topic(name) for name in streams}
-    existing = [info for info in found.values() if info is not None]
-    for name, info in found.items():
-        findings += [_missing(name, streams[name])] if info is None else _source(info, config)
-        findings += _copied(log, streams[name])
+    looked = {name: _look_up(log, name) for name in streams}
+    absent = [name for name, found in looked.items() if found is None]
+    existing = [found for found in looked.values() if isinstance(found, TopicInfo)]
+    for name, stream in streams.items():
+        findings += [_missing(name, stream)] if name in absent else []
+        findings += [each for info in existing if info.name == name for each in _source(info, config)]
+        findings += _copied(log, stream)
     if len(existing) == len(streams):
         findings += _partitions(existing)
-        findings += _placement([sample(log, info.name, IdTexts(streams[info.name])) for info in existing])
+        findings += _samples(log, streams, existing)
     findings += _internal(log, config, existing[0].partitions if existing else None)
     if isinstance(log, KnowsRights):
-        findings += _rights(log, config, [info.name for info in existing])
+        findings += look_at_rights(log, config, [name for name in streams if name not in absent])
     return findings
+
+
+def _look_up(log: Log, name: str) -> TopicInfo | NotAllowed | None:
+    """A topic; None for one that is not there; what the brokers said where this user may not see it, which a log that knows
+    rights tells with all others that are missing (`look_at_rights`)."""
+    try:
+        return log.topic(name)
+    except NotAllowed as refusal:
+        if not isinstance(log, KnowsRights):
+            raise
+        return refusal
+
+
+def _samples(
+    log: Log, streams: Mapping[str, PredictionStream | LabelStream], existing: list[TopicInfo]
+) -> Iterator[Finding]:
+    """Where the records of all sources lie. Nothing where this user may see a topic and not read it: that is a right to be
+    told."""
+    try:
+        samples = [sample(log, info.name, IdTexts(streams[info.name])) for info in existing]
+    except NotAllowed:
+        return
+    yield from _placement(samples)
 
 
 def _missing(name: str, stream: PredictionStream | LabelStream) -> Finding:
@@ -94,10 +84,10 @@ def _copied(log: Log, stream: PredictionStream | LabelStream) -> Iterator[Findin
     if stream.rekey is None:
         return
     what = f"topic {stream.rekey.source}, of which {stream.topic} is a copy"
-    info = log.topic(stream.rekey.source)
+    info = _look_up(log, stream.rekey.source)
     if info is None:
         yield Finding(Level.ERROR, what, "there is no such topic", "Create it, or correct `rekey.from`.")
-    else:
+    elif isinstance(info, TopicInfo):  # else hidden: only `driftline rekey`, often another user, needs to see it
         yield Finding(Level.OK, what, f"{info.partitions} partitions")
 
 
@@ -239,13 +229,13 @@ def _internal(log: Log, config: Config, partitions: int | None) -> Iterator[Find
     )
     absent = []
     for name, like_sources, compacted in shapes:
-        info = log.topic(name)
-        if info is None:
-            absent.append(name)
+        info = _look_up(log, name)
+        if not isinstance(info, TopicInfo):
+            absent += [name] if info is None else []
             continue
         bad = list(_internal_topic(info, partitions if like_sources else None, compacted, large=name == topics.ledger))
         yield from bad or [Finding(Level.OK, f"topic {name}", f"{info.partitions} partitions")]
-    if (models := log.topic(topics.models)) is not None:  # made by the registry, where there is one
+    if isinstance(models := _look_up(log, topics.models), TopicInfo):  # made by the registry, where there is one
         yield from _internal_topic(models, None, True)
     if absent:
         yield Finding(Level.OK, "internal topics to be made", ", ".join(absent))
@@ -291,33 +281,3 @@ def _internal_topic(
             "1",
             "Fine with one broker; with three, 2 keeps acknowledged commits when a broker is lost.",
         )
-
-
-def _rights(log: KnowsRights, config: Config, sources: list[str]) -> Iterator[Finding]:
-    topics = config.topics()
-    wanted: list[tuple[str, tuple[str, ...]]] = [(name, _READ) for name in sources]
-    internal = [topics.ledger, topics.evals, topics.windows, topics.alerts, topics.alerts_state, topics.configs]
-    internal.append(topics.checkpoints)
-    wanted += [(topics.tasks, _READ), *((name, _WRITE) for name in internal)]
-    if config.dead_letters.enabled:  # who reads them is somebody with `driftline dlq`, not the daemon
-        wanted += [(topic_of(name), _SEND) for name in sources]
-    to_make, refused = [], False
-    for name, needed in wanted:
-        allowed = log.rights(name)
-        if not allowed:
-            to_make.append(name)
-            continue
-        if lacking := [operation for operation in needed if operation not in allowed and "ALL" not in allowed]:
-            refused = True
-            yield Finding(
-                Level.ERROR, f"rights on topic {name}", f"not allowed: {', '.join(lacking)}", "Grant them to this user."
-            )
-    if to_make and not log.rights(None) & {"CREATE", "ALL"}:
-        yield Finding(
-            Level.WARNING,
-            "rights on the cluster",
-            f"CREATE is not allowed and these topics do not exist or are hidden: {', '.join(to_make)}",
-            "Create them by hand, or grant CREATE on topics of this namespace.",
-        )
-    elif not refused:
-        yield Finding(Level.OK, "rights", "all that are needed")

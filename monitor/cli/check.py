@@ -14,7 +14,7 @@ from monitor.cli.common import config_options, embedded_option, load_config, out
 from monitor.cli.exits import BAD_CONFIG, FAILED, code_of
 
 if TYPE_CHECKING:
-    from monitor.adapters.preflight import Finding
+    from monitor.adapters.findings import Finding
     from monitor.config.types import Config
     from monitor.plan import Plan
 
@@ -115,15 +115,16 @@ def _summary(config: Config, plan: Plan) -> dict[str, Any]:
     from monitor.cli.check_references import few_rows
     from monitor.cli.check_watch import watching
     from monitor.config.quality_rules import all_rules
-    from monitor.telemetry import estimate_series
+    from monitor.telemetry import BY_NAME, estimate_series
 
     streams = config.streams
     series = estimate_series(config)
     total = sum(series.values())
+    of_models = sum(number for name, number in series.items() if BY_NAME[name].budgeted)
     warnings = []
-    if total > config.series_budget:
+    if of_models > config.series_budget:
         warnings.append(
-            f"about {total:,} Prometheus series with two versions of each model, series_budget is "
+            f"about {of_models:,} Prometheus series of models with two versions of each model, series_budget is "
             f"{config.series_budget:,}: what is above it is counted, not shown"
         )
     for model in (*config.models, *((config.unlisted_models,) if config.unlisted_models else ())):
@@ -149,7 +150,7 @@ def _summary(config: Config, plan: Plan) -> dict[str, Any]:
         "rules": [_rule(rule) for rule in all_rules(config)],
         "traffic": traffic(config),
         **watching(config),
-        "series": {"total": total, "budget": config.series_budget, "families": series},
+        "series": {"total": total, "of_models": of_models, "budget": config.series_budget, "families": series},
         "warnings": warnings,
     }
 
@@ -239,7 +240,10 @@ def _print(summary: dict[str, Any]) -> None:
         click.echo(f"traffic            {show.plain(traffic_text(limit))}")
     for name, said in lines(summary):
         click.echo(f"{name:<18} {show.plain(said)}")
-    click.echo(f"Prometheus series  about {series['total']:,} of {series['budget']:,} (two versions, six partitions)")
+    click.echo(
+        f"Prometheus series  about {series['total']:,} (two versions, six partitions); of models {series['of_models']:,}, "
+        f"series_budget is {series['budget']:,}"
+    )
     click.echo(f"digest             {summary['digest']}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from monitor.adapters.preflight import Finding
+    from monitor.adapters.findings import Finding
     from monitor.config.types import Config
     from monitor.ports import Log
 
@@ -15,7 +15,7 @@ def findings(log: Log, config: Config) -> list[Finding]:
 
     Nothing where the namespace has not begun, or a source topic is not there: that is told by who looks at topics.
     """
-    from monitor.adapters.preflight import Finding, Level
+    from monitor.adapters.findings import Finding, Level
     from monitor.cli.ledger_gap import sentence
     from monitor.daemon.gaps import missing
     from monitor.errors import LedgerError, LogError

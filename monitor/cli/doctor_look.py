@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.adapters.preflight import Finding, Level
+from monitor.adapters.findings import Finding, Level
 
 if TYPE_CHECKING:
     from monitor.config.types import Config

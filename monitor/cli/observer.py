@@ -11,6 +11,7 @@ from typing import Literal
 
 from monitor.adapters.exposition import Exposer, Exposition
 from monitor.alerts.event import AdvisoryAlert, AlertEvent, BudgetAlert, Change, OperationalAlert, RuleAlert, Standing
+from monitor.cli.progress import Published
 from monitor.config.types import Config
 from monitor.daemon.generations import Known
 from monitor.daemon.recovery import rows_to_read_again
@@ -87,7 +88,7 @@ class Observer:
         self._recent: dict[tuple[int, WindowKey, Kind], WindowView] = {}
         self._emitted: dict[str, Counter[str]] = defaultdict(Counter)
         self._firing: dict[str, AlertEvent] = {}
-        self._published = 0
+        self.published = Published(0, 0)
         self._tick_ms: int | None = None
         self._due_ms = 0
         self._places: Places = {}
@@ -106,7 +107,10 @@ class Observer:
                 self._recent[view.key.start_ms, view.key, view.kind] = view
         while len(self._recent) > RECENT:
             del self._recent[min(self._recent)]
-        self._published += len(output.windows)
+        final = sum(view.final for view in output.windows)
+        self.published = Published(
+            self.published.final + final, self.published.provisional + len(output.windows) - final
+        )
         self._tick_ms = max(self._tick_ms or 0, output.tick_ms)
         for event in output.events:
             self.on_event(event)
@@ -237,7 +241,7 @@ class Observer:
             commits={"accepted": worker.commits, "lost": worker.lost},
             commit_durations=statistics.commit_durations,
             ledger_rejected=worker.judge.rejected if worker.judge else 0,
-            windows_published=self._published,
+            windows_published=self.published.final + self.published.provisional,
             windows_unplaced=statistics.unplaced,
             alerts_emitted={rule: dict(changes) for rule, changes in self._emitted.items()},
         )

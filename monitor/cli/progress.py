@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from monitor.cli.show import minute
-from monitor.daemon.headway import Headway, PartitionHeadway, headway, ticks_closed
+from monitor.daemon.headway import Headway, PartitionHeadway, headway, records_read, ticks_closed
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -103,7 +103,7 @@ class RunProgress:
         now, closed = time.monotonic(), ticks_closed(worker)
         if self._pace is None:
             self._pace = Pace(headway(worker, others))
-            self._before = self._pace.first.read - sum(worker.statistics.consumed.values())
+            self._before = records_read(worker) - sum(worker.statistics.consumed.values())
         else:
             self._pace.spent(now - self._seen, evaluating=closed != self._closed)
             self._pace.meet(others)
@@ -143,9 +143,9 @@ class RunProgress:
                 eta=_reading(pace, own),
             )
 
-    def close(self, worker: Worker, others: int = 0) -> None:
+    def close(self, worker: Worker, others: int = 0, published: Published | None = None) -> None:
         """Take the bar away and say what was done, in the numbers of the progress before; `others`: records that other
-        processes read."""
+        processes read; `published`: what this run wrote to the windows topic."""
         if self._bar is not None:
             self._bar.stop()
         own = sum(worker.statistics.consumed.values()) + others
@@ -155,6 +155,23 @@ class RunProgress:
         if not own and self._pace is None and worker.finished:
             said = "nothing to read: all of it was read, and settled, before"
         print(f"driftline: {said}", file=sys.stderr)
+        if published is not None and worker.judge is not None:
+            print(f"driftline: {windows_of(published)}", file=sys.stderr)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Revisions of windows that a run wrote: those that nothing changes any more, and those that may still change."""
+
+    final: int
+    provisional: int
+
+
+def windows_of(published: Published) -> str:
+    """What was published."""
+    return (
+        f"{published.final:,} final windows published, and {published.provisional:,} provisional revisions of windows"
+    )
 
 
 def done(at: Headway, own: int, took: str, before: int = 0) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from monitor.config.types import Config
     from monitor.daemon.reload import ConfigSource
     from monitor.daemon.worker import Worker
+    from monitor.evaluator import TickOutput
     from monitor.ports import Log, SegmentStore, SnapshotStore
 
 
@@ -85,6 +86,7 @@ def run(
     from monitor.adapters import dead_letters
     from monitor.adapters.allocator import keep_freed_memory
     from monitor.adapters.clock import SystemClock
+    from monitor.cli.alert_lines import AlertLines
     from monitor.cli.observer import Observer, base_view
     from monitor.cli.progress import RunProgress
     from monitor.cli.version import release
@@ -97,7 +99,11 @@ def run(
     clock, by = SystemClock(), counted(log, config, plan_of(config))
     observer = Observer(by.plan, base_view(config, release(), clock.now_ms()), clock)
     reloads = Reloads(*source, clock)
-    bar = RunProgress() if progress else None
+    bar, lines = RunProgress() if progress else None, AlertLines(clock, config.topics().alerts)
+
+    def on_tick(output: TickOutput) -> None:
+        observer.on_tick(output)
+        lines.tell(output.events)
 
     def tell(worker: Worker) -> None:
         observer.tell(worker)
@@ -108,13 +114,14 @@ def run(
     with ExitStack() as closing:
         segments = _segments(config, closing)
         kept = segments, _snapshots(config, log)
-        worker = Worker(log, config, by.plan, clock, dead_letters, options, observer.on_tick, tell, *kept, reloads, by)
+        worker = Worker(log, config, by.plan, clock, dead_letters, options, on_tick, tell, *kept, reloads, by)
         observer.show_start()
         signals = closing.enter_context(Signals(worker))
         closing.enter_context(_Listener(config, observer, http, passing=until_end))
         worker.run()
+    lines.sum_up()
     if bar is not None:
-        bar.close(worker)
+        bar.close(worker, published=observer.published)
     if until_end and not worker.finished and signals.number:
         name = signal.Signals(signals.number).name
         click.echo(f"driftline: {name} came before the end was reached; run it again to go on from here", err=True)

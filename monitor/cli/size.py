@@ -9,6 +9,7 @@ import click
 
 from monitor.cli.common import config_options, load_config, output_option
 
+_DAY_MS = 86_400_000
 _SHARE = click.FloatRange(0.0, 1.0)
 PROCESS_BYTES = 165_000_000
 """A process without rows and windows: the interpreter and its libraries (85 MB), the client's buffers (30 MB), and what batches
@@ -58,13 +59,16 @@ def command(
     they hold, write and take is scaled to the rate. Numbers are those of a steady state, which is reached after horizon +
     lateness. The ledger is told before the client compresses it, and is kept until it is trimmed. A recovery is told for a
     free processor like this one, once the session of who was killed has timed out; what the evaluator decides again is not in
-    it. Not in any: files of rows beyond `state.memory_rows`, and the topics of windows and alerts.
+    it. The topic of windows gets a revision of each window that changed at every tick (`time.tick`); brokers compact them, an
+    embedded log keeps all. Not in any: files of rows beyond `state.memory_rows`, and the topic of alerts.
 
     JSON: {"held_rows", "bytes_per_row", "join_bytes", "windows", "windows_bytes", "working_bytes", "process_bytes",
-    "ledger_bytes_per_day", "commits_per_second", "bytes_per_commit", "series", "series_budget", "recovery_rows",
-    "recovery_seconds", "restart_seconds", "records_per_second", "warnings"}; rows and bytes of the join are of the whole
-    deployment, windows of the process that evaluates, those of a process of the one that evaluates and owns most, series those
-    that it exports while nothing fires, recovery is of one partition, restart of all that a process owns.
+    "ledger_bytes_per_day", "windows_bytes_per_day", "commits_per_second", "bytes_per_commit", "series",
+    "series_of_models", "series_budget", "recovery_rows", "recovery_seconds", "restart_seconds",
+    "records_per_second", "warnings"}; rows and bytes of the join are
+    of the whole deployment, windows of the process that evaluates, those of a process of the one that evaluates and owns most,
+    series those that it exports while nothing fires, series_of_models those that the budget is about, before it is applied;
+    recovery is of one partition, restart of all that a process owns.
 
     \b
     Examples:
@@ -120,9 +124,11 @@ def sized(config: Any, traffic: Any, processes: int, records_per_second: float |
         "working_bytes": round(working),
         "process_bytes": round(needed.join_bytes * owned + windows.nbytes + working) + PROCESS_BYTES,
         "ledger_bytes_per_day": round(needed.ledger_bytes_per_day * traffic.partitions),
+        "windows_bytes_per_day": round(windows.published * _DAY_MS / config.time.tick_ms),
         "commits_per_second": round(needed.commits_per_second * traffic.partitions, 3),
         "bytes_per_commit": round(needed.bytes_per_commit),
         "series": series,
+        "series_of_models": of_models,
         "series_budget": config.series_budget,
         "recovery_rows": round(needed.recovery_rows),
         "recovery_seconds": round(recovery, 1),
@@ -207,7 +213,16 @@ def _print(document: dict[str, Any]) -> None:
             size(document["ledger_bytes_per_day"]),
             f"{document['commits_per_second']:g} commits a second of {document['bytes_per_commit']:,} bytes, uncompressed",
         ),
-        ("Prometheus series", f"{document['series']:,}", f"series_budget is {document['series_budget']:,}"),
+        (
+            "windows topic a day",
+            size(document["windows_bytes_per_day"]),
+            "uncompressed: a revision of each window that changed, at every tick; Kafka compacts them, an embedded log keeps all",
+        ),
+        (
+            "Prometheus series",
+            f"{document['series']:,}",
+            f"of models {document['series_of_models']:,}, of which series_budget lets {document['series_budget']:,} through",
+        ),
         (
             "recovery",
             f"{document['recovery_seconds']:g} s",

@@ -27,6 +27,8 @@ _PREDICTION = re.compile(
 _LABEL = re.compile(r"(^|_)(label|outcome|actual|truth|target|y|result|status|class|ground|is)($|_)|^(was|is)_")
 _MODEL = re.compile(r"^(model|model_?name|model_?id|modelname|algorithm|scorer|predictor|model_key)$")
 _VERSION = re.compile(r"^(version|ver|rev|revision|build|release|v)$|^(model|algo)_?(version|ver|rev)$")
+_MODELS = re.compile(r"^(model|ml|ml_?model|model_?info|algorithm|algo|scorer|predictor)$")
+"""Objects in which `name` is the model's."""
 _WITHDRAWN = re.compile(r"^(withdrawn|cancell?ed|is_cancell?ed|deleted|void|voided|retracted|reverted)$")
 _INPUTS = re.compile(r"^(features?|inputs?|x|attributes|attrs|signals|variables|feature_values)$")
 _POSITIVE = re.compile(
@@ -204,7 +206,8 @@ def find_named(table: Table, taken: Iterable[Column], what: str) -> Column | Non
     for column in table.columns:
         if column.source in used or is_input(column) or column.source.kind == "key":
             continue
-        inside_model = what == "model" and snake(column.parent) == "model" and snake(column.name) in ("name", "id")
+        named = snake(column.name) in ("name", "id", "key")
+        inside_model = what == "model" and named and _MODELS.match(snake(column.parent)) is not None
         if not inside_model and not says(pattern, column):
             continue
         if what == "withdrawn":

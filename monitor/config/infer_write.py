@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from monitor.config.durations import format_duration
 from monitor.config.envelopes import Format
@@ -289,9 +289,15 @@ def _model(
     return lines
 
 
+ROWS_THAT_TELL: Final = 2_000
+
+
 def _windows(guess: Guess) -> Iterator[str]:
     per_hour = _per_hour(guess)
     if per_hour is None or per_hour >= 200:
+        yield from comment(
+            "a rule judges a window when it is over: for a first try add 5m, and let the rule below look at it"
+        )
         yield "windows: [1h, 1d]"
         return
     yield from comment(f"about {per_hour:.0f} predictions an hour: too few for windows of an hour to say much")
@@ -303,9 +309,18 @@ def _per_hour(guess: Guess) -> float | None:
         return None
     at = sorted(guess.at.at_ms.values())
     span, longest = at[-1] - at[0], max(later - at_ms for at_ms, later in itertools.pairwise(at))
-    if 2 * longest > span:  # of a long topic the first and the last records are looked at, and none of what lies between
+    if (
+        2 * longest > span
+    ):  # of a long topic the first and the last records are looked at, and none of what lies between
         span -= longest
     return len(at) * 3_600_000 / span if span else None
+
+
+def _judged(guess: Guess) -> str:
+    """The window of the example. Of an hour where that has so many rows that a value as far off as the threshold is no chance:
+    0.1 is nine standard errors of an accuracy of 2,000."""
+    per_hour = _per_hour(guess)
+    return "1h" if per_hour is not None and per_hour >= ROWS_THAT_TELL else "1d"
 
 
 def _rule(guess: Guess, labelled: bool) -> Iterator[str]:
@@ -318,7 +333,7 @@ def _rule(guess: Guess, labelled: bool) -> Iterator[str]:
         yield f"  - {flow(rule)}"
         return
     if guess.other is not None:
-        yield from indent(other_rule(guess.other))
+        yield from indent(other_rule(guess.other, _judged(guess)))
         return
     threshold, text = 0.5, "an example; its threshold is not a finding"
     if guess.correct is not None and guess.correct[1] >= 30:
@@ -326,5 +341,11 @@ def _rule(guess: Guess, labelled: bool) -> Iterator[str]:
         threshold = max(0.05, math.floor((right / pairs - 0.1) * 20) / 20)
         text = f"an example: accuracy was {right / pairs:.2f} on {pairs} sampled pairs"
     yield from indent(comment(text))
-    rule = {"name": "low-accuracy", "metric": "accuracy", "op": "<", "threshold": round(threshold, 2), "window": "1d"}
+    rule = {
+        "name": "low-accuracy",
+        "metric": "accuracy",
+        "op": "<",
+        "threshold": round(threshold, 2),
+        "window": _judged(guess),
+    }
     yield f"  - {flow({**rule, 'min_rows': 200, 'min_coverage': 0.5, 'severity': 'ticket'})}"

@@ -32,9 +32,9 @@ def why_other(other: Other, key: str) -> list[str]:
     return comment(f"answer and label are numbers that move together on {other.pairs} sampled pairs")
 
 
-def other_rule(other: Other) -> list[str]:
-    """An example of a rule, by what was seen."""
-    rule: dict[str, Any] = {"name": "low-accuracy", "metric": "accuracy", "op": "<", "window": "1d"}
+def other_rule(other: Other, window: str) -> list[str]:
+    """An example of a rule on this window, by what was seen."""
+    rule: dict[str, Any] = {"name": "low-accuracy", "metric": "accuracy", "op": "<", "window": window}
     threshold, text = 0.5, "an example; its threshold is not a finding"
     if other.task == "regression":
         rule |= {"name": "large-errors", "metric": "mae", "op": ">"}

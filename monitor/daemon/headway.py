@@ -61,6 +61,16 @@ def headway(worker: Worker, others: Sequence[PartitionHeadway] = ()) -> Headway:
     )
 
 
+def records_read(worker: Worker) -> int:
+    """Records of the partitions owned that were read since their ledgers began. Fewer than offsets, where producers write
+    transactions: their markers take an offset each."""
+    read = 0
+    for task in worker.tasks.values():
+        commit = task.writer.follower.state.commit
+        read += task.engine.records if not task.ended else sum(commit.records) if commit is not None else 0
+    return read
+
+
 def ticks_closed(worker: Worker) -> int:
     """Ticks that the evaluator of this worker has closed; 0 where another one evaluates."""
     return sum(e.closed for e in worker.judge.evaluator.engines.values()) if worker.judge is not None else 0

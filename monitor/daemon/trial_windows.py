@@ -23,6 +23,7 @@ from monitor.alerts.operational import OperationalWatch
 from monitor.config.types import Config
 from monitor.config.windows import Window
 from monitor.daemon.trial import OTHERS, SEED, START_MS, Dealt, Traffic
+from monitor.daemon.trial_published import revised
 from monitor.evaluator import Evaluator
 from monitor.history import NUMBERS, POINTS, WINDOWS
 from monitor.plan import ModelPlan, Plan
@@ -37,6 +38,8 @@ ROWS_A_SERIES = 8
 MONTH_MS = 2_629_746_000
 DAY_MS = 86_400_000
 FLOAT_BYTES, INT_BYTES = 24, 28
+RECORD_BYTES = 100
+"""Key and headers of a record of the windows topic, about."""
 
 
 class Shape(NamedTuple):
@@ -49,11 +52,13 @@ class Shape(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Held:
     """Windows that are held at a time, of everything that is evaluated, and the bytes that they take. `told`: bytes of the
-    revisions of a tick, which are held until those of all ticks that were closed together are published."""
+    revisions of a tick, which are held until those of all ticks that were closed together are published. `published`: bytes
+    that a tick adds to the topic of windows, before they are compressed and before older revisions are compacted away."""
 
     windows: float
     nbytes: float
     told: float
+    published: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ def segment_shares(model: ModelPlan) -> Iterator[tuple[str, float]]:
 
 def held(config: Config, plan: Plan, traffic: Traffic) -> Held:
     """What the evaluator of a deployment holds once as many windows become final as begin."""
-    windows = nbytes = told = 0.0
+    windows = nbytes = told = published = 0.0
     all_shapes = shapes(plan)
     per_version_ms = traffic.rate / 1_000 / sum(shape.models for shape in all_shapes) / traffic.versions
     slots = sum(s.models * traffic.versions * sum(1 for _ in segment_shares(s.model)) for s in all_shapes)
@@ -136,7 +141,12 @@ def held(config: Config, plan: Plan, traffic: Traffic) -> Held:
                     nbytes += there * max(0.0, remembered - shelved) * cost.view[kind]
                     moved = shape.models * traffic.versions * -math.expm1(-per_version_ms * share * plan.join.tick_ms)
                     told += moved * _touched(window, kind, traffic) * (cost.view[kind] + cost.payload[kind])
-    return Held(windows, nbytes, told)
+                    rows = per_version_ms * share * plan.join.tick_ms
+                    span = size, slide_ms(window)
+                    labels = kind is Kind.PERFORMANCE
+                    each = revised(*span, rows, traffic, plan.join.bounds.horizon_ms, labels=labels)
+                    published += shape.models * traffic.versions * each * (cost.payload[kind] + RECORD_BYTES)
+    return Held(windows, nbytes, told, published)
 
 
 def _touched(window: Window, kind: Kind, traffic: Traffic) -> float:

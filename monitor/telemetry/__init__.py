@@ -20,6 +20,7 @@ from monitor.telemetry.configuration import Configuration
 from monitor.telemetry.estimate import estimate_series, rule_segments, segments_of
 from monitor.telemetry.families import (
     ALERT_CHANGES,
+    ALERT_LABELS,
     BY_NAME,
     COMMIT_BOUNDS_MS,
     COMMIT_RESULTS,
@@ -41,6 +42,7 @@ from monitor.telemetry.families import (
 
 __all__ = [
     "ALERT_CHANGES",
+    "ALERT_LABELS",
     "BY_NAME",
     "COMMIT_BOUNDS_MS",
     "COMMIT_RESULTS",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Final
 
 from monitor.alerts.event import BUDGET_RULES, Change
 from monitor.alerts.operational import NAMES
@@ -76,6 +77,8 @@ LABELS: Mapping[str, str] = {
     + ", ".join(f"`{name}`" for name in (*BUDGET_RULES, *NAMES)),
     "severity": "`page`, `ticket`, `info`",
     "basis": ", ".join(f"`{b}`" for b in BASES),
+    "owner": "`labels.owner` of the configuration, a model or a rule",
+    "runbook": "`labels.runbook`, likewise",
     "end": "`lower`, `upper`",
     "direction": "`min` (alert below), `max` (alert above)",
     "kind": "`performance`, `input`",
@@ -328,9 +331,17 @@ _LEDGER = _group(
     _gauge("ledger_epoch", ("partition",), "Epoch of the partition's owner."),
     _gauge("ledger_sequence", ("partition",), "Sequence of the partition's last commit in its epoch."),
 )
+ALERT_LABELS: Final = ("owner", "runbook")
+"""Those of an alert's own labels that Prometheus knows too; of the others there may be any number. Empty where there is none."""
+
 _ALERTS = _group(
     "alerts",
-    _gauge("alert_active", ("rule", *_SERIES, "severity"), "1 while the alert fires.", budgeted=True),
+    _gauge(
+        "alert_active",
+        ("rule", *_SERIES, "severity", *ALERT_LABELS),
+        "1 while the alert fires, with the labels `owner` and `runbook` of the configuration.",
+        budgeted=True,
+    ),
     _counter("alerts_emitted_total", ("rule", "change"), "Events written to the alerts topic."),
     _gauge("evaluator_active", (), "1 while this process is the evaluator."),
     _gauge("evaluator_tick_timestamp_seconds", (), "End of the last closed tick (event time).", "seconds"),

@@ -11,10 +11,11 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from monitor.adapters.findings import Finding, Level
 from monitor.adapters.kafka_log import KafkaLog
 from monitor.adapters.partitioner import crc32_partition, murmur2_partition
 from monitor.adapters.placement import sample
-from monitor.adapters.preflight import Finding, Level, preflight
+from monitor.adapters.preflight import preflight
 from monitor.config import loads
 from monitor.config.types import Config
 from monitor.errors import LogUnreachable
@@ -279,13 +280,15 @@ def test_rights_that_are_missing_are_named_without_trying_them(own_kafka: OwnKaf
     log = KafkaLog(cluster.bootstrap_servers)
     for name in ("predictions", "labels", "driftline.ledger"):
         log.ensure(TopicSpec(name, 2))
-    ledger, whole = (ResourceType.TOPIC, "driftline.ledger"), (ResourceType.BROKER, "kafka-cluster")
-    allow, deny = AclPermissionType.ALLOW, AclPermissionType.DENY
+    ledger, evals = (ResourceType.TOPIC, "driftline.ledger"), (ResourceType.TOPIC, "driftline.evals")
+    whole, allow, deny = (ResourceType.BROKER, "kafka-cluster"), AclPermissionType.ALLOW, AclPermissionType.DENY
     entries = [
         AclBinding(kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, verdict)
         for (kind, name), operation, verdict in (
             (ledger, AclOperation.ALL, allow),
             (ledger, AclOperation.WRITE, deny),
+            (evals, AclOperation.ALL, allow),
+            (evals, AclOperation.CREATE, deny),
             (whole, AclOperation.ALL, allow),
             (whole, AclOperation.CREATE, deny),
         )
@@ -296,6 +299,7 @@ def test_rights_that_are_missing_are_named_without_trying_them(own_kafka: OwnKaf
     findings = preflight(log, config())
     writing = find(findings, "rights on topic driftline.ledger")
     assert (writing.level, writing.value) == (Level.ERROR, "not allowed: WRITE")
-    cluster_rights = find(findings, "rights on the cluster")
-    assert cluster_rights.level == Level.WARNING
-    assert "driftline.evals" in cluster_rights.value
+    by_hand = find(findings, "topics that somebody else must make")
+    assert by_hand.level == Level.WARNING
+    assert "driftline.evals" in by_hand.value
+    assert "driftline.windows" not in by_hand.value

@@ -124,6 +124,15 @@ def test_a_file_that_is_no_reference_is_a_bad_configuration(tmp_path: Path) -> N
     assert "this is not a reference profile" in checked.err
 
 
+def test_series_of_the_process_are_beside_the_budget(deployment: Deployment) -> None:
+    series = driftline("check", "-c", deployment.config, "-o", "json").json["config"]["series"]
+    assert series["total"] > series["of_models"] > 0
+    checked = driftline("check", "-c", deployment.config, "--set", f"series_budget={series['of_models']}")
+    assert "series_budget is" not in checked.err
+    checked = driftline("check", "-c", deployment.config, "--set", f"series_budget={series['of_models'] - 1}")
+    assert "series_budget is" in checked.err
+
+
 def test_more_series_than_the_budget_is_said(deployment: Deployment) -> None:
     checked = driftline("check", "-c", deployment.config, "--set", "series_budget=10")
     assert checked.code == 0

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from monitor.adapters.embedded import EmbeddedLog
+from monitor.ports import TopicSpec
+
 ROOT = Path(__file__).parents[2]
 (SCRIPT,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"].values()
 
@@ -50,6 +53,35 @@ def test_ctrl_c_while_something_is_imported(imported: str, command: tuple[str, .
         check=False,
     )
     assert (ended.returncode, ended.stderr.strip(), ended.stdout) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    "imported", ["click", "monitor.cli.app", "monitor.config.types", "numpy", "monitor.daemon.worker"]
+)
+@pytest.mark.parametrize(("flags", "code"), [((), 0), (("--until-end",), 143)])
+def test_sigterm_in_the_first_moments_of_run_ends_it_with_its_code(
+    imported: str, flags: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
+    log = EmbeddedLog(tmp_path)
+    log.ensure(TopicSpec("flights.predictions", 1))
+    log.close()
+    command = ("run", "-c", "monitor/demo/flights.yaml", "--no-http", "--embedded", str(tmp_path), *flags)
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT.replace("SIGINT", "SIGTERM"), imported, SCRIPT, *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert ("SIGTERM came before the end was reached" in ended.stderr) == bool(flags)
+    assert "Traceback" not in ended.stderr
+
+
+def test_other_commands_keep_what_sigterm_means_by_default() -> None:
+    command = [sys.executable, "-c", INTERRUPTED_AT.replace("SIGINT", "SIGTERM"), "click", SCRIPT, "version"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == -15
 
 
 def test_ctrl_c_once_a_command_is_done_ends_what_is_left_of_the_process() -> None:

@@ -32,6 +32,19 @@ def test_every_number_is_told_to_people_and_as_json() -> None:
     assert found["warnings"] == []
 
 
+def test_what_the_series_budget_is_about_is_compared_with_it() -> None:
+    arguments = ("size", "-c", CONFIG, "--rate", 10, "--records-per-second", 100_000, "-o", "json", "--set")
+    whole = driftline(*arguments, "series_budget=10000").json
+    of_process = whole["series"] - whole["series_of_models"]
+    assert of_process > 50
+    fits = driftline(*arguments, f"series_budget={whole['series_of_models']}").json
+    assert fits["warnings"] == []
+    assert fits["series"] == whole["series"], "those of the process are beside the budget"
+    over = driftline(*arguments, f"series_budget={whole['series_of_models'] - 1}").json
+    assert over["series"] == whole["series"] - 1
+    assert "series of models are more than series_budget" in over["warnings"][0]
+
+
 def test_twice_the_rate_is_twice_the_rows_and_less_than_twice_the_ledger() -> None:
     known = ("--records-per-second", 100_000, "-o", "json")
     one, two = (driftline("size", "-c", CONFIG, "--rate", rate, *known).json for rate in (200, 400))

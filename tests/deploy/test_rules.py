@@ -35,7 +35,7 @@ RECORDS = [rule["record"] for rule in everything() if "record" in rule]
 
 def unknown_names(expression: str) -> list[str]:
     """Names in an expression that are neither families nor labels of the catalogue, and recorded ones that no rule records."""
-    labels = {"driftline_namespace"}
+    labels = {"driftline_namespace", "driftline_runbooks"}
     families = [name for name in NAMES.findall(expression) if name not in labels and not known(name)]
     return families + [name for name in RECORDED.findall(expression) if name not in RECORDS]
 
@@ -59,9 +59,11 @@ def test_no_runbook_and_no_case_names_an_unknown_family(path: Path) -> None:
 
 @pytest.mark.parametrize("rule", rules(), ids=ALERTS)
 def test_every_alert_says_what_it_is_how_bad_and_what_to_do(rule: dict[str, Any]) -> None:
-    assert set(rule["annotations"]) == {"summary", "description", "runbook"}
-    runbook = ROOT / rule["annotations"]["runbook"]
-    assert runbook.read_text().startswith(f"# {rule['alert']}\n")
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    where = f"{rule['alert']}.md"
+    assert f"{{{{ with $externalLabels.driftline_runbooks }}}}{{{{ . }}}}/{where}" in rule["annotations"]["runbook_url"]
+    assert f"docs/runbooks/{where} in Driftline's repository" in rule["annotations"]["runbook_url"]
+    assert (ROOT / "docs/runbooks" / where).read_text().startswith(f"# {rule['alert']}\n")
     grouped = re.search(r"by \(([^)]*)\)", rule["expr"])
     by = grouped.group(1) if grouped else ""
     assert rule.get("labels", {}).get("severity") in ("page", "ticket") or "severity" in by

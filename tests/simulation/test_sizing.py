@@ -5,6 +5,8 @@ The clock is moved by hand, one commit interval at a time, until as many rows le
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import orjson
 import pytest
@@ -138,6 +140,13 @@ class Measured:
             "ledger_bytes_per_day": sum(values[len(values) // 2 :]) / days * 2,
         }
 
+    def published_per_day(self) -> float:
+        """Bytes that the topic of windows grew by, in the second half."""
+        half_ms = (self.log.clock.now_ms() - START_MS) / 2
+        stored = self.log.records(self.config.topics().windows)
+        late = [each.record for each in stored if each.timestamp_ms >= START_MS + half_ms]
+        return sum(len(each.key or b"") + len(each.value or b"") for each in late) * 86_400_000 / half_ms
+
     def windows(self) -> float:
         """Windows that can still change."""
         assert self.worker.judge is not None
@@ -158,6 +167,10 @@ def test_what_is_predicted_is_within_a_quarter_of_what_is_measured(name: str) ->
     run = Measured(config, traffic)
     measured = run.numbers()
     predicted_series = sized(config, traffic, traffic.partitions, 1_000.0)["series"]
+    alone = replace(traffic, rate=traffic.rate / traffic.partitions)  # one partition is what the worker has
+    published = held(config, plan_of(config), alone).published * 86_400_000 / config.time.tick_ms
+    print(f"{name}: windows topic: {published:,.0f} predicted, {run.published_per_day():,.0f} measured")
+    assert published == pytest.approx(run.published_per_day(), rel=WITHIN)
     assert predicted_series == pytest.approx(run.series(), rel=WITHIN)
     assert held(config, plan_of(config), traffic).windows == pytest.approx(run.windows(), rel=WITHIN)
     for what, found in measured.items():

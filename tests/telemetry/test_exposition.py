@@ -116,7 +116,12 @@ def test_a_window_that_lost_records_is_told_apart() -> None:
 
 
 def test_only_firing_alerts_are_active() -> None:
-    assert values(sample_view(), "driftline_alert_active") == {"page": 1.0}
+    (found,) = (
+        key for key in samples(Exposer(process=False), sample_view()).items() if key[0][0] == "driftline_alert_active"
+    )
+    labels, value = dict(found[0][1]), found[1]
+    assert (labels["severity"], value) == ("page", 1.0)
+    assert (labels["owner"], labels["runbook"]) == ("team-x", "")
 
 
 def test_counters_are_there_before_anything_is_counted() -> None:
