@@ -108,6 +108,21 @@ def test_of_a_run_that_was_settled_everything_is_read(capsys: pytest.CaptureFixt
         assert re.sub(r"\d+\.\d", "SECONDS", capsys.readouterr().err) == sentence
 
 
+def test_markers_of_the_log_itself_are_not_told_as_records_read_before(capsys: pytest.CaptureFixture[str]) -> None:
+    """A transaction's marker takes an offset and is no record."""
+    rows = [Prediction(id=f"p{i}", model="m", version="1", at=START_MS, score=0.9, prediction=1.0) for i in range(5)]
+    log, setting = topics([rows], [[]]), config("one")
+    worker = Worker(log, setting, plan_of(setting), log.clock, dead_letters, WorkerOptions())
+    worker.start()
+    while worker.statistics.consumed.total() < 5:
+        worker.turn()
+    worker.tasks[0].engine.skip_to(0, worker.tasks[0].engine.next_offsets[0] + 2)
+    bar = RunProgress()
+    bar.show(worker)
+    bar.close(worker)
+    assert re.sub(r"\d+\.\d", "SECONDS", capsys.readouterr().err) == "driftline: 5 records read in SECONDS s\n"
+
+
 def test_the_estimate_of_a_slow_evaluation_holds_from_its_first_ticks_on() -> None:
     log, setting = history(), config("one")
     estimates: list[tuple[float, float]] = []  # at, what is left
