@@ -18,16 +18,16 @@ def findings(log: Log, config: Config) -> list[Finding]:
     from monitor.adapters.findings import Finding, Level
     from monitor.cli.ledger_gap import sentence
     from monitor.daemon.gaps import missing
-    from monitor.errors import LedgerError, LogError
+    from monitor.errors import LedgerError, MonitorError
 
-    if any(log.topic(name) is None for name in (config.topics().ledger, *config.source_topics())):
-        return []
     try:
+        if any(log.topic(name) is None for name in (config.topics().ledger, *config.source_topics())):
+            return []
         gone = list(missing(log, config))
-    except LogError:
-        return []
     except LedgerError as error:
         return [Finding(Level.ERROR, "ledger", str(error))]
+    except MonitorError:  # a right that is missing, topics that do not fit each other: the other findings say so
+        return []
     hint = "`driftline run` refuses; `driftline ledger gap` shows it, and records that you go on without them"
     found = [Finding(Level.ERROR, "ledger", sentence(one), hint) for one in gone]
     return found or [Finding(Level.OK, "ledger", "every record that is needed is in its topic")]
