@@ -86,9 +86,6 @@ def test_labels_in_other_partitions_meet_their_predictions_once_whoever_is_kille
             for raw in log[:2_000]:
                 text = json.loads(raw.value or b"")["id"].encode()
                 assert (raw.key, murmur2_partition(text, PARTITIONS)) == (text, partition)
-        worker = deployment.worker(fresh_topics("b"), *rekeyed)
-        succeed(worker)
-        assert "records read in" in worker.said
-        assert "read before" not in worker.said, "markers of transactions are no records"
+        succeed(deployment.worker(fresh_topics("b"), *rekeyed))
         assert without_config(published(deployment.source, fresh_topics("b"))) == expected
         assert deployment.start("check", "--live", *deployment.config(fresh_topics("b"), *rekeyed)).wait(60) == 0
