@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from pipelines.carrying import has_result, send, settle, take
 from pipelines.codec import PREFIX, canonical_bytes, digest_of
 from pipelines.errors import CancelAsked, ConfigError, Halted, StepFailed
@@ -72,9 +74,13 @@ class Hooks:
         if has_result(self._store, name):
             meanwhile(lambda: take(self._store, name, work.directory), alive)  # somebody waited for it, and left
             return
-        found = self._requested(work, name, brought, limit_ms)
+        wanted = Requested(
+            attempt=1, at_ms=0, until_ms=limit_ms, step=work.name, brought=brought.removeprefix(PREFIX),
+            function=work.function, command=tuple(work.command), environment=tuple(work.policy.train.environment),
+        )  # fmt: skip
+        found = self._requested(work.policy.model, name, wanted, alive)
         try:
-            found = self._followed(found, alive)
+            found = self._followed(found, wanted, alive)
         except (CancelAsked, Halted):
             self._withdraw(found, "it was stopped", alive)
             raise
@@ -102,23 +108,19 @@ class Hooks:
                 return name
             number += 1  # a result whose files were collected since: the work is done again
 
-    def _requested(self, work: Work, name: str, brought: str, limit_ms: int) -> HandOff:
-        """The hand-off that is open, or one that is opened now."""
+    def _requested(self, model: str, name: str, wanted: Requested, alive: Alive) -> HandOff:
+        """The hand-off that is open, or one that is opened now. Of `wanted` the times count from now."""
         while True:
-            found = self._handoffs.read(work.policy.model, name)
-            if found.open or (isinstance(found.ending, Delivered) and self._kept(found.ending)):
+            found = self._handoffs.read(model, name)
+            if found.open:
+                if (why := _other(found, wanted)) is None:
+                    return found
+                self._withdraw(found, why, alive)
+                continue
+            if isinstance(found.ending, Delivered) and self._kept(found.ending):
                 return found
-            now_ms = self._now_ms()
-            record = Requested(
-                attempt=found.asked.attempt + 1 if found.asked else 1,
-                at_ms=now_ms,
-                until_ms=now_ms + limit_ms,
-                step=work.name,
-                brought=brought.removeprefix(PREFIX),
-                function=work.function,
-                command=tuple(work.command),
-                environment=tuple(work.policy.train.environment),
-            )
+            number, now_ms = found.asked.attempt + 1 if found.asked else 1, self._now_ms()
+            record = msgspec.structs.replace(wanted, attempt=number, at_ms=now_ms, until_ms=now_ms + wanted.until_ms)
             if (entered := self._handoffs.enter(found, signed(record, name, self._secrets()))) is not None:
                 return entered
 
@@ -126,7 +128,7 @@ class Hooks:
         """Whether what was delivered, and never taken, is still in the store."""
         return self._store.blob_size(PREFIX + delivered.listing) is not None
 
-    def _followed(self, found: HandOff, alive: Alive) -> HandOff:
+    def _followed(self, found: HandOff, wanted: Requested, alive: Alive) -> HandOff:
         """Say it until it is accepted, and wait until it has ended. Past its time it is withdrawn."""
         begun, due, tries = self._clock(), 0.0, 0
         why = "nobody has accepted it"
@@ -134,6 +136,8 @@ class Hooks:
             with contextlib.suppress(ConfigError):  # without a secret nothing can be signed anew, and it is waited on
                 found = self._handoffs.signed_anew(found)
             assert found.asked is not None
+            if (other := _other(found, wanted)) is not None:
+                return self._withdraw(found, other, alive)
             if self._now_ms() >= found.asked.until_ms:
                 more = f"; {found.refused} results with a wrong signature were not taken" if found.refused else ""
                 reason = f"took longer than it may ({'it was accepted' if found.accepted else why}{more})"
@@ -223,6 +227,14 @@ class Hooks:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _other(found: HandOff, wanted: Requested) -> str | None:
+    """Why an open hand-off is none of what is to be done. Whoever can write to the store can enter a request under its name,
+    and what is told of it would have this worker's signature."""
+    parts = ("step", "brought", "function", "command", "environment")
+    differing = [part for part in parts if getattr(found.asked, part) != getattr(wanted, part)]
+    return f"it asks for another {' and '.join(differing)} than the run does" if differing else None
 
 
 def secrets_in(place: Webhook) -> tuple[bytes, ...]:

