@@ -93,8 +93,10 @@ class HttpServer:
         *,
         live_within_ms: int = LIVE_WITHIN_MS,
         token: TokenFile | None = None,
+        port_from: str = "http.port",
     ) -> None:
-        self.host, self.port, self._token = host, port, token
+        """`port_from`: the setting or option that says the port, for whoever cannot have it."""
+        self.host, self.port, self._token, self._port_from = host, port, token, port_from
         self.reached_by_all = False
         """Whether, since it was started, others than this machine may read without a token."""
         self._pages = Pages(snapshot, heartbeat_age_ms, live_within_ms)
@@ -108,7 +110,7 @@ class HttpServer:
 
     def start(self) -> None:
         """Bind, and serve from a daemon thread; returns when requests are answered. Raises ListenError."""
-        listening = _bind(self.host, self.port)
+        listening = _bind(self.host, self.port, self._port_from)
         try:
             bound = listening.getsockname()
             self.port = int(bound[1])
@@ -279,15 +281,15 @@ def _netloc(host: str, port: int) -> str:
 
 
 _HINTS = {
-    errno.EADDRINUSE: "Another process listens there, perhaps another driftline: stop it, or set http.port "
+    errno.EADDRINUSE: "Another process listens there, perhaps another driftline: stop it, or set {port_from} "
     "(0 picks a free one).",
-    errno.EACCES: "Ports below 1024 need privileges: set http.port to a higher one.",
+    errno.EACCES: "Ports below 1024 need privileges: set {port_from} to a higher one.",
     errno.EADDRNOTAVAIL: "No interface of this machine has that address: set http.host to 127.0.0.1, "
     "or 0.0.0.0 for all.",
 }
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, port_from: str) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -303,6 +305,6 @@ def _bind(host: str, port: int) -> socket.socket:
         listening.listen(MAX_CONNECTIONS)
     except OSError as error:
         listening.close()
-        hint = _HINTS.get(error.errno or 0, "Set http.host and http.port to an address of this machine.")
-        raise ListenError(host, port, (error.strerror or str(error)).lower(), hint) from error
+        hint = _HINTS.get(error.errno or 0, "Set http.host and {port_from} to an address of this machine.")
+        raise ListenError(host, port, (error.strerror or str(error)).lower(), hint.format(port_from=port_from)) from error
     return listening

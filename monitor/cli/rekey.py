@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from monitor.ports import Log
 
 _SAY_EVERY_MS = 10_000
-_PORT = 9188
+_PORTS = {"labels": 9188, "predictions": 9189}
+"""One process for each stream, on one machine as often as not."""
 
 
 @click.command("rekey")
@@ -39,9 +40,7 @@ _PORT = 9188
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
-    default=_PORT,
-    show_default=True,
-    help="Of metrics and probes; 0 picks a free one.",
+    help="Of metrics and probes; 0 picks a free one.  [default: 9188 for labels, 9189 for predictions]",
 )
 @click.option("--no-http", is_flag=True, help="Do not listen for Prometheus and probes.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -53,7 +52,7 @@ def command(
     stream: str | None,
     until_end: bool,
     accept_loss: bool,
-    port: int,
+    port: int | None,
     no_http: bool,
     log_format: str,
     quiet: bool,
@@ -72,7 +71,7 @@ def command(
     Examples:
       driftline rekey -c driftline.yaml
       driftline rekey -c driftline.yaml --until-end
-      driftline rekey -c driftline.yaml --stream predictions --port 9189
+      driftline rekey -c driftline.yaml --stream predictions
     """
     from monitor.adapters.clock import SystemClock
     from monitor.cli.logs import set_up
@@ -92,7 +91,9 @@ def command(
             log, config.namespace, chosen, partitions, _places(chosen), clock,
             until_end=until_end, accept_loss=accept_loss, tell=shown.tell,
         )  # fmt: skip
-        server = None if no_http else shown.listen(copying, 0 if until_end and port == _PORT else port)
+        if port is None:
+            port = 0 if until_end else _PORTS[name]
+        server = None if no_http else shown.listen(copying, port)
         caught = _stop_on_signals(copying)
         try:
             copying.run()
@@ -243,7 +244,7 @@ class _Shown:
 
         token = TokenFile(self._http.token_path) if self._http.token_path is not None else None
         age = lambda: self._clock.monotonic_ms() - copying.heartbeat_ms  # noqa: E731
-        server = HttpServer(self._http.host, port, snapshot, age, token=token)
+        server = HttpServer(self._http.host, port, snapshot, age, token=token, port_from="--port")
         server.start()
         click.echo(f"driftline: metrics and probes on {server.url}", err=True)
         return server

@@ -14,6 +14,8 @@ _SHARE = click.FloatRange(0.0, 1.0)
 PROCESS_BYTES = 165_000_000
 """A process without rows and windows: the interpreter and its libraries (85 MB), the client's buffers (30 MB), and what batches
 that come and go and answers to who asks leave in the heap (50 MB, seen from 35 to 90)."""
+FRESH_BYTES = 88_000_000
+"""The same of a process that has had nothing to catch up with: its buffers and batches were small so far."""
 
 
 _OF_MODELS = (
@@ -59,12 +61,14 @@ def command(
     they hold, write and take is scaled to the rate. Numbers are those of a steady state, which is reached after horizon +
     lateness. The ledger is told before the client compresses it, and is kept until it is trimmed. A recovery is told for a
     free processor like this one, once the session of who was killed has timed out; what the evaluator decides again is not in
-    it. The topic of windows gets a revision of each window that changed at every tick (`time.tick`); brokers compact them, an
+    it. Memory is that of a process that has caught up once, as after a restart under load: it keeps what that took, so
+    this is what to give it; fresh_process_bytes is that of one that never had to. The topic of windows gets a revision of
+    each window that changed at every tick (`time.tick`); brokers compact them, an
     embedded log keeps all. Not in any: files of rows beyond `state.memory_rows`, and the topic of alerts.
 
     JSON: {"held_rows", "bytes_per_row", "join_bytes", "windows", "windows_bytes", "working_bytes", "process_bytes",
-    "ledger_bytes_per_day", "windows_bytes_per_day", "commits_per_second", "bytes_per_commit", "series",
-    "series_of_models", "series_budget", "recovery_rows", "recovery_seconds", "restart_seconds",
+    "fresh_process_bytes", "ledger_bytes_per_day", "windows_bytes_per_day", "commits_per_second", "bytes_per_commit",
+    "series", "series_of_models", "series_budget", "recovery_rows", "recovery_seconds", "restart_seconds",
     "records_per_second", "warnings"}; rows and bytes of the join are
     of the whole deployment, windows of the process that evaluates, those of a process of the one that evaluates and owns most,
     series those that it exports while nothing fires, series_of_models those that the budget is about, before it is applied;
@@ -123,6 +127,7 @@ def sized(config: Any, traffic: Any, processes: int, records_per_second: float |
         "windows_bytes": round(windows.nbytes),
         "working_bytes": round(working),
         "process_bytes": round(needed.join_bytes * owned + windows.nbytes + working) + PROCESS_BYTES,
+        "fresh_process_bytes": round(needed.join_bytes * owned + windows.nbytes) + FRESH_BYTES,
         "ledger_bytes_per_day": round(needed.ledger_bytes_per_day * traffic.partitions),
         "windows_bytes_per_day": round(windows.published * _DAY_MS / config.time.tick_ms),
         "commits_per_second": round(needed.commits_per_second * traffic.partitions, 3),
@@ -199,6 +204,7 @@ def _print(document: dict[str, Any]) -> None:
         unit = next((u for u in ("kB", "MB", "GB", "TB") if number < 1000 ** (2 + "kMGT".index(u[0]))), "TB")
         return f"{number / 1000 ** (1 + 'kMGT'.index(unit[0])):,.1f} {unit}"
 
+    fresh = size(document["fresh_process_bytes"])
     lines = [
         ("predictions held", f"{document['held_rows']:,}", f"{document['bytes_per_row']:g} bytes each in the join"),
         ("memory of the join", size(document["join_bytes"]), "of all processes together"),
@@ -207,7 +213,11 @@ def _print(document: dict[str, Any]) -> None:
             size(document["windows_bytes"]),
             f"{document['windows']:,} of them, in the one that evaluates",
         ),
-        ("memory of a process", size(document["process_bytes"]), "of one that evaluates and owns most partitions"),
+        (
+            "memory of a process",
+            size(document["process_bytes"]),
+            f"of one that evaluates and owns most partitions; {fresh} until it has caught up with something",
+        ),
         (
             "ledger a day",
             size(document["ledger_bytes_per_day"]),

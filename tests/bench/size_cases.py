@@ -74,6 +74,36 @@ windows: [10m, 1h]
         reference=True,
     ),
     Case(
+        "small, a first try",
+        f"""
+streams:
+  predictions: {{topic: predictions, fields: {{{FIELDS}, score: $.score}}}}
+  labels: {LABELS}
+time: {{horizon: 1h, lateness: 5m, tick: 1m}}
+models: [{{name: m}}]
+windows: [10m]
+"""
+        + _rules("accuracy", "<", 0.01, "10m"),
+        Traffic(rate=19, labelled=0.95, delay_ms=300_000, versions=1, partitions=3),
+    ),
+    Case(
+        "small, multiclass with segments",
+        f"""
+streams:
+  predictions:
+    topic: predictions
+    fields: {{{FIELDS}, prediction: $.prediction}}
+    features: {{n00: numeric, w0: categorical}}
+  labels: {LABELS}
+time: {{horizon: 2h, lateness: 10m, tick: 1m}}
+models: [{{name: m, task: multiclass, classes: [ant, bee, cat, dog, eel, fox, gnu, hen], segments: {{w0: [a, b]}}}}]
+windows: [5m, 1h]
+""",
+        Traffic(rate=8, labelled=0.9, delay_ms=900_000, versions=2, partitions=6),
+        task="multiclass",
+        features=(NUMBERS[0], WORDS[0]),
+    ),
+    Case(
         "multiclass with 30 features",
         f"""
 streams:

@@ -65,6 +65,8 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ("5 min", "did you mean '5m'?"),
         ("2 weeks", "did you mean '14d'?"),
         ("2w", "did you mean '14d'?"),
+        ("2.5s", "did you mean '2s500ms'?"),
+        ("1.5h", "did you mean '1h30m'?"),
         ("10 seconds", "did you mean '10s'?"),
         ("200millis", "did you mean '200ms'?"),
         ("1H30M", "did you mean '1h30m'?"),

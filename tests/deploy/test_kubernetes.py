@@ -71,12 +71,23 @@ def test_there_is_time_to_stop(pod: dict[str, Any]) -> None:
 
 def test_probes_ask_the_paths_that_are_served_on_the_port_that_is_configured(container: dict[str, Any]) -> None:
     (port,) = container["ports"]
-    config = load([BASE / "config.yaml"])
+    arguments = container["args"]
+    overrides = [arguments[i + 1] for i, word in enumerate(arguments) if word == "--set"]
+    config = load([BASE / "config.yaml"], overrides)
     assert port["containerPort"] == config.http.port
     assert config.http.host == "0.0.0.0", "the kubelet does not ask from the loopback"
     for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
         assert container[probe]["httpGet"] == {"path": path, "port": port["name"]}
     assert container["livenessProbe"]["failureThreshold"] * container["livenessProbe"]["periodSeconds"] >= 60
+
+
+def test_a_configuration_that_listens_elsewhere_is_asked_all_the_same(container: dict[str, Any], tmp_path: Path) -> None:
+    """As that of `driftline init` does, once it has replaced config.yaml."""
+    tried = tmp_path / "config.yaml"
+    tried.write_text((BASE / "config.yaml").read_text() + "http: {host: 127.0.0.1, port: 9999}\n")
+    arguments = container["args"]
+    config = load([tried], [arguments[i + 1] for i, word in enumerate(arguments) if word == "--set"])
+    assert (config.http.host, config.http.port) == ("0.0.0.0", container["ports"][0]["containerPort"])
 
 
 def test_memory_is_limited_to_what_is_requested_and_enough_for_the_join(container: dict[str, Any]) -> None:
@@ -97,7 +108,7 @@ def test_the_files_fit_together(pod: dict[str, Any], container: dict[str, Any]) 
     assert mounted["config"]["configMap"]["name"] == generated["name"]
     assert {mount["name"] for mount in container["volumeMounts"]} == set(mounted)
     (mount,) = (m for m in container["volumeMounts"] if m["name"] == "config")
-    assert container["args"] == ["run", "-c", f"{mount['mountPath']}/{generated['files'][0]}"]
+    assert container["args"][:3] == ["run", "-c", f"{mount['mountPath']}/{generated['files'][0]}"]
     assert "subPath" not in mount, "such a mount is never updated"
     (port,) = manifest("service.yaml")["spec"]["ports"]
     assert port["targetPort"] == container["ports"][0]["name"]

@@ -287,6 +287,12 @@ def test_a_taken_port_is_an_error_that_names_the_address_and_the_way_out(server:
     assert caught.value.port == server.port
 
 
+def test_who_says_the_port_by_an_option_is_told_that_one(server: HttpServer) -> None:
+    other = HttpServer("127.0.0.1", server.port, Snapshot, lambda: 0, port_from="--port")
+    with pytest.raises(ListenError, match=r"stop it, or set --port \(0 picks a free one\)"):
+        other.start()
+
+
 def test_an_address_of_another_machine_and_a_name_of_none_are_errors() -> None:
     with pytest.raises(ListenError, match=r"http: cannot listen on 203\.0\.113\.9:0: .* No interface of this machine"):
         HttpServer("203.0.113.9", 0, Snapshot, lambda: 0).start()
