@@ -23,6 +23,7 @@ from monitor.windows.view import Kind, SeriesKey, WindowView
 
 if TYPE_CHECKING:
     from monitor.config import Config
+    from monitor.config.types import ModelTemplate
 
 SCHEMA = "driftline.status/v1"
 """Name and version of the JSON form; a reader refuses another one."""
@@ -39,7 +40,7 @@ class Build:
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
     """A model that is watched. `reference_rows` is None without a reference; a provisional one was made from the first
-    rows seen and should be replaced."""
+    rows seen and should be replaced. `segments` are the features whose values are counted apart."""
 
     name: str
     task: str
@@ -47,6 +48,12 @@ class ModelStatus:
     reference_rows: int | None = None
     reference_digest: str | None = None
     provisional: bool = False
+    segments: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(model: ModelTemplate, name: str) -> ModelStatus:
+        """What the configuration alone says of it."""
+        return ModelStatus(name, model.task, model.features, segments=tuple(sorted(model.segments)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +94,12 @@ class ActiveAlert:
 @dataclass(frozen=True, slots=True)
 class Headroom:
     """How far the oldest record that a restart would read again is from where the topic begins, in offsets; and how long
-    it is until retention may take it, None without a limit of time, or when no record is needed."""
+    it is until retention may take it, None without a limit of time, or when no record is needed. `kept_ms`: how long the
+    topic keeps records, None without a limit of time."""
 
     records: int
     left_ms: int | None
+    kept_ms: int | None = None
 
     @staticmethod
     def of(
@@ -99,15 +108,16 @@ class Headroom:
         """`floor`: the offset where a rebuild starts, `floor_ms` the event time reached there: what the record's age is
         taken from."""
         if floor_ms is None or retention_ms is None or (end is not None and floor >= end):
-            return Headroom(floor - begin, None)
-        return Headroom(floor - begin, retention_ms - (wall_ms - floor_ms))
+            return Headroom(floor - begin, None, retention_ms)
+        return Headroom(floor - begin, retention_ms - (wall_ms - floor_ms), retention_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """One source topic's partition as its owner reads it. `end` is the end offset when it was last asked, None before;
-    clocks are None until a record has moved them. `pending_rows` wait for the other stream. `stalled`: it is recorded
-    that labels stopped while predictions go on, or that no predictions come (where `quality` asks for that)."""
+    """One source topic's partition as its owner reads it. `end` is the end offset as far as is known, never below
+    `position`; None before it was first asked. Clocks are None until a record has moved them. `pending_rows` wait for the
+    other stream. `stalled`: it is recorded that labels stopped while predictions go on, or that no predictions come (where
+    `quality` asks for that)."""
 
     topic: str
     position: int
@@ -233,6 +243,7 @@ class View:
     state_limit_rows: int
     series_budget: int
     models: tuple[ModelStatus, ...] = ()
+    unlisted: ModelStatus | None = None  # what models are like that come without being listed; None: they are rejected
     features: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
@@ -333,7 +344,8 @@ def new_view(config: Config, build: Build, at_ms: int) -> View:
         topics=config.source_topics(),
         state_limit_rows=config.state.max_rows,
         series_budget=config.series_budget,
-        models=tuple(ModelStatus(m.name, m.task, m.features) for m in config.models),
+        models=tuple(ModelStatus.of(m, m.name) for m in config.models),
+        unlisted=ModelStatus.of(config.unlisted_models, "*") if config.unlisted_models is not None else None,
         features=tuple(config.streams.predictions.features),
         rules=(
             *dict.fromkeys(rule.name for rule in all_rules(config)),

@@ -163,7 +163,9 @@ class Observer:
         if worker.known is not self._known:  # its rules may be others now
             self._known = worker.known
             own = base_view(worker.config, self._base.build.release, self._base.at_ms)
-            self._base = dataclasses.replace(self._base, rules=own.rules, thresholds=own.thresholds, models=own.models)
+            self._base = dataclasses.replace(
+                self._base, rules=own.rules, thresholds=own.thresholds, models=own.models, unlisted=own.unlisted
+            )
         wall = self._clock.now_ms()
         partitions = tuple(self._partition(worker, p) for p in sorted(worker.tasks))
         self._places = standing(self._places, partitions, now, answers=worker.contact.lost is None)
@@ -172,6 +174,7 @@ class Observer:
             self._base,
             at_ms=wall,
             models=tuple(_model(worker.plan, m) for m in self._base.models),
+            unlisted=_model(worker.plan, self._base.unlisted) if self._base.unlisted is not None else None,
             windows=self._windows(worker),
             alerts=tuple(active(event) for _, event in sorted(self._firing.items())),
             partitions=partitions,
@@ -276,11 +279,11 @@ class Observer:
         engine, join = task.engine, self._plan.join
         ends = worker.contact.ends.get(topic)
         outcomes = engine.join.prediction_outcomes.pending, engine.join.label_outcomes.waiting
-        clock = engine.clocks[stream]
+        clock, position = engine.clocks[stream], engine.next_offsets[stream]
         return StreamStatus(
             topic=topic,
-            position=engine.next_offsets[stream],
-            end=ends[number] if ends else None,
+            position=position,
+            end=max(ends[number], position) if ends else None,  # what was read since the end was asked for moves it
             tick_ms=_clock_ms(clock, join.disorder_ms),
             finality_ms=_clock_ms(clock, join.lateness_ms),
             pending_rows=outcomes[stream],

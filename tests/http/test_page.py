@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from monitor.adapters.http import HttpServer
 from monitor.adapters.http_answers import Snapshot
 from monitor.adapters.http_token import TokenFile
+from monitor.view import Evaluator, Headroom, ModelStatus, encode
 from tests.http.serving import get, served
 from tests.report.chromium import Page
 from tests.report.conftest import browser
+from tests.telemetry.samples import DAY_MS, sample_view
 
 __all__ = ["browser"]
 
@@ -171,16 +174,48 @@ def test_the_address_chooses_and_keys_do_too(server: HttpServer, browser: Page) 
     browser.value("document.dispatchEvent(new KeyboardEvent('keydown', {key: '1', bubbles: true}))")
     until(browser, f"location.hash === '#model={status['models'][0]['name']}'")
     until(browser, "document.querySelector('#models tr[aria-current] td').textContent.startsWith('1 ')")
+
+
+def test_a_link_to_what_is_not_there_says_so_and_leads_back(server: HttpServer, browser: Page) -> None:
+    status = get(server, "/api/v1/status")
+    model = next(w["key"]["series"]["model"] for w in status["windows"])
+    for fragment, words in (
+        ("#version=never", f"{model} has windows, but none of version never, segment all"),
+        ("#model=nobody", "There is no model nobody here: neither is it configured"),
+        ("#model=not-heard-of-yet", "No window of not-heard-of-yet yet"),
+    ):
+        if fragment.endswith("yet") and len(status["models"]) == 1:
+            continue
+        shown(browser, server, fragment)
+        for name in ("metrics", "drift", "labels"):
+            text = browser.value(f"document.getElementById('{name}').textContent")
+            assert words in text, (fragment, name, text)
+            assert "streams.labels" not in text
+        unsliced = {m["name"] for m in status["models"] if not m["segments"]}
+        of = fragment.removeprefix("#model=") if "model" in fragment else model
+        wanted = "Name categorical features under segments" if of in unsliced else words
+        assert wanted in browser.value("document.getElementById('segments').textContent")
     shown(browser, server, "#version=never")
-    assert "No window of this choice yet" in browser.value("document.getElementById('metrics').textContent")
+    browser.value("document.querySelector('#metrics .empty a').click()")
+    until(browser, "document.getElementById('metrics-table') !== null")
+
+
+def test_keys_go_from_one_list_to_the_other_and_leave_them(server: HttpServer, browser: Page) -> None:
+    shown(browser, server)
+    press = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: '%s', bubbles: true, cancelable: true}))"
+    for key, name in (("v", "version"), ("s", "segment"), ("w", "window"), ("m", "metric")):
+        assert browser.value(press % key) is False, f"{key} looks for no value of the list that has the focus"
+        assert browser.value("document.activeElement.id") == f"choose-{name}"
+    assert browser.value(press % "m"), "in its own list a letter looks for a value"
+    assert browser.value(press % "1")
+    assert browser.value("location.hash") == ""
+    browser.value(press % "Escape")
+    assert browser.value("document.activeElement.tagName") == "BODY"
+    browser.value(press % "1")
+    until(browser, "location.hash.startsWith('#model=')")
 
 
 def test_a_process_without_numbers_says_what_to_do_and_names_run_nothing(browser: Page) -> None:
-    from dataclasses import replace
-
-    from monitor.view import Evaluator, ModelStatus, encode
-    from tests.telemetry.samples import sample_view
-
     bare = replace(sample_view(), models=(), windows=(), alerts=(), partitions=(), thresholds=(), evaluator=Evaluator())
     hostile = replace(bare, models=(ModelStatus("<img src=x onerror=alert(1)>", "binary"),))
     holder = [Snapshot(status=encode(bare))]
@@ -198,10 +233,51 @@ def test_a_process_without_numbers_says_what_to_do_and_names_run_nothing(browser
         server.stop()
 
 
-def test_with_a_token_the_page_asks_for_it_and_keeps_it_in_the_tab(browser: Page, tmp_path: Path) -> None:
-    from monitor.view import encode
-    from tests.telemetry.samples import sample_view
+@pytest.mark.parametrize("configured", [True, False])
+def test_before_the_first_prediction_the_page_goes_by_what_is_configured(browser: Page, configured: bool) -> None:
+    view = sample_view()
+    fraud = ModelStatus("fraud", "binary", segments=("origin",) if configured else ())
+    topics = view.topics[: 2 if configured else 1]
+    bare = replace(view, models=(fraud,), topics=topics, windows=(), alerts=(), thresholds=())
+    snapshot = Snapshot(status=encode(bare))
+    server = HttpServer("127.0.0.1", 0, lambda: snapshot, lambda: 0)
+    server.start()
+    try:
+        shown(browser, server)
+        said = {
+            n: browser.value(f"document.getElementById('{n}').textContent") for n in ("segments", "labels", "metrics")
+        }
+        assert "No window of fraud yet" in said["metrics"]
+        assert ("Name categorical features under segments" in said["segments"]) is not configured
+        assert ("map them under streams.labels" in said["labels"]) is not configured
+        if configured:
+            assert "No window of fraud yet" in said["segments"]
+            assert "No window of fraud yet" in said["labels"]
+        assert browser.value("document.getElementById('choose-version').textContent") == "none yet"
+    finally:
+        server.stop()
 
+
+def test_the_room_until_retention_is_told_for_what_it_is(browser: Page) -> None:
+    view, found, holder = sample_view(partitions=1), [], list[Snapshot]()
+    server = HttpServer("127.0.0.1", 0, lambda: holder[0], lambda: 0)
+    server.start()
+    for headroom in (
+        Headroom(0, None),
+        Headroom(7, None),
+        Headroom(7, None, DAY_MS),
+        Headroom(7, DAY_MS // 2, DAY_MS),
+    ):
+        p = view.partitions[0]
+        part = replace(p, predictions=replace(p.predictions, headroom=headroom))
+        holder[:] = [Snapshot(status=encode(replace(view, partitions=(part,))))]
+        shown(browser, server)
+        found.append(rows(browser, "streams-table")[0][-1])
+    server.stop()
+    assert found == ["no limit of time", "no limit of time, 7 records", "no record is needed", "7 records, 12 h"]
+
+
+def test_with_a_token_the_page_asks_for_it_and_keeps_it_in_the_tab(browser: Page, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("canary-7f3a9c51d2e84b60")
     snapshot = Snapshot(status=encode(sample_view()))
     server = HttpServer("127.0.0.1", 0, lambda: snapshot, lambda: 0, token=TokenFile(str(tmp_path / "token")))

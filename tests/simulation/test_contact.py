@@ -139,3 +139,18 @@ def test_the_headroom_of_retention_is_that_of_the_oldest_row_held() -> None:
         assert labels is not None
         assert labels.left_ms is None, "nothing is needed, and nothing expires"
     worker.close()
+
+
+def test_what_was_read_since_the_end_was_asked_for_moves_the_end() -> None:
+    log = topics(PREDICTIONS, LABELS, Outage())
+    worker, observer = start(log)
+    steps(log, worker)
+    topics(
+        [[Prediction(id="new", model="m", version="1", at=START + 30, score=0.9, prediction=1.0)], []], [[], []], log
+    )
+    worker._step()
+    observer.refresh(worker)
+    first = observer.view.partitions[0].predictions
+    assert worker.contact.ends["predictions"][0] == 20, "nobody asked since"
+    assert (first.position, first.end, first.lag) == (21, 21, 0)
+    worker.close()

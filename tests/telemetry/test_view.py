@@ -175,8 +175,8 @@ def test_a_duration_equal_to_a_bound_is_within_it() -> None:
 def test_headroom_is_what_retention_leaves_of_the_oldest_record_that_is_needed() -> None:
     #  log        [300 ........... 500 ........... 900)   kept 7 days; at 500 event time is a day old
     kept, now = 7 * DAY_MS, START_MS
-    assert Headroom.of(500, now - DAY_MS, 300, 900, kept, now) == Headroom(200, 6 * DAY_MS)
-    assert Headroom.of(500, now - 8 * DAY_MS, 500, 900, kept, now) == Headroom(0, -DAY_MS)
-    assert Headroom.of(900, now - 8 * DAY_MS, 900, 900, kept, now) == Headroom(0, None), "no record is needed"
+    assert Headroom.of(500, now - DAY_MS, 300, 900, kept, now) == Headroom(200, 6 * DAY_MS, kept)
+    assert Headroom.of(500, now - 8 * DAY_MS, 500, 900, kept, now) == Headroom(0, -DAY_MS, kept)
+    assert Headroom.of(900, now - 8 * DAY_MS, 900, 900, kept, now) == Headroom(0, None, kept), "no record is needed"
     assert Headroom.of(500, now - DAY_MS, 300, 900, None, now) == Headroom(200, None), "nothing expires by time"
-    assert Headroom.of(500, None, 300, 900, kept, now) == Headroom(200, None), "no time is known yet"
+    assert Headroom.of(500, None, 300, 900, kept, now) == Headroom(200, None, kept), "no time is known yet"

@@ -1,6 +1,6 @@
 // One model: its metrics over time, segments, drift and labels.
 import { NAMED, count, delayCurve, el, heatmap, metricChart, number, share, span, time } from "./draw.js";
-import { cell, empty, has, interval, right, section, spread, table } from "./parts.js";
+import { cell, empty, has, interval, known, nothing, right, section, spread, table } from "./parts.js";
 
 const DISTANCES = ["psi", "psi_corrected", "ks", "js", "hellinger", "tvd", "linf", "chi_square", "wasserstein"];
 const LATER = "still waits for labels that may change it";
@@ -16,8 +16,7 @@ const limitsOf = (status, choice, metric, segment = choice.segment) => status.th
 
 export function metrics(status, past, choice, link) {
   const windows = own(status.windows, choice);
-  if (!windows.length) return section("metrics", "Metrics", empty("No window of this choice yet. A window is told with its first predictions; ",
-    el("code", {}, "driftline check"), " says which windows there are, and ", el("a", { href: link({ segment: "all", window: undefined, version: undefined }) }, "this"), " shows what there is."));
+  if (!windows.length) return section("metrics", "Metrics", nothing(status, choice, link));
   const rows = windows.flatMap((w) => Object.entries(w.metrics).filter(([name]) => !isDrift(name)).map(([name, e]) => {
     const limits = limitsOf(status, choice, name), over = limits.filter((t) => broken(t, e.value));
     return el("tr", { "data-metric": name, "aria-current": name === choice.metric ? "true" : null }, cell(el("a", { href: link({ metric: name }) }, name)),
@@ -48,6 +47,12 @@ function chart(status, past, choice) {
           right(count(e.rows)), right(count(w.seen)), right(w.kind === "performance" ? share(w.labelled, w.seen) : "–"), cell(w.final ? "final" : "may change")); }))));
 }
 
+function unsliced(status, choice, link, found) {
+  const model = known(status).find((m) => m.name === choice.model), by = (model && model.segments) || [];
+  if (model && !by.length) return empty("No segment beside all rows. Name categorical features under ", el("code", {}, "segments"), " of the model to see where it is worse.");
+  return found ? empty(`Rows are counted by ${by.join(", ")} too, and none of this window is told yet: they come with the predictions that have these features.`) : nothing(status, choice, link);
+}
+
 export function segments(status, choice, link) {
   const all = status.windows.filter((w) => w.key.series.model === choice.model && w.key.series.version === choice.version && w.key.window === choice.window && has(w, choice.metric));
   const sign = limitsOf(status, choice, choice.metric, "all").some((t) => t.direction === "max") || /^(mae|mse|rmse|mape|rmsle|median_ae|max_error|pinball_0_[19]|log_loss|brier|fpr)$/.test(choice.metric) || isDrift(choice.metric) ? -1 : 1;
@@ -59,19 +64,19 @@ export function segments(status, choice, link) {
       cell(firing.length ? el("span", { class: "bad" }, `▲ ${firing.map((a) => a.rule).join(", ")}`) : ""));
   });
   return section("segments", "Segments", rows.length > 1 ? table("segments-table", `${choice.metric}, worst first`, ["segment", "#value", "95 %", "#rows", "#predictions", "#labelled", "alerts"], rows)
-    : empty("No segment beside all rows. Name categorical features under ", el("code", {}, "segments"), " of the model to see where it is worse."));
+    : unsliced(status, choice, link, all.length));
 }
 
-export function drift(status, past, choice) {
+export function drift(status, past, choice, link) {
   const inputs = own(past.windows, choice).filter((w) => w.kind === "input"), now = own(status.windows, choice).find((w) => w.kind === "input");
-  if (!now) return section("drift", "Drift", empty("No input window of this choice yet: choose another window, or wait for predictions."));
+  if (!now) return section("drift", "Drift", nothing(status, choice, link));
   const distance = DISTANCES.find((d) => Object.keys(now.metrics).some((m) => of(m) === d));
   const names = Object.keys(now.metrics).filter((m) => of(m) === distance).map((m) => m.slice(distance.length + 1)).sort();
-  const model = status.models.find((m) => m.name === choice.model);
+  const model = known(status).find((m) => m.name === choice.model);
   const parts = [];
-  if (!model || model.reference_rows === null) parts.push(empty("Without a reference there is nothing to compare with. Make one with ", el("code", {}, "driftline reference build"), "."));
+  if (!model || (model.reference_rows ?? null) === null) parts.push(empty("Without a reference there is nothing to compare with. Make one with ", el("code", {}, "driftline reference build"), "."));
   else parts.push(el("p", { class: "soft" }, `Compared with ${count(model.reference_rows)} reference rows${model.provisional ? ", provisional: the first that came. Build one from rows that were good" : ""}.`));
-  if (names.length && inputs.length && model && model.reference_rows !== null) parts.push(el("div", { class: "wide", id: "heat-scroll", tabindex: "0" }, heatmap(names.map((feature) => ({ name: feature === "$score" ? "scores" : feature,
+  if (names.length && inputs.length && model && (model.reference_rows ?? null) !== null) parts.push(el("div", { class: "wide", id: "heat-scroll", tabindex: "0" }, heatmap(names.map((feature) => ({ name: feature === "$score" ? "scores" : feature,
     cells: inputs.map((w) => { const m = `${distance}:${feature}`, e = w.metrics[m] || { value: null }, t = limitsOf(status, choice, m)[0];
       return { value: e.value, limit: t ? t.threshold : 0.2, title: `${feature}, ${time(w.key.start_ms)}: ${distance} ${number(e.value)}${t ? `, ${t.rule} at ${t.threshold}` : ""}` }; }) })),
     inputs.map((w) => w.key.start_ms), `${distance} of each feature in ${inputs.length} windows`)),
@@ -89,9 +94,16 @@ export function drift(status, past, choice) {
   return section("drift", "Drift", ...parts);
 }
 
-export function labels(status, past, choice) {
+// The second of the topics that are read is that of labels.
+function unlabelled(status, choice, link) {
+  if (status.topics.length < 2) return empty("The configuration names no topic of labels, so inputs and scores alone are watched. Where there are labels, map them under ", el("code", {}, "streams.labels"), ".");
+  if (!own(status.windows, choice).length) return nothing(status, choice, link);
+  return empty(`No performance window of this choice yet: it is told once the predictions and the labels, read from ${status.topics[1]}, have passed a tick.`);
+}
+
+export function labels(status, past, choice, link) {
   const windows = own(past.windows, choice).filter((w) => w.kind === "performance").slice(-12).reverse(), now = own(status.windows, choice).find((w) => w.kind === "performance");
-  if (!now) return section("labels", "Labels", empty("No performance window of this choice: labels have not come, or the streams have none. Map them under ", el("code", {}, "streams.labels"), "."));
+  if (!now) return section("labels", "Labels", unlabelled(status, choice, link));
   const rows = windows.map((w) => el("tr", { "data-start": String(w.key.start_ms) }, cell(`${time(w.key.start_ms)} to ${time(w.key.end_ms)}`), right(span(Math.max(0, now.tick_ms - w.key.end_ms))), right(count(w.seen)), right(count(w.labelled)),
     right(share(w.labelled, w.seen)), cell(w.final ? "final" : "may change")));
   const o = now.outlook, curve = Object.hasOwn(past.delays, choice.model) ? past.delays[choice.model] : [];

@@ -31,7 +31,7 @@ function choices(choice) {
   const options = { version: of((w) => w.key.series.version), segment: of((w) => w.key.series.segment, mine.filter((w) => w.key.series.version === choice.version)), window: of((w) => w.key.window),
     metric: [...new Set(mine.filter((w) => w.key.series.version === choice.version && w.key.window === choice.window).flatMap((w) => Object.keys(w.metrics)))] };
   return el("div", { class: "choices" }, ...Object.entries(options).map(([name, list]) => el("label", {}, `${name} `, el("select", { id: `choose-${name}`, onchange: (e) => { location.hash = link({ ...choose(status), [name]: e.target.value }); } },
-    ...(list.includes(choice[name]) || !choice[name] ? list : [choice[name], ...list]).map((value) => el("option", { value, selected: value === choice[name] }, value))))));
+    ...(list.length || choice[name] ? [] : [el("option", { value: "", disabled: true, selected: true }, "none yet")]), ...(list.includes(choice[name]) || !choice[name] ? list : [choice[name], ...list]).map((value) => el("option", { value, selected: value === choice[name] }, value))))));
 }
 
 // Only a change of what fires is read out; what goes on by itself every second is not.
@@ -57,7 +57,7 @@ function draw() {
     el("code", {}, "driftline_evaluator_active"), " of /metrics is 1 there; with a single process, wait for its first tick.")));
   else {
     parts.push(alerts(status, link));
-    if (choice.model) parts.push(el("h2", {}, choice.model), choices(choice), metrics(status, past, choice, link), segments(status, choice, link), drift(status, past, choice), labels(status, past, choice), story(past, choice));
+    if (choice.model) parts.push(el("h2", {}, choice.model), choices(choice), metrics(status, past, choice, link), segments(status, choice, link), drift(status, past, choice, link), labels(status, past, choice, link), story(past, choice));
   }
   renew([...parts, streams(status)], JSON.stringify(choice));
   document.documentElement.dataset.drawn = String(status.at_ms);
@@ -144,9 +144,11 @@ unlock.addEventListener("submit", (event) => {
 addEventListener("hashchange", turn);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) turn(); });
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || !status) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA)$/.test(event.target.tagName) || !status) return;
   const jump = { v: "version", s: "segment", w: "window", m: "metric" }[event.key], model = known(status)[Number(event.key) - 1];
-  if (jump && document.getElementById(`choose-${jump}`)) { event.preventDefault(); document.getElementById(`choose-${jump}`).focus(); }
+  const place = jump && document.getElementById(`choose-${jump}`), inList = event.target.tagName === "SELECT";
+  if (place && place !== event.target) { event.preventDefault(); place.focus(); }
+  else if (inList) { if (event.key === "Escape") event.target.blur(); }  // other keys look for a value in the list
   else if (model) location.hash = link({ model: model.name });
   else if (event.key === "p") { still = !still; turn(); }
 });

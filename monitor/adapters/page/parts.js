@@ -34,8 +34,19 @@ export function leading(status, model) {
 export function known(status) {
   const names = new Map(status.models.map((m) => [m.name, m]));
   for (const w of status.windows) if (!names.has(w.key.series.model))
-    names.set(w.key.series.model, { name: w.key.series.model, task: status.models[0] ? status.models[0].task : "binary", features: [] });
+    names.set(w.key.series.model, { task: status.models[0] ? status.models[0].task : "binary", ...status.unlisted, name: w.key.series.model });
   return [...names.values()];
+}
+
+// Why no window is there to be shown, and what to do.
+export function nothing(status, choice, link) {
+  const { model, version, segment, window } = choice;
+  if (!known(status).some((m) => m.name === model))
+    return empty(`There is no model ${model} here: neither is it configured, nor has a prediction named it. `, el("a", { href: link({ model: "" }) }, "These"), " models are there.");
+  if (!status.windows.some((w) => w.key.series.model === model))
+    return empty(`No window of ${model} yet: one is told with its first predictions, when the next tick of their event time closes. `, el("code", {}, "driftline check"), " says which windows there will be.");
+  return empty(`${model} has windows, but none of ${[version && `version ${version}`, `segment ${segment}`, window && `window ${window}`].filter(Boolean).join(", ")} yet. `,
+    el("a", { href: link({ model }) }, "This"), " shows what there is.");
 }
 
 export function newest(status, model, metric) {
@@ -103,13 +114,20 @@ export function story(past, choice) {
     rows.length ? table("timeline-table", "The last of them, newest first", ["at", "lane", "what", "rule", "severity", "series", "metric", "#value"], rows) : null);
 }
 
+// Retention by size has no time to tell: records before the oldest that is needed are all that is known then.
+function room({ records, left_ms, kept_ms }) {
+  const before = `${count(records)} records`;
+  if (kept_ms === null) return records ? `no limit of time, ${before}` : "no limit of time";
+  return left_ms === null ? "no record is needed" : `${before}, ${span(left_ms)}`;
+}
+
 export function streams(status) {
   const rows = status.partitions.flatMap((p) => [["predictions", p.predictions], ["labels", p.labels]].filter(([, s]) => s).map(([name, s]) => {
     const lag = s.end === null ? null : Math.max(0, s.end - s.position);
     const state = s.stalled ? "stalled" : s.idle ? "idle" : p.state;
     return el("tr", {}, right(String(p.partition)), cell(s.topic || name), cell(el("span", { class: state === "live" ? "good" : state === "idle" ? "soft" : "bad" }, state)),
       right(count(s.position)), right(count(s.end)), right(count(lag)), cell(time(s.tick_ms)), cell(time(s.finality_ms)), right(count(s.pending_rows)),
-      cell(s.headroom ? `${count(s.headroom.records)} records${s.headroom.left_ms === null ? "" : `, ${span(s.headroom.left_ms)}`}` : ""));
+      cell(s.headroom ? room(s.headroom) : ""));
   }));
   const c = status.counters, faults = [];
   for (const [topic, reasons] of Object.entries(c.rejected)) for (const [reason, n] of Object.entries(reasons)) faults.push([topic, `rejected: ${reason}`, n]);
