@@ -306,5 +306,7 @@ def _bind(host: str, port: int, port_from: str) -> socket.socket:
     except OSError as error:
         listening.close()
         hint = _HINTS.get(error.errno or 0, "Set http.host and {port_from} to an address of this machine.")
-        raise ListenError(host, port, (error.strerror or str(error)).lower(), hint.format(port_from=port_from)) from error
+        raise ListenError(
+            host, port, (error.strerror or str(error)).lower(), hint.format(port_from=port_from)
+        ) from error
     return listening

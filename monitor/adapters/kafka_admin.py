@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
 )
 
 from monitor.adapters.kafka_settings import MOVING, UNREACHABLE, Errors, Settings, connect, log_error, plainly
-from monitor.adapters.kafka_tls import certificate_trouble
+from monitor.adapters.kafka_tls import certificate_trouble, protocol_trouble
 from monitor.errors import ConfigError, LogError, LogUnreachable, NotAllowed
 from monitor.ports import LARGE_BYTES, TopicInfo, TopicSpec, cleanup_policy
 
@@ -48,6 +48,7 @@ class KafkaAdmin:
         self._ever = False
         self._user = str(settings.get("sasl.username", ""))
         self._ca_path = settings.get("ssl.ca.location")
+        self._protocol = str(settings.get("security.protocol", "PLAINTEXT")).upper()
 
     def cluster_id(self) -> str:
         """The id that the cluster was formatted with."""
@@ -307,15 +308,22 @@ class KafkaAdmin:
             hint = "Renew it, or correct ssl.ca.location or the address."
             return LogUnreachable(f"{doing}: {said}. {hint}", topic=topic)
         if not self._answered:
-            return LogUnreachable(
-                f"no Kafka broker answers at {self._bootstrap}{why}. Is one running there, and is this its address "
-                "(kafka.bootstrap_servers, or --bootstrap)? Without a broker, --embedded DIR runs on a file.",
-                topic=topic,
-            )
+            return LogUnreachable(self._nobody(why), topic=topic)
         self._answered = False
         return LogUnreachable(
             f"{doing}: no answer from the Kafka brokers of {self._bootstrap} within {self._timeout_secs:.0f} s{why}",
             topic=topic,
+        )
+
+    def _nobody(self, why: str) -> str:
+        """That no broker answers: what to look at depends on whether one ever did."""
+        said = f"no Kafka broker answers at {self._bootstrap}{why}"
+        if self._ever:
+            return f"{said}, as they did before. Look at the brokers, and at the network between"
+        other = protocol_trouble(self._bootstrap, self._protocol, self._why, hung_up=self._all_down)
+        return other or (
+            f"{said}. Is one running there, and is this its address (kafka.bootstrap_servers, or --bootstrap)? Without a broker, "
+            "--embedded DIR runs on a file."
         )
 
 

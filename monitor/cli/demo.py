@@ -262,7 +262,10 @@ class _Screen:
         self._due = now + (_SHOW_EVERY_S if self._people else _LINE_EVERY_S)
         if self._live is not None:
             self._live.update(self._picture(observer, now_ms), refresh=True)
-        elif (line := self._line(observer, now_ms)) not in (None, self._printed):  # while a model is trained time stands
+        elif (line := self._line(observer, now_ms)) not in (
+            None,
+            self._printed,
+        ):  # while a model is trained time stands
             self._printed = line
             print(line, file=sys.stderr, flush=True)
 

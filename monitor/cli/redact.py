@@ -94,7 +94,9 @@ def command(
     config = load_config(files, overrides)
     with places_of(config, needles, embedded, asked, writes=yes) as places:
         if search:
-            _searched(len(needles), (each for place in places for each in place.search()), output, bool(asked["recordings"]))
+            _searched(
+                len(needles), (each for place in places for each in place.search()), output, bool(asked["recordings"])
+            )
             return
         each = (place.take_out() if yes else place.found() for place in places)
         lines = [line for found in each for line in found]
@@ -166,7 +168,9 @@ def _searched(ids: int, found: Iterator[Finding], output: str, recorded: bool) -
         for line in _summary(findings):
             show.note(show.plain(line))
         if recorded and any(isinstance(each, Found) and each.at is None for each in findings):
-            show.note("what --yes leaves in recordings is in records of other ids: --yes --mentions takes these out too")
+            show.note(
+                "what --yes leaves in recordings is in records of other ids: --yes --mentions takes these out too"
+            )
     if findings:
         sys.exit(FAILED)
     if output != "json":

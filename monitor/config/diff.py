@@ -127,7 +127,9 @@ def effect_of(path: Step) -> Effect:
         return Effect.TICK
     if of_model[:1] == ("quality",) and (of_model[1:2] != ("features",) or of_model[-1] == "at_most"):
         return Effect.TICK
-    if path[0] == "streams" and path[2:3] == ("rekey",):  # of `driftline rekey`; a worker reads the copy, whoever makes it
+    if path[0] == "streams" and path[2:3] == (
+        "rekey",
+    ):  # of `driftline rekey`; a worker reads the copy, whoever makes it
         return Effect.TICK
     if path[0] == "time" and path[-1] in canonical.OPERATIONAL_TIMES:
         return Effect.RESTART

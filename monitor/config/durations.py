@@ -55,7 +55,9 @@ def _duration_hint(text: str) -> str:
         return f"; did you mean '{number}{'ms' if word in ('milli', 'ms') else word[0]}'?"
     if match := re.fullmatch(r"(\d+)w", text):
         return f"; did you mean '{int(match[1]) * 7}d'?"
-    if (match := re.fullmatch(r"(\d{1,6}\.\d{1,6})(ms|[smhd])", text)) and (ms := float(match[1]) * UNITS_MS[match[2]]) >= 1:
+    if (match := re.fullmatch(r"(\d{1,6}\.\d{1,6})(ms|[smhd])", text)) and (
+        ms := float(match[1]) * UNITS_MS[match[2]]
+    ) >= 1:
         return f"; did you mean '{format_duration(round(ms))}'?"
     if (lower := re.sub(r"\s+", "", text).lower()) != text and _DURATION.match(lower):
         return f"; did you mean '{lower}'?"

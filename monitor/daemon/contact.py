@@ -6,10 +6,14 @@ and asks nobody, so a probe never waits for a broker.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
+from monitor.daemon.outage import Outage
 from monitor.errors import LogError
 from monitor.ports import Log, TopicInfo
+
+_log = logging.getLogger("driftline.contact")
 
 ASK_EVERY_MS = 2_000
 """How old the ends may be, and how long an outage may go unnoticed beyond the time that a question is given."""
@@ -18,11 +22,12 @@ BOUNDS_EVERY_MS = 30_000
 
 
 class Contact:
-    """What a worker knows of its log without asking."""
+    """What a worker knows of its log without asking. Says in the process's own log when contact is lost and when it is back."""
 
     def __init__(self, log: Log, topics: Sequence[str]) -> None:
         self._log, self._topics = log, tuple(topics)
         self._due_ms = 0
+        self._outage = Outage()
         self.ends: dict[str, list[int]] = {}
         """End offsets of the sources as they were last told, by topic; empty before."""
         self._bounds_due_ms = 0
@@ -43,14 +48,19 @@ class Contact:
                 self.begins = {name: self._log.begin_offsets(name) for name in self._topics}
                 self.retention_ms = {name: _retention_ms(self._log.topic(name)) for name in self._topics}
                 self._bounds_due_ms = now_ms + BOUNDS_EVERY_MS
-            self.lost = None
         except LogError as error:
-            self.lost = str(error)
+            self.failed(error, now_ms)
+            return
+        self.lost = None
+        if said := self._outage.answered(now_ms):
+            _log.info("%s", said)
         self._due_ms = now_ms + ASK_EVERY_MS
 
     def failed(self, error: LogError, now_ms: int) -> None:
-        """Something else was not answered: no need to ask again at once."""
+        """A question was not answered, of this or of somebody else: no need to ask again at once."""
         self.lost = str(error)
+        if said := self._outage.failed(self.lost, now_ms):
+            _log.warning("%s", said)
         self._due_ms = now_ms + ASK_EVERY_MS
 
 

@@ -69,7 +69,9 @@ def recognise(log: Log, namespace: str, sources: Sources, genesis: Genesis) -> s
         )
     for then, now in ((genesis.predictions, sources.predictions), (genesis.labels, sources.labels)):
         if (then is None) != (now is None):
-            raise LedgerError(f"{where} was begun with labels in one and none in the other", "Choose another `namespace`.")
+            raise LedgerError(
+                f"{where} was begun with labels in one and none in the other", "Choose another `namespace`."
+            )
         if then is not None and now is not None:
             refuse_another(where, then, now)
     return where

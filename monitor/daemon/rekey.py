@@ -27,6 +27,7 @@ import msgspec
 
 from monitor.config.streams import LabelStream, PredictionStream
 from monitor.daemon.merge import Due, Merge
+from monitor.daemon.outage import Outage
 from monitor.daemon.rekey_progress import FORMAT, Progress, RekeyError, progress_of, progress_topic, read
 from monitor.daemon.timers import Every
 from monitor.errors import LogError, LogUnreachable, OffsetLost, UnknownOutcome
@@ -115,7 +116,7 @@ class Rekeying:
         self._unflushed = 0
         self._merge, self._ends, self._full = Merge([]), list[int](), list[int]()
         self._finish: list[int] = []
-        self._again_ms = 0
+        self._again_ms, self._outage = 0, Outage()
         self._flush, self._save, self._look = Every(FLUSH_MS), Every(PROGRESS_MS), Every(LOOK_MS)
 
     def stop(self) -> None:
@@ -163,8 +164,11 @@ class Rekeying:
         try:
             self._turn(now)
             self.standing.unanswered = None
+            if self._reader is not None and (said := self._outage.answered(now)):
+                _log.info("%s", said)
         except (UnknownOutcome, LogUnreachable) as error:
-            _log.warning("%s; trying again", error)
+            if said := self._outage.failed(str(error), now):
+                _log.warning("%s", said)
             self.standing.unanswered = str(error)
             self._drop()
             self._again_ms = now + _AGAIN_MS

@@ -185,7 +185,6 @@ class Worker:
             self._unanswered(error)
 
     def _unanswered(self, error: LogError) -> None:
-        _log.warning("%s; trying again", error)
         self.contact.failed(error, self.clock.monotonic_ms())
         self._tell(self)
         self._fresh_appender()

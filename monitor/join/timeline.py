@@ -151,7 +151,9 @@ def _difference(
             yield Change(tick, 1, new[0], new[1])
 
 
-def columns(batch: list[Change], sign: int) -> tuple[NDArray[np.uint32], Int64s, Int64s, Float64s, NDArray[np.uint8], Int64s]:
+def columns(
+    batch: list[Change], sign: int
+) -> tuple[NDArray[np.uint32], Int64s, Int64s, Float64s, NDArray[np.uint8], Int64s]:
     """Changes as a sink takes them, each times `sign`: group, at_ms, tick, score, predicted, sign."""
     return (
         np.array([c.fact.group for c in batch], np.uint32),

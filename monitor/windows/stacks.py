@@ -112,7 +112,10 @@ class Stack:
 
 
 def cuts(
-    ticks: int, brought: Mapping[str, Brought], due: Mapping[int, Iterable[tuple[str, WindowKey]]], cost: Mapping[str, int]
+    ticks: int,
+    brought: Mapping[str, Brought],
+    due: Mapping[int, Iterable[tuple[str, WindowKey]]],
+    cost: Mapping[str, int],
 ) -> list[int]:
     """Where ticks are cut into stacks; `due`: by place of the tick the windows that get a revision anyhow, each with the sense
     of its model, `cost`: cells that a revision of each sense takes."""

@@ -127,9 +127,7 @@ def looked(where: tuple[object, ...]) -> dict[str, str]:
     return dict(one)
 
 
-def test_what_run_would_refuse_is_found_by_who_only_looks(
-    where: tuple[object, ...], deployment: Deployment
-) -> None:
+def test_what_run_would_refuse_is_found_by_who_only_looks(where: tuple[object, ...], deployment: Deployment) -> None:
     """Records that are gone unread, and a topic that was made again, which no gap makes good."""
     assert driftline("check", *where, "--live").code == 0, "nothing has begun"
     log = read_everything(where)

@@ -27,7 +27,9 @@ def test_every_number_is_told_to_people_and_as_json() -> None:
     assert found["held_rows"] == pytest.approx(10 * 72 * 3600, rel=0.05)  # horizon + lateness are 36 h each
     assert found["process_bytes"] > found["join_bytes"] > 64 * found["held_rows"]
     fresh = found["process_bytes"] - found["fresh_process_bytes"]
-    assert fresh > found["working_bytes"] > 0, "who never had to catch up has neither what that takes nor what it leaves"
+    assert fresh > found["working_bytes"] > 0, (
+        "who never had to catch up has neither what that takes nor what it leaves"
+    )
     assert found["recovery_seconds"] == pytest.approx(found["recovery_rows"] / found["records_per_second"], abs=0.1)
     assert found["restart_seconds"] == pytest.approx(6 * found["recovery_seconds"], rel=0.05, abs=0.3)
     assert found["records_per_second"] > 1_000, "it was tried"

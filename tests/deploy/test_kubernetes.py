@@ -81,7 +81,9 @@ def test_probes_ask_the_paths_that_are_served_on_the_port_that_is_configured(con
     assert container["livenessProbe"]["failureThreshold"] * container["livenessProbe"]["periodSeconds"] >= 60
 
 
-def test_a_configuration_that_listens_elsewhere_is_asked_all_the_same(container: dict[str, Any], tmp_path: Path) -> None:
+def test_a_configuration_that_listens_elsewhere_is_asked_all_the_same(
+    container: dict[str, Any], tmp_path: Path
+) -> None:
     """As that of `driftline init` does, once it has replaced config.yaml."""
     tried = tmp_path / "config.yaml"
     tried.write_text((BASE / "config.yaml").read_text() + "http: {host: 127.0.0.1, port: 9999}\n")

@@ -328,11 +328,19 @@ def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
 LEDGER_MANIFEST = describe(_manifest("ledger/3", PARTITION, ()), b"", [])
 _OF_EVALS = _manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 0)))
 EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
-BUDGETED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.LEARNED_FORMAT), BUDGETED_BODY, [b"a part"])
-ADVISED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.ADVISED_FORMAT), ADVISED_BODY, [b"a part"])
-GROUPED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.GROUPED_FORMAT), GROUPED_BODY, [b"a part"])
+BUDGETED_MANIFEST = describe(
+    msgspec.structs.replace(_OF_EVALS, format=formats.LEARNED_FORMAT), BUDGETED_BODY, [b"a part"]
+)
+ADVISED_MANIFEST = describe(
+    msgspec.structs.replace(_OF_EVALS, format=formats.ADVISED_FORMAT), ADVISED_BODY, [b"a part"]
+)
+GROUPED_MANIFEST = describe(
+    msgspec.structs.replace(_OF_EVALS, format=formats.GROUPED_FORMAT), GROUPED_BODY, [b"a part"]
+)
 BEGUN_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.BEGUN_FORMAT), BEGUN_BODY, [b"a part"])
-CROSSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.CROSSED_FORMAT), CROSSED_BODY, [b"a part"])
+CROSSED_MANIFEST = describe(
+    msgspec.structs.replace(_OF_EVALS, format=formats.CROSSED_FORMAT), CROSSED_BODY, [b"a part"]
+)
 SENSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.SENSES_FORMAT), SENSED_BODY, [b"a part"])
 LISTED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.LISTED_FORMAT), LISTED_BODY, [b"a part"])
 _LATER: list[Any] = [RECORDS[name] for name in ("genesis-edition", "commit-edition", "edition-begins", "commit-senses")]
@@ -341,13 +349,17 @@ LEDGER_SENSES_MANIFEST = describe(msgspec.structs.replace(_OF_SENSED, format=for
 _OF_LEDGER = _manifest("ledger/3", replace(PARTITION, genesis=_LATER[0], commit=_LATER[1]), ())
 LEDGER_EDITION_MANIFEST = describe(msgspec.structs.replace(_OF_LEDGER, format=formats.EDITION_FORMAT), b"", [])
 _OF_BEGINS = _manifest("evals", replace(DECIDED, evaluation=_LATER[2]), (Place(8, bytes(16), 9),))
-EDITION_MANIFEST = describe(msgspec.structs.replace(_OF_BEGINS, format=formats.EDITION_FORMAT), OF_EDITIONS_BODY, [b"a part"])
+EDITION_MANIFEST = describe(
+    msgspec.structs.replace(_OF_BEGINS, format=formats.EDITION_FORMAT), OF_EDITIONS_BODY, [b"a part"]
+)
 HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.HELD_FORMAT), HELD_BODY, [b"a part"])
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
 SWITCH_MANIFEST = describe(_manifest("evals", _SWITCHED, (Place(8, bytes(16), 9),)), b"", [])
 _OF_PANES = _manifest("evals", replace(DECIDED, evaluation=_PANE), (Place(8, bytes(16), 9),))
-SCHEDULED_MANIFEST = describe(msgspec.structs.replace(_OF_PANES, format=formats.SCHEDULE_FORMAT), SCHEDULED_BODY, [b"a part"])
+SCHEDULED_MANIFEST = describe(
+    msgspec.structs.replace(_OF_PANES, format=formats.SCHEDULE_FORMAT), SCHEDULED_BODY, [b"a part"]
+)
 
 SAVED: dict[str, bytes] = {
     "ledger": seal(LEDGER_MANIFEST),

@@ -78,9 +78,13 @@ def test_better_on_the_whole_and_worse_in_a_segment_fails() -> None:
     report = judge(both, GateSpec(ZERO_ONE, segments=("country",)))
     assert report.outcome is Outcome.FAIL
     assert report.reasons == (Reason.BETTER, Reason.SEGMENT_WORSE)
-    assert report.detail.startswith("the challenger is not what was asked for: worse in country=AT (difference -0.198, ")
+    assert report.detail.startswith(
+        "the challenger is not what was asked for: worse in country=AT (difference -0.198, "
+    )
     assert "country=DE" not in report.detail
-    shown = {row.split("|")[1].strip(): row.split("|")[-2].strip() for row in page(report, "m@2").splitlines() if "|" in row}
+    shown = {
+        row.split("|")[1].strip(): row.split("|")[-2].strip() for row in page(report, "m@2").splitlines() if "|" in row
+    }
     assert (shown["all"], shown["country=AT"], shown["country=DE"]) == ("pass", "worse", "not worse")
     assert [(s.name, s.outcome) for s in report.segments] == [
         ("country=AT", Outcome.FAIL),

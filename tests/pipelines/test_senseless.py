@@ -34,7 +34,10 @@ FUNCTIONS = '    train: {function: "m:t", score_function: "m:s"}\n'
         ("    probation: {every: 0s}\n", "line 4, a.probation.every: '0s' is no time at all"),
         ("    shadow: {every: 0m}\n", "line 4, a.shadow.every: '0m' is no time at all"),
         ("    trigger: {budget_runs: 0}\n", "line 4, a.trigger.budget_runs: is 0, so no run would ever begin"),
-        ("    gate: {segments: [b, c, b, c]}\n", "line 4, a.gate.segments: names 'b', 'c' more than once; write each once"),
+        (
+            "    gate: {segments: [b, c, b, c]}\n",
+            "line 4, a.gate.segments: names 'b', 'c' more than once; write each once",
+        ),
         ("    trigger: {alerts: [drift, drift]}\n", "line 4, a.trigger.alerts: names 'drift' more than once"),
         ("    data: {label: y, features: [x, x, z]}\n", "line 4, a.data.features: names 'x' more than once"),
         (
@@ -84,14 +87,22 @@ def test_what_can_be_meant_is_taken(tmp_path: Path, written: str) -> None:
             ["a.gate.loss", "a.tries_max"],
             ["a.probation"],
         ),
-        ("models:\n  a:\n    data: {label: y}\n    tries_max: 0\n", ["missing required field `features`", "a.tries_max"], []),
+        (
+            "models:\n  a:\n    data: {label: y}\n    tries_max: 0\n",
+            ["missing required field `features`", "a.tries_max"],
+            [],
+        ),
         ("models:\n  a:\n    tries_max: 0\n", ["missing required field `data`", "a.tries_max: is 0"], []),
         (  # all of one section, of all sections
             f"{BASE}    foo: 1\n    approvals: 0\n    labels: censored\n    promote: auto\n",
             ["a.foo: unknown field", "line 7, a.promote: labels: censored forbids promote: auto"],
             ["at least one approval"],
         ),
-        (f"{BASE}    foo: 1\n    approvals: 0\n", ["a.foo: unknown field", "line 5, a.approvals: promote: approve needs"], []),
+        (
+            f"{BASE}    foo: 1\n    approvals: 0\n",
+            ["a.foo: unknown field", "line 5, a.approvals: promote: approve needs"],
+            [],
+        ),
         (
             f"{BASE}    shadow: {{alias: champion, most: 91d, evry: 1h, rows_min: 0}}\n    run: soon\n",
             ["shadow.evry", "another name than 'champion'", "above data.window", "a.shadow.rows_min", "a.run: 'soon'"],
@@ -99,12 +110,23 @@ def test_what_can_be_meant_is_taken(tmp_path: Path, written: str) -> None:
         ),
         (
             f"{BASE}    gate: {{alpha: 2, margin: x, segment_margin: 0, loss: {{bound: -1}}, flips_ratio_max: 3, alpa: 1}}\n",
-            ["a.gate.alpha: alpha (2", "a.gate.margin: Expected", "a.gate.loss.bound: bound (-1", "a.gate.flips", "gate.alpa"],
+            [
+                "a.gate.alpha: alpha (2",
+                "a.gate.margin: Expected",
+                "a.gate.loss.bound: bound (-1",
+                "a.gate.flips",
+                "gate.alpa",
+            ],
             ["a.gate.margin: margin"],
         ),
         (
             "models:\n  a:\n    data: {label: y, features: [y], test_ratio: 1.5, checks: {h: {min: 2, max: 1, mx: 0}}}\n",
-            ["never the label", "a.data.test_ratio", "a.data.checks.h.min: min (2) is above", "a.data.checks.h.mx: unknown"],
+            [
+                "never the label",
+                "a.data.test_ratio",
+                "a.data.checks.h.min: min (2) is above",
+                "a.data.checks.h.mx: unknown",
+            ],
             [],
         ),
         (

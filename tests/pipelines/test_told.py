@@ -46,12 +46,17 @@ def asked(tmp_path: Path, which: str, executor: str, secret: str | None = None) 
 def test_a_secret_that_cannot_be_used_is_told_by_plan_and_refused_by_run(tmp_path: Path) -> None:
     hook = '{webhook: {url: "https://there/steps", secret_file: hook.secret}}\n'
     said, error = asked(tmp_path, "plan", hook)
-    assert f"driftline: a: file '{tmp_path}/hook.secret' (executor.webhook.secret_file) cannot be read: No such file" in said
+    assert (
+        f"driftline: a: file '{tmp_path}/hook.secret' (executor.webhook.secret_file) cannot be read: No such file"
+        in said
+    )
     assert error is None, "it may be on another machine"
     said, error = asked(tmp_path, "run", hook)
     assert isinstance(error, PolicyError)
     assert code_of(error) == 78
-    assert f"a.executor.webhook: file '{tmp_path}/hook.secret' (executor.webhook.secret_file) cannot be read" in str(error)
+    assert f"a.executor.webhook: file '{tmp_path}/hook.secret' (executor.webhook.secret_file) cannot be read" in str(
+        error
+    )
     _, error = asked(tmp_path, "run", hook, "whsec_AAAA")
     assert "has 3 bytes" in str(error)
     said, error = asked(tmp_path, "run", hook, "whsec_" + "QUFB" * 11)
@@ -75,7 +80,9 @@ def test_messages_that_cross_a_network_unencrypted_are_told(tmp_path: Path, url:
     for which in ("plan", "run"):
         said, error = asked(tmp_path, which, hook, "whsec_" + "QUFB" * 11)
         assert error is None
-        assert (f"a: executor.webhook.url is '{url}': what is sent there is signed, and not encrypted" in said) is told_of
+        assert (
+            f"a: executor.webhook.url is '{url}': what is sent there is signed, and not encrypted" in said
+        ) is told_of
 
 
 def test_a_cluster_that_does_not_answer_ends_with_69_and_none_with_2(tmp_path: Path, monkeypatch: Any) -> None:

@@ -109,7 +109,9 @@ def test_the_first_version_needs_a_person_even_where_promotion_is_automatic() ->
     story.fire()
     assert story.round()[-1] == (State.AWAITING_APPROVAL, Reason.APPROVAL_NEEDED)
     assert story.champion is None
-    details = [record.detail for record, _ in story.book.history(story.book.active()[0].run) if hasattr(record, "detail")]
+    details = [
+        record.detail for record, _ in story.book.history(story.book.active()[0].run) if hasattr(record, "detail")
+    ]
     assert any("the base rate's" in detail for detail in details), "there is no champion to compare with"
     assert not any("the champion's" in detail for detail in details)
 
@@ -121,7 +123,9 @@ def test_a_version_that_turns_out_worse_is_rolled_back_without_asking() -> None:
     story.ports.live = -0.2
     assert story.later(HOUR_MS) == [(State.ROLLED_BACK, Reason.WORSE)]
     assert story.champion == 1
-    assert story.journal.view.detail.startswith("version 1 is champion again: the challenger is not what was asked for: on 3,000")
+    assert story.journal.view.detail.startswith(
+        "version 1 is champion again: the challenger is not what was asked for: on 3,000"
+    )
 
 
 def test_a_probation_without_labels_never_counts_as_passed() -> None:

@@ -118,7 +118,7 @@ def test_hostile_names_run_nothing(report: Report, browser: Page, tmp_path: Path
 
 
 def test_names_are_drawn_as_they_are_written(report: Report, browser: Page, tmp_path: Path) -> None:
-    path, name = tmp_path / "quoted.html", "O'Brien \"<b>\" & sons"
+    path, name = tmp_path / "quoted.html", 'O\'Brien "<b>" & sons'
     path.write_text(renderer.render(poisoned(report.json, name), charts=True), "utf-8")
     fresh(browser).open(path)
     drawn = browser.value("[...document.querySelectorAll('.legendtext')].map(e => e.textContent)")

@@ -263,7 +263,9 @@ def test_its_windows_begin_after_what_was_rejected_for_it_however_far_that_lies_
 
 
 @pytest.mark.parametrize(("section", "from_ms"), [("another", 400_000), ("one", 200_000)])
-def test_a_model_that_comes_back_in_another_sense_begins_after_what_was_counted_of_it(section: str, from_ms: int) -> None:
+def test_a_model_that_comes_back_in_another_sense_begins_after_what_was_counted_of_it(
+    section: str, from_ms: int
+) -> None:
     """As what it meant before, by an owner who had not read that it was taken out; what was counted in the same sense counts."""
     gone = Listed("n", "one", "d", None, 1, None, left=2, until_ms=NEVER, ends_ms=NEVER)
     roster = Roster(3, (gone, Listed("n", section, "d", None, 3, None)))

@@ -42,7 +42,9 @@ def test_slow_ticks_of_a_catch_up_are_closed_in_more_turns_and_are_the_same(monk
     process = worker(log, saving("saved", 1_000, rows=4))
     process._observe = slow
     process.start()
-    monkeypatch.setattr(process, "_evaluate", lambda: None)  # until the ledger is whole, so that there is much to catch up
+    monkeypatch.setattr(
+        process, "_evaluate", lambda: None
+    )  # until the ledger is whole, so that there is much to catch up
     while not process.tasks or not all(task.ended for task in process.tasks.values()):
         take_a_turn(log, process)
     monkeypatch.undo()

@@ -116,7 +116,9 @@ def assert_alike(
     log.land()
     assert without_config(finals(log, "wrapped")) == without_config(finals(plain, "plain"))
     assert len(alerts(log, "wrapped")) == len(alerts(plain, "plain"))
-    for ours, theirs in zip(last_commits(log, "wrapped", PARTITIONS), last_commits(plain, "plain", PARTITIONS), strict=True):
+    for ours, theirs in zip(
+        last_commits(log, "wrapped", PARTITIONS), last_commits(plain, "plain", PARTITIONS), strict=True
+    ):
         assert ours.prediction_outcomes == theirs.prediction_outcomes
         assert ours.label_outcomes == theirs.label_outcomes
         assert (ours.rows, ours.format) == (theirs.records, EDITION_FORMAT)
