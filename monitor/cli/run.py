@@ -103,10 +103,15 @@ def run(
 
     def on_tick(output: TickOutput) -> None:
         observer.on_tick(output)
-        lines.tell(output.events)
+        if worker.judge is None:
+            lines.tell_opening(output)
+        else:
+            lines.tell(output.events)
 
     def tell(worker: Worker) -> None:
         observer.tell(worker)
+        if worker.judge is not None:
+            lines.opened(worker.judge)
         if bar is not None:
             bar.show(worker)
 
