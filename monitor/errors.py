@@ -117,4 +117,4 @@ class SpillRefused(MonitorError):
         if at_start:
             remedy = "Make it a directory that this process may write to, or name another one."
         super().__init__(f"rows of the join cannot be put aside in {directory!r} (state.directory): {why}. {remedy}")
-        self.directory, self.why = directory, why
+        self.directory, self.why, self.at_start = directory, why, at_start

@@ -38,6 +38,8 @@ CARRIER_TEMPORARY: Final = "/own"
 GRACE_SECS: Final = 5
 """Between SIGTERM and SIGKILL: what a step that is stopped has done so far is worth nothing."""
 USER: Final = 65532
+LABELS: Final = {"app.kubernetes.io/managed-by": "driftline", "app.kubernetes.io/component": "retrain-job"}
+"""Of every Job and its pods: what a network policy chooses them by."""
 LABEL: Final = "driftline/work"
 GROUP_LABEL: Final = "driftline/group"
 """Of all Jobs of one model that keep their results in one store: what is looked for when none of them may be at work any more."""
@@ -112,8 +114,7 @@ def group_of(model: str, place: KubernetesJobs, store: str) -> str:
 def job_of(errand: Errand, policy: Policy, place: KubernetesJobs, store: str) -> dict[str, Any]:
     """The Job. `store`: an address of an object store; a directory where the place has a claim, which is mounted then."""
     labels = {
-        "app.kubernetes.io/managed-by": "driftline",
-        "app.kubernetes.io/component": "retrain-job",
+        **LABELS,
         GROUP_LABEL: group_of(policy.model, place, store),
         LABEL: errand.name,
     }

@@ -11,7 +11,7 @@ from typing import Final
 
 from monitor.adapters.findings import Finding, Level
 from monitor.adapters.placement import Placement, disagreeing, sample
-from monitor.adapters.preflight_rights import KnowsRights, look_at_rights
+from monitor.adapters.preflight_rights import KnowsRights, look_at_rights, look_at_rights_to_rekey
 from monitor.config.durations import format_duration
 from monitor.config.streams import LabelStream, PredictionStream
 from monitor.config.types import Config
@@ -48,6 +48,8 @@ def preflight(log: Log, config: Config) -> Sequence[Finding]:
     findings += _internal(log, config, existing[0].partitions if existing else None)
     if isinstance(log, KnowsRights):
         findings += look_at_rights(log, config, [name for name in streams if name not in absent])
+        for stream in streams.values():
+            findings += look_at_rights_to_rekey(log, config, stream)
     return findings
 
 

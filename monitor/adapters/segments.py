@@ -98,6 +98,19 @@ class SegmentDirectory:
         os.close(self._lock)
 
 
+def unwritable(directory: Path) -> str | None:
+    """Why nothing could be written there by this process, found out by looking: nothing is made. None when it could."""
+    at = directory.absolute()
+    while not os.path.lexists(at) and at != at.parent:
+        at = at.parent
+    if not at.is_dir():
+        return f"{at} is no directory"
+    if os.access(at, os.W_OK | os.X_OK, effective_ids=True):
+        return None
+    read_only = os.statvfs(at).f_flag & os.ST_RDONLY
+    return f"{at} is on a read-only file system" if read_only else f"no permission to write to {at}"
+
+
 def _own_folder(directory: Path) -> tuple[Path, int]:
     """A folder that nobody else removes: locked first, then named as those that are."""
     making = directory / f"making-{secrets.token_hex(8)}"

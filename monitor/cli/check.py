@@ -68,7 +68,8 @@ def command(
             note(str(error))
         sys.exit(BAD_CONFIG if isinstance(error, ReferenceProfileError) else code_of(error))
     summary = _summary(config, plan)
-    summary["warnings"] = [*old_names, *summary["warnings"]]
+    elsewhere = _unwritable(config)
+    summary["warnings"] = [*old_names, *summary["warnings"], *elsewhere]
     failed = any(finding.level == "error" for finding in findings or ())
     if output == "json":
         told = None if findings is None else [_plain(finding) for finding in findings]
@@ -80,9 +81,27 @@ def command(
     for sentence in summary["warnings"]:
         note(sentence)
     live_too = ", and so is what it connects to" if live else ""
+    live_too += "; here it could not do all that it says, see above" if elsewhere else ""
     note("the configuration is sound" + ("; what it connects to is not, see above" if failed else live_too))
     if failed:
         sys.exit(FAILED)
+
+
+def _unwritable(config: Config) -> list[str]:
+    """Places on disk that the daemon could not write to if this user ran it here. It may be meant for another machine, so
+    this is no mistake of the configuration."""
+    from monitor.adapters.segments import unwritable
+    from monitor.adapters.snapshot_objects import is_address
+
+    state, found = config.state, []
+    if state.memory_rows is not None and state.directory is not None and (why := unwritable(Path(state.directory))):
+        found.append(f"state.directory {state.directory!r} cannot be written here: {why}. `run` would not start")
+    kept = state.snapshots
+    if kept is not None and kept != "topic" and not is_address(kept) and (why := unwritable(Path(kept))):
+        found.append(
+            f"state.snapshots {kept!r} cannot be written here: {why}. `run` would start, and read its predictions again each time"
+        )
+    return found
 
 
 def _planned(config: Config, files: tuple[Path, ...], overrides: tuple[str, ...]) -> Plan:

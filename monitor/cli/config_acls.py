@@ -85,7 +85,7 @@ def command(
 
 def _rights(config: Config, of: str, *, create: bool, literal: bool) -> list[Right]:
     from monitor.adapters.rights import rights_of, rights_to_rekey
-    from monitor.daemon.rekey_progress import progress_topic
+    from monitor.config.streams import progress_topic
 
     if of == "run":
         return rights_of(config, create=create, literal=literal)

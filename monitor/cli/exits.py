@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from monitor.errors import ConfigError, LogUnreachable, MonitorError, NewerVersion, NotAllowed
+from monitor.errors import ConfigError, LogUnreachable, MonitorError, NewerVersion, NotAllowed, SpillRefused
 
 FAILED = 1
 USAGE = 2
@@ -17,6 +17,10 @@ INTERRUPTED = 130
 def code_of(error: BaseException) -> int:
     """The exit code that an error of this project ends the process with."""
     if isinstance(error, ConfigError | NewerVersion | NotAllowed):
+        return BAD_CONFIG
+    if (
+        isinstance(error, SpillRefused) and error.at_start
+    ):  # no start will find it otherwise until somebody changes something
         return BAD_CONFIG
     if isinstance(error, LogUnreachable):
         return UNREACHABLE

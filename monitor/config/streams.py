@@ -33,6 +33,11 @@ class Rekey(Section):
     )
 
 
+def progress_topic(copy: str) -> str:
+    """Where `driftline rekey` keeps how far a copy got."""
+    return f"{copy}.progress"
+
+
 ValueFormat = Literal["json", "avro", "json-schema"]
 _FORMAT = Field(
     None,

@@ -25,10 +25,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from monitor.config.streams import LabelStream, PredictionStream
+from monitor.config.streams import LabelStream, PredictionStream, progress_topic
 from monitor.daemon.merge import Due, Merge
 from monitor.daemon.outage import Outage
-from monitor.daemon.rekey_progress import FORMAT, Progress, RekeyError, progress_of, progress_topic, read
+from monitor.daemon.rekey_progress import FORMAT, Progress, RekeyError, progress_of, read
 from monitor.daemon.timers import Every
 from monitor.errors import LogError, LogUnreachable, OffsetLost, UnknownOutcome
 from monitor.events import RecordBatch

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from monitor.config.streams import progress_topic
 from monitor.errors import MonitorError
 from monitor.events import RecordBatch
 from monitor.ports import Log, TopicInfo
@@ -32,11 +33,6 @@ class Progress(msgspec.Struct, frozen=True):
     copy: tuple[str, str]
     positions: tuple[int, ...]
     ends: tuple[int, ...]
-
-
-def progress_topic(copy: str) -> str:
-    """Where the progress of a copy is kept."""
-    return f"{copy}.progress"
 
 
 def progress_of(raw: bytes, source: TopicInfo, copy: TopicInfo) -> Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monitor.adapters.segments import SegmentDirectory
+from monitor.adapters.segments import SegmentDirectory, unwritable
 from monitor.errors import SpillRefused
 
 COLUMNS: dict[str, NDArray[Any]] = {
@@ -114,3 +115,23 @@ def test_a_file_in_the_place_of_the_directory_is_refused_at_the_start(tmp_path: 
     (tmp_path / "taken").write_text("")
     with pytest.raises(SpillRefused, match=r"taken.*file exists"):
         SegmentDirectory(tmp_path / "taken")
+
+
+def test_whether_a_directory_can_be_written_is_seen_by_looking(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert unwritable(tmp_path / "new" / "below") is None
+    assert unwritable(tmp_path / "file" / "below") == f"{tmp_path / 'file'} is no directory"
+    assert unwritable(tmp_path / "file") == f"{tmp_path / 'file'} is no directory"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "nothing is left behind"
+
+
+def test_a_directory_of_somebody_else_cannot_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    try:
+        assert (unwritable(tmp_path / "new") or "").startswith("no permission to write to ")
+    finally:
+        os.seteuid(was)
+        tmp_path.chmod(0o700)

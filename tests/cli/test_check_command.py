@@ -37,6 +37,22 @@ def test_a_reference_of_another_model_is_said(tmp_path: Path) -> None:
     assert "the reference of model 'arrival-delay' was built of model 'departure-delay'" in checked.err
 
 
+def test_a_place_that_cannot_be_written_is_said_and_nothing_is_made(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    taken, free = tmp_path / "file" / "rows", tmp_path / "free"
+    where = ("-c", deployment.config, "--set", "state.memory_rows=1000", "--set")
+    checked = driftline("check", *where, f"state.directory={taken}", "--set", f"state.snapshots={taken}")
+    assert checked.code == 0, "it may be meant for another machine"
+    assert f"state.directory '{taken}' cannot be written here: {tmp_path / 'file'} is no directory" in checked.err
+    assert f"state.snapshots '{taken}' cannot be written here" in checked.err
+    assert "here it could not do all that it says" in checked.err
+    assert "cannot be written" not in driftline("check", *where, f"state.directory={free}").err
+    assert not free.exists()
+    ran = driftline("run", *where, f"state.directory={taken}", "--embedded", deployment.log, "--no-http")
+    assert ran.code == 78, ran.err
+    assert "(state.directory)" in ran.err
+
+
 def test_json_has_a_stable_shape(deployment: Deployment) -> None:
     checked = driftline("check", "-c", deployment.config, "-o", "json").json
     assert set(checked) == {"ok", "problems", "config", "findings"}

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipelines.job_spec import LABELS as JOB_LABELS
 from tests.deploy.kustomize import Object, name_of, pod_specs
 
 Policy = Callable[[list[Object]], Iterator[str]]
@@ -123,6 +124,7 @@ def references(objects: list[Object]) -> Iterator[str]:
     """What an object names is there: config maps, accounts, roles, labels that selectors look for."""
     there = {(thing["kind"], thing["metadata"]["name"]) for thing in objects}
     labels = [thing["spec"]["template"]["metadata"]["labels"] for thing in objects if thing["kind"] == "Deployment"]
+    labels.append(JOB_LABELS)  # of pods that come while `driftline retrain run` works
     for name, pod in pod_specs(objects):
         account = ("ServiceAccount", pod.get("serviceAccountName"))
         if account not in there:

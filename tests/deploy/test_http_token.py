@@ -66,7 +66,7 @@ def test_the_probes_need_no_token_and_the_scrape_has_it(tmp_path: Path) -> None:
     for name in (given[i + 1].rpartition("/")[2] for i, word in enumerate(given) if word == "-c"):
         paths.append(tmp_path / name)
         paths[-1].write_text(files[name].replace(mount["mountPath"], str(tmp_path)))
-    config = load(paths)
+    config = load(paths, [given[i + 1] for i, word in enumerate(given) if word == "--set"])
     assert config.http.token_path == str(tmp_path / item["path"])
 
     server = HttpServer(config.http.host, 0, lambda: READY, lambda: 0, token=TokenFile(config.http.token_path))

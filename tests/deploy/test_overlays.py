@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from monitor.config import load
+from pipelines.job_spec import LABELS as JOB_LABELS
 from tests.deploy import policies
-from tests.deploy.kustomize import KUBERNETES, OVERLAYS, KustomizeMissing, Object, name_of, overlay, pod_specs
+from tests.deploy.kustomize import KUBERNETES, OVERLAYS, KustomizeMissing, Object, build, name_of, overlay, pod_specs
 
 STOP_SECONDS = 20
 
@@ -121,13 +125,44 @@ def test_pods_are_scraped_under_the_job_that_the_rules_expect(prod: list[Object]
 
 
 def test_the_wall_lets_scrapes_in_and_names_and_brokers_out(prod: list[Object]) -> None:
-    spec = only(prod, "NetworkPolicy")["spec"]
+    spec = wall(prod, "driftline")
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert all(rule.get("from") for rule in spec["ingress"]), "an empty `from` lets everybody in"
     assert all(rule.get("to") for rule in spec["egress"]), "an empty `to` lets everything out"
     ports = {port["port"] for rule in spec["egress"] for port in rule["ports"]}
     layer = yaml.safe_load((KUBERNETES / "components" / "kafka-auth" / "kafka.yaml").read_text())
     assert ports == {53, 9092, int(layer["kafka"]["bootstrap_servers"].rpartition(":")[2])}
+
+
+def wall(objects: list[Object], name: str) -> dict[str, Any]:
+    (found,) = (o["spec"] for o in objects if name_of(o) == f"NetworkPolicy/{name}")
+    return dict(found)
+
+
+def test_training_code_reaches_nobody_and_is_reached_by_nobody(prod: list[Object]) -> None:
+    spec = wall(prod, "driftline-retrain-job")
+    assert spec["podSelector"]["matchLabels"] == JOB_LABELS
+    assert (spec["policyTypes"], spec.get("ingress", [])) == (["Ingress", "Egress"], [])
+    assert {port["port"] for rule in spec["egress"] for port in rule["ports"]} == {53}
+    daemon = wall(prod, "driftline")["podSelector"]["matchLabels"]
+    assert not daemon.items() <= JOB_LABELS.items(), "walls add up: the daemon's would let it out to the brokers"
+
+
+@pytest.mark.parametrize("name", ["driftline", "driftline-retrain-job"])
+def test_what_the_documentation_opens_is_open_then(name: str, tmp_path: Path) -> None:
+    page = (KUBERNETES.parents[1] / "docs" / "kubernetes.md").read_text()
+    blocks = [yaml.safe_load(each) for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    patches = next(block["patches"] for block in blocks if "patches" in block)
+    document = {"resources": [os.path.relpath(KUBERNETES / "overlays" / "prod", tmp_path)], "patches": patches}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(document))
+    try:
+        opened, shipped = (wall(objects, name)["egress"] for objects in (build(tmp_path), built("prod")))
+    except KustomizeMissing as e:
+        pytest.skip(str(e))
+    assert opened[: len(shipped)] == shipped
+    new = opened[len(shipped) :]
+    assert new
+    assert all(rule["to"] and rule["ports"] for rule in new)
 
 
 Break = Callable[[dict[str, Any]], object]

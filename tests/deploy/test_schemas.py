@@ -45,7 +45,7 @@ def test_every_object_of_an_overlay_is_as_its_kind_is_defined(name: str) -> None
     ],
 )
 def test_a_misspelt_or_mistyped_field_is_found(kind: str, path: str, value: Any, said: str) -> None:
-    (thing,) = (thing for thing in built("prod") if thing["kind"] == kind)
+    thing = next(thing for thing in built("prod") if thing["kind"] == kind)
     assert found(thing) == []
     *way, last = path.split(".")
     place: Any = thing

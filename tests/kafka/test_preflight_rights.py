@@ -29,8 +29,11 @@ def secured() -> Iterator[SecuredKafka]:
         unavailable(str(e))
 
 
-def found(secured: SecuredKafka, folder: Path, user: str, *options: str, grant: bool = True) -> Sequence[Finding]:
-    """What the user of a namespace of its own is told, whose sources are there and whose other topics are not yet."""
+def found(
+    secured: SecuredKafka, folder: Path, user: str, *options: str, grant: bool = True, settings: Sequence[str] = ()
+) -> Sequence[Finding]:
+    """What the user of a namespace of its own is told, whose sources are there and whose other topics are not yet. `settings`: on
+    top of the configuration by which it asks, not of that by which it got its rights."""
     for topic in sources(user):
         secured.cluster.create_topic(topic, 2)
     secured.add_user(user, user * 2)
@@ -40,7 +43,7 @@ def found(secured: SecuredKafka, folder: Path, user: str, *options: str, grant: 
         arguments = tenant.config(user)
         config = load(
             [Path(value) for flag, value in pairwise(arguments) if flag == "-c"],
-            [value for flag, value in pairwise(arguments) if flag == "--set"],
+            [*(value for flag, value in pairwise(arguments) if flag == "--set"), *settings],
         )
         log = open_existing(config, None)
         findings = preflight(log, config)
@@ -92,3 +95,39 @@ def test_a_source_that_may_be_seen_and_not_read_is_told_with_the_rest(secured: S
     told = of(found(secured, tmp_path, "seer", grant=False), Level.ERROR)
     assert told["rights on topic data.seer.labels"] == "not allowed: READ"
     assert told["rights on topic seer.evals"] == "not allowed: READ, WRITE, DESCRIBE"
+
+
+TRIM = ("state.trim=true",)
+REKEY = ("streams.labels.topic=copy.{}", "streams.labels.rekey.from=data.{}.labels")
+
+
+def test_trimming_wants_the_right_to_delete(secured: SecuredKafka, tmp_path: Path) -> None:
+    for name in ("trimmer.ledger", "trimmer.evals", "trimmer.checkpoints", "trimmer.windows"):
+        secured.cluster.create_topic(name, 1)
+    findings = found(secured, tmp_path, "trimmer", "--create", settings=TRIM)
+    assert of(findings, *BAD) == {
+        f"rights on topic trimmer.{name}": "not allowed: DELETE" for name in ("ledger", "evals", "checkpoints")
+    }
+    assert all("state.trim" in each.hint for each in findings if "DELETE" in each.value)
+
+
+def test_what_rekey_lacks_is_told_as_advice_that_names_it(secured: SecuredKafka, tmp_path: Path) -> None:
+    secured.cluster.create_topic("copy.copier", 2)
+    secured.allow("copier", [("topic", "copy.copier", "literal", "Read")])
+    settings = [each.format("copier") for each in REKEY]
+    findings = found(secured, tmp_path, "copier", "--create", settings=settings)
+    told = of(findings, Level.ADVICE)
+    assert told["rights of rekey on topic copy.copier"] == "not allowed: WRITE"
+    assert told["rights of rekey on topic copy.copier.progress"] == "not allowed: READ, WRITE, DESCRIBE"
+    assert all("--for rekey" in each.hint for each in findings if each.level is Level.ADVICE and "rights" in each.what)
+    assert not any("data.copier.labels" in what for what in told), "it may be read"
+
+
+def test_with_the_rights_that_are_printed_for_it_rekey_lacks_nothing(secured: SecuredKafka, tmp_path: Path) -> None:
+    settings = [each.format("both") for each in REKEY]
+    secured.cluster.create_topic("copy.both", 2)
+    with Tenant(secured, tmp_path / "rekey", "both") as tenant:
+        secured.allow("both", printed(tenant, "both", *settings, options=("--for", "rekey", "--create")))
+    findings = found(secured, tmp_path, "both", "--create", settings=settings)
+    assert of(findings, Level.ADVICE) == {}
+    assert of(findings, Level.OK)["rights of rekey for copy.both"] == "all that are needed"

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from monitor.adapters.partitioner import murmur2_partition, murmur2_partitions
 from monitor.config import Config, loads
+from monitor.config.streams import progress_topic
 from monitor.daemon.merge import Due, Merge
 from monitor.daemon.rekey import PROGRESS_MS, Rekeying
-from monitor.daemon.rekey_progress import RekeyError, progress_topic
+from monitor.daemon.rekey_progress import RekeyError
 from monitor.errors import OffsetLost
 from monitor.ingest.routing import FROM
 from monitor.ports import OutRecord, TopicSpec
