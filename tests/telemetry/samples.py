@@ -98,7 +98,7 @@ def partition(number: int, state: TaskState = TaskState.LIVE) -> PartitionStatus
             START_MS + 7_000,
             START_MS - DAY_MS,
             240,
-            headroom=Headroom(8_000, 5 * DAY_MS),
+            headroom=Headroom(8_000, 5 * DAY_MS, 7 * DAY_MS),
         ),
         StreamStatus(
             "labels",
@@ -108,7 +108,7 @@ def partition(number: int, state: TaskState = TaskState.LIVE) -> PartitionStatus
             START_MS - DAY_MS,
             2,
             number == 0,
-            headroom=Headroom(8_000, DAY_MS),
+            headroom=Headroom(8_000, DAY_MS, 3 * DAY_MS),
         ),
         1_444,
         80_864,

@@ -117,8 +117,9 @@ export function story(past, choice) {
 // Retention by size has no time to tell: records before the oldest that is needed are all that is known then.
 function room({ records, left_ms, kept_ms }) {
   const before = `${count(records)} records`;
+  if (left_ms !== null) return `${before}, ${span(left_ms)}`;
   if (kept_ms === null) return records ? `no limit of time, ${before}` : "no limit of time";
-  return left_ms === null ? "no record is needed" : `${before}, ${span(left_ms)}`;
+  return "no record is needed";
 }
 
 export function streams(status) {
