@@ -7,6 +7,7 @@
     ├── FormatError              a durable document is newer than this code, or not what it claims to be
     ├── StoreError               the store refused, or what is in it is not what was written
     ├── Refused                  a rule of the life cycle does not allow it (exit 3)
+    ├── Undecided                somebody else decides, and has not yet: asking again tells (exit 75)
     ├── StepFailed               a step did not do its work; `again` says whether another try may help
     ├── Unanswered               a service that was asked for does not answer (exit 69)
     ├── Fenced                   another worker took the run over: whoever gets this has nothing more to do with it
@@ -54,6 +55,10 @@ class StoreError(PipelineError):
 
 class Refused(PipelineError):
     """A rule of the life cycle does not allow it."""
+
+
+class Undecided(PipelineError):
+    """What was asked for was done, and somebody else decides whether it counts. The same command again tells."""
 
 
 class StepFailed(PipelineError):

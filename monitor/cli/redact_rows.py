@@ -35,7 +35,8 @@ def _holding(needles: Needles, column: Column) -> NDArray[np.bool_]:
         codes, words = column.codes, [word.encode("utf-8", "surrogatepass") for word in column.words]
     else:
         assert isinstance(column, Ints | Floats)
-        values, codes = np.unique(column.values, return_inverse=True)
+        values, places = np.unique(column.values, return_inverse=True)
+        codes = places.astype(np.int32)
         words = [str(each).encode() for each in values.tolist()]
     held = np.isin(codes.reshape(-1), _places(needles, words))
     return held & ~column.null if isinstance(column, Ints) else held
