@@ -87,7 +87,7 @@ class Halted(PipelineError):
     """Retraining of the model was stopped."""
 
     def __init__(self, run: str, why: str) -> None:
-        super().__init__(f"run {run}", f"stands still: {why}", "`driftline retrain start` lets it go on.")
+        super().__init__(f"run {run}", f"stands still: {why}", "It goes on from where it is.")
         self.run = run
 
 
