@@ -120,12 +120,13 @@ def _watched(admission: Admission, view: RunView) -> str | None:
     watch = policy.probation if view.state is State.PROBATION else policy.shadow
     if view.state not in (State.PROBATION, State.SHADOWING) or watch is UNSET:
         return None
+    every = f"{watch.every_ms / MINUTE_MS:g} min" if watch.every_ms >= MINUTE_MS else f"{watch.every_ms / 1000:g} s"
     seen = ""
     if view.state is State.PROBATION:
         named = view.facts.get(SEEN)
         seen = f"; predictions name it since {when(named)}" if named else "; no look has found a prediction that names it"
     return (
-        f"looked at every {watch.every_ms / MINUTE_MS:g} min by `driftline retrain run`, which says nothing until it ends: from "
+        f"looked at every {every} by `driftline retrain run`, which says nothing until it ends: from "
         f"{when(view.since_ms + watch.least_ms)} on with {watch.rows_min:,} labelled rows, at "
         f"{when(view.since_ms + watch.most_ms)} in any case{seen}"
     )
