@@ -7,6 +7,7 @@
     ├── FormatError              a durable document is newer than this code, or not what it claims to be
     ├── StoreError               the store refused, or what is in it is not what was written
     ├── Refused                  a rule of the life cycle does not allow it (exit 3)
+    ├── Undecided                somebody else decides, and has not yet: asking again tells (exit 75)
     ├── StepFailed               a step did not do its work; `again` says whether another try may help
     ├── Unanswered               a service that was asked for does not answer (exit 69)
     ├── Fenced                   another worker took the run over: whoever gets this has nothing more to do with it
@@ -56,6 +57,10 @@ class Refused(PipelineError):
     """A rule of the life cycle does not allow it."""
 
 
+class Undecided(PipelineError):
+    """What was asked for was done, and somebody else decides whether it counts. The same command again tells."""
+
+
 class StepFailed(PipelineError):
     """A step did not do its work. `again`: the fault lies outside the step, another try may help."""
 
@@ -82,7 +87,7 @@ class Halted(PipelineError):
     """Retraining of the model was stopped."""
 
     def __init__(self, run: str, why: str) -> None:
-        super().__init__(f"run {run}", f"stands still: {why}", "`driftline retrain start` lets it go on.")
+        super().__init__(f"run {run}", f"stands still: {why}", "It goes on from where it is.")
         self.run = run
 
 

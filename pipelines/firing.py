@@ -139,6 +139,7 @@ _AREAS: Final = {"performance": Kind.PERFORMANCE, "predictions": Kind.DRIFT, "fe
 class _Event(msgspec.Struct):
     dataschema: str
     data: _Rule | _Operational | _Budget | _Advisory
+    id: str = ""
 
 
 _decoder: Final = msgspec.json.Decoder(_Event)
@@ -168,6 +169,19 @@ def firing(events: Iterable[bytes]) -> tuple[tuple[Firing, ...], tuple[Unreadabl
             newest[data.fingerprint] = (rank, data)
     found = (_firing(data) for _, data in newest.values() if data.state == "firing")
     return tuple(sorted(found, key=_order)), tuple(unreadable)
+
+
+def by_event(events: Iterable[bytes]) -> dict[str, Firing]:
+    """What each event tells of, by its id, whether it fires or is over. What cannot be read is left out."""
+    found = {}
+    for raw in events:
+        try:
+            event = _decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if event.dataschema == SCHEMA and event.id and not isinstance(event.data, _Advisory):
+            found[event.id] = _firing(event.data)
+    return found
 
 
 def _firing(data: _Rule | _Operational | _Budget) -> Firing:

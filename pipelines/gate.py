@@ -257,8 +257,9 @@ def judge(paired: Paired, spec: GateSpec, alpha: float | None = None, rival: str
     reasons = (*_overall_reasons(overall, spec), *_segment_reasons(segments, rows, spec))
     outcome = _outcome(reasons)
     return GateReport(
-        FORMAT, outcome, reasons, share, spec, overall, second, segments, _detail(outcome, overall, segments, spec, rival)
-    )
+        FORMAT, outcome, reasons, share, spec, overall, second, segments,
+        _detail(outcome, reasons, overall, segments, spec, rival),
+    )  # fmt: skip
 
 
 _EMPTY: Final = Comparison(0, None, None, None, None, None)
@@ -365,7 +366,7 @@ def _outcome(reasons: tuple[Reason, ...]) -> Outcome:
 
 
 def _detail(
-    outcome: Outcome, overall: Comparison, segments: tuple[Segment, ...], spec: GateSpec, rival: str
+    outcome: Outcome, reasons: tuple[Reason, ...], overall: Comparison, segments: tuple[Segment, ...], spec: GateSpec, rival: str
 ) -> str:
     """Segments that keep it from passing are named: without them a refusal may read as a clear win."""
     assert overall.difference is not None
@@ -376,11 +377,17 @@ def _detail(
         Outcome.INCONCLUSIVE: "these rows do not decide it",
         Outcome.ERROR: "nothing can be concluded",
     }[outcome]
+    if outcome is Outcome.INCONCLUSIVE and (_OPEN & set(reasons)) == {Reason.UNTESTED}:
+        says = "too little of it could be tested"
+    small = [segment for segment in segments if segment.outcome is None and Reason.UNTESTED in reasons]
     own = [segment for segment in segments if segment.outcome is outcome and outcome is not Outcome.PASS]
     named = [f"{segment.name} ({_found(segment.comparison)})" for segment in own[:SEGMENTS_NAMED]]
     more = f" and {len(own) - SEGMENTS_NAMED:,} more" if len(own) > SEGMENTS_NAMED else ""
     what = "worse" if outcome is Outcome.FAIL else "undecided"
     where = f"{what} in {', '.join(named)}{more}; " if own else ""
+    if small and outcome is Outcome.INCONCLUSIVE:
+        few = ", ".join(f"{segment.name} ({segment.comparison.rows:,})" for segment in small[:SEGMENTS_NAMED])
+        where += f"untested with fewer than {spec.segment_rows_min:,} rows: {few}, over {spec.untested_ratio_max:.0%} of all; "
     return (
         f"{says}: {where}on {overall.rows:,} rows its {spec.loss.name} is {overall.challenger:.4g}, {rival}'s "
         f"{overall.champion:.4g}; {_found(overall)}"

@@ -23,7 +23,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from pipelines.codec import PREFIX, decode, digest_of, encode
-from pipelines.errors import NotFound, Refused, StoreError
+from pipelines.errors import NotFound, Refused, StoreError, Undecided
 from pipelines.hook_spec import genuine, signature
 from pipelines.log import append, read_log
 from pipelines.ports import Alive, Store
@@ -110,6 +110,14 @@ def shared(record: Requested, name: str, secrets: Sequence[bytes]) -> bool:
     return not said or genuine(secrets, id_of(name, record.attempt), at, _unsigned(record), said)
 
 
+def foreign(record: Requested, name: str, secrets: Sequence[bytes]) -> int:
+    """How many signatures of a request are by none of these secrets; 0 of one that is not signed."""
+    at = record.at_ms // 1000
+    return sum(
+        not genuine(secrets, id_of(name, record.attempt), at, _unsigned(record), each) for each in record.signature.split()
+    )
+
+
 def signed_anew(record: Requested, name: str, secrets: Sequence[bytes]) -> Requested | None:
     """The same request with the signatures of all these secrets; None where it has them, or was requested with none of them."""
     at, said = record.at_ms // 1000, record.signature
@@ -123,7 +131,8 @@ def _unsigned(record: Requested | Delivered | Failed) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class HandOff:
-    """What the records together say. `refused`: those from outside of the newest attempt whose signature is not right."""
+    """What the records together say. `doubted`: those from outside of the newest attempt, before its ending, that none of the
+    secrets signed: forged, or signed with another secret of the request."""
 
     model: str
     name: str
@@ -131,7 +140,12 @@ class HandOff:
     asked: Requested | None = None
     accepted: Accepted | None = None
     ending: Ending | None = None
-    refused: int = 0
+    doubted: tuple[Delivered | Failed, ...] = ()
+
+    @property
+    def refused(self) -> int:
+        """How many are doubted."""
+        return len(self.doubted)
 
     @property
     def id(self) -> str:
@@ -220,20 +234,29 @@ class HandOffs:
         assert isinstance(found.ending, Failed)
         self._store.create_document(_witness(found.name, found.ending), _hex(found.ending))
 
+    def contested(self, found: HandOff) -> Delivered | Failed | None:
+        """What was entered before the ending, says otherwise, and may be right: the request was signed with more secrets than
+        there are here. None where the worker has decided, who has them all: the first that one of them signed."""
+        if self._secrets is None or found.asked is None or not isinstance(found.ending, Delivered | Failed):
+            return None
+        if foreign(found.asked, found.name, self._secrets()) == 0 or self._before(found.name, found.ending):
+            return None
+        return next((each for each in found.doubted if not _same(each, found.ending)), None)
+
     def _with(self, found: HandOff, record: Record, body: bytes) -> HandOff:
         bodies = (*found.bodies, body)
         if isinstance(record, Requested):
             anew = found.asked is not None and record.attempt == found.asked.attempt and found.open
             return replace(found, bodies=bodies, asked=record) if anew else HandOff(found.model, found.name, bodies, record)
         fits = found.open and found.asked is not None and record.attempt == found.asked.attempt
-        accepted, ending, refused = found.accepted, found.ending, found.refused
+        accepted, ending, doubted = found.accepted, found.ending, found.doubted
         if fits and isinstance(record, Accepted):
             accepted = accepted or record
         elif fits and (isinstance(record, Withdrawn) or self._believed(found.name, record)):
             ending = record  # type: ignore[assignment]  # what is no Accepted ends it
-        elif fits:
-            refused += 1
-        return HandOff(found.model, found.name, bodies, found.asked, accepted, ending, refused)
+        elif isinstance(record, Delivered | Failed) and fits:
+            doubted = (*doubted, record)
+        return HandOff(found.model, found.name, bodies, found.asked, accepted, ending, doubted)
 
     def _believed(self, name: str, record: Record) -> bool:
         if self._secrets is None:
@@ -263,13 +286,20 @@ def _hex(record: Failed) -> bytes:
 
 def deliver(handoffs: HandOffs, id_: str, record: Callable[[int], Delivered | Failed]) -> bool:
     """End a hand-off from outside; False when the same was said before. `record`: of an attempt, signed. Raises NotFound,
-    Refused."""
+    Refused; Undecided where it was entered and is perhaps not the first."""
     found = handoffs.find(id_)
     if found.id != id_ or found.asked is None:
         raise Refused(f"hand-off {id_!r}", f"is over: {found.id!r} took its place", "Nothing is to be done for it.")
     mine = record(found.asked.attempt)
     after = handoffs.end(found, mine)
     if after.ending is not None and _same(after.ending, mine):
+        if (other := handoffs.contested(after)) is not None:
+            why = (
+                f"has this result, and one that {other.actor} brought before, which none of the secrets here signed: it was made "
+                "with another secret of the worker, or is forged"
+            )
+            remedy = "The first that is genuine counts: the worker decides within half a minute, then the same command tells."
+            raise Undecided(f"hand-off {id_!r}", why, remedy)
         return found.ending is None
     said = "withdrawn" if isinstance(after.ending, Withdrawn) else "ended otherwise"
     why = f"was {said}: {after.ending.why}" if isinstance(after.ending, Withdrawn | Failed) else f"was {said}"

@@ -9,8 +9,8 @@ a version. Nothing is written for it, so it cannot be out of date; what was remo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -18,7 +18,9 @@ from pipelines.book import Book
 from pipelines.codec import PREFIX
 from pipelines.dataset.errors import DatasetError
 from pipelines.dataset.manifest import decode_manifest
-from pipelines.dataset.shelf import VERSIONS
+from pipelines.dataset.ports import Store as DatasetStore
+from pipelines.dataset.redaction import Replaced, redactions, successors
+from pipelines.dataset.shelf import VERSIONS, Shelf
 from pipelines.errors import NotFound
 from pipelines.firing import Firing
 from pipelines.journal import Approved, Cancel, Declined, Moved, RunView
@@ -74,6 +76,11 @@ class Graph:
         """Add a node; the first word about it stands."""
         self.nodes.setdefault(node.id, node)
 
+    def call(self, id_: str, names: Iterable[str]) -> None:
+        """More that a node may be asked for by."""
+        node = self.nodes[id_]
+        self.nodes[id_] = replace(node, names=tuple(dict.fromkeys((*node.names, *names))))
+
     def link(self, effect: str, why: str, origin: str, led: str) -> None:
         """`effect` was made from, or because of, `origin`: `why` seen from the effect, `led` from the origin."""
         if (why, origin) not in self.origins.setdefault(effect, []):
@@ -110,41 +117,74 @@ class Graph:
         if near:
             why = f"may be {listing(f'{node.what} {node.id}' for node in near)}"
             raise NotFound(repr(asked), why, "Write more of it.")
-        remedy = "Name an alert by its episode or fingerprint, a version as MODEL@3, a dataset by its digest."
+        remedy = "Name an alert by episode, fingerprint or id (with --alerts), a version as MODEL@3, a dataset by name or digest."
         raise NotFound(repr(asked), "is no alert, run, version or dataset that is known here", remedy)
 
 
-def graph(store: Store, models: Models, fires: Iterable[Firing] = ()) -> Graph:
-    """All that the store knows, and what fires now."""
+@dataclass(frozen=True, slots=True)
+class DataVersions:
+    """The data versions of a store: what each that lost rows to an erasure is now, and the names of each by its digest."""
+
+    now: Mapping[str, Replaced] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def data_versions(store: DatasetStore) -> DataVersions:
+    """See DataVersions. Raises UnreadableDataset."""
+    every = [PREFIX + each.removeprefix(f"{VERSIONS}/") for each in store.documents(VERSIONS)]
+    now, named = successors(redactions(store)), Shelf(store).names()
+    found = {digest: tuple(name for name, _ in named.get(digest, ())) for digest in every if _now(now, digest) == digest}
+    return DataVersions(now, found)
+
+
+def _now(now: Mapping[str, Replaced], digest: str) -> str:
+    """What a data version is now; itself where no row of it was left."""
+    return digest if (replaced := now.get(digest)) is None else replaced.successor or digest
+
+
+def graph(
+    store: Store,
+    models: Models,
+    fires: Iterable[Firing] = (),
+    data: DataVersions | None = None,
+    told: Mapping[str, Firing] | None = None,
+) -> Graph:
+    """All that the store knows, and what fires now. `told`: alerts by the ids of their events, those that are over too."""
+    data = data or DataVersions()
     book, made = Book(store), Graph()
     names = sorted({*book.models(), *models.models()})
     called: dict[tuple[str, str], str] = {}
     for model in names:
         for version in models.registered(model):
-            _version(made, version, store)
+            _version(made, version, store, data)
             called |= {(model, name): _of(version) for name in version.names}
     for model in names:
         for admission in book.admissions(model):
-            _run(made, admission, book.journal(admission.run).view, store)
+            _run(made, admission, book.journal(admission.run).view, store, data)
             for cause in admission.causes:
                 _alert(made, cause, called)
                 made.link(admission.run, "because of", cause.episode, "began")
+    for digest in [*data.names, *data.now]:
+        _dataset(made, digest, store, data)
     for alert in fires:
         _alert(made, alert, called)
+    for event, alert in (told or {}).items():
+        _alert(made, alert, called)
+        made.call(alert.episode, (event,))
     return made
 
 
-def _version(made: Graph, version: Registered, store: Store) -> None:
+def _version(made: Graph, version: Registered, store: Store, data: DataVersions) -> None:
     key = _of(version)
     made.add(Node(What.VERSION, key, f"registered by {version.by}", version.at_ms, version.names[3:]))
     if version.run is not None:
         made.add(Node(What.RUN, version.run, "its journal is not in this store"))
         made.link(key, "made by", version.run, "made")
     elif version.dataset is not None:
-        made.link(key, "trained on", _rows(made, version.dataset, store), "trained")
+        made.link(key, "trained on", _rows(made, version.dataset, store, data), "trained")
 
 
-def _run(made: Graph, admission: Admission, view: RunView, store: Store) -> None:
+def _run(made: Graph, admission: Admission, view: RunView, store: Store, data: DataVersions) -> None:
     version = view.facts.get("version")
     said = f"{view.state} ({view.reason or 'new'}), {admission.mode}, asked for by {admission.requested_by}"
     made.nodes[admission.run] = Node(What.RUN, admission.run, said, admission.at_ms)
@@ -154,13 +194,13 @@ def _run(made: Graph, admission: Admission, view: RunView, store: Store) -> None
         made.link(key, "made by", admission.run, "made")
     if (dataset := view.facts.get("dataset")) is not None:
         counted = f"{dataset['train_rows']:,} rows to train on, {dataset['test_rows']:,} to judge by"
-        made.link(admission.run, "took", _rows(made, dataset["digest"], store, counted), "taken by")
+        made.link(admission.run, "took", _rows(made, dataset["digest"], store, data, counted), "taken by")
 
 
-def _rows(made: Graph, digest: str, store: Store, said: str = "") -> str:
+def _rows(made: Graph, digest: str, store: Store, data: DataVersions, said: str = "") -> str:
     """A node for the rows of a run and for the data version that they are from; or for a data version itself."""
     if store.document(f"{VERSIONS}/{digest.removeprefix(PREFIX)}") is not None:
-        return _dataset(made, digest, store)
+        return _dataset(made, digest, store, data)
     made.add(Node(What.ROWS, digest, said))
     if store.blob_size(digest) is None:
         made.nodes[digest] = Node(What.ROWS, digest, f"{said}; not in this store any more".removeprefix("; "))
@@ -170,11 +210,12 @@ def _rows(made: Graph, digest: str, store: Store, said: str = "") -> str:
     except ValueError:
         return digest  # named by hand, and no list of rows
     if isinstance(document, dict) and isinstance(source := document.get("source"), str):
-        made.link(digest, "taken from", _dataset(made, source, store), "gave")
+        made.link(digest, "taken from", _dataset(made, source, store, data), "gave")
     return digest
 
 
-def _dataset(made: Graph, digest: str, store: Store) -> str:
+def _dataset(made: Graph, asked: str, store: Store, data: DataVersions) -> str:
+    digest = _now(data.now, asked)
     name = f"{VERSIONS}/{digest.removeprefix(PREFIX)}"
     said = "is not in this store"
     if (body := store.document(name)) is not None:
@@ -185,9 +226,12 @@ def _dataset(made: Graph, digest: str, store: Store) -> str:
                 for part in manifest.source.partitions
             )
             said = f"{manifest.rows:,} rows of {manifest.source.predictions.name}, offsets {ranges}"
+            if digest in data.now:
+                said = "no row is left after an erasure"
         except DatasetError as error:
             said = str(error)
     made.add(Node(What.DATASET, digest, said))
+    made.call(digest, [*data.names.get(digest, ()), *([asked] if asked != digest else [])])
     return digest
 
 

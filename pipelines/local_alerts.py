@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.errors import StepFailed
-from pipelines.firing import Firing, firing
+from pipelines.firing import Firing, by_event, firing
 
 
 class FileAlerts:
@@ -32,3 +32,9 @@ class FileAlerts:
                 again=True,
             )
         return found
+
+    def events(self) -> dict[str, Firing]:
+        """See Told. Empty where there is no file."""
+        if self._path is None or not self._path.is_file():
+            return {}
+        return by_event(self._path.read_bytes().splitlines())

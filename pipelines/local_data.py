@@ -20,6 +20,7 @@ from pipelines.rows import (
     labelled,
     named,
     need_columns,
+    need_past,
     need_values,
     of_span,
     predicted_by,
@@ -125,6 +126,7 @@ class FileData:
         if whole:
             need_columns(rows, policy, repr(str(path)))
             need_values(rows, policy, repr(str(path)))
+            need_past(rows, policy, repr(str(path)), until_ms)
         return labelled(rows, policy, until_ms)
 
     def _path(self, policy: Policy) -> Path:

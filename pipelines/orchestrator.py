@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import UNSET
+
 from pipelines.book import Book
 from pipelines.errors import ConfigError, NotFound, NotInstalled, StepFailed
 from pipelines.firing import Firing
@@ -96,4 +98,6 @@ class Orchestrator:
         found = plan(policy, alerts, runs, _PLENTY, now_ms, names, asked, held)
         if not found.begins:
             return found  # rows are counted only when everything else says go: counting may mean reading them all
+        if policy.gate.anchor is not UNSET:  # found out after training it would have cost the run, and the incident
+            self._ports.anchors.anchor(policy)
         return plan(policy, alerts, runs, self._ports.data.mature(policy, now_ms), now_ms, names, asked, held)

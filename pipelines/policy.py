@@ -290,6 +290,9 @@ def senseless(policy: Policy) -> Iterator[Wrong]:
     if not 0 <= watched.margin < most:
         why = f"is {watched.margin:g}; write at least 0, and less than the largest loss ({most:g})"
         yield Wrong("probation.margin", why, ("probation.margin", "gate.loss"))
+    if policy.gate.loss.name in BINARY and not 0 < policy.gate.loss.threshold <= 1:
+        why = f"is {policy.gate.loss.threshold:g}; scores lie between 0 and 1: write more than 0, at most 1"
+        yield Wrong("gate.loss.threshold", why, ("gate.loss.threshold", "gate.loss.name"))
     if not 0 < watched.alpha < 0.5:
         yield Wrong("probation.alpha", f"is {watched.alpha:g}; write more than 0 and less than 0.5")
     if watched.rows_min < 1:

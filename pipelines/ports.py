@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -194,6 +194,14 @@ class Alerts(Protocol):
 
     def firing(self) -> tuple[Firing, ...]:
         """What fires now."""
+
+
+@runtime_checkable
+class Told(Protocol):
+    """Alerts that are known by the ids of their events too, as `driftline alerts list` prints them."""
+
+    def events(self) -> Mapping[str, Firing]:
+        """By the id of an event what it tells of, whether it fires or is over."""
 
 
 class Data(Protocol):

@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from pipelines.codec import canonical_bytes
 from pipelines.errors import NotFound
-from pipelines.policy import Policy, ScoredBy
+from pipelines.policy import DAY_MS, Policy, ScoredBy
 from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Dataset, Finding, Store
 from pipelines.quality import Checks, failing
 from pipelines.suggest import hint, listing
@@ -72,6 +72,16 @@ def need_values(rows: Iterable[Row], policy: Policy, where: str) -> None:
         raise NotFound(
             f"rows of {policy.model} in {where}", f"are not what its policy says: {'; '.join(said)}", "Mend them."
         )
+
+
+def need_past(rows: Iterable[Row], policy: Policy, where: str, now_ms: int) -> None:
+    """Raises NotFound for rows, all of whose times are whole numbers, that lie more than a day in the future: they would be left
+    out without a word. Times in microseconds are such."""
+    at = policy.data.at
+    odd = [number for number, row in enumerate(rows, 1) if (_ms(row[at]) or 0) > now_ms + DAY_MS]
+    if odd:
+        why = f"lie in the future: {at!r} is more than a day ahead in {len(odd):,} rows, first in row {odd[0]:,}"
+        raise NotFound(f"rows of {policy.model} in {where}", why, "Write times in ms, or leave these rows out.")
 
 
 def _ms(value: object) -> int | None:

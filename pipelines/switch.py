@@ -60,12 +60,15 @@ class Switch:
         return [turned for turned, _ in self._known]
 
     def stopped(self, model: str) -> str | None:
-        """Who stopped the model or all of them, and why. A start of all starts each; one of a model starts that one."""
+        """Who stopped the model or all, why, and what ends it. A start of all starts each; one of a model starts that one."""
         said: Turned | None = None
         for turned in self.entries():
             if turned.turn is not Turn.RESET and turned.model in (None, model):
                 said = turned if turned.turn is Turn.STOP else None
-        return None if said is None else f"{said.actor} stopped {said.model or 'all models'}: {said.reason}"
+        if said is None:
+            return None
+        what = said.model or "all models"
+        return f"{said.actor} stopped {what}: {said.reason}; `driftline retrain start` lets it go on"
 
     def reset_ms(self, model: str) -> int:
         """When somebody last reset the breaker of the model; 0 for never."""

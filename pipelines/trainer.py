@@ -25,6 +25,7 @@ from pipelines.tables import Row, numbers
 KIND: Final = "driftline-logistic-1"
 VALUES_MAX: Final = 1000
 """Values of one text column; a column with more is an id."""
+_LABELS_SAID: Final = 5
 
 
 def train(job: Job) -> dict[str, Any]:
@@ -34,10 +35,10 @@ def train(job: Job) -> dict[str, Any]:
     except ImportError:
         raise NotInstalled("the default trainer", "scikit-learn", "train") from None
     labels = numbers(job.rows, job.label)
-    if not set(np.unique(labels)) == {0.0, 1.0}:
-        raise StepFailed(
-            f"label {job.label!r}", "is not both 0 and 1 in the rows", "The default trainer needs two classes."
-        )
+    if set(np.unique(labels)) != {0.0, 1.0}:
+        found = ", ".join(f"{value:g}" for value in np.unique(labels)[:_LABELS_SAID])
+        why = f"is not both 0 and 1 in the rows, and nothing else: it is {found}"
+        raise StepFailed(f"label {job.label!r}", why, "Mend the rows, or train by code of your own (train.function).")
     texts = [name for name in job.features if any(isinstance(row.get(name), str) for row in job.rows)]
     plain = [name for name in job.features if name not in texts]
     encoding = [*(_number_column(job.rows, name) for name in plain), *(_text_column(job.rows, name) for name in texts)]
@@ -96,6 +97,10 @@ def _number_column(rows: Sequence[Row], name: str) -> dict[str, Any]:
 def _text_column(rows: Sequence[Row], name: str) -> dict[str, Any]:
     values = sorted({str(row.get(name)) for row in rows})
     if len(values) > VALUES_MAX:
+        texts = [place for place, row in enumerate(rows, 1) if isinstance(row.get(name), str)]
+        if others := sum(isinstance(row.get(name), int | float) for row in rows):
+            why = f"is text in {len(texts):,} rows, first in row {texts[0]:,} to train on, and a number in {others:,}"
+            raise StepFailed(f"feature {name!r}", why, "Mend the rows: it is taken as text, and has too many values for that.")
         raise StepFailed(f"feature {name!r}", f"has {len(values):,} values", "Leave out what is an id.")
     return {"name": name, "values": values}
 

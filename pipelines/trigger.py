@@ -146,7 +146,7 @@ def plan(
 def _standing_still(policy: Policy, runs: Sequence[RunSummary], now_ms: int, held: Held) -> Plan | None:
     """What nobody but a person ends."""
     if held.stopped is not None:
-        return Plan(policy.model, Why.STOPPED, f"{held.stopped}; `driftline retrain start` lets it go on")
+        return Plan(policy.model, Why.STOPPED, held.stopped)
     if (rolled_back := tripped(policy, runs, now_ms, held.reset_ms)) is not None:
         detail = f"{rolled_back}; look why, then `driftline retrain reset {policy.model}`"
         return Plan(policy.model, Why.BREAKER, detail)

@@ -155,6 +155,7 @@ class Worker:
                 raise Halted(held.admission.run, why)
             following = self._step(held)
             if following is None:
+                held.give_back()  # it waits: whoever looks next, after a clean end of this process too, waits for nobody
                 return
             held.move(following)
             view, admission = held.view, held.admission

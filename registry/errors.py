@@ -7,7 +7,8 @@
     ├── StoreError               the store refused or failed
     │   ├── Damaged              the bytes that are there are not those that were written
     │   ├── Missing              something that is referred to is not there
-    │   └── NotDense             an entry would leave a number out
+    │   ├── NotDense             an entry would leave a number out
+    │   └── StoreUnreachable     an object store that does not answer (exit 69)
     ├── BundleRefused            files that are no model this registry takes; carries every finding (exit 3)
     ├── MoveRefused              the rules of the alias log do not allow the move (exit 3)
     │   └── Conflict             somebody else moved the alias meanwhile: decide again
@@ -87,6 +88,10 @@ class NotDense(StoreError):
             "Read the log again, then create the entry that follows its last one.",
         )
         self.log, self.number = log, number
+
+
+class StoreUnreachable(StoreError):
+    """An object store did not answer for as long as it is asked again. Trying again later may help."""
 
 
 class BundleRefused(RegistryError):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from registry.errors import Damaged, NotInstalled, StoreError
+from registry.errors import Damaged, NotInstalled, StoreError, StoreUnreachable
 
 if TYPE_CHECKING:
     from obstore import GetResult
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import BackoffConfig, ClientConfig, RetryConfig
     from obstore.store import ObjectStore as Opened
 
 SCHEMES: Final = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}
@@ -23,14 +24,19 @@ _WRITER: Final = "driftlinewriter"  # Azure takes no hyphen in it
 _PARTS_FROM_BYTES: Final = 64 << 20
 _CONNECT, _READ, _REQUEST = (timedelta(seconds=secs) for secs in (5, 20, 3_600))
 """A store that says nothing for so long is asked again; a large blob may take its time as long as bytes come."""
-_RETRIES, _RETRY_FOR = 5, timedelta(seconds=30)
+_RETRIES, _RETRY_FOR = 1_000, timedelta(seconds=30)
+"""The time ends it, not the number: five tries of a connection that is refused are over within a second."""
+_WAIT: Final[BackoffConfig] = {
+    "init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2,
+}  # fmt: skip
 _REMEDY: Final = "Look at the address, the credentials and the store's own log; then try again."
 Meta = Mapping[str, Any]
 """`size` in bytes and `last_modified`, by the store's clock."""
 
 
 class Objects:
-    """Objects under one prefix. Every call raises StoreError when the store refuses, fails or does not answer."""
+    """Objects under one prefix. Every call raises StoreError when the store refuses or fails, and StoreUnreachable when
+    it does not answer for half a minute."""
 
     def __init__(self, address: str, opened: Opened | None = None) -> None:
         """Raises StoreError, NotInstalled. `opened`: the client, where a caller has made it."""
@@ -140,9 +146,13 @@ class Objects:
     def _explained(self, what: str) -> Iterator[None]:
         from obstore.exceptions import BaseError
 
+        begun = time.monotonic()
         try:
             yield
         except (BaseError, OSError) as error:
+            if (secs := time.monotonic() - begun) >= _RETRY_FOR.total_seconds():  # what is refused for good ends at once
+                why = f"cannot be read or written: for {secs:.0f} s the store did not answer: {_brief(error)}"
+                raise StoreUnreachable(f"{what} in {self.where!r}", why, _REMEDY) from error
             why = f"cannot be read or written: {_brief(error)}"
             raise StoreError(f"{what} in {self.where!r}", why, _REMEDY) from error
 
@@ -165,17 +175,28 @@ def _open(address: str) -> Opened:
         raise NotInstalled(f"store {address!r}", "obstore", "objects") from error
     try:
         # Ours replace all that the client would have read of its own connection from the environment; this one is needed there.
-        plain = os.environ.get(f"{SCHEMES[found[1]]}_ALLOW_HTTP", "").lower() in ("true", "1")
+        plain = _plain_allowed(address, SCHEMES[found[1]])
         client: ClientConfig = {
             "allow_http": plain,
             "connect_timeout": _CONNECT,
             "read_timeout": _READ,
             "timeout": _REQUEST,
         }
-        retry: RetryConfig = {"max_retries": _RETRIES, "retry_timeout": _RETRY_FOR}
+        retry: RetryConfig = {"max_retries": _RETRIES, "retry_timeout": _RETRY_FOR, "backoff": _WAIT}
         return from_url(address, client_options=client, retry_config=retry)
     except (BaseError, ValueError) as error:
         raise StoreError(f"store {address!r}", f"cannot be opened: {_brief(error)}", _REMEDY) from error
+
+
+def _plain_allowed(address: str, names: str) -> bool:
+    """Whether a store without encryption may be used. Raises StoreError where one is named and may not."""
+    allowed = os.environ.get(f"{names}_ALLOW_HTTP", "").lower() in ("true", "1")
+    endpoints = (f"{names}_ENDPOINT_URL", f"{names}_ENDPOINT", f"{names}_ENDPOINT_URL_S3")
+    plain = next((each for each in endpoints if os.environ.get(each, "").lower().startswith("http://")), None)
+    if plain is not None and not allowed:
+        remedy = f"Set {names}_ALLOW_HTTP=true where whoever is between may read the rows, or give an https:// address."
+        raise StoreError(f"store {address!r}", f"cannot be used: {plain} is an http:// address, and nobody allowed that", remedy)
+    return allowed
 
 
 def _brief(error: Exception) -> str:

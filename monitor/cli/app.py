@@ -130,7 +130,7 @@ def cli() -> None:
       driftline check -c driftline.yaml --live
       driftline run -c driftline.yaml
 
-    Exit codes: 0 fine, 1 failed, 2 usage, 3 a gate said no, 69 broker/daemon/cluster unreachable, 78 bad config, 130 interrupted.
+    Exit codes: 0 fine, 1 failed, 2 usage, 3 a gate said no, 69 server unreachable, 75 not yet, 78 bad config, 130 interrupted.
     """
 
 

@@ -51,7 +51,7 @@ _RANGES_SHOWN: Final = 8
     "--no-topics", is_flag=True, help="Do not look into the topics. They are never changed, but for the next."
 )
 @click.option("--trim-dead-letters", is_flag=True, help="Delete dead letters up to the last one that holds an id.")
-@click.option("--mentions", is_flag=True, help="Also records of other ids that hold one of these somewhere.")
+@click.option("--mentions", is_flag=True, help="Also records and rows of other ids that hold one of these somewhere.")
 @click.option("--reason", default="erasure request", show_default=True, help="Kept with the redaction.")
 @click.option("--actor", envvar="DRIFTLINE_ACTOR", show_envvar=True, metavar="NAME", help="Who asks; kept likewise.")
 @click.option("--yes", is_flag=True, help="Do it. Without it nothing is changed, and what would be is counted.")
@@ -94,9 +94,8 @@ def command(
     config = load_config(files, overrides)
     with places_of(config, needles, embedded, asked, writes=yes) as places:
         if search:
-            _searched(
-                len(needles), (each for place in places for each in place.search()), output, bool(asked["recordings"])
-            )
+            left = not asked["mentions"] and bool(asked["recordings"] or asked["location"])
+            _searched(len(needles), (each for place in places for each in place.search()), output, left)
             return
         each = (place.take_out() if yes else place.found() for place in places)
         lines = [line for found in each for line in found]
@@ -152,7 +151,7 @@ def _say(ids: int, lines: list[Line], places: list[Place], *, done: bool, output
         show.note("nothing was changed; --yes does it")
 
 
-def _searched(ids: int, found: Iterator[Finding], output: str, recorded: bool) -> None:
+def _searched(ids: int, found: Iterator[Finding], output: str, left: bool) -> None:
     from monitor.adapters.absence import Found
     from monitor.cli import show
 
@@ -167,10 +166,9 @@ def _searched(ids: int, found: Iterator[Finding], output: str, recorded: bool) -
     else:
         for line in _summary(findings):
             show.note(show.plain(line))
-        if recorded and any(isinstance(each, Found) and each.at is None for each in findings):
-            show.note(
-                "what --yes leaves in recordings is in records of other ids: --yes --mentions takes these out too"
-            )
+        if left and any(isinstance(each, Found) and each.at is None for each in findings):
+            what = "what --yes leaves in recordings and stores is in records and rows of other ids"
+            show.note(f"{what}: --yes --mentions takes these out too")
     if findings:
         sys.exit(FAILED)
     if output != "json":

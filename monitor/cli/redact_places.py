@@ -75,7 +75,7 @@ def places_of(
             places.append(TopicsPlace(log, config, matcher, trim=asked["trim_dead_letters"]))
         places += [RecordingPlace(each, matcher, who, asked["mentions"]) for each in asked["recordings"]]
         if asked["location"] is not None:
-            places.append(StorePlace(written_location(asked["location"]), needles, who))
+            places.append(StorePlace(written_location(asked["location"]), needles, who, asked["mentions"]))
         if config.state.snapshots is not None:
             places.append(SnapshotsPlace(config, log, needles))
         places += [OutputsPlace(each, needles) for each in asked["outputs"]]

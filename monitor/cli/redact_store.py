@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,10 +13,12 @@ import numpy as np
 from monitor.adapters.absence import Finding, Found, search_bytes, search_file, search_path
 from monitor.adapters.needles import Needles
 from monitor.cli.redact_places import Line, Who
+from monitor.cli.redact_rows import rows_holding
 from pipelines import carrying
 from pipelines.carrying import ROWS
 from pipelines.dataset import erasing
 from pipelines.dataset import redaction as r
+from pipelines.dataset.mentions import Mentions
 from pipelines.dataset.shelf import Shelf
 from pipelines.handoffs import RESULTS
 from pipelines.rows import KIND
@@ -36,8 +39,8 @@ _PARQUET: Final = b"PAR1"
 class StorePlace:
     """A registry in a directory or an object store."""
 
-    def __init__(self, location: Location, needles: Needles, who: Who) -> None:
-        """Raises NotFound where there is none."""
+    def __init__(self, location: Location, needles: Needles, who: Who, mentions: bool) -> None:
+        """Raises NotFound where there is none. `mentions`: rows of other ids that hold one go too."""
         from registry.cli.common import open_store
 
         self.where = f"store {location}"
@@ -45,7 +48,9 @@ class StorePlace:
         self._store: OpenedStore = open_store(location)
         self._shelf = Shelf(self._store)
         self._hashes = np.array(needles.hashes, np.uint64).reshape(-1, 2)
-        self._erasing = erasing.Erasing(self._shelf, self._store, self._hashes, self._others)
+        held = Mentions(self._shelf, self._store, self._hashes, partial(rows_holding, needles))
+        self._with_mentions = mentions
+        self._erasing = erasing.Erasing(self._shelf, self._store, self._hashes, self._others, held, mentions)
         self._holding: dict[str, bool] = {}  # by blob that was read
         self._aside: list[Line] = []  # what the last look found and leaves
 
@@ -65,6 +70,7 @@ class StorePlace:
             Line(self.where, f"rows of archive {each.archive.name}", each.rows, "will be taken out")
             for each in held.archives
         ]
+        lines += self._mentioned(held.mentions, "among those; they are remembered, and no new dataset will have them")
         if held.others:
             lines.append(Line(self.where, "blobs with rows of runs", len(held.others), "will be removed"))
         if left := erasing.left_to_finish(self._shelf, self._store):
@@ -80,7 +86,13 @@ class StorePlace:
         who = self._who
         for held, done in self._erasing.rounds(lambda: (who.actor, who.reason, who.now_ms()), who.key()):
             lines += self._left(held) if done is None else self._done(held, done)
+        if not self._with_mentions:
+            lines += self._mentioned(self._erasing.mentions)
         return lines + self._aside
+
+    def _mentioned(self, found: Iterable[tuple[str, int]], taken: str = "") -> Iterator[Line]:
+        then = taken if self._with_mentions else "left: they are of other ids; --mentions takes them out"
+        return (Line(self.where, f"rows of other ids that hold one, {where}", rows, then) for where, rows in found)
 
     def _done(self, held: erasing.Held, done: erasing.Done) -> Iterator[Line]:
         names = {each.version.digest: str(each.version) for each in held.versions}
@@ -89,6 +101,8 @@ class StorePlace:
             yield Line(self.where, f"rows of dataset {names[each.version]}", each.rows, then)
         for one in held.archives:
             yield Line(self.where, f"rows of archive {one.archive.name}", one.rows, "taken out")
+        if self._with_mentions:
+            yield from self._mentioned(held.mentions, "among those; they are remembered, and no new dataset has them")
         yield Line(self.where, "blobs with rows of the ids", done.removed, _removed(done.spared))
 
     def _left(self, held: erasing.Held) -> Iterator[Line]:

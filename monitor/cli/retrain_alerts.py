@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import StepFailed
-from pipelines.firing import firing
+from pipelines.firing import by_event, firing
 
 if TYPE_CHECKING:
     from pipelines.firing import Firing
@@ -47,3 +47,17 @@ class TopicAlerts:
             why = f"holds {len(unreadable)} records that are no alerts: {unreadable[0].why}"
             raise StepFailed(f"topic {topic!r}", why, "Is the monitor newer than this code?", again=True)
         return found
+
+    def events(self) -> dict[str, Firing]:
+        """See Told: of both topics, since old events leave the one and only the newest are in the other."""
+        from monitor.cli.common import load_config
+        from monitor.cli.scan import open_existing, read_all
+
+        topics = load_config((self.config,), ()).topics()
+        log = open_existing(load_config((self.config,), ()), self.embedded)
+        try:
+            there = [topic for topic in (topics.alerts, topics.alerts_state) if log.topic(topic) is not None]
+            found = [one.value for topic in there for one in read_all(log, topic, "reading alerts")]
+        finally:
+            log.close()
+        return by_event(value for value in found if value is not None)

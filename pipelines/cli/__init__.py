@@ -42,8 +42,8 @@ def make(wiring: Wiring) -> click.Group:
           driftline retrain run -c retrain.yaml --alerts alerts.jsonl --store ./store --once
           driftline retrain approve 3f2a --reason "better in every segment" --store ./store
 
-        Exit codes: 0 fine, 1 failed, 2 usage, 3 refused by a rule or by the gate, 69 no cluster answers, 78 a policy file with
-        mistakes, 130 or 143 stopped by a signal.
+        Exit codes: 0 fine, 1 failed, 2 usage, 3 refused by a rule or by the gate, 69 no cluster or store answers, 75 not yet
+        decided, 78 a policy file with mistakes, 130 or 143 stopped by a signal.
         """
         ctx.obj = wiring
 

@@ -81,7 +81,7 @@ def described(found: HandOff) -> dict[str, Any]:
     elif isinstance(ending, Withdrawn):
         state, detail = "withdrawn", ending.why
     if found.refused:
-        detail = "; ".join((*filter(None, (detail,)), f"{found.refused} with a wrong signature were not taken"))
+        detail = "; ".join((*filter(None, (detail,)), f"{found.refused} that no secret here signed were not taken"))
     return {
         "handoff": found.id, "model": found.model, "attempt": asked.attempt, "state": state, "detail": detail,
         "requested": when(asked.at_ms), "requested_ms": asked.at_ms, "until": when(asked.until_ms),
@@ -131,6 +131,8 @@ def deliver(
 
     Below DIR, `out/` holds what the step wrote, as it would have on the machine of the worker: `out/model/` and `out/result.json`
     after training, `out/scores.json` after scoring. Without a file there nothing is brought.
+
+    Exit codes: 0 it is the result, 3 another one is, 75 not yet known: while a secret is changed, ask again.
 
     \b
     Examples:

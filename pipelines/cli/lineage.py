@@ -10,9 +10,11 @@ import click
 import msgspec
 
 from pipelines.cli.common import SHORT, opened, output_option, print_json, print_table, store_option, when, wired
+from pipelines.dataset.ports import Store as DatasetStore
 from pipelines.errors import ConfigError
-from pipelines.lineage import Node, Step, What, graph, history
+from pipelines.lineage import Node, Step, What, data_versions, graph, history
 from pipelines.local import Location, Places, Wired, wire
+from pipelines.ports import Told
 
 
 @click.command("lineage", context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,20 +35,25 @@ def lineage(
 ) -> None:
     """Tell what an alert, a version or a dataset came from, and what came of it.
 
-    An alert is named by its episode or fingerprint, a version as MODEL@3 or by its digest, a dataset by its digest, and a run
-    by its id; the beginning of an id is enough where it is clear. Which data made the model behind this alert, and which models
-    were made from this data, are the same walk in two directions.
+    An alert is named by its episode or fingerprint, with --alerts also by the id that `driftline alerts list` prints; a version
+    as MODEL@3 or by its digest, a dataset by its name or digest, a run by its id. The beginning of an id is enough where it is
+    clear. Which data made the model behind this alert, and which models were made from this data, are the same walk in two
+    directions.
 
     \b
     Examples:
       driftline lineage flights@3 --store ./store
       driftline lineage sha256:5f1c --store ./store -o json
+      driftline lineage january --store ./store
       driftline lineage 8ab13c --alerts driftline.yaml --store ./store
     """
     if isinstance(store, Path) and not store.is_dir():
         raise ConfigError(f"store {str(store)!r}", "is not there", "--store or DRIFTLINE_STORE says where it is.")
     ports = wired(ctx, Places(store, alerts, {}, Path.cwd(), Path.cwd(), embedded))
-    made = graph(ports.store, ports.models, ports.alerts.firing() if alerts is not None else ())
+    fires = ports.alerts.firing() if alerts is not None else ()
+    told = ports.alerts.events() if alerts is not None and isinstance(ports.alerts, Told) else {}
+    held = ports.store
+    made = graph(held, ports.models, fires, data_versions(held) if isinstance(held, DatasetStore) else None, told)
     node = made.find(what)
     back, forth = made.walk(node.id, back=True), made.walk(node.id, back=False)
     if output == "json":
@@ -98,7 +105,7 @@ COMMANDS = tuple(over(command, wire) for command in (lineage, history_))
 
 def _line(node: Node) -> str:
     name = node.id
-    if node.what is What.RUN:
+    if node.what is What.RUN and ":" not in name:  # what another system calls a run is not cut
         name = name[:SHORT]
     at = "" if node.at_ms is None else f", {when(node.at_ms)}"
     return f"{node.what} {name}{at}{f': {node.said}' if node.said else ''}"

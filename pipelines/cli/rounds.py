@@ -148,7 +148,7 @@ def run(
 
 
 def _stops(file: Path | None) -> str | None:
-    return f"file {str(file)!r} is there" if file is not None and file.exists() else None
+    return f"file {str(file)!r} is there; when it is removed it goes on" if file is not None and file.exists() else None
 
 
 class _Waiting:

@@ -6,12 +6,15 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec import UNSET
 
 from pipelines.book import Book
 from pipelines.cli.common import SHORT, opened, output_option, print_json, print_table, store_option, waits, when
-from pipelines.journal import Claimed, Moved, Record, Renewed
+from pipelines.hook_spec import MINUTE_MS
+from pipelines.journal import Claimed, Moved, Record, Renewed, RunView
 from pipelines.local import Location
 from pipelines.runs import Admission
+from pipelines.states import State
 from pipelines.steps import SEEN
 
 
@@ -85,6 +88,8 @@ def show(ctx: click.Context, run: str, page: bool, gate: bool, store: Location, 
     )
     if described["waits"]:
         click.echo(f"it is {described['waits']}")
+    if described["watched"]:
+        click.echo(f"it is {described['watched']}")
     rows = [_step(record) for record, _ in history if not isinstance(record, Claimed | Renewed)]
     print_table(("at", "by", "what", "why", "detail"), rows)
 
@@ -105,7 +110,26 @@ def _described(book: Book, admission: Admission, now_ms: int) -> dict[str, Any]:
         "since_ms": view.since_ms,
         "causes": [cause.name for cause in admission.causes], "detail": view.detail,
         "lease": None if view.lease is None else msgspec.to_builtins(view.lease), "waits": waits(view, now_ms),
+        "watched": _watched(admission, view),
     }  # fmt: skip
+
+
+def _watched(admission: Admission, view: RunView) -> str | None:
+    """Until when a shadow or a probation is looked at, and how often; None of a run that is in neither."""
+    policy = admission.policy
+    watch = policy.probation if view.state is State.PROBATION else policy.shadow
+    if view.state not in (State.PROBATION, State.SHADOWING) or watch is UNSET:
+        return None
+    every = f"{watch.every_ms / MINUTE_MS:g} min" if watch.every_ms >= MINUTE_MS else f"{watch.every_ms / 1000:g} s"
+    seen = ""
+    if view.state is State.PROBATION:
+        named = view.facts.get(SEEN)
+        seen = f"; predictions name it since {when(named)}" if named else "; no look has found a prediction that names it"
+    return (
+        f"looked at every {every} by `driftline retrain run`, which says nothing until it ends: from "
+        f"{when(view.since_ms + watch.least_ms)} on with {watch.rows_min:,} labelled rows, at "
+        f"{when(view.since_ms + watch.most_ms)} in any case{seen}"
+    )
 
 
 COMMANDS = (list_, show)

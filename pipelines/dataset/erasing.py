@@ -29,13 +29,13 @@ from pipelines.dataset import archive as a
 from pipelines.dataset import manifest as m
 from pipelines.dataset import redaction as r
 from pipelines.dataset.digest import PREFIX
+from pipelines.dataset.mentions import Hashed, Mentions, hit, wide
 from pipelines.dataset.row_digest import RowDigest
 from pipelines.dataset.shelf import Shelf, Version
-from pipelines.dataset.table import Hashes, Schema, Table
+from pipelines.dataset.table import Schema
 
 ROUNDS_MAX: Final = 5
 """How often a store is looked at while others write to it."""
-Hashed = NDArray[np.uint64]
 
 
 class RemovingStore(a.LogStore, Protocol):
@@ -68,14 +68,14 @@ class Done:
 def affected(shelf: Shelf, hashes: Hashed, rows_of: dict[str, int] | None = None) -> Iterator[Affected]:
     """Every version with rows of the ids, each read whole. Raises what the store raises for damage. `rows_of`: how many are in
     each blob that was read before; versions share segments."""
-    known = _wide(hashes)
+    known = wide(hashes)
     rows_of = {} if rows_of is None else rows_of
     for version in shelf.versions():
         places = []
         for place, segment in enumerate(version.manifest.segments):
             if segment.digest not in rows_of:
                 table = shelf.table(version.manifest, segment)
-                rows_of[segment.digest] = int(_hit(table, known).sum())
+                rows_of[segment.digest] = int(hit(table, known).sum())
             if rows_of[segment.digest]:
                 places.append(place)
         rows = sum(rows_of[version.manifest.segments[place].digest] for place in places)
@@ -94,7 +94,7 @@ class Archived:
 
 def archived(store: RemovingStore, hashes: Hashed, rows_of: dict[str, int] | None = None) -> Iterator[Archived]:
     """Every archive with rows of the ids, each read whole. `rows_of`: see `affected`. Raises likewise."""
-    known = _wide(hashes)
+    known = wide(hashes)
     rows_of = {} if rows_of is None else rows_of
     for name in a.names(store):
         archive = a.Archive(store, name)
@@ -105,7 +105,7 @@ def archived(store: RemovingStore, hashes: Hashed, rows_of: dict[str, int] | Non
             if store.blob_size(digest) is None and digest not in current:
                 continue  # an erasure took it
             if digest not in rows_of:
-                rows_of[digest] = int(_hit(archive.table(schema, digest), known).sum())
+                rows_of[digest] = int(hit(archive.table(schema, digest), known).sum())
             if rows_of[digest]:
                 hits[digest] = rows_of[digest]
         if hits:
@@ -114,11 +114,13 @@ def archived(store: RemovingStore, hashes: Hashed, rows_of: dict[str, int] | Non
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What one look at a store found of the ids. `others`: blobs that hold them and are of neither."""
+    """What one look at a store found of the ids. `others`: blobs that hold them and are of neither. `mentions`: in which dataset
+    or archive how many rows of other ids hold one; they are among those of `versions` and `archives` where they go too."""
 
     versions: tuple[Affected, ...]
     archives: tuple[Archived, ...]
     others: tuple[str, ...]
+    mentions: tuple[tuple[str, int], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.versions or self.archives or self.others)
@@ -126,7 +128,8 @@ class Held:
 
 class Erasing:
     """Taking the rows of some ids out of a store until none is left. `others` is asked for more blobs that hold some, given the
-    digests of the versions that do."""
+    digests of the versions that do. `mentions` finds rows of other ids that hold one: they are counted, and go too where
+    `with_mentions`."""
 
     def __init__(
         self,
@@ -134,15 +137,26 @@ class Erasing:
         store: RemovingStore,
         hashes: Hashed,
         others: Callable[[set[str]], Iterable[str]] = lambda _: (),
+        mentions: Mentions | None = None,
+        with_mentions: bool = False,
     ) -> None:
         self._shelf, self._store, self._hashes, self._others = shelf, store, hashes, others
+        self._mentions, self._with_mentions, self._asked = mentions, with_mentions, hashes
         self._rows_of: dict[str, int] = {}
+        self.mentions: tuple[tuple[str, int], ...] = ()
+        """Those of the last look."""
 
     def look(self) -> Held:
         """Read everything that was not read before. Raises what the store raises for damage."""
+        self.mentions = () if self._mentions is None else tuple(self._mentions.read(self._rows_of))
+        if self._with_mentions and self._mentions is not None:
+            known = np.concatenate([self._asked, self._mentions.ids])
+            if len(known) > len(self._asked):
+                self._rows_of.clear()  # what was counted is of those that were asked for alone
+            self._hashes = known
         versions = tuple(affected(self._shelf, self._hashes, self._rows_of))
         others = tuple(self._others({each.version.digest for each in versions}))
-        return Held(versions, tuple(archived(self._store, self._hashes, self._rows_of)), others)
+        return Held(versions, tuple(archived(self._store, self._hashes, self._rows_of)), others, self.mentions)
 
     def rounds(self, who: Callable[[], tuple[str, str, int]], drawn: bytes) -> Iterator[tuple[Held, Done | None]]:
         """Look, erase what is found, and look again: a writer who had begun before may have added some meanwhile. What is
@@ -177,7 +191,7 @@ def erase(
     and `others`. `who`: name, reason, time in ms; `drawn`: a key for a store that has none."""
     actor, reason, at_ms = who
     key = r.key_of(store, drawn)
-    known = _wide(hashes)
+    known = wide(hashes)
     replaced, removed = [], dict.fromkeys([*others, *(digest for each in archives for digest in each.blobs)])
     for each in found:
         successor = _successor(shelf, each, known)
@@ -254,10 +268,10 @@ def _without(
         if owner != partition or segment.digest is None:
             continue
         table = archive.table(held, segment.digest)
-        hit = _hit(table, known)
-        if not hit.any():
+        gone = hit(table, known)
+        if not gone.any():
             continue
-        left, schema = table.take(np.flatnonzero(~hit)), held
+        left, schema = table.take(np.flatnonzero(~gone)), held
         digest, size = archive.put(left)
         unlabelled = int((~left.known("label")).sum())
         segments.append(
@@ -287,9 +301,9 @@ def _successor(shelf: Shelf, each: Affected, known: NDArray[np.void]) -> m.Manif
     for place, segment in enumerate(old.segments):
         table = shelf.table(old, segment)
         if place in each.segments:
-            hit = _hit(table, known)
-            labelled_gone += int((table.known("label") & hit).sum()) if "label" in table.columns else 0
-            table = table.take(np.flatnonzero(~hit))
+            gone = hit(table, known)
+            labelled_gone += int((table.known("label") & gone).sum()) if "label" in table.columns else 0
+            table = table.take(np.flatnonzero(~gone))
             if not len(table):
                 continue
             segments.append(shelf.put_segment(table, segment.partition, segment.block))
@@ -312,14 +326,3 @@ def _successor(shelf: Shelf, each: Affected, known: NDArray[np.void]) -> m.Manif
         excluded=m.Counts(dict(lost), dict(unused)),
         redacted=m.Redacted(each.version.digest, before + each.rows),
     )
-
-
-def _wide(hashes: Hashed) -> NDArray[np.void]:
-    return np.ascontiguousarray(hashes).view("V16").reshape(-1)
-
-
-def _hit(table: Table, known: NDArray[np.void]) -> NDArray[np.bool_]:
-    column = table.columns["id_hash"]
-    assert isinstance(column, Hashes), "ids are hashes"
-    found: NDArray[np.bool_] = np.isin(_wide(column.values), known)
-    return found

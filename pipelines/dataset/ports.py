@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class PutBlob(Protocol):
@@ -18,6 +18,7 @@ class PutBlob(Protocol):
         """How many there are."""
 
 
+@runtime_checkable
 class Store(Protocol):
     """Documents by name, created once, and blobs by digest, verified while they are read."""
 

@@ -42,7 +42,7 @@ def make(place: Place, more: tuple[click.Command, ...] = (), others: Others | No
           driftline registry promote fraud@1 --reason "first model" --store ./registry
           driftline registry list --store ./registry
 
-        Exit codes: 0 fine, 1 failed, 2 usage, 3 refused by a rule, 69 broker unreachable.
+        Exit codes: 0 fine, 1 failed, 2 usage, 3 refused by a rule, 69 broker or store unreachable.
         """
 
     imports = [publishes(each, place) for each in importing.COMMANDS]

@@ -10,6 +10,7 @@ from registry.errors import (
     MoveRefused,
     RegistryError,
     SigningError,
+    StoreUnreachable,
     TopicUnreachable,
     Untrusted,
 )
@@ -21,8 +22,8 @@ UNREACHABLE: Final = 69
 
 
 def code_of(error: RegistryError) -> int:
-    """2 for a name that is none, 3 for what a rule refuses, 69 for a broker that does not answer, 1 for everything else."""
-    if isinstance(error, TopicUnreachable):
+    """2 for a name that is none, 3 for what a rule refuses, 69 for a broker or store that does not answer, 1 for all else."""
+    if isinstance(error, TopicUnreachable | StoreUnreachable):
         return UNREACHABLE
     if isinstance(error, BadName | SigningError):
         return USAGE

@@ -129,7 +129,7 @@ def test_what_a_search_finds_in_topics_is_a_line_for_each_partition(config: Path
     assert many.err.endswith("21, 24, and in 24 more ranges (-o json has all)\n"), many.err
     assert driftline("record", *where[1:5], "--to", tmp_path / "kept", "-q").code == 0
     (kept, *_, way_out) = driftline(*where, "--recording", tmp_path / "kept", "u30", "u31").err.splitlines()
-    assert way_out.endswith("in records of other ids: --yes --mentions takes these out too")
+    assert way_out.endswith("in records and rows of other ids: --yes --mentions takes these out too")
     assert kept.endswith("00000000000000000000.seg (offsets from 0): 2 of the ids")
     (tmp_path / "both.zip").write_bytes(_zip({"a (1)": b"-u30", "b (2)": b"-u31-u30", "c": b"-nobody"}))
     (packed, *_) = driftline(*where, "--outputs", tmp_path / "both.zip", "u30", "u31").err.splitlines()

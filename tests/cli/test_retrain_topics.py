@@ -136,6 +136,9 @@ def test_lineage_goes_from_a_version_to_the_topics_and_from_a_dataset_to_its_ver
     where = ("--alerts", bench.deployment.config, "--embedded", bench.deployment.log)
     told = driftline("lineage", firing, *where, *here)
     assert (told.code, told.out.startswith(f"alert {firing}")) == (0, True)
+    for line in driftline("alerts", "list", *bench.deployment.where, "-o", "json").lines:
+        told = driftline("lineage", line["id"][:8], *where, *here)
+        assert told.out.startswith(f"alert {line['data']['episode']}"), told.err
     shown = driftline("history", "arrival-delay", *here, "-o", "json").lines
     said = [line["what"].removeprefix(f"run {back['came_from'][0]['id'][:12]} ") for line in shown]
     assert said[0] == "begins"

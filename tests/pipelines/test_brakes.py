@@ -150,4 +150,4 @@ def test_the_newest_word_about_a_model_counts() -> None:
         assert tuple(name for name in ("fraud", "churn") if other.stopped(name)) == stopped
     assert (other.reset_ms("churn"), other.reset_ms("fraud")) == (7, 0)
     other.turn(Turn.STOP, "churn", "eve", "again", 8)
-    assert switch.stopped("churn") == "eve stopped churn: again"
+    assert switch.stopped("churn") == "eve stopped churn: again; `driftline retrain start` lets it go on"

@@ -140,7 +140,7 @@ def test_a_file_stops_all_while_it_is_there(desk: Desk) -> None:
     file = desk.directory / "STOP"
     file.touch()
     ran = desk.round("run", "--once", "--stop-file", file)
-    assert f"begins nothing (stopped): file '{file}' is there" in ran.err
+    assert f"begins nothing (stopped): file '{file}' is there; when it is removed it goes on" in ran.err
 
 
 def test_a_run_that_waits_can_be_cancelled(desk: Desk) -> None:

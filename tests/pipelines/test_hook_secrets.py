@@ -3,6 +3,7 @@ ended stays ended."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -233,3 +234,45 @@ def test_a_run_is_held_while_its_hand_offs_are_looked_through(desk: Desk) -> Non
 
     with pytest.raises(Fenced):
         desk.executor().clear(desk.policy(), fenced)
+
+
+@pytest.mark.parametrize("first", ["genuine", "forged"])
+def test_two_results_by_two_secrets_are_told_apart_by_the_worker_alone(desk: Desk, first: str) -> None:
+    """One outside has only the old secret, another only the new one, and neither can check what the other signed."""
+    files = {name: desk.directory / f"{name}.secret" for name in ("old", "new", "mallory")}
+    for (_, file), secret in zip(files.items(), (SECRET, OTHER, "whsec_" + "Q0ND" * 11), strict=True):
+        file.write_text(secret)
+    desk.secret.write_text(f"{OTHER}\n{SECRET}\n")
+    done: list[Any] = []
+
+    def deliver(said: str, secret: Path) -> Any:
+        heard = desk.outside.of("step.requested")[-1]
+        at = desk.directory / said
+        (at / "out/model").mkdir(parents=True, exist_ok=True)
+        (at / "out/model/rows.json").write_text(said)
+        return cli("deliver", heard.id, "--directory", at, "--secret-file", secret, "--store", desk.store.directory)
+
+    def both() -> None:
+        if first == "genuine":
+            done.append(deliver("1", files["old"]))
+        else:
+            (name,) = (log.split("/")[2] for log in desk.store.logs("handoffs"))
+            known = HandOffs(desk.store, lambda: secrets_of(files["mallory"].read_text(), "here"))
+            said = Delivered(attempt=1, at_ms=1, actor="mallory", listing="ab" * 32)
+            forged = signed(said, name, secrets_of(files["mallory"].read_text(), "here"))
+            assert known.enter(known.read("fraud", name), forged) is not None
+        done.extend(deliver("2", files[name]) for name in ("new", "new"))
+
+    desk.acts = [both]
+    used = body(desk, desk.train())
+    *before, second, again = done
+    assert [each.returncode for each in before] == [0] * len(before)
+    assert (second.returncode, again.returncode) == (75, 75), second.stderr
+    assert "none of the secrets here signed: it was made with another secret of the worker, or is forged" in second.stderr
+    assert used == (b"1" if first == "genuine" else b"2")
+    after = deliver("2", files["new"])
+    assert after.returncode == (3 if first == "genuine" else 0), after.stderr
+    assert [each["state"] for each in desk.listed("--secret-file", files["new"])] == ["delivered"]
+    if first == "genuine":
+        same = deliver("1", files["old"])
+        assert (same.returncode, "as was said before" in same.stderr) == (0, True)

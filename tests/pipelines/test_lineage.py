@@ -8,13 +8,16 @@ from itertools import pairwise
 import pytest
 
 from pipelines.codec import digest_of
+from pipelines.dataset.shelf import Shelf
 from pipelines.errors import NotFound
-from pipelines.lineage import Graph, Step, What, graph, history
+from pipelines.lineage import Graph, Step, What, _rows, data_versions, graph, history
 from pipelines.policy import DAY_MS, HOUR_MS
 from pipelines.ports import Artifact, Draft, ModelFile
 from pipelines.states import State
+from tests.pipelines.dataset.test_erasing import do, two
 from tests.pipelines.memory import alert, fakes
 from tests.pipelines.test_worker import Story
+from tests.registry.memory import MemoryStore as RegistryStore
 
 
 def two_rounds() -> Story:
@@ -137,3 +140,42 @@ def test_the_history_of_a_model_is_all_that_happened_to_it_in_order() -> None:
     with pytest.raises(NotFound, match=r"model 'other' has no history here.*There are: fraud"):
         history(story.ports.store, story.ports.models, "other")
     story.later(HOUR_MS)
+
+
+def test_every_dataset_of_a_store_is_known_by_name_digest_and_beginning_also_after_an_erasure() -> None:
+    store, story = RegistryStore(), two_rounds()
+    whole, first = two(store)
+    Shelf(store).name("first", first, "ada", 6)
+    before = graph(store, story.ports.models, (), data_versions(store))
+    for asked in ("whole", whole, whole.removeprefix("sha256:")[:12]):
+        assert before.find(asked).id == whole
+    do(store, 25)  # of the second segment: `first` has no row of it
+    after = graph(store, story.ports.models, (), data_versions(store))
+    successor = Shelf(store).version("whole").digest
+    for asked in ("whole", whole, whole.removeprefix("sha256:")[:12], successor[:20]):
+        assert (after.find(asked).id, after.find(asked).said[:7]) == (successor, "29 rows")
+    assert after.find("first").id == first
+    do(store, *range(30))
+    gone = graph(store, story.ports.models, (), data_versions(store))
+    assert gone.find(first).said == "no row is left after an erasure"
+
+
+def test_what_was_trained_on_a_dataset_is_found_from_its_successor() -> None:
+    store, story = RegistryStore(), two_rounds()
+    whole, _ = two(store)
+    models = story.ports.models
+    models.register(Draft("churn", "r", whole, Artifact({"m": ModelFile("d", 1)}, {}, {}), {}, None, "r"), "ada", 5)
+    do(store, 25)
+    rows = store.put_blob([json.dumps({"kind": "driftline-rows", "source": whole}).encode()]).digest
+    made = graph(store, models, (), data_versions(store))
+    _rows(made, rows, store, data_versions(store))
+    assert [step.node.id for step in made.walk(made.find("whole").id, back=False)] == [rows]
+
+
+def test_an_alert_is_known_by_the_ids_of_its_events_those_of_one_that_is_over_too() -> None:
+    story = two_rounds()
+    over = alert("9" * 32, "8" * 32, version="2")
+    told = {"b42e86d0" + "0" * 24: over, "c1" * 16: story.ports.fires[0]}
+    made = graph(story.ports.store, story.ports.models, story.ports.fires, None, told)
+    assert made.find("b42e86d0").id == over.episode
+    assert made.find("c1c1c1c1").id == story.ports.fires[0].episode

@@ -10,7 +10,8 @@ import threading
 import time
 import urllib.parse
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from enum import StrEnum
@@ -154,12 +155,12 @@ class _Server(ThreadingHTTPServer):
 class S3:
     """The server, for as long as it is entered."""
 
-    def __init__(self) -> None:
-        self.bucket = Bucket()
+    def __init__(self, port: int = 0) -> None:
+        self.bucket, self._port = Bucket(), port
 
     def __enter__(self) -> Self:
         handler = type("Handler", (_Handler,), {"bucket": self.bucket})
-        self._server = _Server(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", self._port), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         return self
@@ -170,8 +171,12 @@ class S3:
         self._thread.join()
 
     @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -183,6 +188,19 @@ class S3:
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_REGION": "us-east-1",
         }
+
+
+@contextmanager
+def later(port: int, secs: float) -> Iterator[S3]:
+    """A server that listens after that time only: until then its port refuses connections."""
+    store = S3(port)
+    timer = threading.Timer(secs, store.__enter__)
+    timer.start()
+    try:
+        yield store
+    finally:
+        timer.join()
+        store.__exit__()
 
 
 def _list(objects: dict[str, Object], query: dict[str, str]) -> bytes:

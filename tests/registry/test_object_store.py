@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from registry.store import seal
 from tests.cli.driving import driftline
 from tests.registry import models
 from tests.registry.contract.worlds import client
-from tests.registry.s3 import S3, Fault
+from tests.registry.s3 import S3, Fault, later
 from tests.registry.test_directory import Told, check, work
 
 HOUR = 3_600_000
@@ -246,16 +247,41 @@ def test_runs_and_models_lie_in_a_store_together(s3: S3, monkeypatch: pytest.Mon
     assert listed.code == 0, listed.err
 
 
-def test_a_store_that_is_not_there_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    with S3() as gone:
-        environment = gone.environment
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch) -> S3:
+    """A store whose port refuses connections."""
+    with S3() as store:
+        environment = store.environment
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(objects, "_RETRIES", 0)
+    return store
+
+
+def test_a_store_that_is_not_there_is_asked_again_and_said_in_a_sentence(
+    gone: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "_RETRY_FOR", timedelta(seconds=0.8))
+    said = driftline("registry", "list", "--store", "s3://bucket/registry")
+    assert said.code == 69
+    assert "driftline-store in 's3://bucket/registry' cannot be read or written: for 1 s the store did not answer" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_store_that_comes_back_after_more_than_a_second_ends_nothing(gone: S3, tmp_path: Path) -> None:
+    model = tmp_path / "model.json"
+    model.write_bytes(models.json_model(1.0))
+    with later(gone.port, 1.5):
+        added = driftline("registry", "add", model, "--name", "fraud", "--store", "s3://bucket/registry")
+        assert added.code == 0, added.err
+
+
+def test_plain_http_that_nobody_allowed_is_said_at_once(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ALLOW_HTTP")
     said = driftline("registry", "list", "--store", "s3://bucket/registry")
     assert said.code == 1
-    assert "driftline-store in 's3://bucket/registry' cannot be read or written" in said.err
-    assert "Traceback" not in said.err
+    assert "AWS_ENDPOINT_URL is an http:// address, and nobody allowed that. Set AWS_ALLOW_HTTP=true" in said.err
 
 
 @pytest.mark.parametrize(
