@@ -340,7 +340,8 @@ class Models(Protocol):
         by: str,
         at_ms: int,
     ) -> Moving:
-        """Let the alias point at the version, if it points at `replaces`, at most once for a run. `approvers`: who, why."""
+        """Let the alias point at the version, if it points at `replaces`, at most once for a run: one that brings the alias of a
+        shadow to two versions, one after the other, does each once. `approvers`: who, why."""
 
     def rollback(self, policy: Policy, run: str, version: int, to: int, by: str, at_ms: int) -> Moving:
         """Let the alias point at `to` again, if it points at `version`, at most once for a run."""

@@ -162,7 +162,8 @@ class _Waiting:
         for admission in self._book.active():
             view = self._book.journal(admission.run).view
             sentence = waits(view, self._ports.clock.now_ms(), self._us)
-            key = (admission.run, view.lease.owner if view.lease else None, view.tries)
+            holder = view.lease.owner if view.lease and view.lease.owner != self._us else None
+            key = (admission.run, holder, view.tries)
             if sentence is not None and key not in self._said:
                 self._said.add(key)
                 yield f"run {admission.run[:SHORT]} of {admission.model} is {sentence}"
