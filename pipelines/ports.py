@@ -21,6 +21,7 @@ from pipelines.firing import Firing
 from pipelines.gate import Paired
 from pipelines.intake import Groups
 from pipelines.losses import Floats
+from pipelines.missing import Missing
 from pipelines.policy import Policy
 
 Alive = Callable[[], None]
@@ -207,6 +208,9 @@ class Data(Protocol):
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """What forbids training on it."""
+
+    def missing(self, policy: Policy, dataset: Dataset) -> tuple[Missing, ...]:
+        """In how many of its rows each feature is missing, to train on and to judge by."""
 
     def watched(
         self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
