@@ -26,7 +26,7 @@ from pipelines.cli.common import (
     worded,
 )
 from pipelines.cli.policies import Files, load
-from pipelines.cli.remarks import refuse, remark
+from pipelines.cli.remarks import refuse, remark, unasked
 from pipelines.cli.signals import ending
 from pipelines.errors import ConfigError
 from pipelines.exits import FAILED, REFUSED
@@ -173,6 +173,7 @@ def _opened(
     ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Location
 ) -> tuple[Wired, list[Policy], Files]:
     policies, files = load(file)
+    unasked(policies)
     places = Places(store, alerts, files.rows, Path.cwd(), work, embedded, files.anchors, files.executors)
     return wired(ctx, places), policies, files
 
