@@ -30,7 +30,9 @@ LASTING: Final = 3
 """Which has an alert of the budget stand while the change that it is about goes on, or labels are held; and tells no causes
 beside it that did not change; and explains it by longer windows where the shortest do not reach back to before the change. A
 namespace that begins with it counts rows under segments in the order of their names, an earlier one for ever in that of its
-files. Regression keeps what the interval of a small RMSLE needs."""
+files. Regression keeps what the interval of a small RMSLE needs. Ticks close that have gone by on the wall, so that the last
+labels of a load are decided before the next load comes; and a record that is as old as lateness allows has a window of its own
+also where `disorder` is shorter than a tick."""
 RELEASES: Final[Mapping[int, str]] = MappingProxyType({FIRST: "0.1.0", DETAILED: "0.1.0", LASTING: "0.1.0"})
 """The editions that this code knows, each with the first release that does."""
 NEWEST: Final = max(RELEASES)

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from monitor.alerts import cloudevents
 from monitor.alerts.advice import AdviceWatch, Begun
@@ -29,6 +29,7 @@ from monitor.alerts.traffic import TrafficWatch
 from monitor.alerts.watching import Look
 from monitor.config.windows import Window
 from monitor.editions import LASTING, refuse_newer
+from monitor.frontier import Frontier, PartitionClock
 from monitor.groups import Group
 from monitor.ingest.clocks import FOREVER, NEVER
 from monitor.ledger.records import Commit, Gap, Unowned
@@ -74,18 +75,6 @@ class TickOutput:
     """None for what is told without a tick."""
     revisions: int = field(default=0, compare=False)
     """Windows that got a revision, told or not."""
-
-
-@dataclass(slots=True)
-class PartitionClock:
-    """The clocks of a partition as its last commit gave them."""
-
-    prediction_ms: int = NEVER
-    label_ms: int = NEVER
-    idle: bool = False
-    quiet: bool = False
-    stalled: bool = False
-    ended: bool = False
 
 
 class Evaluator:
@@ -142,6 +131,7 @@ class Evaluator:
         clock.label_ms = commit.label_clock.maximum_ms
         clock.idle, clock.quiet = commit.idle, commit.quiet is True
         clock.stalled, clock.ended = commit.stalled, commit.ended
+        clock.gone_by = (0, 0) if isinstance(commit.gone_by, UnsetType) else commit.gone_by
         if commit.rosters is not UNSET:
             self.adopted[partition] = commit.rosters[-1]
         self._watch.feed(partition, commit)
@@ -183,21 +173,12 @@ class Evaluator:
         return all(clock.ended for clock in self.clocks)
 
     def open_tick(self, kind: Kind) -> int | None:
-        """The first tick that may not close yet; None while no partition counts (all idle, or nothing was read)."""
-        heard = [c for c in self.clocks if not c.idle]
-        clocks = [c.prediction_ms for c in heard if not c.quiet]
-        if kind is Kind.PERFORMANCE:
-            clocks += [
-                self.labels.label_clock_ms(prediction_ms=c.prediction_ms, label_ms=c.label_ms, stalled=c.stalled)
-                for c in heard
-            ]
-        if not clocks:
-            return None
-        slowest = min(clocks)
-        if slowest == NEVER:
-            return None
-        disorder = 0 if slowest >= FOREVER else self._plan.join.disorder_ms
-        return (slowest - disorder) // self._plan.join.tick_ms
+        """See `Frontier.open_tick`."""
+        by_label = lambda c: self.labels.label_clock_ms(  # noqa: E731
+            prediction_ms=c.prediction_ms, label_ms=c.label_ms, stalled=c.stalled
+        )
+        frontier, next_tick = Frontier(self._plan, by_label), self.engines[kind].next_tick
+        return frontier.open_tick(self.clocks, kind, next_tick, by_wall=self.editions.number >= LASTING)
 
     def close(self) -> Iterator[TickOutput]:
         """What owners recorded of their partitions; then every tick that may close, each kind in order.

@@ -77,6 +77,7 @@ class Flags:
     quiet: bool = False
     silent: bool = False
     unreadable: tuple[Unreadable, ...] = ()
+    gone_by: tuple[int, int] = (0, 0)
 
 
 class Partition:
@@ -92,7 +93,7 @@ class Partition:
         """`predictions`, `labels`: first offset to be read of each stream, and the clock before it."""
         self.shared, self.partition = shared, partition
         self._summary = Summariser(shared.plan, shared.groups)
-        self._said = self._summary.edition
+        self.edition = self._summary.edition  # that the next commit is of
         scores = len(shared.plan.scored)
         width = shared.plan.width + SCORE_BYTES * scores
         self.join = Join(shared.plan.join, width, shared.groups, self._summary, scores, shared.memory)
@@ -116,7 +117,7 @@ class Partition:
 
     def go_on_by(self, number: int) -> None:
         """Count by this edition from here on, as the commit before did; nothing was fed since then."""
-        self._said = number
+        self.edition = number
         self._summary.use(number)
 
     def adopt(self, number: int) -> None:
@@ -126,7 +127,7 @@ class Partition:
     @property
     def has_to_say(self) -> bool:
         """Whether an edition or a roster was taken over and no commit says so yet."""
-        return self._summary.edition != self._said or self.admission.has_to_say
+        return self._summary.edition != self.edition or self.admission.has_to_say
 
     # -- input ---------------------------------------------------------------------------------------------------
 
@@ -261,13 +262,13 @@ class Partition:
         """Everything since the last commit, as the record that makes it count."""
         self._settle(flags.ended)
         groups: dict[int, int] = {}
-        self._said = self._summary.edition
+        self.edition = self._summary.edition
         sums = self._summary.flush()
         inputs, performance = sums[0].delta(groups), sums[1].delta(groups)
         names = tuple(self._group_name(code) for code in groups)
         *floors, known = self._released_floors()
         rosters = self.admission.to_say(floors[0].offset)
-        edition = Edition.of(self._said)
+        edition = Edition.of(self.edition)
         commit = Commit(
             format=format_of_commit(edition, opens=self.shared.opens, rosters=self.admission.format_of(rosters)),
             epoch=chain.epoch,
@@ -305,6 +306,7 @@ class Partition:
             unlisted_ahead=self.admission.ahead_to_say(),
             rosters=rosters or UNSET,
             edition=edition,
+            gone_by=flags.gone_by if any(flags.gone_by) else UNSET,
         )
         self._from = list(self._next)
         return commit

@@ -22,7 +22,8 @@ from monitor.alerts.saved_grouping import SavedGroups, restore_groups, save_grou
 from monitor.alerts.saved_hold import SavedHold, restore_hold, save_hold
 from monitor.alerts.state import AlertState
 from monitor.config.windows import Window
-from monitor.evaluator import Evaluator, PartitionClock
+from monitor.evaluator import Evaluator
+from monitor.frontier import PartitionClock
 from monitor.ledger.checkpoints import (
     ADVISED_FORMAT,
     BEGUN_FORMAT,
@@ -88,6 +89,10 @@ class SavedEvaluator(msgspec.Struct, frozen=True):
     models: SavedModels | msgspec.UnsetType = msgspec.UNSET  # left out while they never changed
 
 
+SavedGoneBy = tuple[tuple[int, int], ...] | msgspec.UnsetType
+"""See `PartitionClock.gone_by`."""
+
+
 class SavedEvaluation(msgspec.Struct, frozen=True):
     """The body: the evaluator, the ledger partitions it had read, and the rules in force (digest of a configuration)."""
 
@@ -99,6 +104,8 @@ class SavedEvaluation(msgspec.Struct, frozen=True):
     """Which configuration `rules` is; absent while none was recorded."""
     editions: SavedEditions | msgspec.UnsetType = msgspec.UNSET
     """Of the evaluator; absent while all is of the first. Here, because one more field would change every saved evaluator."""
+    gone_by: SavedGoneBy = msgspec.UNSET
+    """Of its clocks, by partition; absent where there is none. Here for the same reason."""
 
 
 _bodies: msgspec.msgpack.Decoder[SavedEvaluation] = msgspec.msgpack.Decoder(SavedEvaluation)
@@ -164,6 +171,12 @@ def save(evaluator: Evaluator) -> SavedEvaluator:
     )
 
 
+def gone_by(evaluator: Evaluator) -> SavedGoneBy:
+    """Of the clocks that `save` saves."""
+    found = tuple(clock.gone_by for clock in evaluator.clocks)
+    return found if any(map(any, found)) else msgspec.UNSET
+
+
 def restore(
     evaluator: Evaluator,
     saved: SavedEvaluator,
@@ -171,9 +184,10 @@ def restore(
     budget: BudgetWatch,
     kinds: Sequence[Window],
     editions: SavedEditions | msgspec.UnsetType = msgspec.UNSET,
+    gone: SavedGoneBy = msgspec.UNSET,
 ) -> None:
     """Make a new evaluator what another was, under the rules, the budget, as yet empty, and the windows of the
-    configuration that was in force. `editions`: as the body says.
+    configuration that was in force. `editions`, `gone` (its `gone_by`): as the body says.
 
     Raises ValueError when it was not one of this plan and these partitions.
     """
@@ -192,6 +206,9 @@ def restore(
     if not isinstance(saved.losses, msgspec.UnsetType):
         losses.restore(evaluator.losses, saved.losses)
     evaluator.clocks = [PartitionClock(**_fields(clock)) for clock in saved.clocks]
+    if not isinstance(gone, msgspec.UnsetType):
+        for clock, ticks in zip(evaluator.clocks, gone, strict=True):
+            clock.gone_by = ticks
     evaluator.alerts = AlertState.from_document(saved.alerts)
     evaluator.published = saved.published
     evaluator._chains = {kind: saved.chains[str(kind)] for kind in Kind}

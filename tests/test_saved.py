@@ -35,7 +35,8 @@ from monitor.config.budget import Budget
 from monitor.config.label_feed import LabelFeed
 from monitor.drift.edetector import Cause, State
 from monitor.drift.nulls import Null
-from monitor.evaluator import Evaluator, PartitionClock
+from monitor.evaluator import Evaluator
+from monitor.frontier import PartitionClock
 from monitor.ledger.checkpoints import Fold
 from monitor.ledger.fold import FoldState
 from monitor.plan import plan_of
@@ -140,7 +141,7 @@ def test_every_attribute_is_saved_or_follows_from_the_rest(name: str) -> None:
 @pytest.mark.parametrize(
     ("value", "saved", "follows"),
     [
-        (PartitionClock, SavedClock, set()),
+        (PartitionClock, SavedClock, {"gone_by"}),
         (FoldState, Fold, set()),
         (_Traffic, SavedModel, set()),
         (Shelf, SavedShelf, set()),

@@ -22,6 +22,7 @@ def flags_to_commit(worker: Worker, task: Task, now: int, *, due: bool, large: b
         unreadable=worker.dead_letters.unreadable(partition),
         full=partition in worker.capacity.full,
         quiet=worker.silence.quiet(task, now, ask=due and rows > 0 and not stopping),
+        gone_by=worker.silence.gone_by(task, now, worker.clock.now_ms(), ask=due and not stopping),
     )
     if large:
         return flags

@@ -155,7 +155,7 @@ class Judge:
             self.models.need(roster_in(resumed.saved.evaluator))
             try:
                 saved = resumed.saved
-                restore(self.evaluator, saved.evaluator, *self._rules.book(saved.rules), saved.editions)
+                restore(self.evaluator, saved.evaluator, *self._rules.book(saved.rules), saved.editions, saved.gone_by)
             except (FormatError, ValueError, KeyError, TypeError) as error:
                 _logger.warning("%s cannot be used: it is of another version of Driftline (%s)", resumed.where, error)
                 self._begin_anew()

@@ -30,7 +30,7 @@ from monitor.ledger.checkpoints import EVALS, CheckpointError, Fold, encode_body
 from monitor.ledger.fold import Verdict
 from monitor.ledger.records import EvalCommit
 from monitor.ports import Log
-from monitor.saved import SavedEvaluation, format_of, read_evaluation, save
+from monitor.saved import SavedEvaluation, format_of, gone_by, read_evaluation, save
 
 _log = logging.getLogger("driftline.checkpoints")
 
@@ -143,8 +143,9 @@ class EvaluatorCheckpoints:
     ) -> None:
         """Save what was decided; right after it was committed and published, so that it is a function of `evals`."""
         folds = tuple(Fold.of(follower.state) for follower in followers)
-        editions = evaluator.editions.save() or UNSET
-        saved = SavedEvaluation(folds, rejected, rules.digest, save(evaluator), rules.generation or UNSET, editions)
+        editions, generation = evaluator.editions.save() or UNSET, rules.generation or UNSET
+        own, gone = save(evaluator), gone_by(evaluator)
+        saved = SavedEvaluation(folds, rejected, rules.digest, own, generation, editions, gone)
         body = encode_body(saved)
         manifest = with_ledger(manifest_of(EVALS, evals), followers)
         manifest = msgspec.structs.replace(manifest, format=max(manifest.format, format_of(saved)))

@@ -1,6 +1,7 @@
-"""Whether partitions are silent: idle altogether, or quiet because labels come and predictions do not.
+"""Whether partitions are silent: idle altogether, quiet because labels come and predictions do not, or so that the ticks of what
+a stream said have gone by (`monitor.frontier`).
 
-Both are decisions of the owner that go into commits: ticks do not wait for the clocks of what is silent. They are taken
+All are decisions of the owner that go into commits: ticks do not wait for the clocks of what is silent. They are taken
 after a time without records, and only at the end of the logs, asked for at that moment: who is slow to read never takes
 himself for a pause. Who leaves decides nothing new.
 """
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 
 from monitor.daemon.sources import at_end
 from monitor.daemon.task import Task
+from monitor.editions import LASTING
+from monitor.frontier import still_ahead, tick_gone_by
 from monitor.ports import Log
 
 
@@ -41,6 +44,19 @@ class Silence:
         if len(self._topics) < 2 or now_ms - self._heard[task.partition][0] < self._after_ms:
             return False
         return task.flags.quiet if task.flags.quiet or not ask else self._at_end(task, self._topics[:1])
+
+    def gone_by(self, task: Task, now_ms: int, wall_ms: int, *, ask: bool) -> tuple[int, int]:
+        """The first tick of each stream that has not gone by; 0 where its clock says as much. Without `ask` nothing new."""
+        join = task.engine.shared.plan.join
+        found = [0, 0]
+        for stream in range(len(self._topics)):
+            at_ms, before = task.engine.clocks[stream].maximum_ms, task.flags.gone_by[stream]
+            if ask and task.engine.edition >= LASTING and now_ms - self._heard[task.partition][stream] >= self._after_ms:
+                newer = tick_gone_by(before, at_ms, wall_ms, join.tick_ms, join.disorder_ms)
+                if newer is not None and self._at_end(task, self._topics[stream : stream + 1]):
+                    before = newer
+            found[stream] = still_ahead(before, at_ms, join.tick_ms, join.disorder_ms)
+        return found[0], found[1]
 
     def _at_end(self, task: Task, topics: Sequence[str]) -> bool:
         return at_end(self._log, topics, task.partition, task.engine.next_offsets)

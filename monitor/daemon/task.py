@@ -200,8 +200,11 @@ class Task:
         floods = () if commit.floods is UNSET else commit.floods
         full, silent = commit.full is True, commit.silent is True
         unreadable = () if commit.unreadable is UNSET else commit.unreadable
+        gone_by = (0, 0) if commit.gone_by is UNSET else commit.gone_by
         # These outlive their owner.
-        self.flags = Flags(stalled=commit.stalled, full=full, silent=silent, floods=floods, unreadable=unreadable)
+        self.flags = Flags(
+            stalled=commit.stalled, full=full, silent=silent, floods=floods, unreadable=unreadable, gone_by=gone_by
+        )  # fmt: skip
 
     def _from_snapshot(self, commit: Commit, progress: Callable[[int, int], None] | None) -> bool:
         """Whether a snapshot gave the state of the commit, with what came after it read again."""

@@ -217,6 +217,11 @@ class Commit(msgspec.Struct, frozen=True, tag="commit", tag_field="kind"):
     edition: Named = msgspec.UNSET
     """By which its sums are counted. Written (EDITION_FORMAT) from the second on."""
 
+    gone_by: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET
+    """Of predictions and labels: the first tick that had not gone by, as the owner decided by its wall clock
+    (`monitor.frontier`); 0 for none. Written from the third edition on, where there is one that the clock of the stream does
+    not say."""
+
     @property
     def rows_read(self) -> tuple[int, int]:
         """What is accounted for."""

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from monitor.editions import DETAILED
+from monitor.editions import DETAILED, LASTING
 from monitor.events import Int64s
 from monitor.groups import Group
 from monitor.ingest.clocks import NEVER
@@ -222,7 +222,8 @@ class TickEngine:
         slots = slots if counts.all() else slots.only(counts)
         if not len(slots):
             return None
-        reach = self._store(model)[1].reach(slots, self._waiting[model].names)
+        lasting = self._editions.number >= LASTING
+        reach = self._store(model)[1].reach(slots, self._waiting[model].names, lasting=lasting)
         self.unplaced += reach.unplaced
         for key, tick in reach.new:
             self._remind(self._due, key.end_ms + self._ticking.settling_ms, key)

@@ -91,8 +91,9 @@ class WindowStore:
         assert key is not None, "a row of a live window is asked for"
         return key
 
-    def reach(self, slots: Slots, names: Sequence[Group]) -> Reach:
-        """The windows that slots, sorted by tick, go to. Missing ones are begun, but for those that were final by then."""
+    def reach(self, slots: Slots, names: Sequence[Group], *, lasting: bool = True) -> Reach:
+        """The windows that slots, sorted by tick, go to. Missing ones are begun, but for those that were final by then; and,
+        unless `lasting`, for those that are final with the tick itself, as in editions before LASTING."""
         oldest = int(slots.pane.min())
         number, codes = numbered((slots.pane - oldest) * len(names) + slots.group)
         first = np.zeros(len(codes), np.int64)
@@ -100,7 +101,7 @@ class WindowStore:
         pairs = [(code % len(names), code // len(names) + oldest) for code in codes.tolist()]
         ticks = dict(zip(pairs, first.tolist(), strict=True))
         asked = {pair: self._keys_of(names[pair[0]], pair[1]) for pair in pairs if pair not in self._members}
-        new = self._begin({pair: (ticks[pair], keys) for pair, keys in asked.items()}.values())
+        new = self._begin({pair: (ticks[pair], keys) for pair, keys in asked.items()}.values(), 1 if lasting else 0)
         members, absent = list[Int64s](), np.zeros(len(pairs), np.int64)
         for i, pair in enumerate(pairs):
             rows = self._members.get(pair)
@@ -120,14 +121,16 @@ class WindowStore:
         unplaced = int(absent[number].sum()) + int(np.count_nonzero(~goes))
         return Reach(slot[goes], row[goes], new, unplaced) if unplaced else Reach(slot, row, new, 0)
 
-    def _begin(self, asked: Iterable[tuple[int, list[WindowKey]]]) -> list[tuple[WindowKey, int]]:
-        """Begin the windows that are missing, each in the earliest tick in which it is asked for."""
+    def _begin(self, asked: Iterable[tuple[int, list[WindowKey]]], spare: int) -> list[tuple[WindowKey, int]]:
+        """Begin the windows that are missing, each in the earliest tick in which it is asked for, unless they were final `spare`
+        ticks before. A record can be as old as lateness allows, so the window of its own may be final with its tick."""
         missing: dict[WindowKey, int] = {}
         for tick, keys in asked:
             for key in keys:
                 if key not in self._rows:
                     missing[key] = min(tick, missing.get(key, tick))
-        new = [(key, tick) for key, tick in missing.items() if key.end_ms > self._ticking.final_before_ms(tick)]
+        ends = self._ticking.final_before_ms
+        new = [(key, tick) for key, tick in missing.items() if key.end_ms > ends(tick - spare)]
         for key, _ in new:
             self.put(key)
         return new

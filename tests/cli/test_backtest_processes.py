@@ -17,7 +17,7 @@ from monitor.cli.backtest_run import _typed
 from monitor.cli.replay_processes import MUCH, Helpers, Origin
 from monitor.daemon.replay.sharing import Share, shares, too_far
 from monitor.errors import MonitorError
-from monitor.evaluator import PartitionClock
+from monitor.frontier import PartitionClock
 from monitor.ingest.clocks import FOREVER, NEVER
 from tests.cli.conftest import Deployment
 from tests.cli.driving import driftline

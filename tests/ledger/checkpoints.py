@@ -317,6 +317,7 @@ SENSED_BODY = encode_body(SENSED)
 
 _LASTING = msgspec.structs.replace(_OPEN, causes=(_BEGUN_CAUSE,), excess=(-(1 << 40),))
 _OF_LASTING = SavedBudget({"performance": (_SERIES,), "input": ()}, {"performance": (_LASTING,), "input": ()})
+GONE_BY = msgspec.structs.replace(EVALUATION, editions=((3, NEVER),), gone_by=((170_411_041, 0), (0, 0)))
 STANDS = msgspec.structs.replace(_with(budget=_OF_LASTING), editions=((2, NEVER), (3, 1_704_067_200_000)))
 
 
@@ -383,6 +384,7 @@ SAVED: dict[str, bytes] = {
     "evals-senses": seal(SENSED_MANIFEST),
     "body-senses": SENSED_BODY,
     "body-lasting": encode_body(STANDS),
+    "body-gone-by": encode_body(GONE_BY),
 }
 """The parts of a body are not here: their bytes are the compressor's, and their digests are in the manifest."""
 

@@ -190,6 +190,9 @@ RECORDS["commit-senses"] = msgspec.structs.replace(
     groups=(GroupName("m", "1", (("hue", "red"),)), GroupName("m\x1e1", "1", (("hue", "red"), ("kind", "other")))),
     rosters=(Adopted(1_017, 5, 1_704_110_400_000),),
 )
+RECORDS["commit-gone-by"] = msgspec.structs.replace(
+    _COMMIT, format=8, edition=Edition(3, "0.1.0"), gone_by=(170_411_041, 170_410_681)
+)
 RECORDS["switch-senses"] = switch_of(_EVAL, Generation(5, 1_700_000_000_127, "file"), None, SENSES)
 RECORDS["models-senses"] = models_of(_EVAL, SENSES.begun(1_704_326_400_000, 1_704_412_800_000))
 

@@ -24,7 +24,7 @@ from monitor.ledger.fold import FoldState, Verdict, fold
 from monitor.ledger.records import Commit, EvalCommit, Generation, Record, decode
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicSpec
-from monitor.saved import SavedEvaluation, save
+from monitor.saved import SavedEvaluation, gone_by, save
 from monitor.windows.view import Kind
 from tests.adapters.memory import MemoryLog
 from tests.examples import examples
@@ -93,9 +93,8 @@ def evaluated(log: MemoryLog, own: Config, upto: int, chance: random.Random) -> 
         if record.sequence == upto:
             break
     folds = tuple(Fold.of(ledger[partition][end - 1][1] if end else FoldState()) for partition, end in enumerate(at))
-    return encode_body(
-        SavedEvaluation(folds, rejected, rules, save(evaluator), generation, evaluator.editions.save() or UNSET)
-    )
+    editions, gone = evaluator.editions.save() or UNSET, gone_by(evaluator)
+    return encode_body(SavedEvaluation(folds, rejected, rules, save(evaluator), generation, editions, gone))
 
 
 # -- nothing shows -------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from monitor.ledger.audit import Audit
 from monitor.ledger.fold import FoldState, Verdict, fold
 from monitor.ledger.records import Commit, Gap, decode
 from monitor.plan import plan_of
-from monitor.saved import restore, save
+from monitor.saved import gone_by, restore, save
 from monitor.windows.view import Kind
 from tests.oracle.join import Label, Prediction
 from tests.replay.proving import prove, sentences
@@ -342,7 +342,7 @@ def test_a_gap_marks_windows_in_the_next_tick_that_closes_whoever_closes_it() ->
     assert all(to_mark.values())
     again = new_evaluator(own)
     begun = RuleBook.of(own), BudgetWatch.of(own, plan_of(own)), own.windows
-    restore(again, save(evaluator), *begun, editions=evaluator.editions.save())
+    restore(again, save(evaluator), *begun, editions=evaluator.editions.save(), gone=gone_by(evaluator))
     next_ticks = {kind: engine.next_tick for kind, engine in evaluator.engines.items()}
     for each in (evaluator, again):
         for one in ours[at + 1 :]:  # their clocks alone: nothing but the gap touches a window

@@ -10,6 +10,7 @@ import pytest
 from monitor.adapters import dead_letters
 from monitor.config import Config, loads
 from monitor.daemon.worker import Worker, WorkerOptions
+from monitor.editions import NEWEST
 from monitor.ledger.records import Commit, decode
 from monitor.plan import plan_of
 from monitor.ports import OutRecord, TopicSpec
@@ -33,9 +34,9 @@ def config(namespace: str = "one", *, labels: bool = True) -> Config:
 class Deployment:
     """Two topics that grow by hand, and workers of one or several namespaces that read them."""
 
-    def __init__(self, *configs: Config) -> None:
+    def __init__(self, *configs: Config, edition: int = NEWEST) -> None:
         self.log = World()
-        self.configs = configs
+        self.configs, self.edition = configs, edition
         for topic in ("predictions", "labels"):
             self.log.ensure(TopicSpec(topic, PARTITIONS))
         self._appender = self.log.appender()
@@ -46,7 +47,7 @@ class Deployment:
         worker = Worker(
             self.log,
             configuration,
-            plan_of(configuration),
+            plan_of(configuration).of_edition(self.edition),
             self.log.clock,
             dead_letters,
             WorkerOptions(until_end=False),

@@ -73,6 +73,7 @@ def live_run(log: Log, config: Config, plan: Plan, sources: Sources) -> LiveRun:
         if verdict is Verdict.ACCEPTED and isinstance(record, Commit):
             for name in ("idle", "stalled", "flooding"):
                 decided[name] += getattr(record, name)
+            decided["ticks gone by"] += record.gone_by is not msgspec.UNSET
             decided["quiet"] += record.quiet is True
             decided["silent"] += record.silent is True
             decided["full"] += record.full is True

@@ -115,6 +115,7 @@ def _again(
         quiet=record.quiet is True,
         silent=record.silent is True,
         unreadable=() if record.unreadable is msgspec.UNSET else record.unreadable,
+        gone_by=(0, 0) if record.gone_by is msgspec.UNSET else record.gone_by,
     )
     ours = engine.commit(Chain(record.epoch, record.owner, before.sequence, before.chain), flags)
     if record.flooding and not floods:  # of an earlier version, which did not say of which stream

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitor.daemon.worker import Worker
-from monitor.evaluator import PartitionClock
+from monitor.frontier import PartitionClock
 from monitor.ingest.clocks import NEVER
 
 AHEAD_PANES = 4
