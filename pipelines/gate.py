@@ -36,11 +36,14 @@ from msgspec import UNSET, UnsetType
 from pipelines.anchor import Anchor
 from pipelines.explanation import Explanation
 from pipelines.losses import BINARY, Floats, LossSpec
+from pipelines.missing import Missing
 from pipelines.sense import Wrong, refuse
 from pipelines.sequential import average_bounds, constant_mean_bounds
 
 FORMAT: Final = 2
 """1: without guards, what was not tested and an explanation."""
+FORMAT_MISSING: Final = 3
+"""Says in how many rows features are missing."""
 SOURCE: Final = (
     "Howard, Ramdas, McAuliffe & Sekhon 2021 (empirical Bernstein, gamma-exponential mixture); "
     "Choe & Ramdas 2023 (paired losses)"
@@ -238,6 +241,7 @@ class GateReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guards: tuple[Guard, ...] | UnsetType = UNSET
     not_tested: tuple[NotTested, ...] | UnsetType = UNSET
     explanation: Explanation | UnsetType = UNSET
+    missing: tuple[Missing, ...] | UnsetType = UNSET  # of every feature; such a report has FORMAT_MISSING
 
 
 def judge(paired: Paired, spec: GateSpec, alpha: float | None = None, rival: str = CHAMPION) -> GateReport:

@@ -61,6 +61,7 @@ def _lines(report: GateReport, title: str, rival: str) -> Iterator[str]:
     yield f"Bounds: {report.source}."
     yield from _guards(report)
     yield from _not_tested(report)
+    yield from _missing(report)
     if report.explanation is not UNSET:
         yield from _explained(report.explanation, rival)
 
@@ -93,6 +94,25 @@ def _not_tested(report: GateReport) -> Iterator[str]:
         yield f"- {plain(each.what)}: {_WHY_NOT[each.why]}{f' ({plain(each.detail)})' if each.detail else ''}"
     if not report.not_tested:
         yield "Nothing: all that can be asked was asked."
+
+
+def _missing(report: GateReport) -> Iterator[str]:
+    if report.missing is UNSET:
+        return
+    yield ""
+    yield "## What is missing"
+    yield ""
+    lacking = [each for each in report.missing if each.train or each.test]
+    if not lacking:
+        yield "Nothing: every row has every feature."
+        return
+    yield "| feature | missing in the rows to train on | in those to judge by |"
+    yield "| --- | ---: | ---: |"
+    for each in lacking:
+        yield f"| {plain(each.feature)} | {each.train_ratio:.1%} | {each.test_ratio:.1%} |"
+    if rest := len(report.missing) - len(lacking):
+        yield ""
+        yield f"Of {rest:,} more no row lacks a value."
 
 
 def _explained(explanation: Explanation, rival: str) -> Iterator[str]:

@@ -14,7 +14,17 @@ from msgspec import UNSET
 
 from pipelines import codec
 from pipelines.errors import StepFailed
-from pipelines.gate import CHAMPION, SEGMENTS_MAX, GateReport, NotTested, Outcome, Paired, Untested, judge
+from pipelines.gate import (
+    CHAMPION,
+    FORMAT_MISSING,
+    SEGMENTS_MAX,
+    GateReport,
+    NotTested,
+    Outcome,
+    Paired,
+    Untested,
+    judge,
+)
 from pipelines.gate_page import page
 from pipelines.guards import guarded
 from pipelines.intake import NO_SOURCE, capped, surprising
@@ -51,6 +61,9 @@ def judged(
     )
     if report.outcome is Outcome.ERROR:
         return report
+    report = msgspec.structs.replace(
+        report, format=FORMAT_MISSING, missing=ports.data.missing(policy, dataset)
+    )
     try:
         explanation = ports.evaluator.explained(policy, dataset, paired, challenger, champion, alive)
     except StepFailed as error:  # it is for people, and decides nothing: the verdict stands without it

@@ -10,6 +10,7 @@ from msgspec import UNSET
 from pipelines.codec import digest_of
 from pipelines.errors import NotFound
 from pipelines.meanwhile import meanwhile
+from pipelines.missing import Missing
 from pipelines.policy import Policy
 from pipelines.ports import Alive, Dataset, Finding, Store
 from pipelines.quality import Checks
@@ -18,6 +19,7 @@ from pipelines.rows import (
     findings,
     keep,
     labelled,
+    missing_in,
     named,
     need_columns,
     need_past,
@@ -77,6 +79,10 @@ class FileData:
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """See Data."""
         return findings(self._store, dataset, policy, self._declared(policy.model))
+
+    def missing(self, policy: Policy, dataset: Dataset) -> tuple[Missing, ...]:
+        """See Data."""
+        return missing_in(self._store, dataset, policy)
 
     def watched(
         self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive

@@ -133,7 +133,7 @@ class LocalModels:
         for _ in range(RACES_MAX):
             bodies = read_log(self._store, log)
             known: list[LocalMove] = [self._decode(LocalMove, raw) for raw in bodies]
-            if any((m.run, m.back, m.alias) == (move.run, move.back, move.alias) for m in known):
+            if any(_same(m, move) for m in known):
                 return Moving(Move.ALREADY)
             if (at := _points(known, move.alias)) != move.replaces:
                 return Moving.conflict(move.alias, at, move.replaces)
@@ -157,6 +157,11 @@ def known_models(store: Store) -> None:
 def _with_versions(store: Store, top: str) -> set[str]:
     parts = (log.split("/") for log in store.logs(top))
     return {part[1] for part in parts if len(part) == 3 and part[2] == "versions"}
+
+
+def _same(one: LocalMove, other: LocalMove) -> bool:
+    """Whether a run made the one move already. It moves the champion once each way; the alias beside it to two versions."""
+    return (one.run, one.back, one.alias, one.version) == (other.run, other.back, other.alias, other.version)
 
 
 def _points(moves: list[LocalMove], alias: str) -> int | None:

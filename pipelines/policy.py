@@ -87,6 +87,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     id: str | UnsetType = UNSET  # column that is the same where two versions predicted the same
     reviewed: str | UnsetType = UNSET  # column that is true where the lot fell: only these rows are judged by
+    missing_rise_max: float | UnsetType = UNSET  # of one feature, from the rows to train on to those to judge by
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -300,8 +301,9 @@ def senseless(policy: Policy) -> Iterator[Wrong]:
     for key, ratio in (
         ("gate.untested_ratio_max", policy.gate.untested_ratio_max),
         ("data.missing_ratio_max", policy.data.missing_ratio_max),
+        ("data.missing_rise_max", policy.data.missing_rise_max),
     ):
-        if not 0 <= ratio <= 1:
+        if ratio is not UNSET and not 0 <= ratio <= 1:
             yield Wrong(key, f"is {ratio:g}; write a share between 0 and 1")
     if policy.tries_max < 1:
         yield Wrong("tries_max", f"is {policy.tries_max}; write at least 1")
@@ -322,7 +324,7 @@ _ADDED: Final = (("trigger", "after_ms", 0), ("probation", "every_ms", HOUR_MS))
 """Section, field and default of what was added after the first version of the format."""
 _SINCE_2: Final = (
     ("labels", "intake", "shadow", "brakes"),
-    ("reviewed", "id"),
+    ("reviewed", "id", "missing_rise_max"),
     ("worth", "anchor", "calibration_max", "flips_ratio_max", "size_bytes_max", "scoring_ms", "explain_rows"),
 )
 """Of the policy, of its data, of its gate."""

@@ -21,6 +21,7 @@ from pipelines.firing import Firing
 from pipelines.gate import Paired
 from pipelines.intake import Groups
 from pipelines.losses import Floats
+from pipelines.missing import Missing
 from pipelines.policy import Policy
 
 Alive = Callable[[], None]
@@ -216,6 +217,9 @@ class Data(Protocol):
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """What forbids training on it."""
 
+    def missing(self, policy: Policy, dataset: Dataset) -> tuple[Missing, ...]:
+        """In how many of its rows each feature is missing, to train on and to judge by."""
+
     def watched(
         self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
@@ -348,7 +352,8 @@ class Models(Protocol):
         by: str,
         at_ms: int,
     ) -> Moving:
-        """Let the alias point at the version, if it points at `replaces`, at most once for a run. `approvers`: who, why."""
+        """Let the alias point at the version, if it points at `replaces`, at most once for a run: one that brings the alias of a
+        shadow to two versions, one after the other, does each once. `approvers`: who, why."""
 
     def rollback(self, policy: Policy, run: str, version: int, to: int, by: str, at_ms: int) -> Moving:
         """Let the alias point at `to` again, if it points at `version`, at most once for a run."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pipelines.missing import surely
 from pipelines.sense import Wrong, refuse
 
 VIOLATIONS_MOST: Final = 0.01
@@ -94,11 +95,22 @@ Checks = Mapping[str, Check]
 def failing(rows: Sequence[Mapping[str, Any]], checks: Checks) -> Iterator[str]:
     """Which checks the rows do not pass, a sentence each: the violation, the feature, how many of how many rows. Never a
     value."""
+    yield from failing_parts({"": rows}, checks)
+
+
+def failing_parts(parts: Mapping[str, Sequence[Mapping[str, Any]]], checks: Checks) -> Iterator[str]:
+    """The same of rows in parts, such as those `to judge by`. All together must pass, and so must each part, beyond luck: a
+    violation that only the newest rows have is a small share of all. A part that does not pass while others do is named."""
     for feature, check in sorted(checks.items()):
-        found = Counter(check.violation(row.get(feature)) for row in rows)
+        found = {name: Counter(check.violation(row.get(feature)) for row in rows) for name, rows in parts.items()}
         for violation, most in sorted(check.limits().items()):
-            if found[violation] > most * len(rows):
-                yield _sentence(violation, feature, found[violation], len(rows), most)
+            counts = {name: (found[name][violation], len(rows)) for name, rows in parts.items()}
+            worse = {name: each for name, each in counts.items() if len(parts) > 1 and surely(*each, most)}
+            count, total = (sum(numbers) for numbers in zip(*counts.values(), strict=True))
+            if len(worse) in (0, len(parts)):
+                worse = {"": (count, total)} if count > most * total else {}
+            for name, (part, rows) in worse.items():
+                yield _sentence(violation, feature, part, rows, most, name)
 
 
 def exceeding(violation: str, feature: str, count: int, rows: int, check: Check) -> str | None:
@@ -107,8 +119,10 @@ def exceeding(violation: str, feature: str, count: int, rows: int, check: Check)
     return None if most is None or count <= most * rows else _sentence(violation, feature, count, rows, most)
 
 
-def _sentence(violation: str, feature: str, count: int, rows: int, most: float) -> str:
-    return f"{violation}:{feature} in {count:,} of {rows:,} rows ({count / rows:.1%}), at most {most:.1%} are allowed"
+def _sentence(violation: str, feature: str, count: int, rows: int, most: float, part: str = "") -> str:
+    which = f" {part}" if part else ""
+    share = f"{count / rows:.1%}"
+    return f"{violation}:{feature} in {count:,} of {rows:,} rows{which} ({share}), at most {most:.1%} are allowed"
 
 
 def _most(limit: AtMost | None) -> float:

@@ -15,9 +15,10 @@ from msgspec import UNSET
 
 from pipelines.codec import canonical_bytes
 from pipelines.errors import NotFound
+from pipelines.missing import RISE_MAX, Missing, lacking, missing
 from pipelines.policy import DAY_MS, Policy, ScoredBy
 from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Dataset, Finding, Store
-from pipelines.quality import Checks, failing
+from pipelines.quality import Checks, failing_parts
 from pipelines.suggest import hint, listing
 from pipelines.tables import Row, numbers, parse_rows, row_bytes, write_rows
 
@@ -25,6 +26,8 @@ KNOWN: Final = "known_ms"
 VERSION: Final = "version"
 KIND: Final = "driftline-rows"
 FORMAT: Final = 1
+_TRAIN: Final = "to train on"
+_TEST: Final = "to judge by"
 
 
 def need_columns(rows: Iterable[Row], policy: Policy, where: str, *, anchor: bool = False) -> None:
@@ -202,21 +205,34 @@ def keep(
 
 
 def findings(store: Store, dataset: Dataset, policy: Policy, declared: Checks) -> tuple[Finding, ...]:
-    """Declared quality, in rows to train on and to judge by; missing features, a label of one kind, rows that are there
-    twice. `declared`: what the monitor's configuration says of features; a policy's own checks come before it, and of what
-    are no features of the policy it says nothing here."""
-    rows = parse_rows(b"".join(store.blob(dataset.train)), "the training rows")
-    later = parse_rows(b"".join(store.blob(dataset.test)), "the rows to judge by")
+    """Declared quality, in rows to train on and to judge by, each; features that are missing, or missing since; a label of one
+    kind, rows that are there twice. `declared`: what the monitor's configuration says of features; a policy's own checks come
+    before it, and of what are no features of the policy it says nothing here."""
+    parts = _parts(store, dataset)
     checks = {name: check for name, check in declared.items() if name in policy.data.features}
     checks |= policy.data.checks or {}
-    found = [Finding("quality", sentence) for sentence in failing([*rows, *later], checks)]
-    for name in policy.data.features:
-        missing = sum(row.get(name) is None for row in rows) / len(rows)
-        if missing > policy.data.missing_ratio_max:
-            found.append(Finding("missing", f"{name} is missing in {missing:.0%} of the rows"))
-    if len(np.unique(numbers(rows, policy.data.label))) < 2:
+    found = [Finding("quality", sentence) for sentence in failing_parts(parts, checks)]
+    rise_max = RISE_MAX if policy.data.missing_rise_max is UNSET else policy.data.missing_rise_max
+    lacks = lacking(missing(parts[_TRAIN], parts[_TEST], policy.data.features), policy.data.missing_ratio_max, rise_max)
+    found += [Finding("missing", sentence) for sentence in lacks]
+    if len(np.unique(numbers(parts[_TRAIN], policy.data.label))) < 2:
         found.append(Finding("label", "all labels are the same"))
-    same = len(rows) - len({row_bytes(row) for row in rows})
-    if same > len(rows) / 10:
-        found.append(Finding("duplicates", f"{same:,} of {len(rows):,} rows are there more than once"))
+    for name, rows in parts.items():
+        same = len(rows) - len({row_bytes(row) for row in rows})
+        if same > len(rows) / 10:
+            found.append(Finding("duplicates", f"{same:,} of {len(rows):,} rows {name} are there more than once"))
     return tuple(found)
+
+
+def missing_in(store: Store, dataset: Dataset, policy: Policy) -> tuple[Missing, ...]:
+    """See Data.missing."""
+    parts = _parts(store, dataset)
+    return missing(parts[_TRAIN], parts[_TEST], policy.data.features)
+
+
+def _parts(store: Store, dataset: Dataset) -> dict[str, list[Row]]:
+    """The rows to train on, then those to judge by."""
+    return {
+        _TRAIN: parse_rows(b"".join(store.blob(dataset.train)), "the training rows"),
+        _TEST: parse_rows(b"".join(store.blob(dataset.test)), "the rows to judge by"),
+    }

@@ -3,66 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
+from pipelines.beside import UNPAIRED, by_serving, point, unpaired
 from pipelines.errors import ConfigError, NotFound, NotInstalled, StepFailed
 from pipelines.firing import Kind, concerning
 from pipelines.gate import BASE_RATE, CHAMPION, NotTested, Outcome, Paired
-from pipelines.journal import Reason, RunView
+from pipelines.journal import Reason
 from pipelines.judging import importance, judged, kept, taken_in
 from pipelines.policy import DAY_MS, Policy, Promotion, ScoredBy
-from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Alive, Artifact, Dataset, Draft, Known, Move, Ports, Serving
+from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Dataset, Draft, Known, Move, Serving
 from pipelines.probation import watch
-from pipelines.runs import Admission, Mode
+from pipelines.runs import Mode
 from pipelines.shadow import shadow_watch
 from pipelines.states import State
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """Where the run goes, why, and what is known from here on."""
-
-    to: State
-    reason: Reason
-    detail: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A run at hand. `note` enters facts in the middle of a step; `alive` is for steps that take long."""
-
-    ports: Ports
-    admission: Admission
-    view: RunView
-    owner: str
-    alive: Alive
-    note: Callable[[dict[str, Any]], None]
-
-    @property
-    def policy(self) -> Policy:
-        """The policy that the run began under."""
-        return self.admission.policy
-
-    @property
-    def now_ms(self) -> int:
-        """Now."""
-        return self.ports.clock.now_ms()
-
-    @property
-    def dataset(self) -> Dataset:
-        """What `collect` fixed."""
-        return msgspec.convert(self.view.facts["dataset"], Dataset)
-
-    @property
-    def artifact(self) -> Artifact:
-        """What training gave."""
-        return msgspec.convert(self.view.facts["artifact"], Artifact)
-
+from pipelines.task import Next, Task
 
 SEEN: Final = "seen_ms"
 """When it was found out that predictions name the new version: the acknowledgement of its promotion."""
@@ -174,21 +132,8 @@ def propose(task: Task) -> Next:
 
 
 def _point(task: Task) -> str:
-    """Let whoever serves know which version to score beside the champion. Where the alias cannot be moved a person is told."""
-    shadow, version = task.policy.shadow, task.view.facts["version"]
-    assert shadow is not UNSET
-    if shadow.scored_by is ScoredBy.DRIFTLINE:
-        return f"version {version} is scored on what comes in"
-    other = msgspec.structs.replace(task.policy, alias=shadow.alias, shadow=UNSET)
-    at = task.ports.models.serving(other)
-    if at is not None and at.version == version:
-        return f"{shadow.alias} points at version {version}"
-    done = task.ports.models.promote(
-        other, task.admission.run, version, at.version if at else None, {}, task.owner, task.now_ms
-    )
-    if done.move in (Move.MOVED, Move.ALREADY):
-        return f"{shadow.alias} points at version {version}"
-    return f"{shadow.alias} could not be moved: {done.detail}; serve version {version} beside the champion by hand"
+    version = task.view.facts["version"]
+    return point(task, version) if by_serving(task.policy) else f"version {version} is scored on what comes in"
 
 
 def shadow(task: Task) -> Next | None:
@@ -206,6 +151,8 @@ def shadow(task: Task) -> Next | None:
         known = Known(SERVED_SCORE, OTHER_SCORE) if asked.scored_by is ScoredBy.SERVING else Known(policy.data.score)
         paired = task.ports.evaluator.losses(policy, rows, task.artifact, champion, task.alive, known)
     reason, report, detail = shadow_watch(policy, asked, paired, task.admission.alpha, since_ms, now_ms)
+    if by_serving(policy) and (said := _unpaired(task, paired, champion, mine, asked.rows_min, asked.least_ms)):
+        detail = f"{detail}; {said}"
     if reason is None:
         return None
     title = f"shadow of version {facts['version']} of {task.admission.model} beside version {champion.version}"
@@ -258,7 +205,10 @@ def promote(task: Task) -> Next:
     )
     match done.move:
         case Move.MOVED | Move.ALREADY:
-            return Next(State.PROBATION, Reason.PROMOTED, f"version {facts['version']} is {task.policy.alias}")
+            detail = f"version {facts['version']} is {task.policy.alias}"
+            if by_serving(task.policy) and facts["champion"] is not None:
+                detail += f"; {point(task, facts['champion'])}"
+            return Next(State.PROBATION, Reason.PROMOTED, detail, {UNPAIRED: None} if UNPAIRED in facts else {})
         case Move.CONFLICT:
             return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, done.detail)
         case Move.REFUSED | Move.FROZEN:
@@ -268,8 +218,8 @@ def promote(task: Task) -> Next:
 def probation(task: Task) -> Next | None:
     """Watch the new version on what comes in, and go back if it is worse."""
     facts, policy = task.view.facts, task.policy
-    if facts.get("probation") == Reason.WORSE:
-        return _back(task, facts.get("probation_detail", ""))
+    if (found := facts.get("probation")) is not None:
+        return _concluded(task, Reason(found), facts.get("probation_detail", ""))
     serving = task.ports.models.serving(policy)
     if serving is None or serving.version != facts["version"]:
         return Next(State.SUPERSEDED, Reason.CHAMPION_MOVED, "somebody moved the alias during probation")
@@ -283,14 +233,39 @@ def probation(task: Task) -> Next | None:
     paired, trouble = _reversed(task, serving)
     reason, report = watch(policy, paired, task.view.since_ms, task.now_ms)
     detail = report.detail if report else trouble
+    if by_serving(policy):
+        before = task.ports.models.version(policy, facts["champion"])
+        asked = policy.probation
+        if said := _unpaired(task, paired, serving, before, asked.rows_min, asked.least_ms):
+            detail += f"; {said}"
     if seen is False:
         detail += "; no prediction names it: does whoever serves follow the alias?"
     if reason is None:
         return None
-    if reason is Reason.WORSE:
+    if reason is Reason.WORSE or by_serving(policy):  # what is found stands before an alias moves that brings the rows
         task.note({"probation": str(reason), "probation_detail": detail})
+    return _concluded(task, reason, detail)
+
+
+def _concluded(task: Task, reason: Reason, detail: str) -> Next:
+    if reason is Reason.WORSE:
         return _back(task, detail)
     return Next(State.SETTLED if reason is Reason.NOT_WORSE else State.TIMED_OUT, reason, detail)
+
+
+def _unpaired(
+    task: Task, paired: Paired | None, serving: Serving, other: Serving, least_rows: int, least_ms: int
+) -> str:
+    """What is to be said where labels come and no row was scored by both; a fact of the run while it is so."""
+    known = task.view.facts.get(UNPAIRED)
+    if paired is not None:
+        if known is not None:
+            task.note({UNPAIRED: None})
+        return ""
+    said = unpaired(task, _watching(task), serving, other, least_rows, least_ms)
+    if said is not None and known is None:
+        task.note({UNPAIRED: said})
+    return said or ""
 
 
 def _reversed(task: Task, serving: Serving) -> tuple[Paired | None, str]:
@@ -298,16 +273,16 @@ def _reversed(task: Task, serving: Serving) -> tuple[Paired | None, str]:
     policy, version = _watching(task), task.view.facts["version"]
     since_ms, now_ms = task.view.since_ms, task.now_ms
     before = task.ports.models.version(policy, task.view.facts["champion"])
-    by_serving = policy.shadow is not UNSET and policy.shadow.scored_by is ScoredBy.SERVING
-    if by_serving:
+    both = by_serving(policy)
+    if both:
         rows = task.ports.data.compared(policy, serving.names, before.names, since_ms, now_ms, task.alive)
         known = Known(champion=OTHER_SCORE, challenger=SERVED_SCORE)
     else:
         rows = task.ports.data.watched(policy, serving.names, since_ms, now_ms, task.alive)
         known = Known(challenger=policy.data.score)  # what it served; the one before is asked again
     if rows is None:
-        both = f" and of version {before.version}" if by_serving else ""
-        return None, f"no prediction of version {version}{both} has its label yet"
+        and_other = f" and of version {before.version}" if both else ""
+        return None, f"no prediction of version {version}{and_other} has its label yet"
     try:
         return task.ports.evaluator.losses(policy, rows, task.artifact, before, task.alive, known), ""
     except StepFailed as error:
@@ -332,7 +307,9 @@ def _back(task: Task, why: str) -> Next:
     )
     if done.move is Move.FROZEN:
         remedy = "It goes back when the alias is unfrozen, or moved by a person."
-        raise StepFailed(f"version {facts['version']}", f"is worse and cannot go back: {done.detail}", remedy, again=True)
+        raise StepFailed(
+            f"version {facts['version']}", f"is worse and cannot go back: {done.detail}", remedy, again=True
+        )
     if done.move is Move.REFUSED:
         return Next(State.FAILED, Reason.MOVE_REFUSED, f"it is worse and could not be rolled back: {done.detail}")
     if done.move is Move.CONFLICT:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pipelines.beside import stood_down
 from pipelines.book import Book, Journal
 from pipelines.errors import (
     CancelAsked,
@@ -32,7 +33,8 @@ from pipelines.journal import Claimed, Moved, Noted, Reason, Record, Renewed, Ru
 from pipelines.ports import Ports
 from pipelines.runs import Admission
 from pipelines.states import WAITING, State, cancellable
-from pipelines.steps import STEPS, Next, Task
+from pipelines.steps import STEPS
+from pipelines.task import Next, Task
 
 LEASE_MS: Final = 60_000
 RETRY_MS: Final = 30_000
@@ -157,7 +159,7 @@ class Worker:
             if following is None:
                 held.give_back()  # it waits: whoever looks next, after a clean end of this process too, waits for nobody
                 return
-            held.move(following)
+            held.move(stood_down(self._task(held), following))
             view, admission = held.view, held.admission
             assert view.reason is not None
             happened.append(
@@ -172,9 +174,8 @@ class Worker:
         if view.state in _TIMED and now_ms > admission.at_ms + admission.policy.run_ms:
             why = f"it did not get beyond {view.state} in time"
             return self._over(held, Next(State.TIMED_OUT, Reason.RUN_TIMED_OUT, why))
-        task = Task(self._ports, admission, view, self._owner, held.alive, held.note)
         try:
-            return STEPS[view.state](task)
+            return STEPS[view.state](self._task(held))
         except CancelAsked:
             return self._step(held)
         except (
@@ -185,6 +186,9 @@ class Worker:
             StepFailed,
         ) as error:  # the store's own are not the run's
             return self._troubled(held, error)
+
+    def _task(self, held: _Held) -> Task:
+        return Task(self._ports, held.admission, held.view, self._owner, held.alive, held.note)
 
     def _troubled(self, held: _Held, error: PipelineError) -> Next | None:
         """What follows from a step that did not do its work."""

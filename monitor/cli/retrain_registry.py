@@ -145,7 +145,7 @@ class RegistryModels:
         from registry.errors import MoveRefused
         from registry.fold import Verdict
 
-        if self._moved(policy, run, back=False):
+        if self._promoted(policy, run, version):
             return Moving(Move.ALREADY)
         if (at := self.aliases.state(policy.model).alias(policy.alias).version) != replaces:
             return Moving.conflict(policy.alias, at, replaces)
@@ -168,12 +168,11 @@ class RegistryModels:
 
         return self._move(policy, run, to, version, by, at_ms, Rollback, {})
 
-    def _moved(self, policy: Policy, run: str, *, back: bool) -> bool:
-        from registry.moves import Promote, Rollback
+    def _promoted(self, policy: Policy, run: str, version: int) -> bool:
+        from registry.moves import Promote
 
-        kind = Rollback if back else Promote
         moves = (step.move for step in self.aliases.history(policy.model))
-        return any(_by_run(move, kind, run, policy.alias) for move in moves)
+        return any(_by_run(move, Promote, run, policy.alias, version) for move in moves)
 
     def _move(
         self, policy: Policy, run: str, version: int, replaces: int | None, by: str, at_ms: int,
@@ -191,7 +190,7 @@ class RegistryModels:
         for _ in range(RACES_MAX):
             bodies = chained.read_log(self.catalog.store, moves_log(policy.model))
             done, state = list(steps(policy.model, bodies)), MovesState()
-            if before := [step.move for step in done if _by_run(step.move, kind, run, policy.alias)]:
+            if before := [step.move for step in done if _by_run(step.move, kind, run, policy.alias, version)]:
                 number = before[-1].sequence  # the process that made it may have ended before it signed
                 self.aliases.signed(Entry(policy.model, Kind.MOVE, number, bodies[number - 1]))
                 return Moving(Move.ALREADY)
@@ -234,5 +233,5 @@ def _said(move: Move_) -> str:
             return f"{move.alias} unfrozen"
 
 
-def _by_run(move: Move_, kind: type[Promote | Rollback], run: str, alias: str) -> bool:
-    return isinstance(move, kind) and move.cause == run and move.alias == alias
+def _by_run(move: Move_, kind: type[Promote | Rollback], run: str, alias: str, version: int) -> bool:
+    return isinstance(move, kind) and (move.cause, move.alias, move.version) == (run, alias, version)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipelines.dataset.manifest import Selection
     from pipelines.dataset.shelf import Shelf
     from pipelines.dataset.table import Column, Schema, Table
+    from pipelines.missing import Missing
     from pipelines.policy import Policy
     from pipelines.ports import Alive, Data, Dataset, Finding, Store
     from pipelines.quality import Check
@@ -84,6 +85,10 @@ class TopicData:
         checks = {_own(f"{_FEATURE}{name}", taken): check for name, check in declared.items()}
         found = r.findings(self._store, dataset, policy, checks)
         return (*self._wrong_types(policy, dataset, checks, taken), *found)
+
+    def missing(self, policy: Policy, dataset: Dataset) -> tuple[Missing, ...]:
+        """See Data."""
+        return r.missing_in(self._store, dataset, policy)
 
     def _wrong_types(
         self, policy: Policy, dataset: Dataset, declared: Mapping[str, Check], taken: Collection[str]
@@ -207,6 +212,10 @@ class EitherData:
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         """See Data."""
         return self._of(policy).validate(policy, dataset)
+
+    def missing(self, policy: Policy, dataset: Dataset) -> tuple[Missing, ...]:
+        """See Data."""
+        return self._of(policy).missing(policy, dataset)
 
     def watched(
         self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive

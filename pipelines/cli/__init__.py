@@ -8,12 +8,14 @@ in `monitor.cli` it is handed a registry.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import click
 
 from pipelines.cli import carrying, handoffs, jobs, people, rounds, showing
 from pipelines.local import Places, Wired, wire
 
+_NO: Final = frozenset({"reject", "decline", "deny", "disapprove", "refuse"})
 Wiring = Callable[[Places], Wired]
 
 
@@ -23,6 +25,14 @@ class _InOrder(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """As they were added."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Who wants to say no is told how it is said: no name of a command is near."""
+        if args and args[0] in _NO:
+            ctx.fail(f"No such command {args[0]!r}. To say no: approve RUN --decline --reason ...")
+        return super().resolve_command(ctx, args)
 
 
 def make(wiring: Wiring) -> click.Group:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from pipelines.beside import UNPAIRED
 from pipelines.errors import ConfigError
 from pipelines.journal import RunView
 from pipelines.local import Location, Places, Wired
@@ -132,15 +133,17 @@ def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> No
 
 
 def waits(view: RunView, now_ms: int, ours: str | None = None) -> str | None:
-    """What a run waits for that is not its state: `held by vm-9153 until …`, `tried again from … on: …`. None where it does not.
-    `ours`: the owner who asks."""
+    """What a run waits for that is not its state: `held by vm-9153 until …`, `tried again from … on: …`, `without a
+    comparison: …`. None where it does not. `ours`: the owner who asks."""
     if view.ended:
         return None
+    said = view.facts.get(UNPAIRED)
+    lacks = [] if said is None else [f"without a comparison: {said}"]
     if view.lease is not None and view.lease.owner != ours and now_ms < view.lease.until_ms:
-        return f"held by {view.lease.owner} until {when(view.lease.until_ms)}"
-    if now_ms < view.not_before_ms:
-        return f"tried again from {when(view.not_before_ms)} on: {view.tried}"
-    return None
+        lacks.insert(0, f"held by {view.lease.owner} until {when(view.lease.until_ms)}")
+    elif now_ms < view.not_before_ms:
+        lacks.insert(0, f"tried again from {when(view.not_before_ms)} on: {view.tried}")
+    return "; ".join(lacks) or None
 
 
 def when(ms: int | None) -> str:

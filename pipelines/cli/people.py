@@ -33,7 +33,9 @@ def approve(ctx: click.Context, run: str, decline: bool, reason: str, actor: str
     book = Book(ports.store)
     admission = book.find(run)
     view = book.approve(admission, actor, reason, ports.clock.now_ms(), decline=decline)
-    said = "declined" if decline else f"approved, {len(view.approvals)} of {admission.policy.approvals}"
+    said = "declined" if decline else f"approved, {len(view.approvals)} of {max(1, admission.policy.approvals)}"
+    if view.declined is not None and not decline:
+        said = f"approved, which changes nothing: {view.declined.actor} has declined it, and the run ends with that"
     note(f"run {admission.run[:SHORT]}, version {view.facts['version']} of {admission.model}: {said}")
 
 

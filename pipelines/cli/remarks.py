@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from msgspec import UNSET
@@ -12,12 +12,26 @@ from pipelines.errors import ConfigError, PolicyError
 from pipelines.hook_spec import Webhook
 from pipelines.hooks import secrets_in
 from pipelines.places import Execution
+from pipelines.policy import Policy, Promotion
 
 
 def remark(executors: Mapping[str, Execution]) -> None:
     """Say what is odd, for who only asks what would happen: perhaps on a machine that is not the worker's."""
     for sentence in (*_open(executors), *(f"{model}: {error}" for model, error in _unusable(executors))):
         note(sentence)
+
+
+def unasked(policies: Iterable[Policy]) -> None:
+    """Say where more people are named than will be asked."""
+    for policy in policies:
+        many = f"approvals ({policy.approvals})"
+        if policy.approvals > 1 and policy.promote is Promotion.AUTO:
+            note(
+                f"{policy.model}: promote: auto asks nobody but for the first version: {many} hold for that one alone. "
+                "Write promote: approve to have every version agreed to"
+            )
+        elif policy.approvals > 1 and policy.promote is Promotion.OBSERVE:
+            note(f"{policy.model}: promote: observe promotes nothing, so nobody is asked: {many} say nothing")
 
 
 def refuse(file: Path, executors: Mapping[str, Execution]) -> None:

@@ -26,7 +26,7 @@ from pipelines.cli.common import (
     worded,
 )
 from pipelines.cli.policies import Files, load
-from pipelines.cli.remarks import refuse, remark
+from pipelines.cli.remarks import refuse, remark, unasked
 from pipelines.cli.signals import ending
 from pipelines.errors import ConfigError
 from pipelines.exits import FAILED, REFUSED
@@ -162,7 +162,8 @@ class _Waiting:
         for admission in self._book.active():
             view = self._book.journal(admission.run).view
             sentence = waits(view, self._ports.clock.now_ms(), self._us)
-            key = (admission.run, view.lease.owner if view.lease else None, view.tries)
+            holder = view.lease.owner if view.lease and view.lease.owner != self._us else None
+            key = (admission.run, holder, view.tries)
             if sentence is not None and key not in self._said:
                 self._said.add(key)
                 yield f"run {admission.run[:SHORT]} of {admission.model} is {sentence}"
@@ -172,6 +173,7 @@ def _opened(
     ctx: click.Context, file: Path, alerts: Path | None, embedded: Path | None, work: Path, store: Location
 ) -> tuple[Wired, list[Policy], Files]:
     policies, files = load(file)
+    unasked(policies)
     places = Places(store, alerts, files.rows, Path.cwd(), work, embedded, files.anchors, files.executors)
     return wired(ctx, places), policies, files
 

@@ -36,7 +36,7 @@ def ending() -> Iterator[None]:
     except SystemExit:
         if came:
             note(
-                f"{came[0].name}: stopped, with the step at work; its run is given back, the next worker goes on with it"
+                f"{came[0].name}: stopped; a step that was at work is stopped too, its run given back for the next worker"
             )
         raise
     finally:

@@ -18,6 +18,7 @@ from pipelines.explanation import Explanation
 from pipelines.firing import Firing, Kind
 from pipelines.gate import Paired
 from pipelines.local_models import LocalModels
+from pipelines.missing import Missing
 from pipelines.policy import Data, Policy
 from pipelines.ports import Alive, Artifact, Dataset, Draft, Finding, Known, ModelFile, Moving, Scored, Serving
 
@@ -162,6 +163,9 @@ class Fakes:
 
     def validate(self, policy: Policy, dataset: Dataset) -> tuple[Finding, ...]:
         return self.findings
+
+    def missing(self, policy: Policy, dataset: Dataset) -> tuple[Missing, ...]:
+        return tuple(Missing(name, 0, 70, 0, 30) for name in policy.data.features)
 
     def watched(
         self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive

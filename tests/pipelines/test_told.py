@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
 
 from pipelines.cli import command as group
+from pipelines.cli import make
 from pipelines.errors import PipelineError, PolicyError, Unanswered
 from pipelines.exits import code_of
 from pipelines.hook_spec import Webhook
+from pipelines.journal import Reason
 from pipelines.orchestrator import Orchestrator
+from pipelines.states import State
 from pipelines.trigger import Plan
 from pipelines.worker import Happening
 from tests.pipelines.memory import alert, fakes, policy
+from tests.pipelines.test_worker import Story
 
 BASE = "models:\n  a:\n    data: {label: y, features: [x]}\n    executor: "
 
@@ -108,3 +112,47 @@ def test_a_cluster_that_does_not_answer_ends_with_69_and_none_with_2(tmp_path: P
     assert isinstance(error, PipelineError)
     assert code_of(error) == 2
     assert "Set KUBECONFIG" in str(error)
+
+
+# --------------------------------------------------------------------------------------------------- people who are asked
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("auto", "driftline: a: promote: auto asks nobody but for the first version: approvals (3) hold for that one alone"),
+        ("observe", "driftline: a: promote: observe promotes nothing, so nobody is asked: approvals (3) say nothing"),
+        ("approve", None),
+    ],
+)
+def test_approvals_that_nobody_will_be_asked_for_are_told(how: str, sentence: str | None, tmp_path: Path) -> None:
+    for which in ("plan", "run"):
+        said, _ = asked(tmp_path, which, f"{{}}\n    promote: {how}\n    approvals: 3\n")
+        assert (sentence in said) if sentence else ("approvals" not in said)
+
+
+@pytest.mark.parametrize("word", ["reject", "decline"])
+def test_who_wants_to_say_no_is_told_how(word: str) -> None:
+    done = CliRunner().invoke(group, [word, "3f2a"])
+    assert done.exit_code == 2
+    assert f"No such command {word!r}. To say no: approve RUN --decline --reason ..." in done.stderr
+    assert "No such command 'plann'" in CliRunner().invoke(group, ["plann"]).stderr
+
+
+def test_an_approval_after_somebody_declined_says_that_it_changes_nothing(tmp_path: Path) -> None:
+    ports = fakes()
+    story = Story(ports, policy(approvals=2), champion=False)
+    story.fire()
+    story.round()
+    run = story.book.active()[0].run
+
+    def answer(who: str, *more: str) -> str:
+        words = ["approve", run, "--reason", "r", "--actor", who, "--store", str(tmp_path), *more]
+        done = CliRunner().invoke(make(lambda _: cast(Any, ports)), words)
+        assert done.exit_code == 0, done.output
+        return done.stderr
+
+    assert "approved, 1 of 2" in answer("ada")
+    assert "declined" in answer("bob", "--decline")
+    assert "approved, which changes nothing: bob has declined it, and the run ends with that" in answer("eve")
+    assert story.round() == [(State.REJECTED, Reason.DECLINED)]
