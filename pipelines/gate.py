@@ -260,10 +260,8 @@ def judge(paired: Paired, spec: GateSpec, alpha: float | None = None, rival: str
     segments = tuple(_segments(paired, spec, share))
     reasons = (*_overall_reasons(overall, spec), *_segment_reasons(segments, rows, spec))
     outcome = _outcome(reasons)
-    return GateReport(
-        FORMAT, outcome, reasons, share, spec, overall, second, segments,
-        _detail(outcome, reasons, overall, segments, spec, rival),
-    )  # fmt: skip
+    detail = _detail(outcome, reasons, overall, segments, spec, rival)
+    return GateReport(FORMAT, outcome, reasons, share, spec, overall, second, segments, detail)
 
 
 _EMPTY: Final = Comparison(0, None, None, None, None, None)

@@ -146,19 +146,15 @@ _OPEN = SavedOpen(
     last_ms=1_704_117_600_000,
     alarms=2,
 )  # fmt: skip
-BUDGETED = msgspec.structs.replace(
-    EVALUATION,
-    evaluator=msgspec.structs.replace(
-        EVALUATION.evaluator,
-        budget=SavedBudget(
-            {
-                "performance": (_SERIES,),
-                "input": (
-                    msgspec.structs.replace(_SERIES, beat=None, cohorts=None, reference=None, state=None, blind=True),
-                ),
-            },
-            {"performance": (), "input": (_OPEN,)},
-        ),
+BUDGETED = _with(
+    budget=SavedBudget(
+        {
+            "performance": (_SERIES,),
+            "input": (
+                msgspec.structs.replace(_SERIES, beat=None, cohorts=None, reference=None, state=None, blind=True),
+            ),
+        },
+        {"performance": (), "input": (_OPEN,)},
     ),
 )
 _BOOKED = msgspec.structs.replace(
@@ -228,16 +224,12 @@ _SLOW = SavedFlow(
     "m", ((1_704_106_800_000, pack([300, 0, 290])),), pack([70_000, 5, 3]), None, 2_818,
     slow_ms=1_704_110_400_000, fired_ms=None, slow=((1_704_000_000_000, 1_704_100_000_000, False),),
 )  # fmt: skip
-HELD = msgspec.structs.replace(
-    EVALUATION,
-    evaluator=msgspec.structs.replace(
-        EVALUATION.evaluator,
-        labels=SavedHold(
-            ((0, 1_704_110_400_000, 1_704_110_460_000, 1_704_110_520_000),),
-            ((-(1 << 62), 1_704_110_300_000, True), (1_704_110_200_000, 1_704_110_300_000, False)),
-            (_SLOW, SavedFlow("n", (), None, pack([1, 0, 1]), 0, None, None, ())),
-            1_704_110_520_000,
-        ),
+HELD = _with(
+    labels=SavedHold(
+        ((0, 1_704_110_400_000, 1_704_110_460_000, 1_704_110_520_000),),
+        ((-(1 << 62), 1_704_110_300_000, True), (1_704_110_200_000, 1_704_110_300_000, False)),
+        (_SLOW, SavedFlow("n", (), None, pack([1, 0, 1]), 0, None, None, ())),
+        1_704_110_520_000,
     ),
 )
 HELD_BODY = encode_body(HELD)
@@ -246,14 +238,10 @@ _SEEN = SavedSeen(
     value=0.31, rows=700, values=12, mean=0.0525, config="sha256:c0", reference=None,
     fired_ms=1_704_153_660_000, last_ms=1_704_240_060_000, changes=2,
 )  # fmt: skip
-ADVISED = msgspec.structs.replace(
-    EVALUATION,
-    evaluator=msgspec.structs.replace(
-        EVALUATION.evaluator,
-        advice=(
-            SavedFed("hour-adwin", "m", "1", "all", (0.1, 1 / 3, -2.5), 1_704_153_600_000, _SEEN),
-            SavedFed("hour-adwin", "m", "2", "hue=red", (), 1_704_153_600_000, None),
-        ),
+ADVISED = _with(
+    advice=(
+        SavedFed("hour-adwin", "m", "1", "all", (0.1, 1 / 3, -2.5), 1_704_153_600_000, _SEEN),
+        SavedFed("hour-adwin", "m", "2", "hue=red", (), 1_704_153_600_000, None),
     ),
 )
 ADVISED_BODY = encode_body(ADVISED)
@@ -261,22 +249,18 @@ _MEMBER = SavedMember(
     "input", told_ms=1_704_114_000_000, rank=0, features=("hue",), episode="0" * 31 + "1", rule="missing-hue", model="m",
     version="1", segment="all", severity="page", feature="hue", fired_ms=1_704_114_000_000,
 )  # fmt: skip
-GROUPED = msgspec.structs.replace(
-    EVALUATION,
-    evaluator=msgspec.structs.replace(
-        EVALUATION.evaluator,
-        groups=SavedGroups(
-            1_704_110_400_000,
-            (
-                SavedGroup(
-                    "0" * 31 + "1",
-                    "m/1/all/missing-hue",
-                    "input",
-                    1_704_110_400_000,
-                    1_704_114_000_000,
-                    (_MEMBER, msgspec.structs.replace(_MEMBER, kind="performance", rank=3, features=(), feature=None)),
-                    ("0" * 31 + "1",),
-                ),
+GROUPED = _with(
+    groups=SavedGroups(
+        1_704_110_400_000,
+        (
+            SavedGroup(
+                "0" * 31 + "1",
+                "m/1/all/missing-hue",
+                "input",
+                1_704_110_400_000,
+                1_704_114_000_000,
+                (_MEMBER, msgspec.structs.replace(_MEMBER, kind="performance", rank=3, features=(), feature=None)),
+                ("0" * 31 + "1",),
             ),
         ),
     ),
@@ -285,14 +269,10 @@ GROUPED_BODY = encode_body(GROUPED)
 _BEGUN_CAUSE = msgspec.structs.replace(
     _OPEN.causes[0], channel="confusion", area="performance", begin_ms=1_703_851_200_000
 )
-BEGUN = msgspec.structs.replace(
-    EVALUATION,
-    evaluator=msgspec.structs.replace(
-        EVALUATION.evaluator,
-        budget=SavedBudget(
-            {"performance": (msgspec.structs.replace(_SERIES, begins=((472_223, 1_703_851_200_000),)),), "input": ()},
-            {"performance": (msgspec.structs.replace(_OPEN, causes=(_BEGUN_CAUSE,)),), "input": ()},
-        ),
+BEGUN = _with(
+    budget=SavedBudget(
+        {"performance": (msgspec.structs.replace(_SERIES, begins=((472_223, 1_703_851_200_000),)),), "input": ()},
+        {"performance": (msgspec.structs.replace(_OPEN, causes=(_BEGUN_CAUSE,)),), "input": ()},
     ),
 )
 BEGUN_BODY = encode_body(BEGUN)
@@ -326,41 +306,33 @@ def _manifest(of: str, state: FoldState, ledger: tuple[Place, ...]) -> Manifest:
     return Manifest(1, of, Fold.of(state), place, ledger, (1_704_110_400_123, None), 0, b"", ())
 
 
+def _in(of: Manifest, number: int, body: bytes) -> Manifest:
+    return describe(msgspec.structs.replace(of, format=number), body, [b"a part"])
+
+
 LEDGER_MANIFEST = describe(_manifest("ledger/3", PARTITION, ()), b"", [])
 _OF_EVALS = _manifest("evals", DECIDED, (Place(8, bytes(16), 9), Place(-1, b"", 0)))
 EVALS_MANIFEST = describe(_OF_EVALS, BODY, [b"a part"])
-BUDGETED_MANIFEST = describe(
-    msgspec.structs.replace(_OF_EVALS, format=formats.LEARNED_FORMAT), BUDGETED_BODY, [b"a part"]
-)
-ADVISED_MANIFEST = describe(
-    msgspec.structs.replace(_OF_EVALS, format=formats.ADVISED_FORMAT), ADVISED_BODY, [b"a part"]
-)
-GROUPED_MANIFEST = describe(
-    msgspec.structs.replace(_OF_EVALS, format=formats.GROUPED_FORMAT), GROUPED_BODY, [b"a part"]
-)
-BEGUN_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.BEGUN_FORMAT), BEGUN_BODY, [b"a part"])
-CROSSED_MANIFEST = describe(
-    msgspec.structs.replace(_OF_EVALS, format=formats.CROSSED_FORMAT), CROSSED_BODY, [b"a part"]
-)
-SENSED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.SENSES_FORMAT), SENSED_BODY, [b"a part"])
-LISTED_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.LISTED_FORMAT), LISTED_BODY, [b"a part"])
+BUDGETED_MANIFEST = _in(_OF_EVALS, formats.LEARNED_FORMAT, BUDGETED_BODY)
+ADVISED_MANIFEST = _in(_OF_EVALS, formats.ADVISED_FORMAT, ADVISED_BODY)
+GROUPED_MANIFEST = _in(_OF_EVALS, formats.GROUPED_FORMAT, GROUPED_BODY)
+BEGUN_MANIFEST = _in(_OF_EVALS, formats.BEGUN_FORMAT, BEGUN_BODY)
+CROSSED_MANIFEST = _in(_OF_EVALS, formats.CROSSED_FORMAT, CROSSED_BODY)
+SENSED_MANIFEST = _in(_OF_EVALS, formats.SENSES_FORMAT, SENSED_BODY)
+LISTED_MANIFEST = _in(_OF_EVALS, formats.LISTED_FORMAT, LISTED_BODY)
 _LATER: list[Any] = [RECORDS[name] for name in ("genesis-edition", "commit-edition", "edition-begins", "commit-senses")]
 _OF_SENSED = _manifest("ledger/3", replace(PARTITION, commit=_LATER[3]), ())
 LEDGER_SENSES_MANIFEST = describe(msgspec.structs.replace(_OF_SENSED, format=formats.SENSES_FORMAT), b"", [])
 _OF_LEDGER = _manifest("ledger/3", replace(PARTITION, genesis=_LATER[0], commit=_LATER[1]), ())
 LEDGER_EDITION_MANIFEST = describe(msgspec.structs.replace(_OF_LEDGER, format=formats.EDITION_FORMAT), b"", [])
 _OF_BEGINS = _manifest("evals", replace(DECIDED, evaluation=_LATER[2]), (Place(8, bytes(16), 9),))
-EDITION_MANIFEST = describe(
-    msgspec.structs.replace(_OF_BEGINS, format=formats.EDITION_FORMAT), OF_EDITIONS_BODY, [b"a part"]
-)
-HELD_MANIFEST = describe(msgspec.structs.replace(_OF_EVALS, format=formats.HELD_FORMAT), HELD_BODY, [b"a part"])
+EDITION_MANIFEST = _in(_OF_BEGINS, formats.EDITION_FORMAT, OF_EDITIONS_BODY)
+HELD_MANIFEST = _in(_OF_EVALS, formats.HELD_FORMAT, HELD_BODY)
 
 _SWITCHED = replace(DECIDED, evaluation=_SWITCH)
 SWITCH_MANIFEST = describe(_manifest("evals", _SWITCHED, (Place(8, bytes(16), 9),)), b"", [])
 _OF_PANES = _manifest("evals", replace(DECIDED, evaluation=_PANE), (Place(8, bytes(16), 9),))
-SCHEDULED_MANIFEST = describe(
-    msgspec.structs.replace(_OF_PANES, format=formats.SCHEDULE_FORMAT), SCHEDULED_BODY, [b"a part"]
-)
+SCHEDULED_MANIFEST = _in(_OF_PANES, formats.SCHEDULE_FORMAT, SCHEDULED_BODY)
 
 SAVED: dict[str, bytes] = {
     "ledger": seal(LEDGER_MANIFEST),
