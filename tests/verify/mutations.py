@@ -29,7 +29,7 @@ from monitor.cli.scan import Found
 from monitor.daemon.checkpoints import Checkpoints
 from monitor.daemon.editions_in_force import EditionInForce
 from monitor.daemon.models_in_force import ModelsInForce
-from monitor.evaluator import Evaluator
+from monitor.frontier import Frontier
 from monitor.ingest import clocks
 from monitor.join import order, restamped
 from monitor.join.join import Join
@@ -226,9 +226,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a tick waits for the slowest partition",
-        Evaluator.open_tick,
-        "slowest = min(clocks)",
-        "slowest = max(clocks)",
+        Frontier.open_tick,
+        "by_clocks = min((",
+        "by_clocks = max((",
         seeds=(5,),
     ),
     Mutation(

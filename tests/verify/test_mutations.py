@@ -10,7 +10,7 @@ SAMPLE = {
     "a fence counts with a higher epoch": "the model: ",
     "the first genesis counts": "the model: ",
     "the label with the larger value wins at one time": "the simulation, seed 1: ",
-    "a tick waits for the slowest partition": "the simulation, seed 0: ",
+    "a tick waits for the slowest partition": "the simulation, seed 5: ",
     "how many labels wait is a function of what is held": "the simulation, seed 0: ",
 }
 
