@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from monitor.config import Config, loads
+from monitor.daemon.worker import Worker
 from monitor.editions import DETAILED
 from tests.replay.proving import prove, sentences
 from tests.simulation.test_label_feed import PARTITIONS, Deployment, config
@@ -47,6 +48,16 @@ def labelled(deployment: Deployment, namespace: str = "one") -> int:
         if found.get("kind") == "performance" and found["segment"] == "all" and found["window"] == window:
             newest[stored.record.key] = found["labelled"]
     return sum(newest.values())
+
+
+def end(deployment: Deployment) -> Worker:
+    """Let the worker settle everything that is there, and stop."""
+    live = deployment.workers[0]
+    live.end_when_read()
+    while not live.done():
+        live.turn()
+    live.close()
+    return live
 
 
 def told(deployment: Deployment, namespace: str = "one") -> list[tuple[str, str]]:
@@ -113,11 +124,7 @@ def test_ticks_that_went_by_change_no_final_window_and_no_count() -> None:
         d.step(times=4)
         load(d, 8)
         d.step(predictions=False, times=8)
-    live = d.workers[0]
-    live.end_when_read()
-    while not live.done():
-        live.turn()
-    live.close()
+    end(d)
     worker(d.log, watched("two")).run()
     assert finals(d.log, "one") == finals(d.log, "two")
     assert sentences(prove(d.log, watched()).differences) == [], "what was decided is decided again from what was recorded"
@@ -139,11 +146,7 @@ def test_a_live_stream_is_decided_at_the_same_ticks_as_by_its_clocks_alone() -> 
 
     d = Deployment(config())
     play(d)
-    live = d.workers[0]
-    live.end_when_read()
-    while not live.done():
-        live.turn()
-    live.close()
+    end(d)
     worker(d.log, config("two")).run()
     assert alerts(d.log, "one")
     assert [e["tick_ms"] for e in events("one")] == [e["tick_ms"] for e in events("two")]
@@ -177,13 +180,9 @@ def test_what_is_final_holds_every_record_that_was_in_time(seed: int) -> None:
             say(partition, d.now_ms - int(rng.integers(0, 10_001)))
         d.log.clock.advance(int(rng.integers(0, 10_000)))
         d.step(predictions=False, times=int(rng.integers(7, 14)) if rng.random() < 0.4 else 1)
-    live = d.workers[0]
-    assert live.statistics.unplaced == 0
+    assert d.workers[0].statistics.unplaced == 0
     assert sum(any(commit.gone_by or ()) for commit in d.commits(0)) > 3
-    live.end_when_read()
-    while not live.done():
-        live.turn()
-    live.close()
+    end(d)
     worker(d.log, config("two")).run()
     assert finals(d.log, "one") == finals(d.log, "two")
 
@@ -202,12 +201,7 @@ def test_a_record_as_old_as_lateness_allows_has_a_window_of_its_own_in_any_order
             d.send("predictions", 0, {**record, "features": {"hue": "red"}})
             for _ in range(3):
                 d.workers[0].turn()
-        live = d.workers[0]
-        live.end_when_read()
-        while not live.done():
-            live.turn()
-        live.close()
-        assert live.statistics.unplaced == 0
+        assert end(d).statistics.unplaced == 0
         found.append(finals(d.log, "one"))
     assert found[0] == found[1]
     assert any(str(START_MS + 250_000).encode() in key for key in found[0])
