@@ -37,7 +37,15 @@ def protocol_trouble(bootstrap: str, protocol: str, why: str, *, hung_up: bool) 
     A client without TLS is told nothing by a listener that wants it, so the listener is asked.
     """
     said = f"the Kafka brokers of {bootstrap} close the connection during the handshake"
-    if "PLAINTEXT broker listener" in why:
+    if "SSL" in protocol and (
+        "PLAINTEXT broker listener" in why
+        # librdkafka says that only when it sees the end before anything else: else that it is disconnected, and no more.
+        or (
+            hung_up
+            and why.startswith(("Disconnected", "SSL handshake failed"))
+            and any(_cuts_tls_short(*server) for server in _servers(bootstrap))
+        )
+    ):
         plain = protocol.replace("SSL", "PLAINTEXT")
         return (
             f"{said}: this is what a listener without TLS does, and security.protocol is {protocol}. Set it to {plain}, or "
@@ -65,6 +73,24 @@ def _speaks_tls(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _cuts_tls_short(host: str, port: int) -> bool:
+    """Whether somebody takes connections there and closes them when TLS begins; who does not let one in says nothing of TLS."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        plain = socket.create_connection((host, port), ASK_SECS)
+    except OSError:
+        return False
+    with plain:
+        try:
+            context.wrap_socket(plain, server_hostname=host).close()
+        except (ConnectionError, ssl.SSLEOFError):
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def _servers(bootstrap: str) -> Iterator[tuple[str, int]]:

@@ -25,8 +25,11 @@ def test_who_does_not_answer_or_cannot_be_asked_has_no_certificate_to_speak_of()
 
 
 @contextmanager
-def listener(tls: ssl.SSLContext | None) -> Iterator[str]:
-    """The address of a socket that takes TLS only, or no TLS, and hangs up on anything else, as a broker's listeners do."""
+def listener(tls: ssl.SSLContext | None, *, unread: bool = True) -> Iterator[str]:
+    """The address of a socket that takes TLS only, or no TLS, and hangs up on anything else, as a broker's listeners do.
+
+    `unread`: whether it leaves bytes unread when it hangs up, so that the other side sees a reset instead of an end.
+    """
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -38,7 +41,7 @@ def listener(tls: ssl.SSLContext | None) -> Iterator[str]:
             try:
                 if tls is not None:
                     plain = tls.wrap_socket(plain, server_side=True)
-                plain.recv(1)
+                plain.recv(1 if unread else 65536)
             except OSError:
                 pass
             plain.close()
@@ -91,12 +94,24 @@ def test_a_client_without_tls_on_a_listener_with_it_is_told_so(
     assert "canary" not in said
 
 
-def test_a_client_with_tls_on_a_listener_without_it_is_told_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unread", [True, False])
+def test_a_client_with_tls_on_a_listener_without_it_is_told_so(tmp_path: Path, unread: bool) -> None:
     ca = str(Certificates(tmp_path).ca_path)
-    with listener(None) as address:
+    with listener(None, unread=unread) as address:
         said = refused(address, {"security.protocol": "SSL", "ssl.ca.location": ca})
     assert said.startswith(f"the Kafka brokers of {address} close the connection during the handshake")
     assert "security.protocol is SSL. Set it to PLAINTEXT, or" in said
+
+
+@pytest.mark.parametrize("why", ["Disconnected: connection reset by peer", "PLAINTEXT broker listener?"])
+def test_a_reset_of_who_speaks_tls_is_not_said_to_be_a_listener_without_it(tmp_path: Path, why: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Certificates(tmp_path).server_path)
+    with listener(context) as address:
+        assert protocol_trouble(address, "PLAINTEXT", why, hung_up=True) == ""
+        assert (protocol_trouble(address, "SSL", why, hung_up=True) == "") == ("reset" in why)
+    (port,) = free_ports(1)
+    assert protocol_trouble(f"127.0.0.1:{port}", "SSL", "Disconnected: connection reset by peer", hung_up=True) == ""
 
 
 def test_who_hangs_up_for_another_reason_is_not_said_to_speak_tls() -> None:
