@@ -206,6 +206,8 @@ class Exposer:
             yield self._one("retention_headroom_records", headroom.records, *place)
             if headroom.left_ms is not None:
                 yield self._one("retention_headroom_seconds", seconds(headroom.left_ms), *place)
+            if headroom.kept_ms is not None:
+                yield self._one("retention_seconds", seconds(headroom.kept_ms), *place)
         if status.tick_ms is not None:
             yield self._one("tick_clock_timestamp_seconds", seconds(status.tick_ms), *place)
         if status.finality_ms is not None:

@@ -311,6 +311,7 @@ _STREAM = _group(
         "of time, and when no record is needed. Below 0 a restart may be refused.",
         "seconds",
     ),
+    _gauge("retention_seconds", _TP, "How long the topic keeps records (`retention.ms`); absent without a limit.", "seconds"),
     _gauge(
         "retention_headroom_records",
         _TP,

@@ -46,8 +46,8 @@ class ArchiveEnded(DatasetError, Refused):
         predictions, labels = records
         super().__init__(
             f"partition {partition} of the archive {name!r}",
-            f"was closed by --until-end, and {predictions:,} predictions and {labels:,} labels came after that: its panes are final",
-            "Write the topics into another archive (--name), without --until-end while more may come.",
+            f"was closed by --until-end, and {predictions:,} predictions and {labels:,} labels came after that",
+            "Its panes are final. Write the topics into another archive (--name), without --until-end while more may come.",
         )
 
 
