@@ -204,14 +204,14 @@ class Exposer:
             yield self._one("consumer_lag_records", status.lag, *place)
         if headroom is not None:
             yield self._one("retention_headroom_records", headroom.records, *place)
-            if headroom.left_ms is not None:
-                yield self._one("retention_headroom_seconds", seconds(headroom.left_ms), *place)
-            if headroom.kept_ms is not None:
-                yield self._one("retention_seconds", seconds(headroom.kept_ms), *place)
-        if status.tick_ms is not None:
-            yield self._one("tick_clock_timestamp_seconds", seconds(status.tick_ms), *place)
-        if status.finality_ms is not None:
-            yield self._one("finality_clock_timestamp_seconds", seconds(status.finality_ms), *place)
+        for name, ms in (
+            ("retention_headroom_seconds", None if headroom is None else headroom.left_ms),
+            ("retention_seconds", None if headroom is None else headroom.kept_ms),
+            ("tick_clock_timestamp_seconds", status.tick_ms),
+            ("finality_clock_timestamp_seconds", status.finality_ms),
+        ):
+            if ms is not None:
+                yield self._one(name, seconds(ms), *place)
         yield self._one("partition_idle", int(status.idle), *place)
 
     def _ledger(self, view: View) -> Iterable[Sample]:
