@@ -199,17 +199,13 @@ class Exposer:
 
     def _place(self, status: StreamStatus, *place: str) -> Iterable[Sample]:
         """One partition of a source topic. What is not known is absent."""
-        headroom = status.headroom
         if status.lag is not None:
             yield self._one("consumer_lag_records", status.lag, *place)
-        if headroom is not None:
+        times = {"tick_clock_timestamp_seconds": status.tick_ms, "finality_clock_timestamp_seconds": status.finality_ms}
+        if (headroom := status.headroom) is not None:
             yield self._one("retention_headroom_records", headroom.records, *place)
-        for name, ms in (
-            ("retention_headroom_seconds", None if headroom is None else headroom.left_ms),
-            ("retention_seconds", None if headroom is None else headroom.kept_ms),
-            ("tick_clock_timestamp_seconds", status.tick_ms),
-            ("finality_clock_timestamp_seconds", status.finality_ms),
-        ):
+            times |= {"retention_headroom_seconds": headroom.left_ms, "retention_seconds": headroom.kept_ms}
+        for name, ms in times.items():
             if ms is not None:
                 yield self._one(name, seconds(ms), *place)
         yield self._one("partition_idle", int(status.idle), *place)
