@@ -236,7 +236,7 @@ class Exposer:
         yield self._one("windows_published_total", view.counters.windows_published)
         yield self._one("windows_unplaced_total", view.counters.windows_unplaced)
         yield self._one("build_info", 1, view.build.release, view.build.python)
-        yield self._one("config_info", 1, view.config_digest)
+        yield self._one("config_info", 1, view.config_digest, view.files_digest)
         yield from (self._one(*sample) for sample in view.configuration.samples())
         for loop, at_ms in sorted(view.health.loops_ms.items()):
             yield self._one("last_loop_timestamp_seconds", seconds(at_ms), loop)
