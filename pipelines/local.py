@@ -57,9 +57,10 @@ Location = Path | str
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where things are. `store`: a directory, or an address of an object store, which the registry alone can open.
-    `rows`: the file of each model; `anchors`: that of its anchor set; `executors`: where its
-    steps run, if not on this machine. Where `alerts` or `rows` name a configuration of
-    the monitor, its topics are meant: those of its broker, or of the embedded log in `embedded`."""
+    `rows`: the file of each model, `datasets`: the dataset version of those that have one instead, in the store `versions`
+    (`store` unless given); `anchors`: the file of its anchor set; `executors`: where its steps run, if not on this machine.
+    Where `alerts` or `rows` name a configuration of the monitor, its topics are meant: those of its broker, or of the embedded
+    log in `embedded`."""
 
     store: Location
     alerts: Path | None
@@ -69,6 +70,8 @@ class Places:
     embedded: Path | None = None
     anchors: Mapping[str, Path] = field(default_factory=dict)
     executors: Mapping[str, Execution] = field(default_factory=dict)
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    versions: Location | None = None
 
 
 def wire(places: Places) -> Wired:
@@ -77,6 +80,9 @@ def wire(places: Places) -> Wired:
     if isinstance(places.store, str):
         why = "names an object store, which needs the registry"
         raise ConfigError(f"--store {places.store!r}", why, "Use `driftline retrain`, or name a directory.")
+    for model, spec in places.datasets.items():
+        why = "is a dataset version, which this package alone cannot read"
+        raise ConfigError(f"rows of {model}: 'dataset:{spec}'", why, "Use `driftline`, or name a file of rows.")
     if places.embedded is not None:
         raise ConfigError("--embedded", "needs the monitor", "Use `driftline retrain`, or leave it out.")
     store = DirectoryStore(places.store)

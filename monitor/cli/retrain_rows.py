@@ -2,22 +2,20 @@
 
     topics --decode, join--> dataset version --labelled rows, split by time--> the rows of a run
 
-A row has the features by their configured names, `segment.<name>`, `at_ms`, `known_ms` (when its label became known), `label`,
-`score`, `prediction` and `version`. A feature that is called like one of these is `feature.<name>`.
+What is in a row says `monitor.cli.retrain_columns`.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from msgspec import UnsetType, structs
+from msgspec import structs
 
+from monitor.cli.retrain_columns import COLUMNS, FEATURE, ID_HASH, found_in, names_of, own, rows_of
 from monitor.errors import LogError, MonitorError
 from pipelines import rows as r
 from pipelines.dataset.errors import BadDataset
@@ -28,25 +26,15 @@ if TYPE_CHECKING:
     from monitor.cli.dataset_read import Topics
     from pipelines.dataset.manifest import Selection
     from pipelines.dataset.shelf import Shelf
-    from pipelines.dataset.table import Column, Schema, Table
     from pipelines.missing import Missing
     from pipelines.policy import Policy
     from pipelines.ports import Alive, Data, Dataset, Finding, Store
-    from pipelines.quality import Check
     from pipelines.tables import Row
 
 TAIL_RECORDS: Final = 1_000
 """Of each partition, looked at for the newest event time. An older one in the topic would be `disorder` by much."""
-_COLUMNS: Final = {
-    "at_ms": "at_ms", "label_at_ms": r.KNOWN, "version": r.VERSION, "score": "score", "prediction": "prediction",
-    "label": "label",
-}  # fmt: skip
 _FAR_MS: Final = 2**52
 """Later than any label."""
-_ID_HASH: Final = "id_hash"
-"""In rows only where a policy pairs predictions by it."""
-_FEATURE: Final = "feature."
-_SEGMENT: Final = "segment."
 
 
 class TopicData:
@@ -80,35 +68,13 @@ class TopicData:
         """See Data. Rows are held to what the configuration that they are read by declares of the model."""
         from monitor.cli.retrain_checks import DeclaredChecks
 
-        declared = DeclaredChecks(self._configs[policy.model])(policy.model)
-        taken = set(_COLUMNS.values())
-        checks = {_own(f"{_FEATURE}{name}", taken): check for name, check in declared.items()}
-        found = r.findings(self._store, dataset, policy, checks)
-        return (*self._wrong_types(policy, dataset, checks, taken), *found)
+        return found_in(
+            self._store, self._shelf, policy, dataset, DeclaredChecks(self._configs[policy.model])(policy.model)
+        )
 
     def missing(self, policy: Policy, dataset: Dataset) -> tuple[Missing, ...]:
         """See Data."""
         return r.missing_in(self._store, dataset, policy)
-
-    def _wrong_types(
-        self, policy: Policy, dataset: Dataset, declared: Mapping[str, Check], taken: Collection[str]
-    ) -> Iterator[Finding]:
-        """Values of a wrong type are null in the rows; how many there were is in the dataset version that they are from."""
-        from pipelines.ports import Finding
-        from pipelines.quality import Check, exceeding
-
-        source = json.loads(b"".join(self._store.blob(dataset.digest))).get("source")
-        if source is None:
-            return
-        manifest = self._shelf.version(source).manifest
-        wrong = {} if isinstance(manifest.wrong_type, UnsetType) else manifest.wrong_type
-        checks = {**declared, **(policy.data.checks or {})}
-        for feature, count in wrong.items():
-            column = _own(f"{_FEATURE}{feature}", taken)
-            if column in policy.data.features or column in checks:
-                sentence = exceeding("wrong_type", column, count, manifest.rows, checks.get(column, Check()))
-                if sentence is not None:
-                    yield Finding("quality", sentence)
 
     def watched(
         self, policy: Policy, names: Collection[str], since_ms: int, until_ms: int, alive: Alive
@@ -165,8 +131,8 @@ class TopicData:
             except BadDataset:
                 return None, []
         digest = self._shelf.add(manifest)[0] if keep else None
-        names = _names(manifest.schema) | ({_ID_HASH: _ID_HASH} if policy.data.id else {})
-        found = (row for table in self._shelf.tables(manifest) for row in _rows(table, names))
+        names = names_of(manifest.schema, policy)
+        found = (row for table in self._shelf.tables(manifest) for row in rows_of(table, names))
         return digest, meanwhile(lambda: r.labelled(found, policy, until_ms), alive)
 
     @contextmanager
@@ -195,11 +161,10 @@ class TopicData:
 
 @dataclass(frozen=True, slots=True)
 class EitherData:
-    """Topics for some models, files for the others: `pipelines.ports.Data`."""
+    """Topics or dataset versions for some models, files for the others: `pipelines.ports.Data`."""
 
     files: Data
-    topics: TopicData
-    of_topics: frozenset[str]
+    others: Mapping[str, Data]
 
     def mature(self, policy: Policy, now_ms: int) -> int:
         """See Data."""
@@ -244,7 +209,7 @@ class EitherData:
         return self._of(policy).seen(policy, names)
 
     def _of(self, policy: Policy) -> Data:
-        return self.topics if policy.model in self.of_topics else self.files
+        return self.others.get(policy.model, self.files)
 
 
 def _selection(topics: Topics, policy: Policy, until_ms: int) -> Selection | None:
@@ -303,18 +268,18 @@ def _checked(topics: Topics, policy: Policy) -> Topics:
         )
     features = set(topics.config.streams.predictions.features)
     segments = {f"segment.{each.name}" for model in topics.plan.all_models for each in model.dimensions}
-    columns = {_own(f"{_FEATURE}{name}", set(_COLUMNS.values()) | segments) for name in features}
+    columns = {own(f"{FEATURE}{name}", set(COLUMNS.values()) | segments) for name in features}
     for name in policy.data.features:
         need("the feature", name, columns | segments | {"score", "prediction"})
     for name in policy.data.checks or ():
-        need("the checked column", name, columns | segments | set(_COLUMNS.values()))
+        need("the checked column", name, columns | segments | set(COLUMNS.values()))
     for name in policy.gate.segments:
         need("the segment", name, columns | segments | {"version"})
     for what, column in (("the reviewed column", policy.data.reviewed), ("the source of labels", _source(policy))):
         if column:
             need(what, column, columns | segments)
     if policy.data.id:
-        need("the column of ids", policy.data.id, {_ID_HASH})
+        need("the column of ids", policy.data.id, {ID_HASH})
     need("the label column", policy.data.label, {"label"})
     need("the time column", policy.data.at, {"at_ms"})
     return topics
@@ -322,38 +287,3 @@ def _checked(topics: Topics, policy: Policy) -> Topics:
 
 def _source(policy: Policy) -> str | None:
     return policy.intake.source if policy.intake else None
-
-
-def _names(schema: Schema) -> dict[str, str]:
-    """The name of each column of a dataset version in the rows; those that are not in them are left out."""
-    columns = {field.name for field in schema}
-    segments = {name for name in columns if name.startswith(_SEGMENT)}
-    taken = set(_COLUMNS.values()) | segments
-    features = {name: _own(name, taken) for name in columns if name.startswith(_FEATURE)}
-    return {**_COLUMNS, **{name: name for name in segments}, **features}
-
-
-def _own(column: str, taken: Collection[str]) -> str:
-    name = column.removeprefix(_FEATURE)
-    return column if name in taken else name
-
-
-def _rows(table: Table, names: Mapping[str, str]) -> Iterator[Row]:
-    """Rows as dictionaries; what is not there is null."""
-    columns = {name: _values(table.columns[column]) for column, name in names.items()}
-    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
-
-
-def _values(column: Column) -> list[Any]:
-    from pipelines.dataset.table import Floats, Hashes, Ints, Texts
-
-    match column:
-        case Ints():
-            return [None if null else value for value, null in zip(column.values.tolist(), column.null, strict=True)]
-        case Floats():
-            return [None if math.isnan(value) else value for value in column.values.tolist()]
-        case Texts():
-            return column.texts()
-        case Hashes():
-            return [f"{high:016x}{low:016x}" for high, low in column.values.tolist()]
-    raise AssertionError(f"a column of {type(column).__name__} is no part of a row")

@@ -30,6 +30,23 @@ def store_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+def versions_option(command: F) -> F:
+    """`--store LOCATION` of what keeps nothing: where dataset versions are read from."""
+    return click.option(
+        "--store", envvar="DRIFTLINE_STORE", show_envvar=True, metavar="LOCATION", type=written_location,
+        help="Where `rows` names a dataset version: the store that it lies in. Only read.",
+    )(command)  # fmt: skip
+
+
+def need_versions(model: str, spec: str | None, store: Location | None) -> None:
+    """Raises ConfigError where the rows are a dataset version, and nobody said or has the store that it lies in."""
+    if spec is not None and store is None:
+        remedy = "--store or DRIFTLINE_STORE says which."
+        raise ConfigError(f"rows of {model}: 'dataset:{spec}'", "lie in a store, and none is named", remedy)
+    if spec is not None and isinstance(store, Path) and not store.is_dir():
+        raise ConfigError(f"store {str(store)!r}", "is not there", "--store or DRIFTLINE_STORE says where it is.")
+
+
 def written_location(text: str) -> Location:
     """A directory, or an address of an object store, as somebody wrote it."""
     found = text if "://" in text else Path(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +13,23 @@ from typing import Any, Final
 import click
 import msgspec
 
-from pipelines.cli.common import F, note, output_option, print_json, print_table, when, wired
+from pipelines.cli.common import (
+    F,
+    need_versions,
+    note,
+    output_option,
+    print_json,
+    print_table,
+    versions_option,
+    when,
+    wired,
+)
 from pipelines.cli.mistakes import duration_ms
 from pipelines.cli.policies import load
 from pipelines.errors import ConfigError, StepFailed
 from pipelines.exits import REFUSED
 from pipelines.filesteps import FileSteps
-from pipelines.local import Places, Wired, wire
+from pipelines.local import Location, Places, Wired, wire
 from pipelines.local_data import FileAnchors
 from pipelines.past import Backtest, Inline, Span, Told
 from pipelines.policy import Policy
@@ -88,6 +98,7 @@ class _Asked:
     model: str | None
     alerts: Path | None
     embedded: Path | None
+    store: Location | None
     begin: str | None
     end: str | None
     every: str
@@ -114,7 +125,7 @@ def _options(command: F) -> F:
         click.option("--every", default="6h", show_default=True, metavar="DURATION", help="Between two rounds of the loop."),
     )):  # fmt: skip
         command = option(command)
-    return command
+    return versions_option(command)
 
 
 class Progress:
@@ -159,14 +170,16 @@ def _policy(asked: _Asked) -> tuple[Policy, Places]:
     if len(chosen) != 1:
         known = ", ".join(policy.model for policy in policies)
         raise ConfigError("the policy", f"is not clear: the file has {known}", "Name one with --model.")
-    return chosen[0], Places(Path(), asked.alerts, files.rows, Path.cwd(), Path(), asked.embedded, files.anchors)
+    need_versions(chosen[0].model, files.datasets.get(chosen[0].model), asked.store)
+    return chosen[0], Places(
+        Path(), asked.alerts, files.rows, Path.cwd(), Path(), asked.embedded, files.anchors, datasets=files.datasets,
+        versions=asked.store,
+    )  # fmt: skip
 
 
 def _in(places: Places, directory: Path) -> Places:
     """The same with a store of its own: nothing of a backtest is kept."""
-    return Places(
-        directory / "rows", None, places.rows, places.project, directory / "work", places.embedded, places.anchors
-    )
+    return replace(places, store=directory / "rows", alerts=None, work=directory / "work", executors={})
 
 
 def _rows(ctx: click.Context, policy: Policy, places: Places) -> list[Row]:

@@ -32,13 +32,16 @@ from pipelines.sense import Wrong
 
 _ROWS, _ANCHOR, _EXECUTOR = "rows", "anchor", "executor"
 _BESIDE = frozenset({_ROWS, _ANCHOR, _EXECUTOR})
+DATASET, ARCHIVE = "dataset:", "archive:"
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where the rows of each model are, and its anchor set; where its steps run."""
+    """Where the rows of each model are (a file, or a dataset version by name or digest), and its anchor set; where its steps
+    run."""
 
     rows: dict[str, Path] = field(default_factory=dict)
+    datasets: dict[str, str] = field(default_factory=dict)
     anchors: dict[str, Path] = field(default_factory=dict)
     executors: dict[str, Execution] = field(default_factory=dict)
 
@@ -59,9 +62,13 @@ def load(path: Path) -> tuple[list[Policy], Files]:
         found = list(_wrong(model, written))
         wrong += found
         if not found:
-            for key, paths in ((_ROWS, files.rows), (_ANCHOR, files.anchors)):
-                if key in written:
-                    paths[model] = path.parent / str(written[key])
+            said_rows = str(written.get(_ROWS, ""))
+            if said_rows.startswith(DATASET):
+                files.datasets[model] = said_rows.removeprefix(DATASET).strip()
+            elif _ROWS in written:
+                files.rows[model] = path.parent / said_rows
+            if _ANCHOR in written:
+                files.anchors[model] = path.parent / str(written[_ANCHOR])
             if _EXECUTOR in written:
                 files.executors[model] = _executor(written[_EXECUTOR], path.parent)
             policies.append(_policy(model, written))
@@ -99,6 +106,13 @@ def _beside(model: str, policy: Policy, written: dict[str, Any], elsewhere: bool
     if elsewhere and policy.gate.scoring_ms is not UNSET and policy.train.score_command:
         why = "nobody knows how long a command took that runs elsewhere; write score_function, or take this out"
         yield Wrong("gate.scoring", why, ("gate.scoring", "train.score_command"))
+    rows = written.get(_ROWS, "")
+    if isinstance(rows, dict) or (isinstance(rows, str) and rows.strip() in (DATASET, DATASET.rstrip(":"))):
+        yield Wrong(_ROWS, "names no dataset version; write `rows: dataset:NAME`, without a space, or its digest")
+    if isinstance(rows, str) and rows.startswith(ARCHIVE):
+        name = rows.removeprefix(ARCHIVE) or "ARCHIVE"
+        why = f"an archive grows; `driftline archive dataset {name} --name NAME` makes a version: write dataset:NAME"
+        yield Wrong(_ROWS, why)
     asked, anchor = policy.gate.anchor is not UNSET, "gate.anchor"
     if asked and _ANCHOR not in written:
         yield Wrong(anchor, f"names a digest, and {model}.anchor no file")

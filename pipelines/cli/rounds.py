@@ -174,7 +174,9 @@ def _opened(
 ) -> tuple[Wired, list[Policy], Files]:
     policies, files = load(file)
     unasked(policies)
-    places = Places(store, alerts, files.rows, Path.cwd(), work, embedded, files.anchors, files.executors)
+    places = Places(
+        store, alerts, files.rows, Path.cwd(), work, embedded, files.anchors, files.executors, files.datasets
+    )
     return wired(ctx, places), policies, files
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from pipelines.cli.common import note, output_option, print_json
+from pipelines.cli.common import need_versions, note, output_option, print_json, versions_option
 from pipelines.cli.policies import load
 from pipelines.codec import encode
 from pipelines.errors import ConfigError, StepFailed
@@ -20,7 +20,7 @@ from pipelines.exits import REFUSED
 from pipelines.gate import BASE_RATE, Outcome
 from pipelines.gate_page import page
 from pipelines.judging import judged
-from pipelines.local import Places, SystemClock, Wired, wire
+from pipelines.local import Location, Places, SystemClock, Wired, wire
 
 
 @click.command("train", context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,6 +47,7 @@ from pipelines.local import Places, SystemClock, Wired, wire
     metavar="DIR",
     help="Where `rows` names a configuration of the monitor: read the embedded log in DIR, not Kafka.",
 )
+@versions_option
 @output_option
 @click.pass_context
 def command(
@@ -56,6 +57,7 @@ def command(
     rows: Path | None,
     out: Path,
     embedded: Path | None,
+    store: Location | None,
     output: str,
 ) -> None:
     """Train a model as a run would, and judge it against the base rate of its training rows. Nothing is registered.
@@ -69,6 +71,7 @@ def command(
       driftline train --local -c retrain.yaml
       driftline train --local -c retrain.yaml --model flights --rows january.jsonl --out ./model
       driftline train --local -c retrain.yaml --rows january.parquet -o json
+      driftline train --local -c retrain.yaml --store ./registry
     """
     policies, files = load(file)
     chosen = [policy for policy in policies if model in (None, policy.model)]
@@ -79,9 +82,14 @@ def command(
         raise ConfigError(f"directory {str(out)!r}", "is not empty", "Name another with --out.")
     policy = chosen[0]
     with _scratch() as scratch:
-        sources = {policy.model: rows} if rows else files.rows
+        sources, datasets = ({policy.model: rows}, {}) if rows else (files.rows, files.datasets)
+        need_versions(policy.model, datasets.get(policy.model), store)
         wiring: Callable[[Places], Wired] = ctx.obj or wire
-        ports = wiring(Places(scratch / "store", None, sources, Path.cwd(), scratch / "work", embedded, files.anchors))
+        places = Places(
+            scratch / "store", None, sources, Path.cwd(), scratch / "work", embedded, files.anchors, datasets=datasets,
+            versions=store,
+        )  # fmt: skip
+        ports = wiring(places)
 
         def alive() -> None:
             """Nobody can take this over."""

@@ -36,6 +36,7 @@ from pipelines.dataset.ports import Store
 from pipelines.dataset.redaction import Erased, erased, redactions, successors
 from pipelines.dataset.row_digest import RowDigest
 from pipelines.dataset.table import Table
+from pipelines.suggest import listing
 
 VERSIONS: Final = "datasets/versions"
 NAMES: Final = "datasets/names"
@@ -158,7 +159,8 @@ class Shelf:
 
         known = [key.removeprefix(f"{NAMES}/") for key in self._store.documents(NAMES)]
         near = get_close_matches(spec, known, 1)
-        remedy = f"Did you mean {near[0]!r}?" if near else "`driftline dataset list` shows what there is."
+        there = f"There are: {listing(known)}." if known else "`driftline dataset list` shows what there is."
+        remedy = f"Did you mean {near[0]!r}?" if near else there
         raise UnknownDataset(f"dataset {spec!r}", "is not in this store", remedy)
 
     def _manifest(self, digest: str) -> Manifest:
