@@ -20,7 +20,7 @@ def typed() -> Iterator[tuple[str, str]]:
             yield path.stem, code
 
 
-@pytest.mark.parametrize(("runbook", "code"), typed())
+@pytest.mark.parametrize(("runbook", "code"), list(typed()))
 def test_a_command_is_there_and_has_what_it_cannot_do_without(runbook: str, code: str) -> None:
     words = code.split()[1:]
     command: click.Command = driftline
