@@ -229,12 +229,9 @@ class Scoring(FaultyFakes):
     def compared(
         self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
-        if not other:
-            return super().compared(policy, served, other, since_ms, until_ms, alive)
-        new, old = (min(int(name) for name in names if name.isdecimal()) for names in (served, other))
-        if new > old:
-            return None if self.live is None else self._at(b"live", policy, since_ms, 3000, until_ms)
-        return super().compared(policy, served, other, since_ms, until_ms, alive)
+        new, old = (min((int(name) for name in names if name.isdecimal()), default=0) for names in (served, other))
+        name, better = (b"live", self.live) if new > old else (b"shade", self.shade)
+        return None if better is None else self._at(name, policy, since_ms, 3000, until_ms, written=3)
 
 
 class Serving(test_simulation.Story):
