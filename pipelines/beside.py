@@ -13,6 +13,7 @@ done again. Each move is made at most once for a run, as `promote` and `rollback
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,17 +21,16 @@ import msgspec
 from msgspec import UNSET
 
 from pipelines.looks import moment
-from pipelines.meanwhile import meanwhile
 from pipelines.policy import Policy, ScoredBy
 from pipelines.ports import Dataset, Move, Serving
 from pipelines.states import terminal
-from pipelines.tables import parse_rows
 from pipelines.task import Next, Task
 
 UNPAIRED: Final = "unpaired"
 """What is to be said of a comparison that gets no pairs, or no more of them, although labels come; null when pairs came."""
 EXPECTED_MIN: Final = 10
 """Pairs that should have come since the last one, at the rate before it, for their absence to be no chance: one in 20,000."""
+_ALIVE_EVERY_ROWS: Final = 50_000
 
 
 def by_serving(policy: Policy) -> bool:
@@ -104,14 +104,16 @@ def counted(task: Task, policy: Policy, serving: Serving, pairs: Dataset | None)
 
 
 def _times(task: Task, policy: Policy, rows: Dataset | None) -> list[int]:
-    if rows is None:
-        return []
-
-    def read() -> list[int]:
-        found = parse_rows(b"".join(task.ports.store.blob(rows.test)), "the rows of a look")
-        return [int(row[policy.data.at]) for row in found]
-
-    return meanwhile(read, task.alive)
+    body = bytearray()
+    for chunk in () if rows is None else task.ports.store.blob(rows.test):
+        task.alive()
+        body += chunk
+    times = []
+    for number, line in enumerate(body.splitlines()):
+        if number % _ALIVE_EVERY_ROWS == 0:
+            task.alive()
+        times.append(int(json.loads(line)[policy.data.at]))
+    return times
 
 
 def unpaired(task: Task, serving: Serving, other: Serving, found: Counted, least_rows: int, least_ms: int) -> str | None:
