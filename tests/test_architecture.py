@@ -37,7 +37,6 @@ SHELL = (
     "pipelines/meanwhile.py",
     "pipelines/past.py",
     "pipelines/post.py",
-    "pipelines/remembered.py",
     "pipelines/runner.py",
     "pipelines/subprocesses.py",
     "pipelines/tables.py",

@@ -24,7 +24,6 @@ from pipelines.local_data import FileAnchors
 from pipelines.past import Backtest, Inline, Span, Told
 from pipelines.policy import Policy
 from pipelines.ports import Store
-from pipelines.remembered import RememberedSteps
 from pipelines.subprocesses import Subprocesses
 from pipelines.tables import Row, parse_rows
 
@@ -184,7 +183,7 @@ def _rows(ctx: click.Context, policy: Policy, places: Places) -> list[Row]:
 def _steps(policy: Policy, store: Store, directory: Path) -> FileSteps:
     own = policy.train.function or policy.train.command or policy.train.score_function or policy.train.score_command
     work = directory / "work"
-    return Subprocesses(store, work, Path.cwd()) if own else RememberedSteps(store, work, Inline())
+    return Subprocesses(store, work, Path.cwd()) if own else FileSteps(store, work, Inline())
 
 
 def _span(policy: Policy, rows: list[Row], begin: str | None, end: str | None, every: str) -> Span:

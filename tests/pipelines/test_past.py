@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,12 @@ from sklearn.linear_model import LogisticRegression
 
 from pipelines.cli.past import Progress
 from pipelines.errors import StepFailed
-from pipelines.filesteps import FileSteps, Work
+from pipelines.filesteps import FileSteps
 from pipelines.gate import GateSpec
 from pipelines.local_data import FileAnchors
 from pipelines.past import Backtest, Inline, PastAlerts, PastClock, PastData, Span, Told
 from pipelines.policy import DAY_MS, HOUR_MS, Data, Policy, Probation, Promotion, Shadow, Train, Trigger
-from pipelines.ports import Alive, Serving, Store
-from pipelines.remembered import RememberedSteps
-from pipelines.rows import keep, labelled, split
+from pipelines.rows import labelled, split
 from pipelines.tables import Row, write_rows
 from tests.cli.driving import driftline
 from tests.pipelines.memory import BORN_MS, MemoryStore, policy
@@ -247,52 +244,6 @@ def test_each_way_is_heard_of_before_its_first_model_is_trained(tmp_path: Path) 
     test._headway = lambda *told: heard.append(told)
     test.regularly("weekly", Span(SPAN.from_ms, SPAN.from_ms + 3 * DAY_MS, DAY_MS), 2 * DAY_MS)
     assert heard == [("weekly", SPAN.from_ms), ("weekly", SPAN.from_ms + 2 * DAY_MS)]
-
-
-class Tallied(Inline):
-    """Counts the rows that it is given to score."""
-
-    rows = 0
-
-    def execute(self, work: Work, alive: Alive) -> float:
-        if work.name.startswith("score-"):
-            self.rows += len((work.directory / "in/rows.jsonl").read_bytes().splitlines())
-        return super().execute(work, alive)
-
-
-def _steps(kind: type[FileSteps], here: Path, executor: Inline, store: Store) -> FileSteps:
-    return kind(store, here / "work", executor)
-
-
-def test_a_row_is_scored_once_by_each_model_and_all_comes_out_the_same(tmp_path: Path) -> None:
-    told, tally = [], []
-    span = Span(FIRED_MS + AFTER_MS - DAY_MS, FIRED_MS + AFTER_MS + 4 * DAY_MS, 6 * HOUR_MS)
-    for kind in (FileSteps, RememberedSteps):
-        counting, here = Tallied(), tmp_path / kind.__name__
-        test = Backtest(
-            POLICY, world(), EVENTS, lambda store: FileAnchors(store, {}), here,
-            partial(_steps, kind, here, counting),
-        )  # fmt: skip
-        told.append(test.loop(span))
-        tally.append(counting.rows)
-    plain, remembered = told
-    assert remembered.promotions == plain.promotions != ()
-    assert remembered.loss == pytest.approx(plain.loss, rel=1e-12)
-    assert remembered.ends == plain.ends
-    assert tally[1] < tally[0] / 4, tally
-
-
-def test_where_the_time_of_scoring_is_limited_it_is_measured_anew(tmp_path: Path) -> None:
-    store, counting = MemoryStore(), Tallied()
-    steps = RememberedSteps(store, tmp_path, counting)
-    rows = world()[:300]
-    dataset = keep(store, rows, rows, UNTIL_MS, POLICY)
-    made = steps.train(POLICY, "0" * 32, 1, dataset, lambda: None)
-    version = Serving.of("fraud", 1, made.files)
-    limited = msgspec.structs.replace(POLICY, gate=GateSpec(scoring_ms=1000))
-    for asked, scored in ((POLICY, 300), (POLICY, 300), (limited, 600), (limited, 900)):
-        steps.scored(asked, dataset.test, version, lambda: None)
-        assert counting.rows == scored
 
 
 def test_rows_are_put_in_order_once_and_are_those_of_a_run(tmp_path: Path) -> None:
