@@ -27,7 +27,7 @@ def read_rows(path: Path) -> list[Row]:
             from pyarrow import parquet
         except ImportError:
             raise NotInstalled("reading Parquet", "pyarrow", "datasets") from None
-        found: list[Row] = [_without_nan(row) for row in parquet.read_table(path).to_pylist()]
+        found: list[Row] = [_plain(row) for row in parquet.read_table(path).to_pylist()]
         return found
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     return parse_rows(raw, str(path))
@@ -54,16 +54,34 @@ def _constant(name: str) -> None:
         raise ValueError(f"{name} is no number")
 
 
-def _without_nan(row: Row) -> Row:
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+def _plain(row: Row) -> Row:
+    """NaN is null, and bytes, as of the hash of an id, are in hexadecimal: JSON has neither."""
+    return {name: _value(value) for name, value in row.items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def row_bytes(row: Row) -> bytes:
-    """A row as JSON, the same bytes for the same content. Raises StepFailed for what JSON cannot hold."""
+    """A row as JSON, the same bytes for the same content. Raises StepFailed for what JSON cannot hold, with its column."""
     try:
         return canonical_bytes(row)
     except (TypeError, ValueError) as error:
-        raise StepFailed("a row", f"cannot be kept as JSON: {error}", "Use numbers, texts and null.") from None
+        column, kind = next(((name, type(value).__name__) for name, value in row.items() if not _fits(value)), ("", ""))
+        why = f"cannot be kept as JSON: column {column!r} ({kind}): {error}"
+        remedy = "Use numbers, texts and null, or leave the column out of the rows."
+        raise StepFailed("a row", why, remedy) from None
+
+
+def _fits(value: object) -> bool:
+    try:
+        canonical_bytes(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def write_rows(rows: Iterable[Row]) -> bytes:

@@ -7,6 +7,7 @@ lateness, its time tells the two apart. Of rows that both have, the label may di
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ class Gone(StrEnum):
 
     RANGE = "outside_the_range"  # of event time or offsets of the other, or of what the other read
     MODEL = "other_model"
+    EARLIER = "before_its_first_row"  # the other may cover it, and begins later: retention took it, or an archive begins there
+    LATER = "after_its_last_row"  # the other may cover it, and ends earlier: it was made before these came
     REVISED = "withdrawn_or_replaced"  # the other covers it: a withdrawal or an earlier duplicate came, or other rules
 
 
@@ -86,8 +89,8 @@ def compare(old: Manifest, old_tables: Iterable[Table], new: Manifest, new_table
     changed = _changes(before, left, after, right)
     return Difference(
         same=len(left) - sum(changed.values()),
-        added=_reasons(after, only[1], old.selection),
-        removed=_reasons(before, only[0], new.selection),
+        added=_reasons(after, only[1], old.selection, before.at_ms),
+        removed=_reasons(before, only[0], new.selection, after.at_ms),
         changed=changed,
         fields=fields,
         rules=tuple(sorted(k for k in {*old.rules, *new.rules} if old.rules.get(k) != new.rules.get(k))),
@@ -111,19 +114,22 @@ def _changes(before: _Rows, left: NDArray[Any], after: _Rows, right: NDArray[Any
     return {kind: int(mask.sum()) for kind, mask in kinds.items() if mask.any()}
 
 
-def _reasons(rows: _Rows, only: NDArray[Any], other: Selection) -> dict[Gone, int]:
-    """Why `only` some of the rows are not in the version that selected `other`."""
+def _reasons(rows: _Rows, only: NDArray[Any], other: Selection, its_ms: NDArray[Any]) -> dict[Gone, int]:
+    """Why `only` some of the rows are not in the version that selected `other`, whose rows are of the times `its_ms`."""
+    first_ms, last_ms = (its_ms.min(), its_ms.max()) if len(its_ms) else (-math.inf, math.inf)
     counts: Counter[Gone] = Counter()
     for row in only.tolist():
         at = int(rows.at_ms[row])
         if other.models is not None and rows.model[row] not in other.models:
             counts[Gone.MODEL] += 1
-        elif (other.from_ms is not None and at < other.from_ms) or (
-            other.until_ms is not None and at >= other.until_ms
+        elif (
+            (other.from_ms is not None and at < other.from_ms)
+            or (other.until_ms is not None and at >= other.until_ms)
+            or other.offsets is not None
         ):
             counts[Gone.RANGE] += 1
         else:
-            counts[Gone.RANGE if other.offsets is not None else Gone.REVISED] += 1
+            counts[Gone.EARLIER if at < first_ms else Gone.LATER if at > last_ms else Gone.REVISED] += 1
     return dict(counts)
 
 

@@ -284,6 +284,8 @@ def test_a_policy_over_a_multiclass_model_is_refused(case: Any) -> None:
     policy = Policy(model="m", data=Data(features=("score",), label="label", at="at_ms"))
     if not stream.classes:
         assert data.mature(policy, START_MS + 30 * DAY_MS) == len(stream.label)
+        kept = data.collect(policy, START_MS + 30 * DAY_MS, lambda: None)
+        assert kept.train_rows + kept.test_rows == len(stream.label)
         return
     with pytest.raises(ConfigError, match="'m' is a multiclass model, and gates compare losses of numbers"):
         data.mature(policy, START_MS + 30 * DAY_MS)

@@ -61,6 +61,22 @@ def test_what_python_and_pandas_write_for_what_is_missing_is_missing(tmp_path: P
     assert [row["x"] for row in read_rows(path)] == [None, None]
 
 
+def test_bytes_of_a_parquet_file_are_in_hexadecimal_and_what_cannot_be_kept_has_its_column_named(tmp_path: Path) -> None:
+    from datetime import UTC, datetime
+
+    from pyarrow import Table, parquet
+
+    path = tmp_path / "rows.parquet"
+    data = FileData(MemoryStore(), {"fraud": path})
+    rows = [{**ROW, "label": number % 2, "id_hash": bytes([0, 255, number])} for number in range(4)]
+    parquet.write_table(Table.from_pylist(rows), path)
+    assert read_rows(path)[1]["id_hash"] == "00ff01"
+    assert data.collect(ASKED, 2**40, awake).test_rows == 4
+    parquet.write_table(Table.from_pylist([{**row, "seen": datetime(2026, 1, 1, tzinfo=UTC)} for row in rows]), path)
+    with pytest.raises(StepFailed, match=r"a row cannot be kept as JSON: column 'seen' \(datetime\).*leave the column out"):
+        data.collect(ASKED, 2**40, awake)
+
+
 @pytest.mark.parametrize("written", ["Infinity", "-Infinity", "1e999", "[" * 100_000])
 def test_a_number_that_is_none_is_refused_in_a_sentence(written: str, tmp_path: Path) -> None:
     bench = Bench(tmp_path)

@@ -77,7 +77,15 @@ def test_a_row_that_one_has_says_why_the_other_has_not() -> None:
 
 
 def test_a_key_that_was_used_again_is_another_row() -> None:
-    assert diff([Row(1)], [Row(1), Row(1, at=99)]).added == {Gone.REVISED: 1}
+    assert diff([Row(1), Row(2, at=99)], [Row(1), Row(1, at=50), Row(2, at=99)]).added == {Gone.REVISED: 1}
+
+
+def test_rows_beyond_those_of_the_other_are_not_said_to_have_been_replaced() -> None:
+    both = [Row(1, at=10), Row(2, at=20)]
+    more = [Row(3, at=5), *both, Row(4, at=15), Row(5, at=21), Row(6, at=30)]
+    assert diff(both, more).added == {Gone.EARLIER: 1, Gone.REVISED: 1, Gone.LATER: 2}
+    assert diff(more, both).removed == {Gone.EARLIER: 1, Gone.REVISED: 1, Gone.LATER: 2}
+    assert diff([], both).added == {Gone.REVISED: 2}, "what has no row neither begins nor ends"
 
 
 def test_columns_and_rules_that_differ_are_named() -> None:
