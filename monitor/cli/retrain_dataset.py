@@ -22,7 +22,6 @@ from pipelines.dataset.table import Hashes, Type
 from pipelines.errors import ConfigError, NotFound, NotInstalled, StepFailed
 from pipelines.meanwhile import meanwhile
 from pipelines.suggest import hint, listing
-from registry.errors import Missing as NotThere
 from registry.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -168,7 +167,8 @@ class VersionData:
 
     @contextmanager
     def _readable(self, policy: Policy) -> Iterator[None]:
-        """What the store raises, as a run takes it: it ends, or is tried again where the store may be there later."""
+        """What the store and the shelf raise, as a run takes it: what is not there ends it, what cannot be read is
+        tried again."""
         try:
             yield
         except ExtraMissing as error:
@@ -178,10 +178,11 @@ class VersionData:
         except DatasetError as error:
             raise NotFound(f"rows of {policy.model}: {error.what}", error.why, error.remedy) from error
         except RegistryError as error:
-            gone = isinstance(error, NotThere)
-            what = f"dataset {self._specs[policy.model]!r}"
-            remedy = "`driftline dataset verify` tells what is left of it." if gone else "It is tried again."
-            raise StepFailed(what, f"cannot be read: {str(error).rstrip('.')}", remedy, again=not gone) from error
+            # An erasure may take a segment that is about to be read: the next try finds others.
+            what, spec = f"rows of {policy.model}", self._specs[policy.model]
+            remedy = f"It is tried again; `driftline dataset verify {spec}` tells what is left of it."
+            why = f"in dataset {spec!r} cannot be read: {str(error).rstrip('.')}"
+            raise StepFailed(what, why, remedy, again=True) from error
 
 
 def _own_rows(table: Table, model: str, erased: Erased) -> Table:

@@ -11,8 +11,10 @@ import pytest
 
 from monitor.cli.retrain import wire
 from pipelines.cli.policies import load
+from pipelines.dataset.redaction import KEY_BYTES, Redaction, add, key_of, keyed
 from pipelines.dataset.shelf import Shelf
-from pipelines.errors import NotFound
+from pipelines.dataset.table import Hashes
+from pipelines.errors import NotFound, StepFailed
 from pipelines.local import Places
 from registry.catalog import Catalog
 from registry.directory import DirectoryStore
@@ -104,6 +106,29 @@ def test_an_erased_id_is_in_no_rows_of_a_run(bench: Bench, deployment: Deploymen
     assert kept.train_rows + kept.test_rows == before - 1
     source = json.loads(b"".join(store.blob(kept.digest)))["source"]
     assert source == Shelf(store).version("days").digest != digest
+
+
+def test_an_id_whose_erasure_has_not_reached_the_version_yet_is_in_no_rows_either(bench: Bench) -> None:
+    [policy], _ = load(bench.policy)
+    store, data = DirectoryStore(bench.store), bench.data()
+    before = data.mature(policy, 2**50)
+    table = next(Shelf(store).tables(Shelf(store).version("days").manifest))
+    ids = table.columns["id_hash"]
+    assert isinstance(ids, Hashes)
+    erased = keyed(ids.values[table.known("label")][:1], key_of(store, bytes(KEY_BYTES)))
+    add(store, Redaction(1, "ada", 1, "a request", erased, (), ()))
+    assert data.mature(policy, 2**50) == before - 1
+
+
+def test_a_version_whose_segment_is_lost_is_told_and_tried_again(bench: Bench) -> None:
+    digest = Shelf(DirectoryStore(bench.store)).version("days").manifest.segments[0].digest.removeprefix("sha256:")
+    (bench.store / "blobs" / digest[:2] / digest).unlink()
+    [policy], _ = load(bench.policy)
+    with pytest.raises(StepFailed, match="`driftline dataset verify days` tells what is left of it") as raised:
+        bench.data().collect(policy, 2**50, lambda: None)
+    assert raised.value.again
+    plan = bench.asked().lines[0]
+    assert (plan["why"], "in dataset 'days' cannot be read: " in plan["detail"]) == ("unreadable", True)
 
 
 @pytest.mark.parametrize(
