@@ -14,6 +14,8 @@ from tests.kafka.fixtures import fresh_topics, kafka, own_kafka
 __all__ = ["fresh_topics", "kafka", "own_kafka"]
 
 KAFKA_FIXTURES = {"kafka", "fresh_topics", "own_kafka"}
+KAFKA_TIMEOUT_SECS = 900
+"""The longest takes 90 s on an idle machine, and each wait in them has a limit of its own that says what did not come."""
 
 # No deadline: two cores are shared by everything that runs. CI repeats the same cases each time, so that a red run is a
 # changed program; people and `make verify` draw new ones, and a hundred of them where a law does not say how many.
@@ -60,4 +62,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if KAFKA_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
+        if item.get_closest_marker("kafka") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(KAFKA_TIMEOUT_SECS))
     items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("slow", "kafka")])
