@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -70,3 +71,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         *(item.get_closest_marker(name) is not None for name in ("slow", "kafka")),
         item.path.name not in LONGEST_FILES,
     ])  # fmt: skip
+
+
+def pytest_collection_finish() -> None:
+    """What the tests are made of stays until the end: no collection of garbage needs to look through it."""
+    gc.collect()
+    gc.freeze()
