@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from monitor.alerts.event import BUDGET_RULES
 from monitor.config.quality_rules import about, all_rules
 from monitor.join.outcomes import Conservation
 from monitor.telemetry import COMMIT_BOUNDS_MS, Configuration, TaskState, rule_segments
+from monitor.windows.over import OVER_KEPT, too_many
 from monitor.windows.view import Kind, SeriesKey, WindowView
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "driftline.status/v1"
 """Name and version of the JSON form; a reader refuses another one."""
+UNLISTED: Final = "*"
+"""In place of the name of a model that is not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +266,15 @@ class View:
         opening = self.rebuild
         return found + ([(opening.partition, opening.rows - opening.done, opening.left_ms)] if opening else [])
 
+    def versions(self) -> dict[str, int]:
+        """How many versions with windows that can still change each listed model has; `*`: the most of a model that is not."""
+        live = {w.key.series.model: set[str]() for w in self.windows}
+        for window in self.windows:
+            if not window.final:
+                live[window.key.series.model].add(window.key.series.version)
+        found = {model.name: len(live.pop(model.name, ())) for model in self.models}
+        return found if self.unlisted is None else found | {UNLISTED: max(map(len, live.values()), default=0)}
+
     def outcomes(self, stream: Literal["predictions", "labels"]) -> dict[str, int]:
         """The terms of the conservation identity, summed over the owned partitions."""
         total: dict[str, int] = {}
@@ -278,7 +290,7 @@ class Newest:
     That is, of the windows still open at the newest tick, the one that ends next: of tumbling windows the current one,
     of `24h/1h` the last 24 hours to within an hour, rather than the one that has just begun. Where none is open (a
     version that stopped, the end of input) it is the one that ended last. Mutable; the daemon keeps one next to its
-    evaluator, holding the open windows and one more per slot.
+    evaluator, holding the open windows and one more per slot; of versions that are over the last OVER_KEPT of a model.
     """
 
     __slots__ = ("_held", "_tick_ms")
@@ -289,8 +301,9 @@ class Newest:
 
     def add(self, views: Iterable[WindowView]) -> None:
         """Take in revisions, in any order."""
-        touched = {}
+        touched, some_final = dict[tuple[SeriesKey, str, Kind], dict[int, WindowView]](), False
         for view in views:
+            some_final = some_final or view.final
             slot = (view.key.series, view.key.window, view.kind)
             held = touched[slot] = self._held.setdefault(slot, {})
             kept = held.get(view.key.start_ms)
@@ -301,10 +314,17 @@ class Newest:
             last = max(held)
             for start in [s for s, v in held.items() if s != last and v.key.end_ms <= self._tick_ms[kind]]:
                 del held[start]
+        if some_final and len(self._held) > OVER_KEPT:
+            self._forget_over()
 
-    def forget_before(self, end_ms: int) -> None:
-        """Drop series whose last window ended before `end_ms`: versions that no longer serve."""
-        self._held = {slot: held for slot, held in self._held.items() if held[max(held)].key.end_ms >= end_ms}
+    def _forget_over(self) -> None:
+        """Drop versions that are over, but for the last ones of each model."""
+        newest = ((series, self._choose(kind, held)) for (series, _, kind), held in self._held.items())
+        gone = too_many((series, not view.final, view.key.end_ms) for series, view in newest)
+        if gone:
+            self._held = {
+                slot: held for slot, held in self._held.items() if (slot[0].model, slot[0].version) not in gone
+            }
 
     def views(self) -> tuple[WindowView, ...]:
         """The windows to look at, by series, window name and kind."""

@@ -82,14 +82,6 @@ def test_what_is_shown_does_not_depend_on_the_order_or_the_batches(order: list[i
     assert cut.views() == whole.views()
 
 
-def test_versions_that_no_longer_serve_are_forgotten() -> None:
-    newest = Newest()
-    gone, serving = SeriesKey("m", "v1", "all"), SeriesKey("m", "v2", "all")
-    newest.add([performance_window(gone), performance_window(serving, start_ms=START_MS + DAY_MS)])
-    newest.forget_before(START_MS + DAY_MS + 1)
-    assert [view.key.series for view in newest.views()] == [serving]
-
-
 def failing(checks: tuple[Check, ...]) -> list[str]:
     return [check.name for check in checks if not check.ok]
 
