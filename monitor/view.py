@@ -16,6 +16,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitor.alerts.event import BUDGET_RULES
+from monitor.config import canonical
 from monitor.config.quality_rules import about, all_rules
 from monitor.join.outcomes import Conservation
 from monitor.telemetry import COMMIT_BOUNDS_MS, Configuration, TaskState, rule_segments
@@ -259,6 +260,8 @@ class View:
     health: Health = Health()
     configuration: Configuration = field(default_factory=lambda: Configuration(0))
     schema: str = SCHEMA
+    files_digest: str = ""
+    """Of what the files of this process say now; `config_digest` is of what gives numbers their meaning."""
 
     def recoveries(self) -> list[tuple[int, int, int]]:
         """(partition, rows that a new owner would read again, how long it would) of each; of one being opened what is left."""
@@ -373,6 +376,7 @@ def new_view(config: Config, build: Build, at_ms: int) -> View:
         ),
         thresholds=thresholds_of(config),
         configuration=Configuration(at_ms),
+        files_digest=canonical.digest(canonical.of_all(config)),
     )
 
 

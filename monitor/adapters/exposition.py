@@ -198,17 +198,15 @@ class Exposer:
 
     def _place(self, status: StreamStatus, *place: str) -> Iterable[Sample]:
         """One partition of a source topic. What is not known is absent."""
-        headroom = status.headroom
         if status.lag is not None:
             yield self._one("consumer_lag_records", status.lag, *place)
-        if headroom is not None:
+        times = {"tick_clock_timestamp_seconds": status.tick_ms, "finality_clock_timestamp_seconds": status.finality_ms}
+        if (headroom := status.headroom) is not None:
             yield self._one("retention_headroom_records", headroom.records, *place)
-            if headroom.left_ms is not None:
-                yield self._one("retention_headroom_seconds", seconds(headroom.left_ms), *place)
-        if status.tick_ms is not None:
-            yield self._one("tick_clock_timestamp_seconds", seconds(status.tick_ms), *place)
-        if status.finality_ms is not None:
-            yield self._one("finality_clock_timestamp_seconds", seconds(status.finality_ms), *place)
+            times |= {"retention_headroom_seconds": headroom.left_ms, "retention_seconds": headroom.kept_ms}
+        for name, ms in times.items():
+            if ms is not None:
+                yield self._one(name, seconds(ms), *place)
         yield self._one("partition_idle", int(status.idle), *place)
 
     def _ledger(self, view: View) -> Iterable[Sample]:
@@ -237,7 +235,7 @@ class Exposer:
         yield self._one("windows_published_total", view.counters.windows_published)
         yield self._one("windows_unplaced_total", view.counters.windows_unplaced)
         yield self._one("build_info", 1, view.build.release, view.build.python)
-        yield self._one("config_info", 1, view.config_digest)
+        yield self._one("config_info", 1, view.config_digest, view.files_digest)
         yield from (self._one(*sample) for sample in view.configuration.samples())
         for loop, at_ms in sorted(view.health.loops_ms.items()):
             yield self._one("last_loop_timestamp_seconds", seconds(at_ms), loop)

@@ -15,7 +15,7 @@ from monitor.cli.scan import ScanProgress
 from monitor.ingest.clocks import NEVER, ClockState
 from pipelines.dataset import archive as a
 from pipelines.dataset import manifest as m
-from pipelines.dataset.errors import READINGS_MAX, Overtaken
+from pipelines.dataset.errors import READINGS_MAX, ArchiveEnded, Overtaken
 from pipelines.dataset.redaction import Erased, Erasures
 from pipelines.dataset.table import Schema
 
@@ -54,7 +54,7 @@ def write(config: Config, log: Log, archive: a.Archive, store: a.LogStore, asked
 
     An erasure keeps its ids first and then adds a commit to every archive. So the erased ids are asked for after the log was
     folded: of an erasure that is not among them the commit is still to come, and either is ours before it, and seen by it, or
-    loses against it. Raises Overtaken; what was committed stays."""
+    loses against it. Raises Overtaken, and ArchiveEnded for records that came after `ended`; what was committed stays."""
     topics = Topics(config, log, ids=asked.ids)
     state = archive.begin(_begun(topics, asked))
     erasures = Erasures(store)
@@ -117,6 +117,10 @@ class _Partition:
         scan = self._topics.scan([(self._partition, span, labels)])
         with ScanProgress(scan, f"reading partition {self._partition}") as progress:
             read = self._topics.read(scan, self._partition, span, labels, progress.show)
+        if reached is not None and reached.open_ms == ENDED:
+            since = _records(read.predictions, needed[0]), _records(read.labels, needed[1])
+            if any(since):
+                raise ArchiveEnded(archive.name, self._partition, since)
         open_ms, closed_ms, final_ms = self._limits(read)
         first_ms = min((int(part.at_ms.min()) for part in read.predictions.parts if len(part)), default=NEVER)
         plan = self._topics.plan.join
@@ -128,8 +132,10 @@ class _Partition:
         # The pane in which the topics begin may lack what they held before.
         partial_ms = first_ms if reached is None and span.start > 0 else NEVER
         segments = tuple(self._segments(archive, joined, forgotten, closed_ms, final_ms, whole, partial_ms))
-        if not segments and whole and reached is not None:
-            return None  # the first reading is kept all the same: it says what must not be lost from then on
+        # The first reading is kept without any: it says what must not be lost from then on. So is the end, once.
+        told = reached is not None and (reached.open_ms == ENDED or not self._asked.ended)
+        if not segments and whole and told:
+            return None
         return a.Commit(
             a.FORMAT,
             self._asked.now_ms,
@@ -237,6 +243,11 @@ def _first(stream: Stream[Any] | None, from_ms: int) -> int:
         if len(later := np.flatnonzero(part.at_ms >= from_ms)):
             return int(part.offsets[later[0]])
     return stream.span.end
+
+
+def _records(stream: Stream[Any] | None, offset: int) -> int:
+    """How many records there are from an offset on."""
+    return 0 if stream is None else sum(int((part.offsets >= offset).sum()) for part in stream.parts)
 
 
 def _clock(state: ClockState) -> m.Clock:

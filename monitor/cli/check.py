@@ -34,7 +34,7 @@ def command(
     Without --live no broker is asked: every mistake in the files is told at once, with its line, and every limit of data
     quality that a model's own reference does not keep; then what will be watched and how many Prometheus series that makes.
     With --live: brokers, topics, equal partition counts, retention against the horizon, the partitioners of both topics,
-    write access to the internal topics.
+    whether their newest records can be used, write access to the internal topics.
 
     Exit code 78 for a bad configuration, 69 when no broker answers, 1 when --live finds an error. JSON: {"ok",
     "problems": [sentence], "config": {...} | null, "findings": [{"level", "what", "value",
@@ -275,12 +275,13 @@ def _for(seconds: float) -> str:
 def _look(config: Config, embedded: Path | None) -> Sequence[Finding]:
     """What the preflight finds. Raises LogUnreachable when no broker answers."""
     from monitor.adapters.preflight import preflight
-    from monitor.cli.check_ledger import findings
+    from monitor.cli.check_ledger import findings as of_ledger
+    from monitor.cli.check_records import findings as of_records
     from monitor.cli.scan import open_existing
 
     log = open_existing(config, embedded)
     try:
-        return [*preflight(log, config), *findings(log, config)]
+        return [*preflight(log, config), *of_records(log, config), *of_ledger(log, config)]
     finally:
         log.close()
 

@@ -93,6 +93,18 @@ def meaning(config: Config, idle_after: str = _IDLE_AFTER_ONCE) -> dict[str, Any
     }
 
 
+OF_A_PROCESS = frozenset({"kafka", "http", "state", "dead_letters", "series_budget"})
+"""Sections in which processes of one namespace may differ."""
+
+
+def of_all(config: Config) -> dict[str, Any]:
+    """The part in which all processes of a namespace have to agree: what `meaning` holds, and what is judged and told. The order
+    of models, rules and windows does not matter."""
+    data = {key: value for key, value in everything(config).items() if key not in OF_A_PROCESS}
+    ordered = {key: sorted(value, key=dumps) if isinstance(value, list) else value for key, value in data.items()}
+    return ordered | {"references": dict(config.reference_digests)}
+
+
 def _stream_meaning(stream: dict[str, Any]) -> dict[str, Any]:
     """Where the records of a topic were copied from changes nothing in them."""
     return {key: value for key, value in stream.items() if key != "rekey"}

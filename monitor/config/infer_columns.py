@@ -173,7 +173,7 @@ class Times:
     """A column read as event times."""
 
     column: Column
-    unit: str  # ms, s or iso
+    unit: str  # s, ms, us, ns or iso
     at_ms: Mapping[int, int]
 
 
@@ -184,7 +184,7 @@ def as_times(column: Column) -> Times | None:
         return None
     numbers = column.numbers() or _numbers_in_text(column)
     if len(numbers) > 0.9 * len(filled):
-        for unit, scale in (("ms", 1), ("s", 1000)):
+        for unit, scale in (("ms", 1.0), ("s", 1e3), ("us", 1e-3), ("ns", 1e-6)):
             low, high = _EARLIEST_S * 1000 / scale, _LATEST_S * 1000 / scale
             fitting = {row: round(number * scale) for row, number in numbers.items() if low <= number <= high}
             if len(fitting) > 0.9 * len(filled):
@@ -198,7 +198,7 @@ def _numbers_in_text(column: Column) -> dict[int, float]:
     """Whole numbers of a key or header, where they can only be text."""
     if column.source.kind == "value" or column.source.path:
         return {}
-    return {row: float(v) for row, v in column.filled().items() if isinstance(v, str) and re.fullmatch(r"\d{1,15}", v)}
+    return {row: float(v) for row, v in column.filled().items() if isinstance(v, str) and re.fullmatch(r"\d{1,19}", v)}
 
 
 def lacks_offset(column: Column) -> bool:

@@ -139,7 +139,8 @@ def _at(times: Times | None, others: tuple[str, ...], guess: Guess, what: str) -
     if times is None:
         without = ", ".join(guess.no_offset)
         reason = f" ({without} lacks the offset from UTC, so its instant is unknown)" if without else ""
-        yield from comment(f"no field that says when {what} was found{reason}; this is a placeholder", mark=True)
+        text = f"no field that says when {what} was found{reason}; this is a placeholder, and without it no record can be used"
+        yield from comment(text, mark=True)
         yield "at: $.at"
         return
     if others:
@@ -207,11 +208,9 @@ def _time(guess: Guess, labelled: bool) -> Iterator[str]:
         yield from indent(comment("no labels: this only says how long identities are kept"))
     elif not delays:
         horizon = DEFAULT_HORIZON_MS
-        yield from indent(
-            comment(
-                "no sampled label met its prediction, so the delay of labels is unknown; 7d is a placeholder", mark=True
-            )
-        )
+        met = guess.ids is not None and guess.ids.shared
+        why = "sampled labels have no time that can be read" if met else "no sampled label met its prediction"
+        yield from indent(comment(f"{why}, so the delay of labels is unknown; 7d is a placeholder", mark=True))
     else:
         horizon = nice_ms(max(60_000, 2 * delays[-1]))
         seen = format_duration(max(0, delays[-1]) // 1000 * 1000)

@@ -254,7 +254,8 @@ class Worker:
             if self._reopen_at.get(partition, 0) <= now and not self.stopping:
                 opened = self._open(partition) or opened
         if gone or opened:
-            self._intake.assign({p: task.engine for p, task in self.tasks.items() if not task.ended})
+            self._intake.assign(engines := {p: task.engine for p, task in self.tasks.items() if not task.ended})
+            self._intake.pause(self.capacity.waiting(engines, 0, now))  # what was full is full before anything is read
         self._follow_judge_lease()
 
     def _follow_judge_lease(self) -> None:

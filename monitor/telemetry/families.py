@@ -98,6 +98,7 @@ LABELS: Mapping[str, str] = {
     "release": "1: the installed version of Driftline",
     "pythonversion": "1",
     "digest": "1: the digest of the configuration in use",
+    "files": "1: the digest of what its files say",
 }
 """Every label and what bounds the number of its values."""
 
@@ -271,8 +272,8 @@ _JOIN = _group(
         ("stream", "partition"),
         "Rows that wait for the other stream: predictions without label, labels without prediction.",
     ),
-    _gauge("join_state_rows", ("partition",), "Rows held by the join, settled ones kept for their identity included."),
-    _gauge("join_state_limit_rows", (), "Rows this process may hold in all (state.max_rows); predictions wait there."),
+    _gauge("join_state_rows", ("partition",), "Predictions held by the join, settled ones kept for their identity included."),
+    _gauge("join_state_limit_rows", (), "Predictions this process may hold in all (state.max_rows); more wait in the topic."),
     _gauge("join_state_bytes", ("partition",), "Memory of the join's tables.", "bytes"),
     _gauge(
         "join_spilled_rows", ("partition",), "Predictions and labels of the join that are in files (state.memory_rows)."
@@ -317,6 +318,7 @@ _STREAM = _group(
         "of time, and when no record is needed. Below 0 a restart may be refused.",
         "seconds",
     ),
+    _gauge("retention_seconds", _TP, "How long the topic keeps records (`retention.ms`); absent without a limit.", "seconds"),
     _gauge(
         "retention_headroom_records",
         _TP,
@@ -361,7 +363,13 @@ _ALERTS = _group(
 _DAEMON = _group(
     "daemon",
     Family("build_info", Type.INFO, ("release", "pythonversion"), "The running build."),
-    Family("config_info", Type.INFO, ("digest",), "The configuration in use."),
+    Family(
+        "config_info",
+        Type.INFO,
+        ("digest", "files"),
+        "The configuration in use: `digest` of what its namespace counts under, `files` of all that its files say and that all "
+        "processes must agree in (not `kafka`, `http`, `state`, `dead_letters`, `series_budget`).",
+    ),
     _counter("config_reloads_total", ("outcome",), "Times that the configuration was read again."),
     _gauge("config_last_reload_successful", (), "0 while what the files say now cannot be used; what was before is."),
     _gauge(

@@ -4,6 +4,7 @@
     ├── BadDataset           a name is outside its grammar (exit 2)
     ├── UnknownDataset       no such version
     ├── NameTaken            the name was given to another version (exit 3)
+    ├── ArchiveEnded         an archive was said to be complete, and its topics hold more since (exit 3)
     ├── UnreadableDataset    a manifest or a segment is newer than this code, or not what it claims to be
     ├── Overtaken            ids were erased each time that the rows had been read; trying again later helps
     └── ExtraMissing         an optional library is needed
@@ -36,6 +37,18 @@ class UnknownDataset(DatasetError):
 
 class NameTaken(DatasetError, Refused):
     """The name says another version already; names do not move."""
+
+
+class ArchiveEnded(DatasetError, Refused):
+    """An archive was closed as complete (`--until-end`), and its topics hold more since."""
+
+    def __init__(self, name: str, partition: int, records: tuple[int, int]) -> None:
+        predictions, labels = records
+        super().__init__(
+            f"partition {partition} of the archive {name!r}",
+            f"was closed by --until-end, and {predictions:,} predictions and {labels:,} labels came after that",
+            "Its panes are final. Write the topics into another archive (--name), without --until-end while more may come.",
+        )
 
 
 class UnreadableDataset(DatasetError):

@@ -16,7 +16,7 @@ from monitor.config import loads
 from monitor.ingest.ids import hash_text
 from pipelines.dataset import archive as a
 from pipelines.dataset import manifest as m
-from pipelines.dataset.errors import BadDataset, UnknownDataset, UnreadableDataset
+from pipelines.dataset.errors import ArchiveEnded, BadDataset, UnknownDataset, UnreadableDataset
 from pipelines.dataset.shelf import Shelf
 from pipelines.dataset.unpacking import dataset
 from registry.errors import StoreError
@@ -157,6 +157,24 @@ def test_a_pane_is_written_when_it_closes_and_again_when_its_labels_change_and_t
     assert step(topics, store) == []
     state = a.Archive(store, "one").state()
     assert [s.final for _, _, s in (state.current[key] for key in sorted(state.current))] == [True, False, False]
+
+
+@pytest.mark.parametrize("stream", ["p", "q"])
+@pytest.mark.parametrize("partition", [0, 1], ids=["with rows", "without rows"])
+def test_what_comes_after_the_end_is_refused_and_named_and_nothing_is_lost(stream: str, partition: int) -> None:
+    topics, store = log(steady(), ([], [])), MemoryStore()
+    step(topics, store)
+    step(topics, store, ended=True)
+    assert step(topics, store) == step(topics, store, ended=True) == []
+    held, entries = a.Archive(store, "one").state(), dict(store.entries)
+    topics.topics[stream][partition].append(prediction(99, 130) if stream == "p" else label(3, 130, 0))
+    came = "1 predictions and 0 labels" if stream == "p" else "0 predictions and 1 labels"
+    for ended in (False, True):
+        with pytest.raises(
+            ArchiveEnded, match=f"partition {partition} of the archive 'one' was closed .* and {came} came"
+        ):
+            step(topics, store, ended=ended)
+    assert (a.Archive(store, "one").state(), store.entries) == (held, entries)
 
 
 @pytest.mark.parametrize("again_at", [31, 200], ids=["across a border", "across a gap"])

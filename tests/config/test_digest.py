@@ -12,6 +12,7 @@ from monitor.config import Config, load, loads
 from monitor.config.diff import Effect, diff
 from monitor.config.render import render
 from monitor.errors import ConfigError
+from monitor.view import Build, new_view
 from tests.config.examples import FULL, MINIMAL
 
 
@@ -218,3 +219,41 @@ def test_who_copies_a_topic_is_nothing_to_who_reads_the_copy() -> None:
         ("streams.labels.rekey.partitioner", Effect.TICK),
     }
     assert copied.digest == loads(FULL).digest
+
+
+def of_files(config: Config) -> str:
+    return new_view(config, Build("0", "3"), 0).files_digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("rules:\n", "rules:\n  - {name: more, metric: volume, op: '<', threshold: 1, window: 1d}\n"),
+        ("labels: {owner: team-x", "labels: {owner: team-y"),
+        ("threshold: 0.25", "threshold: 0.3"),
+        ("horizon: 14d", "horizon: 15d"),
+    ],
+)
+def test_what_processes_must_agree_in_is_in_the_digest_of_their_files(change: tuple[str, str]) -> None:
+    assert of_files(changed(change)) != of_files(loads(FULL))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("port: 0", "port: 1"),
+        ("a:9092,b:9092", "c:9092"),
+        ("max_rows: 1000000", "max_rows: 2000000"),
+        ("payload: false", "payload: true"),
+        ("series_budget: 500", "series_budget: 501"),
+        ("horizon: 14d", "horizon: 336h"),
+    ],
+)
+def test_what_a_process_has_of_its_own_is_not(change: tuple[str, str]) -> None:
+    assert of_files(changed(change)) == of_files(loads(FULL))
+
+
+def test_the_order_of_rules_is_no_difference_between_processes() -> None:
+    config = loads(FULL)
+    assert len(config.rules) > 1
+    assert of_files(config.model_copy(update={"rules": tuple(reversed(config.rules))})) == of_files(config)

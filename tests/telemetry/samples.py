@@ -142,6 +142,7 @@ def sample_view(
         at_ms=START_MS + DAY_MS,
         build=Build("0.1.0", "3.11.7"),
         config_digest="sha256:0a1b2c3d4e5f",
+        files_digest="sha256:f11e5",
         topics=("predictions", "labels"),
         state_limit_rows=20_000_000,
         series_budget=10_000,
