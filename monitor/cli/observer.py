@@ -21,6 +21,7 @@ from monitor.distributions import distributions
 from monitor.evaluator import TickOutput
 from monitor.history import DelayPoint, History, Past
 from monitor.ingest.clocks import FOREVER, NEVER, ClockState
+from monitor.newest import Newest
 from monitor.plan import Plan
 from monitor.ports import WallClock
 from monitor.readiness import Check, Places, readiness, standing, stuck
@@ -33,7 +34,6 @@ from monitor.view import (
     Headroom,
     Health,
     ModelStatus,
-    Newest,
     PartitionStatus,
     StreamStatus,
     View,

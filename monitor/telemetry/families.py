@@ -122,8 +122,7 @@ class Family:
         return PREFIX + self.name
 
 
-_SERIES = ("model", "version", "segment")
-_TP = ("topic", "partition")
+_SERIES, _TP = ("model", "version", "segment"), ("topic", "partition")
 
 
 def _group(group: str, *families: Family) -> tuple[Family, ...]:
@@ -255,8 +254,7 @@ _DRIFT = _group(
     _gauge(
         "model_versions",
         ("model",),
-        "Versions of a listed model with windows that can still change, from the evaluator; `*`: the most that any model has "
-        "which is not listed.",
+        "Versions of a listed model whose windows can still change, from the evaluator; `*`: the most of one that is not listed.",
     ),
     _gauge("reference_samples", ("model",), "Rows in the model's reference; absent without a reference."),
     _counter(

@@ -9,7 +9,8 @@ import pytest
 
 from monitor.adapters.exposition import Exposer
 from monitor.cli.many_versions import MANY, ManyVersions
-from monitor.view import Evaluator, ModelStatus, Newest, View
+from monitor.newest import Newest
+from monitor.view import Evaluator, ModelStatus, View
 from monitor.windows.over import OVER_KEPT
 from monitor.windows.view import SeriesKey, WindowView
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, performance_window, sample_view

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from monitor.newest import Newest
 from monitor.readiness import STUCK_AFTER_MS, Check, readiness, standing, stuck
 from monitor.telemetry import Configuration, TaskState
-from monitor.view import Durations, Headroom, Health, Newest, PartitionStatus, decode, encode
+from monitor.view import Durations, Headroom, Health, PartitionStatus, decode, encode
 from monitor.windows.view import SeriesKey, WindowView
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, partition, performance_window, sample_view
 
