@@ -65,17 +65,16 @@ def command(
     free processor like this one, once the session of who was killed has timed out; what the evaluator decides again is not in
     it, nor are the seconds in which a process starts. Memory is that of a process that has been restarted once: it keeps what
     reading again took. limit_bytes is what to give it, for it takes that once it had 100,000 records at once to catch up with,
-    as after an outage; fresh_process_bytes is that of one that never had to. The topic of windows gets a revision of
-    each window that changed at every tick (`time.tick`); brokers compact them, an
-    embedded log keeps all. Not in any: files of rows beyond `state.memory_rows`, and the topic of alerts.
+    as after an outage; fresh_process_bytes is that of one that never had to. The topic of windows gets a revision of each window
+    that changed at every tick (`time.tick`); brokers compact them, an embedded log keeps all. Not in any: files of rows beyond
+    `state.memory_rows`, and the topic of alerts.
 
     JSON: {"held_rows", "bytes_per_row", "join_bytes", "windows", "windows_bytes", "working_bytes", "process_bytes",
     "limit_bytes", "fresh_process_bytes", "ledger_bytes_per_day", "windows_bytes_per_day", "commits_per_second",
     "bytes_per_commit", "series", "series_of_models", "series_budget", "recovery_rows", "recovery_seconds", "restart_seconds",
-    "records_per_second", "warnings"}; rows and bytes of the join are
-    of the whole deployment, windows of the process that evaluates, those of a process of the one that evaluates and owns most,
-    series those that it exports while nothing fires, series_of_models those that the budget is about, before it is applied;
-    recovery is of one partition, restart of all that a process owns.
+    "records_per_second", "warnings"}; rows and bytes of the join are of the whole deployment, windows of the process that
+    evaluates, those of a process of the one that evaluates and owns most, series those that it exports while nothing fires,
+    series_of_models those that the budget is about, before it applies; recovery is of one partition, restart of all it owns.
 
     \b
     Examples:
