@@ -7,13 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import msgspec
 
 from pipelines.cli.common import need_versions, note, output_option, print_json, versions_option
-from pipelines.cli.policies import load
+from pipelines.cli.policies import Files, load
 from pipelines.codec import encode
 from pipelines.errors import ConfigError, StepFailed
 from pipelines.exits import REFUSED
@@ -51,15 +52,9 @@ from pipelines.local import Location, Places, SystemClock, Wired, wire
 @output_option
 @click.pass_context
 def command(
-    ctx: click.Context,
-    file: Path,
-    model: str | None,
-    rows: Path | None,
-    out: Path,
-    embedded: Path | None,
-    store: Location | None,
-    output: str,
-) -> None:
+    ctx: click.Context, file: Path, model: str | None, rows: Path | None, out: Path, embedded: Path | None,
+    store: Location | None, output: str,
+) -> None:  # fmt: skip
     """Train a model as a run would, and judge it against the base rate of its training rows. Nothing is registered.
 
     Writes the files of the model, `gate.json` and `gate.md` to --out. Exit code 3 when the gate does not pass. What a step that
@@ -82,14 +77,11 @@ def command(
         raise ConfigError(f"directory {str(out)!r}", "is not empty", "Name another with --out.")
     policy = chosen[0]
     with _scratch() as scratch:
-        sources, datasets = ({policy.model: rows}, {}) if rows else (files.rows, files.datasets)
-        need_versions(policy.model, datasets.get(policy.model), store)
+        if rows is not None:
+            files = replace(files, rows={policy.model: rows}, datasets={})
+        need_versions(policy.model, files.datasets.get(policy.model), store)
         wiring: Callable[[Places], Wired] = ctx.obj or wire
-        places = Places(
-            scratch / "store", None, sources, Path.cwd(), scratch / "work", embedded, files.anchors, datasets=datasets,
-            versions=store,
-        )  # fmt: skip
-        ports = wiring(places)
+        ports = wiring(_places(scratch, files, embedded, store))
 
         def alive() -> None:
             """Nobody can take this over."""
@@ -116,6 +108,13 @@ def command(
         note(f"{len(artifact.files)} files of the model, gate.json and gate.md are in {str(out)!r}")
     if report.outcome is not Outcome.PASS or findings:
         ctx.exit(REFUSED)
+
+
+def _places(scratch: Path, files: Files, embedded: Path | None, versions: Location | None) -> Places:
+    return Places(
+        scratch / "store", None, files.rows, Path.cwd(), scratch / "work", embedded, files.anchors,
+        datasets=files.datasets, versions=versions,
+    )  # fmt: skip
 
 
 @contextmanager

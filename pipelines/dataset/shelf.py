@@ -36,11 +36,11 @@ from pipelines.dataset.ports import Store
 from pipelines.dataset.redaction import Erased, erased, redactions, successors
 from pipelines.dataset.row_digest import RowDigest
 from pipelines.dataset.table import Table
-from pipelines.suggest import listing
 
 VERSIONS: Final = "datasets/versions"
 NAMES: Final = "datasets/names"
 SHORTEST_PREFIX: Final = 6
+LISTED_MOST: Final = 24
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+-]{0,99}")
 _HEX: Final = re.compile(r"[0-9a-f]{1,64}")
@@ -159,8 +159,10 @@ class Shelf:
 
         known = [key.removeprefix(f"{NAMES}/") for key in self._store.documents(NAMES)]
         near = get_close_matches(spec, known, 1)
-        there = f"There are: {listing(known)}." if known else "`driftline dataset list` shows what there is."
-        remedy = f"Did you mean {near[0]!r}?" if near else there
+        more = f" and {len(known) - LISTED_MOST} more" if len(known) > LISTED_MOST else ""
+        remedy = "`driftline dataset list` shows what there is."
+        if known:
+            remedy = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known[:LISTED_MOST])}{more}."
         raise UnknownDataset(f"dataset {spec!r}", "is not in this store", remedy)
 
     def _manifest(self, digest: str) -> Manifest:
