@@ -8,8 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
-# Whole files go to the processes, in the order of collection. Quick tests only: those on a broker measure how long things take.
+# Whole files go to the processes, in the order of collection. Each process of tests on Kafka has a broker of its own: two of
+# them, as most of their time is waiting, and what they wait for must not wait for a processor.
 SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+SPREAD_KAFKA := $(SPREAD) --maxprocesses 2
 # 5 is pytest's "no test was collected": right where ARGS names tests of the other kind only, a mistake where there are no ARGS.
 NONE_CHOSEN = { code=$$?; [ $$code -eq 5 ] && [ -n "$(ARGS)" ] || exit $$code; }
 LOCKING := uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
@@ -17,6 +19,8 @@ LOCKING := uv pip compile pyproject.toml --group build --universal --python-vers
 VERSIONS := 3.11 3.12 3.13
 ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
+# Some machines set it for everybody. The tests start hundreds of processes, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test check format test-quick test-kafka verify image bench lowest pythons lock hooks tools clean
 
@@ -59,13 +63,13 @@ check: $(VENV)/developed ## ruff, mypy --strict, import contracts
 
 test: check tools ## everything but the slow tests: checks first, then quick tests, then those on a real Kafka
 	@$(PYTEST) $(SPREAD) -m "not slow and not kafka" $(ARGS) || $(NONE_CHOSEN)
-	@$(PYTEST) -m "kafka and not slow" $(ARGS) || $(NONE_CHOSEN)
+	@$(PYTEST) $(SPREAD_KAFKA) -m "kafka and not slow" $(ARGS) || $(NONE_CHOSEN)
 
 test-quick: $(VENV)/developed ## the tests that need no broker
 	@$(PYTEST) $(SPREAD) -m "not slow and not kafka" $(ARGS)
 
 test-kafka: $(VENV)/developed ## the tests on a real Kafka
-	@$(PYTEST) -m "kafka and not slow" $(ARGS)
+	@$(PYTEST) $(SPREAD_KAFKA) -m "kafka and not slow" $(ARGS)
 
 verify: $(VENV)/developed tools ## hours: the slow tests, all examples of every law, every part of tests/verify; writes tests/verify/report.md
 	@DRIFTLINE_THOROUGH=1 $(PYTEST) -m "slow or not kafka" $(ARGS)

@@ -32,7 +32,7 @@ beside it that did not change; and explains it by longer windows where the short
 namespace that begins with it counts rows under segments in the order of their names, an earlier one for ever in that of its
 files. Regression keeps what the interval of a small RMSLE needs. Ticks close that have gone by on the wall, so that the last
 labels of a load are decided before the next load comes; and a record that is as old as lateness allows has a window of its own
-also where `disorder` is shorter than a tick."""
+also where `disorder` is shorter than a tick. Of versions that are over, the last hundred of a model are remembered."""
 RELEASES: Final[Mapping[int, str]] = MappingProxyType({FIRST: "0.1.0", DETAILED: "0.1.0", LASTING: "0.1.0"})
 """The editions that this code knows, each with the first release that does."""
 NEWEST: Final = max(RELEASES)

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from monitor.alerts.event import BUDGET_RULES
 from monitor.config import canonical
 from monitor.config.quality_rules import about, all_rules
 from monitor.join.outcomes import Conservation
 from monitor.telemetry import COMMIT_BOUNDS_MS, Configuration, TaskState, rule_segments
-from monitor.windows.view import Kind, SeriesKey, WindowView
+from monitor.windows.view import SeriesKey, WindowView
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "driftline.status/v1"
 """Name and version of the JSON form; a reader refuses another one."""
+UNLISTED: Final = "*"
+"""In place of the name of a model that is not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +268,15 @@ class View:
         opening = self.rebuild
         return found + ([(opening.partition, opening.rows - opening.done, opening.left_ms)] if opening else [])
 
+    def versions(self) -> dict[str, int]:
+        """How many versions with windows that can still change each listed model has; `*`: the most of a model that is not."""
+        live = {w.key.series.model: set[str]() for w in self.windows}
+        for window in self.windows:
+            if not window.final:
+                live[window.key.series.model].add(window.key.series.version)
+        found = {model.name: len(live.pop(model.name, ())) for model in self.models}
+        return found if self.unlisted is None else found | {UNLISTED: max(map(len, live.values()), default=0)}
+
     def outcomes(self, stream: Literal["predictions", "labels"]) -> dict[str, int]:
         """The terms of the conservation identity, summed over the owned partitions."""
         total: dict[str, int] = {}
@@ -273,49 +284,6 @@ class View:
             for name, count in (p.prediction_outcomes if stream == "predictions" else p.label_outcomes).items():
                 total[name] = total.get(name, 0) + count
         return total
-
-
-class Newest:
-    """The window to look at of each (series, window name, kind), out of the revisions that are published.
-
-    That is, of the windows still open at the newest tick, the one that ends next: of tumbling windows the current one,
-    of `24h/1h` the last 24 hours to within an hour, rather than the one that has just begun. Where none is open (a
-    version that stopped, the end of input) it is the one that ended last. Mutable; the daemon keeps one next to its
-    evaluator, holding the open windows and one more per slot.
-    """
-
-    __slots__ = ("_held", "_tick_ms")
-
-    def __init__(self) -> None:
-        self._held: dict[tuple[SeriesKey, str, Kind], dict[int, WindowView]] = {}
-        self._tick_ms = dict.fromkeys(Kind, 0)
-
-    def add(self, views: Iterable[WindowView]) -> None:
-        """Take in revisions, in any order."""
-        touched = {}
-        for view in views:
-            slot = (view.key.series, view.key.window, view.kind)
-            held = touched[slot] = self._held.setdefault(slot, {})
-            kept = held.get(view.key.start_ms)
-            if kept is None or view.revision >= kept.revision:
-                held[view.key.start_ms] = view
-            self._tick_ms[view.kind] = max(self._tick_ms[view.kind], view.tick_ms)
-        for (_, _, kind), held in touched.items():
-            last = max(held)
-            for start in [s for s, v in held.items() if s != last and v.key.end_ms <= self._tick_ms[kind]]:
-                del held[start]
-
-    def forget_before(self, end_ms: int) -> None:
-        """Drop series whose last window ended before `end_ms`: versions that no longer serve."""
-        self._held = {slot: held for slot, held in self._held.items() if held[max(held)].key.end_ms >= end_ms}
-
-    def views(self) -> tuple[WindowView, ...]:
-        """The windows to look at, by series, window name and kind."""
-        return tuple(self._choose(slot[2], self._held[slot]) for slot in sorted(self._held))
-
-    def _choose(self, kind: Kind, held: Mapping[int, WindowView]) -> WindowView:
-        still_open = [start for start, view in held.items() if view.key.end_ms > self._tick_ms[kind]]
-        return held[min(still_open)] if still_open else held[max(held)]
 
 
 def thresholds_of(config: Config, unlisted: Iterable[str] = ()) -> tuple[Threshold, ...]:

@@ -13,19 +13,24 @@ done again. Each move is made at most once for a run, as `promote` and `rollback
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 from msgspec import UNSET
 
+from pipelines.looks import moment
 from pipelines.policy import Policy, ScoredBy
-from pipelines.ports import Move, Serving
+from pipelines.ports import Dataset, Move, Serving
 from pipelines.states import terminal
 from pipelines.task import Next, Task
 
 UNPAIRED: Final = "unpaired"
-"""What is to be said of a comparison that gets no pairs although labels come; null when pairs came after all."""
+"""What is to be said of a comparison that gets no pairs, or no more of them, although labels come; null when pairs came."""
+EXPECTED_MIN: Final = 10
+"""Pairs that should have come since the last one, at the rate before it, for their absence to be no chance: one in 20,000."""
+_ALIVE_EVERY_ROWS: Final = 50_000
 
 
 def by_serving(policy: Policy) -> bool:
@@ -71,18 +76,65 @@ def stood_down(task: Task, following: Next) -> Next:
     return replace(following, detail="; ".join(part for part in (following.detail, said) if part))
 
 
-def unpaired(
-    task: Task, policy: Policy, serving: Serving, other: Serving, least_rows: int, least_ms: int
-) -> str | None:
-    """What is to be said where no row has been scored by both: None while so few labels have come, or so little time has
-    passed, that this may be chance."""
-    rows = task.ports.data.watched(policy, serving.names, task.view.since_ms, task.now_ms, task.alive)
-    if rows is None or (rows.test_rows < least_rows and task.now_ms < task.view.since_ms + least_ms):
-        return None
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Predictions of the version that serves since a state began, whose label is known. `paired`: those that the version beside
+    it scored too; `newest_ms`: when the newest of these was predicted; `after`: how many of all are newer than that."""
+
+    labelled: int
+    paired: int
+    newest_ms: int | None
+    after: int
+
+
+def counted(task: Task, policy: Policy, serving: Serving, pairs: Dataset | None) -> Counted:
+    """How many pairs there are, of how many there could be. `pairs`: those that were found."""
+    paired = 0 if pairs is None else pairs.test_rows
+    if not by_serving(policy):
+        return Counted(paired, paired, None, 0)
     assert policy.shadow is not UNSET
+    alone = msgspec.structs.replace(
+        policy, shadow=msgspec.structs.replace(policy.shadow, scored_by=ScoredBy.DRIFTLINE)
+    )  # whoever scored the other: all that was served
+    every = task.ports.data.compared(alone, serving.names, (), task.view.since_ms, task.now_ms, task.alive)
+    times, of_pairs = _times(task, policy, every), _times(task, policy, pairs)
+    newest_ms = max(of_pairs, default=None)
+    after = sum(newest_ms is None or at_ms > newest_ms for at_ms in times)
+    return Counted(len(times), paired, newest_ms, after)
+
+
+def _times(task: Task, policy: Policy, rows: Dataset | None) -> list[int]:
+    body = bytearray()
+    for chunk in () if rows is None else task.ports.store.blob(rows.test):
+        task.alive()
+        body += chunk
+    times = []
+    for number, line in enumerate(body.splitlines()):
+        if number % _ALIVE_EVERY_ROWS == 0:
+            task.alive()
+        times.append(int(json.loads(line)[policy.data.at]))
+    return times
+
+
+def unpaired(task: Task, serving: Serving, other: Serving, found: Counted, least_rows: int, least_ms: int) -> str | None:
+    """What is to be said where labels come and no row, or none any more, has been scored by both: None while so few labels have
+    come, or so little time has passed, that this may be chance."""
+    policy = task.policy
+    assert policy.shadow is not UNSET
+    from_ms = task.view.since_ms if found.newest_ms is None else found.newest_ms
+    if not found.after or (found.after < least_rows and task.now_ms < from_ms + least_ms):
+        return None
+    since = still = ""
+    if found.newest_ms is not None:
+        before = max(1, found.labelled - found.after)
+        if found.after * found.paired / before < EXPECTED_MIN:
+            return None
+        since, still = f" since {moment(found.newest_ms)}", " still"
+    ended = "" if found.newest_ms is None else f", after {found.paired:,} pairs before"
     return (
-        f"{rows.test_rows:,} predictions of version {serving.version} have their label, and none of version {other.version} with "
-        f"the same {policy.data.id}: does whoever serves score the version that {policy.shadow.alias} points at?"
+        f"{found.after:,} predictions of version {serving.version}{since} have their label, and none of version {other.version} "
+        f"with the same {policy.data.id}{ended}: does whoever serves{still} score the version that "
+        f"{policy.shadow.alias} points at?"
     )
 
 

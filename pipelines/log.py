@@ -30,11 +30,16 @@ def read_log(store: Store, log: str, after: int = 0) -> list[bytes]:
 
 def append(store: Store, log: str, bodies: Sequence[bytes], body: bytes) -> bool:
     """Add `body` after the entries that were read; False when somebody else added one first."""
-    if bodies:
-        _receipt(store, log, len(bodies), bodies[-1])
-    if not store.create_entry(log, len(bodies) + 1, body):
+    return append_to(store, log, len(bodies), bodies[-1] if bodies else None, body)
+
+
+def append_to(store: Store, log: str, number: int, last: bytes | None, body: bytes) -> bool:
+    """The same for who has read the last entry alone: `last` is the body of entry `number`, None where that is 0."""
+    if last is not None:
+        _receipt(store, log, number, last)
+    if not store.create_entry(log, number + 1, body):
         return False
-    _receipt(store, log, len(bodies) + 1, body)
+    _receipt(store, log, number + 1, body)
     return True
 
 

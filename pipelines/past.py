@@ -229,6 +229,7 @@ class Backtest:
 
     def regularly(self, name: str, span: Span, each_ms: int) -> Told:
         """Trained and promoted at fixed times, without a gate."""
+        self._headway(name, span.from_ms)  # the first model is a part of it
         world = _World(self, name, span)
         for world.clock.ms in range(span.from_ms + each_ms, span.until_ms, each_ms):
             self._headway(name, world.clock.ms)

@@ -21,6 +21,8 @@ from pipelines.handoffs import FORMAT as HANDOFF_FORMAT
 from pipelines.handoffs import RESULTS, Record
 from pipelines.handoffs import ROOT as HANDOFFS
 from pipelines.journal import Moved, Noted, decode_record
+from pipelines.looks import ROOT as LOOKS
+from pipelines.looks import decode_look
 from pipelines.places import FORMAT as PLACE_FORMAT
 from pipelines.places import ROOT as PLACES
 from pipelines.places import Record as PlaceRecord
@@ -51,6 +53,9 @@ def of_entry(log: str, body: bytes, where: str) -> list[Reference] | None:
         return []
     if parts[0] == PLACES:
         codec.decode(PlaceRecord, body, where, PLACE_FORMAT)
+        return []
+    if parts[0] == LOOKS:
+        decode_look(body, where)
         return []
     if len(parts) == 2 and parts[0] == "runs":
         record = decode_record(body, where)

@@ -6,7 +6,7 @@ ms, and if wished when the label became known (`known_ms`) and which version pre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from pipelines.codec import canonical_bytes
 from pipelines.errors import NotFound
+from pipelines.losses import BINARY
 from pipelines.missing import RISE_MAX, Missing, lacking, missing
 from pipelines.policy import DAY_MS, Policy, ScoredBy
 from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Dataset, Finding, Store
@@ -208,8 +209,9 @@ def keep(
 
 def findings(store: Store, dataset: Dataset, policy: Policy, declared: Checks) -> tuple[Finding, ...]:
     """Declared quality, in rows to train on and to judge by, each; features that are missing, or missing since, that stand still
-    or have another unit since; a label of one kind, rows that are there twice. `declared`: what the monitor's configuration says
-    of features; a policy's own checks come before it, and of what are no features of the policy it says nothing here."""
+    or have another unit since; labels of one kind or of no class, rows that are there twice. `declared`: what the monitor's
+    configuration says of features; a policy's own checks come before it, and of what are no features of the policy it says
+    nothing here."""
     parts = _parts(store, dataset)
     checks = {name: check for name, check in declared.items() if name in policy.data.features}
     checks |= policy.data.checks or {}
@@ -218,8 +220,7 @@ def findings(store: Store, dataset: Dataset, policy: Policy, declared: Checks) -
     lacks = lacking(missing(parts[_TRAIN], parts[_TEST], policy.data.features), policy.data.missing_ratio_max, rise_max)
     found += [Finding("missing", sentence) for sentence in lacks]
     found += _changed(parts, policy)
-    if len(np.unique(numbers(parts[_TRAIN], policy.data.label))) < 2:
-        found.append(Finding("label", "all labels are the same"))
+    found += [Finding("label", sentence) for sentence in _odd_labels(parts, policy)]
     for name, rows in parts.items():
         same = len(rows) - len({row_bytes(row) for row in rows})
         if same > len(rows) / 10:
@@ -236,6 +237,20 @@ def _changed(parts: dict[str, list[Row]], policy: Policy) -> Iterator[Finding]:
         yield Finding("stuck", sentence)
     for sentence in larger(rescaled(parts[_TRAIN], parts[_TEST], data.features), change_max):
         yield Finding("scale", sentence)
+
+
+def _odd_labels(parts: Mapping[str, list[Row]], policy: Policy) -> Iterator[str]:
+    """Labels that are all the same, and those of a third class where the loss is for two: training would fail over one, or its
+    rows be judged as if they were of the class that is nearer. Never a value."""
+    labels = {name: numbers(rows, policy.data.label) for name, rows in parts.items()}
+    if policy.gate.loss.name in BINARY:
+        for name, values in labels.items():
+            if odd := int(np.count_nonzero((values != 0) & (values != 1))):
+                share = f"{odd:,} of {values.size:,} rows {name} ({odd / values.size:.1%})"
+                wanted = f"and the loss {policy.gate.loss.name} is for two classes"
+                yield f"{policy.data.label!r} is neither 0 nor 1 in {share}, {wanted}"
+    if len(np.unique(labels[_TRAIN])) < 2:
+        yield "all labels are the same"
 
 
 def missing_in(store: Store, dataset: Dataset, policy: Policy) -> tuple[Missing, ...]:

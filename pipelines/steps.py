@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET
 
-from pipelines.beside import UNPAIRED, by_serving, point, unpaired
+from pipelines.beside import UNPAIRED, Counted, by_serving, counted, point, unpaired
 from pipelines.errors import ConfigError, NotFound, NotInstalled, StepFailed
 from pipelines.firing import Kind, concerning
-from pipelines.gate import BASE_RATE, CHAMPION, NotTested, Outcome, Paired
+from pipelines.gate import BASE_RATE, CHAMPION, GateReport, NotTested, Outcome, Paired
 from pipelines.journal import Reason
 from pipelines.judging import importance, judged, kept, taken_in
-from pipelines.policy import DAY_MS, Policy, Promotion, ScoredBy
-from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Dataset, Draft, Known, Move, Serving
+from pipelines.looks import keep, look
+from pipelines.policy import DAY_MS, Policy, Probation, Promotion, ScoredBy, Shadow
+from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Draft, Known, Move, Serving
 from pipelines.probation import watch
 from pipelines.runs import Mode
 from pipelines.shadow import shadow_watch
 from pipelines.states import State
 from pipelines.task import Next, Task
 
+T = TypeVar("T")
 SEEN: Final = "seen_ms"
 """When it was found out that predictions name the new version: the acknowledgement of its promotion."""
 
@@ -146,12 +149,14 @@ def shadow(task: Task) -> Next | None:
     mine = task.ports.models.version(policy, facts["version"])
     since_ms, now_ms, alive = task.view.since_ms, task.now_ms, task.alive
     rows = _looked(lambda: task.ports.data.compared(policy, champion.names, mine.names, since_ms, now_ms, alive))
+    found = _looked(lambda: counted(task, policy, champion, rows))
     paired = None
     if rows is not None:
         known = Known(SERVED_SCORE, OTHER_SCORE) if asked.scored_by is ScoredBy.SERVING else Known(policy.data.score)
         paired = task.ports.evaluator.losses(policy, rows, task.artifact, champion, task.alive, known)
     reason, report, detail = shadow_watch(policy, asked, paired, task.admission.alpha, since_ms, now_ms)
-    if by_serving(policy) and (said := _unpaired(task, paired, champion, mine, asked.rows_min, asked.least_ms)):
+    _keep(task, asked, found, report, detail)
+    if said := _unpaired(task, champion, mine, found, asked):
         detail = f"{detail}; {said}"
     if reason is None:
         return None
@@ -163,7 +168,7 @@ def shadow(task: Task) -> Next | None:
     return Next(onward.to, reason, "; ".join(part for part in (detail, onward.detail) if part), kept_as)
 
 
-def _looked(ask: Callable[[], Dataset | None]) -> Dataset | None:
+def _looked(ask: Callable[[], T]) -> T:
     """Rows that somebody else keeps, and that may be there again later. Raises StepFailed."""
     try:
         return ask()
@@ -230,14 +235,13 @@ def probation(task: Task) -> Next | None:
         if task.now_ms < task.view.since_ms + policy.probation.least_ms:
             return None
         return Next(State.SETTLED, Reason.NOTHING_REPLACED, "the first version: there is nothing to compare it with")
-    paired, trouble = _reversed(task, serving)
+    before = task.ports.models.version(policy, facts["champion"])
+    paired, found, trouble = _reversed(task, serving, before)
     reason, report = watch(policy, paired, task.view.since_ms, task.now_ms)
     detail = report.detail if report else trouble
-    if by_serving(policy):
-        before = task.ports.models.version(policy, facts["champion"])
-        asked = policy.probation
-        if said := _unpaired(task, paired, serving, before, asked.rows_min, asked.least_ms):
-            detail += f"; {said}"
+    _keep(task, policy.probation, found, report, detail)
+    if said := _unpaired(task, serving, before, found, policy.probation):
+        detail += f"; {said}"
     if seen is False:
         detail += "; no prediction names it: does whoever serves follow the alias?"
     if reason is None:
@@ -253,26 +257,31 @@ def _concluded(task: Task, reason: Reason, detail: str) -> Next:
     return Next(State.SETTLED if reason is Reason.NOT_WORSE else State.TIMED_OUT, reason, detail)
 
 
-def _unpaired(
-    task: Task, paired: Paired | None, serving: Serving, other: Serving, least_rows: int, least_ms: int
-) -> str:
-    """What is to be said where labels come and no row was scored by both; a fact of the run while it is so."""
-    known = task.view.facts.get(UNPAIRED)
-    if paired is not None:
-        if known is not None:
-            task.note({UNPAIRED: None})
+def _keep(task: Task, asked: Shadow | Probation, found: Counted, report: GateReport | None, detail: str) -> None:
+    """Let people see what a look counted, and what it said."""
+    numbers = (found.labelled, found.paired, found.newest_ms)
+    made = look(task.view.state, task.now_ms, asked.every_ms, numbers, asked.rows_min, report, detail)
+    keep(task.ports.store, task.admission.run, made)
+
+
+def _unpaired(task: Task, serving: Serving, other: Serving, found: Counted, asked: Shadow | Probation) -> str:
+    """What is to be said where labels come and no row, or none any more, was scored by both; a fact of the run while it is so."""
+    if not by_serving(task.policy):
         return ""
-    said = unpaired(task, _watching(task), serving, other, least_rows, least_ms)
+    known = task.view.facts.get(UNPAIRED)
+    said = unpaired(task, serving, other, found, asked.rows_min, asked.least_ms)
     if said is not None and known is None:
         task.note({UNPAIRED: said})
+    elif said is None and known is not None and found.paired:
+        task.note({UNPAIRED: None})
     return said or ""
 
 
-def _reversed(task: Task, serving: Serving) -> tuple[Paired | None, str]:
-    """The reverse shadow: the version that was replaced, on the rows that its successor serves; or why there is none."""
+def _reversed(task: Task, serving: Serving, before: Serving) -> tuple[Paired | None, Counted, str]:
+    """The reverse shadow: the version that was replaced, on the rows that its successor serves, and how many these are; or why
+    there is none."""
     policy, version = _watching(task), task.view.facts["version"]
     since_ms, now_ms = task.view.since_ms, task.now_ms
-    before = task.ports.models.version(policy, task.view.facts["champion"])
     both = by_serving(policy)
     if both:
         rows = task.ports.data.compared(policy, serving.names, before.names, since_ms, now_ms, task.alive)
@@ -280,15 +289,17 @@ def _reversed(task: Task, serving: Serving) -> tuple[Paired | None, str]:
     else:
         rows = task.ports.data.watched(policy, serving.names, since_ms, now_ms, task.alive)
         known = Known(challenger=policy.data.score)  # what it served; the one before is asked again
+    found = counted(task, policy, serving, rows)
     if rows is None:
         and_other = f" and of version {before.version}" if both else ""
-        return None, f"no prediction of version {version}{and_other} has its label yet"
+        return None, found, f"no prediction of version {version}{and_other} has its label yet"
     try:
-        return task.ports.evaluator.losses(policy, rows, task.artifact, before, task.alive, known), ""
+        return task.ports.evaluator.losses(policy, rows, task.artifact, before, task.alive, known), found, ""
     except StepFailed as error:
         if error.again or policy.data.score is None:
             raise
-        return None, f"version {before.version} cannot be scored again: {error}"
+        nothing = replace(found, paired=0)
+        return None, nothing, f"version {before.version} cannot be scored again: {error}"
 
 
 def _watching(task: Task) -> Policy:

@@ -107,7 +107,8 @@ class Worker:
         return happened
 
     def _due(self, admission: Admission, view: RunView) -> bool:
-        """Whether a run that waits has something to do. Nothing is changed: a step that wants to note something is due."""
+        """Whether a run that waits has something to do. Nothing of it is changed, what a look found is kept (`pipelines.looks`):
+        a step that wants to note something is due."""
 
         def alive() -> None:
             """Nothing is held; whoever is cancelled, stopped or overtaken looks no further."""

@@ -130,10 +130,13 @@ class Trust:
             return sorted(fine)
         have = f"{len(fine)} of {needed} signatures" if needed > 1 or fine else "no signature that counts"
         why = f"has {have}: {'; '.join(sorted(set(reasons))) or 'it is not signed'}"
-        listed = ", ".join(sorted(may)) or "nobody"
-        raise Untrusted(
-            f"{entry.where} ({_told(what)})", why, f"It may be signed by {listed}: `driftline registry sign`."
-        )
+        able = self._able(may - fine, (what.at_ms, latest_ms))
+        raise Untrusted(f"{entry.where} ({_told(what)})", why, _remedy(able, needed - len(fine)))
+
+    def _able(self, names: frozenset[str], times_ms: tuple[int, ...]) -> list[str]:
+        """Those whose signature would count for an entry of these times: a key that is revoked, or not of them, is no help."""
+        found = {key.name for key in self.keys if not any(key.fault(at_ms) for at_ms in times_ms)}
+        return sorted(names & found)
 
 
 # ------------------------------------------------------------------------------------------------------ in a store
@@ -195,6 +198,14 @@ def _latest_ms(catalog: Catalog, model: str, number: int) -> int:
 
 def _folder(entry: Entry) -> str:
     return f"signatures/{entry.where}"
+
+
+def _remedy(able: list[str], lacking: int) -> str:
+    """What is to be done. `able`: who may still sign; `lacking`: how many of them have to."""
+    if len(able) >= lacking:
+        return f"It may be signed by {', '.join(able)}: `driftline registry sign`."
+    only = f"of those who may sign it only {', '.join(able)} can" if able else "nobody who may sign it can"
+    return f"Add a key to the trust policy: {only}, as the other keys are revoked, or not good for that time."
 
 
 def _told(what: Promote | Rollback | VersionEntry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from tests.kafka.fixtures import fresh_topics, kafka, own_kafka
 __all__ = ["fresh_topics", "kafka", "own_kafka"]
 
 KAFKA_FIXTURES = {"kafka", "fresh_topics", "own_kafka"}
+LONGEST_FILES = {"test_chromium.py", "test_faults.py", "test_rolling.py", "test_scripted.py"}
+KAFKA_TIMEOUT_SECS = 900
+"""The longest takes 90 s on an idle machine, and each wait in them has a limit of its own that says what did not come."""
 
 # No deadline: two cores are shared by everything that runs. CI repeats the same cases each time, so that a red run is a
 # changed program; people and `make verify` draw new ones, and a hundred of them where a law does not say how many.
@@ -56,8 +60,20 @@ def logging_is_as_it_was() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a broker, and run the quick tests first: a mistake that needs no broker is told without one."""
+    """Mark what uses a broker, and run the quick tests first: a mistake that needs no broker is told without one. The longest
+    files of each kind begin it: one process that has such a file left at the end is waited for by the others."""
     for item in items:
         if KAFKA_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
-    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("slow", "kafka")])
+        if item.get_closest_marker("kafka") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(KAFKA_TIMEOUT_SECS))
+    items.sort(key=lambda item: [
+        *(item.get_closest_marker(name) is not None for name in ("slow", "kafka")),
+        item.path.name not in LONGEST_FILES,
+    ])  # fmt: skip
+
+
+def pytest_collection_finish() -> None:
+    """What the tests are made of stays until the end: no collection of garbage needs to look through it."""
+    gc.collect()
+    gc.freeze()

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from monitor.adapters.exposition_process import process_metrics, process_registry
 from monitor.adapters.exposition_sizes import family_of, sizes
 from monitor.adapters.exposition_text import HEADERS, OPENMETRICS_HEADERS, escape, number, prefix, seconds
 from monitor.alerts.operational import NAMES
@@ -36,9 +36,6 @@ from monitor.telemetry import (
 )
 from monitor.view import StreamStatus, View
 from monitor.windows.view import Kind, Outlook, SeriesKey, WindowView
-
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -69,7 +66,7 @@ class Exposer:
         self._prefixes: dict[tuple[str, ...], str] = {}
         self._windows: dict[tuple[SeriesKey, str, Kind], WindowLabels] = {}
         self._dropped = {family.name: 0 for family in FAMILIES if family.budgeted}
-        self._process = _process_registry() if process else None
+        self._process = process_registry() if process else None
 
     def render(self, view: View) -> Exposition:
         """Both formats of a view. Counts what is over the budget, so call it once per view."""
@@ -150,6 +147,8 @@ class Exposer:
         for model in view.models:
             if model.reference_rows is not None:
                 yield self._one("reference_samples", model.reference_rows, model.name)
+        for name, versions in (view.versions() if view.evaluator.active else {}).items():
+            yield self._one("model_versions", versions, name)
         for feature in view.features:
             yield self._one("feature_faults_total", view.counters.feature_faults.get(feature, 0), feature)
         for p in view.partitions:
@@ -264,7 +263,7 @@ class Exposer:
                 text += [HEADERS[family.name], samples]
                 openmetrics += [OPENMETRICS_HEADERS[family.name], samples]
         if self._process is not None:
-            own_text, own_openmetrics = _process_metrics(self._process)
+            own_text, own_openmetrics = process_metrics(self._process)
             text.append(own_text)
             openmetrics.append(own_openmetrics)
         return b"".join(text), b"".join([*openmetrics, b"# EOF\n"])
@@ -379,20 +378,3 @@ def _key(series: SeriesKey) -> tuple[str, str, str]:
 
 def _in(counts: Mapping[str, Mapping[str, int]], first: str, second: str) -> int:
     return counts.get(first, {}).get(second, 0)
-
-
-def _process_registry() -> CollectorRegistry:
-    from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
-
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    GCCollector(registry=registry)
-    return registry
-
-
-def _process_metrics(registry: CollectorRegistry) -> tuple[bytes, bytes]:
-    from prometheus_client import generate_latest
-    from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-
-    own = generate_openmetrics(registry)  # type: ignore[no-untyped-call]  # published without types
-    return generate_latest(registry), bytes(own).removesuffix(b"# EOF\n")

@@ -13,6 +13,7 @@ from monitor.adapters.exposition import OPENMETRICS, TEXT, Exposition
 from monitor.history import Choice, Past, select
 from monitor.history import encode as encode_past
 from monitor.readiness import Check
+from monitor.windows.view import Kind
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -129,6 +130,8 @@ class Pages:
             return text(f"400: {twice[0]!r} is given twice; only metric may be\n", 400)
         metrics = frozenset(given.getlist("metric"))
         model, version, segment, window, kind = (given.get(name) for name in QUERY[:-1])
+        if kind is not None and kind not in [*Kind]:
+            return text(f"400: no window is of kind {kind[:100]!r}; there are {', '.join(Kind)}\n", 400)
         choice = Choice(model, version, segment, window, kind, metrics)
         return self._answer(request, encode_past(select(self._snapshot().past, choice)), JSON, shared=False)
 

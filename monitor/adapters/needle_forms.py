@@ -26,6 +26,8 @@ BASE64_BYTES_MIN: Final = 6
 LAYERS_MAX: Final = 3
 """Escapes within escapes that are undone: JSON in a URL in HTML."""
 
+_MARKS: Final = (b"0x", b"0X", b"\\x")
+
 Check = Callable[[bytes, int, int, bytes], bool]
 
 _WORD: Final = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
@@ -41,6 +43,13 @@ _ESCAPES: Final = (  # each begins with one byte, which is quickly found
 def alone(held: bytes, at: int, end: int, _: bytes = b"") -> bool:
     """No letter, digit or `_` stands right beside it."""
     return (at == 0 or held[at - 1] not in _WORD) and (end == len(held) or held[end] not in _WORD)
+
+
+def alone_or_marked(held: bytes, at: int, end: int, text: bytes) -> bool:
+    r"""As `alone`, or behind what says that digits are hexadecimal: `0x`, or `\x` of dumps of databases."""
+    return alone(held, at, end, text) or (
+        held[max(0, at - 2) : at] in _MARKS and (end == len(held) or held[end] not in _WORD)
+    )
 
 
 def anywhere(_held: bytes, _at: int, _end: int, _id: bytes) -> bool:
@@ -60,7 +69,7 @@ def exact_forms(text: str) -> Iterator[tuple[bytes, Check]]:
         for width, order in _WIDE:
             yield text.encode(f"utf-{8 * width}-{order[0]}e"), _alone_wide[width, order]
     yield from _in_base64(text)
-    yield from ((digits.encode(), alone) for digits in _digits(text))
+    yield from ((digits.encode(), alone_or_marked) for digits in _digits(text))
     first, second = hash_text(text)
     # The whole little-endian hash begins with its first half in that order; so does every array of hashes.
     yield from ((half, anywhere) for half in (first.to_bytes(8, "little"), first.to_bytes(8, "big")))
@@ -72,7 +81,7 @@ def bare_forms(text: str) -> Iterator[tuple[bytes, Check]]:
     for form in _spelled(text):
         yield bare(form.encode()), alone
     yield from _in_base64(text)
-    yield from ((digits.encode(), alone) for digits in _digits(text))
+    yield from ((digits.encode(), alone_or_marked) for digits in _digits(text))
 
 
 def bare(raw: bytes) -> bytes:
@@ -124,11 +133,16 @@ def _in_json(text: str) -> Iterator[str]:
 
 
 def _digits(text: str) -> Iterator[str]:
-    """The hash in hexadecimal, in either order of its halves and bytes, or its first half."""
+    """The hash in hexadecimal, in either order of its halves and bytes, or its first half, or its bytes in Base64; and the id
+    itself in hexadecimal, where it is long enough to be no number."""
     first, second = hash_text(text)
-    raw = (first.to_bytes(8, "little") + second.to_bytes(8, "little")).hex()
-    for digits in (f"{first:016x}{second:016x}", f"{second:016x}{first:016x}", f"{first:016x}", raw):
+    raw = first.to_bytes(8, "little") + second.to_bytes(8, "little")
+    hashes = (f"{first:016x}{second:016x}", f"{second:016x}{first:016x}", f"{first:016x}", raw.hex(), raw[:8].hex())
+    of_id = (text.encode().hex(),) if len(text.encode()) >= BASE64_BYTES_MIN else ()
+    for digits in (*hashes, *of_id):
         yield from (digits, digits.upper())
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(raw).decode().rstrip("=")
 
 
 def _in_base64(text: str) -> Iterator[tuple[bytes, Check]]:

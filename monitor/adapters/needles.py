@@ -1,11 +1,12 @@
 r"""Ids to be found again, in whatever form they were written: what redaction and the proof of absence look for.
 
 An id is found as text where no letter, digit or `_` stands right beside it: in UTF-8, UTF-16, UTF-32 and Latin-1, within Base64,
-and under the escapes of JSON, URLs, HTML, CSV and string literals, up to three of them one in the other. It is found as its
-hash as well: the 128 bits as bytes, their first half as bytes in either order, either written out in hexadecimal. So `5` is
-found in `{"hour": 5}` too: of short ids what is found need not be the id. What is not found: an id that was encrypted,
-cut, written in other case, or hashed by somebody else; one with a line break within it (Base64 of mails,
-quoted-printable); ids of less than four characters in UTF-16, and of less than six bytes in Base64.
+and under the escapes of JSON, URLs, HTML, CSV and string literals, up to three of them one in the other; those of six bytes
+or more in hexadecimal too. It is found as its hash as well: the 128 bits as bytes, their first half as bytes in either
+order, either written out in hexadecimal, the whole in Base64. So `5` is found in `{"hour": 5}` too: of short ids what is found
+need not be the id. What is not found: an id that was encrypted, cut, written in other case, or hashed by somebody else; one
+with a line break within it (Base64 of mails, quoted-printable); ids of less than four characters in UTF-16, and of less
+than six bytes in Base64.
 
 The time does not depend on how many ids there are; the memory does, some 8 KiB for each.
 """

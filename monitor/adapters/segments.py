@@ -7,12 +7,14 @@ process: a join is rebuilt from the sources.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import mmap
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -99,16 +101,22 @@ class SegmentDirectory:
 
 
 def unwritable(directory: Path) -> str | None:
-    """Why nothing could be written there by this process, found out by looking: nothing is made. None when it could."""
+    """Why nothing could be written there by this process. None when it could. What is tried is a file without a name, of which
+    nothing is left: root may write where permissions forbid it, and not where a file system takes no files."""
     at = directory.absolute()
     while not os.path.lexists(at) and at != at.parent:
         at = at.parent
     if not at.is_dir():
         return f"{at} is no directory"
-    if os.access(at, os.W_OK | os.X_OK, effective_ids=True):
-        return None
-    read_only = os.statvfs(at).f_flag & os.ST_RDONLY
-    return f"{at} is on a read-only file system" if read_only else f"no permission to write to {at}"
+    try:
+        with tempfile.TemporaryFile(dir=at):
+            return None
+    except PermissionError:
+        return f"no permission to write to {at}"
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            return f"{at} is on a read-only file system"
+        return f"{at} takes no files ({_why(error)})"
 
 
 def _own_folder(directory: Path) -> tuple[Path, int]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from monitor.adapters.exposition import Exposer, Exposition
 from monitor.alerts.event import AdvisoryAlert, AlertEvent, BudgetAlert, Change, OperationalAlert, RuleAlert, Standing
+from monitor.cli.many_versions import ManyVersions
 from monitor.cli.progress import Published
 from monitor.config.types import Config
 from monitor.daemon.generations import Known
@@ -20,6 +21,7 @@ from monitor.distributions import distributions
 from monitor.evaluator import TickOutput
 from monitor.history import DelayPoint, History, Past
 from monitor.ingest.clocks import FOREVER, NEVER, ClockState
+from monitor.newest import Newest
 from monitor.plan import Plan
 from monitor.ports import WallClock
 from monitor.readiness import Check, Places, readiness, standing, stuck
@@ -32,7 +34,6 @@ from monitor.view import (
     Headroom,
     Health,
     ModelStatus,
-    Newest,
     PartitionStatus,
     StreamStatus,
     View,
@@ -81,7 +82,7 @@ class Observer:
         self._known: Known | None = None
         self._exposer = Exposer()
         self._newest = Newest()
-        self._history = History()
+        self._history, self._many = History(), ManyVersions()
         self._generation = 0
         self._delays_of: int | None = None
         self.past = Past()
@@ -184,6 +185,7 @@ class Observer:
             health=self._health(worker, now, wall),
             configuration=_configuration(worker, self._base.configuration.succeeded_ms),
         )
+        self._many.look(self.view.versions())
 
     def _look_back(self, worker: Worker) -> None:
         """Bring the past up to now: what is asked of the evaluator is asked here, once a second, not with every tick."""

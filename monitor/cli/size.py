@@ -16,6 +16,8 @@ PROCESS_BYTES = 165_000_000
 that come and go and answers to who asks leave in the heap (50 MB, seen from 35 to 90)."""
 FRESH_BYTES = 88_000_000
 """The same of a process that has had nothing to catch up with: its buffers and batches were small so far."""
+FILLING_ROWS = 100_000
+"""Records that lie ready at once from which on it takes all of PROCESS_BYTES; of fewer, buffers and heap take their part."""
 
 
 _OF_MODELS = (
@@ -61,18 +63,18 @@ def command(
     they hold, write and take is scaled to the rate. Numbers are those of a steady state, which is reached after horizon +
     lateness. The ledger is told before the client compresses it, and is kept until it is trimmed. A recovery is told for a
     free processor like this one, once the session of who was killed has timed out; what the evaluator decides again is not in
-    it. Memory is that of a process that has caught up once, as after a restart under load: it keeps what that took, so
-    this is what to give it; fresh_process_bytes is that of one that never had to. The topic of windows gets a revision of
-    each window that changed at every tick (`time.tick`); brokers compact them, an
-    embedded log keeps all. Not in any: files of rows beyond `state.memory_rows`, and the topic of alerts.
+    it, nor are the seconds in which a process starts. Memory is that of a process that has been restarted once: it keeps what
+    reading again took. limit_bytes is what to give it, for it takes that once it had 100,000 records at once to catch up with,
+    as after an outage; fresh_process_bytes is that of one that never had to. The topic of windows gets a revision of each window
+    that changed at every tick (`time.tick`); brokers compact them, an embedded log keeps all. Not in any: files of rows beyond
+    `state.memory_rows`, and the topic of alerts.
 
     JSON: {"held_rows", "bytes_per_row", "join_bytes", "windows", "windows_bytes", "working_bytes", "process_bytes",
-    "fresh_process_bytes", "ledger_bytes_per_day", "windows_bytes_per_day", "commits_per_second", "bytes_per_commit",
-    "series", "series_of_models", "series_budget", "recovery_rows", "recovery_seconds", "restart_seconds",
-    "records_per_second", "warnings"}; rows and bytes of the join are
-    of the whole deployment, windows of the process that evaluates, those of a process of the one that evaluates and owns most,
-    series those that it exports while nothing fires, series_of_models those that the budget is about, before it is applied;
-    recovery is of one partition, restart of all that a process owns.
+    "limit_bytes", "fresh_process_bytes", "ledger_bytes_per_day", "windows_bytes_per_day", "commits_per_second",
+    "bytes_per_commit", "series", "series_of_models", "series_budget", "recovery_rows", "recovery_seconds", "restart_seconds",
+    "records_per_second", "warnings"}; rows and bytes of the join are of the whole deployment, windows of the process that
+    evaluates, those of a process of the one that evaluates and owns most, series those that it exports while nothing fires,
+    series_of_models those that the budget is about, before it applies; recovery is of one partition, restart of all it owns.
 
     \b
     Examples:
@@ -126,7 +128,10 @@ def sized(config: Any, traffic: Any, processes: int, records_per_second: float |
         "windows": round(windows.windows),
         "windows_bytes": round(windows.nbytes),
         "working_bytes": round(working),
-        "process_bytes": round(needed.join_bytes * owned + windows.nbytes + working) + PROCESS_BYTES,
+        "process_bytes": round(
+            needed.join_bytes * owned + windows.nbytes + working + _own_bytes(needed.recovery_rows * owned)
+        ),
+        "limit_bytes": round(needed.join_bytes * owned + windows.nbytes + working) + PROCESS_BYTES,
         "fresh_process_bytes": round(needed.join_bytes * owned + windows.nbytes) + FRESH_BYTES,
         "ledger_bytes_per_day": round(needed.ledger_bytes_per_day * traffic.partitions),
         "windows_bytes_per_day": round(windows.published * _DAY_MS / config.time.tick_ms),
@@ -141,6 +146,11 @@ def sized(config: Any, traffic: Any, processes: int, records_per_second: float |
         "records_per_second": round(rows_per_second),
         "warnings": _warnings(config, needed.held_rows * owned, of_models),
     }
+
+
+def _own_bytes(rows: float) -> float:
+    """What a process takes without rows and windows, once it has caught up with so many records at once."""
+    return FRESH_BYTES + (PROCESS_BYTES - FRESH_BYTES) * min(1.0, rows / FILLING_ROWS)
 
 
 def _ticks_at_once(config: Any, traffic: Any, rows_per_second: float) -> float:
@@ -204,7 +214,7 @@ def _print(document: dict[str, Any]) -> None:
         unit = next((u for u in ("kB", "MB", "GB", "TB") if number < 1000 ** (2 + "kMGT".index(u[0]))), "TB")
         return f"{number / 1000 ** (1 + 'kMGT'.index(unit[0])):,.1f} {unit}"
 
-    fresh = size(document["fresh_process_bytes"])
+    fresh, limit = size(document["fresh_process_bytes"]), size(document["limit_bytes"])
     lines = [
         ("predictions held", f"{document['held_rows']:,}", f"{document['bytes_per_row']:g} bytes each in the join"),
         ("memory of the join", size(document["join_bytes"]), "of all processes together"),
@@ -216,7 +226,7 @@ def _print(document: dict[str, Any]) -> None:
         (
             "memory of a process",
             size(document["process_bytes"]),
-            f"of one that evaluates and owns most partitions; {fresh} until it has caught up with something",
+            f"of one that evaluates and owns most partitions; {fresh} until it has caught up with something. Give it {limit}",
         ),
         (
             "ledger a day",
@@ -238,7 +248,11 @@ def _print(document: dict[str, Any]) -> None:
             f"{document['recovery_seconds']:g} s",
             f"{document['recovery_rows']:,} records of a partition are read again, {document['records_per_second']:,} a second",
         ),
-        ("restart of a process", f"{document['restart_seconds']:g} s", "of one that owns most partitions"),
+        (
+            "restart of a process",
+            f"{document['restart_seconds']:g} s",
+            "of one that owns most partitions; it starts in seconds",
+        ),
     ]
     for name, number, more in lines:
         click.echo(f"{name:<22}{number:>16}   {more}")

@@ -16,6 +16,7 @@ from monitor.config.advisory_checks import advisories
 from monitor.config.budget_checks import can_be_kept, makes_sense
 from monitor.config.durations import format_duration
 from monitor.config.kafka import OWNED
+from monitor.config.label_checks import labels
 from monitor.config.panes import off_grid, pane_ms
 from monitor.config.problems import Path, Problem, path_text
 from monitor.config.quality import declared_metrics, limits_of
@@ -58,7 +59,7 @@ def cross_field(config: Config, *, recorded: bool = False) -> list[Problem]:
         *_windows(config),
         *_rules(config),
         *ends_of_rules(config),
-        *(() if recorded else (*pages_on_drift(config), *names_of_their_own(config), *makes_sense(config))),
+        *(() if recorded else (*pages_on_drift(config), *names_of_their_own(config), *makes_sense(config), *labels(config))),
         *stretches_of_maintenance(config),
         *advisories(config, _asked),
         *can_be_kept(config),

@@ -76,7 +76,7 @@ def estimate_series(config: Config, *, versions: int = 2, partitions: int = 6) -
         "outcome": len(RELOADS),
     }  # fmt: skip
     for family in FAMILIES:
-        if not family.budgeted and family.name not in ("reference_samples", *_COUNTED_APART):
+        if not family.budgeted and family.name not in ("reference_samples", "model_versions", *_COUNTED_APART):
             count[family.name] = math.prod(values.get(label, 1) for label in family.labels)
     if not has_labels:
         count["label_feed_stalled"] = 0
@@ -114,6 +114,7 @@ def _estimate_model(
     count["drift_score"] += spans * (subjects * len(config.drift.carried) + len(config.drift.pairs))
     count["feature_missing_ratio"] += spans * len(model.features)
     count["reference_samples"] += 1
+    count["model_versions"] += 1
     if config.budget is not None:
         count["alert_active"] += versions * len(BUDGET_RULES)
     declared = model.quality.features.values() if model.quality is not None else ()

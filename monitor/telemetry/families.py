@@ -65,7 +65,7 @@ PERFORMANCE_METRICS = exported(BINARY)
 
 LABELS: Mapping[str, str] = {
     NAMESPACE_LABEL: "1: the configured namespace",
-    "model": "configured models, or the template for unlisted ones (then by the series budget)",
+    "model": "configured models, or the template for unlisted ones (then by the series budget); `*` for these together",
     "version": "the predictions' own versions: by the series budget, versions seen last go first",
     "segment": "`all`, and per configured dimension its listed values and `other`",
     "window": "configured windows",
@@ -122,8 +122,7 @@ class Family:
         return PREFIX + self.name
 
 
-_SERIES = ("model", "version", "segment")
-_TP = ("topic", "partition")
+_SERIES, _TP = ("model", "version", "segment"), ("topic", "partition")
 
 
 def _group(group: str, *families: Family) -> tuple[Family, ...]:
@@ -251,6 +250,11 @@ _DRIFT = _group(
         "Share of the feature's values in the newest window that are not as `quality` declares them.",
         "ratio",
         budgeted=True,
+    ),
+    _gauge(
+        "model_versions",
+        ("model",),
+        "Versions of a listed model whose windows can still change, from the evaluator; `*`: the most of one that is not listed.",
     ),
     _gauge("reference_samples", ("model",), "Rows in the model's reference; absent without a reference."),
     _counter(

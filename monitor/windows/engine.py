@@ -27,6 +27,7 @@ from monitor.windows.kept import FinalSums
 from monitor.windows.losses import Losses
 from monitor.windows.measuring import Measured, Measuring
 from monitor.windows.outlook import LabelBook
+from monitor.windows.over import OVER_KEPT, too_many
 from monitor.windows.pieces import Piece
 from monitor.windows.schedule import Schedule
 from monitor.windows.shelf import Shelf
@@ -47,7 +48,7 @@ class TickEngine:
         """`editions`: where windows are not all of the plan's."""
         self._plan, self._windows, self._losses, self.kind = plan, schedule, losses, kind
         self._editions = editions or Editions(plan)
-        self._ticking = Ticking(plan.join.tick_ms, plan.pane_ms, self._settling_ms())
+        self._ticking = Ticking.of(plan, kind)
         self.next_tick: int | None = None
         """The earliest tick that is still open; None before the first one closed."""
         self.unplaced = 0
@@ -263,13 +264,6 @@ class TickEngine:
         own = {model: piece.only(self._windows.in_force(model, piece.pane_ms)) for model, piece in by_model.items()}
         return [one for model, piece in sorted(own.items()) for one in arrivals(piece, sizes[model])]
 
-    def _settling_ms(self) -> int:
-        """How long after its end a window can still change."""
-        join = self._plan.join
-        if self.kind is Kind.INPUT:
-            return join.lateness_ms
-        return join.bounds.horizon_ms + join.lateness_ms + join.settle_ms
-
     def _remind(self, diary: dict[int, set[WindowKey]], at_ms: int, key: WindowKey) -> None:
         """Note a window under the tick whose end reaches `at_ms`."""
         tick = self._ticking.reaches(at_ms)
@@ -326,6 +320,8 @@ class TickEngine:
         self.crossed.add(stack.crossed[at])
         for series, window in shown if self.crossed.held else ():
             self.crossed.keep(series, window, self._shelves[series, window].views)
+        if self._editions.number >= LASTING and any(view.final for view in (*revised, *vanished)):
+            self._forget_over(frozenset((series.model, series.version) for series, _ in shown))
         ended = []
         if over := stack.over[at]:
             over = over.difference(view.key for view in (*revised, *vanished))
@@ -333,6 +329,16 @@ class TickEngine:
         turns, arrived = stack.turns.values(), stack.arrived[at] if stack.arrived is not None else ()
         active = frozenset[SeriesKey]().union(*(turn.active(at) for turn in turns))
         return ClosedTick(stack.ticks[at], revised, told, payloads, ended, vanished, active, arrived)
+
+    def _forget_over(self, spared: frozenset[tuple[str, str]]) -> None:
+        """Forget versions that are over, but for the last ones and those that are told of in this tick."""
+        if all(len(known) <= OVER_KEPT for known in self._versions.values()):
+            return
+        gone = too_many(((series, *shelf.state()) for (series, _), shelf in self._shelves.items()), spared=spared)
+        for series, window in [place for place in self._shelves if (place[0].model, place[0].version) in gone]:
+            self._finals.forget(series, window, self._shelves.pop((series, window)).views)
+            self.crossed.held.pop((series, window), None)
+            self._versions[series.model, series.segment].discard(series)
 
     # -- what rules may read -------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
+from monitor.ingest.clocks import NEVER
 from monitor.windows.view import WindowView
 
 FINALS_KEPT = 8
@@ -29,6 +30,11 @@ class Shelf:
                 gone.append(heapq.heappop(self.finals))
                 self.views.pop(gone[-1], None)
         return gone
+
+    def state(self) -> tuple[bool, int]:
+        """Whether any window here can still change, and where the last one ends."""
+        newest = self.views[max(self.views)] if self.views else None
+        return (not newest.final, newest.key.end_ms) if newest is not None else (False, NEVER)
 
     def remove(self, start_ms: int) -> None:
         """Forget a window."""

@@ -12,9 +12,10 @@ import numpy as np
 
 from monitor.events import Int64s
 from monitor.groups import Group, model_of
+from monitor.plan import Plan
 from monitor.sketches.cells import CellLayout, Cells
 from monitor.windows.schedule import Schedule
-from monitor.windows.view import SeriesKey, WindowKey
+from monitor.windows.view import Kind, SeriesKey, WindowKey
 from monitor.windows.waiting import Slots, numbered
 
 _SPANS_KEPT = 4096
@@ -28,6 +29,13 @@ class Ticking(NamedTuple):
     tick_ms: int
     pane_ms: int
     settling_ms: int
+
+    @classmethod
+    def of(cls, plan: Plan, kind: Kind) -> Ticking:
+        """Those of windows of a kind: one of performance waits for labels."""
+        join = plan.join
+        labels_ms = join.bounds.horizon_ms + join.settle_ms if kind is Kind.PERFORMANCE else 0
+        return cls(join.tick_ms, plan.pane_ms, labels_ms + join.lateness_ms)
 
     def final_before_ms(self, tick: _Ticks) -> _Ticks:
         """Windows that end by then are final at the end of a tick, or of each of many."""

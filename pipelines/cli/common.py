@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,6 +14,7 @@ from pipelines.beside import UNPAIRED
 from pipelines.errors import ConfigError
 from pipelines.journal import RunView
 from pipelines.local import Location, Places, Wired
+from pipelines.looks import moment
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -150,5 +150,4 @@ def when(ms: int | None) -> str:
     """`2013-01-05 06:00:00`, in UTC."""
     if ms is None:
         return "-"
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(ms, 253_402_300_799_999))
-    return at.strftime("%Y-%m-%d %H:%M:%S")
+    return moment(ms)

@@ -211,16 +211,17 @@ def _enum(kind: Any) -> Any:
 class Lines:
     """Where the keys of a document stand, and those that are there twice."""
 
-    def __init__(self, text: str) -> None:
-        """Raises yaml.YAMLError."""
+    def __init__(self, node: Any, at: Path = ()) -> None:
+        """`node`: of the document, or of the section below `at`."""
         self._lines: dict[Path, int] = {}
         self._seen: set[int] = set()
-        self.twice: list[Mistake] = []
-        self._walk(yaml.compose(text, yaml.SafeLoader), ())
+        self._top = 1 if node is None else node.start_mark.line + 1
+        self.twice: list[tuple[int, Path, str]] = []
+        self._walk(node, at)
 
     def of(self, at: Path) -> int:
         """The line of a key, or of the nearest one above it; from 1."""
-        return next((self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), 1)
+        return next((self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), self._top)
 
     def _walk(self, node: Any, at: Path) -> None:
         if not isinstance(node, yaml.MappingNode) or id(node) in self._seen:
@@ -229,9 +230,21 @@ class Lines:
         for key, value in node.value:
             path, line = (*at, str(key.value)), key.start_mark.line + 1
             if path in self._lines:
-                self.twice.append((path, f"is there twice, first in line {self._lines[path]}"))
+                self.twice.append((line, path, f"is there twice, first in line {self._lines[path]}"))
                 self._lines = {
                     each: n for each, n in self._lines.items() if each[: len(path)] != path
                 }  # the last counts
             self._lines[path] = line
             self._walk(value, path)
+
+
+def hidden(node: Any, section: str) -> Iterator[tuple[str, Any, Lines]]:
+    """What a section of a document says below keys that are there again further on, and so is not read: each with its key, and
+    its lines."""
+    below = (value for key, value in node.value if key.value == section) if isinstance(node, yaml.MappingNode) else ()
+    for inner in below:
+        pairs = [(str(key.value), key, value) for key, value in inner.value if isinstance(key, yaml.ScalarNode)]
+        for place, (name, key, value) in enumerate(pairs):
+            if name in {other for other, _, _ in pairs[place + 1 :]}:
+                lines = Lines(yaml.MappingNode("", [(key, value)], key.start_mark), (section,))
+                yield name, yaml.SafeLoader("").construct_document(value), lines

@@ -119,22 +119,24 @@ def _options(command: F) -> F:
 
 class Progress:
     """A line on standard error every ten seconds: which way of retraining is gone through, how far, and when that will have been.
-    Each way has a pace of its own, and rounds in which something is trained or scored take longer than the others."""
+    Each way has a pace of its own, from where it began, and rounds in which something is trained or scored take longer than
+    others."""
 
     def __init__(self, span: Span, clock: Callable[[], float] = time.monotonic) -> None:
         self._span, self._clock = span, clock
-        self._name, self._begun, self._due = "", 0.0, clock() + LINE_EVERY_SECS
+        self._name, self._begun, self._from, self._due = "", 0.0, 0.0, clock() + LINE_EVERY_SECS
 
     def show(self, name: str, at_ms: int) -> None:
         """See `pipelines.past.Headway`."""
         now = self._clock()
+        share = (at_ms - self._span.from_ms) / (self._span.until_ms - self._span.from_ms)
         if name != self._name:
-            self._name, self._begun = name, now
+            self._name, self._begun, self._from = name, now, share
         if now < self._due:
             return
         self._due = now + LINE_EVERY_SECS
-        share = (at_ms - self._span.from_ms) / (self._span.until_ms - self._span.from_ms)
-        left = f", about {timedelta(seconds=round((now - self._begun) / share * (1 - share)))} left" if share > 0 else ""
+        done, took = share - self._from, now - self._begun
+        left = f", about {timedelta(seconds=round(took / done * (1 - share)))} left" if done > 0 else ""
         note(f"{WAYS[name]}: at {when(at_ms)}, {share:.0%}{left}")
 
 

@@ -24,7 +24,7 @@ import msgspec
 import yaml
 from msgspec import UNSET
 
-from pipelines.cli.mistakes import Lines, Mistake, in_ms, mistakes
+from pipelines.cli.mistakes import Lines, Mistake, hidden, in_ms, mistakes
 from pipelines.errors import PolicyError
 from pipelines.places import Execution
 from pipelines.policy import Policy, senseless
@@ -47,17 +47,20 @@ def load(path: Path) -> tuple[list[Policy], Files]:
     """The policies of a file, and where the rows of each model are. Raises PolicyError with every mistake and its line."""
     try:
         text = path.read_text()
-        document, lines = yaml.safe_load(text), Lines(text)
+        document, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+        lines = Lines(node)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise PolicyError(str(path), f"cannot be read: {error}", "Write YAML.") from None
     models = document.get("models") if isinstance(document, dict) else None
     if not isinstance(models, dict) or not models or set(document) != {"models"}:
         raise PolicyError(str(path), "has no `models:`, or more than that", "Name each model with its policy.")
     policies, files, wrong = [], Files(), list(lines.twice)
+    for name, said, own in hidden(node, "models"):  # of no effect, and mended in the same round
+        wrong += [(own.of(at), at, why) for at, why in _wrong(name, said or {})]
     for name, said in models.items():
         model, written = str(name), said or {}
         found = list(_wrong(model, written))
-        wrong += found
+        wrong += [(lines.of(at), at, why) for at, why in found]
         if not found:
             for key, paths in ((_ROWS, files.rows), (_ANCHOR, files.anchors)):
                 if key in written:
@@ -66,8 +69,8 @@ def load(path: Path) -> tuple[list[Policy], Files]:
                 files.executors[model] = _executor(written[_EXECUTOR], path.parent)
             policies.append(_policy(model, written))
     if wrong:
-        said = sorted((lines.of(at), ".".join(at).removeprefix("models."), why) for at, why in wrong)
-        problems = tuple(f"line {line}, {at}: {why}" for line, at, why in said)
+        told = sorted((line, ".".join(at).removeprefix("models."), why) for line, at, why in wrong)
+        problems = tuple(f"line {line}, {at}: {why}" for line, at, why in told)
         why = "has a mistake:" if len(problems) == 1 else f"has {len(problems)} mistakes:"
         raise PolicyError(str(path), why, "docs/retraining.md has every key.", problems)
     return policies, files

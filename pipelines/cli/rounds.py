@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from pipelines.beside import UNPAIRED
 from pipelines.book import Book
 from pipelines.cli.common import (
     SHORT,
@@ -152,21 +153,30 @@ def _stops(file: Path | None) -> str | None:
 
 
 class _Waiting:
-    """Runs that did not move because somebody else holds them, or a step is tried again later; each is said once."""
+    """Runs that did not move because somebody else holds them, a step is tried again later, or a comparison gets no pairs; each
+    is said once, and so is that pairs come again."""
 
     def __init__(self, ports: Wired, us: str) -> None:
         self._ports, self._us, self._book = ports, us, Book(ports.store)
-        self._said: set[tuple[str, str | None, int]] = set()
+        self._said: set[tuple[str, str | None, int, str | None]] = set()
+        self._unpaired: set[str] = set()
 
     def news(self) -> Iterator[str]:
         for admission in self._book.active():
             view = self._book.journal(admission.run).view
             sentence = waits(view, self._ports.clock.now_ms(), self._us)
             holder = view.lease.owner if view.lease and view.lease.owner != self._us else None
-            key = (admission.run, holder, view.tries)
+            lacks = view.facts.get(UNPAIRED)
+            key = (admission.run, holder, view.tries, lacks)
+            name = f"run {admission.run[:SHORT]} of {admission.model}"
             if sentence is not None and key not in self._said:
                 self._said.add(key)
-                yield f"run {admission.run[:SHORT]} of {admission.model} is {sentence}"
+                yield f"{name} is {sentence}"
+            if lacks is not None:
+                self._unpaired.add(admission.run)
+            elif admission.run in self._unpaired:
+                self._unpaired.discard(admission.run)
+                yield f"{name} has pairs to compare again"
 
 
 def _opened(

@@ -13,6 +13,7 @@ from pipelines.cli.common import SHORT, opened, output_option, print_json, print
 from pipelines.hook_spec import MINUTE_MS
 from pipelines.journal import Claimed, Moved, Record, Renewed, RunView
 from pipelines.local import Location
+from pipelines.looks import latest, told
 from pipelines.runs import Admission
 from pipelines.states import State
 from pipelines.steps import SEEN
@@ -46,7 +47,7 @@ def list_(ctx: click.Context, model: str | None, active: bool, store: Location, 
     print_table(
         keys,
         [
-            (row[0][:SHORT], *row[1:6], when(each["requested_ms"]), each["waits"] or row[7])
+            (row[0][:SHORT], *row[1:6], when(each["requested_ms"]), _standing(each, row[7]))
             for row, each in zip(rows, described, strict=True)
         ],
     )
@@ -90,8 +91,14 @@ def show(ctx: click.Context, run: str, page: bool, gate: bool, store: Location, 
         click.echo(f"it is {described['waits']}")
     if described["watched"]:
         click.echo(f"it is {described['watched']}")
+        click.echo(described["last_look"] or "no look was kept yet")
     rows = [_step(record) for record, _ in history if not isinstance(record, Claimed | Renewed)]
     print_table(("at", "by", "what", "why", "detail"), rows)
+
+
+def _standing(each: dict[str, Any], detail: str) -> str:
+    """What a run waits for, or how far a watched one has come, or why it stands where it stands."""
+    return each["waits"] or each["last_look"] or detail
 
 
 def _step(record: Record) -> tuple[str, str, str, str, str]:
@@ -103,6 +110,10 @@ def _step(record: Record) -> tuple[str, str, str, str, str]:
 
 def _described(book: Book, admission: Admission, now_ms: int) -> dict[str, Any]:
     view = book.journal(admission.run).view
+    watched = _watched(admission, view)
+    look = None if watched is None else latest(book.store, admission.run)
+    if look is not None and look.state != view.state:
+        look = None  # of the shadow, and it is on probation by now
     return {
         "run": admission.run, "model": admission.model, "mode": admission.mode, "state": view.state,
         "reason": view.reason, "version": view.facts.get("version"), "champion": view.facts.get("champion"),
@@ -110,7 +121,8 @@ def _described(book: Book, admission: Admission, now_ms: int) -> dict[str, Any]:
         "since_ms": view.since_ms,
         "causes": [cause.name for cause in admission.causes], "detail": view.detail,
         "lease": None if view.lease is None else msgspec.to_builtins(view.lease), "waits": waits(view, now_ms),
-        "watched": _watched(admission, view),
+        "watched": watched, "look": None if look is None else msgspec.to_builtins(look),
+        "last_look": None if look is None else told(look),
     }  # fmt: skip
 
 

@@ -125,6 +125,12 @@ def test_whether_a_directory_can_be_written_is_seen_by_looking(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["file"], "nothing is left behind"
 
 
+def test_a_file_system_that_takes_no_files_cannot_be_written_not_even_by_root() -> None:
+    assert (unwritable(Path("/proc/driftline")) or "").startswith(
+        ("/proc takes no files (", "no permission to write to /proc")
+    )
+
+
 def test_a_directory_of_somebody_else_cannot_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     was = os.geteuid()

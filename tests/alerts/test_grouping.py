@@ -23,6 +23,7 @@ from monitor.config.grouping import Grouping
 from monitor.ledger.checkpoints import encode_body
 from monitor.windows.view import Kind, SeriesKey
 from tests.alerts.generated import ROOT
+from tests.examples import examples
 
 HOUR_MS = 3_600_000
 LIKE = example_events()
@@ -245,7 +246,7 @@ def run(own: GroupBook, ticks: Sequence[Tick]) -> dict[Kind, list[bytes]]:
     return told
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(stories, st.lists(st.integers(0, 40), max_size=40), st.integers(0, 30))
 def test_nobody_sees_how_the_kinds_interleaved_nor_that_it_was_saved(
     story: list[tuple[Kind, int, str, str, int, str, bool]], leads: list[int], cut: int
@@ -278,7 +279,7 @@ def test_nobody_sees_how_the_kinds_interleaved_nor_that_it_was_saved(
     assert ends[0] == ends[1]
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(stories)
 def test_another_namespace_groups_the_same(story: list[tuple[Kind, int, str, str, int, str, bool]]) -> None:
     def told(namespace: str) -> list[bytes]:

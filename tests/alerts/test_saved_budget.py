@@ -19,6 +19,7 @@ from monitor.ledger.checkpoints import encode_body
 from monitor.plan import plan_of
 from monitor.windows.arrivals import Arrival
 from monitor.windows.view import Kind
+from tests.examples import examples
 from tests.simulation.test_budget import CONFIG
 
 TICKS_A_BEAT, LEARN = 3, 64
@@ -72,7 +73,7 @@ def feed(watch: BudgetWatch, kind: Kind, beat: int, version: str, ago: int, bad:
     return [encode(event) for event in watch.step(kind, beat * TICKS_A_BEAT + 1, [arrival])]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(beats, st.integers(-LEARN, 25), st.sampled_from(["30s", "5m"]))
 def test_a_watch_that_was_saved_tells_what_the_other_one_tells(
     story: list[tuple[Kind, int, str, int, int]], cut: int, quiet: str

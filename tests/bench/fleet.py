@@ -35,9 +35,9 @@ from monitor.daemon.trial import START_MS, Dealt, Traffic
 from monitor.daemon.trial_windows import evaluator_of
 from monitor.ledger.fold import Chain
 from monitor.ledger.records import encode
+from monitor.newest import Newest
 from monitor.partition import Flags
 from monitor.plan import plan_of
-from monitor.view import Newest
 from tests.bench import daemon
 from tests.bench.recovery import Process
 from tests.bench.size import Producer, Run, thread_secs

@@ -199,6 +199,38 @@ state: {{commit_interval: 1s}}
         words=4,
         seen=False,
     ),
+    Case(
+        "least: binary, one partition",
+        f"""
+streams:
+  predictions: {{topic: predictions, fields: {{{FIELDS}, score: $.score}}}}
+  labels: {LABELS}
+time: {{horizon: 30m, lateness: 10m, tick: 1m}}
+models: [{{name: m}}]
+windows: [10m]
+""",
+        Traffic(rate=5, labelled=0.8, delay_ms=120_000, versions=1, partitions=1),
+    ),
+    Case(
+        "small: regression with features and segments",
+        f"""
+streams:
+  predictions:
+    topic: predictions
+    fields: {{{FIELDS}, prediction: $.prediction}}
+    features: {{n00: numeric, n01: numeric, w0: categorical}}
+  labels: {LABELS}
+time: {{horizon: 20m, lateness: 10m, tick: 1m}}
+models: [{{name: m, task: regression, segments: {{w0: [a, b, c]}}REFERENCE}}]
+windows: [10m, 30m]
+""",
+        Traffic(rate=30, labelled=0.9, delay_ms=240_000, versions=2, partitions=4),
+        task="regression",
+        features=("n00", "n01", "w0"),
+        words=4,
+        reference=True,
+        seen=False,
+    ),
 )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.size import FILLING_ROWS, FRESH_BYTES, PROCESS_BYTES
 from tests.cli.driving import driftline
 
 CONFIG = Path(__file__).parents[2] / "monitor" / "demo" / "demo.yaml"
@@ -30,6 +31,7 @@ def test_every_number_is_told_to_people_and_as_json() -> None:
     assert fresh > found["working_bytes"] > 0, (
         "who never had to catch up has neither what that takes nor what it leaves"
     )
+    assert found["limit_bytes"] == found["process_bytes"], "so many records to catch up with fill it"
     assert found["recovery_seconds"] == pytest.approx(found["recovery_rows"] / found["records_per_second"], abs=0.1)
     assert found["restart_seconds"] == pytest.approx(6 * found["recovery_seconds"], rel=0.05, abs=0.3)
     assert found["records_per_second"] > 1_000, "it was tried"
@@ -63,6 +65,16 @@ def test_processes_share_the_memory_and_a_recovery_goes_by_the_rate_given() -> N
     assert own - shared == pytest.approx(alone["join_bytes"] * 2 / 3, rel=0.01)
     assert alone["working_bytes"] > three["working_bytes"] > 0
     assert alone["recovery_seconds"] == pytest.approx(alone["recovery_rows"] / 1_000, abs=0.1)
+
+
+def test_a_process_with_little_to_read_again_takes_less_than_what_to_give_it() -> None:
+    known = ("--records-per-second", 100_000, "-o", "json", "--rate", 0.1)
+    found = driftline("size", "-c", CONFIG, *known).json
+    rows = 6 * found["recovery_rows"]
+    assert 40_000 < rows < 80_000
+    share = (found["limit_bytes"] - found["process_bytes"]) / (PROCESS_BYTES - FRESH_BYTES)
+    assert share == pytest.approx(1 - rows / FILLING_ROWS, abs=0.01)
+    assert found["process_bytes"] > found["fresh_process_bytes"]
 
 
 def test_what_does_not_fit_is_said_with_both_numbers() -> None:

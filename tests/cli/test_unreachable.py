@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.timing import quickest
+
 CONFIG = """
 namespace: nowhere
 kafka: {bootstrap_servers: "127.0.0.1:1"}
@@ -46,14 +48,19 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.split()[:2]))
 def test_a_broker_that_is_not_there_is_one_sentence_within_seconds(command: str, config: Path) -> None:
     program = Path(sys.executable).with_name("driftline")
-    began = time.monotonic()
-    done = subprocess.run(
-        [program, *command.format(config=config).split()], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (69, "")
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(SENTENCE)
-    assert time.monotonic() - began < 8  # 2 s of patience; the rest is for a busy machine
+
+    def ends() -> float:
+        began = time.monotonic()
+        done = subprocess.run(
+            [program, *command.format(config=config).split()], capture_output=True, text=True, check=False
+        )
+        ended = time.monotonic()
+        assert (done.returncode, done.stdout) == (69, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(SENTENCE)
+        return ended - began
+
+    assert quickest(ends, 8) < 8  # 2 s of patience; the rest is for a busy machine
 
 
 def test_who_debugs_it_gets_what_the_client_says(config: Path) -> None:

@@ -79,6 +79,7 @@ def test_a_shift_that_harms_nobody_is_no_page(tmp_path: Path) -> None:
     assert abs(ticket["since_ms"] - incident.start_ms) <= 6 * HOUR_MS
 
 
+@pytest.mark.slow  # in CI: of stalled labels, over the same flights, nothing else is told; and test_loop has a quiet play
 def test_without_an_incident_there_is_silence(tmp_path: Path) -> None:
     _, events = told(tmp_path, "none", 1)
     assert events == []

@@ -215,6 +215,8 @@ def test_the_history_is_served_as_chosen_and_a_wrong_name_is_said(served: Any) -
     assert asked == encode(select(past, Choice(segment="all", metrics=frozenset({"recall", "f1"}))))
     wrong = ask(server, "/api/v1/history?modell=m")
     assert (wrong.status, b"'modell' chooses nothing; known are model" in wrong.body) == (400, True)
+    none = ask(server, "/api/v1/history?kind=performances")
+    assert (none.status, b"there are performance, input" in none.body) == (400, True)
     assert ask(server, "/api/v1/history?model=a&model=b").status == 400
 
 

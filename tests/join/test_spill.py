@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from monitor.join.memory import Memory
 from monitor.join.segments import GONE, Segment
+from tests.examples import examples
 from tests.join.driver import Driver
 from tests.join.keeping import Store
 from tests.join.test_join_equals_oracle import PARAMS, labels, lateness, predictions, randoms
@@ -50,7 +51,7 @@ def play_both(
     assert not store.kept, "everything has expired"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     predictions, labels, lateness, st.sampled_from([1, 16, 40]), st.sampled_from([0, 1, 4, 9]), st.booleans(), randoms
 )
@@ -124,7 +125,7 @@ def test_half_empty_segments_are_written_together() -> None:
     assert driver.join.held == (1_200, 560)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.integers(1, 400), st.randoms(use_true_random=False))
 def test_a_segment_finds_its_ids_and_no_others(n: int, rng: random.Random) -> None:
     random_words = np.random.default_rng(rng.randrange(1 << 30))

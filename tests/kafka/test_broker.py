@@ -52,7 +52,7 @@ def read(kafka: Kafka, topic: str, count: int, within_secs: float = 30) -> list[
     return values
 
 
-def eventually(holds: Callable[[], bool], within_secs: float = 15) -> bool:
+def eventually(holds: Callable[[], bool], within_secs: float = 60) -> bool:
     deadline = time.monotonic() + within_secs
     while not holds():
         if time.monotonic() > deadline:

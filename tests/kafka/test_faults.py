@@ -116,8 +116,8 @@ def test_five_kills_and_a_frozen_process_change_no_byte(deploy: Deploy, fresh_to
 
 
 def test_a_worker_told_to_stop_hands_over_at_once(deploy: Deploy, fresh_topics: FreshTopics) -> None:
-    """The session would last a minute: whoever takes over sooner was told."""
-    slow = ("kafka.properties.session.timeout.ms=60000", *SMALL_CUTS)
+    """The session would last longer than the test waits: whoever takes over was told."""
+    slow = ("kafka.properties.session.timeout.ms=300000", "kafka.properties.max.poll.interval.ms=300000", *SMALL_CUTS)
     namespace = fresh_topics("n")
     with deploy() as flights:
         arriving = produce(flights, secs=6, share=0.3)
@@ -126,11 +126,9 @@ def test_a_worker_told_to_stop_hands_over_at_once(deploy: Deploy, fresh_topics: 
         staying = flights.worker(namespace, *slow, until_end=False)
         eventually(lambda: len(opened(staying)) == 3, 30, "the second worker has its share")
         leaving.send(signal.SIGTERM)
-        began = time.monotonic()
         assert leaving.wait(STOP_SECS) == 0
         eventually(lambda: len(opened(staying)) == 6, 15, "the other worker owns everything")
         eventually(lambda: "evaluator: open" in staying.said, 15, "the other worker evaluates")
-        assert time.monotonic() - began < STOP_SECS + 15
         succeed(*arriving)
         staying.send(signal.SIGINT)
         assert staying.wait(STOP_SECS) == 0

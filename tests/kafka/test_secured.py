@@ -150,6 +150,32 @@ def test_an_expired_certificate_is_said_and_ends_with_69(tmp_path: Path) -> None
         unavailable(str(e))
 
 
+@pytest.mark.parametrize("command", [("check", "--live"), ("run",)], ids=" ".join)
+@pytest.mark.parametrize(
+    ("protocol", "where", "said"),
+    [
+        (
+            "SASL_PLAINTEXT",
+            "secured",
+            "they speak TLS there, and security.protocol is SASL_PLAINTEXT. Set it to SASL_SSL",
+        ),
+        (
+            "SASL_SSL",
+            "plain",
+            "a listener without TLS does, and security.protocol is SASL_SSL. Set it to SASL_PLAINTEXT",
+        ),
+    ],
+)
+def test_tls_on_one_side_only_is_said_and_ends_with_69(
+    secured: SecuredKafka, deployment: Secured, command: tuple[str, ...], protocol: str, where: str, said: str
+) -> None:
+    address = secured.address if where == "secured" else secured.cluster.bootstrap_servers
+    wrong = f"kafka.bootstrap_servers={address}", f"kafka.properties.security.protocol={protocol}"
+    asked = deployment.start(*command, *deployment.config("one-side", *wrong))
+    assert asked.wait(120) == 69, asked.said
+    assert said in asked.said
+
+
 NEEDED = [number for number, acl in enumerate(acls("x")) if acl[3] != "DescribeConfigs" and not acl[1].endswith(".dlq")]
 """All but those that are missed later: with the first record that cannot be used, or never (retention is unknown then)."""
 

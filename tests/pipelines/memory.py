@@ -21,6 +21,7 @@ from pipelines.local_models import LocalModels
 from pipelines.missing import Missing
 from pipelines.policy import Data, Policy
 from pipelines.ports import Alive, Artifact, Dataset, Draft, Finding, Known, ModelFile, Moving, Scored, Serving
+from pipelines.tables import write_rows
 
 BORN_MS = 1_760_000_000_000
 
@@ -120,6 +121,7 @@ class Fakes:
     better: float = 0.1  # how much lower the challenger's loss is on the held-out rows
     live: float | None = 0.1  # the same on the rows after a promotion; None: no labels
     shade: float | None = 0.1  # the same on the rows in the shadow
+    lonely: int = 0  # of 3,000 predictions, how many of the newest nobody else scored
     compared_with: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     sighted: bool | None = None  # whether predictions name a promoted version
     asked_for: Collection[str] = ()
@@ -184,11 +186,19 @@ class Fakes:
         until_ms: int,
         alive: Alive,
     ) -> Dataset | None:
+        if not other:  # all that was served
+            return None if self.live is None else self._at(b"all", policy, since_ms, 3000, until_ms)
         self.watches += 1
         self.compared_with = (tuple(served), tuple(other))
-        if self.shade is None:
-            return None
-        return Dataset(digest_of(b"shade"), digest_of(b""), digest_of(b"shade"), 0, 3000, until_ms)
+        return None if self.shade is None else self._at(b"shade", policy, since_ms, 3000 - self.lonely, until_ms)
+
+    def _at(
+        self, name: bytes, policy: Policy, since_ms: int, count: int, until_ms: int, written: int | None = None
+    ) -> Dataset:
+        """`written`: how many of the rows are there to be read, for who looks very often."""
+        times = range(since_ms, since_ms + (count if written is None else written))
+        rows = self.store.put_blob([write_rows({policy.data.at: at_ms} for at_ms in times)])
+        return Dataset(digest_of(name), digest_of(b""), rows.digest, 0, count, until_ms)
 
     def past(self, policy: Policy, from_ms: int, until_ms: int) -> Dataset:
         return self.collect(policy, until_ms, lambda: None)

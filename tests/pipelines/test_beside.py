@@ -18,6 +18,7 @@ from pipelines.cli.common import waits
 from pipelines.codec import canonical_bytes
 from pipelines.journal import Reason
 from pipelines.local_models import LocalModels
+from pipelines.looks import moment
 from pipelines.policy import DAY_MS, HOUR_MS, Data, Policy, Promotion, ScoredBy, Shadow, Trigger
 from pipelines.ports import Alive, Artifact, Dataset, Draft, ModelFile, Models, Move, Moving
 from pipelines.states import State
@@ -162,6 +163,63 @@ def test_a_shadow_without_pairs_is_told_and_forgotten_at_the_promotion() -> None
     assert story.facts[UNPAIRED] is None
 
 
+# ---------------------------------------------------------------------------------------------- pairs that come no more
+
+
+def test_pairs_that_begin_and_then_stop_are_told_while_it_is_so() -> None:
+    story = promoted()
+    story.ports.shade, story.ports.lonely = -0.02, 500
+    last_ms = story.journal.view.since_ms + 2499
+    assert story.later(HOUR_MS) == []
+    said = waits(story.journal.view, story.ports.clock.ms, "w1")
+    assert said == (
+        f"without a comparison: 500 predictions of version 2 since {moment(last_ms)} have their label, and none of version 1 "
+        "with the same id, after 2,500 pairs before: does whoever serves still score the version that challenger points at?"
+    )
+    length = len(story.journal.bodies)
+    for _ in range(3):
+        story.later(HOUR_MS)
+    assert len(story.journal.bodies) == length, "it is entered once"
+    story.ports.lonely = 0
+    story.later(HOUR_MS)
+    assert story.facts[UNPAIRED] is None
+
+
+@pytest.mark.parametrize(
+    ("lonely", "after_ms", "is_told"),
+    [
+        (199, HOUR_MS, False),  # rows_min is 200
+        (200, HOUR_MS, True),
+        (20, 23 * HOUR_MS, False),
+        (20, 25 * HOUR_MS, True),  # least is a day
+        (2990, HOUR_MS, True),
+        (2999, HOUR_MS, True),  # one of 3,000, but all that were before: it was the first
+        (1, 3 * DAY_MS, False),  # chance
+    ],
+)
+def test_pairs_are_missed_when_so_many_should_have_come_that_it_is_no_chance(
+    lonely: int, after_ms: int, is_told: bool
+) -> None:
+    story = promoted()
+    story.ports.shade, story.ports.lonely = -0.02, lonely
+    story.later(after_ms)
+    assert (waits(story.journal.view, story.ports.clock.ms, "w1") is not None) is is_told
+
+
+def test_in_the_shadow_what_the_champion_predicted_before_it_began_is_nobodys_fault() -> None:
+    story = shadowed(shade=None)
+    story.ports.live = None  # of rows since then none has its label yet; older ones are not asked for
+    story.later(HOUR_MS)
+    assert story.facts.get(UNPAIRED) is None
+
+
+def test_a_probation_whose_pairs_stopped_says_so_at_its_end() -> None:
+    story = promoted()
+    story.ports.shade, story.ports.lonely = -0.02, 2900
+    assert story.later(14 * DAY_MS) == [(State.TIMED_OUT, Reason.UNDECIDED)]
+    assert "after 100 pairs before: does whoever serves still score" in story.journal.view.detail
+
+
 # ------------------------------------------------------------------------------------------------- crashes, registry
 
 
@@ -171,9 +229,9 @@ class Scoring(FaultyFakes):
     def compared(
         self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int, alive: Alive
     ) -> Dataset | None:
-        new, old = (min(int(name) for name in names if name.isdecimal()) for names in (served, other))
-        wanted = super().watched(policy, served, since_ms, until_ms, alive) if new > old else None
-        return wanted if new > old else super().compared(policy, served, other, since_ms, until_ms, alive)
+        new, old = (min((int(name) for name in names if name.isdecimal()), default=0) for names in (served, other))
+        name, better = (b"live", self.live) if new > old else (b"shade", self.shade)
+        return None if better is None else self._at(name, policy, since_ms, 3000, until_ms, written=3)
 
 
 class Serving(test_simulation.Story):

@@ -286,6 +286,15 @@ def test_all_mistakes_of_a_policy_file_are_said_at_once_with_their_lines(desk: D
     done = desk.round("plan")
     assert done.code == 78
     assert [line.strip().partition(";")[0] for line in done.err.splitlines()[1:]] == [
+        *(
+            f"line {line}, flights.{said}"
+            for line, said in (
+                (5, "data: missing required field `label`"),
+                (5, "data.lable: unknown field `lable`, did you mean 'label'?"),
+                (6, "trigger.cooldown: 'soon' is no duration"),
+                (7, "gate.segment_margn: unknown field `segment_margn`, did you mean 'segment_margin'?"),
+            )
+        ),  # of the copy that is not read
         "line 8, flights: is there twice, first in line 3",
         "line 10, flights.data: missing required field `label`",
         "line 10, flights.data.lable: unknown field `lable`, did you mean 'label'?",

@@ -228,6 +228,24 @@ def test_how_far_it_is_and_what_is_left_is_told_every_ten_seconds(capsys: pytest
     assert len(lines) == 6
 
 
+def test_the_pace_of_a_way_counts_from_where_it_was_first_heard_of(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two of twelve weekly trainings took 12 s: ten are left."""
+    now = [0.0]
+    progress = Progress(Span(BORN_MS, BORN_MS + 12 * DAY_MS, DAY_MS), lambda: now[0])
+    for day in range(2, 5):
+        progress.show("weekly", BORN_MS + day * DAY_MS)
+        now[0] += 6
+    assert capsys.readouterr().err.endswith("33%, about 0:00:48 left\n")
+
+
+def test_each_way_is_heard_of_before_its_first_model_is_trained(tmp_path: Path) -> None:
+    heard: list[tuple[str, int]] = []
+    test = made(tmp_path, world())
+    test._headway = lambda *told: heard.append(told)
+    test.regularly("weekly", Span(SPAN.from_ms, SPAN.from_ms + 3 * DAY_MS, DAY_MS), 2 * DAY_MS)
+    assert heard == [("weekly", SPAN.from_ms), ("weekly", SPAN.from_ms + 2 * DAY_MS)]
+
+
 def test_rows_are_put_in_order_once_and_are_those_of_a_run(tmp_path: Path) -> None:
     rows = world()[::-1]
     data = PastData(MemoryStore(), rows)

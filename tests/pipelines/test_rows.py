@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from pipelines.errors import NotFound, PipelineError, StepFailed
+from pipelines.gate import GateSpec
 from pipelines.local_data import FileData
+from pipelines.losses import Loss, LossSpec
 from pipelines.policy import Data
 from pipelines.ports import Dataset
 from pipelines.tables import parse_rows, read_rows
@@ -113,3 +115,23 @@ def test_a_version_is_known_as_a_number_too(version: object, tmp_path: Path) -> 
 
 def test_rows_that_say_no_version_say_nothing_of_who_serves(tmp_path: Path) -> None:
     assert Bench(tmp_path, ROW, {**ROW, "version": None}).data.seen(ASKED, ("2",)) is None
+
+
+@pytest.mark.parametrize(
+    ("label", "place", "said"),
+    [
+        (2, 3, "'label' is neither 0 nor 1 in 1 of 70 rows to train on (1.4%), and the loss brier is for two classes"),
+        (0.5, 90, "'label' is neither 0 nor 1 in 1 of 30 rows to judge by (3.3%), and the loss brier is for two classes"),
+        (-1, 0, "'label' is neither 0 nor 1 in 1 of 70 rows to train on (1.4%), and the loss brier is for two classes"),
+    ],
+)
+def test_a_label_of_no_class_is_found_with_the_rows_and_not_by_training(
+    tmp_path: Path, label: float, place: int, said: str
+) -> None:
+    rows: list[dict[str, Any]] = [{"at_ms": n, "x": n, "label": n % 2} for n in range(100)]
+    rows[place]["label"] = label
+    bench = Bench(tmp_path, *rows)
+    found = bench.data.validate(ASKED, bench.data.collect(ASKED, 2**40, awake))
+    assert [(each.check, each.detail) for each in found] == [("label", said)]
+    numbers = policy(data=Data("label", ("x",)), gate=GateSpec(loss=LossSpec(Loss.ABSOLUTE, 5.0)))
+    assert bench.data.validate(numbers, bench.data.collect(numbers, 2**40, awake)) == (), "a number is as good as another"

@@ -191,13 +191,14 @@ def test_the_counting_notices_an_alias_that_forgets_who_moved_it(monkeypatch: py
 
     remembering = LocalModels._move
     monkeypatch.setattr(LocalModels, "_move", forgetful)
-    noticed = 0
-    for seed in range(30):
+    noticed = False
+    for seed in range(150):  # a rare thing: the first story that has it is enough
         story = Story(seed)
         story.run(crashes=25)
         story.end()
         named = Counter((move.run.partition("-")[0], move.back) for name in MODELS for move in moves_of(story, name))
-        noticed += max(named.values(), default=1) > 1
+        if noticed := max(named.values(), default=1) > 1:
+            break
     assert noticed, "no zombie ever came back after its rollback: the story proves nothing about them"
 
 

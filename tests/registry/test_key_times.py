@@ -38,7 +38,27 @@ def test_keys_are_changed_one_after_the_other(tmp_path: Path) -> None:
     said = story.refusal()
     assert "the key of 'bob' is revoked" in said
     assert "the key of 'eve' is good from 2098-12-31T23:00Z on only" in said
+    assert "Add a key to the trust policy: nobody who may sign it can, as the other keys are revoked" in said
     assert story.serves == 2, "what is served is served on"
+
+
+def test_nobody_is_sent_to_a_key_that_would_not_count(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.promote(1)
+    for eve in ({"revoked": True}, {"until": days(-1)}, {"from": days(2)}):
+        story.trust = policy(eve=eve)
+        assert "It may be signed by bob: `driftline registry sign`" in story.refusal()
+    story.trust = policy()
+    assert "It may be signed by bob, eve: `driftline registry sign`" in story.refusal()
+
+
+def test_who_has_signed_already_is_not_asked_again(tmp_path: Path) -> None:
+    story = Story(tmp_path, policy(signatures=2))
+    story.promote(1, "eve")
+    assert "has 1 of 2 signatures" in story.refusal()
+    assert "It may be signed by bob: `driftline registry sign`" in story.refusal()
+    story.trust = policy(signatures=2, bob={"revoked": True})
+    assert "Add a key to the trust policy: nobody who may sign it can" in story.refusal()
 
 
 def days(count: float) -> str:

@@ -150,7 +150,7 @@ def test_a_crash_at_any_append_of_a_history_with_alerts_decides_the_same(fault: 
     assert resumed > 6
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(predictions, labels, paces, st.randoms(use_true_random=False))
 def test_what_is_saved_depends_on_the_accepted_records_alone(
     p: list[Prediction], q: list[Label], rows: int, chance: random.Random
@@ -192,7 +192,7 @@ def test_a_start_decides_again_only_what_follows_the_checkpoint(caplog: pytest.L
 # -- what else is remembered: the traffic of models, and what owners recorded -------------------------------------
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(quality.records, faults_, paces, cadences, st.booleans())
 def test_volume_and_freshness_are_judged_as_without_checkpoints(
     rows: list[dict[str, object]], faults: list[tuple[int, Fault]], pace_: int, every: int, trim: bool

@@ -83,7 +83,7 @@ def everything(config: Config) -> View:
         alerts=tuple(alerts),
         partitions=owned if labelled else tuple(replace(p, labels=None) for p in owned),
         health=replace(view.health, loops_ms={"worker": 0}),
-        evaluator=replace(view.evaluator, tick_ms=0),
+        evaluator=replace(view.evaluator, active=True, tick_ms=0),
     )
 
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from monitor.newest import Newest
 from monitor.readiness import STUCK_AFTER_MS, Check, readiness, standing, stuck
 from monitor.telemetry import Configuration, TaskState
-from monitor.view import Durations, Headroom, Health, Newest, PartitionStatus, decode, encode
+from monitor.view import Durations, Headroom, Health, PartitionStatus, decode, encode
 from monitor.windows.view import SeriesKey, WindowView
 from tests.telemetry.samples import DAY_MS, START_MS, input_window, partition, performance_window, sample_view
 
@@ -80,14 +81,6 @@ def test_what_is_shown_does_not_depend_on_the_order_or_the_batches(order: list[i
     for begin, end in itertools.pairwise(edges):
         cut.add([views[i] for i in order[begin:end]])
     assert cut.views() == whole.views()
-
-
-def test_versions_that_no_longer_serve_are_forgotten() -> None:
-    newest = Newest()
-    gone, serving = SeriesKey("m", "v1", "all"), SeriesKey("m", "v2", "all")
-    newest.add([performance_window(gone), performance_window(serving, start_ms=START_MS + DAY_MS)])
-    newest.forget_before(START_MS + DAY_MS + 1)
-    assert [view.key.series for view in newest.views()] == [serving]
 
 
 def failing(checks: tuple[Check, ...]) -> list[str]:

@@ -14,6 +14,7 @@ from monitor.events import Int64s
 from monitor.windows.luck import ALONE, Grid, Past
 from monitor.windows.outlook import LabelBook
 from monitor.windows.saved import SavedBook, _restore_book, _save_book
+from tests.examples import examples
 from tests.windows import test_outlook as made
 from tests.windows.flights_book import DAY_MS, HOUR_MS, Look, coverage, looks
 
@@ -90,7 +91,7 @@ blocks_ = st.dictionaries(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(blocks_, st.integers(0, 10))
 def test_windows_that_are_over_are_compared_as_they_were_when_so_old(blocks: Mapping[int, Int64s], hours: int) -> None:
     """Read plainly, for windows of two blocks: what came later, and what the whole past has at that delay."""

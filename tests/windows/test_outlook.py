@@ -28,6 +28,7 @@ from monitor.windows.measure import Revision
 from monitor.windows.outlook import SHORTEST_EPOCH_MS, LabelBook
 from monitor.windows.saved import _save_book
 from monitor.windows.view import Kind, Outlook, SeriesKey, WindowKey
+from tests.examples import examples
 
 CONFIG = """
 streams:
@@ -156,7 +157,7 @@ rows_ = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(rows_, st.integers(1, 13 * 60))
 def test_the_curve_is_that_of_the_rows(rows: list[Row], minutes: int) -> None:
     """Read plainly: a row's delay goes to the middle of the tick, its age is that of its cohort's youngest. Nothing
@@ -175,7 +176,7 @@ def test_the_curve_is_that_of_the_rows(rows: list[Row], minutes: int) -> None:
     np.testing.assert_array_equal(book.curve("m", now).share, expected.share)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(rows_, st.lists(st.integers(0, 60 * 60), max_size=20))
 def test_it_does_not_matter_how_often_it_is_looked_at(rows: list[Row], minutes: list[int]) -> None:
     now = START + 60 * HOUR
