@@ -175,11 +175,13 @@ def test_amounts_that_are_often_0_are_found_too(luck: Luck) -> None:
 def test_what_cannot_be_told_from_drift_is_not_said(normal: list[float], luck: Luck) -> None:
     assert scaled(times(normal, 0.4, 1.8, 3)) == []
     assert scaled(times(normal, 0.4, 0, 500)) == []  # that stands still
-    assert scaled([*normal[:1_500], *luck.normal(500, 1, 1_500).tolist()]) == []  # another sign
+    assert scaled([*normal[:1_500], *(abs(1_000 * value) for value in normal[1_500:])]) == []  # another sign
     assert (
-        scaled([*luck.lognormal(0, 0.1, 1_500).tolist(), *luck.lognormal(6, 3, 1_500).tolist()]) == []
+        scaled([*luck.lognormal(0, 0.1, 1_500).tolist(), *luck.lognormal(6, 2, 1_500).tolist()]) == []
     )  # another spread
     assert scaled(np.exp(np.linspace(0, 9, ROWS) + luck.normal(size=ROWS)).tolist()) == []  # it grows
+    within_days = 10 ** np.interp(np.arange(ROWS), (1_350, 1_650), (0, 3)) * luck.lognormal(0, 1, ROWS)
+    assert scaled(within_days.tolist()) == []
     nights = np.where(np.arange(ROWS) // 250 % 2, 1_000, 1) * luck.lognormal(0, 1, ROWS)
     assert scaled(nights.tolist()) == []
 
