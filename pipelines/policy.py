@@ -18,6 +18,7 @@ from pipelines.losses import BINARY
 from pipelines.quality import Check
 from pipelines.sense import Wrong, refuse
 
+SCALE_CHANGE_LEAST: Final = 10.0
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 
@@ -88,6 +89,8 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str | UnsetType = UNSET  # column that is the same where two versions predicted the same
     reviewed: str | UnsetType = UNSET  # column that is true where the lot fell: only these rows are judged by
     missing_rise_max: float | UnsetType = UNSET  # of one feature, from the rows to train on to those to judge by
+    stuck_ratio_max: float | UnsetType = UNSET  # of the rows to judge by, the newest: where one feature stands still
+    scale_change_max: float | UnsetType = UNSET  # factor by which all sizes of one feature may change at once
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -99,6 +102,9 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             yield Wrong("features", "features must name at least one column, and never the label", ("features", "label"))
         if not 0 < self.test_ratio < 1:
             yield Wrong("test_ratio", f"test_ratio ({self.test_ratio}) must lie between 0 and 1")
+        if (change := self.scale_change_max) is not UNSET and not change >= SCALE_CHANGE_LEAST:
+            why = f"must be at least {SCALE_CHANGE_LEAST:g}: a smaller factor cannot be told from drift"
+            yield Wrong("scale_change_max", f"scale_change_max ({change:g}) {why}")
 
 
 class Train(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -302,6 +308,7 @@ def senseless(policy: Policy) -> Iterator[Wrong]:
         ("gate.untested_ratio_max", policy.gate.untested_ratio_max),
         ("data.missing_ratio_max", policy.data.missing_ratio_max),
         ("data.missing_rise_max", policy.data.missing_rise_max),
+        ("data.stuck_ratio_max", policy.data.stuck_ratio_max),
     ):
         if ratio is not UNSET and not 0 <= ratio <= 1:
             yield Wrong(key, f"is {ratio:g}; write a share between 0 and 1")
@@ -324,7 +331,7 @@ _ADDED: Final = (("trigger", "after_ms", 0), ("probation", "every_ms", HOUR_MS))
 """Section, field and default of what was added after the first version of the format."""
 _SINCE_2: Final = (
     ("labels", "intake", "shadow", "brakes"),
-    ("reviewed", "id", "missing_rise_max"),
+    ("reviewed", "id", "missing_rise_max", "stuck_ratio_max", "scale_change_max"),
     ("worth", "anchor", "calibration_max", "flips_ratio_max", "size_bytes_max", "scoring_ms", "explain_rows"),
 )
 """Of the policy, of its data, of its gate."""

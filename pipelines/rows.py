@@ -20,6 +20,8 @@ from pipelines.missing import RISE_MAX, Missing, lacking, missing
 from pipelines.policy import DAY_MS, Policy, ScoredBy
 from pipelines.ports import OTHER_SCORE, SERVED_SCORE, Dataset, Finding, Store
 from pipelines.quality import Checks, failing_parts
+from pipelines.rescaled import CHANGE_MAX, larger, rescaled
+from pipelines.stuck import RATIO_MAX, standing, stuck
 from pipelines.suggest import hint, listing
 from pipelines.tables import Row, numbers, parse_rows, row_bytes, write_rows
 
@@ -206,9 +208,10 @@ def keep(
 
 
 def findings(store: Store, dataset: Dataset, policy: Policy, declared: Checks) -> tuple[Finding, ...]:
-    """Declared quality, in rows to train on and to judge by, each; features that are missing, or missing since; labels of one
-    kind or of no class, rows that are there twice. `declared`: what the monitor's configuration says of features; a policy's own
-    checks come before it, and of what are no features of the policy it says nothing here."""
+    """Declared quality, in rows to train on and to judge by, each; features that are missing, or missing since, that stand still
+    or have another unit since; labels of one kind or of no class, rows that are there twice. `declared`: what the monitor's
+    configuration says of features; a policy's own checks come before it, and of what are no features of the policy it says
+    nothing here."""
     parts = _parts(store, dataset)
     checks = {name: check for name, check in declared.items() if name in policy.data.features}
     checks |= policy.data.checks or {}
@@ -216,12 +219,24 @@ def findings(store: Store, dataset: Dataset, policy: Policy, declared: Checks) -
     rise_max = RISE_MAX if policy.data.missing_rise_max is UNSET else policy.data.missing_rise_max
     lacks = lacking(missing(parts[_TRAIN], parts[_TEST], policy.data.features), policy.data.missing_ratio_max, rise_max)
     found += [Finding("missing", sentence) for sentence in lacks]
+    found += _changed(parts, policy)
     found += [Finding("label", sentence) for sentence in _odd_labels(parts, policy)]
     for name, rows in parts.items():
         same = len(rows) - len({row_bytes(row) for row in rows})
         if same > len(rows) / 10:
             found.append(Finding("duplicates", f"{same:,} of {len(rows):,} rows {name} are there more than once"))
     return tuple(found)
+
+
+def _changed(parts: dict[str, list[Row]], policy: Policy) -> Iterator[Finding]:
+    """Features that stand still, or whose unit is another, in the newest rows."""
+    data = policy.data
+    ratio_max = RATIO_MAX if data.stuck_ratio_max is UNSET else data.stuck_ratio_max
+    change_max = CHANGE_MAX if data.scale_change_max is UNSET else data.scale_change_max
+    for sentence in standing(stuck(parts[_TRAIN], parts[_TEST], data.features), ratio_max):
+        yield Finding("stuck", sentence)
+    for sentence in larger(rescaled(parts[_TRAIN], parts[_TEST], data.features), change_max):
+        yield Finding("scale", sentence)
 
 
 def _odd_labels(parts: Mapping[str, list[Row]], policy: Policy) -> Iterator[str]:
