@@ -56,8 +56,9 @@ tools: ## install the Debian packages that the tests use, when they are missing
 demo: $(VENV)/developed ## play flights, an incident and the retraining that mends it; nothing else needs to run
 	@$(BIN)/driftline demo $(ARGS)
 
-check: $(VENV)/developed ## ruff, mypy --strict, import contracts
+check: $(VENV)/developed ## ruff (lint and layout), mypy --strict, import contracts
 	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --cache-dir build/import_linter
 

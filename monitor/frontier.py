@@ -103,5 +103,3 @@ def tick_gone_by(before: int, at_ms: int, wall_ms: int, tick_ms: int, disorder_m
 def still_ahead(gone_by: int, at_ms: int, tick_ms: int, disorder_ms: int) -> int:
     """What of a recorded `gone_by` the clock of the stream does not say by itself; 0 for nothing."""
     return gone_by if at_ms < FOREVER and gone_by > (at_ms - disorder_ms) // tick_ms else 0
-
-

@@ -116,7 +116,9 @@ def _times(task: Task, policy: Policy, rows: Dataset | None) -> list[int]:
     return times
 
 
-def unpaired(task: Task, serving: Serving, other: Serving, found: Counted, least_rows: int, least_ms: int) -> str | None:
+def unpaired(
+    task: Task, serving: Serving, other: Serving, found: Counted, least_rows: int, least_ms: int
+) -> str | None:
     """What is to be said where labels come and no row, or none any more, has been scored by both: None while so few labels have
     come, or so little time has passed, that this may be chance."""
     policy = task.policy

@@ -55,7 +55,9 @@ class Executors:
     def execute(self, work: Work, alive: Alive) -> float | None:
         """See Executor."""
         chosen = self._chosen.get(work.policy.model, HERE)
-        executor = self._at(chosen)  # first: where a place cannot be had nothing is begun, and nobody has to wait for its end
+        executor = self._at(
+            chosen
+        )  # first: where a place cannot be had nothing is begun, and nobody has to wait for its end
         self._enter(work.policy, chosen, alive)
         return executor.execute(work, alive)
 

@@ -24,7 +24,7 @@ Not done here: correcting for champions that decided which labels exist, and spe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -368,11 +368,11 @@ def _outcome(reasons: tuple[Reason, ...]) -> Outcome:
 
 
 def _detail(
-    outcome: Outcome, reasons: tuple[Reason, ...], overall: Comparison, segments: tuple[Segment, ...], spec: GateSpec, rival: str
+    outcome: Outcome, reasons: Sequence[Reason], whole: Comparison, parts: Sequence[Segment], spec: GateSpec, rival: str
 ) -> str:
     """Segments that keep it from passing are named: without them a refusal may read as a clear win."""
-    assert overall.difference is not None
-    assert not math.isnan(overall.difference)
+    assert whole.difference is not None
+    assert not math.isnan(whole.difference)
     says = {
         Outcome.PASS: "the challenger is good enough",
         Outcome.FAIL: "the challenger is not what was asked for",
@@ -381,8 +381,8 @@ def _detail(
     }[outcome]
     if outcome is Outcome.INCONCLUSIVE and (_OPEN & set(reasons)) == {Reason.UNTESTED}:
         says = "too little of it could be tested"
-    small = [segment for segment in segments if segment.outcome is None and Reason.UNTESTED in reasons]
-    own = [segment for segment in segments if segment.outcome is outcome and outcome is not Outcome.PASS]
+    small = [segment for segment in parts if segment.outcome is None and Reason.UNTESTED in reasons]
+    own = [segment for segment in parts if segment.outcome is outcome and outcome is not Outcome.PASS]
     named = [f"{segment.name} ({_found(segment.comparison)})" for segment in own[:SEGMENTS_NAMED]]
     more = f" and {len(own) - SEGMENTS_NAMED:,} more" if len(own) > SEGMENTS_NAMED else ""
     what = "worse" if outcome is Outcome.FAIL else "undecided"
@@ -391,8 +391,8 @@ def _detail(
         few = ", ".join(f"{segment.name} ({segment.comparison.rows:,})" for segment in small[:SEGMENTS_NAMED])
         where += f"untested with fewer than {spec.segment_rows_min:,} rows: {few}, over {spec.untested_ratio_max:.0%} of all; "
     return (
-        f"{says}: {where}on {overall.rows:,} rows its {spec.loss.name} is {overall.challenger:.4g}, {rival}'s "
-        f"{overall.champion:.4g}; {_found(overall)}"
+        f"{says}: {where}on {whole.rows:,} rows its {spec.loss.name} is {whole.challenger:.4g}, {rival}'s "
+        f"{whole.champion:.4g}; {_found(whole)}"
     )
 
 

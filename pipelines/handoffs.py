@@ -114,7 +114,8 @@ def foreign(record: Requested, name: str, secrets: Sequence[bytes]) -> int:
     """How many signatures of a request are by none of these secrets; 0 of one that is not signed."""
     at = record.at_ms // 1000
     return sum(
-        not genuine(secrets, id_of(name, record.attempt), at, _unsigned(record), each) for each in record.signature.split()
+        not genuine(secrets, id_of(name, record.attempt), at, _unsigned(record), each)
+        for each in record.signature.split()
     )
 
 
@@ -247,7 +248,11 @@ class HandOffs:
         bodies = (*found.bodies, body)
         if isinstance(record, Requested):
             anew = found.asked is not None and record.attempt == found.asked.attempt and found.open
-            return replace(found, bodies=bodies, asked=record) if anew else HandOff(found.model, found.name, bodies, record)
+            return (
+                replace(found, bodies=bodies, asked=record)
+                if anew
+                else HandOff(found.model, found.name, bodies, record)
+            )
         fits = found.open and found.asked is not None and record.attempt == found.asked.attempt
         accepted, ending, doubted = found.accepted, found.ending, found.doubted
         if fits and isinstance(record, Accepted):

@@ -61,9 +61,7 @@ def judged(
     )
     if report.outcome is Outcome.ERROR:
         return report
-    report = msgspec.structs.replace(
-        report, format=FORMAT_MISSING, missing=ports.data.missing(policy, dataset)
-    )
+    report = msgspec.structs.replace(report, format=FORMAT_MISSING, missing=ports.data.missing(policy, dataset))
     try:
         explanation = ports.evaluator.explained(policy, dataset, paired, challenger, champion, alive)
     except StepFailed as error:  # it is for people, and decides nothing: the verdict stands without it

@@ -133,7 +133,9 @@ def data_versions(store: DatasetStore) -> DataVersions:
     """See DataVersions. Raises UnreadableDataset."""
     every = [PREFIX + each.removeprefix(f"{VERSIONS}/") for each in store.documents(VERSIONS)]
     now, named = successors(redactions(store)), Shelf(store).names()
-    found = {digest: tuple(name for name, _ in named.get(digest, ())) for digest in every if _now(now, digest) == digest}
+    found = {
+        digest: tuple(name for name, _ in named.get(digest, ())) for digest in every if _now(now, digest) == digest
+    }
     return DataVersions(now, found)
 
 

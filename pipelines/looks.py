@@ -96,7 +96,9 @@ def looks_log(run: str) -> str:
 def told(found: Look) -> str:
     """A look in a sentence, for people."""
     both = found.newest_ms is not None or found.paired != found.labelled
-    rows = f"{found.labelled:,} labelled predictions of the version that serves, {found.paired:,} of them scored by both"
+    rows = (
+        f"{found.labelled:,} labelled predictions of the version that serves, {found.paired:,} of them scored by both"
+    )
     counted = rows if both else f"{found.paired:,} labelled predictions scored by both"
     said = "nothing to compare"
     if found.difference is not None:

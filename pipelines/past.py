@@ -153,7 +153,9 @@ class PastData(FileData):
         return None
 
     def _labelled(self, policy: Policy, until_ms: int, *, whole: bool = False) -> list[Row]:
-        if not self._sorted:  # once for all rounds: the order of rows is of their bytes, and rows in order cost nothing to sort
+        if (
+            not self._sorted
+        ):  # once for all rounds: the order of rows is of their bytes, and rows in order cost nothing to sort
             self._rows = of_span(self._rows, policy, -(2**62), 2**62)
             self._sorted = True
         return labelled(self._rows, policy, until_ms, ordered=True)

@@ -42,7 +42,9 @@ class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def wrong(self) -> Iterator[Wrong]:
         """See `pipelines.sense`."""
         if self.kubernetes is not UNSET and self.webhook is not UNSET:
-            yield Wrong("", "a step runs in one place: write kubernetes or webhook, not both", ("kubernetes", "webhook"))
+            yield Wrong(
+                "", "a step runs in one place: write kubernetes or webhook, not both", ("kubernetes", "webhook")
+            )
 
     def __str__(self) -> str:
         if self.webhook is not UNSET:

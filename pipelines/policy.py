@@ -99,7 +99,9 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def wrong(self) -> Iterator[Wrong]:
         """See `pipelines.sense`."""
         if not self.features or self.label in self.features:
-            yield Wrong("features", "features must name at least one column, and never the label", ("features", "label"))
+            yield Wrong(
+                "features", "features must name at least one column, and never the label", ("features", "label")
+            )
         if not 0 < self.test_ratio < 1:
             yield Wrong("test_ratio", f"test_ratio ({self.test_ratio}) must lie between 0 and 1")
         if (change := self.scale_change_max) is not UNSET and not change >= SCALE_CHANGE_LEAST:

@@ -100,7 +100,9 @@ def _text_column(rows: Sequence[Row], name: str) -> dict[str, Any]:
         texts = [place for place, row in enumerate(rows, 1) if isinstance(row.get(name), str)]
         if others := sum(isinstance(row.get(name), int | float) for row in rows):
             why = f"is text in {len(texts):,} rows, first in row {texts[0]:,} to train on, and a number in {others:,}"
-            raise StepFailed(f"feature {name!r}", why, "Mend the rows: it is taken as text, and has too many values for that.")
+            raise StepFailed(
+                f"feature {name!r}", why, "Mend the rows: it is taken as text, and has too many values for that."
+            )
         raise StepFailed(f"feature {name!r}", f"has {len(values):,} values", "Leave out what is an id.")
     return {"name": name, "values": values}
 

@@ -150,7 +150,9 @@ class Objects:
         try:
             yield
         except (BaseError, OSError) as error:
-            if (secs := time.monotonic() - begun) >= _RETRY_FOR.total_seconds():  # what is refused for good ends at once
+            if (
+                secs := time.monotonic() - begun
+            ) >= _RETRY_FOR.total_seconds():  # what is refused for good ends at once
                 why = f"cannot be read or written: for {secs:.0f} s the store did not answer: {_brief(error)}"
                 raise StoreUnreachable(f"{what} in {self.where!r}", why, _REMEDY) from error
             why = f"cannot be read or written: {_brief(error)}"
@@ -195,7 +197,9 @@ def _plain_allowed(address: str, names: str) -> bool:
     plain = next((each for each in endpoints if os.environ.get(each, "").lower().startswith("http://")), None)
     if plain is not None and not allowed:
         remedy = f"Set {names}_ALLOW_HTTP=true where whoever is between may read the rows, or give an https:// address."
-        raise StoreError(f"store {address!r}", f"cannot be used: {plain} is an http:// address, and nobody allowed that", remedy)
+        raise StoreError(
+            f"store {address!r}", f"cannot be used: {plain} is an http:// address, and nobody allowed that", remedy
+        )
     return allowed
 
 

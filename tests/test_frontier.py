@@ -28,7 +28,9 @@ def test_the_tick_of_the_newest_record_has_gone_by_when_the_wall_is_past_it_and_
     end_ms = (TICK + 1) * TICK_MS + DISORDER_MS
     assert tick_gone_by(0, AT_MS, end_ms - 1, TICK_MS, DISORDER_MS) is None
     assert tick_gone_by(0, AT_MS, end_ms, TICK_MS, DISORDER_MS) == TICK + 1
-    assert tick_gone_by(TICK + 1, AT_MS, end_ms * 2, TICK_MS, DISORDER_MS) is None, "it was recorded, and never a later one"
+    assert tick_gone_by(TICK + 1, AT_MS, end_ms * 2, TICK_MS, DISORDER_MS) is None, (
+        "it was recorded, and never a later one"
+    )
     for clock in (NEVER, FOREVER):
         assert tick_gone_by(0, clock, end_ms * 2, TICK_MS, DISORDER_MS) is None
 
@@ -58,7 +60,9 @@ def test_where_all_are_idle_what_the_newest_said_is_decided_once_all_of_it_went_
     nothing = PartitionClock(idle=True)
     assert frontier().open_tick([old, new, nothing], PERFORMANCE, None, by_wall=True) is None
     both = replace(old, gone_by=(old.prediction_ms // TICK_MS + 1,) * 2)
-    assert frontier().open_tick([both, new, nothing], PERFORMANCE, None, by_wall=True) == both.gone_by[0], "windows of `old`"
+    assert frontier().open_tick([both, new, nothing], PERFORMANCE, None, by_wall=True) == both.gone_by[0], (
+        "windows of `old`"
+    )
     went_on = [both, new, nothing], PERFORMANCE, TICK - 1
     assert frontier().open_tick(*went_on, by_wall=True) == TICK + 1, "who was left behind before is not waited for"
     assert frontier().open_tick([both, new, nothing], PERFORMANCE, None, by_wall=False) is None

@@ -68,6 +68,8 @@ def _of(log: Log, stream: str, topic: str, decoder: PredictionDecoder | LabelDec
     why = "; ".join(f"{n:,} {reason} ({sentences[reason]})" for reason, n in reasons.most_common(_REASONS))
     said = f"{refused:,} of {usable + refused:,} rows cannot be used: {why}"
     if set(reasons) == {Reason.UNKNOWN_MODEL}:  # a topic may hold models that somebody else watches
-        return [Finding(Level.ADVICE, what, said, "List them under `models`, or have `unlisted_models`, if they count.")]
+        return [
+            Finding(Level.ADVICE, what, said, "List them under `models`, or have `unlisted_models`, if they count.")
+        ]
     hint = f"Correct streams.{stream}, or who writes them: `run` counts them as rejected and goes on."
     return [Finding(Level.WARNING if usable else Level.ERROR, what, said, hint)]

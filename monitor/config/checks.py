@@ -59,7 +59,11 @@ def cross_field(config: Config, *, recorded: bool = False) -> list[Problem]:
         *_windows(config),
         *_rules(config),
         *ends_of_rules(config),
-        *(() if recorded else (*pages_on_drift(config), *names_of_their_own(config), *makes_sense(config), *labels(config))),
+        *(
+            ()
+            if recorded
+            else (*pages_on_drift(config), *names_of_their_own(config), *makes_sense(config), *labels(config))
+        ),
         *stretches_of_maintenance(config),
         *advisories(config, _asked),
         *can_be_kept(config),

@@ -51,7 +51,11 @@ class Silence:
         found = [0, 0]
         for stream in range(len(self._topics)):
             at_ms, before = task.engine.clocks[stream].maximum_ms, task.flags.gone_by[stream]
-            if ask and task.engine.edition >= LASTING and now_ms - self._heard[task.partition][stream] >= self._after_ms:
+            if (
+                ask
+                and task.engine.edition >= LASTING
+                and now_ms - self._heard[task.partition][stream] >= self._after_ms
+            ):
                 newer = tick_gone_by(before, at_ms, wall_ms, join.tick_ms, join.disorder_ms)
                 if newer is not None and self._at_end(task, self._topics[stream : stream + 1]):
                     before = newer

@@ -270,8 +270,8 @@ _JOIN = _group(
         ("stream", "partition"),
         "Rows that wait for the other stream: predictions without label, labels without prediction.",
     ),
-    _gauge("join_state_rows", ("partition",), "Predictions held by the join, settled ones kept for their identity included."),
-    _gauge("join_state_limit_rows", (), "Predictions this process may hold in all (state.max_rows); more wait in the topic."),
+    _gauge("join_state_rows", ("partition",), "Predictions in the join, settled ones kept for identity included."),
+    _gauge("join_state_limit_rows", (), "Predictions this process may hold (state.max_rows); more wait in the topic."),
     _gauge("join_state_bytes", ("partition",), "Memory of the join's tables.", "bytes"),
     _gauge(
         "join_spilled_rows", ("partition",), "Predictions and labels of the join that are in files (state.memory_rows)."
@@ -316,7 +316,7 @@ _STREAM = _group(
         "of time, and when no record is needed. Below 0 a restart may be refused.",
         "seconds",
     ),
-    _gauge("retention_seconds", _TP, "How long the topic keeps records (`retention.ms`); absent without a limit.", "seconds"),
+    _gauge("retention_seconds", _TP, "How long the topic keeps records; absent without a limit.", "seconds"),
     _gauge(
         "retention_headroom_records",
         _TP,

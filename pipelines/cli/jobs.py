@@ -42,7 +42,9 @@ def jobs(ctx: click.Context, file: Path, store: Location, output: str) -> None:
         try:
             found += [described(policy.model, each) for each in there.seen(policy.model)]
         except Unreachable as error:
-            raise Unanswered("the cluster", f"does not answer: {error}", "Look where KUBECONFIG points, or try again.") from None
+            raise Unanswered(
+                "the cluster", f"does not answer: {error}", "Look where KUBECONFIG points, or try again."
+            ) from None
     if output == "json":
         for each in found:
             print_json(each)

@@ -41,7 +41,11 @@ Events = Callable[[Path | None, Path | None], list[bytes]]
 """All alerts that were ever told, from what --alerts and --embedded name."""
 FAR_MS: Final = 2**51
 LINE_EVERY_SECS: Final = 10.0
-WAYS: Final = {"weekly": "weekly retraining (1 of 3)", "always": "daily retraining (2 of 3)", "policy": "the policy (3 of 3)"}
+WAYS: Final = {
+    "weekly": "weekly retraining (1 of 3)",
+    "always": "daily retraining (2 of 3)",
+    "policy": "the policy (3 of 3)",
+}
 BEGIN_RATIO: Final = 0.25
 """Of the rows, before the backtest begins unless it is said when: what the first model is trained on."""
 

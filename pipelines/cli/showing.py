@@ -136,7 +136,9 @@ def _watched(admission: Admission, view: RunView) -> str | None:
     seen = ""
     if view.state is State.PROBATION:
         named = view.facts.get(SEEN)
-        seen = f"; predictions name it since {when(named)}" if named else "; no look has found a prediction that names it"
+        seen = (
+            f"; predictions name it since {when(named)}" if named else "; no look has found a prediction that names it"
+        )
     return (
         f"looked at every {every} by `driftline retrain run`, which says nothing until it ends: from "
         f"{when(view.since_ms + watch.least_ms)} on with {watch.rows_min:,} labelled rows, at "

@@ -100,7 +100,8 @@ def test_a_killed_holder_is_succeeded_within_two_seconds(tmp_path: Path) -> None
     def succeeded() -> float:
         group = f"g{next(groups)}"
         holder = subprocess.Popen(
-            [sys.executable, "-m", "tests.adapters.holder", "embedded", str(tmp_path), "tasks", group], stdout=subprocess.PIPE
+            [sys.executable, "-m", "tests.adapters.holder", "embedded", str(tmp_path), "tasks", group],
+            stdout=subprocess.PIPE,
         )
         assert holder.stdout is not None
         holder.stdout.readline()

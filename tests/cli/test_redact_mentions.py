@@ -64,7 +64,10 @@ def _found(done: object) -> dict[str, tuple[int, str]]:
 def test_they_are_counted_in_the_plan_and_are_nowhere_afterwards(where: tuple[object, ...], tmp_path: Path) -> None:
     asked = ("redact", *where, "--no-topics", "ada-1")
     plain = _found(driftline(*asked, "-o", "json"))
-    assert (plain["rows of dataset plain"][0], plain["rows of other ids that hold one, dataset plain"]) == (1, (2, LEFT))
+    assert (plain["rows of dataset plain"][0], plain["rows of other ids that hold one, dataset plain"]) == (
+        1,
+        (2, LEFT),
+    )
     planned = _found(driftline(*asked, "--mentions", "-o", "json"))
     assert planned["rows of dataset plain"][0] == 3
     count, then = planned["rows of other ids that hold one, dataset plain"]
@@ -78,7 +81,11 @@ def test_they_are_counted_in_the_plan_and_are_nowhere_afterwards(where: tuple[ob
     assert shown["rows"] == ROWS - 3
     again = driftline("dataset", "create", *where[:4], *where[-2:], "--all", "-o", "json").json["manifest"]
     assert again["rows_digest"] == shown["rows_digest"], "what the topics hold does not come back"
-    for command in (("dataset", "verify", "plain", *where[:4]), ("registry", "fsck"), ("archive", "verify", "plain-archive")):
+    for command in (
+        ("dataset", "verify", "plain", *where[:4]),
+        ("registry", "fsck"),
+        ("archive", "verify", "plain-archive"),
+    ):
         told = driftline(*command, *where[-2:])
         assert told.code == 0, told.out + told.err
     assert driftline(*asked, "--mentions", "--yes", "-o", "json").json["found"] == []

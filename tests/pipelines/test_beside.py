@@ -227,7 +227,13 @@ class Scoring(FaultyFakes):
     """Serving scores both; on probation its pairs say what the rows of a promoted version do."""
 
     def compared(
-        self, policy: Policy, served: Collection[str], other: Collection[str], since_ms: int, until_ms: int, alive: Alive
+        self,
+        policy: Policy,
+        served: Collection[str],
+        other: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        alive: Alive,
     ) -> Dataset | None:
         new, old = (min((int(name) for name in names if name.isdecimal()), default=0) for names in (served, other))
         name, better = (b"live", self.live) if new > old else (b"shade", self.shade)

@@ -268,7 +268,9 @@ def test_two_results_by_two_secrets_are_told_apart_by_the_worker_alone(desk: Des
     *before, second, again = done
     assert [each.returncode for each in before] == [0] * len(before)
     assert (second.returncode, again.returncode) == (75, 75), second.stderr
-    assert "none of the secrets here signed: it was made with another secret of the worker, or is forged" in second.stderr
+    assert (
+        "none of the secrets here signed: it was made with another secret of the worker, or is forged" in second.stderr
+    )
     assert used == (b"1" if first == "genuine" else b"2")
     after = deliver("2", files["new"])
     assert after.returncode == (3 if first == "genuine" else 0), after.stderr

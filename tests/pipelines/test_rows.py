@@ -61,7 +61,9 @@ def test_what_python_and_pandas_write_for_what_is_missing_is_missing(tmp_path: P
     assert [row["x"] for row in read_rows(path)] == [None, None]
 
 
-def test_bytes_of_a_parquet_file_are_in_hexadecimal_and_what_cannot_be_kept_has_its_column_named(tmp_path: Path) -> None:
+def test_bytes_of_a_parquet_file_are_in_hexadecimal_and_what_cannot_be_kept_has_its_column_named(
+    tmp_path: Path,
+) -> None:
     from datetime import UTC, datetime
 
     from pyarrow import Table, parquet
@@ -73,7 +75,9 @@ def test_bytes_of_a_parquet_file_are_in_hexadecimal_and_what_cannot_be_kept_has_
     assert read_rows(path)[1]["id_hash"] == "00ff01"
     assert data.collect(ASKED, 2**40, awake).test_rows == 4
     parquet.write_table(Table.from_pylist([{**row, "seen": datetime(2026, 1, 1, tzinfo=UTC)} for row in rows]), path)
-    with pytest.raises(StepFailed, match=r"a row cannot be kept as JSON: column 'seen' \(datetime\).*leave the column out"):
+    with pytest.raises(
+        StepFailed, match=r"a row cannot be kept as JSON: column 'seen' \(datetime\).*leave the column out"
+    ):
         data.collect(ASKED, 2**40, awake)
 
 
@@ -137,7 +141,11 @@ def test_rows_that_say_no_version_say_nothing_of_who_serves(tmp_path: Path) -> N
     ("label", "place", "said"),
     [
         (2, 3, "'label' is neither 0 nor 1 in 1 of 70 rows to train on (1.4%), and the loss brier is for two classes"),
-        (0.5, 90, "'label' is neither 0 nor 1 in 1 of 30 rows to judge by (3.3%), and the loss brier is for two classes"),
+        (
+            0.5,
+            90,
+            "'label' is neither 0 nor 1 in 1 of 30 rows to judge by (3.3%), and the loss brier is for two classes",
+        ),
         (-1, 0, "'label' is neither 0 nor 1 in 1 of 70 rows to train on (1.4%), and the loss brier is for two classes"),
     ],
 )
@@ -150,4 +158,6 @@ def test_a_label_of_no_class_is_found_with_the_rows_and_not_by_training(
     found = bench.data.validate(ASKED, bench.data.collect(ASKED, 2**40, awake))
     assert [(each.check, each.detail) for each in found] == [("label", said)]
     numbers = policy(data=Data("label", ("x",)), gate=GateSpec(loss=LossSpec(Loss.ABSOLUTE, 5.0)))
-    assert bench.data.validate(numbers, bench.data.collect(numbers, 2**40, awake)) == (), "a number is as good as another"
+    assert bench.data.validate(numbers, bench.data.collect(numbers, 2**40, awake)) == (), (
+        "a number is as good as another"
+    )

@@ -85,7 +85,10 @@ def test_what_ends_a_stop_is_said_with_it() -> None:
     story.switch("stop")
     story.fire()
     plan = story.plan()
-    assert (plan.why, plan.detail) == (Why.STOPPED, "ada stopped fraud: to look; `driftline retrain start` lets it go on")
+    assert (plan.why, plan.detail) == (
+        Why.STOPPED,
+        "ada stopped fraud: to look; `driftline retrain start` lets it go on",
+    )
     Switch(story.ports.store).turn(Turn.START, "fraud", "ada", "seen", 1)
     assert story.plan().why is not Why.STOPPED
 

@@ -120,7 +120,10 @@ def test_a_cluster_that_does_not_answer_ends_with_69_and_none_with_2(tmp_path: P
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        ("auto", "driftline: a: promote: auto asks nobody but for the first version: approvals (3) hold for that one alone"),
+        (
+            "auto",
+            "driftline: a: promote: auto asks nobody but for the first version: approvals (3) hold for that one alone",
+        ),
         ("observe", "driftline: a: promote: observe promotes nothing, so nobody is asked: approvals (3) say nothing"),
         ("approve", None),
     ],

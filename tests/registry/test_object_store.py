@@ -263,7 +263,10 @@ def test_a_store_that_is_not_there_is_asked_again_and_said_in_a_sentence(
     monkeypatch.setattr(objects, "_RETRY_FOR", timedelta(seconds=0.8))
     said = driftline("registry", "list", "--store", "s3://bucket/registry")
     assert said.code == 69
-    assert "driftline-store in 's3://bucket/registry' cannot be read or written: for 1 s the store did not answer" in said.err
+    assert (
+        "driftline-store in 's3://bucket/registry' cannot be read or written: for 1 s the store did not answer"
+        in said.err
+    )
     assert "Traceback" not in said.err
 
 

@@ -127,7 +127,9 @@ def test_ticks_that_went_by_change_no_final_window_and_no_count() -> None:
     end(d)
     worker(d.log, watched("two")).run()
     assert finals(d.log, "one") == finals(d.log, "two")
-    assert sentences(prove(d.log, watched()).differences) == [], "what was decided is decided again from what was recorded"
+    assert sentences(prove(d.log, watched()).differences) == [], (
+        "what was decided is decided again from what was recorded"
+    )
 
 
 def test_a_live_stream_is_decided_at_the_same_ticks_as_by_its_clocks_alone() -> None:

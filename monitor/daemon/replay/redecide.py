@@ -91,7 +91,9 @@ def _told(outputs: Iterable[TickOutput], observe: Callable[[TickOutput], None]) 
 def _restore(evaluator: Evaluator, rules: RulesInForce, begin: Resumed) -> None:
     """Make the evaluator what it was at the checkpoint. Raises LedgerError for one that is not what was decided there."""
     try:
-        restore(evaluator, begin.saved.evaluator, *rules.book(begin.saved.rules), begin.saved.editions, begin.saved.gone_by)
+        restore(
+            evaluator, begin.saved.evaluator, *rules.book(begin.saved.rules), begin.saved.editions, begin.saved.gone_by
+        )
         why = "it is not what was decided there"
     except (FormatError, ValueError, KeyError, TypeError) as error:
         why = f"it is of another version of Driftline ({error})"
