@@ -12,6 +12,7 @@ from monitor.adapters.exposition import OPENMETRICS, TEXT
 from monitor.adapters.http_answers import QUERY
 from monitor.history import EVENTS, POINTS, SPREAD, WINDOWS, Past
 from monitor.view import View
+from monitor.windows.schema import described
 
 OPENAPI: Final = "3.1.0"
 GROWTH: Final = "Fields may be added; a reader ignores those it does not know. Another meaning gets another `schema`."
@@ -75,7 +76,7 @@ def openapi() -> dict[str, Any]:
             "/api/v1/openapi.json": _get("description", "This document.", _json({"type": "object"}, 200), [{}]),
         },
         "components": {
-            "schemas": schemas,
+            "schemas": described(schemas),
             "securitySchemes": {
                 "token": {
                     "type": "http",
