@@ -17,18 +17,22 @@ class Newest:
     evaluator, holding the open windows and one more per slot; of versions that are over the last OVER_KEPT of a model.
     """
 
-    __slots__ = ("_held", "_tick_ms")
+    __slots__ = ("_held", "_tick_ms", "_versions")
 
     def __init__(self) -> None:
         self._held: dict[tuple[SeriesKey, str, Kind], dict[int, WindowView]] = {}
         self._tick_ms = dict.fromkeys(Kind, 0)
+        self._versions = dict[
+            str, set[str]
+        ]()  # of each model: whether there is anything to forget is asked at every tick
 
     def add(self, views: Iterable[WindowView]) -> None:
         """Take in revisions, in any order."""
         touched, some_final = dict[tuple[SeriesKey, str, Kind], dict[int, WindowView]](), False
         for view in views:
             some_final = some_final or view.final
-            slot = (view.key.series, view.key.window, view.kind)
+            slot = (series := view.key.series, view.key.window, view.kind)
+            self._versions.setdefault(series.model, set()).add(series.version)
             held = touched[slot] = self._held.setdefault(slot, {})
             kept = held.get(view.key.start_ms)
             if kept is None or view.revision >= kept.revision:
@@ -38,13 +42,15 @@ class Newest:
             last = max(held)
             for start in [s for s, v in held.items() if s != last and v.key.end_ms <= self._tick_ms[kind]]:
                 del held[start]
-        if some_final and len(self._held) > OVER_KEPT:
+        if some_final and any(len(known) > OVER_KEPT for known in self._versions.values()):
             self._forget_over()
 
     def _forget_over(self) -> None:
         """Drop versions that are over, but for the last ones of each model."""
         newest = ((series, self._choose(kind, held)) for (series, _, kind), held in self._held.items())
         gone = too_many((series, not view.final, view.key.end_ms) for series, view in newest)
+        for model, version in gone:
+            self._versions[model].discard(version)
         if gone:
             self._held = {
                 slot: held for slot, held in self._held.items() if (slot[0].model, slot[0].version) not in gone
